@@ -1,0 +1,1 @@
+"""Encoders: text to sparse vectors, loaded and saved."""

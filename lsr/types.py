@@ -1,0 +1,139 @@
+"""The values that pass between the floors: documents, sparse batches, hits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from lsr.errors import LsrError
+
+FieldValue = str | int | float | bool | list[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text to be indexed.
+
+    `fields` is whatever else the data said of it (year, language, …), kept beside the text.
+    """
+
+    doc_id: str
+    text: str
+    title: str = ""
+    fields: Mapping[str, FieldValue] = field(default_factory=dict)
+
+    @property
+    def full_text(self) -> str:
+        """Title and text together: what encoders read, as BEIR does it."""
+        return f"{self.title} {self.text}" if self.title else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class SparseBatch:
+    """Sparse vectors in CSR form, row i being `indptr[i]:indptr[i + 1]`.
+
+    indptr: int64, (n_rows + 1). term_ids: int32, (nnz), ascending and unique in each row,
+    in [0, vocab_size). weights: float32, (nnz), finite and positive. A row may be empty.
+    """
+
+    indptr: npt.NDArray[np.int64]
+    term_ids: npt.NDArray[np.int32]
+    weights: npt.NDArray[np.float32]
+    vocab_size: int
+
+    def __len__(self) -> int:
+        return len(self.indptr) - 1
+
+    @property
+    def nnz(self) -> int:
+        """Number of stored weights."""
+        return len(self.term_ids)
+
+    def row(self, i: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+        """Return the term ids and weights of row `i`."""
+        span = slice(self.indptr[i], self.indptr[i + 1])
+        return self.term_ids[span], self.weights[span]
+
+    def __iter__(self) -> Iterator[tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]]:
+        return (self.row(i) for i in range(len(self)))
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[Mapping[int, float]], vocab_size: int) -> SparseBatch:
+        """Build a batch from mappings of term id to weight; zero weights are dropped."""
+        indptr, term_ids, weights = [0], [], []
+        for row in rows:
+            for term_id in sorted(row):
+                if row[term_id] != 0:
+                    term_ids.append(term_id)
+                    weights.append(row[term_id])
+            indptr.append(len(term_ids))
+        batch = cls(
+            np.array(indptr, np.int64), np.array(term_ids, np.int32), np.array(weights, np.float32), vocab_size
+        )
+        batch.check()
+        return batch
+
+    @classmethod
+    def concatenate(cls, batches: Sequence[SparseBatch]) -> SparseBatch:
+        """Stack batches row-wise; the vocabulary size is the largest of theirs."""
+        if not batches:
+            return cls(np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, np.float32), 0)
+        ends = np.cumsum([0] + [b.nnz for b in batches])
+        indptr = np.concatenate([[0]] + [b.indptr[1:] + end for b, end in zip(batches, ends, strict=False)])
+        return cls(
+            indptr.astype(np.int64),
+            np.concatenate([b.term_ids for b in batches]),
+            np.concatenate([b.weights for b in batches]),
+            max(b.vocab_size for b in batches),
+        )
+
+    def check(self) -> None:
+        """Raise LsrError unless every invariant of the class holds. Done where data enters, once."""
+        indptr, ids, weights = self.indptr, self.term_ids, self.weights
+        if indptr.ndim != 1 or len(indptr) == 0 or indptr[0] != 0 or indptr[-1] != len(ids) or len(ids) != len(weights):
+            raise LsrError(f"sparse vectors: indptr does not span the {len(ids)} terms and {len(weights)} weights")
+        if np.any(indptr[1:] < indptr[:-1]):
+            raise LsrError("sparse vectors: indptr is not ascending")
+        if len(ids) == 0:
+            return
+        if ids.min() < 0 or ids.max() >= self.vocab_size:
+            raise LsrError(
+                f"sparse vectors: term ids {ids.min()}…{ids.max()} are outside the vocabulary of {self.vocab_size} terms"
+            )
+        inner = np.ones(len(ids), bool)
+        starts = indptr[:-1]
+        inner[starts[starts < len(ids)]] = False
+        if np.any(np.diff(ids, prepend=-1)[inner] <= 0):
+            raise LsrError("sparse vectors: a row's term ids are not ascending and unique")
+        bad = ~(np.isfinite(weights) & (weights > 0))
+        if bad.any():
+            at = int(np.argmax(bad))
+            row = int(np.searchsorted(indptr, at, side="right")) - 1
+            raise LsrError(f"sparse vectors: weight {weights[at]} in row {row} is not positive and finite")
+
+
+@dataclass(frozen=True, slots=True)
+class TermContribution:
+    """What one term brought to a hit's score: query_weight × impact × scale = contribution."""
+
+    term: str
+    query_weight: float
+    impact: int
+    contribution: float
+    in_text: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A document found: `rank` counts from 1; `score` is the exact dot product, dequantised."""
+
+    rank: int
+    doc_id: str
+    score: float
+    title: str = ""
+    text: str = ""
+    query_id: str | None = None
+    terms: tuple[TermContribution, ...] | None = None
