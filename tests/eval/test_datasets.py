@@ -11,7 +11,11 @@ import pytest
 from lsr.errors import BadDocumentError, LsrError
 from lsr.eval.datasets import dataset_folders, load_dataset, read_queries
 
-DOCS = [{"_id": "d1", "title": "One", "text": "first"}, {"_id": "d2", "text": "second"}, {"_id": "d3", "title": "Three"}]
+DOCS = [
+    {"_id": "d1", "title": "One", "text": "first"},
+    {"_id": "d2", "text": "second"},
+    {"_id": "d3", "title": "Three"},
+]
 QUERIES = [{"_id": "q1", "text": "alpha"}, {"_id": "q2", "text": "beta"}, {"_id": "q3", "text": "gamma"}]
 HEADER = "query-id\tcorpus-id\tscore\n"
 
@@ -108,7 +112,7 @@ def test_duplicate_query_ids_name_the_line(folder: Path) -> None:
 
 def test_a_judged_query_without_text_is_an_error(folder: Path) -> None:
     (folder / "queries.jsonl").write_text(lines(QUERIES[:1]))
-    with pytest.raises(LsrError, match="1 of 2 judged queries have no text.*'q2'"):
+    with pytest.raises(LsrError, match=r"1 of 2 judged queries have no text.*'q2'"):
         load_dataset(folder)
 
 
@@ -119,7 +123,7 @@ def test_an_unknown_split_names_those_there_are(folder: Path) -> None:
 
 def test_a_folder_without_its_files_says_which(folder: Path) -> None:
     (folder / "queries.jsonl").unlink()
-    with pytest.raises(LsrError, match="queries.jsonl is missing"):
+    with pytest.raises(LsrError, match=r"queries.jsonl is missing"):
         load_dataset(folder)
 
 

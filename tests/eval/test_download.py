@@ -46,7 +46,7 @@ def server() -> Iterator[tuple[str, Behaviour]]:
     behaviour = Behaviour()
 
     class Handler(BaseHTTPRequestHandler):
-        def log_message(self, format: str, *args: Any) -> None: ...
+        def log_message(self, *args: Any) -> None: ...
 
         def do_GET(self) -> None:
             wanted = self.headers.get("Range")
@@ -106,7 +106,7 @@ def test_a_line_that_breaks_off_is_taken_up_where_it_broke(server: tuple[str, Be
 def test_a_later_call_goes_on_with_what_an_earlier_one_left(server: tuple[str, Behaviour], tmp_path: Path) -> None:
     url, behaviour = server
     behaviour.break_after = [1000]
-    with pytest.raises(LsrError, match="1000 bytes are kept.*run the same command again"):
+    with pytest.raises(LsrError, match=r"1000 bytes are kept.*run the same command again"):
         fetch(url, tmp_path, tries=1)
     assert not (tmp_path / "tiny").exists()
     assert (fetch(url, tmp_path) / "corpus.jsonl").read_bytes() == CORPUS

@@ -75,7 +75,7 @@ def changed(entry: dict[str, Any], *path: str, to: Any) -> dict[str, Any]:
         (("system",), None, "system: expected str"),
     ],
 )
-def test_other_contents_are_refused_with_the_field(tmp_path: Path, path: tuple[str, ...], to: Any, message: str) -> None:
+def test_other_contents_are_refused_by_field(tmp_path: Path, path: tuple[str, ...], to: Any, message: str) -> None:
     file = tmp_path / "r.json"
     write_result(file, RESULT)
     file.write_text(json.dumps(changed(json.loads(file.read_text()), *path, to=to)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ def test_written_scores_strictly_decrease_as_float32_and_as_text(scores: list[fl
     result = strictly_decreasing(scores)
     assert np.all(np.diff(result) < 0)
     texts = [str(score) for score in result]
-    assert all(float(a) > float(b) for a, b in zip(texts, texts[1:], strict=False))
+    assert all(float(a) > float(b) for a, b in itertools.pairwise(texts))
     assert [np.float32(text) for text in texts] == result.tolist()
 
 
@@ -54,7 +55,7 @@ def test_a_line_has_the_six_columns_of_trec(tmp_path: Path) -> None:
 
 
 def test_ids_with_white_space_are_refused_and_nothing_is_left_behind(tmp_path: Path) -> None:
-    with pytest.raises(LsrError, match="'my file.txt'.*--json"):
+    with pytest.raises(LsrError, match=r"'my file.txt'.*--json"):
         write_run(tmp_path / "run", [Ranking("q1", ["ok", "my file.txt"], [2.0, 1.0])])
     assert list(tmp_path.iterdir()) == []
 

@@ -92,7 +92,7 @@ def test_every_pair_is_compared_and_corrected_together() -> None:
 
 
 def test_systems_measured_on_other_queries_are_not_compared() -> None:
-    with pytest.raises(LsrError, match="different queries.*'q2'"):
+    with pytest.raises(LsrError, match=r"different queries.*'q2'"):
         per_query_differences({"q1": 0.1}, {"q1": 0.1, "q2": 0.2})
 
 
