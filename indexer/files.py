@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import zlib
 from collections.abc import Iterator
@@ -26,13 +27,17 @@ class FileInfo:
     crc32: int
 
 
-class ChecksummedFile:
+class ChecksummedFile(io.RawIOBase):
     """A binary file being written; counts and checksums what goes through."""
 
     def __init__(self, file: IO[bytes]) -> None:
+        super().__init__()
         self._file = file
         self.size_bytes = 0
         self.crc32 = 0
+
+    def writable(self) -> bool:
+        return True
 
     def write(self, data: Any) -> int:
         """Write bytes, or anything with a contiguous buffer; return how many bytes."""

@@ -9,6 +9,7 @@ from typing import Any
 from lsr.errors import IndexMissingError
 from lsr.indexer.manifest import Manifest, read_manifest
 from lsr.indexer.segment import Segment
+from lsr.indexer.vectors import READY_VECTORS, ReadyVectors
 from lsr.indexer.vocabulary import Vocabulary
 
 DEFAULT_NAME = ".lsr"
@@ -56,6 +57,8 @@ class Index:
     @cached_property
     def query_encoder(self) -> Any:
         """The encoder that queries of this index take (`lsr.encoders.base.QueryEncoder`)."""
+        if self.manifest.encoder["kind"] == READY_VECTORS:
+            return ReadyVectors()
         from lsr.encoders.registry import open_query_encoder
 
         return open_query_encoder(

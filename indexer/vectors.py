@@ -12,13 +12,15 @@ from lsr.errors import BadDocumentError, LsrError, UsageError
 from lsr.types import Document, SparseBatch
 
 ROWS = 4096
+READY_VECTORS = "vectors"
+"""The kind of encoder that a manifest names where there is none."""
 
 
 class ReadyVectors:
     """Stands for an encoder where vectors come ready; its vocabulary is what they bring."""
 
     corpus_weighting = None
-    description: Mapping[str, Any] = {"kind": "vectors", "name": "ready vectors", "query_side": "none"}
+    description: Mapping[str, Any] = {"kind": READY_VECTORS, "name": "ready vectors", "query_side": "none"}
 
     def __init__(self) -> None:
         self.terms: list[str] = []
@@ -36,7 +38,9 @@ class ReadyVectors:
         """Refuse."""
         raise UsageError("an index of ready vectors takes vectors, not text")
 
-    encode_queries = encode_documents  # type: ignore[assignment]
+    def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
+        """Refuse."""
+        raise UsageError("an index of ready vectors takes encoded queries: --queries FILE")
 
     def save_query_side(self, folder: Path) -> None:
         """Nothing is needed: queries come encoded."""

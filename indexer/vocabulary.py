@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError
 from lsr.indexer.files import FileInfo, map_array, save_array
@@ -23,7 +25,7 @@ def save_vocabulary(folder: Path, terms: Sequence[str]) -> dict[str, FileInfo]:
     start = np.zeros(len(encoded) + 1, np.int64)
     np.cumsum([len(term) for term in encoded], out=start[1:])
     order = np.array(sorted(range(len(encoded)), key=encoded.__getitem__), np.uint32)
-    arrays = (np.frombuffer(b"".join(encoded), np.uint8), start, order)
+    arrays: tuple[npt.NDArray[Any], ...] = (np.frombuffer(b"".join(encoded), np.uint8), start, order)
     return {name: save_array(folder / name, array) for name, array in zip(FILES, arrays, strict=True)}
 
 
@@ -47,7 +49,7 @@ class Vocabulary:
         """Return the string of a term id in [0, len(self))."""
         return self._encoded(term_id).decode("utf-8", "surrogatepass")
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[str]:
         return (self.term(i) for i in range(len(self)))
 
     def lookup(self, term: str) -> int | None:

@@ -96,7 +96,7 @@ class Engine:
         )
         names, n_postings = [], 0
         visits = np.zeros(2, np.int64)
-        for segment, base, (terms, at) in zip(self.index.segments, self.first_positions, local, strict=True):
+        for segment, base, (terms, at) in zip(self.index.segments, self.first_positions[:-1], local, strict=True):
             if len(terms) == 0:
                 continue
             df = segment.df(terms)
@@ -108,7 +108,7 @@ class Engine:
         scores = (keys >> np.uint64(32)).astype(np.uint32)
         positions = 0xFFFFFFFF - (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
         return Ranking(
-            positions, scores * (self.index.manifest.scale / factor), scores, tuple(names), n_postings,
+            positions, scores.astype(np.float64) * (self.index.manifest.scale / factor), scores, tuple(names), n_postings,
             (int(visits[0]), int(visits[1])),
         )  # fmt: skip
 

@@ -30,7 +30,8 @@ class Searcher:
         """
         _check_k(k)
         vectors = self.index.query_encoder.encode_queries([query])
-        return self.hits(self._engine.rank(*vectors.row(0), k, once=once))
+        term_ids, weights = vectors.row(0)
+        return self.hits(self._engine.rank(term_ids, weights, k, once=once))
 
     def rank(self, queries: SparseBatch, k: int = 10, *, threads: int | None = None) -> Iterator[Ranking]:
         """Yield the ranking of each encoded query, in order. threads: default, all cores."""
@@ -41,11 +42,16 @@ class Searcher:
                 "encode the queries with the encoder of the index"
             )
         threads = threads or os.cpu_count() or 1
+
+        def rank(number: int) -> Ranking:
+            term_ids, weights = queries.row(number)
+            return self._engine.rank(term_ids, weights, k)
+
         if threads == 1 or len(queries) == 1:
-            yield from (self._engine.rank(*row, k) for row in queries)
+            yield from map(rank, range(len(queries)))
             return
         with ThreadPoolExecutor(threads) as pool:
-            yield from pool.map(lambda row: self._engine.rank(*row, k), queries)
+            yield from pool.map(rank, range(len(queries)))
 
     def search_batch(
         self,
@@ -56,9 +62,10 @@ class Searcher:
         threads: int | None = None,
     ) -> Iterator[list[Hit]]:
         """Yield the hits of each query, in order. query_ids: to be noted in the hits."""
-        if not isinstance(queries, SparseBatch):
-            queries = self.index.query_encoder.encode_queries(queries)
-        for number, ranking in enumerate(self.rank(queries, k, threads=threads)):
+        vectors: SparseBatch = (
+            queries if isinstance(queries, SparseBatch) else self.index.query_encoder.encode_queries(queries)
+        )
+        for number, ranking in enumerate(self.rank(vectors, k, threads=threads)):
             yield self.hits(ranking, query_id=query_ids[number] if query_ids is not None else None)
 
     def document(self, position: int) -> Document:
