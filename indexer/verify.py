@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,9 @@ def verify(path: Path, progress: Progress | None = None) -> tuple[Manifest, list
         return manifest, problems
     index = Index.open(path)
     listener.start("contents", manifest.n_docs, "document")
-    for check in (
-        index.vocabulary.check,
-        *(lambda s=s: _verify_segment(s, len(index.vocabulary)) for s in index.segments),
-    ):  # type: ignore[misc]
+    checks = [index.vocabulary.check]
+    checks += [partial(_verify_segment, segment, len(index.vocabulary)) for segment in index.segments]
+    for check in checks:
         try:
             check()
         except IndexDamagedError as error:

@@ -107,10 +107,15 @@ class Engine:
         keys = np.sort(heap[heap > 0])[::-1]
         scores = (keys >> np.uint64(32)).astype(np.uint32)
         positions = 0xFFFFFFFF - (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
+        scale = self.index.manifest.scale / factor
         return Ranking(
-            positions, scores.astype(np.float64) * (self.index.manifest.scale / factor), scores, tuple(names), n_postings,
+            positions,
+            scores.astype(np.float64) * scale,
+            scores,
+            tuple(names),
+            n_postings,
             (int(visits[0]), int(visits[1])),
-        )  # fmt: skip
+        )
 
     @staticmethod
     def _floor(segment: Segment, terms: npt.NDArray[np.int64], weights: npt.NDArray[np.uint32], k: int) -> int:
