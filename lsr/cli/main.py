@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 
 import lsr
-from lsr.cli import check, doctor, index, search, stats
+from lsr.cli import bench, check, doctor, index, search, stats
 from lsr.errors import LsrError
 
-COMMANDS = (index, search, stats, check, doctor)
+COMMANDS = (index, search, stats, check, bench, doctor)
 INTERRUPTED = 130
 
 
