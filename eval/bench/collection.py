@@ -92,6 +92,11 @@ def load_collection(folder: Path) -> SparseCollection:
     return SparseCollection(folder.resolve().name + note, documents, queries)
 
 
+def load_queries(folder: Path) -> SparseBatch:
+    """Read only the queries of a collection. Raises LsrError as `load_collection` does."""
+    return _whole(_load(folder / "queries.npz"))[0]
+
+
 def save_collection(folder: Path, collection: SparseCollection) -> None:
     """Write what `load_collection` reads."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -148,7 +153,7 @@ def make_collection(n_docs: int, n_queries: int = 500, *, seed: int = 1) -> Spar
         parts.append(_draw(rng, topics, strengths, popularity, n, 150, 50))
     documents = SparseBatch.concatenate(parts)
     queries = _draw(rng, topics, strengths, popularity, n_queries, 22, 3)
-    return SparseCollection(f"made up, {n_docs:,} documents, seed {seed}", documents, queries)
+    return SparseCollection(f"made up, seed {seed}", documents, queries)
 
 
 def _draw(

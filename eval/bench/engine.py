@@ -34,13 +34,14 @@ class Setting:
     """A line in the tables: an index and how it is searched.
 
     name: shown. index: names the built index; settings with the same one share it. build, search: options.
-    note: what a reader must know to judge the numbers.
+    approximate: whether it may miss documents by design. note: what a reader must know to judge the numbers.
     """
 
     name: str
     index: str
     build: Mapping[str, Any] = field(default_factory=dict)
     search: Mapping[str, Any] = field(default_factory=dict)
+    approximate: bool = False
     note: str = ""
 
 
@@ -51,17 +52,21 @@ class Engine(Protocol):
     """The distribution that has it."""
     SETTINGS: tuple[Setting, ...]
 
-    def build(self, documents: SparseBatch, order: npt.NDArray[np.int64], folder: Path, **options: Any) -> None:
+    def load(self) -> None:
+        """Import what the engine needs. No clock runs."""
+        ...
+
+    def build(self, documents: SparseBatch, order: npt.NDArray[np.int64], folder: Path, /, **options: Any) -> None:
         """Build an index of the documents, taken in the given order, in an empty folder.
 
         order: of positions; every engine is to return positions, not places in the order.
         """
         ...
 
-    def open_index(self, folder: Path, **options: Any) -> Any:
-        """Open a built index. options: those it was built with."""
+    def open_index(self, folder: Path, /) -> Any:
+        """Open a built index."""
         ...
 
-    def searcher(self, index: Any, **options: Any) -> Search:
+    def searcher(self, index: Any, /, **options: Any) -> Search:
         """Return an open index with settings of its search."""
         ...

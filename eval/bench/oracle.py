@@ -67,7 +67,10 @@ def _chunk_scores(chunk: SparseBatch, queries: SparseBatch) -> Iterator[npt.NDAr
 
 
 def exact_scores(
-    documents: SparseBatch, positions: npt.NDArray[np.int64], term_ids: npt.NDArray[np.int32], weights: npt.NDArray[np.float32]
+    documents: SparseBatch,
+    positions: npt.NDArray[np.int64],
+    term_ids: npt.NDArray[np.int32],
+    weights: npt.NDArray[np.float32],
 ) -> npt.NDArray[np.int64]:
     """Return the dot products of some documents with a query."""
     dense = np.zeros(documents.vocab_size, np.int64)
@@ -93,7 +96,9 @@ def recall(collection: SparseCollection, truth: Truth, found: Sequence[npt.NDArr
         others = unique[~np.isin(unique, wanted)]
         right = len(unique) - len(others)
         if len(others):
-            right += int((exact_scores(collection.documents, others, *collection.queries.row(number)) >= scores[-1]).sum())
+            right += int(
+                (exact_scores(collection.documents, others, *collection.queries.row(number)) >= scores[-1]).sum()
+            )
         values.append(min(right, len(wanted)) / len(wanted))
     return float(np.mean(values)) if values else 1.0
 

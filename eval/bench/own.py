@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,18 @@ from lsr.types import SparseBatch
 
 PACKAGE = "lsr-search"
 SETTINGS = (Setting("lsr", "lsr", {"reorder": True}),)
-NOT_REORDERED = Setting("lsr, not reordered", "lsr-as-given", {"reorder": False})
+NOT_REORDERED = Setting("lsr, not reordered", "lsr, not reordered", {"reorder": False})
+
+
+def load() -> None:
+    """Load; see `lsr.eval.bench.engine.Engine`."""
+    import_module("lsr.query.searcher")
 
 
 def build(
-    documents: SparseBatch, order: npt.NDArray[np.int64], folder: Path, *, reorder: bool, threads: int = 2
+    documents: SparseBatch, _order: npt.NDArray[np.int64], folder: Path, *, reorder: bool, threads: int = 2
 ) -> None:
-    """Build an index on disk, committed and synced. The documents come as given: `order` is for the peers."""
+    """Build an index on disk, committed and synced. The documents come as they are: orders are for peers."""
     encoder = ReadyVectors()
     for term_id in range(documents.vocab_size):
         encoder.term_id(str(term_id))
@@ -34,7 +40,7 @@ def build(
         writer.commit()
 
 
-def open_index(folder: Path, **options: Any) -> Index:
+def open_index(folder: Path) -> Index:
     """Open; see `lsr.eval.bench.engine.Engine`."""
     return Index.open(folder / "index")
 

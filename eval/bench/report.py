@@ -34,7 +34,10 @@ class IndexReport:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """An engine at one k. exact: whether recall was 1. times_ours: its mean latency over ours."""
+    """An engine at one k. exact: whether it is meant to be, and recall was 1. times_ours: its mean latency over ours.
+
+    waited: the share of the time in which other work on the machine had the cores.
+    """
 
     engine: str
     k: int
@@ -42,6 +45,7 @@ class Measurement:
     recall: float
     exact: bool
     times_ours: float
+    waited: float
 
 
 @dataclass(frozen=True, slots=True)

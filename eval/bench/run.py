@@ -19,6 +19,7 @@ from lsr.eval.bench.report import CollectionReport, IndexReport, Measurement, Th
 from lsr.eval.bench.store import Store
 from lsr.eval.bench.timing import summarise, time_engines, time_threads
 from lsr.eval.bench.traversals import compare_traversals
+from lsr.indexer.segment import SUPERBLOCK
 from lsr.query.searcher import Searcher
 
 
@@ -60,10 +61,11 @@ def bench_collection(
         if setting.index not in opened:
             built = store.index(name, setting)
             cost = store.open_cost(name, setting, built)
-            opened[setting.index] = module.open_index(built.folder, **setting.build)
+            module.load()
+            opened[setting.index] = module.open_index(built.folder)
             indexes.append(
                 IndexReport(
-                    setting.name if name == OWN else setting.index,
+                    setting.index,
                     module.PACKAGE,
                     built.version,
                     setting.note,
@@ -77,15 +79,17 @@ def bench_collection(
             if setting == own.SETTINGS[0]:
                 order_is_ours = _agree_on_order(store, opened[setting.index])
         searches[setting.name] = module.searcher(opened[setting.index], **setting.search)
+    approximate = frozenset(setting.name for _, setting in lines if setting.approximate)
     truth = store.truth(max(options.ks))
     for setting in ours:
-        check_exact(searches[setting.name], collection, truth, options.ks)
+        if not setting.approximate:
+            check_exact(searches[setting.name], collection, truth, options.ks)
     searcher = Searcher(opened[own.SETTINGS[0].index])  # type: ignore[arg-type]
     measurements: list[Measurement] = []
     touched, throughput, traversals = [], [], []
     for k in options.ks:
         say(f"timing at k = {k}")
-        measurements += _measure(searches, collection, truth, k, options.rounds)
+        measurements += _measure(searches, approximate, collection, truth, k, options.rounds)
         touched.append(_touched(searcher, collection, k))
         throughput.append(_throughput(searcher, collection, k, options))
         if options.traversals:
@@ -117,22 +121,28 @@ def check_exact(search: Search, collection: SparseCollection, truth: Truth, ks: 
 
 
 def _measure(
-    searches: dict[str, Search], collection: SparseCollection, truth: Truth, k: int, rounds: int
+    searches: dict[str, Search],
+    approximate: frozenset[str],
+    collection: SparseCollection,
+    truth: Truth,
+    k: int,
+    rounds: int,
 ) -> list[Measurement]:
     timed = time_engines(searches, collection.queries, k, rounds=rounds)
     ours = timed[own.SETTINGS[0].name].latency_us.mean()
     found = []
     for name, result in timed.items():
         value = recall(collection, truth, result.found, k)
+        exact = value == 1.0 and name not in approximate
         ratio = float(result.latency_us.mean() / ours)
-        found.append(Measurement(name, k, summarise(result.latency_us), value, value == 1.0, ratio))
+        found.append(Measurement(name, k, summarise(result.latency_us), value, exact, ratio, result.waited))
     return found
 
 
 def _touched(searcher: Searcher, collection: SparseCollection, k: int) -> Touched:
     rankings = list(searcher.rank(collection.queries, k, threads=1))
     bounded, scored = np.mean([ranking.superblocks for ranking in rankings], axis=0)
-    n_superblocks = sum(segment.arrays["superblock_max"].shape[1] for segment in searcher.index.segments)
+    n_superblocks = sum(-(-segment.n_docs // SUPERBLOCK) for segment in searcher.index.segments)
     return Touched(
         k,
         float(np.mean([ranking.n_postings for ranking in rankings])),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable
@@ -18,7 +19,6 @@ import numpy.typing as npt
 import lsr.indexer
 import lsr.kernels
 from lsr.errors import LsrError
-from lsr.eval.bench import own
 from lsr.eval.bench.child import BuildCost, OpenCost, run_child
 from lsr.eval.bench.collection import SparseCollection, digest, save_collection
 from lsr.eval.bench.engine import Setting
@@ -26,6 +26,7 @@ from lsr.eval.bench.oracle import Truth, find_truth, load_truth, save_truth
 from lsr.eval.bench.registry import OWN, engine_version
 
 KEPT_OF_OURS = 2
+DEPTH = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class Store:
 
     def truth(self, k: int) -> Truth:
         """Return the exact k best of each query at least, computed once."""
+        k = max(k, DEPTH)
         path = self.folder / f"truth-{digest(self._collection.queries)}-{k}.npz"
         if not path.is_file():
             self._say(f"scoring all documents for {len(self._collection.queries)} queries, to know what is right")
@@ -99,22 +101,27 @@ class Store:
         """Return the index of a setting, built now if no earlier run has."""
         version = engine_version(engine_name) or ""
         stamp = _sources() if engine_name == OWN else version
-        folder = self.folder / f"{setting.index}-{stamp}"
-        kept = (folder / "built.json").is_file()
-        if not kept:
+        slug = "-".join(re.findall(r"[a-z0-9]+", setting.index.lower()))
+        folder = self.folder / f"{slug}-{stamp}"
+        found = _read_built(folder)
+        kept = found is not None
+        if found is None:
             self._build(engine_name, setting, folder)
-        found = json.loads((folder / "built.json").read_text("utf-8"))
+            found = _read_built(folder)
+            if found is None:
+                raise LsrError(f"{folder}: what was just built can't be read; choose another --cache")
         if engine_name == OWN:
-            self._forget_older(folder, f"{setting.index}-")
-        return Built(folder / "index", version, BuildCost(**found["cost"]), found["size_bytes"], kept)
+            self._forget_older(folder, f"{slug}-")
+        return Built(folder / "index", version, found[0], found[1], kept)
 
     def _build(self, engine_name: str, setting: Setting, folder: Path) -> None:
-        self._say(f"building the index of {setting.name}")
+        self._say(f"building the index of {setting.index}")
         new = self.folder / f"tmp-{secrets.token_hex(4)}"
         (new / "index").mkdir(parents=True)
         try:
             job = self._job("build", engine_name, new, setting.build)
             job["order"] = str(self.folder / "order.npy") if engine_name != OWN else None
+            job["threads"] = self._threads
             if engine_name == OWN:
                 job["options"]["threads"] = self._threads
             cost = run_child(job, threads=self._threads)
@@ -152,8 +159,17 @@ class Store:
 def _sources() -> str:
     """Return a fingerprint of the code that builds our indexes."""
     folders = [Path(package.__file__ or "").parent for package in (lsr.indexer, lsr.kernels)]
-    files = [path for folder in folders for path in sorted(folder.rglob("*.py"))] + [Path(own.__file__)]
+    files = [path for folder in folders for path in sorted(folder.rglob("*.py"))]
     return hashlib.blake2b(b"\0".join(path.read_bytes() for path in files), digest_size=6).hexdigest()
+
+
+def _read_built(folder: Path) -> tuple[BuildCost, int] | None:
+    """Return cost and size of an index in the cache, None if there is none or another version of this file wrote it."""
+    try:
+        found = json.loads((folder / "built.json").read_text("utf-8"))
+        return BuildCost(**found["cost"]), int(found["size_bytes"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _size(folder: Path) -> int:

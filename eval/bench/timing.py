@@ -35,11 +35,24 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True)
+class Round:
+    """µs that each query took, (n_queries), and the processor's seconds against those of the clock."""
+
+    latency_us: npt.NDArray[np.float64]
+    cpu_s: float
+    wall_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Timed:
-    """What an engine found in the warm-up round, positions for each query, and its latencies, µs (n_queries)."""
+    """What an engine found in the warm-up round, positions for each query, and its latencies, µs (n_queries).
+
+    waited: the share of the time in which the process had no core, because of other work on the machine.
+    """
 
     found: list[npt.NDArray[np.int64]]
     latency_us: npt.NDArray[np.float64]
+    waited: float
 
 
 def summarise(latency_us: npt.NDArray[np.float64]) -> Latency:
@@ -61,32 +74,35 @@ def no_collection() -> Iterator[None]:
         gc.enable()
 
 
-def time_round(search: Callable[[Any, int], Any], queries: Sequence[Any], k: int) -> npt.NDArray[np.float64]:
-    """Return the µs that each query takes."""
+def time_round(search: Callable[[Any, int], Any], queries: Sequence[Any], k: int) -> Round:
+    """Time each query once."""
     took = np.empty(len(queries))
     clock = time.perf_counter_ns
     with no_collection():
+        cpu, wall = time.process_time(), time.perf_counter()
         for i, query in enumerate(queries):
             began = clock()
             search(query, k)
             took[i] = clock() - began
-    return took / 1e3
+        return Round(took / 1e3, time.process_time() - cpu, time.perf_counter() - wall)
 
 
-def time_engines(
-    searches: Mapping[str, Search], queries: SparseBatch, k: int, *, rounds: int
-) -> dict[str, Timed]:
+def time_engines(searches: Mapping[str, Search], queries: SparseBatch, k: int, *, rounds: int) -> dict[str, Timed]:
     """Time all engines on all queries, as PROTOCOL says."""
     prepared = {name: [search.prepare(*row) for row in queries] for name, search in searches.items()}
     found = {
         name: [search.positions(search.search(query, k)) for query in prepared[name]]
         for name, search in searches.items()
     }
-    took: dict[str, list[npt.NDArray[np.float64]]] = {name: [] for name in searches}
+    timed: dict[str, list[Round]] = {name: [] for name in searches}
     for _ in range(rounds):
         for name, search in searches.items():
-            took[name].append(time_round(search.search, prepared[name], k))
-    return {name: Timed(found[name], np.median(took[name], axis=0)) for name in searches}
+            timed[name].append(time_round(search.search, prepared[name], k))
+    results = {}
+    for name, done in timed.items():
+        waited = 1 - sum(r.cpu_s for r in done) / sum(r.wall_s for r in done)
+        results[name] = Timed(found[name], np.median([r.latency_us for r in done], axis=0), max(0.0, waited))
+    return results
 
 
 def time_threads(

@@ -32,7 +32,7 @@ def compare_traversals(index: Index, queries: SparseBatch, k: int, *, rounds: in
     least = {name: np.full(len(queries), np.inf) for name in names}
     for round_number in range(rounds + 1):
         for name in names:
-            took = time_round((searches.get(name) or planner).search, prepared, k)
+            took = time_round((searches.get(name) or planner).search, prepared, k).latency_us
             if round_number:
                 least[name] = np.minimum(least[name], took)
     best = np.min([least[name] for name in searches], axis=0)

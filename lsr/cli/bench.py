@@ -12,39 +12,47 @@ from typing import Any
 from lsr.cli.common import note, positive
 
 DOCS, QUERIES = 300_000, 500
+DESCRIPTION = """
+Build, open and search a collection of sparse vectors; tell latency, throughput, size, memory and recall.
+Every ranking of ours is held against plain scoring of all documents; one that differs fails the run.
+"""
 
 
 def add_parser(subparsers: Any) -> None:
     """Declare the command."""
     parser = subparsers.add_parser(
-        "bench",
-        help="time the engine, side by side with installed peers",
-        description="Build, open and search a collection of sparse vectors; tell latency, throughput, size, memory "
-        "and recall. Every ranking of ours is held against plain scoring of all documents, and a wrong one fails.",
+        "bench", help="time the engine, side by side with installed peers", description=DESCRIPTION
     )
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "collection", type=Path, nargs="?", metavar="DIR",
-        help="a folder with docs.npz and queries.npz (CSR: indptr, indices, data, shape); without one, a collection is made up",
+        help="a folder with docs.npz and queries.npz (CSR: indptr, indices, data, shape); default: made up",
     )  # fmt: skip
-    parser.add_argument(
+    add(
         "--docs", type=positive, nargs="+", metavar="N",
-        help=f"only the first N documents; for a collection made up, its size (default {DOCS}); several sizes are compared",
+        help=f"only the first N documents, or how many to make up (default {DOCS}); several sizes are compared",
     )  # fmt: skip
-    parser.add_argument("--queries", type=positive, metavar="N", help="only the first N queries")
-    parser.add_argument("--query-terms", type=positive, metavar="N", help="keep only the N heaviest terms of a query")
-    parser.add_argument("-k", type=positive, nargs="+", default=[10, 100, 1000], help="results wanted (default 10 100 1000)")
-    parser.add_argument("--rounds", type=positive, default=3, metavar="R", help="timed rounds over all queries (default 3)")
-    parser.add_argument("--threads", type=positive, default=2, metavar="N", help="threads to build with, and to compare throughput with 1 (default 2)")
-    parser.add_argument(
+    add("--queries", type=positive, metavar="N", help="only the first N queries")
+    add("--query-terms", type=positive, metavar="N", help="keep only the N heaviest terms of a query")
+    add("-k", type=positive, nargs="+", default=[10, 100, 1000], help="results wanted (default 10 100 1000)")
+    add("--rounds", type=positive, default=3, metavar="R", help="timed rounds over all queries (default 3)")
+    add(
+        "--threads", type=positive, default=2, metavar="N",
+        help="threads to build with, and to compare throughput with that of one (default 2)",
+    )  # fmt: skip
+    add(
         "--peers", nargs="*", metavar="NAME",
         help="time peers too: bmp, pisa, seismic, lucene; without names, those that are installed",
     )  # fmt: skip
-    parser.add_argument("--without-reordering", action="store_true", help="time an index of ours without reordering too")
-    parser.add_argument("--traversals", action="store_true", help="time every traversal of ours, and judge the planner")
-    parser.add_argument("--cache", type=Path, metavar="DIR", help="where built indexes are kept (default: the user's cache)")
-    parser.add_argument("--rebuild", action="store_true", help="build all indexes anew")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers")
-    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw latency against recall, or against the number of documents")
+    add("--without-reordering", action="store_true", help="time an index of ours that isn't reordered too")
+    add("--traversals", action="store_true", help="time every traversal of ours, and judge the planner")
+    add("--cache", type=Path, metavar="DIR", help="where built indexes are kept (default: the user's cache)")
+    add("--rebuild", action="store_true", help="build all indexes anew")
+    add("--json", type=Path, metavar="FILE", help="write all numbers")
+    add(
+        "--plot", type=Path, metavar="FILE.png",
+        help="draw latency against recall or, for several sizes, against the number of documents",
+    )  # fmt: skip
     parser.set_defaults(run=run)
 
 
@@ -66,23 +74,30 @@ def run(args: argparse.Namespace) -> int:
     for message in notes:
         note(message)
     options = BenchOptions(
-        tuple(args.k), args.rounds, args.threads, tuple(peers), args.without_reordering, args.traversals, args.rebuild
+        ks=tuple(sorted(set(args.k))),
+        rounds=args.rounds,
+        threads=args.threads,
+        peers=tuple(peers),
+        without_reordering=args.without_reordering,
+        traversals=args.traversals,
+        rebuild=args.rebuild,
     )
-    cache = args.cache or default_cache()
     whole = load_collection(args.collection) if args.collection else None
-    sizes = args.docs or [len(whole.documents) if whole else DOCS]
+    sizes = sorted(set(args.docs or [len(whole.documents) if whole else DOCS]))
     reports = []
     for n_docs in sizes:
         collection = whole or make_collection(n_docs, args.queries or QUERIES)
         collection = collection.take(docs=n_docs, queries=args.queries, query_terms=args.query_terms)
+        cache = args.cache or default_cache()
         reports.append(bench_collection(collection, options, cache=cache, source=args.collection, say=note))
     command = f"lsr {shlex.join(sys.argv[1:])}"
     report = BenchReport(PROTOCOL, args.rounds, tuple(notes), tuple(reports), provenance(command))
+    for line in lines(report):
+        print(line)
     if args.json:
         write_report(args.json, report)
     if args.plot:
         from lsr.eval.bench.figure import draw
 
         draw(report, args.plot)
-    print("\n".join(lines(report)))
     return 0

@@ -5,6 +5,7 @@ It reduces query weights to a few levels, so that what it calls exact can miss d
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,14 @@ from lsr.types import SparseBatch
 
 PACKAGE = "bmp"
 SETTINGS = tuple(
-    Setting(f"BMP, block {size}", f"bmp-{size}", {"block_size": size}, note="reduces query weights to a few levels")
-    for size in (8, 32)
+    Setting(name, name, {"block_size": size}, note="reduces query weights to a few levels")
+    for name, size in (("BMP, block 8", 8), ("BMP, block 32", 32))
 )
+
+
+def load() -> None:
+    """Load; see `lsr.eval.bench.engine.Engine`."""
+    import_module("bmp")
 
 
 def build(documents: SparseBatch, order: npt.NDArray[np.int64], folder: Path, *, block_size: int) -> None:
@@ -34,7 +40,7 @@ def build(documents: SparseBatch, order: npt.NDArray[np.int64], folder: Path, *,
     indexer.finish()
 
 
-def open_index(folder: Path, *, block_size: int) -> Any:
+def open_index(folder: Path) -> Any:
     """Open; see `lsr.eval.bench.engine.Engine`."""
     from bmp import Searcher
 

@@ -7,6 +7,7 @@ the same index in a fraction of the time.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,15 @@ from lsr.types import SparseBatch
 
 PACKAGE = "pyterrier-pisa"
 SETTINGS = (
-    Setting("PISA, MaxScore", "pisa", search={"algorithm": "maxscore"}),
-    Setting("PISA, exhaustive TAAT", "pisa", search={"algorithm": "ranked_or_taat"}),
+    Setting("PISA, MaxScore", "PISA", search={"algorithm": "maxscore"}),
+    Setting("PISA, exhaustive TAAT", "PISA", search={"algorithm": "ranked_or_taat"}),
 )
 ENCODING, SCORER = "block_simdbp", "quantized"
+
+
+def load() -> None:
+    """Load; see `lsr.eval.bench.engine.Engine`."""
+    import_module("pyterrier_pisa")
 
 
 def build(documents: SparseBatch, order: npt.NDArray[np.int64], folder: Path) -> None:
