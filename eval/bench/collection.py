@@ -53,6 +53,18 @@ class SparseCollection:
         )
 
 
+def without_unmatched(collection: SparseCollection) -> SparseCollection:
+    """Leave out queries that match no document: there is nothing to time, and peers may crash on them."""
+    queries = collection.queries
+    df = np.bincount(collection.documents.term_ids, minlength=queries.vocab_size)
+    row = np.repeat(np.arange(len(queries)), np.diff(queries.indptr))
+    matched = np.flatnonzero(np.bincount(row, weights=df[queries.term_ids], minlength=len(queries)))
+    if len(matched) == len(queries):
+        return collection
+    kept = [rows(queries, i, i + 1) for i in matched.tolist()]
+    return replace(collection, queries=replace(SparseBatch.concatenate(kept), vocab_size=queries.vocab_size))
+
+
 def rows(batch: SparseBatch, first: int, last: int) -> SparseBatch:
     """Return rows first … last − 1, or to the end, without copying terms and weights."""
     indptr = batch.indptr[first : last + 1]
@@ -84,8 +96,8 @@ def load_collection(folder: Path) -> SparseCollection:
     Weights that are not whole numbers of 1 to 255 become such, the largest being 255, and the name says
     so: not every engine can take others. Raises LsrError if a file is missing or isn't that.
     """
-    documents, made_whole = _whole(_load(folder / "docs.npz"))
-    queries, queries_made_whole = _whole(_load(folder / "queries.npz"))
+    documents, made_whole = _whole(load_vectors(folder / "docs.npz"))
+    queries, queries_made_whole = _whole(load_vectors(folder / "queries.npz"))
     if queries.vocab_size != documents.vocab_size:
         raise LsrError(
             f"{folder}: the documents have {documents.vocab_size} terms, the queries {queries.vocab_size}; "
@@ -95,25 +107,21 @@ def load_collection(folder: Path) -> SparseCollection:
     return SparseCollection(folder.resolve().name + note, documents, queries)
 
 
-def load_queries(folder: Path) -> SparseBatch:
-    """Read only the queries of a collection. Raises LsrError as `load_collection` does."""
-    return _whole(_load(folder / "queries.npz"))[0]
-
-
 def save_collection(folder: Path, collection: SparseCollection) -> None:
     """Write what `load_collection` reads."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, batch in (("docs.npz", collection.documents), ("queries.npz", collection.queries)):
-        np.savez(
-            folder / name,
-            indptr=batch.indptr,
-            indices=batch.term_ids,
-            data=batch.weights.astype(np.uint8),
-            shape=np.array([len(batch), batch.vocab_size]),
-        )
+    save_vectors(folder / "docs.npz", collection.documents)
+    save_vectors(folder / "queries.npz", collection.queries)
 
 
-def _load(path: Path) -> SparseBatch:
+def save_vectors(path: Path, batch: SparseBatch) -> None:
+    """Write vectors with whole weights of 1 to 255."""
+    shape = np.array([len(batch), batch.vocab_size])
+    np.savez(path, indptr=batch.indptr, indices=batch.term_ids, data=batch.weights.astype(np.uint8), shape=shape)
+
+
+def load_vectors(path: Path) -> SparseBatch:
+    """Read vectors. Raises LsrError if the file is missing or holds no CSR matrix."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             batch = SparseBatch(

@@ -13,10 +13,10 @@ from lsr.eval.bench.collection import (
     digest,
     heaviest_terms,
     load_collection,
-    load_queries,
     make_collection,
     rows,
     save_collection,
+    without_unmatched,
 )
 from lsr.types import SparseBatch
 
@@ -39,7 +39,6 @@ def test_a_collection_survives_being_saved(tmp_path: Path) -> None:
     assert loaded.name == "small"
     assert equal(loaded.documents, DOCUMENTS)
     assert equal(loaded.queries, QUERIES)
-    assert equal(load_queries(tmp_path / "small"), QUERIES)
 
 
 def test_weights_that_are_not_whole_become_so_and_the_name_says_it(tmp_path: Path) -> None:
@@ -77,6 +76,12 @@ def test_the_heaviest_terms_stay_in_order_and_ties_go_to_lower_ids() -> None:
 def test_rows_in_the_middle_are_a_batch_of_their_own() -> None:
     assert equal(rows(DOCUMENTS, 1, 3), batch({}, {1: 1, 2: 7, 7: 9}))
     assert equal(rows(DOCUMENTS, 3, 99), batch({5: 2}))
+
+
+def test_queries_without_a_matching_document_are_left_out() -> None:
+    queries = batch({}, {0: 2}, {4: 9}, {4: 1, 5: 1}, {})
+    assert equal(without_unmatched(SparseCollection("c", DOCUMENTS, queries)).queries, batch({0: 2}, {4: 1, 5: 1}))
+    assert len(without_unmatched(SparseCollection("c", DOCUMENTS, batch({4: 9}))).queries) == 0
 
 
 def test_every_weight_and_place_is_in_the_digest() -> None:
