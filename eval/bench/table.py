@@ -82,17 +82,18 @@ def _warning(measured: Sequence[Measurement]) -> Iterator[str]:
 
 
 def _ours(report: CollectionReport) -> Iterator[str]:
-    threads = sorted(report.throughput[0].qps)
+    threads = sorted(report.throughput[0].by_threads)
     header = ["ours, k"] + [f"QPS, {n} thread{'s' if n > 1 else ''}" for n in threads]
-    header += ["ratio", "postings", "superblocks", "bounded", "scored", "traversals"]
+    header += ["ratio", "cores", "postings", "superblocks", "bounded", "scored", "traversals"]
     rows = []
     for touched, throughput in zip(report.touched, report.throughput, strict=True):
-        qps = [throughput.qps[n] for n in threads]
+        rates = [throughput.by_threads[n] for n in threads]
         rows.append(
             [
                 str(touched.k),
-                *(f"{value:,.0f}" for value in qps),
-                f"{qps[-1] / qps[0]:.2f}",
+                *(f"{rate.qps:,.0f}" for rate in rates),
+                f"{rates[-1].qps / rates[0].qps:.2f}",
+                " ".join(f"{rate.cores:.2f}" for rate in rates),
                 f"{touched.postings:,.0f}",
                 f"{touched.superblocks:,}",
                 f"{touched.superblocks_bounded:,.1f}",
@@ -101,7 +102,8 @@ def _ours(report: CollectionReport) -> Iterator[str]:
             ]
         )
     yield from _table(header, rows)
-    yield "Postings of the query's terms; superblocks: all, those whose blocks were bounded, those scored (means)."
+    yield "Cores: how many were at work, on the average, with one thread and with more. Means over the queries:"
+    yield "postings of their terms; superblocks in all, those whose blocks were bounded, those that were scored."
 
 
 def _traversals(compared: TraversalReport) -> Iterator[str]:
