@@ -40,7 +40,7 @@ def lines(report: BenchReport) -> Iterator[str]:
 
 
 def _indexes(report: CollectionReport) -> Iterator[str]:
-    header = "index|version|build s|CPU s|peak MB|size MB|bytes/posting|open ms|first query ms|resident MB"
+    header = "index|version|build s|CPU s|peak MB|size MB|bytes/posting|open ms|first query ms|resident MB|heap MB"
     rows = [
         [
             index.engine,
@@ -53,10 +53,12 @@ def _indexes(report: CollectionReport) -> Iterator[str]:
             f"{index.open.open_ms:,.1f}",
             f"{index.open.first_query_ms:,.1f}",
             _mb(index.open.resident_bytes),
+            "?" if index.open.anonymous_bytes is None else _mb(index.open.anonymous_bytes),
         ]
         for index in report.indexes
     ]
     yield from _table(header.split("|"), rows)
+    yield "Memory: peak of building beyond the vectors themselves; after all queries, in all and without mapped files."
     if any(index.built_earlier for index in report.indexes):
         yield "* measured by an earlier run, which built the index"
     if not report.peers_order_is_ours:
