@@ -36,7 +36,9 @@ class IndexReport:
 class Measurement:
     """An engine at one k. exact: whether it is meant to be, and recall was 1. times_ours: its mean latency over ours.
 
-    waited: the share of the time in which other work on the machine had the cores.
+    cpu_us: processor time for a query, the mean; times_ours_cpu: that over ours. waited: the share of the
+    time in which other work on the machine had the cores. Waiting hits slow engines hardest: where it is
+    much, only processor times can be compared.
     """
 
     engine: str
@@ -45,6 +47,8 @@ class Measurement:
     recall: float
     exact: bool
     times_ours: float
+    cpu_us: float
+    times_ours_cpu: float
     waited: float
 
 

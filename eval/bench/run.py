@@ -135,13 +135,22 @@ def _measure(
     rounds: int,
 ) -> list[Measurement]:
     timed = time_engines(searches, collection.queries, k, rounds=rounds)
-    ours = timed[own.SETTINGS[0].name].latency_us.mean()
+    ours = timed[own.SETTINGS[0].name]
     found = []
     for name, result in timed.items():
         value = recall(collection, truth, result.found, k)
-        exact = value == 1.0 and name not in approximate
-        ratio = float(result.latency_us.mean() / ours)
-        found.append(Measurement(name, k, summarise(result.latency_us), value, exact, ratio, result.waited))
+        measurement = Measurement(
+            engine=name,
+            k=k,
+            latency=summarise(result.latency_us),
+            recall=value,
+            exact=value == 1.0 and name not in approximate,
+            times_ours=float(result.latency_us.mean() / ours.latency_us.mean()),
+            cpu_us=result.cpu_us,
+            times_ours_cpu=result.cpu_us / ours.cpu_us,
+            waited=result.waited,
+        )
+        found.append(measurement)
     return found
 
 

@@ -68,19 +68,29 @@ def _indexes(report: CollectionReport) -> Iterator[str]:
 def _latencies(report: CollectionReport, k: int) -> Iterator[str]:
     measured = [m for m in report.measurements if m.k == k]
     yield from _table(
-        [f"k = {k}", "mean µs", "p50", "p95", "p99", "recall", "× ours"],
-        [[m.engine, *_microseconds(m.latency), f"{m.recall:.4f}", f"{m.times_ours:.2f}"] for m in measured],
+        [f"k = {k}", "mean µs", "p50", "p95", "p99", "CPU µs", "recall", "× ours", "by CPU"],
+        [
+            [m.engine, *_microseconds(m.latency), f"{m.cpu_us:,.0f}", f"{m.recall:.4f}"]
+            + [f"{m.times_ours:.2f}", f"{m.times_ours_cpu:.2f}"]
+            for m in measured
+        ],
     )
     fastest = fastest_exact_peer(report, k, OURS)
     if fastest is not None:
-        yield f"Fastest exact peer: {fastest.engine}; ours is {fastest.times_ours:.2f} times as fast."
+        yield (
+            f"Fastest exact peer: {fastest.engine}; ours is {fastest.times_ours:.2f} times as fast "
+            f"({fastest.times_ours_cpu:.2f} by processor time)."
+        )
     yield from _warning(measured)
 
 
 def _warning(measured: Sequence[Measurement]) -> Iterator[str]:
     waited = max(m.waited for m in measured)
     if waited > BUSY:
-        yield f"The machine was busy: engines waited up to {waited:.0%} of their time for a core."
+        yield (
+            f"The machine was busy: engines waited up to {waited:.0%} of their time for a core, and "
+            "slow ones the most. Only processor times can be compared."
+        )
 
 
 def _ours(report: CollectionReport) -> Iterator[str]:

@@ -47,11 +47,13 @@ class Round:
 class Timed:
     """What an engine found in the warm-up round, positions for each query, and its latencies, µs (n_queries).
 
+    cpu_us: mean time of processors for a query, all threads of the process together, over all rounds.
     waited: the share of the time in which the process had no core, because of other work on the machine.
     """
 
     found: list[npt.NDArray[np.int64]]
     latency_us: npt.NDArray[np.float64]
+    cpu_us: float
     waited: float
 
 
@@ -100,8 +102,13 @@ def time_engines(searches: Mapping[str, Search], queries: SparseBatch, k: int, *
             timed[name].append(time_round(search.search, prepared[name], k))
     results = {}
     for name, done in timed.items():
-        waited = 1 - sum(r.cpu_s for r in done) / sum(r.wall_s for r in done)
-        results[name] = Timed(found[name], np.median([r.latency_us for r in done], axis=0), max(0.0, waited))
+        cpu_s, wall_s = sum(r.cpu_s for r in done), sum(r.wall_s for r in done)
+        results[name] = Timed(
+            found=found[name],
+            latency_us=np.median([r.latency_us for r in done], axis=0),
+            cpu_us=cpu_s / (rounds * max(1, len(queries))) * 1e6,
+            waited=max(0.0, 1 - cpu_s / wall_s),
+        )
     return results
 
 
