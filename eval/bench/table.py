@@ -69,11 +69,7 @@ def _latencies(report: CollectionReport, k: int) -> Iterator[str]:
     measured = [m for m in report.measurements if m.k == k]
     yield from _table(
         [f"k = {k}", "mean µs", "p50", "p95", "p99", "CPU µs", "recall", "× ours", "by CPU"],
-        [
-            [m.engine, *_microseconds(m.latency), f"{m.cpu_us:,.0f}", f"{m.recall:.4f}"]
-            + [f"{m.times_ours:.2f}", f"{m.times_ours_cpu:.2f}"]
-            for m in measured
-        ],
+        [_latency(m) for m in measured],
     )
     fastest = fastest_exact_peer(report, k, OURS)
     if fastest is not None:
@@ -82,6 +78,11 @@ def _latencies(report: CollectionReport, k: int) -> Iterator[str]:
             f"({fastest.times_ours_cpu:.2f} by processor time)."
         )
     yield from _warning(measured)
+
+
+def _latency(m: Measurement) -> list[str]:
+    ratios = (f"{m.times_ours:.2f}", f"{m.times_ours_cpu:.2f}")
+    return [m.engine, *_microseconds(m.latency), f"{m.cpu_us:,.0f}", f"{m.recall:.4f}", *ratios]
 
 
 def _warning(measured: Sequence[Measurement]) -> Iterator[str]:
