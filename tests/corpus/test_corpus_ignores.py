@@ -20,14 +20,19 @@ def ids(*paths: Path, report: CorpusReport | None = None) -> list[str]:
 
 
 def test_ignored_files_and_folders_are_skipped_and_counted_once_each(plant, report):
-    folder = plant({".gitignore": "build/\n*.log.txt\n", "build/a.txt": "", "build/b.txt": "", "x.log.txt": "", "y.txt": ""})
+    folder = plant(
+        {".gitignore": "build/\n*.log.txt\n", "build/a.txt": "", "build/b.txt": "", "x.log.txt": "", "y.txt": ""}
+    )
     assert ids(folder, report=report) == ["y.txt"]
     assert report.skipped[Reason.IGNORED].count == 2
     assert report.skipped[Reason.IGNORED].first == str(folder / "build")
 
 
 def test_a_deeper_file_decides_over_one_above(plant):
-    folder = plant({".gitignore": "*.txt\n", "keep/.gitignore": "!*.txt\nno.txt\n", "keep/a.txt": "", "keep/no.txt": ""} | {"b.txt": ""})
+    folder = plant(
+        {".gitignore": "*.txt\n", "keep/.gitignore": "!*.txt\nno.txt\n", "keep/a.txt": "", "keep/no.txt": ""}
+        | {"b.txt": ""}
+    )
     assert ids(folder) == ["keep/a.txt"]
 
 
@@ -58,7 +63,9 @@ def test_a_folder_that_git_ignores_is_read_when_it_is_named(plant):
 
 
 def test_info_exclude_counts_and_is_the_weakest(plant):
-    folder = plant({".git/info/exclude": "a.txt\nb.txt\n", ".gitignore": "!b.txt\n", "a.txt": "", "b.txt": "", "sub/a.txt": ""})
+    folder = plant(
+        {".git/info/exclude": "a.txt\nb.txt\n", ".gitignore": "!b.txt\n", "a.txt": "", "b.txt": "", "sub/a.txt": ""}
+    )
     assert ids(folder) == ["b.txt"]
     assert ids(folder / "sub") == []
 
@@ -90,7 +97,11 @@ FILES = ("x.txt", "a/x.txt", "a/b/y.txt", "b/a.txt", "keep/a/x.txt", "keep/ab/b/
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git to compare with")
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(above=st.lists(PATTERNS, max_size=4), below=st.lists(PATTERNS, max_size=3), where=st.sampled_from(["a", "keep", "b/b"]))
+@given(
+    above=st.lists(PATTERNS, max_size=4),
+    below=st.lists(PATTERNS, max_size=3),
+    where=st.sampled_from(["a", "keep", "b/b"]),
+)
 def test_git_itself_would_list_the_same_files(tmp_path_factory, above, below, where):
     folder = tmp_path_factory.mktemp("repo")
     for name in FILES:
@@ -102,6 +113,10 @@ def test_git_itself_would_list_the_same_files(tmp_path_factory, above, below, wh
     git = ["git", "-C", str(folder)]
     subprocess.run([*git, "init", "-q"], check=True, env=environment)
     listed = subprocess.run(
-        [*git, "ls-files", "--others", "--exclude-standard"], check=True, env=environment, capture_output=True, text=True
+        [*git, "ls-files", "--others", "--exclude-standard"],
+        check=True,
+        env=environment,
+        capture_output=True,
+        text=True,
     ).stdout.split()
     assert sorted(ids(folder)) == sorted(name for name in listed if not name.endswith(".gitignore"))
