@@ -46,7 +46,7 @@ def read_table(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Docume
         for position, row in _rows(lines, delimiter, header_line, source, intake):
             try:
                 if len(row) != len(header):
-                    raise RecordError(f"it has {len(row):,} cells where the first line names {len(header):,} columns")
+                    raise RecordError(f"{len(row):,} cells where the first line names {len(header):,} columns")
                 document = records.assemble(
                     row[id_at],
                     row[text_at],
@@ -95,7 +95,7 @@ def _rows(
         except StopIteration:
             return
         except csv.Error as error:
-            intake.bad_record(source, number, f"not {source.kind.name}: {error}")
+            intake.bad_record(source, number, f"not {source.kind.name}: {error}".replace("\t", "\\t"))
             continue
         if row:
             yield number, row
