@@ -15,7 +15,7 @@ class Reason(Enum):
     INDEX = "an index, not a text"
     BESIDE_BEIR = "beside the corpus.jsonl of a BEIR folder"
     LINK_OUT = "a link that leads out of the corpus"
-    LINK_INSIDE = "a link to what is read at its own place"
+    LINK_INSIDE = "a link to what has its own place in the corpus"
     LINK_BROKEN = "a link to nothing"
     SPECIAL = "not a regular file"
     UNREADABLE = "not readable"
