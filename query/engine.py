@@ -38,25 +38,18 @@ class Ranking:
 
 
 class _ScratchPool(threading.local):
-    """Scratch arrays of each thread, grown when a larger segment or query needs it, then kept."""
+    """Scratch arrays of each thread, one set a segment size, grown when a query has more rare terms."""
 
-    scratch: Any = None
+    def __init__(self) -> None:
+        self._held: dict[int, Any] = {}
 
-    def take(self, n_superblocks: int, n_nodes: int) -> Any:
-        from lsr.kernels.scratch import make_scratch
+    def take(self, n_superblocks: int, n_rare: int) -> Any:
+        held = self._held.get(n_superblocks)
+        if held is None or len(held.places) < n_rare:
+            from lsr.kernels.scratch import make_scratch
 
-        held = self.scratch
-        if held is None or len(held.peaks) < n_superblocks or len(held.node_next) <= n_nodes:
-            n_superblocks = max(n_superblocks, 0 if held is None else len(held.peaks))
-            n_nodes = max(2 * n_nodes, 0 if held is None else len(held.node_next))
-            held = self.scratch = make_scratch(n_superblocks, n_nodes)
-        bounds = held.bounds[: n_superblocks * (len(held.bounds) // max(len(held.peaks), 1))]
-        return held._replace(
-            bounds=bounds,
-            peaks=held.peaks[:n_superblocks],
-            queue=held.queue[:n_superblocks],
-            head=held.head[:n_superblocks],
-        )
+            held = self._held[n_superblocks] = make_scratch(n_superblocks, max(2 * n_rare, 16))
+        return held
 
 
 class Engine:
@@ -140,8 +133,8 @@ class Engine:
         if name == "plain":
             keys = search_plain(segment.arrays, terms, weights, base, NO_FILTER, len(heap))
             return np.sort(np.concatenate([heap, keys]))[-len(heap) :]
-        rare = int(df[segment.arrays["row"][terms] < 0].sum())
-        scratch = self._pool.take(-(-segment.n_docs // SUPERBLOCK), rare)
+        n_rare = int(np.count_nonzero(segment.arrays["row"][terms] < 0))
+        scratch = self._pool.take(-(-segment.n_docs // SUPERBLOCK), n_rare)
         if name == "exhaustive":
             from lsr.kernels.exhaustive import search_exhaustive
 
