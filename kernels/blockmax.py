@@ -19,6 +19,8 @@ from lsr.kernels.topk import offer
 BUCKETS = 1024
 AHEAD_RUN_STARTS, AHEAD_RUNS = 4, 2
 """How many visits ahead the starts of runs, and the runs, are asked for."""
+FAIR_FIRST, FAIR_SHARE = 16, 16
+"""The threshold is fair after FAIR_FIRST + k / FAIR_SHARE superblocks, the most promising ones."""
 RUN_LINE = 16
 """Postings of a run that is likely to lie in one cache line."""
 
@@ -87,11 +89,22 @@ def score_superblock(postings, rows, row_weights, rare, rare_weights, superblock
 
 
 @kernel
-def search_blockmax(postings, terms, weights, base, allowed, floor, heap, scratch, visits):
-    """Leave the best documents in `heap`; the same as `search_exhaustive` does, by fewer reads.
+def still_at_least(peaks, superblocks, threshold):
+    """Return how many of the superblocks have a peak of at least the threshold."""
+    n = 0
+    for superblock in superblocks:
+        n += peaks[superblock] >= threshold
+    return n
 
-    visits: int64, (2): the number of superblocks at or above the first threshold, and of those scored,
-    are added to it. For the rest see `search_exhaustive`.
+
+@kernel
+def search_blockmax(postings, terms, weights, base, allowed, floor, heap, scratch, visits, most):
+    """Leave the best documents in `heap`, the same as `search_exhaustive` does, by fewer reads; return 0.
+
+    Once it has a fair threshold, it gives up if more than `most` superblocks are still to be scored: it
+    returns the threshold, above 0, which some k documents reach, and what is in the heap is of no use.
+    visits: int64, (2): the superblocks at or above the first threshold, and those scored, are added.
+    For the other arguments see `search_exhaustive`.
     """
     n_docs = postings.insertion.size
     rows, row_weights, rare, rare_weights = split_terms(postings, terms, weights)
@@ -101,11 +114,14 @@ def search_blockmax(postings, terms, weights, base, allowed, floor, heap, scratc
     top = largest_of_superblocks(scratch.bounds, scratch.peaks)
     threshold = max(floor, heap[0] >> np.uint64(32))
     if top < threshold:
-        return
+        return np.uint64(0)
     n, shift = order_by_peak(scratch.peaks, threshold, top, scratch.queue)
     scores = scratch.window[:SUPERBLOCK]
     scored = 0
+    fair = FAIR_FIRST + heap.size // FAIR_SHARE
     for i in range(n):
+        if i == fair and n - i > most and still_at_least(scratch.peaks, scratch.queue[i:n], threshold) > most:
+            return threshold
         superblock = np.int64(scratch.queue[i])
         if i + AHEAD_RUN_STARTS < n:
             prefetch_run_starts(postings, rows, np.int64(scratch.queue[i + AHEAD_RUN_STARTS]))
@@ -125,3 +141,4 @@ def search_blockmax(postings, terms, weights, base, allowed, floor, heap, scratc
         threshold = offer(scores[: n_docs - first], first, postings.insertion, base, allowed, floor, heap)
     visits[0] += n
     visits[1] += scored
+    return np.uint64(0)
