@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from lsr.kernels.bounds import RARE_SUPERBLOCK, bound_frequent, bound_rare, largest_of_superblocks, split_terms
 from lsr.kernels.compile import kernel
-from lsr.kernels.layout import SUPERBLOCK, SUPERBLOCK_BITS
+from lsr.kernels.layout import BLOCKS, SUPERBLOCK, SUPERBLOCK_BITS
 from lsr.kernels.prefetch import prefetch
 from lsr.kernels.topk import offer
 
@@ -94,13 +94,15 @@ def search_blockmax(postings, terms, weights, base, allowed, floor, heap, scratc
     are added to it. For the rest see `search_exhaustive`.
     """
     n_docs = postings.insertion.size
+    n_superblocks = (n_docs + SUPERBLOCK - 1) >> SUPERBLOCK_BITS
+    bounds, peaks = scratch.bounds[: n_superblocks * BLOCKS], scratch.peaks[:n_superblocks]
     rows, row_weights, rare, rare_weights = split_terms(postings, terms, weights)
-    bound_frequent(postings.block_max, rows, row_weights, scratch.bounds)
+    bound_frequent(postings.block_max, rows, row_weights, bounds)
     bound_rare(postings, rare, rare_weights, scratch)
-    top = largest_of_superblocks(scratch.bounds, scratch.peaks)
+    top = largest_of_superblocks(bounds, peaks)
     threshold = max(floor, heap[0] >> np.uint64(32))
     if top >= threshold:
-        n, shift = order_by_peak(scratch.peaks, threshold, top, scratch.queue)
+        n, shift = order_by_peak(peaks, threshold, top, scratch.queue)
         scores = scratch.window[:SUPERBLOCK]
         scored = 0
         for i in range(n):
@@ -109,7 +111,7 @@ def search_blockmax(postings, terms, weights, base, allowed, floor, heap, scratc
                 prefetch_run_starts(postings, rows, np.int64(scratch.queue[i + AHEAD_RUNS]))
             if i + AHEAD_POSTINGS < n:
                 prefetch_runs(postings, rows, rare, np.int64(scratch.queue[i + AHEAD_POSTINGS]), scratch)
-            peak = scratch.peaks[superblock]
+            peak = peaks[superblock]
             if peak < threshold:
                 most_in_bucket = np.uint64(top) - (np.uint64(top - peak) >> shift << shift)
                 if most_in_bucket < threshold:
@@ -123,4 +125,4 @@ def search_blockmax(postings, terms, weights, base, allowed, floor, heap, scratc
             threshold = offer(scores[: n_docs - first], first, postings.insertion, base, allowed, floor, heap)
         visits[0] += n
         visits[1] += scored
-    scratch.head[:] = 0
+    scratch.head[:n_superblocks] = 0
