@@ -9,6 +9,7 @@ whole superblocks from short runs of the inverted index, rather than blocks from
 from __future__ import annotations
 
 import numpy as np
+
 from lsr.kernels.bounds import RARE_SUPERBLOCK, bound_frequent, bound_rare, largest_of_superblocks, split_terms
 from lsr.kernels.compile import kernel
 from lsr.kernels.layout import BLOCKS, SUPERBLOCK, SUPERBLOCK_BITS

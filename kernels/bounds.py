@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from lsr.kernels.compile import kernel
 from lsr.kernels.layout import BLOCK_BITS, BLOCKS, SUPERBLOCK_BITS
 

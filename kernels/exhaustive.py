@@ -7,6 +7,7 @@ Block-Max Pruning", SIGIR 2024, whose exhaustive baseline they are.
 from __future__ import annotations
 
 import numpy as np
+
 from lsr.kernels.compile import kernel
 from lsr.kernels.layout import PAGE, PAGE_BITS, SUPERBLOCK
 from lsr.kernels.topk import offer

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
 from lsr.kernels.compile import kernel
 
 BLOCK_BITS, SUPERBLOCK_BITS, PAGE_BITS = 2, 6, 8

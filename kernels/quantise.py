@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from lsr.kernels.compile import kernel
 
 LARGEST_IMPACT = 255

@@ -9,6 +9,7 @@ is halved; documents are swapped between the halves while that lowers the estima
 from __future__ import annotations
 
 import numpy as np
+
 from lsr.kernels.compile import kernel
 
 

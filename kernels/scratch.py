@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
 from lsr.kernels.exhaustive import WINDOW
 from lsr.kernels.layout import BLOCKS
 

@@ -10,6 +10,7 @@ only be used to skip what lies strictly below the threshold.
 from __future__ import annotations
 
 import numpy as np
+
 from lsr.kernels.compile import kernel
 
 NO_FILTER = np.empty(0, np.uint64)
