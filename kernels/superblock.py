@@ -82,15 +82,16 @@ def largest_block_bound(postings, rows, row_weights, rare, rare_weights, superbl
 def search_superblock(postings, terms, weights, base, allowed, floor, heap, scratch, visits):
     """Leave the best documents in `heap`, as `search_exhaustive` does. For the arguments see `search_blockmax`."""
     n_docs = postings.insertion.size
+    peaks = scratch.peaks[: (n_docs + SUPERBLOCK - 1) >> SUPERBLOCK_BITS]
     rows, row_weights, rare, rare_weights = split_terms(postings, terms, weights)
-    bound_frequent(postings.superblock_max, rows, row_weights, scratch.peaks)
+    bound_frequent(postings.superblock_max, rows, row_weights, peaks)
     bound_rare_superblocks(postings, rare, rare_weights, scratch)
     top = np.uint32(0)
-    for peak in scratch.peaks:
+    for peak in peaks:
         top = max(top, peak)
     threshold = max(floor, heap[0] >> np.uint64(32))
     if top >= threshold:
-        n, shift = order_by_peak(scratch.peaks, threshold, top, scratch.queue)
+        n, shift = order_by_peak(peaks, threshold, top, scratch.queue)
         bounds = np.zeros(BLOCKS, np.uint32)
         maxima = postings.block_max.reshape(postings.block_max.size)
         n_blocks = postings.block_max.shape[1]
@@ -108,7 +109,7 @@ def search_superblock(postings, terms, weights, base, allowed, floor, heap, scra
                 while node:
                     prefetch(postings.rare, postings.rare_start[rare[scratch.node_term[node]]] + scratch.node_start[node])
                     node = scratch.node_next[node]
-            peak = scratch.peaks[superblock]
+            peak = peaks[superblock]
             if peak < threshold:
                 if np.uint64(top) - (np.uint64(top - peak) >> shift << shift) < threshold:
                     break
@@ -124,4 +125,4 @@ def search_superblock(postings, terms, weights, base, allowed, floor, heap, scra
             threshold = offer(scores[: n_docs - first], first, postings.insertion, base, allowed, floor, heap)
         visits[0] += visited
         visits[1] += scored
-    scratch.head[:] = 0
+    scratch.head[: peaks.size] = 0
