@@ -64,6 +64,13 @@ def test_every_run_of_a_rare_term_is_noted_once(seed: int, n_docs: int) -> None:
     assert sorted(noted_runs(scratch.arrays)) == runs_plain(postings, terms.tolist())
 
 
+def test_neighbours_of_a_rare_term_count_by_their_largest() -> None:
+    matrix = np.zeros((400, 2), np.uint8)
+    matrix[[0, 1, 3, 68, 69, 70], 1] = [2, 9, 5, 7, 7, 1]
+    bounds = bound_all(invert(matrix), np.array([1]), np.array([10], np.uint32))[0].arrays.bounds
+    assert {block: bounds[block] for block in np.flatnonzero(bounds).tolist()} == {0: 90, 17: 70}
+
+
 @property_cases(4)
 @given(seed=st.integers(0, 2**16), n_superblocks=st.integers(0, 80), highest=st.sampled_from((0, 3, 2**32 - 1)))
 def test_peaks_are_the_largest_bounds(seed: int, n_superblocks: int, highest: int) -> None:

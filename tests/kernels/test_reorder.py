@@ -88,7 +88,7 @@ def bisect(matrix: np.ndarray, start: np.ndarray, leaf: int = BLOCK, rounds: int
 few = st.integers(0, 60 if UNCOMPILED else 150)
 
 
-@property_cases(8)
+@property_cases(16)
 @given(seed=seeds, n_docs=few, leaf=st.sampled_from((1, 3, 4, 64)), rounds=st.sampled_from((1, 2, 20)))
 def test_equals_the_plain_twin(seed: int, n_docs: int, leaf: int, rounds: int) -> None:
     rng = np.random.default_rng(seed)
@@ -124,7 +124,7 @@ def test_a_split_touches_its_range_only_and_wipes_its_counts(seed: int, n_docs: 
     assert np.array_equal(order, plain)
 
 
-@property_cases(4)
+@property_cases(16)
 @given(seed=seeds, n_docs=sizes, leaf=st.sampled_from((1, 3, 4, 64)))
 def test_a_permutation_and_the_same_every_time(seed: int, n_docs: int, leaf: int) -> None:
     rng = np.random.default_rng(seed)
@@ -187,6 +187,20 @@ def test_a_clustered_collection_fills_fewer_blocks_than_by_chance(seed: int) -> 
     sorted_by_cluster = n_pairs(matrix, np.argsort(own, kind="stable"))
     bisected = n_pairs(matrix, bisect(matrix, np.arange(len(matrix))))
     assert bisected < by_chance - (by_chance - sorted_by_cluster) / 2
+
+
+@pytest.mark.skipif(UNCOMPILED, reason="takes minutes without compilation")
+@pytest.mark.parametrize("seed", range(3))
+def test_a_large_split_stops_when_few_are_swapped(seed: int) -> None:
+    """Halves of 400 documents: with three swaps it goes on, with two it stops."""
+    matrix = Collection(seed=seed, n_docs=800, n_terms=40, empty_share=0.0).matrix()
+    indptr, term_ids, _ = forward_rows(matrix)
+    order, plain = np.arange(800), np.arange(800)
+    counts, gains = np.zeros((2, 40), np.int32), np.zeros((2, 40), np.float32)
+    logs = log_table(800)
+    split_range(order, 0, 400, 800, indptr, term_ids, logs, *counts, *gains, np.empty(40, np.int64), 40)
+    split_plain(plain, 0, 400, 800, (indptr, term_ids), logs, 40)
+    assert np.array_equal(order, plain)
 
 
 @pytest.mark.skipif(UNCOMPILED, reason="takes minutes without compilation")

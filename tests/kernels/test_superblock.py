@@ -35,6 +35,21 @@ def test_both_levels_equal_their_plain_twins(seed: int, n_docs: int) -> None:
         assert own.max() <= expected[superblock]
 
 
+def test_neighbours_of_a_rare_term_count_by_their_largest() -> None:
+    matrix = np.zeros((400, 2), np.uint8)
+    matrix[[0, 1, 3, 68, 69, 100], 1] = [2, 9, 5, 7, 7, 8]
+    postings = invert(matrix)
+    scratch = GuardedScratch(7, 6)
+    scratch.arrays.peaks[:] = 0
+    rare, weights = np.array([1]), np.array([10], np.uint32)
+    bound_rare_superblocks(postings, rare, weights, scratch.arrays)
+    assert scratch.arrays.peaks.tolist() == [90, 80, 0, 0, 0, 0, 0]
+    none = np.empty(0, np.int64), np.empty(0, np.uint32)
+    for superblock, peak in ((0, 90), (1, 80)):
+        bounds = np.empty(BLOCKS, np.uint32)
+        assert largest_block_bound(postings, *none, rare, weights, superblock, scratch.arrays, bounds) == peak
+
+
 def search(
     matrix: np.ndarray, k: int, floor: int = 1, allowed: np.ndarray = NO_FILTER
 ) -> tuple[list[tuple[int, int]], list[int]]:

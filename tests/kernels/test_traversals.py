@@ -215,6 +215,20 @@ def test_a_floor_keeps_ties_and_nothing_below(search: Search, surplus: int) -> N
 
 
 @every_traversal
+def test_a_tie_in_a_bucket_that_begins_below_the_threshold(search: Search) -> None:
+    """The peaks 7 and 8 share a bucket, 8 being the threshold when the 7 is met; the later 8 was added first."""
+    matrix = np.zeros((192, 2), np.uint8)
+    matrix[64, 1] = 128
+    matrix[[0, 65, 191], 0] = 7, 8, 8
+    order = np.arange(192)
+    order[[0, 191]] = 191, 0
+    added = np.empty_like(matrix)
+    added[order] = matrix
+    found = compare(search, added, whole(added, order), (np.arange(2), np.array([1, 16], np.uint32)), k=2)
+    assert found == [(2048, 64), (8, 0)]
+
+
+@every_traversal
 def test_a_filter_of_one_document_finds_it(search: Search) -> None:
     matrix, segments = segments_of(Collection(n_docs=300, empty_share=0.0, terms="frequent"), 1)
     query = np.arange(20), np.full(20, 3, np.uint32)
