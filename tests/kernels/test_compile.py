@@ -79,6 +79,14 @@ def test_a_source_more_begins_a_new_folder(sources: Path, home: Path) -> None:
     assert load(sources).cache_folder() != before
 
 
+def test_code_with_checks_of_bounds_has_a_folder_of_its_own(
+    sources: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = load(sources).cache_folder()
+    monkeypatch.setattr(numba.config, "BOUNDSCHECK", 1)
+    assert load(sources).cache_folder() != before
+
+
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o722])
 def test_a_folder_that_others_may_write_to_is_not_used(sources: Path, home: Path, mode: int) -> None:
     folder = load(sources).cache_folder()
