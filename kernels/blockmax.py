@@ -12,7 +12,7 @@ import numpy as np
 
 from lsr.kernels.bounds import RARE_BLOCK, RARE_SUPERBLOCK, add_frequent, add_rare, largest_of_superblocks, split_terms
 from lsr.kernels.compile import kernel
-from lsr.kernels.layout import SUPERBLOCK, SUPERBLOCK_BITS
+from lsr.kernels.layout import BLOCKS, SUPERBLOCK, SUPERBLOCK_BITS
 from lsr.kernels.prefetch import prefetch
 from lsr.kernels.topk import offer
 
@@ -107,27 +107,29 @@ def search_blockmax(postings, terms, weights, base, allowed, floor, heap, scratc
     For the other arguments see `search_exhaustive`.
     """
     n_docs = postings.insertion.size
+    n_superblocks = (n_docs + SUPERBLOCK - 1) >> SUPERBLOCK_BITS
+    bounds, peaks = scratch.bounds[: n_superblocks * BLOCKS], scratch.peaks[:n_superblocks]
     rows, row_weights, rare, rare_weights = split_terms(postings, terms, weights)
-    scratch.bounds[:] = 0
-    add_rare(postings, rare, rare_weights, RARE_BLOCK, scratch.bounds, scratch.places)
-    add_frequent(postings.block_max, rows, row_weights, scratch.bounds)
-    top = largest_of_superblocks(scratch.bounds, scratch.peaks)
+    bounds[:] = 0
+    add_rare(postings, rare, rare_weights, RARE_BLOCK, bounds, scratch.places)
+    add_frequent(postings.block_max, rows, row_weights, bounds)
+    top = largest_of_superblocks(bounds, peaks)
     threshold = max(floor, heap[0] >> np.uint64(32))
     if top < threshold:
         return np.uint64(0)
-    n, shift = order_by_peak(scratch.peaks, threshold, top, scratch.queue)
+    n, shift = order_by_peak(peaks, threshold, top, scratch.queue)
     scores = scratch.window[:SUPERBLOCK]
     scored = 0
     fair = FAIR_FIRST + heap.size // FAIR_SHARE
     for i in range(n):
-        if i == fair and n - i > most and still_at_least(scratch.peaks, scratch.queue[i:n], threshold) > most:
+        if i == fair and n - i > most and still_at_least(peaks, scratch.queue[i:n], threshold) > most:
             return threshold
         superblock = np.int64(scratch.queue[i])
         if i + AHEAD_RUN_STARTS < n:
             prefetch_run_starts(postings, rows, np.int64(scratch.queue[i + AHEAD_RUN_STARTS]))
         if i + AHEAD_RUNS < n:
             prefetch_runs(postings, rows, np.int64(scratch.queue[i + AHEAD_RUNS]))
-        peak = scratch.peaks[superblock]
+        peak = peaks[superblock]
         if peak < threshold:
             most_in_bucket = np.uint64(top) - (np.uint64(top - peak) >> shift << shift)
             if most_in_bucket < threshold:

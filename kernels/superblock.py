@@ -65,16 +65,17 @@ def largest_block_bound(postings, rows, row_weights, rare, rare_weights, superbl
 def search_superblock(postings, terms, weights, base, allowed, floor, heap, scratch, visits):
     """Leave the best documents in `heap`, as `search_exhaustive` does. For the arguments see `search_blockmax`."""
     n_docs = postings.insertion.size
+    peaks = scratch.peaks[: (n_docs + SUPERBLOCK - 1) >> SUPERBLOCK_BITS]
     rows, row_weights, rare, rare_weights = split_terms(postings, terms, weights)
-    scratch.peaks[:] = 0
-    add_rare(postings, rare, rare_weights, RARE_SUPERBLOCK, scratch.peaks, scratch.places)
-    add_frequent(postings.superblock_max, rows, row_weights, scratch.peaks)
+    peaks[:] = 0
+    add_rare(postings, rare, rare_weights, RARE_SUPERBLOCK, peaks, scratch.places)
+    add_frequent(postings.superblock_max, rows, row_weights, peaks)
     top = np.uint32(0)
-    for peak in scratch.peaks:
+    for peak in peaks:
         top = max(top, peak)
     threshold = max(floor, heap[0] >> np.uint64(32))
     if top >= threshold:
-        n, shift = order_by_peak(scratch.peaks, threshold, top, scratch.queue)
+        n, shift = order_by_peak(peaks, threshold, top, scratch.queue)
         bounds = np.zeros(BLOCKS, np.uint32)
         maxima = postings.block_max.reshape(postings.block_max.size)
         n_blocks = postings.block_max.shape[1]
@@ -87,7 +88,7 @@ def search_superblock(postings, terms, weights, base, allowed, floor, heap, scra
                 ahead = np.int64(scratch.queue[i + AHEAD_BOUNDS])
                 for row in rows:
                     prefetch(maxima, row * n_blocks + ahead * BLOCKS)
-            peak = scratch.peaks[superblock]
+            peak = peaks[superblock]
             if peak < threshold:
                 if np.uint64(top) - (np.uint64(top - peak) >> shift << shift) < threshold:
                     break
