@@ -69,6 +69,8 @@ class Efficiency:
     flops: float | None
     """Expected multiplications for a query and a document: Σ_j p_j(query) · p_j(document)."""
     index_size_bytes: int | None
+    """All that search reads: vocabulary, query encoder, postings; without the stored texts."""
+    stored_texts_bytes: int | None
     index_s: float | None
     """Seconds to build the index, encoding included; None where it stood already."""
     encode: Latency | None
