@@ -123,7 +123,7 @@ def _git_state(folder: Path) -> tuple[str | None, bool | None]:
 
 def _git(folder: Path, *arguments: str) -> str | None:
     try:
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             ["git", "-C", str(folder), *arguments],  # noqa: S607
             capture_output=True,
             text=True,

@@ -27,11 +27,19 @@ class CorpusStatistics(Protocol):
     """What a corpus-dependent weighting may know, once all documents were counted."""
 
     @property
-    def n_docs(self) -> int: ...
+    def n_docs(self) -> int:
+        """Number of documents, empty ones too."""
+        ...
+
     @property
-    def df(self) -> npt.NDArray[np.int64]: ...
+    def df(self) -> npt.NDArray[np.int64]:
+        """Number of documents that hold each term, (vocab_size)."""
+        ...
+
     @property
-    def mean_length(self) -> float: ...
+    def mean_length(self) -> float:
+        """Mean sum of a document's counts, over all documents."""
+        ...
 
 
 class CorpusWeighting(Protocol):
