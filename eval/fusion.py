@@ -12,7 +12,7 @@ RRF_K = 60
 
 
 def fuse(runs: Sequence[Run], method: str, *, k: int) -> Iterator[Ranking]:
-    """Yield the fused rankings, the best k of each query; ties in the order of doc_id, so that nothing is left to chance.
+    """Yield the fused rankings, the best k of each query, equal scores in the order of doc_id.
 
     method: a name of `METHODS`. A query that only some runs answer is fused from those. Raises UsageError for an
     unknown method or fewer than two runs.

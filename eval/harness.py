@@ -56,9 +56,7 @@ def evaluate_system(
     k = options.k + options.drop_identical_ids
     rankings, search, qps = _search(prepared, query_ids, k, options.threads)
     run = run_of(rankings)
-    evaluation = evaluate(
-        run, dataset.qrels, measures=options.measures, drop_identical_ids=options.drop_identical_ids
-    )
+    evaluation = evaluate(run, dataset.qrels, measures=options.measures, drop_identical_ids=options.drop_identical_ids)
     index = prepared.index
     texts_bytes = sum(segment.info.part.files[DOCUMENTS].size_bytes for segment in index.segments)
     vocab_size = len(index.vocabulary)

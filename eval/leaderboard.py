@@ -161,8 +161,8 @@ def _hardware(result: Result) -> str:
 
 def _notes(results: Sequence[Result]) -> list[str]:
     notes = [
-        "Measured rows: exact search; a query without results counts 0; latencies are medians of single queries on"
-        " one thread, averaged over the datasets.",
+        "Measured rows: exact search; a query without results counts 0.",
+        "Latencies are medians of single queries on one thread, averaged over the datasets.",
         "Published rows are as their sources print them, rounded as there, and were not measured here.",
     ]
     dropped = sorted({r.dataset.name for r in results if r.protocol.drop_identical_ids})

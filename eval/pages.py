@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from html import escape
+from itertools import pairwise
 
 from lsr.eval.leaderboard import MEASURE, Leaderboard, Row
 
@@ -19,7 +20,7 @@ td.best { font-weight: 700; }
 svg { width: 100%; height: auto; margin: 1rem 0; }
 footer, .note { color: #666; font-size: .9em; }
 """.strip()
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 900, 380, 60, 250, 30, 45
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 920, 380, 60, 270, 30, 45
 _COLOURS = ("#1b7f79", "#c8553d", "#4a5fa5", "#b8860b", "#7a3b8f", "#2e7d32", "#8d5524", "#455a64")
 
 
@@ -28,7 +29,9 @@ def markdown(board: Leaderboard) -> str:
     header = _columns(board)
     lines = [f"# Leaderboard: {MEASURE}", "", f"| {' | '.join(header)} |"]
     lines.append("| --- | --- |" + " ---: |" * (len(header) - 2))
-    lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in _cells(board, row))} |" for row in board.rows]
+    lines += [
+        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in _cells(board, row))} |" for row in board.rows
+    ]
     lines += ["", *(f"- {note}" for note in board.notes)]
     lines += [f"- Timed on: {machine}" for machine in board.hardware]
     lines += [f"- {system}: {source}" for system, source in board.sources.items()]
@@ -108,7 +111,7 @@ def _bytes_per_document(row: Row) -> float | None:
 
 
 def _plot(board: Leaderboard, label: str, cost: Callable[[Row], float | None]) -> str:
-    """Draw measured systems as points over a logarithmic cost, published ones as lines: their cost is not known here."""
+    """Draw measured systems as points over a logarithmic cost, published ones, whose cost is unknown here, as lines."""
     points = [(row, x) for row in board.rows if row.measured and row.mean is not None and (x := cost(row))]
     lines = [row for row in board.rows if not row.measured and row.mean is not None]
     if not points:
@@ -143,12 +146,16 @@ def _plot(board: Leaderboard, label: str, cost: Callable[[Row], float | None]) -
     for number, (row, x) in enumerate(points):
         colour = _COLOURS[number % len(_COLOURS)]
         parts.append(f'<circle cx="{to_x(x):.1f}" cy="{to_y(row.mean or 0.0):.1f}" r="6" fill="{colour}"/>')
-        parts.append(_text(to_x(x) + 10, to_y(row.mean or 0.0) - 8, f"{row.system} {row.mean:.3f}", "start", colour))
+        at_left = to_x(x) < (_LEFT + _WIDTH - _RIGHT) / 2
+        left = to_x(x) + (10 if at_left else -10)
+        label_text, anchor = f"{row.system} {row.mean:.3f}", "start" if at_left else "end"
+        parts.append(_text(left, to_y(row.mean or 0.0) - 8, label_text, anchor, colour))
     return "".join([*parts, "</svg>"])
 
 
 def _text(x: float, y: float, text: str, anchor: str, colour: str = "#333") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}">{escape(text)}</text>'
+    halo = 'paint-order="stroke" stroke="#fff" stroke-width="4"'
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}" {halo}>{escape(text)}</text>'
 
 
 def _grid_line(y: float, label: str) -> str:
@@ -172,6 +179,6 @@ def _spread(places: Sequence[float], gap: float = 15.0) -> list[float]:
     """Move labels apart, from the top down, keeping their order."""
     order = sorted(range(len(places)), key=places.__getitem__)
     moved = list(places)
-    for above, below in zip(order, order[1:], strict=False):
+    for above, below in pairwise(order):
         moved[below] = max(moved[below], moved[above] + gap)
     return moved

@@ -49,7 +49,9 @@ def _mean(values: Mapping[str, float]) -> float:
     return sum(values.values()) / len(values)
 
 
-_BM25 = _thirteen(0.3970, 0.1651, 0.3180, 0.6513, 0.2361, 0.6330, 0.3218, 0.3055, 0.7886, 0.1490, 0.6789, 0.5947, 0.4422)
+_BM25 = _thirteen(
+    0.3970, 0.1651, 0.3180, 0.6513, 0.2361, 0.6330, 0.3218, 0.3055, 0.7886, 0.1490, 0.6789, 0.5947, 0.4422
+)
 _SPLADE_PP_ED = _thirteen(
     0.5203, 0.2297, 0.4366, 0.7882, 0.3475, 0.6868, 0.3470, 0.5378, 0.8343, 0.1591, 0.7041, 0.7274, 0.2468
 )
@@ -65,7 +67,7 @@ PUBLISHED = (
         {"scifact": 0.645, "nfcorpus": 0.316},
     ),
     Published(
-        "SPLADE++ (CoCondenser-EnsembleDistil)",
+        "SPLADE++ EnsembleDistil",
         "sparse",
         "110 M",
         _mean(_SPLADE_PP_ED),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -39,8 +39,8 @@ class Report:
         for comparison in self.comparisons():
             entry = {"kind": "comparison", **to_json(comparison)}
             if per_query:
-                values = self._values()[comparison.dataset]
-                entry["differences"] = per_query_differences(values[comparison.a], values[comparison.b])
+                by_system = self._values()[comparison.dataset]
+                entry["differences"] = per_query_differences(by_system[comparison.a], by_system[comparison.b])
             yield _dump(entry)
 
     def comparison_lines(self) -> list[str]:
@@ -48,14 +48,18 @@ class Report:
         return comparison_lines(self.comparisons())
 
     def per_query_lines(self) -> Iterator[str]:
-        """Yield, between tabs: dataset, query_id, each system's value by the first measure, and, of two or more,
-        the last system's value less the first's; the largest gains first."""
+        """Yield lines between tabs: dataset, query_id, each system's value by the first measure.
+
+        Of two systems or more, the last one's value less the first's comes too, the largest gains first.
+        """
         yield "\t".join(["dataset", "query_id", *self.systems, *(["difference"] if len(self.systems) > 1 else [])])
         for dataset, by_system in self._values().items():
             systems = list(by_system)
             first, last = by_system[systems[0]], by_system[systems[-1]]
             for query_id in sorted(first, key=lambda q: (first[q] - last[q], q)):
-                values = [f"{by_system[system][query_id]:.4f}" if system in by_system else "" for system in self.systems]
+                values = [
+                    f"{by_system[system][query_id]:.4f}" if system in by_system else "" for system in self.systems
+                ]
                 change = [f"{last[query_id] - first[query_id]:+.4f}"] if len(self.systems) > 1 else []
                 yield "\t".join([dataset, query_id, *values, *change])
 
@@ -72,8 +76,8 @@ class Report:
             paths.append(path)
         return paths
 
-    def _values(self) -> dict[str, dict[str, Any]]:
-        values: dict[str, dict[str, Any]] = {}
+    def _values(self) -> dict[str, dict[str, Mapping[str, float]]]:
+        values: dict[str, dict[str, Mapping[str, float]]] = {}
         for result in self.results:
             per_query = result.per_query or {}
             values.setdefault(result.dataset.name, {})[result.system] = per_query[self.measures[0]]

@@ -115,11 +115,9 @@ def comparison_lines(comparisons: Sequence[Comparison]) -> list[str]:
     """Return readable lines for the comparisons of systems, or none."""
     if not comparisons:
         return []
-    lines = [
-        f"{comparisons[0].measure}: paired tests over queries, two-sided,"
-        f" p corrected for {len(comparisons)} comparison{'s' if len(comparisons) > 1 else ''} (Holm);"
-        " * where both are below 0.05"
-    ]
+    plural = "s" if len(comparisons) > 1 else ""
+    title = f"{comparisons[0].measure}: paired tests over queries, two-sided, p corrected (Holm)"
+    lines = [f"{title} for {len(comparisons)} comparison{plural}; * where both are below 0.05"]
     width = max(len(f"{c.dataset}: {c.b} − {c.a}") for c in comparisons)
     lines += [
         f"  {f'{c.dataset}: {c.b} − {c.a}'.ljust(width)}  {c.difference:+.4f}"

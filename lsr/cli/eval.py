@@ -202,7 +202,7 @@ def _datasets(args: argparse.Namespace, progress: TerminalProgress) -> list[Data
 def _advancing(progress: TerminalProgress) -> Any:
     shown = 0
 
-    def advance(have: int, whole: int | None) -> None:
+    def advance(have: int, _whole: int | None) -> None:
         nonlocal shown
         progress.advance(have - shown)
         shown = have
@@ -233,7 +233,7 @@ def _systems(args: argparse.Namespace, progress: TerminalProgress, n_datasets: i
 
 def _note_oddities(dataset: Dataset, summary: CorpusSummary, *, drops: bool) -> None:
     if summary.n_unknown_judged:
-        note(f"{dataset.name}: {summary.n_unknown_judged} judged documents are not in the corpus; nothing can find them")
+        note(f"{dataset.name}: {summary.n_unknown_judged} judged documents are not in the corpus: none can find them")
     if summary.n_without_text:
         note(f"{dataset.name}: {summary.n_without_text} of {summary.n_docs} documents have no text, only a title")
     if not drops and dataset.name in ("arguana", "quora"):
@@ -252,5 +252,6 @@ def _command(args: argparse.Namespace) -> str:
         if name in ("datasets", "command", "run") or value in (None, False, []):
             continue
         values = value if isinstance(value, list) else [] if value is True else [value]
-        words += [f"{'-' if len(name) == 1 else '--'}{name.replace('run_files', 'run').replace('_', '-')}", *map(str, values)]
+        option = "run" if name == "run_files" else name.replace("_", "-")
+        words += ["-" * min(2, len(option)) + option, *map(str, values)]
     return shlex.join(words)
