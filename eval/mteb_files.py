@@ -55,7 +55,7 @@ _SCORES = {"nDCG": "ndcg", "MAP": "map", "Recall": "recall", "P": "precision", "
 def write_mteb_files(
     results: Sequence[Result], folder: Path, *, model: str, revision: str
 ) -> tuple[list[Path], list[str]]:
-    """Write one system's results to `folder/results/MODEL/REVISION/{task}.json`; return the files, and what was left out.
+    """Write one system's results to `folder/results/MODEL/REVISION/`; return the files, and what was left out.
 
     model: `organisation/name`, as MTEB lists models. Raises UsageError for another form, LsrError where the results
     are of several systems, lack nDCG@10, or belong to no task of MTEB.
@@ -113,16 +113,16 @@ def task_result(result: Result) -> dict[str, Any]:
 def model_meta(result: Result, model: str, revision: str) -> dict[str, Any]:
     """Return the fields of mteb's ModelMeta that a result knows; None where a person has to fill in."""
     encoder = result.encoder or {}
-    settings = encoder.get("settings") or {}
+    document = (encoder.get("settings") or {}).get("document") or {}
     return {
         "name": model,
         "revision": revision,
         "release_date": result.provenance.date[:10],
         "languages": ["eng-Latn"],
-        "n_parameters": encoder.get("n_parameters"),
+        "n_parameters": None,
         "memory_usage_mb": None,
-        "max_tokens": settings.get("max_length"),
-        "embed_dim": encoder.get("vocab_size"),
+        "max_tokens": document.get("max_length"),
+        "embed_dim": None,
         "license": None,
         "open_weights": None,
         "public_training_code": None,

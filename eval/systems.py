@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -82,27 +83,22 @@ class EncoderSystem:
         return Prepared(index, queries, queries.nnz / max(1, len(queries)), latency(seconds), index_s)
 
     def _load(self) -> Encoder:
-        if self._encoder is None:
+        # An encoder of corpus statistics gathers the vocabulary of what it reads: each dataset gets a new one.
+        if self._encoder is None or self._encoder.corpus_weighting is not None:
             from lsr.encoders.registry import load_encoder
 
             self._encoder = load_encoder(self._encoder_name)
         return self._encoder
 
     def _open(self, path: Path, dataset: Dataset, encoder: Encoder) -> tuple[Index, float | None]:
-        try:
-            return Index.open(path), None
-        except IndexMissingError:
-            overwrite = False
-        except IndexDamagedError:
-            overwrite = True
+        if (index := _kept(path)) is not None:
+            return index, None
         from lsr.indexer.pipeline import index_documents
 
         self._progress.start(f"encoding {dataset.name}", None, "document")
         began = time.perf_counter()
-        index_documents(
-            _counted(dataset, self._progress), path, encoder, overwrite=overwrite, threads=self._threads,
-            progress=self._progress,
-        )  # fmt: skip
+        documents = _counted(dataset, self._progress)
+        index_documents(documents, path, encoder, threads=self._threads, progress=self._progress)
         seconds = time.perf_counter() - began
         return Index.open(path), seconds
 
@@ -131,14 +127,10 @@ class VectorsSystem:
 
         path = self._cache / f"vectors-{_slug(self.name)}-{_digest(file_sha256(self._vectors), FORMAT_VERSION)}"
         index_s: float | None = None
-        try:
-            index = Index.open(path)
-        except (IndexMissingError, IndexDamagedError) as error:
+        index = _kept(path)
+        if index is None:
             began = time.perf_counter()
-            index_vectors(
-                [self._vectors], path, overwrite=isinstance(error, IndexDamagedError), threads=self._threads,
-                progress=self._progress,
-            )  # fmt: skip
+            index_vectors([self._vectors], path, threads=self._threads, progress=self._progress)
             index_s = time.perf_counter() - began
             index = Index.open(path)
         query_ids, batch, unknown = read_encoded_queries(self._queries, index)
@@ -155,6 +147,17 @@ class VectorsSystem:
         # Terms unknown to the index are counted for the whole file, so their mean is over its queries.
         query_terms = queries.nnz / max(1, len(queries)) + unknown / max(1, len(query_ids))
         return Prepared(index, queries, query_terms, None, index_s)
+
+
+def _kept(path: Path) -> Index | None:
+    """Open the index that the cache holds at `path`; a damaged one is removed, as it can be made again."""
+    try:
+        return Index.open(path)
+    except IndexMissingError:
+        return None
+    except IndexDamagedError:
+        shutil.rmtree(path)
+        return None
 
 
 def _rows(batch: SparseBatch, rows: list[int]) -> SparseBatch:

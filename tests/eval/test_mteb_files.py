@@ -15,7 +15,7 @@ from lsr.eval.results import DatasetFacts, Protocol, Result
 
 RESULT = Result(
     system="mine",
-    encoder={"kind": "splade", "name": "mine", "settings": {"max_length": 256}, "vocab_size": 30522},
+    encoder={"kind": "splade", "name": "mine", "settings": {"document": {"max_length": 256}}},
     dataset=DatasetFacts("nfcorpus", "test", 323, 12334, "ab" * 32, 0, 3633, 0, 0, 0),
     protocol=Protocol(100, "title and text", False, "ours", None),
     measures={"nDCG@10": 0.36324296, "Recall@100": 0.29642916, "MRR@10": 0.57, "MAP@100": 0.17, "R_cap@100": 0.3},
