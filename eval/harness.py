@@ -90,16 +90,18 @@ def evaluate_run(
     return make_result(name, None, facts, protocol, evaluation, None, provenance)
 
 
-def evaluate_fusion(
-    name: str, rankings: Sequence[Ranking], dataset: Dataset, summary: CorpusSummary, options: Options,
-    provenance: Provenance, legs: Sequence[Result],
-) -> Result:  # fmt: skip
-    """Measure a fusion of systems that were measured before; its legs are named in the result."""
-    evaluation = evaluate(
-        run_of(rankings), dataset.qrels, measures=options.measures, drop_identical_ids=options.drop_identical_ids
-    )
-    encoder = {"kind": "fusion", "method": name, "legs": [leg.encoder for leg in legs]}
-    protocol = Protocol(options.k, TEXT_RULE, options.drop_identical_ids, OUR_TIES, None)
+def evaluate_rankings(
+    name: str,
+    run: Run,
+    encoder: Mapping[str, object],
+    dataset: Dataset,
+    summary: CorpusSummary,
+    options: Options,
+    provenance: Provenance,
+) -> Result:
+    """Measure a run that was made here by other means (a fusion, a baseline); `encoder` says how."""
+    evaluation = evaluate(run, dataset.qrels, measures=options.measures, drop_identical_ids=options.drop_identical_ids)
+    protocol = Protocol(options.k, TEXT_RULE, options.drop_identical_ids, TREC_TIES, None)
     return make_result(name, encoder, dataset_facts(dataset, summary), protocol, evaluation, None, provenance)
 
 

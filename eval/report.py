@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.eval.results import Result, write_result
+from lsr.eval.runs import rankings_of, write_run
 from lsr.eval.schema import to_json
 from lsr.eval.significance import Comparison, compare, per_query_differences
 from lsr.eval.table import comparison_lines, mean_by_system
@@ -93,6 +94,13 @@ def save_result(result: Result, folder: Path, *, per_query: bool) -> Path:
     """Write a result file into a folder, named after dataset, split and system; return its path."""
     path = folder / f"{file_name(result.dataset.name, result.dataset.split, result.system)}.json"
     write_result(path, result if per_query else replace(result, per_query=None))
+    return path
+
+
+def save_run(result: Result, run: Mapping[str, Mapping[str, float]], folder: Path) -> Path:
+    """Write the run that a result was measured on, as a compressed TREC run; return its path."""
+    path = folder / f"{file_name(result.dataset.name, result.dataset.split, result.system)}.trec.gz"
+    write_run(path, rankings_of(run), tag=file_name(result.system))
     return path
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lsr.eval.provenance import Provenance
     from lsr.eval.report import Report
     from lsr.eval.results import Result
+    from lsr.eval.runs import Run
     from lsr.eval.systems import System
     from lsr.eval.table import EvaluationTable
 
@@ -36,6 +37,8 @@ def add_parser(subparsers: Any) -> None:
         "--encoder", nargs="+", action="extend", metavar="E", help=f"one or more (default: {DEFAULT_ENCODER})"
     )
     what.add_argument("--fusion", action="append", metavar="METHOD", help="also fuse the systems: rrf or min-max")
+    what.add_argument("--baseline", action="append", metavar="B",
+                      help="also measure Lucene: lucene-bm25, or lucene-impact of the ready vectors")  # fmt: skip
     what.add_argument("--vectors", type=Path, metavar="FILE.parquet", help="ready document vectors of one dataset")
     what.add_argument("--queries", type=Path, metavar="FILE", help="ready query vectors that go with --vectors")
     what.add_argument("--run", dest="run_files", type=Path, nargs="+", action="extend", metavar="FILE",
@@ -96,9 +99,10 @@ def _evaluate_runs(args: argparse.Namespace, options: Options, report: Report, m
 
 
 def _evaluate_systems(args: argparse.Namespace, options: Options, report: Report, made_by: Provenance) -> None:
+    from lsr.eval.baselines import run_baseline
     from lsr.eval.fusion import fuse
-    from lsr.eval.harness import evaluate_fusion, evaluate_system
-    from lsr.eval.runs import rankings_of, write_run
+    from lsr.eval.harness import evaluate_rankings, evaluate_system
+    from lsr.eval.runs import run_of
     from lsr.eval.table import EvaluationTable
 
     progress = TerminalProgress()
@@ -106,26 +110,27 @@ def _evaluate_systems(args: argparse.Namespace, options: Options, report: Report
         datasets = _datasets(args, progress)
         systems = _systems(args, progress, len(datasets))
         fusions = {method: f"{method}({', '.join(system.name for system in systems)})" for method in args.fusion or ()}
-        names = [*(system.name for system in systems), *fusions.values()]
+        baselines = args.baseline or []
+        names = [*(system.name for system in systems), *fusions.values(), *baselines]
         printer = _Printer(args, report, EvaluationTable([d.name for d in datasets], names, options.measures))
         for dataset in datasets:
             summary = dataset.summary()
             _note_oddities(dataset, summary, drops=options.drop_identical_ids)
+            k = options.k + options.drop_identical_ids
             runs, legs = [], []
             for system in systems:
                 result, found = evaluate_system(system, dataset, summary, options, made_by)
                 progress.close()
-                printer.add(result)
+                printer.add(result, found)
                 runs.append(found)
-                legs.append(result)
-                if args.output:
-                    from lsr.eval.report import file_name
-
-                    name = file_name(dataset.name, dataset.split, system.name)
-                    write_run(args.output / f"{name}.trec.gz", rankings_of(found), tag=file_name(system.name))
+                legs.append(result.encoder)
             for method, name in fusions.items():
-                fused = list(fuse(runs, method, k=options.k + options.drop_identical_ids))
-                printer.add(evaluate_fusion(name, fused, dataset, summary, options, made_by, legs))
+                fused = run_of(fuse(runs, method, k=k))
+                about: Mapping[str, Any] = {"kind": "fusion", "method": method, "legs": legs}
+                printer.add(evaluate_rankings(name, fused, about, dataset, summary, options, made_by), fused)
+            for name in baselines:
+                found, about = run_baseline(name, dataset, k=k, vectors=args.vectors, queries=args.queries)
+                printer.add(evaluate_rankings(name, found, about, dataset, summary, options, made_by), found)
         printer.finish()
     finally:
         progress.close()
@@ -139,9 +144,9 @@ class _Printer:
         self._report = report
         self._table = table
 
-    def add(self, result: Result) -> None:
-        """Print one result, and write its file."""
-        from lsr.eval.report import result_json, save_result
+    def add(self, result: Result, found: Run | None = None) -> None:
+        """Print one result; write its file, and the run's where it was made here."""
+        from lsr.eval.report import result_json, save_result, save_run
 
         if self._args.json:
             print(result_json(result, per_query=self._args.per_query), flush=True)
@@ -159,6 +164,8 @@ class _Printer:
             note(f"{result.system}: {result.identical_ids_dropped} hits with the query's own id dropped")
         if self._args.output:
             save_result(result, self._args.output, per_query=self._args.per_query)
+            if found is not None:
+                save_run(result, found, self._args.output)
 
     def finish(self) -> None:
         """Print means, costs, comparisons and, if asked for, every query; draw the plots."""

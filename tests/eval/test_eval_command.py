@@ -114,9 +114,7 @@ def test_fusions_stand_beside_their_legs(
         (["TINY", "--fusion", "rrf"], "two systems or more"),
     ],
 )
-def test_usage_errors_say_what_is_missing(
-    lsr_eval: Command, tiny: Path, arguments: list[str], message: str
-) -> None:
+def test_usage_errors_say_what_is_missing(lsr_eval: Command, tiny: Path, arguments: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         lsr_eval(*(str(tiny) if argument == "TINY" else argument for argument in arguments))
 
