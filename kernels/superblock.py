@@ -47,14 +47,9 @@ def bound_rare_superblocks(postings, rare, rare_weights, scratch):
 @kernel
 def largest_block_bound(postings, rows, row_weights, rare, rare_weights, superblock, scratch, bounds):
     """Return the largest bound of a superblock's blocks. bounds: uint32 (BLOCKS), scratch."""
-    bounds[:] = 0
     maxima = postings.block_max.reshape(postings.block_max.size)
     n_blocks = postings.block_max.shape[1]
-    for i in range(rows.size):
-        weight = row_weights[i]
-        first = rows[i] * n_blocks + superblock * BLOCKS
-        for b in range(BLOCKS):
-            bounds[b] += weight * np.uint32(maxima[first + b])
+    bounds[:] = 0
     node = scratch.head[superblock]
     while node:
         term = scratch.node_term[node]
@@ -73,8 +68,22 @@ def largest_block_bound(postings, rows, row_weights, rare, rare_weights, superbl
             p += 1
         node = scratch.node_next[node]
     peak = np.uint32(0)
-    for b in range(BLOCKS):
-        peak = max(peak, bounds[b])
+    first = superblock * BLOCKS
+    for b in range(0, BLOCKS, 8):
+        a0, a1, a2, a3 = bounds[b], bounds[b + 1], bounds[b + 2], bounds[b + 3]
+        a4, a5, a6, a7 = bounds[b + 4], bounds[b + 5], bounds[b + 6], bounds[b + 7]
+        for i in range(rows.size):
+            weight = row_weights[i]
+            at = rows[i] * n_blocks + first + b
+            a0 = np.uint32(a0 + np.uint32(weight * np.uint32(maxima[at])))
+            a1 = np.uint32(a1 + np.uint32(weight * np.uint32(maxima[at + 1])))
+            a2 = np.uint32(a2 + np.uint32(weight * np.uint32(maxima[at + 2])))
+            a3 = np.uint32(a3 + np.uint32(weight * np.uint32(maxima[at + 3])))
+            a4 = np.uint32(a4 + np.uint32(weight * np.uint32(maxima[at + 4])))
+            a5 = np.uint32(a5 + np.uint32(weight * np.uint32(maxima[at + 5])))
+            a6 = np.uint32(a6 + np.uint32(weight * np.uint32(maxima[at + 6])))
+            a7 = np.uint32(a7 + np.uint32(weight * np.uint32(maxima[at + 7])))
+        peak = max(peak, max(max(max(a0, a1), max(a2, a3)), max(max(a4, a5), max(a6, a7))))
     return peak
 
 
@@ -106,7 +115,9 @@ def search_superblock(postings, terms, weights, base, allowed, floor, heap, scra
             if i + AHEAD_POSTINGS < n:
                 node = scratch.head[np.int64(scratch.queue[i + AHEAD_POSTINGS])]
                 while node:
-                    prefetch(postings.rare, postings.rare_start[rare[scratch.node_term[node]]] + scratch.node_start[node])
+                    prefetch(
+                        postings.rare, postings.rare_start[rare[scratch.node_term[node]]] + scratch.node_start[node]
+                    )
                     node = scratch.node_next[node]
             peak = scratch.peaks[superblock]
             if peak < threshold:
@@ -116,7 +127,10 @@ def search_superblock(postings, terms, weights, base, allowed, floor, heap, scra
             if allowed.size and allowed[superblock] == 0:
                 continue
             visited += 1
-            if largest_block_bound(postings, rows, row_weights, rare, rare_weights, superblock, scratch, bounds) < threshold:
+            if (
+                largest_block_bound(postings, rows, row_weights, rare, rare_weights, superblock, scratch, bounds)
+                < threshold
+            ):
                 continue
             scored += 1
             score_superblock(postings, rows, row_weights, rare, rare_weights, superblock, scratch, scores)

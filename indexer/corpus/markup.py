@@ -58,7 +58,7 @@ class _Page(HTMLParser):
         self._end_line()
         return self._found["title"] or self._found["h1"], "\n".join(self._lines).strip("\n")
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if self._unseen:
             self._unseen_depth += tag == self._unseen
             return
@@ -76,7 +76,7 @@ class _Page(HTMLParser):
         if not self._found.get(tag, "-") and not self._catching:
             self._catching = tag
 
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag in _BLOCKS and not self._unseen:
             self._end_line()
 
@@ -104,12 +104,12 @@ class _Page(HTMLParser):
     # Browsers take a comment that is never closed to reach to the end of the page, and <![…]> to end at its >.
     # The library looks for the end of the first again and again, and stumbles over the second with AssertionError.
 
-    def parse_comment(self, i: int, report: int = 1) -> int:  # noqa: ARG002
+    def parse_comment(self, i: int, report: int = 1) -> int:
         """Pass over a comment."""
         end = self.rawdata.find("-->", i + 2)
         return len(self.rawdata) if end < 0 else end + 3
 
-    def parse_marked_section(self, i: int, report: int = 1) -> int:  # noqa: ARG002
+    def parse_marked_section(self, i: int, report: int = 1) -> int:
         """Pass over <![…]>."""
         return self.rawdata.index(">", i) + 1
 

@@ -22,11 +22,11 @@ ANALYSER_REVISION = 1
 MAX_WORD_LENGTH = 255
 """Characters of a word that are kept; more is never a word (Lucene's limit)."""
 
-# Lucene's classic English list.
-ENGLISH_STOP_WORDS = frozenset(
-    "a an and are as at be but by for if in into is it no not of on or such "
-    "that the their then there these they this to was will with".split()
-)
+_LUCENE_ENGLISH = """
+    a an and are as at be but by for if in into is it no not of on or such
+    that the their then there these they this to was will with
+"""
+ENGLISH_STOP_WORDS = frozenset(_LUCENE_ENGLISH.split())
 STOP_WORDS: Mapping[str, frozenset[str]] = {"english": ENGLISH_STOP_WORDS, "none": frozenset()}
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")

@@ -1,0 +1,132 @@
+"""Of which parts an encoder is made: values that JSON holds, checked when they are made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypeVar
+
+from lsr.errors import EncoderError, UsageError
+
+HEADS = ("mlm", "mlp", "gated")
+ACTIVATION_NAMES = ("relu", "log1p(relu)", "log1p(log1p(relu))")
+POOLINGS = ("max", "sum")
+EXPANSIONS = ("all", "input")
+QUERY_SIDES = ("same", "own", "table", "binary")
+
+_Settings = TypeVar("_Settings")
+
+
+def _one_of(name: str, value: object, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise UsageError(f"encoder: {name} is {value!r}, but has to be one of {', '.join(known)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Pruning:
+    """Which weights of a vector are kept: the `top_k` largest, of those above `threshold`.
+
+    Static pruning of what a model gives, as in Lassance et al., "A Static Pruning Study on Sparse Neural
+    Retrievers" (SIGIR 2023, arXiv:2304.12702).
+    """
+
+    top_k: int | None = None
+    threshold: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for values out of their ranges."""
+        if self.top_k is not None and self.top_k < 1:
+            raise UsageError(f"encoder: top_k is {self.top_k}, but has to be 1 or more")
+        if not 0 <= self.threshold < float("inf"):
+            raise UsageError(f"encoder: threshold is {self.threshold}, but has to be 0 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class TowerConfig:
+    """How one side's texts become vectors.
+
+    head: what scores terms from hidden states: `mlm` (all terms at each position), `mlp` (each position's own
+    token) or `gated` (mlm times a learned gate).
+    activation, pooling: what makes the scores of all positions one weight a term.
+    expansion: `all` terms may get a weight, or only those of the `input`.
+    max_length: tokens, special ones among them; None: as many as the model takes.
+    prompt: put before each text. echo: the text is given twice and only the second time counts.
+    """
+
+    head: str = "mlm"
+    activation: str = "log1p(relu)"
+    pooling: str = "max"
+    expansion: str = "all"
+    max_length: int | None = None
+    prompt: str = ""
+    echo: bool = False
+    pruning: Pruning = field(default_factory=Pruning)
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for a part that doesn't exist."""
+        _one_of("head", self.head, HEADS)
+        _one_of("activation", self.activation, ACTIVATION_NAMES)
+        _one_of("pooling", self.pooling, POOLINGS)
+        _one_of("expansion", self.expansion, EXPANSIONS)
+        if self.max_length is not None and self.max_length < 1:
+            raise UsageError(f"encoder: max_length is {self.max_length}, but has to be 1 or more")
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> TowerConfig:
+        """Read what `to_json` wrote. Raises EncoderError for what this program doesn't know."""
+        known = dict(values)
+        if "pruning" in known:
+            known["pruning"] = _from_json(Pruning, known["pruning"])
+        return _from_json(cls, known)
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderConfig:
+    """A whole encoder: its family's name, the documents' side, the queries' side.
+
+    query_side: `same` (the documents' model), `own` (another model), `table` (a weight a token) or `binary`
+    (each token of the query weighs 1).
+    query: the queries' parts; None: the documents'. A table reads only prompt and max_length.
+    """
+
+    family: str
+    document: TowerConfig = field(default_factory=TowerConfig)
+    query_side: str = "same"
+    query: TowerConfig | None = None
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for sides that don't fit together."""
+        _one_of("query_side", self.query_side, QUERY_SIDES)
+        if self.query_side == "same" and self.query is not None and self.query.head != self.document.head:
+            raise UsageError(
+                f"encoder: queries share the documents' model, so their head can't be {self.query.head!r} "
+                f"beside {self.document.head!r}: make query_side 'own'"
+            )
+
+    @property
+    def query_tower(self) -> TowerConfig:
+        """The queries' parts."""
+        return self.document if self.query is None else self.query
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the config as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> EncoderConfig:
+        """Read what `to_json` wrote. Raises EncoderError for what this program doesn't know."""
+        known = dict(values)
+        for side in ("document", "query"):
+            if known.get(side) is not None:
+                known[side] = TowerConfig.from_json(known[side])
+        return _from_json(cls, known)
+
+
+def _from_json(kind: type[_Settings], values: Mapping[str, Any]) -> _Settings:
+    unknown = set(values) - {f.name for f in fields(kind)}  # type: ignore[arg-type]
+    if unknown:
+        raise EncoderError(f"encoder config: {', '.join(sorted(unknown))} unknown: made by a newer program?")
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise EncoderError(f"encoder config: {error}") from error

@@ -1,0 +1,198 @@
+"""Which folder holds which part of an encoder: the layouts that models are published in.
+
+- plain: a masked-LM checkpoint of `transformers`;
+- Sentence-Transformers: `modules.json` naming a transformer and a SpladePooling;
+- Sentence-Transformers Router: one such chain for documents, and for queries another or a SparseStaticEmbedding;
+- our own (`lsr_encoder.json`), for combinations that Sentence-Transformers has no modules for.
+
+Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lsr.encoders.config import EncoderConfig, TowerConfig
+from lsr.errors import EncoderError, LsrError
+
+OWN_CONFIG = "lsr_encoder.json"
+OWN_FORMAT = 1
+
+# What Sentence-Transformers calls the two activations: the logarithm around them goes without saying there.
+ST_ACTIVATIONS = {"relu": "log1p(relu)", "log1p_relu": "log1p(log1p(relu))"}
+
+_TRANSFORMERS = ("Transformer", "MLMTransformer")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """An encoder's parts in a folder.
+
+    document: the documents' transformer. query: the queries' transformer or table, None if they share
+    the documents'. table_json: an idf.json that holds the table's weights by token.
+    """
+
+    folder: Path
+    config: EncoderConfig
+    document: Path
+    query: Path | None = None
+    table_json: Path | None = None
+
+    def revision(self) -> str:
+        """Return a hash over all weights, which two folders share only if they give the same vectors."""
+        digest = hashlib.sha256()
+        for folder in [self.document] + ([] if self.query is None else [self.query]):
+            for path in sorted(folder.glob("*.safetensors")):
+                digest.update(path.name.encode())
+                with path.open("rb") as file:
+                    digest.update(hashlib.file_digest(file, "sha256").digest())
+        if self.table_json is not None:
+            digest.update(self.table_json.read_bytes())
+        return f"sha256:{digest.hexdigest()}"
+
+
+def read_layout(folder: Path) -> Layout:
+    """Say where the parts of the encoder in `folder` are.
+
+    Raises EncoderError for a layout that isn't known, and for modules that would need code from elsewhere.
+    """
+    if (folder / OWN_CONFIG).is_file():
+        return _own(folder)
+    if (folder / "modules.json").is_file():
+        try:
+            return _sentence_transformers(folder)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise EncoderError(
+                f"{folder}: modules.json or a module's config is not as Sentence-Transformers writes it: {error!r}"
+            ) from error
+    if (folder / "config.json").is_file():
+        return Layout(folder, EncoderConfig("splade"), folder)
+    raise EncoderError(
+        f"{folder} holds no model: there is no {OWN_CONFIG}, modules.json or config.json; "
+        "give a masked-LM checkpoint or a Sentence-Transformers SparseEncoder folder"
+    )
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file. Raises EncoderError if it can't be."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise EncoderError(f"{path} is missing: the model is not complete") from error
+    except (OSError, ValueError) as error:
+        raise EncoderError(f"{path} can't be read: {error}") from error
+
+
+def _own(folder: Path) -> Layout:
+    values = dict(read_json(folder / OWN_CONFIG))
+    version = values.pop("format", None)
+    if version != OWN_FORMAT:
+        raise EncoderError(f"{folder / OWN_CONFIG} has format {version}, but this program reads {OWN_FORMAT}")
+    try:
+        config = EncoderConfig.from_json(values)
+    except LsrError as error:
+        raise EncoderError(f"{folder / OWN_CONFIG}: {error}") from error
+    query = folder / "query" if config.query_side in ("own", "table") else None
+    return Layout(folder, config, folder / "document", query)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chain:
+    """The modules that one side's texts go through: their class names and folders."""
+
+    names: tuple[str, ...]
+    folders: tuple[Path, ...]
+
+
+def _sentence_transformers(folder: Path) -> Layout:
+    modules = read_json(folder / "modules.json")
+    chain = _chain(folder, [(module["type"], module["path"]) for module in modules])
+    prompts = _prompts(folder)
+    if chain.names == ("Router",):
+        return _router(folder, chain.folders[0], prompts)
+    document = _tower(chain, prompts["document"])
+    query = None if prompts["query"] == prompts["document"] else _tower(chain, prompts["query"])
+    return Layout(folder, EncoderConfig("splade", document, "same", query), chain.folders[0])
+
+
+def _router(folder: Path, router: Path, prompts: Mapping[str, str]) -> Layout:
+    values = read_json(router / "router_config.json")
+    types, structure = values["types"], values["structure"]
+    if set(structure) != {"query", "document"}:
+        raise EncoderError(f"{router}: routes {', '.join(sorted(structure))}, but only query and document are known")
+    document = _chain(router, [(types[name], name) for name in structure["document"]])
+    query = _chain(router, [(types[name], name) for name in structure["query"]])
+    tower = _tower(document, prompts["document"])
+    if query.names == ("SparseStaticEmbedding",):
+        source = read_json(query.folders[0] / "config.json").get("path")
+        config = EncoderConfig("splade-doc", tower, "table", TowerConfig(prompt=prompts["query"]))
+        return Layout(
+            folder,
+            config,
+            document.folders[0],
+            query.folders[0],
+            None if source is None else _table_json(folder, query.folders[0], source),
+        )
+    query_tower = _tower(query, prompts["query"])
+    if query.folders[0] == document.folders[0]:
+        return Layout(folder, EncoderConfig("splade", tower, "same", query_tower), document.folders[0])
+    return Layout(
+        folder, EncoderConfig("splade-asymmetric", tower, "own", query_tower), document.folders[0], query.folders[0]
+    )
+
+
+def _table_json(folder: Path, query: Path, source: str) -> Path:
+    for path in (query / source, folder / source, query / "idf.json", folder / "idf.json"):
+        if path.is_file() and path.resolve().is_relative_to(folder.resolve()):
+            return path
+    raise EncoderError(f"{query}: the query weights {source!r} are not in the folder: the model is not complete")
+
+
+def _chain(folder: Path, modules: Sequence[tuple[str, str]]) -> _Chain:
+    for kind, path in modules:
+        if not kind.startswith("sentence_transformers."):
+            raise EncoderError(f"{folder}: module {kind} is code of the model's own, which is never run: not supported")
+        if not (folder / path).resolve().is_relative_to(folder.resolve()):
+            raise EncoderError(f"{folder}: module folder {path!r} lies outside the model: refused")
+    return _Chain(tuple(kind.rpartition(".")[2] for kind, _ in modules), tuple(folder / path for _, path in modules))
+
+
+def _tower(chain: _Chain, prompt: str) -> TowerConfig:
+    if len(chain.names) != 2 or chain.names[0] not in _TRANSFORMERS or chain.names[1] != "SpladePooling":
+        raise EncoderError(
+            f"{chain.folders[0]}: modules {', '.join(chain.names)}, but a sparse encoder is a "
+            "Transformer and a SpladePooling, or a SparseStaticEmbedding for queries"
+        )
+    settings = {}
+    for name in ("sentence_bert_config.json", "sentence_mlm_config.json"):
+        if (chain.folders[0] / name).is_file():
+            settings = read_json(chain.folders[0] / name)
+    task = settings.get("transformer_task", "fill-mask")
+    if task != "fill-mask":
+        raise EncoderError(
+            f"{chain.folders[0]}: its transformer does {task!r}, not 'fill-mask': it has no masked-LM head"
+        )
+    if settings.get("do_lower_case"):
+        raise EncoderError(f"{chain.folders[0]}: do_lower_case outside the tokenizer is not supported")
+    pooling = read_json(chain.folders[1] / "config.json")
+    activation = pooling.get("activation_function", "relu")
+    if activation not in ST_ACTIVATIONS:
+        raise EncoderError(f"{chain.folders[1]}: activation {activation!r} is not known")
+    return TowerConfig(
+        activation=ST_ACTIVATIONS[activation],
+        pooling=pooling.get("pooling_strategy", "max"),
+        max_length=settings.get("max_seq_length"),
+        prompt=prompt,
+    )
+
+
+def _prompts(folder: Path) -> dict[str, str]:
+    # SparseEncoder's encode_query and encode_document read these two names only, whatever else stands there.
+    path = folder / "config_sentence_transformers.json"
+    prompts = (read_json(path) if path.is_file() else {}).get("prompts") or {}
+    return {name: prompts.get(name) or "" for name in ("query", "document")}

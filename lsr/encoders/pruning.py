@@ -1,0 +1,25 @@
+"""Keeping only a vector's largest weights."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lsr.encoders.config import Pruning
+from lsr.types import SparseBatch
+
+
+def prune(batch: SparseBatch, pruning: Pruning) -> SparseBatch:
+    """Keep of each row the weights above the threshold, and of these the `top_k` largest.
+
+    Of equal weights those of smaller term ids are kept, so that the result never depends on the machine.
+    """
+    rows = np.repeat(np.arange(len(batch)), np.diff(batch.indptr))
+    keep = batch.weights > pruning.threshold
+    if pruning.top_k is not None:
+        order = np.lexsort((batch.term_ids, -batch.weights, rows))
+        rank = np.empty(batch.nnz, np.int64)
+        rank[order] = np.arange(batch.nnz) - batch.indptr[rows]
+        keep &= rank < pruning.top_k
+    lengths = np.bincount(rows[keep], minlength=len(batch))
+    indptr = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
+    return SparseBatch(indptr, batch.term_ids[keep], batch.weights[keep], batch.vocab_size)

@@ -1,0 +1,50 @@
+"""From a folder or a name on the Hugging Face hub to a folder on this machine."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from lsr.errors import EncoderError
+
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+# No pickled weights, no code.
+_WANTED = ["*.json", "*.txt", "*.model", "*.safetensors"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A model on this machine. commit: of the hub's repository, None for a folder."""
+
+    name: str
+    folder: Path
+    commit: str | None = None
+
+
+def locate(name_or_path: str | Path, *, revision: str | None = None) -> Source:
+    """Find a model's folder; a name on the hub is downloaded unless it is there already.
+
+    revision: the hub's commit, branch or tag. Raises EncoderError if there is no such folder or model.
+    """
+    path = Path(name_or_path).expanduser()
+    if path.is_dir():
+        return Source(str(path.resolve()), path.resolve())
+    name = str(name_or_path)
+    if not _HUB_NAME.fullmatch(name):
+        raise EncoderError(f"no model folder {name}: give an existing folder, or a hub name such as owner/model")
+    return _from_hub(name, revision)
+
+
+def _from_hub(name: str, revision: str | None) -> Source:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=_WANTED))
+    except LocalEntryNotFoundError as error:
+        raise EncoderError(f"model {name} is not on this machine and the hub can't be reached: download it") from error
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise EncoderError(f"model {name} can't be had from the hub: {reason}") from error
+    return Source(name, folder, folder.name)
