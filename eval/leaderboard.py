@@ -149,7 +149,9 @@ def _average(values: Sequence[float]) -> float | None:
 def _encoder_text(result: Result) -> str:
     if result.encoder is None:
         return "a run made elsewhere"
-    parts = [str(result.encoder[key]) for key in ("kind", "name", "revision", "method") if result.encoder.get(key)]
+    parts = [str(result.encoder[key]) for key in ("kind", "name", "method") if result.encoder.get(key)]
+    if result.encoder.get("revision"):
+        parts.append(f"revision {str(result.encoder['revision']).removeprefix('sha256:')[:12]}")
     return ", ".join(dict.fromkeys(parts))
 
 

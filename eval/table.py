@@ -122,8 +122,12 @@ def comparison_lines(comparisons: Sequence[Comparison]) -> list[str]:
     lines += [
         f"  {f'{c.dataset}: {c.b} − {c.a}'.ljust(width)}  {c.difference:+.4f}"
         f"  {c.wins} won, {c.ties} tied, {c.losses} lost"
-        f"  p = {c.p_randomised_holm:.4f} (randomisation), {c.p_t_holm:.4f} (t)"
+        f"  {_p(c.p_randomised_holm)} (randomisation), {_p(c.p_t_holm)} (t)"
         f"{'  *' if max(c.p_randomised_holm, c.p_t_holm) < 0.05 else ''}"
         for c in comparisons
     ]
     return lines
+
+
+def _p(value: float) -> str:
+    return "p < 0.0001" if value < 0.0001 else f"p = {value:.4f}"

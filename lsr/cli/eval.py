@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsr.cli.common import TerminalProgress, note, positive
+from lsr.cli.index import DEFAULT_ENCODER
 
 if TYPE_CHECKING:
     from lsr.eval.datasets import CorpusSummary, Dataset
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from lsr.eval.runs import Run
     from lsr.eval.systems import System
     from lsr.eval.table import EvaluationTable
-
-DEFAULT_ENCODER = "bm25"
 
 
 def add_parser(subparsers: Any) -> None:
