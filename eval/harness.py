@@ -79,13 +79,13 @@ def evaluate_system(
 
 
 def evaluate_run(
-    name: str, run: Mapping[str, Mapping[str, float]], qrels: Qrels, dataset_name: str, options: Options,
+    name: str, run: Mapping[str, Mapping[str, float]], qrels: Qrels, dataset: tuple[str, str], options: Options,
     provenance: Provenance,
 ) -> Result:  # fmt: skip
-    """Measure any system's run against qrels."""
+    """Measure any system's run against qrels. dataset: its name and split."""
     evaluation = evaluate(run, qrels, measures=options.measures, drop_identical_ids=options.drop_identical_ids)
     n_judgements = sum(map(len, qrels.values()))
-    facts = DatasetFacts(dataset_name, "-", len(qrels), n_judgements, qrels_sha256(qrels), *[None] * 5)
+    facts = DatasetFacts(*dataset, len(qrels), n_judgements, qrels_sha256(qrels), *[None] * 5)
     protocol = Protocol(None, None, options.drop_identical_ids, TREC_TIES, None)
     return make_result(name, None, facts, protocol, evaluation, None, provenance)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lsr.errors import LsrError
 from lsr.eval.published import BEIR_13, PUBLISHED, Published
-from lsr.eval.results import Result, read_result
+from lsr.eval.results import Result, is_result_file, read_result
 from lsr.eval.table import whole_name
 
 MEASURE = "nDCG@10"
@@ -47,13 +47,14 @@ class Leaderboard:
 
 
 def collect_results(paths: Sequence[Path]) -> list[Result]:
-    """Read result files, and those in folders; of two for the same system, dataset and split the later made counts.
+    """Read result files, and those in folders, where other JSON is passed over.
 
+    Of two for the same system, dataset and split the one made later counts.
     Raises LsrError where there is none, or where one dataset was judged by different qrels.
     """
     files: list[Path] = []
     for path in paths:
-        files += sorted(path.rglob("*.json")) if path.is_dir() else [path]
+        files += sorted(filter(is_result_file, path.rglob("*.json"))) if path.is_dir() else [path]
     latest: dict[tuple[str, str, str], Result] = {}
     for file in files:
         result = read_result(file)

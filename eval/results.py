@@ -121,6 +121,15 @@ def read_result(path: Path) -> Result:
     return from_json(Result, entry, where=str(path))
 
 
+def is_result_file(path: Path) -> bool:
+    """Say whether a file calls itself a result, of whatever version; other JSON lies in folders too."""
+    try:
+        entry = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(entry, dict) and entry.get("format") == FORMAT
+
+
 def qrels_sha256(qrels: Mapping[str, Mapping[str, int]]) -> str:
     """Return a fingerprint of judgements that doesn't depend on their order or file format."""
     digest = hashlib.sha256()

@@ -90,10 +90,11 @@ def _evaluate_runs(args: argparse.Namespace, options: Options, report: Report, m
 
     qrels = read_qrels(args.qrels)
     names = _distinct(args.run_files)
-    table = EvaluationTable([args.qrels.name], names, options.measures)
+    dataset = _name_and_split(args.qrels)
+    table = EvaluationTable(dataset[:1], names, options.measures)
     printer = _Printer(args, report, table)
     for name, path in zip(names, args.run_files, strict=True):
-        printer.add(evaluate_run(name, read_run(path), qrels, args.qrels.name, options, made_by))
+        printer.add(evaluate_run(name, read_run(path), qrels, dataset, options, made_by))
     printer.finish()
 
 
@@ -222,7 +223,7 @@ def _systems(args: argparse.Namespace, progress: TerminalProgress, n_datasets: i
     from lsr.eval.systems import EncoderSystem, VectorsSystem
 
     cache = args.cache / "eval" if args.cache else cache_folder()
-    encoders = args.encoder or ([] if args.vectors else [DEFAULT_ENCODER])
+    encoders = list(dict.fromkeys(args.encoder or ([] if args.vectors else [DEFAULT_ENCODER])))
     systems: list[System] = [
         EncoderSystem(encoder, cache=cache, name=name, threads=args.threads, progress=progress)
         for encoder, name in zip(encoders, _distinct([Path(e) for e in encoders]), strict=True)
@@ -232,6 +233,9 @@ def _systems(args: argparse.Namespace, progress: TerminalProgress, n_datasets: i
             raise UsageError(f"--vectors hold one dataset's documents, but {n_datasets} datasets are named")
         options = {"cache": cache, "threads": args.threads, "progress": progress}
         systems.append(VectorsSystem(args.vectors, args.queries, **options))
+    names = [system.name for system in systems]
+    if len(set(names)) < len(names):
+        raise UsageError(f"two systems have the same name, among {', '.join(names)}: rename a folder")
     if args.fusion and len(systems) < 2:
         raise UsageError("--fusion needs two systems or more: name more than one encoder")
     return systems
@@ -244,6 +248,14 @@ def _note_oddities(dataset: Dataset, summary: CorpusSummary, *, drops: bool) -> 
         note(f"{dataset.name}: {summary.n_without_text} of {summary.n_docs} documents have no text, only a title")
     if not drops and dataset.name in ("arguana", "quora"):
         note(f"{dataset.name} holds its queries as documents; published figures drop them: --drop-identical-ids")
+
+
+def _name_and_split(qrels: Path) -> tuple[str, str]:
+    """Name the dataset that qrels belong to: by their folder in BEIR's layout, else by their file."""
+    path = qrels.resolve()
+    if path.parent.name == "qrels":
+        return path.parent.parent.name, path.name.split(".")[0]
+    return qrels.name, "-"
 
 
 def _distinct(paths: Sequence[Path]) -> list[str]:

@@ -80,6 +80,8 @@ def test_the_later_of_two_results_counts_and_folders_are_searched(tmp_path: Path
     early = replace(RESULTS[0], measures={"nDCG@10": 0.1}, provenance=replace(MADE, date="2020-01-01T00:00:00+00:00"))
     write_result(tmp_path / "z.json", early)
     write_result(tmp_path / "deep" / "a.json", RESULTS[0])
+    (tmp_path / "size-study.json").write_text('{"points": []}')
+    (tmp_path / "list.json").write_text("[1")
     assert [found.measures["nDCG@10"] for found in collect_results([tmp_path])] == [0.7]
     with pytest.raises(LsrError, match="no result files"):
         collect_results([])
