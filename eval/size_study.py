@@ -10,7 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 
 from lsr.encoders.base import Encoder
@@ -146,6 +146,13 @@ def plot_study(points: Sequence[Point], path: Path, *, dataset: str, names: Mapp
             color=line.get_color(),
         )  # fmt: skip
     axes.set_xscale("log")
+    sizes = sorted({point.n_docs for point in points})
+    # Neighbours nearer than a third share a label's place: the smaller one goes without.
+    labelled = [size for size, after in zip_longest(sizes, sizes[1:]) if after is None or after > 1.3 * size]
+    axes.set_xticks(labelled, labels=[f"{size:,}" for size in labelled])
+    axes.minorticks_off()
+    values = [point.ndcg_10 for point in points]
+    axes.set_ylim(max(0.0, min(values) - 0.05), min(1.0, max(values) + 0.05))
     axes.set_xlabel("documents in the collection")
     axes.set_ylabel(MEASURE)
     axes.set_title(f"{dataset} with distractors", loc="left")
