@@ -20,6 +20,26 @@ class _PassThrough(nn.Module):
         return hidden
 
 
+class HiddenStates(nn.Module):
+    """Token ids → a model's last hidden states, for heads that don't ask for its vocabulary."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Return hidden states, (n_texts, length, hidden_size)."""
+        hidden: Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return hidden
+
+    def whole(self) -> Any:
+        """Return the model, to be saved."""
+        return self.model
+
+    def cut(self) -> None:
+        """Do nothing: nothing was put back."""
+
+
 class Backbone(nn.Module):
     """Token ids → the hidden states that the model's vocabulary projection takes.
 

@@ -22,6 +22,7 @@ from lsr.errors import EncoderError, LsrError
 
 OWN_CONFIG = "lsr_encoder.json"
 OWN_FORMAT = 1
+HEAD_FILE = "head.safetensors"
 
 # What Sentence-Transformers calls the two activations: the logarithm around them goes without saying there.
 ST_ACTIVATIONS = {"relu": "log1p(relu)", "log1p_relu": "log1p(log1p(relu))"}
@@ -130,7 +131,7 @@ def _router(folder: Path, router: Path, prompts: Mapping[str, str]) -> Layout:
     tower = _tower(document, prompts["document"])
     if query.names == ("SparseStaticEmbedding",):
         source = read_json(query.folders[0] / "config.json").get("path")
-        config = EncoderConfig("splade-doc", tower, "table", TowerConfig(prompt=prompts["query"]))
+        config = EncoderConfig("inference-free", tower, "table", TowerConfig(prompt=prompts["query"]))
         return Layout(
             folder,
             config,
@@ -142,7 +143,7 @@ def _router(folder: Path, router: Path, prompts: Mapping[str, str]) -> Layout:
     if query.folders[0] == document.folders[0]:
         return Layout(folder, EncoderConfig("splade", tower, "same", query_tower), document.folders[0])
     return Layout(
-        folder, EncoderConfig("splade-asymmetric", tower, "own", query_tower), document.folders[0], query.folders[0]
+        folder, EncoderConfig("efficient-splade", tower, "own", query_tower), document.folders[0], query.folders[0]
     )
 
 

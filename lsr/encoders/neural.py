@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lsr.encoders.checkpoints import read_tokenizer_of, special_token_ids
 from lsr.encoders.config import EncoderConfig, Pruning, TowerConfig
 from lsr.encoders.layout import Layout, read_json, read_layout
-from lsr.encoders.loading import LoadedTower, Placement, load_tokenizer, load_tower, special_token_ids
+from lsr.encoders.loading import LoadedTower, Placement, load_tower
 from lsr.encoders.source import Source, locate
 from lsr.encoders.table import TableQueryEncoder
 from lsr.encoders.tokens import copy_of, tokenizer_hash, vocabulary
@@ -40,8 +41,8 @@ class NeuralEncoder:
         self._revision = revision
         self._document = document
         self._query = query
-        self._terms = vocabulary(document.tokenizer, document.tower.head.vocab_size)
-        self._tokenizer_hash = tokenizer_hash(document.tokenizer)
+        self._terms = vocabulary(document.backend, document.tower.head.vocab_size)
+        self._tokenizer_hash = tokenizer_hash(document.backend)
 
     @property
     def terms(self) -> Sequence[str]:
@@ -135,8 +136,8 @@ def load_neural(
         query = document.sharing(config.query_tower)
     elif config.query_side == "own":
         query = load_tower(_query_folder(layout), config.query_tower, placement)
-        if vocabulary(query.tokenizer, query.tower.head.vocab_size) != vocabulary(
-            document.tokenizer, document.tower.head.vocab_size
+        if vocabulary(query.backend, query.tower.head.vocab_size) != vocabulary(
+            document.backend, document.tower.head.vocab_size
         ):
             raise EncoderError(f"{layout.folder}: the models of queries and of documents have different vocabularies")
     else:
@@ -162,22 +163,20 @@ def _query_folder(layout: Layout) -> Path:
 
 def _load_table(layout: Layout, config: TowerConfig, document: LoadedTower) -> TableQueryEncoder:
     vocab_size = document.tower.head.vocab_size
-    saved_tokenizer = document.saved_tokenizer
+    tokenizer = document.tokenizer
     if layout.config.query_side == "binary":
         weights = np.ones(vocab_size, np.float32)
     else:
         folder = _query_folder(layout)
-        saved_tokenizer = load_tokenizer(folder)
-        if tokenizer_hash(saved_tokenizer.backend_tokenizer) != tokenizer_hash(document.tokenizer):
+        tokenizer = read_tokenizer_of(folder)
+        if tokenizer_hash(tokenizer.backend_tokenizer) != tokenizer_hash(document.backend):
             raise EncoderError(
                 f"{layout.folder}: the tokenizers of queries and of documents differ: the model is broken"
             )
         weights = _read_weights(layout, folder, vocab_size, document)
-    weights[special_token_ids(saved_tokenizer)] = 0
-    max_length = config.max_length or min(saved_tokenizer.model_max_length, 1 << 20)
-    return TableQueryEncoder(
-        copy_of(saved_tokenizer.backend_tokenizer), weights, max_length=max_length, prompt=config.prompt
-    )
+    weights[special_token_ids(tokenizer)] = 0
+    max_length = config.max_length or min(tokenizer.model_max_length, 1 << 20)
+    return TableQueryEncoder(copy_of(tokenizer.backend_tokenizer), weights, max_length=max_length, prompt=config.prompt)
 
 
 def _read_weights(layout: Layout, folder: Path, vocab_size: int, document: LoadedTower) -> npt.NDArray[np.float32]:
@@ -185,7 +184,7 @@ def _read_weights(layout: Layout, folder: Path, vocab_size: int, document: Loade
 
     weights = np.zeros(vocab_size, np.float32)
     if layout.table_json is not None:
-        ids = document.tokenizer.get_vocab(with_added_tokens=True)
+        ids = document.backend.get_vocab(with_added_tokens=True)
         for token, weight in read_json(layout.table_json).items():
             if token in ids:
                 weights[ids[token]] = weight

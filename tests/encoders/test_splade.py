@@ -180,7 +180,7 @@ def test_the_description_is_json_and_tells_models_apart(plain_folder, router_fol
     plain, router = (json.loads(json.dumps(load_encoder(f).description)) for f in (plain_folder, router_folder))
     other = load_encoder(tiny.save_plain(tmp_path, seed=3)).description
     assert (plain["kind"], plain["query_side"]) == ("splade", "model")
-    assert (router["kind"], router["query_side"]) == ("splade-doc", "table")
+    assert (router["kind"], router["query_side"]) == ("inference-free", "table")
     assert plain["revision"] != other["revision"] and plain["tokenizer_hash"] == other["tokenizer_hash"]
     assert plain["settings"]["document"]["max_length"] == 64
     assert router["settings"]["document"]["activation"] == "log1p(log1p(relu))"
