@@ -36,6 +36,7 @@ class Layout:
 
     document: the documents' transformer. query: the queries' transformer or table, None if they share
     the documents'. table_json: an idf.json that holds the table's weights by token.
+    is_plain: whether nothing but a checkpoint is there, that doesn't say what it is to be read as.
     """
 
     folder: Path
@@ -43,6 +44,7 @@ class Layout:
     document: Path
     query: Path | None = None
     table_json: Path | None = None
+    is_plain: bool = False
 
     def revision(self) -> str:
         """Return a hash over all weights, which two folders share only if they give the same vectors."""
@@ -72,7 +74,7 @@ def read_layout(folder: Path) -> Layout:
                 f"{folder}: modules.json or a module's config is not as Sentence-Transformers writes it: {error!r}"
             ) from error
     if (folder / "config.json").is_file():
-        return Layout(folder, EncoderConfig("splade"), folder)
+        return Layout(folder, EncoderConfig("splade"), folder, is_plain=True)
     raise EncoderError(
         f"{folder} holds no model: there is no {OWN_CONFIG}, modules.json or config.json; "
         "give a masked-LM checkpoint or a Sentence-Transformers SparseEncoder folder"

@@ -72,7 +72,8 @@ class LoadedTower:
     @property
     def backend(self) -> Tokenizer:
         """The tokenizer as the `tokenizers` library has it; only to be read."""
-        return self.tokenizer.backend_tokenizer
+        backend: Tokenizer = self.tokenizer.backend_tokenizer
+        return backend
 
     @property
     def max_length(self) -> int | None:
