@@ -62,7 +62,7 @@ class Backbone(nn.Module):
         """Number of terms that the model scores."""
         return int(self.model.config.vocab_size if self.projection is None else self.projection.out_features)
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference_mode: what the model keeps from this call may be trained later
     def _try_cut(self, projection: nn.Linear) -> None:
         places = [
             (parent, name)
