@@ -70,9 +70,7 @@ class SparseBatch:
                     term_ids.append(term_id)
                     weights.append(row[term_id])
             indptr.append(len(term_ids))
-        batch = cls(
-            np.array(indptr, np.int64), np.array(term_ids, np.int32), np.array(weights, np.float32), vocab_size
-        )
+        batch = cls(np.array(indptr, np.int64), np.array(term_ids, np.int32), np.array(weights, np.float32), vocab_size)
         batch.check()
         return batch
 
@@ -101,7 +99,7 @@ class SparseBatch:
             return
         if ids.min() < 0 or ids.max() >= self.vocab_size:
             raise LsrError(
-                f"sparse vectors: term ids {ids.min()}…{ids.max()} are outside the vocabulary of {self.vocab_size} terms"
+                f"sparse vectors: term ids {ids.min()}…{ids.max()} are outside the vocabulary of {self.vocab_size}"
             )
         inner = np.ones(len(ids), bool)
         starts = indptr[:-1]

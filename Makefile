@@ -1,0 +1,48 @@
+# `make demo` and `make test` need Python ≥ 3.11, gcc and a package index, and do the rest themselves.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The folders kernels/, query/, eval/ must never answer to their bare names.
+export PYTHONSAFEPATH := 1
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:  ## Show what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+$(VENV)/base: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=…")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+$(VENV)/full: $(VENV)/base
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[eval,dense,train,dev]'
+	touch $@
+
+$(VENV)/peers: $(VENV)/full
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[peers]'
+	touch $@
+
+.PHONY: setup
+setup: $(VENV)/full  ## Make the virtual environment .venv with everything but the benchmark peers
+
+.PHONY: demo
+demo: $(VENV)/base  ## Index Python's own documentation and search it
+	@$(BIN)/python -m lsr.cli.demo
+
+.PHONY: test
+test: $(VENV)/full  ## Run the tests (ARGS=--large for the large settings too)
+	$(BIN)/pytest $(ARGS)
+
+.PHONY: lint
+lint: $(VENV)/full  ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python .ci/types.py
+
+.PHONY: bench
+bench: $(VENV)/peers  ## Time the engine against its peers
+	$(BIN)/lsr bench --peers

@@ -1,0 +1,196 @@
+"""BEIR folders: `corpus.jsonl`, `queries.jsonl`, `qrels/<split>.tsv`, read so that nothing is dropped silently."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lsr.errors import BadDocumentError, LsrError
+from lsr.eval.qrels import Qrels, read_qrels
+from lsr.eval.textio import numbered_lines
+from lsr.types import Document
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusSummary:
+    """What one pass over a corpus found."""
+
+    n_docs: int
+    n_without_title: int
+    n_without_text: int
+    n_unknown_judged: int
+    """Documents that the qrels judge and the corpus lacks: nothing can find them, though they count in the ideal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A test collection, its documents left on disk.
+
+    `queries` are those of the split's qrels, in their order; whatever else `queries.jsonl` holds (other splits,
+    queries that nobody judged) is only counted.
+    """
+
+    name: str
+    split: str
+    corpus_path: Path
+    qrels_path: Path
+    queries: Mapping[str, str]
+    qrels: Mapping[str, Mapping[str, int]]
+    n_queries_without_qrels: int
+
+    @property
+    def n_judgements(self) -> int:
+        """Number of (query, document) pairs judged, relevant or not."""
+        return sum(len(judged) for judged in self.qrels.values())
+
+    def documents(self) -> Iterator[Document]:
+        """Stream the corpus. Raises BadDocumentError, with file and line, for a broken line or a duplicate id."""
+        first_seen: dict[str, int] = {}
+        for number, entry in _json_lines(self.corpus_path):
+            doc_id = _id_of(entry, self.corpus_path, number)
+            if first_seen.setdefault(doc_id, number) != number:
+                raise BadDocumentError(
+                    f"{self.corpus_path}:{number}: the id {doc_id!r} stands already in line {first_seen[doc_id]}"
+                )
+            yield Document(
+                doc_id,
+                _text_of(entry, "text", self.corpus_path, number),
+                _text_of(entry, "title", self.corpus_path, number),
+            )
+
+    def summary(self) -> CorpusSummary:
+        """Count documents, missing titles and texts, and judged documents that the corpus lacks, in one pass."""
+        unknown = {doc_id for judged in self.qrels.values() for doc_id in judged}
+        n_docs = n_without_title = n_without_text = 0
+        for document in self.documents():
+            n_docs += 1
+            n_without_title += not document.title
+            n_without_text += not document.text
+            unknown.discard(document.doc_id)
+        if not n_docs:
+            raise LsrError(f"{self.corpus_path}: no documents in the file")
+        return CorpusSummary(n_docs, n_without_title, n_without_text, len(unknown))
+
+
+def load_dataset(folder: Path, *, split: str = "test", name: str | None = None) -> Dataset:
+    """Read a BEIR folder's queries and qrels; the corpus stays on disk.
+
+    Raises LsrError where a file is missing, a line broken (with its number), a query id given twice, or a query
+    judged that has no text.
+    """
+    corpus_path = _existing(folder, "corpus.jsonl")
+    queries_path = _existing(folder, "queries.jsonl")
+    qrels_path = _split_path(folder, split)
+    qrels = read_qrels(qrels_path)
+    texts = read_queries(queries_path)
+    lacking = [query_id for query_id in qrels if query_id not in texts]
+    if lacking:
+        raise LsrError(
+            f"{qrels_path}: {len(lacking)} of {len(qrels)} judged queries have no text in {queries_path.name},"
+            f" the first being {lacking[0]!r}; the two files don't belong together"
+        )
+    return Dataset(
+        name=name or folder.resolve().name,
+        split=split,
+        corpus_path=corpus_path,
+        qrels_path=qrels_path,
+        queries={query_id: texts[query_id] for query_id in qrels},
+        qrels=qrels,
+        n_queries_without_qrels=len(texts) - len(qrels),
+    )
+
+
+def dataset_folders(folder: Path) -> list[tuple[str, Path]]:
+    """Return (name, folder) of the BEIR datasets at `folder`: itself, or, where it holds several, each below it.
+
+    A collection of collections such as cqadupstack gives `cqadupstack/android` and so on. Raises LsrError where
+    there is none.
+    """
+    name = folder.resolve().name
+    if _find(folder, "corpus.jsonl"):
+        return [(name, folder)]
+    if not folder.is_dir():
+        raise LsrError(f"{folder}: no such folder")
+    found = [(f"{name}/{inner.name}", inner) for inner in sorted(folder.iterdir()) if _find(inner, "corpus.jsonl")]
+    if not found:
+        raise LsrError(f"{folder}: no BEIR dataset: neither it nor a folder in it holds corpus.jsonl")
+    return found
+
+
+def read_queries(path: Path) -> dict[str, str]:
+    """Read `{query_id: text}` from BEIR's JSONL (`_id`, `text`) or from `query_id TAB text`; `.gz` or plain.
+
+    Raises LsrError, with file and line, for a broken line or a duplicate id.
+    """
+    texts: dict[str, str] = {}
+    for number, query_id, text in _query_lines(path):
+        if query_id in texts:
+            raise LsrError(f"{path}:{number}: the query id {query_id!r} stands a second time")
+        texts[query_id] = text
+    if not texts:
+        raise LsrError(f"{path}: no queries in the file")
+    return texts
+
+
+def _query_lines(path: Path) -> Iterator[tuple[int, str, str]]:
+    if ".jsonl" in path.suffixes:
+        for number, entry in _json_lines(path):
+            yield number, _id_of(entry, path, number), _text_of(entry, "text", path, number)
+        return
+    for number, line in numbered_lines(path):
+        query_id, tab, text = line.partition("\t")
+        if not tab or not query_id.strip():
+            raise LsrError(f"{path}:{number}: not a query: expected query_id TAB text")
+        yield number, query_id.strip(), text.strip()
+
+
+def _split_path(folder: Path, split: str) -> Path:
+    path = _find(folder / "qrels", f"{split}.tsv")
+    if path:
+        return path
+    splits = sorted({file.name.split(".")[0] for file in (folder / "qrels").glob("*.tsv*")})
+    raise LsrError(f"{folder / 'qrels'}: no split {split!r}; there is {', '.join(splits) or 'none'}")
+
+
+def _existing(folder: Path, name: str) -> Path:
+    path = _find(folder, name)
+    if not path:
+        raise LsrError(f"{folder}: no BEIR dataset: {name} is missing")
+    return path
+
+
+def _find(folder: Path, name: str) -> Path | None:
+    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+
+
+def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in numbered_lines(path):
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise BadDocumentError(f"{path}:{number}: broken JSON: {error.msg} at column {error.colno}") from error
+        if not isinstance(entry, dict):
+            raise BadDocumentError(f"{path}:{number}: a JSON object was expected, not {type(entry).__name__}")
+        yield number, entry
+
+
+def _id_of(entry: Mapping[str, Any], path: Path, number: int) -> str:
+    value = entry.get("_id")
+    if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
+        raise BadDocumentError(f"{path}:{number}: '_id' is {value!r}, not a text; every line needs its own")
+    return str(value)
+
+
+def _text_of(entry: Mapping[str, Any], key: str, path: Path, number: int) -> str:
+    value = entry.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise BadDocumentError(f"{path}:{number}: {key!r} is {type(value).__name__}, not text")
+    return value
+
+
+__all__ = ["CorpusSummary", "Dataset", "Qrels", "dataset_folders", "load_dataset", "read_queries"]

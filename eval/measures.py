@@ -1,0 +1,173 @@
+"""Measures of a run against qrels, by trec_eval's own code (pytrec_eval).
+
+Three rules that other harnesses break silently: the qrels decide which queries count, and one that the run lacks counts
+0; ties are broken as trec_eval breaks them (doc_id descending, scores taken as float32); a hit whose doc_id equals its
+query_id is dropped only where that is asked for, and then counted.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from lsr.errors import LsrError, MissingExtraError, UsageError
+from lsr.eval.runs import trec_order
+
+DEFAULT_MEASURES = ("nDCG@10", "Recall@100", "R_cap@100", "MRR@10", "MAP@100", "P@10")
+
+_PER_QUERY = Mapping[str, Mapping[str, float]]
+_ALIASES = {
+    "ndcg": "nDCG",
+    "recall": "Recall",
+    "r": "Recall",
+    "r_cap": "R_cap",
+    "mrr": "MRR",
+    "rr": "MRR",
+    "map": "MAP",
+    "ap": "MAP",
+    "p": "P",
+}
+_TREC_NAMES = {"nDCG": "ndcg_cut", "Recall": "recall", "R_cap": "P", "MAP": "map_cut", "P": "P"}
+_MAX_CUTOFF = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A measure at a cutoff; `name` is what tables and files call it."""
+
+    kind: str
+    cutoff: int
+
+    @property
+    def name(self) -> str:
+        """The measure as `nDCG@10`."""
+        return f"{self.kind}@{self.cutoff}"
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Metrics of one run on one dataset.
+
+    `mean` maps a measure to its mean over all `n_queries` judged queries; `per_query` maps it to each query's value.
+    """
+
+    mean: Mapping[str, float]
+    per_query: Mapping[str, Mapping[str, float]]
+    n_queries: int
+    n_queries_without_results: int
+    n_queries_without_relevant: int
+    n_queries_not_judged: int
+    """Queries of the run that the qrels don't know: left out."""
+    n_unjudged_at_10: float
+    """Mean number of documents among the first 10 that nobody judged: holes, counted as not relevant."""
+    identical_ids_dropped: int | None
+    """Hits dropped because their doc_id is the query_id; None where dropping was not asked for."""
+
+
+def parse_measure(text: str) -> Measure:
+    """Return the measure that a text such as `nDCG@10` names; ir-measures' names (`R@100`, `RR@10`, `AP@100`) do too.
+
+    Raises UsageError for an unknown name or a cutoff that isn't 1…100000.
+    """
+    match = re.fullmatch(r"([A-Za-z_]+)@([0-9]{1,6})", text.strip())
+    kind = _ALIASES.get(match[1].lower()) if match else None
+    if not match or not kind or not 1 <= int(match[2]) <= _MAX_CUTOFF:
+        raise UsageError(
+            f"unknown measure {text!r}: use one of {', '.join(dict.fromkeys(_ALIASES.values()))},"
+            f" then @ and a cutoff from 1 to {_MAX_CUTOFF}, as in nDCG@10"
+        )
+    return Measure(kind, int(match[2]))
+
+
+def evaluate(
+    run: _PER_QUERY,
+    qrels: Mapping[str, Mapping[str, int]],
+    *,
+    measures: Sequence[str] = DEFAULT_MEASURES,
+    drop_identical_ids: bool = False,
+) -> Evaluation:
+    """Measure a run `{query_id: {doc_id: score}}`; neither argument is changed.
+
+    nDCG has linear gains and log2 discounts; a relevance above 0 is relevant to the binary measures, one below 0
+    counts as 0. R_cap@k divides by min(k, relevant documents); MRR@k is 0 where nothing relevant stands in the first k.
+    Raises LsrError for empty qrels, a run none of whose queries the qrels know, or a score that is not finite;
+    UsageError for an unknown measure.
+    """
+    wanted = [parse_measure(text) for text in measures]
+    if not qrels:
+        raise LsrError("no judgements to measure against: the qrels are empty")
+    results = {query_id: run[query_id] for query_id in qrels if run.get(query_id)}
+    if not results:
+        raise LsrError(
+            f"the run has results for none of the {len(qrels)} judged queries"
+            f" (first of the qrels: {next(iter(qrels))!r}; of the run: {next(iter(run), None)!r})"
+        )
+    _check_finite(results)
+    dropped: int | None = None
+    if drop_identical_ids:
+        dropped = sum(query_id in found for query_id, found in results.items())
+        results = {q: {d: s for d, s in found.items() if d != q} for q, found in results.items()}
+        results = {q: found for q, found in results.items() if found}
+    judged = {q: {d: max(0, relevance) for d, relevance in docs.items()} for q, docs in qrels.items()}
+    per_query = _per_query(results, judged, wanted)
+    return Evaluation(
+        mean={name: math.fsum(values.values()) / len(qrels) for name, values in per_query.items()},
+        per_query=per_query,
+        n_queries=len(qrels),
+        n_queries_without_results=len(qrels) - len(results),
+        n_queries_without_relevant=sum(not any(docs.values()) for docs in judged.values()),
+        n_queries_not_judged=sum(query_id not in qrels for query_id in run),
+        n_unjudged_at_10=_unjudged(results, judged) / len(qrels),
+        identical_ids_dropped=dropped,
+    )
+
+
+def _check_finite(results: _PER_QUERY) -> None:
+    for query_id, found in results.items():
+        for doc_id, score in found.items():
+            if not math.isfinite(score):
+                raise LsrError(f"the score of {doc_id!r} for query {query_id!r} is {score}, not finite")
+
+
+def _per_query(
+    results: _PER_QUERY, judged: Mapping[str, Mapping[str, int]], wanted: Iterable[Measure]
+) -> dict[str, dict[str, float]]:
+    """Return {measure: {query_id: value}} with every judged query in each."""
+    n_relevant = {q: sum(relevance > 0 for relevance in docs.values()) for q, docs in judged.items()}
+    whole = [measure for measure in wanted if measure.kind != "MRR"]
+    values = _trec_eval(results, judged, {f"{_TREC_NAMES[m.kind]}.{m.cutoff}" for m in whole})
+    table: dict[str, dict[str, float]] = {}
+    for measure in wanted:
+        if measure.kind == "MRR":
+            # trec_eval's reciprocal rank has no cutoff: give it only the first k.
+            first = {q: {d: found[d] for d in trec_order(found)[: measure.cutoff]} for q, found in results.items()}
+            found_values = {q: v["recip_rank"] for q, v in _trec_eval(first, judged, {"recip_rank"}).items()}
+        elif measure.kind == "R_cap":
+            key, cutoff = f"P_{measure.cutoff}", measure.cutoff
+            found_values = {
+                q: round(v[key] * cutoff) / min(cutoff, n_relevant[q]) if n_relevant[q] else 0.0
+                for q, v in values.items()
+            }
+        else:
+            found_values = {q: v[f"{_TREC_NAMES[measure.kind]}_{measure.cutoff}"] for q, v in values.items()}
+        table[measure.name] = {query_id: found_values.get(query_id, 0.0) for query_id in judged}
+    return table
+
+
+def _trec_eval(
+    results: _PER_QUERY, judged: Mapping[str, Mapping[str, int]], names: set[str]
+) -> dict[str, dict[str, float]]:
+    try:
+        import pytrec_eval
+    except ImportError as error:
+        raise MissingExtraError("pytrec_eval-terrier", "eval") from error
+    # trec_eval takes whole numbers for integers only, and plain dicts.
+    plain = {q: {d: float(score) for d, score in found.items()} for q, found in results.items()}
+    evaluated: dict[str, dict[str, float]] = pytrec_eval.RelevanceEvaluator(judged, names).evaluate(plain)
+    return evaluated
+
+
+def _unjudged(results: _PER_QUERY, judged: Mapping[str, Mapping[str, int]]) -> int:
+    return sum(doc_id not in judged[q] for q, found in results.items() for doc_id in trec_order(found)[:10])

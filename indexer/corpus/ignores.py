@@ -1,0 +1,106 @@
+"""What git ignores: nested .gitignore files, those of the parents up to the repository's root, and info/exclude.
+
+Git's rule: of the patterns that match an entry the last one of the deepest file decides; a folder that is
+ignored hides all below it (the walk never goes down there). pathspec judges paths as those of files; an entry
+that is known to be a folder is therefore judged by the same patterns without their closing slash.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from pathspec import GitIgnoreSpec
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoreFile:
+    """The patterns of one file, for paths below `base` (which ends with a slash)."""
+
+    base: str
+    for_files: GitIgnoreSpec
+    for_folders: GitIgnoreSpec
+
+    def verdict(self, path: str, *, is_folder: bool) -> bool | None:
+        """Return True for ignored, False for expressly kept, None where no pattern matches."""
+        spec = self.for_folders if is_folder else self.for_files
+        include: bool | None = spec.check_file(path[len(self.base) :]).include
+        return include
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoreRules:
+    """The patterns that hold in one folder, from the weakest file to the strongest."""
+
+    files: tuple[IgnoreFile, ...] = ()
+
+    def ignores(self, path: str, *, is_folder: bool) -> bool:
+        """Tell whether git ignores this absolute path, given that it doesn't ignore the folder it lies in."""
+        for file in reversed(self.files):
+            verdict = file.verdict(path, is_folder=is_folder)
+            if verdict is not None:
+                return verdict
+        return False
+
+    def inside(self, folder: str) -> IgnoreRules:
+        """Return the rules that hold in `folder`, below the one these hold in."""
+        return IgnoreRules(self.files + tuple(_files_of(folder)))
+
+    @classmethod
+    def of_root(cls, folder: str) -> IgnoreRules:
+        """Return the rules for a folder where a walk begins.
+
+        Where the repository ignores that very folder, somebody asked for it all the same,
+        and the patterns from above don't count.
+        """
+        parents = [Path(folder), *Path(folder).parents]
+        repository = next((i for i, parent in enumerate(parents) if (parent / ".git").exists()), 0)
+        rules, asked_for_all_the_same = cls(), False
+        for parent, child in pairwise(reversed(parents[: repository + 1])):
+            rules = rules.inside(str(parent))
+            asked_for_all_the_same |= rules.ignores(str(child), is_folder=True)
+        return (cls() if asked_for_all_the_same else rules).inside(folder)
+
+
+def _files_of(folder: str) -> list[IgnoreFile]:
+    found = []
+    exclude = _exclude_file(Path(folder))
+    for path in ([exclude] if exclude else []) + [Path(folder) / ".gitignore"]:
+        try:
+            text = path.read_text("utf-8", errors="surrogateescape")
+        except OSError:
+            continue
+        lines = [line.removesuffix("\r") for line in text.removeprefix("\ufeff").split("\n")]
+        bare = [line if line.endswith("\\ ") else line.rstrip(" ").removesuffix("/") for line in lines]
+        found.append(IgnoreFile(folder.rstrip("/") + "/", _spec(lines), _spec(bare)))
+    return found
+
+
+def _spec(lines: list[str]) -> GitIgnoreSpec:
+    """Compile patterns; git passes over those it can't understand, and so does this."""
+    try:
+        return GitIgnoreSpec.from_lines(lines)
+    except ValueError:
+        return GitIgnoreSpec.from_lines([line for line in lines if _compiles(line)])
+
+
+def _compiles(line: str) -> bool:
+    try:
+        GitIgnoreSpec.from_lines([line])
+    except ValueError:
+        return False
+    return True
+
+
+def _exclude_file(folder: Path) -> Path | None:
+    """Return info/exclude of the repository whose root `folder` is; in a worktree or submodule .git is a file."""
+    git = folder / ".git"
+    if git.is_dir():
+        return git / "info" / "exclude"
+    try:
+        git = folder / git.read_text("utf-8").removeprefix("gitdir:").strip()
+        git = git / (git / "commondir").read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        pass
+    return git / "info" / "exclude" if git.is_dir() else None

@@ -1,0 +1,141 @@
+"""Parquet: one document a row, read batch by batch, and only the columns that a document can keep."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lsr.indexer.corpus.intake import FileBrokenError, FileSkippedError, Intake, RecordError
+from lsr.indexer.corpus.opening import opened
+from lsr.indexer.corpus.records import Layout, NoTextFieldError, RecordReader, layout_of
+from lsr.indexer.corpus.report import Reason
+from lsr.indexer.corpus.walk import SourceFile
+from lsr.types import Document
+
+_BATCH_BYTES = 16 << 20
+_MAX_BATCH_ROWS = 4096
+
+
+def read_parquet(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Document]]:
+    """Yield (row number from 1, document).
+
+    Columns become fields where they hold texts, numbers, truth values, lists of texts, or structs of these; dates,
+    times and decimals become texts. Columns of other types (vectors, bytes) are not even read.
+    """
+    try:
+        with _opened_file(source, intake) as file:
+            yield from _documents(file, source, intake)
+    except pa.ArrowException as error:
+        raise FileBrokenError(f"the Parquet file is damaged or cut off: {_one_line(error)}") from None
+    except OSError as error:
+        raise FileBrokenError(f"the Parquet file can't be read: {_one_line(error)}") from None
+
+
+@contextmanager
+def _opened_file(source: SourceFile, intake: Intake) -> Iterator[pq.ParquetFile]:
+    """Open a file for reading at any place in it; one that is gzipped is first unpacked into a temporary file."""
+    if not source.compressed:
+        try:
+            source.path.open("rb").close()
+        except OSError as error:
+            raise FileSkippedError(Reason.UNREADABLE, error.strerror or str(error)) from None
+        with pq.ParquetFile(source.path) as file:
+            yield file
+        return
+    with tempfile.TemporaryFile() as unpacked:
+        with opened(source, intake.report) as stream:
+            shutil.copyfileobj(stream, unpacked, 1 << 20)
+        unpacked.seek(0)
+        with pq.ParquetFile(unpacked) as file:
+            yield file
+
+
+def _documents(file: pq.ParquetFile, source: SourceFile, intake: Intake) -> Iterator[tuple[int, Document]]:
+    schema = file.schema_arrow
+    if len(set(schema.names)) < len(schema.names):
+        raise FileBrokenError("two of its columns have the same name")
+    try:
+        layout = layout_of(schema.names)
+    except NoTextFieldError as error:
+        intake.without_text(source, str(error))
+    except RecordError as error:
+        raise FileBrokenError(str(error)) from None
+    kept = [key for key, _ in layout.fields if _is_kept(schema.field(key).type)]
+    for key, name in layout.fields:
+        if key not in kept:
+            intake.report.drop_value(name, source.label)
+    columns = [layout.id_key, layout.text_key, *([layout.title_key] if layout.title_key else []), *kept]
+    records = RecordReader(intake.report)
+    start_bytes, row_number = intake.report.bytes_done, 0
+    for group in range(file.num_row_groups):
+        for batch in file.iter_batches(_batch_rows(file, group), row_groups=[group], columns=columns):
+            for parts in _rows(batch, layout, kept):
+                row_number += 1
+                try:
+                    document = records.assemble(*parts)
+                except RecordError as error:
+                    intake.bad_record(source, row_number, str(error))
+                    continue
+                yield row_number, document
+        if not source.compressed:
+            done = source.size_bytes * (group + 1) // file.num_row_groups
+            intake.report.bytes_done = start_bytes + done
+
+
+def _batch_rows(file: pq.ParquetFile, group: int) -> int:
+    """Return how many rows of a group make a batch of moderate size."""
+    metadata = file.metadata.row_group(group)
+    row_bytes: int = metadata.total_byte_size // max(1, metadata.num_rows) + 1
+    return max(1, min(_MAX_BATCH_ROWS, _BATCH_BYTES // row_bytes))
+
+
+def _rows(batch: pa.RecordBatch, layout: Layout, kept: list[str]) -> Iterator[tuple[Any, Any, Any, Any]]:
+    ids, texts = _values(batch.column(layout.id_key)), _values(batch.column(layout.text_key))
+    titles = _values(batch.column(layout.title_key)) if layout.title_key else [""] * len(ids)
+    if not kept:
+        return zip(ids, texts, titles, [()] * len(ids), strict=True)
+    names = dict(layout.fields)
+    fields = [[(names[key], value) for value in _values(batch.column(key))] for key in kept]
+    return zip(ids, texts, titles, zip(*fields, strict=True), strict=True)
+
+
+def _values(column: pa.Array) -> list[Any]:
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_temporal(column.type) or pa.types.is_decimal(column.type):
+        column = column.cast(pa.string())
+    values: list[Any] = column.to_pylist()
+    return values
+
+
+def _is_kept(kind: pa.DataType) -> bool:
+    types = pa.types
+    if types.is_dictionary(kind):
+        return _is_kept(kind.value_type)
+    if types.is_struct(kind):
+        return all(_is_kept(kind.field(i).type) for i in range(kind.num_fields))
+    if types.is_list(kind) or types.is_large_list(kind):
+        return bool(_is_text(kind.value_type))
+    return bool(
+        _is_text(kind)
+        or types.is_integer(kind)
+        or types.is_floating(kind)
+        or types.is_boolean(kind)
+        or types.is_null(kind)
+        or types.is_temporal(kind)
+        or types.is_decimal(kind)
+    )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

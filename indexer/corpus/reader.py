@@ -1,0 +1,147 @@
+"""Folders and files to a stream of documents: the one door to all readers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+from lsr.errors import BadDocumentError, LsrError
+from lsr.indexer.corpus.doc_ids import DocIdLedger
+from lsr.indexer.corpus.intake import FileBrokenError, FileSkippedError, Intake
+from lsr.indexer.corpus.json_values import read_json
+from lsr.indexer.corpus.jsonl import read_jsonl
+from lsr.indexer.corpus.kinds import KINDS_READ, Kind
+from lsr.indexer.corpus.markup import declared_charset, html_parts
+from lsr.indexer.corpus.opening import decoded, read_whole
+from lsr.indexer.corpus.report import CorpusReport, Reason
+from lsr.indexer.corpus.tables import read_table
+from lsr.indexer.corpus.text import clean, markdown_parts
+from lsr.indexer.corpus.walk import SourceFile, walk
+from lsr.types import Document
+
+Reader = Callable[[SourceFile, Intake], Iterator[tuple[int, Document]]]
+
+
+def read_corpus(
+    paths: Sequence[Path],
+    *,
+    skip_bad: bool = False,
+    report: CorpusReport | None = None,
+    exclude: Sequence[Path] = (),
+) -> Iterator[Document]:
+    """Yield the documents below these folders and files, one at a time, in an order that never changes.
+
+    paths: folders (read recursively) and files; see `walk` for what is passed over and how paths become ids.
+    skip_bad: pass over broken records and files and repeated ids, and count them, instead of raising.
+    report: what was read and skipped is counted here while the reading goes on.
+    exclude: folders to pass over, such as the index that is being written.
+
+    Raises at once LsrError for a path that isn't there and UsageError where none is given; while reading
+    BadDocumentError for a broken record or file or a repeated doc_id, naming file and line, and at the end LsrError
+    if there was no document at all. What can't be opened or isn't UTF-8 is counted, and no error.
+    """
+    intake = Intake(report if report is not None else CorpusReport(), skip_bad)
+    return _Reading(list(paths), list(exclude), intake).documents(walk(paths, intake.report, exclude=exclude))
+
+
+class _Reading:
+    """One pass over a corpus."""
+
+    def __init__(self, paths: list[Path], exclude: list[Path], intake: Intake) -> None:
+        self._paths = paths
+        self._exclude = exclude
+        self._intake = intake
+        self._ledger = DocIdLedger()
+
+    def documents(self, sources: Iterator[SourceFile]) -> Iterator[Document]:
+        report, ledger = self._intake.report, self._ledger
+        for file_ord, source in enumerate(sources):
+            start_bytes, count = report.bytes_done, report.documents
+            try:
+                for position, document in _reader_of(source.kind)(source, self._intake):
+                    earlier = ledger.enter(document.doc_id, file_ord, position)
+                    if earlier is not None:
+                        self._repeated(document.doc_id, earlier, source, position)
+                        continue
+                    report.documents += 1
+                    if not document.text and not document.title:
+                        report.empty_documents += 1
+                    yield document
+            except FileSkippedError as skipped:
+                detail = f": {skipped.detail}" if skipped.detail else ""
+                report.skip(skipped.reason, source.label + detail)
+            except FileBrokenError as error:
+                self._intake.bad_file(source, str(error))
+            report.files += report.documents > count
+            report.bytes_done = start_bytes + source.size_bytes
+        if not report.documents:
+            raise self._nothing()
+
+    def _repeated(self, doc_id: str, earlier: tuple[int, int], source: SourceFile, position: int) -> None:
+        """Raise BadDocumentError naming both places, or count the later one."""
+        report = self._intake.report
+        known = report.count_skipped(Reason.DUPLICATE) > 0
+        message = "" if known else f"{doc_id} in {self._earlier(earlier)} and again in {_place(source, position)}"
+        if not self._intake.skip_bad:
+            raise BadDocumentError(
+                f"doc_id stands twice: {message}; give each document its own, index the files apart,"
+                " or keep the first only with --skip-bad"
+            )
+        report.skip(Reason.DUPLICATE, message)
+
+    def _earlier(self, place: tuple[int, int]) -> str:
+        """Name a place of this reading; the files are walked anew, so that nobody has to remember them all."""
+        file_ord, position = place
+        sources = walk(self._paths, CorpusReport(), exclude=self._exclude)
+        source = next(islice(sources, file_ord, None), None)
+        return _place(source, position) if source else "a file that is gone"
+
+    def _nothing(self) -> LsrError:
+        given = ", ".join(str(path) for path in self._paths[:3]) + (", …" if len(self._paths) > 3 else "")
+        skipped = "; ".join(self._intake.report.skipped_summary()) or "skipped nothing: there is no file"
+        return LsrError(f"no document to index in {given}: looked for {KINDS_READ}; {skipped}")
+
+
+def _place(source: SourceFile, position: int) -> str:
+    return f"{source.label}, {source.kind.unit} {position:,}" if position else source.label
+
+
+def _reader_of(kind: Kind) -> Reader:
+    if kind is Kind.PARQUET:  # pyarrow takes a while to import
+        from lsr.indexer.corpus.parquet import read_parquet
+
+        return read_parquet
+    return _READERS[kind]
+
+
+def _read_text(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Document]]:
+    yield _whole(source, intake, "", decoded(read_whole(source, intake.report)))
+
+
+def _read_markdown(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Document]]:
+    yield _whole(source, intake, *markdown_parts(decoded(read_whole(source, intake.report))))
+
+
+def _read_html(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Document]]:
+    data = read_whole(source, intake.report)
+    yield _whole(source, intake, *html_parts(decoded(data, declared=declared_charset(data))))
+
+
+def _whole(source: SourceFile, intake: Intake, title: str, text: str) -> tuple[int, Document]:
+    """Return the document that a whole file is; its place is 0."""
+    cleaned_text, cleaned_title = clean(text), clean(title)
+    if cleaned_text is not text or cleaned_title is not title:
+        intake.report.clean(source.doc_id)
+    return 0, Document(source.doc_id, cleaned_text.strip(), cleaned_title)
+
+
+_READERS: dict[Kind, Reader] = {
+    Kind.TEXT: _read_text,
+    Kind.MARKDOWN: _read_markdown,
+    Kind.HTML: _read_html,
+    Kind.JSONL: read_jsonl,
+    Kind.JSON: read_json,
+    Kind.CSV: read_table,
+    Kind.TSV: read_table,
+}

@@ -1,0 +1,168 @@
+"""Records with named values (JSON objects, rows of tables) to documents.
+
+Which key plays which part is told from its name, whatever its case; of several that would do, the first in the
+lists below is taken and the others become fields. Nested objects become fields with dotted names (`metadata.url`);
+other nested values (lists of numbers, of objects) are left out and counted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lsr.indexer.corpus.doc_ids import fit_doc_id
+from lsr.indexer.corpus.intake import RecordError
+from lsr.indexer.corpus.report import CorpusReport
+from lsr.indexer.corpus.text import clean
+from lsr.types import Document, FieldValue
+
+# A passage's own id goes before that of the document it was cut from.
+ID_KEYS = ("_id", "id", "pid", "passage_id", "doc_id", "docid", "docno", "document_id")
+TEXT_KEYS = ("text", "contents", "content", "body", "passage", "segment", "article", "document", "doc", "abstract")
+TITLE_KEYS = ("title", "headline", "doc_title")
+
+_MAX_LAYOUTS = 1000
+_INT64 = 1 << 63
+
+
+class NoTextFieldError(RecordError):
+    """No key says that a record holds a text."""
+
+
+class NoIdFieldError(RecordError):
+    """No key says that a record holds its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which key plays which part in records that share their keys. `fields` pairs a key with its field's name."""
+
+    id_key: str
+    text_key: str
+    title_key: str | None
+    fields: tuple[tuple[str, str], ...]
+
+
+def layout_of(keys: Sequence[str], *, id_required: bool = True) -> Layout:
+    """Return the parts these keys play; `id_key` is "" where there is none and none is required.
+
+    Raises NoTextFieldError or NoIdFieldError, naming the keys there are and those that are looked for.
+    """
+    by_name: dict[str, str] = {}
+    for key in keys:
+        by_name.setdefault(key.strip().lower(), key)
+    text_key = _first(TEXT_KEYS, by_name)
+    if text_key is None:
+        raise NoTextFieldError(f"no text among its fields {_listed(keys)}; looked for {_listed(TEXT_KEYS)}")
+    id_key = _first(ID_KEYS, by_name)
+    if id_key is None and id_required:
+        raise NoIdFieldError(f"no id among its fields {_listed(keys)}; looked for {_listed(ID_KEYS)}")
+    title_key = _first(TITLE_KEYS, by_name)
+    parts = {id_key, text_key, title_key}
+    return Layout(id_key or "", text_key, title_key, tuple((key, clean(key)) for key in keys if key not in parts))
+
+
+def _first(names: Iterable[str], by_name: Mapping[str, str]) -> str | None:
+    return next((by_name[name] for name in names if name in by_name), None)
+
+
+def _listed(keys: Sequence[str]) -> str:
+    shown = [key if key.isprintable() else repr(key) for key in keys[:20]]
+    return "(none)" if not keys else ", ".join(shown) + (", …" if len(keys) > 20 else "")
+
+
+class RecordReader:
+    """Makes documents of records, remembering the layouts it met."""
+
+    def __init__(self, report: CorpusReport) -> None:
+        self._report = report
+        self._layouts: dict[tuple[str, ...], Layout] = {}
+
+    def document(self, record: Mapping[str, Any], *, default_id: str = "") -> Document:
+        """Return the document that a record is; `default_id` serves a record that has no id field.
+
+        Raises RecordError.
+        """
+        keys = tuple(record)
+        layout = self._layouts.get(keys)
+        if layout is None:
+            layout = layout_of(keys, id_required=not default_id)
+            if len(self._layouts) >= _MAX_LAYOUTS:
+                self._layouts.clear()
+            self._layouts[keys] = layout
+        return self.assemble(
+            record[layout.id_key] if layout.id_key else default_id,
+            record[layout.text_key],
+            record[layout.title_key] if layout.title_key else "",
+            [(name, record[key]) for key, name in layout.fields] if layout.fields else (),
+        )
+
+    def assemble(self, raw_id: Any, raw_text: Any, raw_title: Any, raw_fields: Iterable[tuple[str, Any]]) -> Document:
+        """Return a document of raw values; raises RecordError where id or text is of no use."""
+        report = self._report
+        raw_id = raw_id if type(raw_id) is str else _id_text(raw_id)
+        doc_id = fit_doc_id(raw_id)
+        if not doc_id:
+            raise RecordError("its id is empty")
+        if doc_id != raw_id and doc_id != raw_id.strip():
+            report.rewrite_id(raw_id, doc_id)
+        raw_text = raw_text if type(raw_text) is str else _text_of(raw_text)
+        raw_title = raw_title if type(raw_title) is str else _title_of(raw_title)
+        text, title = clean(raw_text), clean(raw_title)
+        if text is not raw_text or title is not raw_title:
+            report.clean(doc_id)
+        fields: dict[str, FieldValue] = {}
+        for name, value in raw_fields:
+            if value is not None:
+                self._add_field(fields, name, value, doc_id)
+        return Document(doc_id, text, title, fields)
+
+    def _add_field(self, fields: dict[str, FieldValue], name: str, value: Any, doc_id: str) -> None:
+        """Enter a value under a name, nested ones without recursion."""
+        pending: list[tuple[str, Any]] = [(name, value)]
+        while pending:
+            name, value = pending.pop()
+            kind = type(value)
+            if kind is str:
+                fields[name] = clean(value)
+            elif kind is bool or (kind is float and math.isfinite(value)):
+                fields[name] = value
+            elif kind is int:
+                fields[name] = value if -_INT64 <= value < _INT64 else str(value)
+            elif kind is list and all(type(item) is str for item in value):
+                if value:
+                    fields[name] = [clean(item) for item in value]
+            elif kind is dict:
+                pending.extend((f"{name}.{clean(str(key))}", inner) for key, inner in reversed(value.items()))
+            elif value is not None:
+                self._report.drop_value(name, doc_id)
+
+
+def _id_text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise RecordError(f"its id is {_shown(value)}: an id must be a text or a number")
+    return str(int(value)) if value == int(value) else str(value)
+
+
+def _text_of(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return "\n".join(value)
+    if isinstance(value, (bool, dict, list)):
+        raise RecordError(f"its text is {_shown(value)}: it must be a text or a list of texts")
+    return str(value)
+
+
+def _title_of(value: Any) -> str:
+    return "" if value is None or isinstance(value, (bool, dict, list)) else _text_of(value)
+
+
+def _shown(value: Any) -> str:
+    return {dict: "an object", list: "a list", bool: "a truth value", type(None): "null"}.get(type(value), repr(value))

@@ -1,0 +1,202 @@
+"""The files of a corpus, in a fixed order, with all that is passed over counted.
+
+Ids are paths relative to the folder that all given paths share: for one folder, that folder; for several, the
+deepest that holds them all. So `docs`, `docs/*` and `docs/a docs/b` name a file alike, and no two files share an id.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lsr.errors import LsrError, UsageError
+from lsr.indexer.corpus.doc_ids import doc_id_of_path
+from lsr.indexer.corpus.ignores import IgnoreRules
+from lsr.indexer.corpus.kinds import Kind, kind_of
+from lsr.indexer.corpus.report import CorpusReport, Reason
+
+_MANIFEST = re.compile(r"manifest-\d+\.json")
+_BEIR_CORPUS = ("corpus.jsonl", "corpus.jsonl.gz")
+_BEIR_COMPANIONS = frozenset({"queries.jsonl", "queries.jsonl.gz", "qrels"})
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file to be read.
+
+    label: its path as the user would write it. doc_id: the id of a document that is this whole file.
+    named: it was given itself, not found in a folder.
+    """
+
+    path: Path
+    label: str
+    doc_id: str
+    kind: Kind
+    compressed: bool
+    size_bytes: int
+    named: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Root:
+    given: str
+    real: Path
+    doc_id_path: str
+
+
+def total_bytes(paths: Sequence[Path], *, exclude: Sequence[Path] = ()) -> int:
+    """Return the size in bytes, on the disk, of all files that a reading of these paths would open.
+
+    Raises LsrError for a path that isn't there, UsageError where none is given.
+    """
+    return sum(source.size_bytes for source in walk(paths, CorpusReport(), exclude=exclude))
+
+
+def walk(paths: Sequence[Path], report: CorpusReport, *, exclude: Sequence[Path] = ()) -> Iterator[SourceFile]:
+    """Yield the files to be read below these paths, sorted by name in each folder, folders in their place.
+
+    Passed over and counted in the report: hidden entries, what git ignores, links, index folders (and the
+    `exclude`d), what stands beside a BEIR corpus, kinds that aren't read, what can't be opened. A path given
+    itself is taken though it be hidden, ignored or a link. A path given twice, or lying in another, is read once.
+
+    Raises LsrError (at once) for a path that isn't there, UsageError where none is given.
+    """
+    roots = _roots(paths)
+    return _Walk(roots, report, frozenset(os.path.realpath(path) for path in exclude)).files()
+
+
+def _roots(paths: Sequence[Path]) -> list[_Root]:
+    if not paths:
+        raise UsageError("no corpus given: name a folder or file to index")
+    absolutes = []
+    for path in paths:
+        if not _exists(path):
+            raise LsrError(
+                f"no such file or folder: {_shown(str(path))}:"
+                " check the spelling, or name the folder that holds the texts"
+            )
+        absolutes.append(os.path.normpath(path.absolute()))
+    base = os.path.commonpath(absolutes)
+    if not Path(base).is_dir():
+        base = str(Path(base).parent)
+    roots: dict[Path, _Root] = {}
+    for path, absolute in zip(paths, absolutes, strict=True):
+        real = Path(os.path.realpath(path))
+        roots.setdefault(real, _Root(str(path), real, os.path.relpath(absolute, base)))
+    return list(roots.values())
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        raise LsrError(f"can't reach {_shown(str(path))}: {error.strerror}: check its permissions") from None
+
+
+def _shown(path: str) -> str:
+    """Return a path as one printable line, whatever bytes its names hold."""
+    return path if path.isprintable() else repr(path)[1:-1]
+
+
+class _Walk:
+    """One walk over some roots; the stack replaces recursion, so that no depth of folders is too deep."""
+
+    def __init__(self, roots: list[_Root], report: CorpusReport, excluded: frozenset[str]) -> None:
+        self._roots = roots
+        self._report = report
+        self._excluded = excluded
+        self._root_paths = frozenset(str(root.real) for root in roots)
+
+    def files(self) -> Iterator[SourceFile]:
+        for root in self._roots:
+            if str(root.real) in self._excluded:
+                self._report.skip(Reason.INDEX, _shown(root.given))
+            elif root.real.is_dir():
+                yield from self._folder(root)
+            else:
+                yield from self._file(root)
+
+    def _file(self, root: _Root) -> Iterator[SourceFile]:
+        label = _shown(root.given)
+        known = kind_of(Path(root.given).name) or kind_of(root.real.name)
+        if not root.real.is_file():
+            self._report.skip(Reason.SPECIAL, label)
+        elif known is None:
+            self._report.skip(Reason.UNKNOWN_KIND, label)
+        else:
+            size = root.real.stat().st_size
+            yield SourceFile(root.real, label, doc_id_of_path(root.doc_id_path), *known, size, named=True)
+
+    def _folder(self, root: _Root) -> Iterator[SourceFile]:
+        start = str(root.real)
+        name_at = len(start.rstrip("/")) + 1
+        stack = [(iter(self._entries(start, root.given)), IgnoreRules.of_root(start))]
+        while stack:
+            entries, rules = stack[-1]
+            entry = next(entries, None)
+            if entry is None:
+                stack.pop()
+                continue
+            relative = entry.path[name_at:]
+            label = _shown(str(Path(root.given, relative)))
+            reason = self._reason_to_skip(entry, root, rules)
+            if reason is not None:
+                self._report.skip(reason, label)
+            elif entry.path in self._root_paths:
+                continue
+            elif entry.is_dir(follow_symlinks=False):
+                stack.append((iter(self._entries(entry.path, label)), rules.inside(entry.path)))
+            else:
+                yield from self._found(entry, label, os.path.normpath(f"{root.doc_id_path}/{relative}"))
+
+    def _found(self, entry: os.DirEntry[str], label: str, relative: str) -> Iterator[SourceFile]:
+        known = kind_of(entry.name)
+        if known is None:
+            self._report.skip(Reason.UNKNOWN_KIND, label)
+            return
+        try:
+            size = entry.stat(follow_symlinks=False).st_size
+        except OSError as error:
+            self._report.skip(Reason.UNREADABLE, f"{label}: {error.strerror}")
+            return
+        yield SourceFile(Path(entry.path), label, doc_id_of_path(relative), *known, size, named=False)
+
+    def _reason_to_skip(self, entry: os.DirEntry[str], root: _Root, rules: IgnoreRules) -> Reason | None:
+        if entry.path in self._excluded:
+            return Reason.INDEX
+        if entry.path in self._root_paths:
+            return None
+        if entry.name.startswith("."):
+            return Reason.HIDDEN
+        if entry.is_symlink():
+            target = Path(os.path.realpath(entry.path))
+            if not Path(entry.path).exists():  # also where links lead in a circle
+                return Reason.LINK_BROKEN
+            return Reason.LINK_INSIDE if target.is_relative_to(root.real) else Reason.LINK_OUT
+        is_folder = entry.is_dir(follow_symlinks=False)
+        if not is_folder and not entry.is_file(follow_symlinks=False):
+            return Reason.SPECIAL
+        return Reason.IGNORED if rules.ignores(entry.path, is_folder=is_folder) else None
+
+    def _entries(self, folder: str, label: str) -> list[os.DirEntry[str]]:
+        """Return the entries of a folder that are worth a look, sorted by name."""
+        try:
+            with os.scandir(folder) as scan:
+                entries = sorted(scan, key=lambda entry: entry.name)
+        except OSError as error:
+            self._report.skip(Reason.UNREADABLE, f"{label}: {error.strerror}")
+            return []
+        names = {entry.name for entry in entries}
+        if "segments" in names and any(map(_MANIFEST.fullmatch, names)):
+            self._report.skip(Reason.INDEX, label)
+            return []
+        corpus = next((name for name in _BEIR_CORPUS if name in names), None)
+        if corpus and names & _BEIR_COMPANIONS:
+            for entry in entries:
+                if entry.name != corpus:
+                    self._report.skip(Reason.BESIDE_BEIR, _shown(str(Path(label, entry.name))))
+            return [entry for entry in entries if entry.name == corpus]
+        return entries

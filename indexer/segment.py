@@ -1,0 +1,158 @@
+"""A segment: an immutable folder of arrays and documents, written once, opened by mmap."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lsr.errors import IndexDamagedError
+from lsr.indexer.files import FileInfo, map_array, save_array
+from lsr.indexer.manifest import SegmentInfo
+from lsr.types import Document
+
+DOCUMENTS = "documents.arrow"
+STORED_K = (1, 3, 10, 30, 100, 300, 1000)
+"""The columns of `kth_impact`; lsr.kernels.thresholds computes them."""
+
+POSTINGS: Mapping[str, tuple[Any, int]] = {
+    "row": (np.int32, 1),
+    "block_max": (np.uint8, 2),
+    "superblock_max": (np.uint8, 2),
+    "run_start": (np.uint32, 2),
+    "frequent_start": (np.int64, 1),
+    "frequent": (np.uint16, 1),
+    "rare_start": (np.int64, 1),
+    "rare": (np.uint32, 1),
+    "insertion": (np.uint32, 1),
+}
+"""Fields of lsr.kernels.layout.Postings, in order: dtype and number of axes."""
+
+OTHERS: Mapping[str, tuple[Any, int]] = {
+    "terms": (np.uint32, 1),
+    "kth_impact": (np.uint8, 2),
+    "id_hash": (np.uint64, 1),
+    "id_row": (np.uint32, 1),
+}
+
+SUPERBLOCK, BLOCKS = 64, 16
+
+
+def hash_ids(doc_ids: Iterable[str]) -> npt.NDArray[np.uint64]:
+    """Return a 64-bit hash of each doc_id."""
+    digests = b"".join(
+        hashlib.blake2b(doc_id.encode("utf-8", "surrogatepass"), digest_size=8).digest() for doc_id in doc_ids
+    )
+    return np.frombuffer(digests, "<u8").astype(np.uint64)
+
+
+def save_arrays(folder: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, FileInfo]:
+    """Write the named arrays of a segment."""
+    return {f"{name}.npy": save_array(folder / f"{name}.npy", array) for name, array in arrays.items()}
+
+
+class Segment:
+    """A segment opened for reading.
+
+    Opening maps the arrays and checks headers, sizes and shapes against each other; it reads no array.
+    """
+
+    def __init__(self, index: Path, info: SegmentInfo) -> None:
+        self.info = info
+        self.n_docs = info.n_docs
+        self.folder = info.part.folder(index)
+        for name, file in info.part.files.items():
+            try:
+                size = (self.folder / name).stat().st_size
+            except OSError as error:
+                raise IndexDamagedError(
+                    f"{self.folder / name}: missing ({error}); restore it, or index again"
+                ) from error
+            if size != file.size_bytes:
+                raise IndexDamagedError(f"{self.folder / name}: {size} bytes instead of {file.size_bytes}; index again")
+        arrays = {
+            name: map_array(self.folder / f"{name}.npy", dtype, ndim)
+            for name, (dtype, ndim) in (POSTINGS | OTHERS).items()  # type: ignore[operator]
+        }
+        self.arrays = {name: arrays[name] for name in POSTINGS}
+        self.terms: npt.NDArray[np.uint32] = arrays["terms"]
+        self.kth_impact: npt.NDArray[np.uint8] = arrays["kth_impact"]
+        self._id_hash, self._id_row = arrays["id_hash"], arrays["id_row"]
+        self._check_shapes()
+
+    def _check_shapes(self) -> None:
+        a, n_terms = self.arrays, len(self.terms)
+        n_superblocks = -(-self.n_docs // SUPERBLOCK)
+        n_frequent, n_rare = len(a["frequent_start"]) - 1, len(a["rare_start"]) - 1
+        fits = (
+            len(a["row"]) == n_terms == n_frequent + n_rare
+            and a["block_max"].shape == (n_frequent, n_superblocks * BLOCKS)
+            and a["superblock_max"].shape == (n_frequent, n_superblocks)
+            and a["run_start"].shape == (n_frequent, n_superblocks + 1)
+            and a["frequent_start"][-1] == len(a["frequent"])
+            and a["rare_start"][-1] == len(a["rare"])
+            and len(a["frequent"]) + len(a["rare"]) == self.info.n_postings
+            and len(a["insertion"]) == len(self._id_hash) == len(self._id_row) == self.n_docs
+            and self.kth_impact.shape == (n_terms, len(STORED_K))
+        )
+        if not fits:
+            raise IndexDamagedError(f"{self.folder}: the arrays do not fit each other; index again")
+
+    @cached_property
+    def documents(self) -> Any:
+        """The document store (`lsr.indexer.documents.DocumentStore`)."""
+        from lsr.indexer.documents import DocumentStore
+
+        return DocumentStore(self.folder / DOCUMENTS, self.n_docs)
+
+    @cached_property
+    def postings(self) -> Any:
+        """The inverted index as the kernels take it (`lsr.kernels.layout.Postings`)."""
+        from lsr.kernels.layout import Postings
+
+        return Postings(**self.arrays)
+
+    def local_terms(self, term_ids: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return, for the term ids that stand in this segment, their local ids and their positions in term_ids."""
+        if len(self.terms) == 0 or len(term_ids) == 0:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        local = np.searchsorted(self.terms, term_ids)
+        local[local == len(self.terms)] = 0
+        present = np.flatnonzero(self.terms[local] == term_ids)
+        return local[present].astype(np.int64), present
+
+    def df(self, local: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the number of postings of each local term."""
+        rows = self.arrays["row"][local].astype(np.int64)
+        out = np.empty(len(local), np.int64)
+        frequent = rows >= 0
+        for name, which, numbers in (("frequent_start", frequent, rows), ("rare_start", ~frequent, -1 - rows)):
+            start = self.arrays[name]
+            out[which] = start[numbers[which] + 1] - start[numbers[which]]
+        return out
+
+    def find(self, doc_ids: Sequence[str]) -> list[int | None]:
+        """Return the row of each doc_id, or None."""
+        hashes = hash_ids(doc_ids)
+        rows: list[int | None] = []
+        for doc_id, value in zip(doc_ids, hashes, strict=True):
+            first = int(np.searchsorted(self._id_hash, value))
+            found = None
+            while first < self.n_docs and self._id_hash[first] == value:
+                row = int(self._id_row[first])
+                if self.documents.doc_ids([row]) == [doc_id]:
+                    found = row
+                    break
+                first += 1
+            rows.append(found)
+        return rows
+
+    def document(self, row: int) -> Document:
+        """Return the document that was added as number `row` of this segment."""
+        found: Document = self.documents[row]
+        return found

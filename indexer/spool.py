@@ -1,0 +1,57 @@
+"""Vectors on their way into a segment, kept on disk as they come, so that memory does not grow with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lsr.types import SparseBatch
+
+
+class Rows(NamedTuple):
+    """Spooled rows, CSR. indptr: int64 (n + 1); term_ids: int32; weights: float32, mapped."""
+
+    indptr: npt.NDArray[np.int64]
+    term_ids: npt.NDArray[np.int32]
+    weights: npt.NDArray[np.float32]
+
+
+class Spool:
+    """Appends rows to two files of a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._paths = (folder / "term_ids.spool", folder / "weights.spool")
+        self._files = tuple(path.open("xb") for path in self._paths)
+        self._lengths: list[npt.NDArray[np.int64]] = []
+        self.n_postings = 0
+
+    def append(self, vectors: SparseBatch) -> None:
+        """Add rows after those already there."""
+        self._files[0].write(np.ascontiguousarray(vectors.term_ids, np.int32).data)
+        self._files[1].write(np.ascontiguousarray(vectors.weights, np.float32).data)
+        self._lengths.append(np.diff(vectors.indptr))
+        self.n_postings += vectors.nnz
+
+    def rows(self) -> Rows:
+        """Return all rows."""
+        for file in self._files:
+            file.flush()
+        indptr = np.zeros(sum(map(len, self._lengths)) + 1, np.int64)
+        if self._lengths:
+            np.cumsum(np.concatenate(self._lengths), out=indptr[1:])
+        if self.n_postings == 0:
+            return Rows(indptr, np.empty(0, np.int32), np.empty(0, np.float32))
+        return Rows(
+            indptr,
+            np.asarray(np.memmap(self._paths[0], np.int32, "r")),
+            np.asarray(np.memmap(self._paths[1], np.float32, "r")),
+        )
+
+    def delete(self) -> None:
+        """Close and remove the files."""
+        for file, path in zip(self._files, self._paths, strict=True):
+            file.close()
+            path.unlink(missing_ok=True)

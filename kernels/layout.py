@@ -1,0 +1,122 @@
+"""The inverted index of a segment as flat arrays, and how it is filled from forward rows.
+
+Documents are numbered by doc_ord in an order where alike ones are neighbours. A *block* is BLOCK of
+them: upper bounds are kept per block. A *superblock* is SUPERBLOCK of them: the unit of scoring and
+of filters. Offsets of postings count from the start of a *page* of PAGE documents.
+
+A term is *frequent* if it stands in at least one of every FREQUENT documents, else *rare*:
+
+- frequent: postings of two bytes, `offset in page << 8 | impact`, in doc_ord order; where each
+  superblock's run of them starts; and the largest impact of every block and of every superblock, a
+  byte each, zero where there is none.
+- rare: postings of four bytes, `doc_ord << 8 | impact`, in doc_ord order, and nothing else.
+
+So a segment holds at most MAX_DOCS documents, and any number of terms.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lsr.kernels.compile import kernel
+
+BLOCK_BITS, SUPERBLOCK_BITS, PAGE_BITS = 2, 6, 8
+BLOCK, SUPERBLOCK, PAGE = 1 << BLOCK_BITS, 1 << SUPERBLOCK_BITS, 1 << PAGE_BITS
+BLOCKS = SUPERBLOCK // BLOCK
+"""Blocks in a superblock."""
+FREQUENT = 64
+MAX_DOCS = 1 << 24
+
+
+class Postings(NamedTuple):
+    """The inverted index of a segment of n_docs documents, n_terms terms, n_superblocks superblocks.
+
+    row: int32 (n_terms): of a frequent term its row in `block_max`, of a rare one −1 − its rank among
+    the rare. block_max: uint8 (n_frequent, n_superblocks · BLOCKS). superblock_max: uint8 (n_frequent,
+    n_superblocks). run_start: uint32 (n_frequent, n_superblocks + 1), counted from frequent_start[row].
+    frequent_start: int64 (n_frequent + 1). frequent: uint16. rare_start: int64 (n_rare + 1). rare:
+    uint32. insertion: uint32 (n_docs), the position at which each doc_ord was added, which decides ties.
+    """
+
+    row: npt.NDArray[np.int32]
+    block_max: npt.NDArray[np.uint8]
+    superblock_max: npt.NDArray[np.uint8]
+    run_start: npt.NDArray[np.uint32]
+    frequent_start: npt.NDArray[np.int64]
+    frequent: npt.NDArray[np.uint16]
+    rare_start: npt.NDArray[np.int64]
+    rare: npt.NDArray[np.uint32]
+    insertion: npt.NDArray[np.uint32]
+
+
+@kernel
+def count_terms(term_ids, df):
+    """Add to df (int64, one a term) the number of times that each of term_ids stands there."""
+    for t in term_ids:
+        df[t] += 1
+
+
+@kernel
+def fill(order, indptr, term_ids, impacts, row, frequent_cursor, rare_cursor, out):
+    """Write all postings of the forward rows, taken in `order`, into the arrays of `out`.
+
+    order: doc_ord → row of the forward index. indptr: int64, term_ids: unsigned, impacts: uint8, of the
+    forward index. frequent_cursor, rare_cursor: int64, copies of the starts, used up. out.block_max
+    and out.superblock_max are zero on entry.
+    """
+    n_docs = order.size
+    n_frequent = out.block_max.shape[0]
+    for doc_ord in range(n_docs):
+        superblock = doc_ord >> SUPERBLOCK_BITS
+        if doc_ord & (SUPERBLOCK - 1) == 0:
+            for r in range(n_frequent):
+                out.run_start[r, superblock] = frequent_cursor[r] - out.frequent_start[r]
+        block = doc_ord >> BLOCK_BITS
+        doc = order[doc_ord]
+        for p in range(indptr[doc], indptr[doc + 1]):
+            impact = impacts[p]
+            r = row[term_ids[p]]
+            if r >= 0:
+                out.frequent[frequent_cursor[r]] = (doc_ord & (PAGE - 1)) << 8 | impact
+                frequent_cursor[r] += 1
+                if impact > out.block_max[r, block]:
+                    out.block_max[r, block] = impact
+                    if impact > out.superblock_max[r, superblock]:
+                        out.superblock_max[r, superblock] = impact
+            else:
+                out.rare[rare_cursor[-1 - r]] = doc_ord << 8 | impact
+                rare_cursor[-1 - r] += 1
+    last = out.run_start.shape[1] - 1
+    for r in range(n_frequent):
+        out.run_start[r, last] = frequent_cursor[r] - out.frequent_start[r]
+
+
+def build(indptr, term_ids, impacts, n_terms, order) -> Postings:
+    """Invert forward rows in memory. See `Postings`; order: doc_ord → forward row, a permutation."""
+    n_docs = len(order)
+    df = np.zeros(n_terms, np.int64)
+    count_terms(term_ids, df)
+    is_frequent = df * FREQUENT >= max(n_docs, 1)
+    row = np.empty(n_terms, np.int32)
+    row[is_frequent] = np.arange(is_frequent.sum())
+    row[~is_frequent] = -1 - np.arange((~is_frequent).sum())
+    n_superblocks = -(-n_docs // SUPERBLOCK)
+    frequent_start = np.concatenate([[0], np.cumsum(df[is_frequent])]).astype(np.int64)
+    rare_start = np.concatenate([[0], np.cumsum(df[~is_frequent])]).astype(np.int64)
+    n_frequent = len(frequent_start) - 1
+    out = Postings(
+        row=row,
+        block_max=np.zeros((n_frequent, n_superblocks * BLOCKS), np.uint8),
+        superblock_max=np.zeros((n_frequent, n_superblocks), np.uint8),
+        run_start=np.empty((n_frequent, n_superblocks + 1), np.uint32),
+        frequent_start=frequent_start,
+        frequent=np.empty(frequent_start[-1], np.uint16),
+        rare_start=rare_start,
+        rare=np.empty(rare_start[-1], np.uint32),
+        insertion=np.asarray(order, np.uint32),
+    )
+    fill(order, indptr, term_ids, impacts, row, frequent_start[:-1].copy(), rare_start[:-1].copy(), out)
+    return out

@@ -1,0 +1,38 @@
+"""A hint to the processor that an array's element will be read soon; it changes no result."""
+
+from __future__ import annotations
+
+from numba import config, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+if config.DISABLE_JIT:
+
+    def prefetch(array, index):
+        """Do nothing: without compilation there is nothing to hint at."""
+
+else:
+    from llvmlite import ir
+
+    @intrinsic
+    def prefetch(typing_context, array, index):
+        """Ask for array[index] (one-dimensional, any dtype; index within bounds or one past) to be cached."""
+        if not isinstance(array, types.Array) or array.ndim != 1 or not isinstance(index, types.Integer):
+            return None
+        del typing_context
+        signature = types.void(array, index)
+
+        def generate(context, builder, sig, args):
+            array_type = sig.args[0]
+            view = context.make_array(array_type)(context, builder, args[0])
+            position = context.cast(builder, args[1], sig.args[1], types.intp)
+            pointer = cgutils.get_item_pointer(context, builder, array_type, view, [position], wraparound=False)
+            byte = ir.IntType(8).as_pointer()
+            number = ir.IntType(32)
+            function = cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(ir.VoidType(), [byte, number, number, number]), "llvm.prefetch.p0"
+            )
+            builder.call(function, [builder.bitcast(pointer, byte), number(0), number(3), number(1)])
+            return context.get_dummy_value()
+
+        return signature, generate

@@ -1,0 +1,39 @@
+"""What `make demo` shows: Python's own documentation, taken from the interpreter, indexed and searched."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+SEARCHES = (
+    "read a large csv file line by line",
+    "run a function in another process and get the result",
+    "how do I parse a date out of a string",
+)
+FOLDER = Path("build/demo")
+
+
+def main() -> int:
+    """Write the corpus, then run the commands that anybody would, showing them."""
+    from lsr.indexer.corpus.pydocs import write_jsonl
+
+    corpus = FOLDER / "python-docs"
+    corpus.mkdir(parents=True, exist_ok=True)
+    count = write_jsonl(corpus / "python.jsonl")
+    print(f"{count:,} passages of Python's own documentation are in {corpus}\n", flush=True)
+    index = FOLDER / "index"
+    commands = [["index", str(corpus), "--index", str(index), "--overwrite"]]
+    commands += [["search", query, "--index", str(index), "-k", "3"] for query in SEARCHES]
+    for command in commands:
+        print(f"$ lsr {shlex.join(command)}", flush=True)
+        code = subprocess.run([sys.executable, "-m", "lsr.cli.main", *command], check=False).returncode
+        if code:
+            return code
+        print(flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""Exhaustive scoring in numpy alone: for a single query it is done before a compiler would be loaded.
+
+The same documents, scores and order as every kernel; the tests hold them against each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+SUPERBLOCK, PAGE_RUNS, PAGE = 64, 4, 256
+
+
+def term_postings(arrays: Mapping[str, npt.NDArray[Any]], term: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return the doc_ords (int64) and impacts (uint8) of a term's posting list. arrays: of a segment."""
+    row = int(arrays["row"][term])
+    if row < 0:
+        start = arrays["rare_start"]
+        postings = arrays["rare"][start[-1 - row] : start[-row]]
+        return (postings >> 8).astype(np.int64), (postings & 255).astype(np.uint8)
+    start = arrays["frequent_start"]
+    postings = arrays["frequent"][start[row] : start[row + 1]]
+    runs = np.append(arrays["run_start"][row, :-1:PAGE_RUNS], len(postings)).astype(np.int64)
+    pages = np.repeat(np.arange(len(runs) - 1) * PAGE, np.diff(runs))
+    return pages + (postings >> 8), (postings & 255).astype(np.uint8)
+
+
+def search_plain(
+    arrays: Mapping[str, npt.NDArray[Any]],
+    terms: npt.NDArray[np.int64],
+    weights: npt.NDArray[np.uint32],
+    base: int,
+    allowed: npt.NDArray[np.uint64],
+    k: int,
+) -> npt.NDArray[np.uint64]:
+    """Return the keys (`lsr.kernels.topk`) of the k best documents of a segment, best first."""
+    insertion = arrays["insertion"]
+    scores = np.zeros(len(insertion), np.uint64)
+    for term, weight in zip(terms, weights, strict=True):
+        docs, impacts = term_postings(arrays, int(term))
+        scores[docs] += np.uint64(weight) * impacts.astype(np.uint64)
+    found = np.flatnonzero(scores)
+    if len(allowed):
+        found = found[(allowed[found >> 6] >> (found & 63).astype(np.uint64)) & np.uint64(1) == 1]
+    positions = insertion[found].astype(np.uint64) + np.uint64(base)
+    keys = scores[found] << np.uint64(32) | (np.uint64(0xFFFFFFFF) - positions)
+    if len(keys) > k:
+        keys = np.partition(keys, len(keys) - k)[-k:]
+    return np.sort(keys)[::-1]

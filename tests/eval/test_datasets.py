@@ -1,0 +1,148 @@
+"""BEIR folders: everything that is odd is said or counted."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from lsr.errors import BadDocumentError, LsrError
+from lsr.eval.datasets import dataset_folders, load_dataset, read_queries
+
+DOCS = [
+    {"_id": "d1", "title": "One", "text": "first"},
+    {"_id": "d2", "text": "second"},
+    {"_id": "d3", "title": "Three"},
+]
+QUERIES = [{"_id": "q1", "text": "alpha"}, {"_id": "q2", "text": "beta"}, {"_id": "q3", "text": "gamma"}]
+HEADER = "query-id\tcorpus-id\tscore\n"
+
+
+def lines(entries: list[dict[str, object]] | list[dict[str, str]]) -> str:
+    return "".join(json.dumps(entry) + "\n" for entry in entries)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "tiny"
+    (folder / "qrels").mkdir(parents=True)
+    (folder / "corpus.jsonl").write_text(lines(DOCS))
+    (folder / "queries.jsonl").write_text(lines(QUERIES))
+    (folder / "qrels" / "test.tsv").write_text(HEADER + "q2\td2\t1\nq1\td9\t2\nq1\td1\t1\n")
+    (folder / "qrels" / "dev.tsv").write_text(HEADER + "q3\td3\t1\n")
+    return folder
+
+
+def test_a_split_is_its_judged_queries_in_order(folder: Path) -> None:
+    dataset = load_dataset(folder)
+    assert (dataset.name, dataset.split) == ("tiny", "test")
+    assert dict(dataset.queries) == {"q2": "beta", "q1": "alpha"}
+    assert dataset.qrels == {"q2": {"d2": 1}, "q1": {"d9": 2, "d1": 1}}
+    assert (dataset.n_queries_without_qrels, dataset.n_judgements) == (1, 3)
+    assert load_dataset(folder, split="dev").queries == {"q3": "gamma"}
+
+
+def test_missing_titles_and_judged_documents_that_are_not_there_are_counted(folder: Path) -> None:
+    dataset = load_dataset(folder)
+    assert [(d.doc_id, d.title, d.text) for d in dataset.documents()] == [
+        ("d1", "One", "first"),
+        ("d2", "", "second"),
+        ("d3", "Three", ""),
+    ]
+    summary = dataset.summary()
+    assert (summary.n_docs, summary.n_without_title, summary.n_without_text, summary.n_unknown_judged) == (3, 1, 1, 1)
+
+
+def test_gzipped_files_are_read_too(folder: Path) -> None:
+    for name in ("corpus.jsonl", "queries.jsonl", "qrels/test.tsv"):
+        path = folder / name
+        path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    assert load_dataset(folder).summary().n_docs == 3
+    assert dataset_folders(folder) == [("tiny", folder)]
+
+
+def test_a_folder_of_datasets_gives_each(folder: Path) -> None:
+    second = folder.parent / "another"
+    second.mkdir()
+    (second / "corpus.jsonl").write_text("")
+    name = folder.parent.name
+    assert dataset_folders(folder.parent) == [(f"{name}/another", second), (f"{name}/tiny", folder)]
+    with pytest.raises(LsrError, match="no BEIR dataset"):
+        dataset_folders(folder / "qrels")
+    with pytest.raises(LsrError, match="no such folder"):
+        dataset_folders(folder / "absent")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (lines([*DOCS, {"_id": "d2", "text": "again"}]), ":4: the id 'd2' stands already in line 2"),
+        ('{"_id": "d1"}\n{"_id": \n', ":2: broken JSON"),
+        ('["d1"]\n', ":1: a JSON object"),
+        ('{"text": "no id"}\n', ":1: '_id' is None"),
+        ('{"_id": "d1", "text": ["a"]}\n', ":1: 'text' is list"),
+    ],
+)
+def test_broken_corpora_are_errors_with_the_line(folder: Path, content: str, message: str) -> None:
+    (folder / "corpus.jsonl").write_text(content)
+    with pytest.raises(BadDocumentError, match=message):
+        load_dataset(folder).summary()
+
+
+def test_an_empty_corpus_is_an_error(folder: Path) -> None:
+    (folder / "corpus.jsonl").write_text("\n")
+    with pytest.raises(LsrError, match="no documents"):
+        load_dataset(folder).summary()
+
+
+def test_text_that_is_not_utf8_names_the_line(folder: Path) -> None:
+    (folder / "corpus.jsonl").write_bytes(lines(DOCS).encode() + b'{"_id": "d4", "text": "caf\xe9"}\n')
+    with pytest.raises(LsrError, match=":4: not UTF-8"):
+        load_dataset(folder).summary()
+
+
+def test_duplicate_query_ids_name_the_line(folder: Path) -> None:
+    (folder / "queries.jsonl").write_text(lines([*QUERIES, {"_id": "q1", "text": "again"}]))
+    with pytest.raises(LsrError, match=":4: the query id 'q1'"):
+        load_dataset(folder)
+
+
+def test_a_judged_query_without_text_is_an_error(folder: Path) -> None:
+    (folder / "queries.jsonl").write_text(lines(QUERIES[:1]))
+    with pytest.raises(LsrError, match=r"1 of 2 judged queries have no text.*'q2'"):
+        load_dataset(folder)
+
+
+def test_an_unknown_split_names_those_there_are(folder: Path) -> None:
+    with pytest.raises(LsrError, match="no split 'train'; there is dev, test"):
+        load_dataset(folder, split="train")
+
+
+def test_a_folder_without_its_files_says_which(folder: Path) -> None:
+    (folder / "queries.jsonl").unlink()
+    with pytest.raises(LsrError, match=r"queries.jsonl is missing"):
+        load_dataset(folder)
+
+
+def test_queries_between_tabs_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "topics.tsv"
+    path.write_text("7\twhat is a posting list\n8\ta\tb\n")
+    assert read_queries(path) == {"7": "what is a posting list", "8": "a\tb"}
+    path.write_text("7 what is this\n")
+    with pytest.raises(LsrError, match=":1: not a query"):
+        read_queries(path)
+    path.write_text("")
+    with pytest.raises(LsrError, match="no queries"):
+        read_queries(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "n_docs", "n_queries"),
+    [("nfcorpus", 3633, 323), ("scifact", 5183, 300), ("cranfield", 1400, 225), ("cacm", 3204, 52)],
+)
+def test_the_shared_collections_are_whole(shared: Path, name: str, n_docs: int, n_queries: int) -> None:
+    dataset = load_dataset(shared / "data" / "beir" / name)
+    assert (dataset.summary().n_docs, len(dataset.queries)) == (n_docs, n_queries)

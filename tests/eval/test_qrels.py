@@ -1,0 +1,62 @@
+"""Relevance judgements in both formats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lsr.errors import LsrError
+from lsr.eval.qrels import read_qrels, write_qrels_beir, write_qrels_trec
+
+QRELS = {"q1": {"d1": 2, "d2": 0}, "q2": {"d1": 1}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "query-id\tcorpus-id\tscore\nq1\td1\t2\nq1\td2\t0\nq2\td1\t1\n",
+        "q1\td1\t2\nq1\td2\t0\nq2\td1\t1\n",
+        "q1 0 d1 2\nq1 0 d2 0\nq2 0 d1 1\n",
+        "q1\t0\td1\t2.0\r\nq1\t0\td2\t0\r\nq2\t0\td1\t1\r\nq2\t0\td1\t1\r\n",
+    ],
+    ids=["BEIR", "BEIR without header", "TREC", "TREC with tabs, floats, a line twice"],
+)
+def test_each_format_gives_the_same_judgements(tmp_path: Path, text: str) -> None:
+    (tmp_path / "qrels").write_bytes(text.encode())
+    assert read_qrels(tmp_path / "qrels") == QRELS
+
+
+@pytest.mark.parametrize("write", [write_qrels_beir, write_qrels_trec])
+@pytest.mark.parametrize("name", ["out/qrels.tsv", "qrels.gz"])
+def test_what_is_written_reads_back(tmp_path: Path, write: object, name: str) -> None:
+    assert callable(write)
+    write(tmp_path / name, QRELS)
+    assert read_qrels(tmp_path / name) == QRELS
+
+
+def test_ids_with_spaces_survive_in_beir_and_are_refused_by_trec(tmp_path: Path) -> None:
+    qrels = {"q 1": {"a b": 1}}
+    write_qrels_beir(tmp_path / "a.tsv", qrels)
+    assert read_qrels(tmp_path / "a.tsv") == qrels
+    with pytest.raises(LsrError, match="'q 1'"):
+        write_qrels_trec(tmp_path / "b", qrels)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no judgements"),
+        ("query-id\tcorpus-id\tscore\n", "no judgements"),
+        ("q1 d1\n", ":1: 2 columns"),
+        ("q1 0 d1 1\nq1 d2 1\n", ":2: 3 columns where the lines above have 4"),
+        ("q1 0 d1 1\nq1 0 d2 yes\n", ":2: .*'yes'"),
+        ("q1 0 d1 0.5\n", "neither a header nor a judgement"),
+        ("q1 0 d1 1\nq1 0 d1 2\n", ":2: .*relevance 2.*but 1"),
+    ],
+)
+def test_broken_qrels_are_errors_with_file_and_line(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "bad.tsv").write_text(text)
+    with pytest.raises(LsrError, match=message) as caught:
+        read_qrels(tmp_path / "bad.tsv")
+    assert "bad.tsv" in str(caught.value)

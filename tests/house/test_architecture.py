@@ -1,0 +1,102 @@
+"""The house stands as docs/ARCHITECTURE.md says: imports go down, and heavy ones come late."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FLOORS = {
+    "lsr.cli": 7,
+    "lsr.training": 6,
+    "lsr.eval": 5,
+    "lsr.query": 4,
+    "lsr.indexer": 3,
+    "lsr.encoders": 2,
+    "lsr.kernels": 1,
+    "lsr.types": 0,
+    "lsr.errors": 0,
+    "lsr": 0,
+}
+EXCEPTIONS = {"lsr.encoders": {0}, "lsr.kernels": {1}}
+"""Floors that may import less than everything below them (and always themselves)."""
+
+
+def module_name(root: Path, path: Path) -> str:
+    parts = path.relative_to(root).with_suffix("").parts
+    parts = parts if parts[0] == "lsr" else ("lsr", *parts)
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def package_of(module: str) -> str:
+    parts = module.split(".")
+    for n in (2, 1):
+        if ".".join(parts[:n]) in FLOORS:
+            return ".".join(parts[:n])
+    raise AssertionError(f"{module} stands on no floor")
+
+
+def imports_of(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found.add(node.module or "")
+    return found
+
+
+def upward_imports(root: Path) -> list[str]:
+    wrong = []
+    for folder in ("lsr", "eval", "query", "indexer", "kernels"):
+        for path in sorted((root / folder).rglob("*.py")):
+            module = module_name(root, path)
+            if module == "lsr":
+                continue
+            package = package_of(module)
+            for imported in imports_of(path):
+                if imported.split(".")[0] != "lsr" or imported == "lsr":
+                    continue
+                target = package_of(imported)
+                allowed = EXCEPTIONS.get(package)
+                below = FLOORS[target] < max(FLOORS[package], 1) if allowed is None else FLOORS[target] in allowed
+                if target != package and not below:
+                    wrong.append(f"{module} imports {imported}")
+    return wrong
+
+
+def test_imports_only_go_down(root: Path) -> None:
+    assert upward_imports(root) == []
+
+
+def test_an_upward_import_would_be_found(tmp_path: Path) -> None:
+    for folder in ("lsr", "eval", "query", "indexer", "kernels"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "kernels" / "low.py").write_text("def f():\n    from lsr.query.searcher import Searcher\n")
+    (tmp_path / "query" / "middle.py").write_text("from lsr.indexer.index import Index\n")
+    assert upward_imports(tmp_path) == ["lsr.kernels.low imports lsr.query.searcher"]
+
+
+def test_kernels_know_numpy_and_numba_only(root: Path) -> None:
+    third_party = set()
+    for path in (root / "kernels").glob("*.py"):
+        third_party |= {name.split(".")[0] for name in imports_of(path)} - set(sys.stdlib_module_names)
+    assert third_party <= {"numpy", "numba", "llvmlite", "lsr"}
+
+
+@pytest.mark.parametrize("module", ["lsr", "lsr.cli.main", "lsr.types", "lsr.errors", "lsr.query.searcher"])
+def test_heavy_libraries_come_late(module: str) -> None:
+    heavy = ("torch", "transformers", "numba", "pyarrow", "faiss", "beir", "matplotlib")
+    code = f"import sys, {module}; print([m for m in {heavy!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_public_names_are_there() -> None:
+    code = "import lsr; print(all(getattr(lsr, name) is not None for name in lsr.__all__))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"

@@ -1,0 +1,41 @@
+"""What is installed is what stands in the repository."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+FOLDERS = {"lsr": "lsr", "eval": "lsr/eval", "indexer": "lsr/indexer", "kernels": "lsr/kernels", "query": "lsr/query"}
+
+
+def test_the_wheel_holds_every_source_file(root: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(root)]
+    subprocess.run(command, capture_output=True, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+    sources = {
+        f"{target}/{path.relative_to(root / folder).as_posix()}"
+        for folder, target in FOLDERS.items()
+        for path in (root / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert packed == sources
+
+
+def test_every_package_is_listed(root: Path) -> None:
+    listed = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["packages"]
+    there = {
+        ".".join((*target.split("/"), *path.parent.relative_to(root / folder).parts))
+        for folder, target in FOLDERS.items()
+        for path in (root / folder).rglob("__init__.py")
+    }
+    assert set(listed) == there
+
+
+def test_torch_is_pinned(root: Path) -> None:
+    dependencies = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
+    assert [d for d in dependencies if d.startswith("torch")] == ["torch==2.13.0"]
