@@ -178,7 +178,7 @@ def test_lone_surrogates_and_empty_vectors_are_written(tmp_path):
 
 def test_ten_times_the_corpus_needs_no_more_memory(tmp_path):
     def peak(n, folder):
-        documents = (Document(str(i), f"some text {i} " * 2000) for i in range(n))
+        documents = (Document(str(i), f"some text {i:04} " * 2000) for i in range(n))
         encoder = Counter()
         encoder.seen = deque(maxlen=0)
         tracemalloc.start()
