@@ -13,8 +13,17 @@ from typing import Any
 import lsr
 from lsr.cli.common import add_command, human_bytes
 
-SEARCH = ("numpy", "pyarrow", "PyStemmer", "tokenizers")
-NEEDED = (*SEARCH, "numba", "safetensors", "torch", "transformers", "tqdm")
+NEEDED = (
+    "numpy",
+    "numba",
+    "pyarrow",
+    "PyStemmer",
+    "tokenizers",
+    "safetensors",
+    "torch",
+    "transformers",
+    "tqdm",
+)
 EXTRAS = {
     "eval": ("beir", "ir-measures", "pytrec_eval-terrier", "matplotlib"),
     "dense": ("faiss-cpu",),

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from lsr.errors import EncoderError, UsageError
 
-HEADS = ("mlm", "mlp", "gated")
+HEADS = ("mlm", "causal", "mlp", "gated")
 ACTIVATION_NAMES = ("relu", "log1p(relu)", "log1p(log1p(relu))")
 POOLINGS = ("max", "sum")
 EXPANSIONS = ("all", "input")
@@ -45,12 +45,13 @@ class Pruning:
 class TowerConfig:
     """How one side's texts become vectors.
 
-    head: what scores terms from hidden states: `mlm` (all terms at each position), `mlp` (each position's own
-    token) or `gated` (mlm times a learned gate).
+    head: what scores terms from hidden states: `mlm` (all terms at each position), `causal` (the same of a
+    decoder), `mlp` (each position's own token) or `gated` (mlm times a learned gate).
     activation, pooling: what makes the scores of all positions one weight a term.
     expansion: `all` terms may get a weight, or only those of the `input`.
     max_length: tokens, special ones among them; None: as many as the model takes.
     prompt: put before each text. echo: the text is given twice and only the second time counts.
+    mlp_layers: of an `mlp` head.
     """
 
     head: str = "mlm"
@@ -60,6 +61,7 @@ class TowerConfig:
     max_length: int | None = None
     prompt: str = ""
     echo: bool = False
+    mlp_layers: int = 1
     pruning: Pruning = field(default_factory=Pruning)
 
     def __post_init__(self) -> None:
@@ -70,6 +72,10 @@ class TowerConfig:
         _one_of("expansion", self.expansion, EXPANSIONS)
         if self.max_length is not None and self.max_length < 1:
             raise UsageError(f"encoder: max_length is {self.max_length}, but has to be 1 or more")
+        if self.mlp_layers < 1:
+            raise UsageError(f"encoder: mlp_layers is {self.mlp_layers}, but has to be 1 or more")
+        if self.echo and self.head != "causal":
+            raise UsageError(f"encoder: echo is for a decoder's head 'causal', but head is {self.head!r}")
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> TowerConfig:

@@ -22,6 +22,7 @@ from lsr.errors import EncoderError, LsrError
 
 OWN_CONFIG = "lsr_encoder.json"
 OWN_FORMAT = 1
+HEAD_FILE = "head.safetensors"
 
 # What Sentence-Transformers calls the two activations: the logarithm around them goes without saying there.
 ST_ACTIVATIONS = {"relu": "log1p(relu)", "log1p_relu": "log1p(log1p(relu))"}
@@ -35,6 +36,7 @@ class Layout:
 
     document: the documents' transformer. query: the queries' transformer or table, None if they share
     the documents'. table_json: an idf.json that holds the table's weights by token.
+    is_plain: whether nothing but a checkpoint is there, that doesn't say what it is to be read as.
     """
 
     folder: Path
@@ -42,6 +44,7 @@ class Layout:
     document: Path
     query: Path | None = None
     table_json: Path | None = None
+    is_plain: bool = False
 
     def revision(self) -> str:
         """Return a hash over all weights, which two folders share only if they give the same vectors."""
@@ -71,7 +74,7 @@ def read_layout(folder: Path) -> Layout:
                 f"{folder}: modules.json or a module's config is not as Sentence-Transformers writes it: {error!r}"
             ) from error
     if (folder / "config.json").is_file():
-        return Layout(folder, EncoderConfig("splade"), folder)
+        return Layout(folder, EncoderConfig("splade"), folder, is_plain=True)
     raise EncoderError(
         f"{folder} holds no model: there is no {OWN_CONFIG}, modules.json or config.json; "
         "give a masked-LM checkpoint or a Sentence-Transformers SparseEncoder folder"
@@ -130,7 +133,7 @@ def _router(folder: Path, router: Path, prompts: Mapping[str, str]) -> Layout:
     tower = _tower(document, prompts["document"])
     if query.names == ("SparseStaticEmbedding",):
         source = read_json(query.folders[0] / "config.json").get("path")
-        config = EncoderConfig("splade-doc", tower, "table", TowerConfig(prompt=prompts["query"]))
+        config = EncoderConfig("inference-free", tower, "table", TowerConfig(prompt=prompts["query"]))
         return Layout(
             folder,
             config,
@@ -142,7 +145,7 @@ def _router(folder: Path, router: Path, prompts: Mapping[str, str]) -> Layout:
     if query.folders[0] == document.folders[0]:
         return Layout(folder, EncoderConfig("splade", tower, "same", query_tower), document.folders[0])
     return Layout(
-        folder, EncoderConfig("splade-asymmetric", tower, "own", query_tower), document.folders[0], query.folders[0]
+        folder, EncoderConfig("efficient-splade", tower, "own", query_tower), document.folders[0], query.folders[0]
     )
 
 

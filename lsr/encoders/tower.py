@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from tokenizers import Encoding
 from torch import Tensor, nn
 
 from lsr.encoders.batching import Halving, in_order, plan
 from lsr.encoders.config import Pruning, TowerConfig
 from lsr.encoders.heads.base import Head, TokenStates
 from lsr.encoders.pruning import prune
+from lsr.encoders.token_batch import TextTokens, TokenBatch, echoed, pad, text_tokens
 from lsr.encoders.tokens import TextTokenizer
 from lsr.errors import EncoderError
 from lsr.types import SparseBatch
@@ -26,20 +25,6 @@ MAX_WEIGHTS = 1 << 25
 
 MAX_LOGITS = 1 << 28
 """Logits that exist at a time (1 GiB) where a model can't be cut before its projection."""
-
-
-@dataclass(frozen=True, slots=True)
-class TokenBatch:
-    """Padded texts: input_ids and attention_mask int64, scored and literal bool, all (n_texts, length).
-
-    scored: the positions whose states count; the others are only read. literal: those of them that are the
-    text's own tokens, not special ones.
-    """
-
-    input_ids: Tensor
-    attention_mask: Tensor
-    scored: Tensor
-    literal: Tensor
 
 
 class Tower(nn.Module):
@@ -73,36 +58,18 @@ class Tower(nn.Module):
 
     def forward(self, batch: TokenBatch) -> Tensor:
         """Return the weights of each text, float32, (n_texts, vocab_size). Every text has a scored position."""
+        weights: Tensor = self.head(self.states(batch))
+        return weights * _input_mask(batch, self.head.vocab_size) if self.config.expansion == "input" else weights
+
+    def states(self, batch: TokenBatch) -> TokenStates:
+        """Return the hidden states that the head scores terms from."""
         hidden = self.backbone(batch.input_ids, batch.attention_mask)
-        states = TokenStates(hidden[batch.scored], batch.input_ids[batch.scored], batch.scored.sum(1))
-        weights: Tensor = self.head(states)
-        if self.config.expansion == "input":
-            weights = weights * self._input_mask(batch)
-        return weights
+        scored = batch.scored
+        return TokenStates(hidden[scored], batch.input_ids[scored], batch.literal[scored], scored.sum(1))
 
-    def _input_mask(self, batch: TokenBatch) -> Tensor:
-        mask = torch.zeros(len(batch.input_ids), self.head.vocab_size, device=batch.input_ids.device)
-        rows, columns = torch.nonzero(batch.literal, as_tuple=True)
-        mask[rows, batch.input_ids[rows, columns]] = 1
-        return mask
-
-    def tokenise(self, texts: Sequence[str]) -> list[Encoding]:
-        """Return the tokens of each text, its prompt before it."""
-        return self._tokenizer.encode([self.config.prompt + text for text in texts])
-
-    def pad(self, encodings: Sequence[Encoding]) -> TokenBatch:
-        """Put texts of different lengths into one batch on the tower's device."""
-        longest = max(len(encoding) for encoding in encodings)
-        ids = np.full((len(encodings), longest), self._pad_id, np.int64)
-        attention = np.zeros((len(encodings), longest), np.int64)
-        literal = np.zeros((len(encodings), longest), bool)
-        for i, encoding in enumerate(encodings):
-            length = len(encoding)
-            ids[i, :length] = encoding.ids
-            attention[i, :length] = 1
-            literal[i, :length] = np.array(encoding.special_tokens_mask) == 0
-        scored = literal if self.head.literal_only else attention == 1
-        return TokenBatch(*(torch.from_numpy(array).to(self.device) for array in (ids, attention, scored, literal)))
+    def batch(self, texts: Sequence[str]) -> TokenBatch:
+        """Return texts as one batch on the tower's device; none of them may be blank."""
+        return pad(self._tokenise(texts), self._pad_id).to(self.device)
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str], names: Sequence[str]) -> SparseBatch:
@@ -112,12 +79,12 @@ class Tower(nn.Module):
         Raises EncoderError if the model gives a weight that isn't a number.
         """
         self.eval()
-        encodings = self.tokenise(texts)
-        filled = [i for i, text in enumerate(texts) if text.strip() and not all(encodings[i].special_tokens_mask)]
-        groups = plan([len(encodings[i]) for i in filled], max_tokens=self.max_tokens, max_texts=self._max_texts)
+        tokens = self._tokenise(texts)
+        filled = [i for i, text in enumerate(texts) if text.strip() and tokens[i].literal.any()]
+        groups = plan([len(tokens[i]) for i in filled], max_tokens=self.max_tokens, max_texts=self._max_texts)
 
         def encode_group(group: list[int]) -> SparseBatch:
-            weights = self(self.pad([encodings[i] for i in group]))
+            weights = self(pad([tokens[i] for i in group], self._pad_id).to(self.device))
             return _sparse(weights, self.config.pruning, [names[i] for i in group])
 
         halving = Halving(encode_group, self._release)
@@ -128,17 +95,28 @@ class Tower(nn.Module):
     def max_tokens(self) -> int:
         """Tokens of a batch, padding among them."""
         budget = self._max_tokens or MAX_TOKENS["cuda" if self.device.type == "cuda" else "cpu"]
-        if getattr(self.head, "projection", self) is None:
-            budget = min(budget, MAX_LOGITS // self.head.vocab_size)
-        return max(1, budget)
+        return max(1, min(budget, self.head.max_tokens(MAX_LOGITS)))
 
     @property
     def _max_texts(self) -> int:
         return max(1, MAX_WEIGHTS // self.head.vocab_size)
 
+    def _tokenise(self, texts: Sequence[str]) -> list[TextTokens]:
+        encodings = self._tokenizer.encode([self.config.prompt + text for text in texts])
+        if self.config.echo:
+            return [echoed(encoding) for encoding in encodings]
+        return [text_tokens(encoding, literal_only=self.head.literal_only) for encoding in encodings]
+
     def _release(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def _input_mask(batch: TokenBatch, vocab_size: int) -> Tensor:
+    mask = torch.zeros(len(batch.input_ids), vocab_size, device=batch.input_ids.device)
+    rows, columns = torch.nonzero(batch.literal, as_tuple=True)
+    mask[rows, batch.input_ids[rows, columns]] = 1
+    return mask
 
 
 def _sparse(weights: Tensor, pruning: Pruning, names: Sequence[str]) -> SparseBatch:

@@ -1,10 +1,12 @@
-"""The masked-LM head: every position scores every term of the vocabulary.
+"""The language-model head: every position scores every term of the vocabulary.
 
 SPLADE with sum pooling: Formal et al. (SIGIR 2021, arXiv:2107.05720). With max pooling: SPLADE v2
 (arXiv:2109.10086) and all that followed: SPLADE++ (arXiv:2205.04733), SPLADE-v3 (arXiv:2403.06789).
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -30,30 +32,46 @@ class MLMHead(Head):
         self.projection = projection
         self.vocab_size = vocab_size
         self._activation = ACTIVATIONS[activation]
-        self._pool = self._pool_max if pooling == "max" else self._pool_sum
+        self._is_max = pooling == "max"
 
     def forward(self, states: TokenStates) -> Tensor:
         """Return the pooled and activated weights, (n_texts, vocab_size)."""
+        lengths = states.lengths
         if self.projection is None:
-            return self._pool(states.hidden, None, states.lengths)
+            if self._is_max:
+                return self._activation(_segments(states.hidden, "max", lengths).float())
+            return _segments(self._activation(states.hidden.float()), "sum", lengths)
         weight, bias = self.projection.weight, self.projection.bias
-        elements = CHUNK_ELEMENTS["cuda" if weight.is_cuda else "cpu"]
-        step = max(MIN_CHUNK, elements // len(states.ids))
-        chunks = [
-            self._pool(
-                states.hidden @ weight[start : start + step].T,
-                None if bias is None else bias[start : start + step],
-                states.lengths,
-            )
-            for start in range(0, self.vocab_size, step)
-        ]
-        return torch.cat(chunks, dim=1)
+        if self._is_max:
+            return self._activation(pooled_logits(states.hidden, weight, bias, lengths))
+        return _chunked(
+            states.hidden,
+            weight,
+            lambda logits, terms: _segments(
+                self._activation((logits if bias is None else logits + bias[terms]).float()), "sum", lengths
+            ),
+        )
 
-    def _pool_max(self, logits: Tensor, bias: Tensor | None, lengths: Tensor) -> Tensor:
-        # Bias and activation keep the order of scores, so they come after the maximum: once a text, not once a token.
-        pooled = torch.segment_reduce(logits, "max", lengths=lengths, axis=0, unsafe=True)
-        return self._activation((pooled if bias is None else pooled + bias).float())
+    def max_tokens(self, max_logits: int) -> int:
+        """Return how many tokens a batch may have: with a projection any number, since its chunks get smaller."""
+        return max_logits if self.projection is not None else max_logits // self.vocab_size
 
-    def _pool_sum(self, logits: Tensor, bias: Tensor | None, lengths: Tensor) -> Tensor:
-        weights = self._activation((logits if bias is None else logits + bias).float())
-        return torch.segment_reduce(weights, "sum", lengths=lengths, axis=0, unsafe=True)
+
+def pooled_logits(hidden: Tensor, weight: Tensor, bias: Tensor | None, lengths: Tensor) -> Tensor:
+    """Return the largest logit of each text for each term, float32, (n_texts, vocab_size).
+
+    The bias comes after the maximum, which it doesn't change: added once a text, not once a token.
+    """
+    pooled = _chunked(hidden, weight, lambda logits, _: _segments(logits, "max", lengths))
+    return (pooled if bias is None else pooled + bias).float()
+
+
+def _chunked(hidden: Tensor, weight: Tensor, pool: Callable[[Tensor, slice], Tensor]) -> Tensor:
+    elements = CHUNK_ELEMENTS["cuda" if weight.is_cuda else "cpu"]
+    step = max(MIN_CHUNK, elements // len(hidden))
+    chunks = [slice(start, start + step) for start in range(0, len(weight), step)]
+    return torch.cat([pool(hidden @ weight[terms].T, terms) for terms in chunks], dim=1)
+
+
+def _segments(values: Tensor, reduce: str, lengths: Tensor) -> Tensor:
+    return torch.segment_reduce(values, reduce, lengths=lengths, axis=0, unsafe=True)

@@ -1,0 +1,1 @@
+"""Timing the engine, alone and beside its peers."""

@@ -1,0 +1,110 @@
+"""Shards of encoded documents: Parquet files with columns `id`, `terms`, `weights`, and `title`, `text`.
+
+What `lsr index --vectors` reads. A shard's file is there whole or not at all, and says by a hash what it was made of.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lsr.errors import LsrError
+from lsr.indexer.files import sync_folder
+from lsr.types import Document, SparseBatch
+
+SOURCE_KEY = b"lsr.source_sha256"
+_DICTIONARY_BYTES = 1 << 24  # room for a vocabulary of 250,000 terms, so that terms stay numbers on the disk
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A shard on the disk. source: the hash of the documents that it was made of."""
+
+    path: Path
+    n_docs: int
+    source: str
+
+
+def shard_path(folder: Path, number: int) -> Path:
+    """Return where shard `number` of a job stands."""
+    return folder / f"shard-{number:06}.parquet"
+
+
+def source_hash(documents: Sequence[Document]) -> str:
+    """Return a hash of ids, titles and texts, in their order."""
+    digest = hashlib.sha256()
+    for document in documents:
+        for part in (document.doc_id, document.title, document.text):
+            encoded = part.encode("utf-8", "surrogatepass")
+            digest.update(len(encoded).to_bytes(8, "little"))
+            digest.update(encoded)
+    return digest.hexdigest()
+
+
+def write_shard(
+    path: Path, documents: Sequence[Document], vectors: SparseBatch, terms: Sequence[str], *, with_text: bool
+) -> Shard:
+    """Write a shard: to a temporary name, synced, renamed."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {"id": _strings(document.doc_id for document in documents), **_vector_columns(vectors, terms)}
+    if with_text:
+        columns["title"] = _strings(document.title for document in documents)
+        columns["text"] = _strings(document.text for document in documents)
+    source = source_hash(documents)
+    table = pa.table(columns)
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        with pq.ParquetWriter(
+            file,
+            table.schema,
+            compression="zstd",
+            use_dictionary=["terms.list.element"],
+            dictionary_pagesize_limit=_DICTIONARY_BYTES,
+            store_schema=False,  # else readers would find a list of dictionaries, not of strings
+        ) as writer:
+            writer.write_table(table)
+            writer.add_key_value_metadata({SOURCE_KEY: source})
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+    sync_folder(path.parent)
+    return Shard(path, len(documents), source)
+
+
+def read_shard(path: Path) -> Shard:
+    """Read what a shard says of itself. Raises LsrError if it isn't one."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        metadata = pq.read_metadata(path)
+        return Shard(path, metadata.num_rows, metadata.metadata[SOURCE_KEY].decode())
+    except (OSError, pa.ArrowInvalid, KeyError, TypeError) as error:
+        raise LsrError(f"{path} is not a whole shard of this program ({error}): encode into an empty folder") from error
+
+
+def _vector_columns(vectors: SparseBatch, terms: Sequence[str]) -> dict[str, Any]:
+    import pyarrow as pa
+
+    used, places = np.unique(vectors.term_ids, return_inverse=True)
+    names = pa.DictionaryArray.from_arrays(pa.array(places.astype(np.int32)), _strings(terms[i] for i in used.tolist()))
+    offsets = pa.array(vectors.indptr.astype(np.int32))
+    return {
+        "terms": pa.ListArray.from_arrays(offsets, names),
+        "weights": pa.ListArray.from_arrays(offsets, pa.array(vectors.weights)),
+    }
+
+
+def _strings(values: Any) -> Any:
+    import pyarrow as pa
+
+    # Arrow holds UTF-8, which has no lone surrogates; they become "?".
+    return pa.array([value.encode("utf-8", "replace").decode() for value in values], pa.string())
