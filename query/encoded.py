@@ -31,9 +31,11 @@ def read_encoded_queries(path: Path, index: Index) -> tuple[list[str], SparseBat
     query_ids, queries, unknown = _from_parquet(path, index) if is_parquet(path) else _from_lines(path, index)
     if not query_ids:
         raise LsrError(f"{path}: no queries in the file")
-    if len(set(query_ids)) < len(query_ids):
-        repeated = next(query_id for query_id, count in Counter(query_ids).items() if count > 1)
-        raise LsrError(f"{path}: the query id {repeated!r} stands twice; give each query its own")
+    repeated = [query_id for query_id, count in Counter(query_ids).items() if count > 1]
+    if repeated:
+        raise LsrError(
+            f"{path}: {len(repeated)} query ids stand there twice, as {repeated[0]!r}; give each query its own"
+        )
     return query_ids, queries, unknown
 
 
