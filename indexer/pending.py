@@ -43,7 +43,7 @@ class Pending:
     @property
     def room(self) -> int:
         """How many documents may still come."""
-        return 0 if self.n_postings >= SEGMENT_POSTINGS else MAX_DOCS - self.n_docs
+        return 0 if self.n_docs and self.n_postings >= SEGMENT_POSTINGS else MAX_DOCS - self.n_docs
 
     def append(self, documents: Sequence[Document], vectors: SparseBatch) -> None:
         """Add documents with one row of vectors each."""
