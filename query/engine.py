@@ -97,7 +97,7 @@ class Engine:
         k = min(k, max(len(self.index), 1))
         column = next((j for j, stored in enumerate(STORED_K) if stored >= k), -1)
         heap = np.zeros(k, np.uint64)
-        visits = np.zeros(2, np.int64)
+        visits = np.zeros(3, np.int64)
         names: list[str] = []
         queries, floor = [], 1
         plain = traversal == "plain"
@@ -162,13 +162,9 @@ class Engine:
         if name == "blockmax":
             from lsr.kernels.blockmax import search_blockmax
 
-            before = heap.copy() if planned else heap
-            most = most_superblocks(len(query.terms), query.n_postings) if planned else NEVER
-            reached = search_blockmax(*common, np.uint64(floor), heap, scratch, visits, most)
-            if not reached:
-                return heap
-            heap, floor, name = before, int(reached), "exhaustive"
-            names[-1] = "blockmax, exhaustive"
+            most = most_superblocks(segment.n_docs, len(query.terms), query.n_postings) if planned else NEVER
+            search_blockmax(*common, np.uint64(floor), heap, scratch, visits, most)
+            return heap
         if name == "exhaustive":
             from lsr.kernels.exhaustive import search_exhaustive
 

@@ -8,10 +8,11 @@ import sys
 from collections.abc import Sequence
 
 import lsr
-from lsr.cli import check, doctor, index, search, stats
+from lsr.cli import check, doctor, index, leaderboard, search, size_study, stats
+from lsr.cli import eval as evaluation
 from lsr.errors import LsrError
 
-COMMANDS = (index, search, stats, check, doctor)
+COMMANDS = (index, search, stats, check, evaluation, leaderboard, size_study, doctor)
 INTERRUPTED = 130
 
 
