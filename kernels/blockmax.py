@@ -18,7 +18,7 @@ from lsr.kernels.prefetch import prefetch
 from lsr.kernels.topk import offer
 
 BUCKETS = 1024
-AHEAD_RUN_STARTS, AHEAD_RUNS = 4, 2
+AHEAD_RUN_STARTS, AHEAD_RUNS = 6, 3
 """How many visits ahead the starts of runs, and the runs, are asked for."""
 PROMISED, SAFE = np.uint64(12), np.uint64(10)
 """In sixteenths, the final threshold over the (k / 4)-th largest peak: in the middle, and hardly ever less."""

@@ -71,8 +71,7 @@ def score_pages(
         some = pages[first : first + at_once]
         scores = window[: some.size * PAGE]
         for i in range(rows.size):
-            if row_weights[i] > 0:
-                add_runs(postings, rows[i], row_weights[i], some, scores)
+            add_runs(postings, rows[i], row_weights[i], some, scores)
         for i in range(rare.size):
             add_rare_runs(postings, rare[i], rare_weights[i], places[i], some, n_superblocks, scores)
         for i in range(some.size):
