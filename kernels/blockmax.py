@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from lsr.kernels.bounds import RARE_SUPERBLOCK, bound_frequent, bound_rare, largest_of_superblocks, split_terms
+from lsr.kernels.bounds import RARE_BLOCK, RARE_SUPERBLOCK, add_frequent, add_rare, largest_of_superblocks, split_terms
 from lsr.kernels.compile import kernel
-from lsr.kernels.layout import SUPERBLOCK, SUPERBLOCK_BITS
+from lsr.kernels.layout import BLOCKS, SUPERBLOCK, SUPERBLOCK_BITS
 from lsr.kernels.prefetch import prefetch
 from lsr.kernels.topk import offer
 
 BUCKETS = 1024
-AHEAD_RUNS, AHEAD_POSTINGS = 4, 2
+AHEAD_RUN_STARTS, AHEAD_RUNS = 4, 2
 """How many visits ahead the starts of runs, and the runs, are asked for."""
+FAIR_FIRST, FAIR_SHARE = 16, 16
+"""The threshold is fair after FAIR_FIRST + k / FAIR_SHARE superblocks, the most promising ones."""
+RUN_LINE = 16
+"""Postings of a run that is likely to lie in one cache line."""
 
 
 @kernel
@@ -53,75 +57,90 @@ def prefetch_run_starts(postings, rows, superblock):
 
 
 @kernel
-def prefetch_runs(postings, rows, rare, superblock, scratch):
-    """Ask for the first postings of all terms' runs in a superblock."""
+def prefetch_runs(postings, rows, superblock):
+    """Ask for the frequent terms' runs in a superblock, whose starts are at hand: each one's two ends."""
     for row in rows:
-        prefetch(postings.frequent, postings.frequent_start[row] + postings.run_start[row, superblock])
-    node = scratch.head[superblock]
-    while node:
-        start = postings.rare_start[rare[scratch.node_term[node]]]
-        prefetch(postings.rare, start + scratch.node_start[node])
-        node = scratch.node_next[node]
+        start = postings.frequent_start[row]
+        begin, end = postings.run_start[row, superblock], postings.run_start[row, superblock + 1]
+        prefetch(postings.frequent, start + begin)
+        if end - begin > RUN_LINE:
+            prefetch(postings.frequent, start + end - 1)
 
 
 @kernel
-def score_superblock(postings, rows, row_weights, rare, rare_weights, superblock, scratch, scores):
-    """Add to scores (uint32, SUPERBLOCK) those of all documents of a superblock. Needs the notes of `bound_rare`."""
+def score_superblock(postings, rows, row_weights, rare, rare_weights, superblock, places, scores):
+    """Add to scores (uint32, SUPERBLOCK) those of all documents of a superblock. places: filled by `add_rare`."""
     for i in range(rows.size):
         weight = row_weights[i]
         start = postings.frequent_start[rows[i]]
-        runs = postings.run_start[rows[i]]
-        for p in range(start + runs[superblock], start + runs[superblock + 1]):
+        for p in range(
+            start + postings.run_start[rows[i], superblock], start + postings.run_start[rows[i], superblock + 1]
+        ):
             posting = postings.frequent[p]
             scores[(posting >> 8) & (SUPERBLOCK - 1)] += weight * np.uint32(posting & 255)
-    node = scratch.head[superblock]
-    while node:
-        term = scratch.node_term[node]
-        weight = rare_weights[term]
-        stop = postings.rare_start[rare[term] + 1]
-        p = postings.rare_start[rare[term]] + scratch.node_start[node]
+    for i in range(rare.size):
+        weight = rare_weights[i]
+        start, stop = postings.rare_start[rare[i]], postings.rare_start[rare[i] + 1]
+        p = start + np.int64(places[i, superblock])
         while p < stop and postings.rare[p] >> RARE_SUPERBLOCK == superblock:
             posting = postings.rare[p]
             scores[(posting >> np.uint32(8)) & np.uint32(SUPERBLOCK - 1)] += weight * (posting & np.uint32(255))
             p += 1
-        node = scratch.node_next[node]
 
 
 @kernel
-def search_blockmax(postings, terms, weights, base, allowed, floor, heap, scratch, visits):
-    """Leave the best documents in `heap`; the same as `search_exhaustive` does, by fewer reads.
+def still_at_least(peaks, superblocks, threshold):
+    """Return how many of the superblocks have a peak of at least the threshold."""
+    n = 0
+    for superblock in superblocks:
+        n += peaks[superblock] >= threshold
+    return n
 
-    visits: int64, (2): the number of superblocks at or above the first threshold, and of those scored,
-    are added to it. For the rest see `search_exhaustive`.
+
+@kernel
+def search_blockmax(postings, terms, weights, base, allowed, floor, heap, scratch, visits, most):
+    """Leave the best documents in `heap`, the same as `search_exhaustive` does, by fewer reads; return 0.
+
+    Once it has a fair threshold, it gives up if more than `most` superblocks are still to be scored: it
+    returns the threshold, above 0, which some k documents reach, and what is in the heap is of no use.
+    visits: int64, (2): the superblocks at or above the first threshold, and those scored, are added.
+    For the other arguments see `search_exhaustive`.
     """
     n_docs = postings.insertion.size
+    n_superblocks = (n_docs + SUPERBLOCK - 1) >> SUPERBLOCK_BITS
+    bounds, peaks = scratch.bounds[: n_superblocks * BLOCKS], scratch.peaks[:n_superblocks]
     rows, row_weights, rare, rare_weights = split_terms(postings, terms, weights)
-    bound_frequent(postings.block_max, rows, row_weights, scratch.bounds)
-    bound_rare(postings, rare, rare_weights, scratch)
-    top = largest_of_superblocks(scratch.bounds, scratch.peaks)
+    bounds[:] = 0
+    add_rare(postings, rare, rare_weights, RARE_BLOCK, bounds, scratch.places)
+    add_frequent(postings.block_max, rows, row_weights, bounds)
+    top = largest_of_superblocks(bounds, peaks)
     threshold = max(floor, heap[0] >> np.uint64(32))
-    if top >= threshold:
-        n, shift = order_by_peak(scratch.peaks, threshold, top, scratch.queue)
-        scores = scratch.window[:SUPERBLOCK]
-        scored = 0
-        for i in range(n):
-            superblock = np.int64(scratch.queue[i])
-            if i + AHEAD_RUNS < n:
-                prefetch_run_starts(postings, rows, np.int64(scratch.queue[i + AHEAD_RUNS]))
-            if i + AHEAD_POSTINGS < n:
-                prefetch_runs(postings, rows, rare, np.int64(scratch.queue[i + AHEAD_POSTINGS]), scratch)
-            peak = scratch.peaks[superblock]
-            if peak < threshold:
-                most_in_bucket = np.uint64(top) - (np.uint64(top - peak) >> shift << shift)
-                if most_in_bucket < threshold:
-                    break
-                continue
-            if allowed.size and allowed[superblock] == 0:
-                continue
-            scored += 1
-            score_superblock(postings, rows, row_weights, rare, rare_weights, superblock, scratch, scores)
-            first = superblock << SUPERBLOCK_BITS
-            threshold = offer(scores[: n_docs - first], first, postings.insertion, base, allowed, floor, heap)
-        visits[0] += n
-        visits[1] += scored
-    scratch.head[:] = 0
+    if top < threshold:
+        return np.uint64(0)
+    n, shift = order_by_peak(peaks, threshold, top, scratch.queue)
+    scores = scratch.window[:SUPERBLOCK]
+    scored = 0
+    fair = FAIR_FIRST + heap.size // FAIR_SHARE
+    for i in range(n):
+        if i == fair and n - i > most and still_at_least(peaks, scratch.queue[i:n], threshold) > most:
+            return threshold
+        superblock = np.int64(scratch.queue[i])
+        if i + AHEAD_RUN_STARTS < n:
+            prefetch_run_starts(postings, rows, np.int64(scratch.queue[i + AHEAD_RUN_STARTS]))
+        if i + AHEAD_RUNS < n:
+            prefetch_runs(postings, rows, np.int64(scratch.queue[i + AHEAD_RUNS]))
+        peak = peaks[superblock]
+        if peak < threshold:
+            most_in_bucket = np.uint64(top) - (np.uint64(top - peak) >> shift << shift)
+            if most_in_bucket < threshold:
+                break
+            continue
+        if allowed.size and allowed[superblock] == 0:
+            continue
+        scored += 1
+        score_superblock(postings, rows, row_weights, rare, rare_weights, superblock, scratch.places, scores)
+        first = superblock << SUPERBLOCK_BITS
+        threshold = offer(scores[: n_docs - first], first, postings.insertion, base, allowed, floor, heap)
+    visits[0] += n
+    visits[1] += scored
+    return np.uint64(0)

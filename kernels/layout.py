@@ -77,7 +77,7 @@ def fill(order, indptr, term_ids, impacts, row, frequent_cursor, rare_cursor, ou
         block = doc_ord >> BLOCK_BITS
         doc = order[doc_ord]
         for p in range(indptr[doc], indptr[doc + 1]):
-            impact = impacts[p]
+            impact = np.int64(impacts[p])
             r = row[term_ids[p]]
             if r >= 0:
                 out.frequent[frequent_cursor[r]] = (doc_ord & (PAGE - 1)) << 8 | impact

@@ -23,13 +23,13 @@ def integer_weights(weights: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.ui
     """
     if not len(weights):
         return np.empty(0, np.uint32), 1.0
-    if not np.all(np.isfinite(weights)) or np.any(weights < 0):
-        raise UsageError("query weights must be finite and not negative")
     total = float(weights.sum(dtype=np.float64))
+    if not math.isfinite(total) or weights.min() < 0:
+        raise UsageError("query weights must be finite and not negative")
     if total == 0.0:
         return np.zeros(len(weights), np.uint32), 1.0
     room = (LARGEST_SCORE - LARGEST_IMPACT * len(weights)) / (LARGEST_IMPACT * total)
     if room < 1 and total > 2**24:
         raise UsageError(f"query weights sum to {total:g}; the limit is {2**24}")
     factor = 2.0 ** math.floor(math.log2(room))
-    return np.rint(weights.astype(np.float64) * factor).astype(np.uint32), factor
+    return np.rint(weights * factor).astype(np.uint32), factor

@@ -21,7 +21,6 @@ NEEDED = (
     "torch",
     "transformers",
     "tqdm",
-    "pathspec",
 )
 EXTRAS = {
     "eval": ("beir", "ir-measures", "pytrec_eval-terrier", "matplotlib"),
