@@ -20,6 +20,7 @@ NO_FILTER = np.empty(0, np.uint64)
 """The bitmap that allows every document."""
 LOW_32 = np.uint64(0xFFFFFFFF)
 NEVER = 1 << 62
+PAGE_SUPERBLOCKS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +29,15 @@ class Ranking:
 
     positions: int64, documents by the order in which they were added to the index. scores: float64, the
     exact dot products of query weights and impacts, times the scale. traversals: what ran in each
-    segment that has a term of the query; n_postings: of the query's terms; n_scored: superblocks scored
-    by the traversals that prune.
+    segment that has a term of the query; n_postings: of the query's terms; n_bounded,
+    n_scored: superblocks whose bound reached the first threshold, and those scored, by traversals that prune.
     """
 
     positions: npt.NDArray[np.int64]
     scores: npt.NDArray[np.float64]
     traversals: tuple[str, ...] = ()
     n_postings: int = 0
+    n_bounded: int = 0
     n_scored: int = 0
 
     def __len__(self) -> int:
@@ -120,7 +122,8 @@ class Engine:
         keys = np.sort(heap[heap > 0])[::-1]
         positions = (LOW_32 - (keys & LOW_32)).astype(np.int64)
         scores = (keys >> np.uint64(32)).astype(np.float64) * (self.index.manifest.scale / factor)
-        return Ranking(positions, scores, tuple(names), n_postings, int(visits[1]))
+        n_scored = int(visits[1] + visits[2] * PAGE_SUPERBLOCKS)
+        return Ranking(positions, scores, tuple(names), n_postings, int(visits[0]), n_scored)
 
     @staticmethod
     def _locate(segment: Segment, term_ids: Any, integers: Any, column: int, *, compiled: bool) -> tuple[_Query, int]:
