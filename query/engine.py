@@ -20,6 +20,7 @@ NO_FILTER = np.empty(0, np.uint64)
 """The bitmap that allows every document."""
 LOW_32 = np.uint64(0xFFFFFFFF)
 NEVER = 1 << 62
+PAGE_SUPERBLOCKS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +29,15 @@ class Ranking:
 
     positions: int64, documents by the order in which they were added to the index. scores: float64, the
     exact dot products of query weights and impacts, times the scale. traversals: what ran in each
-    segment that has a term of the query; n_postings: of the query's terms; n_scored: superblocks scored
-    by the traversals that prune.
+    segment that has a term of the query; n_postings: of the query's terms; n_bounded,
+    n_scored: superblocks whose bound reached the first threshold, and those scored, by traversals that prune.
     """
 
     positions: npt.NDArray[np.int64]
     scores: npt.NDArray[np.float64]
     traversals: tuple[str, ...] = ()
     n_postings: int = 0
+    n_bounded: int = 0
     n_scored: int = 0
 
     def __len__(self) -> int:
@@ -97,7 +99,7 @@ class Engine:
         k = min(k, max(len(self.index), 1))
         column = next((j for j, stored in enumerate(STORED_K) if stored >= k), -1)
         heap = np.zeros(k, np.uint64)
-        visits = np.zeros(2, np.int64)
+        visits = np.zeros(3, np.int64)
         names: list[str] = []
         queries, floor = [], 1
         plain = traversal == "plain"
@@ -120,7 +122,8 @@ class Engine:
         keys = np.sort(heap[heap > 0])[::-1]
         positions = (LOW_32 - (keys & LOW_32)).astype(np.int64)
         scores = (keys >> np.uint64(32)).astype(np.float64) * (self.index.manifest.scale / factor)
-        return Ranking(positions, scores, tuple(names), n_postings, int(visits[1]))
+        n_scored = int(visits[1] + visits[2] * PAGE_SUPERBLOCKS)
+        return Ranking(positions, scores, tuple(names), n_postings, int(visits[0]), n_scored)
 
     @staticmethod
     def _locate(segment: Segment, term_ids: Any, integers: Any, column: int, *, compiled: bool) -> tuple[_Query, int]:
@@ -162,13 +165,9 @@ class Engine:
         if name == "blockmax":
             from lsr.kernels.blockmax import search_blockmax
 
-            before = heap.copy() if planned else heap
-            most = most_superblocks(len(query.terms), query.n_postings) if planned else NEVER
-            reached = search_blockmax(*common, np.uint64(floor), heap, scratch, visits, most)
-            if not reached:
-                return heap
-            heap, floor, name = before, int(reached), "exhaustive"
-            names[-1] = "blockmax, exhaustive"
+            most = most_superblocks(segment.n_docs, len(query.terms), query.n_postings) if planned else NEVER
+            search_blockmax(*common, np.uint64(floor), heap, scratch, visits, most)
+            return heap
         if name == "exhaustive":
             from lsr.kernels.exhaustive import search_exhaustive
 

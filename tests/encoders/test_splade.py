@@ -115,12 +115,12 @@ def test_batching_changes_nothing(plain_folder, texts, max_tokens):
 
 
 def test_a_vocabulary_in_chunks_gives_the_same(plain_folder, monkeypatch):
-    from lsr.encoders.heads import mlm
+    from lsr.encoders.heads import pooling
 
     encoder = load_encoder(plain_folder)
     whole = dense(encoder.encode_documents(documents(TEXTS)))
-    monkeypatch.setattr(mlm, "CHUNK_ELEMENTS", {"cpu": 1})
-    monkeypatch.setattr(mlm, "MIN_CHUNK", 7)
+    monkeypatch.setattr(pooling, "CHUNK_ELEMENTS", {"cpu": 1})
+    monkeypatch.setattr(pooling, "MIN_CHUNK", 7)
     assert np.abs(dense(encoder.encode_documents(documents(TEXTS))) - whole).max() <= 1e-6
 
 

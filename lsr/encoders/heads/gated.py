@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from lsr.encoders.heads.base import Head, TokenStates
-from lsr.encoders.heads.mlm import MLMHead, pooled_logits
+from lsr.encoders.heads.mlm import MLMHead
+from lsr.encoders.heads.pooling import largest_logits
 
 
 class GatedHead(Head):
@@ -36,7 +37,7 @@ class GatedHead(Head):
 
     def gate_logits(self, states: TokenStates) -> Tensor:
         """Return the gate's logits, the largest of each text's positions, (n_texts, vocab_size): what trains it."""
-        return pooled_logits(self.gate(states.hidden), self.projection.weight, self.gate_bias, states.lengths)
+        return largest_logits(self.gate(states.hidden), self.projection.weight, self.gate_bias, states.lengths)
 
     def own_weights(self) -> dict[str, Tensor]:
         """Return the gate's weights."""

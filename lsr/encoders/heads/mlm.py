@@ -6,19 +6,13 @@ SPLADE with sum pooling: Formal et al. (SIGIR 2021, arXiv:2107.05720). With max 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
 from lsr.encoders.activations import ACTIVATIONS
 from lsr.encoders.heads.base import Head, TokenStates
-
-CHUNK_ELEMENTS = {"cpu": 1 << 22, "cuda": 1 << 28}
-"""Logits that exist at a time, by device: tokens × terms of one chunk of the vocabulary (16 MiB, 1 GiB)."""
-
-MIN_CHUNK = 64
-"""Terms of a chunk at least, so that a matrix product stays one."""
+from lsr.encoders.heads.pooling import in_chunks, largest_logits, segments
+from lsr.encoders.heads.screening import Screen, is_worthwhile
 
 
 class MLMHead(Head):
@@ -33,45 +27,49 @@ class MLMHead(Head):
         self.vocab_size = vocab_size
         self._activation = ACTIVATIONS[activation]
         self._is_max = pooling == "max"
+        self._screen: Screen | None = None
+        self._screening = True
 
     def forward(self, states: TokenStates) -> Tensor:
         """Return the pooled and activated weights, (n_texts, vocab_size)."""
-        lengths = states.lengths
         if self.projection is None:
-            if self._is_max:
-                return self._activation(_segments(states.hidden, "max", lengths).float())
-            return _segments(self._activation(states.hidden.float()), "sum", lengths)
+            return self._pool_logits(states.hidden, states.lengths)
         weight, bias = self.projection.weight, self.projection.bias
-        if self._is_max:
-            return self._activation(pooled_logits(states.hidden, weight, bias, lengths))
-        return _chunked(
-            states.hidden,
-            weight,
-            lambda logits, terms: _segments(
-                self._activation((logits if bias is None else logits + bias[terms]).float()), "sum", lengths
-            ),
-        )
+        if not self._is_max:
+            return in_chunks(
+                states.hidden,
+                weight,
+                lambda logits, terms: self._sum(logits if bias is None else logits + bias[terms], states.lengths),
+            )
+        pooled = self._screened(weight, bias, states)
+        if pooled is None:
+            pooled = largest_logits(states.hidden, weight, bias, states.lengths)
+        return self._activation(pooled)
+
+    def train(self, mode: bool = True) -> MLMHead:
+        """Switch between training and encoding; what was prepared for encoding is made anew after training."""
+        if mode:
+            self._screen, self._screening = None, True
+        super().train(mode)
+        return self
 
     def max_tokens(self, max_logits: int) -> int:
         """Return how many tokens a batch may have: with a projection any number, since its chunks get smaller."""
         return max_logits if self.projection is not None else max_logits // self.vocab_size
 
+    def _pool_logits(self, logits: Tensor, lengths: Tensor) -> Tensor:
+        return (
+            self._activation(segments(logits, "max", lengths).float()) if self._is_max else self._sum(logits, lengths)
+        )
 
-def pooled_logits(hidden: Tensor, weight: Tensor, bias: Tensor | None, lengths: Tensor) -> Tensor:
-    """Return the largest logit of each text for each term, float32, (n_texts, vocab_size).
+    def _sum(self, logits: Tensor, lengths: Tensor) -> Tensor:
+        return segments(self._activation(logits.float()), "sum", lengths)
 
-    The bias comes after the maximum, which it doesn't change: added once a text, not once a token.
-    """
-    pooled = _chunked(hidden, weight, lambda logits, _: _segments(logits, "max", lengths))
-    return (pooled if bias is None else pooled + bias).float()
-
-
-def _chunked(hidden: Tensor, weight: Tensor, pool: Callable[[Tensor, slice], Tensor]) -> Tensor:
-    elements = CHUNK_ELEMENTS["cuda" if weight.is_cuda else "cpu"]
-    step = max(MIN_CHUNK, elements // len(hidden))
-    chunks = [slice(start, start + step) for start in range(0, len(weight), step)]
-    return torch.cat([pool(hidden @ weight[terms].T, terms) for terms in chunks], dim=1)
-
-
-def _segments(values: Tensor, reduce: str, lengths: Tensor) -> Tensor:
-    return torch.segment_reduce(values, reduce, lengths=lengths, axis=0, unsafe=True)
+    def _screened(self, weight: Tensor, bias: Tensor | None, states: TokenStates) -> Tensor | None:
+        if not (self._screening and torch.is_inference_mode_enabled() and is_worthwhile(weight)):
+            return None
+        if self._screen is None or not self._screen.is_of(weight):
+            self._screen = Screen(weight)
+        pooled = self._screen.largest_logits(states.hidden, bias, states.lengths)
+        self._screening = pooled is not None  # a model that isn't sparse won't become so
+        return pooled
