@@ -13,10 +13,10 @@ DEFAULT_ENCODER = "bm25"
 
 EXAMPLES = """\
 examples:
-  lsr index notes/                              all texts in a folder, into ./.lsr
-  lsr index corpus.jsonl --index my-index       one file, into the folder my-index
-  lsr index notes/ --encoder path/to/model      with a SPLADE model instead of BM25
-  lsr index --vectors documents.parquet         ready vectors instead of text
+  lsr index notes/                           a folder of texts, into ./.lsr
+  lsr index corpus.jsonl --index my-index    one file, into the folder my-index
+  lsr index notes/ --encoder path/to/model   with a SPLADE model, not BM25
+  lsr index --vectors documents.parquet      ready vectors instead of text
 """
 
 

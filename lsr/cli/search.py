@@ -12,9 +12,9 @@ from lsr.cli.common import TerminalProgress, add_command, add_index_argument, in
 
 EXAMPLES = """\
 examples:
-  lsr search "vitamin D deficiency"                     the best 10 documents, to read
-  lsr search "vitamin D deficiency" -k 100 --json       the best 100, a JSON object a line
-  lsr search --queries queries.jsonl --run out.trec     a file of queries to a TREC run
+  lsr search "vitamin D deficiency"                the best 10, to read
+  lsr search "vitamin D deficiency" -k 50 --json   the best 50, an object a line
+  lsr search --queries queries.jsonl --run r.trec  a file of queries to a run
 """
 
 
