@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 SEARCHES = (
-    "read a large csv file line by line",
-    "run a function in another process and get the result",
-    "how do I parse a date out of a string",
+    "wrap a paragraph of text to a given width",
+    "run a subprocess and capture its output",
+    "most common elements and their counts",
 )
 FOLDER = Path("build/demo")
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lsr.cli.common import TerminalProgress, add_command, human_bytes, note, positive
+from lsr.cli.common import TerminalProgress, add_command, human_bytes, note, note_compiling, positive
 
 DEFAULT_ENCODER = "bm25"
 
@@ -67,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
         "reorder": not args.no_reorder,
         "threads": args.threads or available_cores(),
     }
+    note_compiling()
     progress = TerminalProgress()
     began = time.perf_counter()
     try:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lsr.cli.common import TerminalProgress, add_command, add_index_argument, index_path, note, positive
+from lsr.cli.common import TerminalProgress, add_command, add_index_argument, index_path, note, note_compiling, positive
 
 EXAMPLES = """\
 examples:
@@ -100,6 +100,7 @@ def _search_file(args: argparse.Namespace) -> int:
     from lsr.query.searcher import Searcher
 
     searcher = Searcher(index_path(args))
+    note_compiling()
     progress = TerminalProgress()
     try:
         query_ids, queries = _read_queries(args, searcher, progress)
