@@ -32,4 +32,4 @@ def integer_weights(weights: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.ui
     if room < 1 and total > 2**24:
         raise UsageError(f"query weights sum to {total:g}; the limit is {2**24}")
     factor = 2.0 ** math.floor(math.log2(room))
-    return np.rint(weights * factor).astype(np.uint32), factor
+    return np.rint(weights.astype(np.float64) * factor).astype(np.uint32), factor
