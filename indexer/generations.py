@@ -95,17 +95,17 @@ def _missing(index: Path) -> IndexMissingError:
     return IndexMissingError(f"no index at {index}: make one with 'lsr index CORPUS --index {index}'")
 
 
-def remove_leftovers(index: Path, *, keep: Path | None = None) -> None:
+def remove_leftovers(index: Path) -> None:
     """Remove what no generation needs: older generations that nobody reads, and what a killed writer left.
 
-    To be called by the holder of the writer's lock. keep: a scratch folder in use. Nothing but what
-    writers make is touched; where the newest manifest can't be read, only scratch is.
+    To be called by the holder of the writer's lock, before and after its work. Nothing but what writers make
+    is touched; where the newest manifest can't be read, only their scratch is.
     """
     for name in names_in(index):
         path = index / name
         if _ASIDE.fullmatch(name):
             path.unlink(missing_ok=True)
-        elif _SCRATCH.fullmatch(name) and path != keep:
+        elif _SCRATCH.fullmatch(name):
             shutil.rmtree(path, ignore_errors=True)
     found = generations(index)
     try:

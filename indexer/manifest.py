@@ -111,7 +111,7 @@ def _canonical(content: Mapping[str, Any]) -> bytes:
 
 
 def write_manifest(index: Path, manifest: Manifest) -> None:
-    """Make a generation visible: written aside, synced, renamed."""
+    """Make a generation visible: written aside, synced, renamed. Raises OSError, and then it is not visible."""
     content = {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(manifest)}
     content["crc32"] = zlib.crc32(_canonical(content))
     path = manifest_path(index, manifest.generation)
@@ -120,7 +120,11 @@ def write_manifest(index: Path, manifest: Manifest) -> None:
     with new_file(aside) as file:
         file.write(_canonical(content))
     aside.rename(path)
-    sync_folder(index)
+    try:
+        sync_folder(index)
+    except OSError:
+        path.unlink()
+        raise
 
 
 def read_manifest(index: Path, generation: int) -> Manifest:

@@ -14,7 +14,7 @@ from typing import Any
 
 import lsr
 from lsr.encoders.base import Encoder
-from lsr.errors import IndexExistsError, LsrError, UsageError
+from lsr.errors import IndexDamagedError, IndexExistsError, LsrError, UsageError
 from lsr.indexer.files import FileInfo, checksum, sync_folder
 from lsr.indexer.generations import PART_KINDS, SCRATCH_PREFIX, generations, is_ours, names_in, remove_leftovers
 from lsr.indexer.lock import NAME as LOCK_NAME
@@ -70,7 +70,7 @@ class IndexWriter:
         _refuse_existing(self.path, overwrite)
         self._stack.callback(_remove_empty, _make_folders(self.path))
         self._stack.enter_context(writer_lock(self.path))
-        self._stack.callback(self._remove_if_nothing_came)
+        self._stack.callback(self._tidy)
         _refuse_existing(self.path, overwrite)
         remove_leftovers(self.path)
         self._scratch = self.path / f"{SCRATCH_PREFIX}{secrets.token_hex(6)}"
@@ -90,12 +90,13 @@ class IndexWriter:
         self._pending = []
         self._stack.close()
 
-    def _remove_if_nothing_came(self) -> None:
-        """Leave no folder of ours where no index was before and none came into being."""
-        if not generations(self.path):
+    def _tidy(self) -> None:
+        """Take away what was not committed, and every folder of ours where there is no index at all."""
+        with suppress(OSError, IndexDamagedError):
             remove_leftovers(self.path)
-            _remove_empty([self.path / kind for kind in PART_KINDS])
-            (self.path / LOCK_NAME).unlink(missing_ok=True)
+            if not generations(self.path):
+                _remove_empty([self.path / kind for kind in PART_KINDS])
+                (self.path / LOCK_NAME).unlink(missing_ok=True)
 
     def add(self, documents: Sequence[Document], vectors: SparseBatch) -> None:
         """Add documents with one row of vectors each. Raises LsrError if the counts differ."""
@@ -157,7 +158,6 @@ class IndexWriter:
         )
         write_manifest(self.path, manifest)
         self._pending = []
-        remove_leftovers(self.path, keep=self._scratch)
         return manifest
 
     def _build(self, pending: Pending, part_id: str, scale: float) -> tuple[SegmentInfo, int]:
