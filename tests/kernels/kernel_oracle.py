@@ -128,22 +128,10 @@ def runs_plain(postings: Postings, terms: Sequence[int]) -> list[tuple[int, int,
     return sorted(runs)
 
 
-def noted_runs(scratch: Scratch) -> list[tuple[int, int, int]]:
-    """Return the same out of the chains of nodes that a kernel left in scratch."""
-    runs = []
-    for superblock in range(len(scratch.head)):
-        node = int(scratch.head[superblock])
-        while node:
-            runs.append((int(scratch.node_term[node]), superblock, int(scratch.node_start[node])))
-            node = int(scratch.node_next[node])
-    return runs
-
-
 def split_terms_plain(postings: Postings, terms: Sequence[int], weights: Sequence[int]) -> tuple[list[Any], ...]:
-    """Return frequent rows and their weights, padded to fours, and ranks among the rare and their weights."""
+    """Return frequent rows and their weights, and ranks among the rare and their weights."""
     frequent = [(int(postings.row[t]), w) for t, w in zip(terms, weights, strict=True) if postings.row[t] >= 0]
     rare = [(-1 - int(postings.row[t]), w) for t, w in zip(terms, weights, strict=True) if postings.row[t] < 0]
-    frequent += [(0, 0)] * (-len(frequent) % 4)
     return [r for r, _ in frequent], [w for _, w in frequent], [r for r, _ in rare], [w for _, w in rare]
 
 
