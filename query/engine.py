@@ -15,6 +15,7 @@ import numpy.typing as npt
 from lsr.errors import UsageError
 from lsr.indexer.index import Index
 from lsr.indexer.segment import STORED_K, SUPERBLOCK, Segment
+from lsr.query.filters import DocumentFilter
 from lsr.query.integers import integer_weights
 from lsr.query.plain import search_plain
 from lsr.query.planner import TRAVERSALS, choose_traversal, most_superblocks
@@ -104,12 +105,13 @@ class Engine:
         *,
         once: bool = False,
         traversal: str | None = None,
+        allowed: DocumentFilter | None = None,
     ) -> Ranking:
         """Return the k best documents of a sparse query.
 
         term_ids: ascending, unique. weights: finite, not negative. k: at least 1. once: the process has no
-        other query to serve. traversal: one of TRAVERSALS, instead of the planner's choice. Raises
-        UsageError for weights or a traversal that can't be.
+        other query to serve. traversal: one of TRAVERSALS, instead of the planner's choice. allowed: the
+        documents that may be found, default all. Raises UsageError for weights or a traversal that can't be.
         """
         if traversal is not None and traversal not in TRAVERSALS:
             raise UsageError(f"no traversal {traversal!r}: there are {', '.join(TRAVERSALS)}")
@@ -124,7 +126,8 @@ class Engine:
         for segment in self.index.segments:
             query, reached = self._locate(segment, term_ids, integers, column, compiled=not (once or plain))
             queries.append(query)
-            floor = max(floor, reached)
+            if allowed is None:
+                floor = max(floor, reached)
         n_postings = 0
         for number, (segment, query) in enumerate(zip(self.index.segments, queries, strict=True)):
             if len(query.terms) == 0:
@@ -134,9 +137,10 @@ class Engine:
                 segment.n_docs, len(query.terms), query.n_rare, query.n_postings, once=once
             )
             base = int(self.first_positions[number])
-            heap = self._traverse(
-                name, segment, query, base, floor, heap, visits, planned=traversal is None, names=names
-            )
+            bitmap = NO_FILTER if allowed is None else allowed.bitmaps[number]
+            names.append(name)
+            planned = traversal is None
+            heap = self._traverse(name, segment, query, base, bitmap, floor, heap, visits, planned=planned)
         heap.sort()
         keys = (heap if heap[0] else heap[np.count_nonzero(heap == 0) :])[::-1]
         positions = (LOW_32 - (keys & LOW_32)).view(np.int64)
@@ -166,21 +170,20 @@ class Engine:
         segment: Segment,
         query: _Query,
         base: int,
+        allowed: npt.NDArray[np.uint64],
         floor: int,
         heap: npt.NDArray[np.uint64],
         visits: npt.NDArray[np.int64],
         *,
         planned: bool,
-        names: list[str],
     ) -> npt.NDArray[np.uint64]:
-        """Return the heap with the segment's best documents in it; note in `names` what ran."""
-        names.append(name)
+        """Return the heap with the segment's best documents in it."""
         if name == "plain":
-            keys = search_plain(segment.arrays, query.terms, query.weights, base, NO_FILTER, len(heap))
+            keys = search_plain(segment.arrays, query.terms, query.weights, base, allowed, len(heap))
             return np.sort(np.concatenate([heap, keys]))[-len(heap) :]
         kernels = _kernels()
         scratch = self._pool.take(-(-segment.n_docs // SUPERBLOCK), query.n_rare)
-        common = (segment.postings, query.terms, query.weights, base, NO_FILTER)
+        common = (segment.postings, query.terms, query.weights, base, allowed)
         if name == "blockmax":
             most = most_superblocks(segment.n_docs, len(query.terms), query.n_postings) if planned else NEVER
             kernels.search_blockmax(*common, np.uint64(floor), heap, scratch, visits, most)
