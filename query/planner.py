@@ -21,6 +21,7 @@ PAGES_SCORED = 0.85
 """What scoring pages in order costs, over scoring all of them."""
 BOUND_COST = 1 / 16
 """Bounding one block by one term costs as much as so many postings."""
+COMPILED = "lsr.kernels.blockmax"
 MOST_RARE = 64
 """More rare terms than this in a query, and the notes of where their runs start outgrow the caches."""
 BLOCK, PAGE = 4, 256
@@ -33,7 +34,7 @@ def choose_traversal(n_docs: int, n_terms: int, n_rare: int, n_postings: int, *,
     are rare there; n_postings: of all of them. once: whether this is the only query of the process, so
     that loading the compiled kernels would cost more than they save.
     """
-    if once and n_postings <= PLAIN_POSTINGS and "lsr.kernels.blockmax" not in sys.modules:
+    if once and n_postings <= PLAIN_POSTINGS and COMPILED not in sys.modules:
         return "plain"
     bounds = (n_terms - n_rare + 4) * BOUND_COST * n_docs / BLOCK
     if n_rare > MOST_RARE or exhaustive_cost(n_docs, n_terms, n_postings) < bounds:

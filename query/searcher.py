@@ -14,6 +14,7 @@ from lsr.encoders.base import Encoder, QueryEncoder
 from lsr.errors import UsageError
 from lsr.indexer.index import Index
 from lsr.query.engine import Engine, Ranking
+from lsr.query.filters import DocumentFilter
 from lsr.types import Document, Hit, SparseBatch
 
 TASK = 16
@@ -52,20 +53,31 @@ class Searcher:
         vectors: SparseBatch = encoder.encode_queries(texts)
         return vectors
 
-    def search(self, query: str, k: int = 10, *, once: bool = False) -> list[Hit]:
+    def search(
+        self, query: str, k: int = 10, *, once: bool = False, allowed: DocumentFilter | None = None
+    ) -> list[Hit]:
         """Return the k best documents for a text, best first; none if it has no known term.
 
-        once: this process serves no other query, so don't load the compiled kernels for it. Raises
+        allowed: the documents that may be found, default all. once: this process serves no other query, so
+        don't load the compiled kernels for it. Raises
         UsageError for k below 1, and what `encode` raises.
         """
         _check_k(k)
         term_ids, weights = self.encode([query]).row(0)
-        return self.hits(self._engine.rank(term_ids, weights, k, once=once))
+        return self.hits(self._engine.rank(term_ids, weights, k, once=once, allowed=allowed))
 
-    def rank(self, queries: SparseBatch, k: int = 10, *, threads: int | None = None) -> Iterator[Ranking]:
+    def rank(
+        self,
+        queries: SparseBatch,
+        k: int = 10,
+        *,
+        threads: int | None = None,
+        allowed: DocumentFilter | None = None,
+    ) -> Iterator[Ranking]:
         """Return the rankings of encoded queries, one after another as they are asked for.
 
-        threads: default, one a core. Raises UsageError for k below 1, or queries of another vocabulary.
+        threads: default, one a core. allowed: the documents that may be found, default all. Raises
+        UsageError for k below 1, or queries of another vocabulary.
         """
         _check_k(k)
         if queries.vocab_size > len(self.index.vocabulary):
@@ -76,7 +88,7 @@ class Searcher:
 
         def rank(number: int) -> Ranking:
             term_ids, weights = queries.row(number)
-            return self._engine.rank(term_ids, weights, k)
+            return self._engine.rank(term_ids, weights, k, allowed=allowed)
 
         threads = threads or available_cores()
         if threads == 1 or len(queries) <= TASK:

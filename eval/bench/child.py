@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from lsr.errors import LsrError
-from lsr.eval.bench.collection import load_collection, load_queries, rows
+from lsr.eval.bench.collection import load_collection, load_vectors
 from lsr.eval.bench.engine import Engine
 from lsr.eval.bench.registry import OWN, engine
 from lsr.types import SparseBatch
@@ -132,7 +132,7 @@ def _compile(module: Engine) -> None:
 
 
 def _open(job: dict[str, Any]) -> OpenCost:
-    queries = rows(load_queries(Path(job["collection"])), 0, job["queries"])
+    queries = load_vectors(Path(job["queries"]))
     module = engine(job["engine"])
     module.load()
     gc.collect()

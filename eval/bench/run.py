@@ -11,7 +11,7 @@ import numpy as np
 
 from lsr.errors import LsrError
 from lsr.eval.bench import own
-from lsr.eval.bench.collection import SparseCollection
+from lsr.eval.bench.collection import SparseCollection, without_unmatched
 from lsr.eval.bench.engine import Search, Setting
 from lsr.eval.bench.oracle import Truth, recall
 from lsr.eval.bench.registry import OWN, engine
@@ -49,6 +49,12 @@ def bench_collection(
     cache, source: see `Store`. Raises LsrError if our engine doesn't return exactly the right documents,
     scores and order.
     """
+    n_queries = len(collection.queries)
+    collection = without_unmatched(collection)
+    if not len(collection.queries):
+        raise LsrError(f"{collection.name}: none of the {n_queries} queries has a term of the documents")
+    if len(collection.queries) < n_queries:
+        say(f"left out {n_queries - len(collection.queries)} queries that no document matches")
     store = Store(cache, collection, source, threads=options.threads, say=say, rebuild=options.rebuild)
     ours = own.SETTINGS + ((own.NOT_REORDERED,) if options.without_reordering else ())
     indexes, searches = [], {}

@@ -20,7 +20,7 @@ import lsr.indexer
 import lsr.kernels
 from lsr.errors import LsrError
 from lsr.eval.bench.child import BuildCost, OpenCost, run_child
-from lsr.eval.bench.collection import SparseCollection, digest, save_collection
+from lsr.eval.bench.collection import SparseCollection, digest, save_collection, save_vectors
 from lsr.eval.bench.engine import Setting
 from lsr.eval.bench.oracle import Truth, find_truth, load_truth, save_truth
 from lsr.eval.bench.registry import OWN, engine_version
@@ -72,6 +72,8 @@ class Store:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise LsrError(f"{self.folder}: can't be made ({error.strerror}); choose another --cache") from error
+        self._queries = self.folder / f"queries-{digest(collection.queries)}.npz"
+        save_vectors(self._queries, collection.queries)
         self._source = source
         if source is None:
             self._source = self.folder / "collection"
@@ -143,7 +145,7 @@ class Store:
             "engine": engine_name,
             "collection": str(self._source),
             "docs": len(self._collection.documents),
-            "queries": len(self._collection.queries),
+            "queries": str(self._queries),
             "folder": str(folder / "index"),
             "options": dict(options),
         }

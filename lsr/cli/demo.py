@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 SEARCHES = (
+    "run a command in a subprocess and capture its output",
     "wrap a paragraph of text to a given width",
-    "run a subprocess and capture its output",
     "most common elements and their counts",
 )
 FOLDER = Path("build/demo")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 from lsr.encoders.heads import mlm, screening
 from lsr.encoders.heads.base import TokenStates
 from lsr.encoders.heads.mlm import MLMHead
-from lsr.encoders.heads.pooling import largest_logits, segments
+from lsr.encoders.heads.pooling import largest_logits, rectangle
 from lsr.encoders.heads.screening import ERROR, Screen
 
 
@@ -38,7 +37,7 @@ def problem(seed, lengths, hidden_size, spread, shift):
 def test_no_logit_above_0_is_lost(seed, lengths, hidden_size, spread, shift):
     hidden, weight, bias, lengths = problem(seed, lengths, hidden_size, spread, shift)
     expected = oracle(hidden, weight, bias, lengths)
-    found = Screen(weight).largest_logits(hidden, bias, lengths)
+    found = Screen(weight).largest_logits(rectangle(hidden, lengths), bias)
     if found is None:
         return
     tolerance = 1e-5 * max(1.0, float(expected.abs().max()))
@@ -56,13 +55,13 @@ def test_a_rough_product_is_never_further_off_than_it_is_allowed(seed, hidden_si
 
 def test_many_logits_above_0_are_left_to_the_plain_way():
     hidden, weight, bias, lengths = problem(1, [4, 2], 16, 1.0, -100)
-    assert Screen(weight).largest_logits(hidden, bias, lengths) is None
+    assert Screen(weight).largest_logits(rectangle(hidden, lengths), bias) is None
 
 
 def test_what_is_not_a_number_is_not_hidden():
     hidden, weight, bias, lengths = problem(2, [3, 3], 16, 1.0, 40)
     hidden[4, 0] = torch.nan
-    found = Screen(weight).largest_logits(hidden, bias, lengths)
+    found = Screen(weight).largest_logits(rectangle(hidden, lengths), bias)
     assert found is None or (found[1].isnan().all() and not found[0].isnan().any())
 
 
@@ -90,17 +89,29 @@ def test_an_encoder_with_a_screen_gives_what_it_gives_without(monkeypatch):
     assert head._screen is None
 
 
-@pytest.mark.parametrize("reduce", ["max", "sum"])
-def test_both_ways_of_pooling_segments_agree(reduce):
-    values, lengths = torch.randn(20, 7), torch.tensor([1, 12, 3, 4])
-    expected = torch.segment_reduce(values, reduce, lengths=lengths, axis=0, unsafe=True)
-    assert torch.allclose(segments(values, reduce, lengths), expected, atol=1e-5)
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=5))
+def test_a_rectangle_holds_each_text_and_then_its_last_token(lengths):
+    hidden = torch.arange(sum(lengths) * 2.0).view(-1, 2)
+    texts = rectangle(hidden, torch.tensor(lengths))
+    for text, expected in zip(texts, hidden.split(lengths), strict=True):
+        assert torch.equal(text[: len(expected)], expected)
+        assert (text[len(expected) :] == expected[-1]).all()
+
+
+def test_possible_logits_in_several_parts_are_the_same(monkeypatch):
+    hidden, weight, bias, lengths = problem(5, [4, 1, 9, 2], 32, 0.3, 2)
+    whole = Screen(weight).largest_logits(rectangle(hidden, lengths), bias)
+    monkeypatch.setattr(screening, "EXACT_ELEMENTS", 1)
+    parts = Screen(weight).largest_logits(rectangle(hidden, lengths), bias)
+    assert (whole > 0).any() and torch.allclose(whole, parts, atol=1e-6)
 
 
 def test_largest_logits_are_those_of_a_plain_product():
     hidden, weight, bias, lengths = problem(3, [3, 1, 8], 16, 1.0, 0)
     assert torch.allclose(
-        largest_logits(hidden, weight, bias, lengths).double(), oracle(hidden, weight, bias, lengths), atol=1e-5
+        largest_logits(rectangle(hidden, lengths), weight, bias).double(),
+        oracle(hidden, weight, bias, lengths),
+        atol=1e-5,
     )
 
 

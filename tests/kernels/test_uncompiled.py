@@ -13,11 +13,13 @@ from kernel_cases import UNCOMPILED
 FILES = (
     "topk",
     "layout",
+    "locate",
     "forward",
     "thresholds",
     "bounds",
     "exhaustive",
     "blockmax",
+    "pages",
     "superblock",
     "quantise",
     "reorder",

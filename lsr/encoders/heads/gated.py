@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lsr.encoders.heads.base import Head, TokenStates
 from lsr.encoders.heads.mlm import MLMHead
-from lsr.encoders.heads.pooling import largest_logits
+from lsr.encoders.heads.pooling import largest_logits, rectangle
 
 
 class GatedHead(Head):
@@ -37,7 +37,8 @@ class GatedHead(Head):
 
     def gate_logits(self, states: TokenStates) -> Tensor:
         """Return the gate's logits, the largest of each text's positions, (n_texts, vocab_size): what trains it."""
-        return largest_logits(self.gate(states.hidden), self.projection.weight, self.gate_bias, states.lengths)
+        texts = rectangle(self.gate(states.hidden), states.lengths)
+        return largest_logits(texts, self.projection.weight, self.gate_bias)
 
     def own_weights(self) -> dict[str, Tensor]:
         """Return the gate's weights."""

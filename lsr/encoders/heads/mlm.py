@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lsr.encoders.activations import ACTIVATIONS
 from lsr.encoders.heads.base import Head, TokenStates
-from lsr.encoders.heads.pooling import in_chunks, largest_logits, segments
+from lsr.encoders.heads.pooling import in_chunks, largest_logits, rectangle, segment_sums
 from lsr.encoders.heads.screening import Screen, is_worthwhile
 
 
@@ -32,19 +32,14 @@ class MLMHead(Head):
 
     def forward(self, states: TokenStates) -> Tensor:
         """Return the pooled and activated weights, (n_texts, vocab_size)."""
-        if self.projection is None:
-            return self._pool_logits(states.hidden, states.lengths)
-        weight, bias = self.projection.weight, self.projection.bias
         if not self._is_max:
-            return in_chunks(
-                states.hidden,
-                weight,
-                lambda logits, terms: self._sum(logits if bias is None else logits + bias[terms], states.lengths),
-            )
-        pooled = self._screened(weight, bias, states)
-        if pooled is None:
-            pooled = largest_logits(states.hidden, weight, bias, states.lengths)
-        return self._activation(pooled)
+            return self._sums(states)
+        texts = rectangle(states.hidden, states.lengths)
+        if self.projection is None:
+            return self._activation(texts.amax(1).float())
+        weight, bias = self.projection.weight, self.projection.bias
+        pooled = self._screened(texts, weight, bias)
+        return self._activation(largest_logits(texts, weight, bias) if pooled is None else pooled)
 
     def train(self, mode: bool = True) -> MLMHead:
         """Switch between training and encoding; what was prepared for encoding is made anew after training."""
@@ -57,19 +52,22 @@ class MLMHead(Head):
         """Return how many tokens a batch may have: with a projection any number, since its chunks get smaller."""
         return max_logits if self.projection is not None else max_logits // self.vocab_size
 
-    def _pool_logits(self, logits: Tensor, lengths: Tensor) -> Tensor:
-        return (
-            self._activation(segments(logits, "max", lengths).float()) if self._is_max else self._sum(logits, lengths)
+    def _sums(self, states: TokenStates) -> Tensor:
+        def pool(logits: Tensor) -> Tensor:
+            return segment_sums(self._activation(logits.float()), states.lengths)
+
+        if self.projection is None:
+            return pool(states.hidden)
+        weight, bias = self.projection.weight, self.projection.bias
+        return in_chunks(
+            states.hidden, weight, lambda logits, terms: pool(logits if bias is None else logits + bias[terms])
         )
 
-    def _sum(self, logits: Tensor, lengths: Tensor) -> Tensor:
-        return segments(self._activation(logits.float()), "sum", lengths)
-
-    def _screened(self, weight: Tensor, bias: Tensor | None, states: TokenStates) -> Tensor | None:
+    def _screened(self, texts: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | None:
         if not (self._screening and torch.is_inference_mode_enabled() and is_worthwhile(weight)):
             return None
         if self._screen is None or not self._screen.is_of(weight):
             self._screen = Screen(weight)
-        pooled = self._screen.largest_logits(states.hidden, bias, states.lengths)
+        pooled = self._screen.largest_logits(texts, bias)
         self._screening = pooled is not None  # a model that isn't sparse won't become so
         return pooled

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lsr.encoders.heads.pooling import in_chunks, segments
+from lsr.encoders.heads.pooling import largest_logits
 
 ERROR = 0.0125
 """A bfloat16 product of h and w differs from the exact one by at most ERROR · |h| · |w|.
@@ -22,6 +22,9 @@ float32 sums of up to 8,192 products, 2^-24 each.
 
 MAX_SHARE = 0.25
 """If more of the logits may be above 0, computing them all is cheaper."""
+
+EXACT_ELEMENTS = 1 << 25
+"""Numbers that exist at a time while possible logits are computed in full (128 MiB)."""
 
 
 def is_worthwhile(weight: Tensor) -> bool:
@@ -47,25 +50,31 @@ class Screen:
         """Return whether this was made of these weights, as they now are."""
         return weight is self._weight and weight._version == self._version
 
-    def largest_logits(self, hidden: Tensor, bias: Tensor | None, lengths: Tensor) -> Tensor | None:
+    def largest_logits(self, texts: Tensor, bias: Tensor | None) -> Tensor | None:
         """Return the largest logit of each text for each term where that is above 0, else something not above 0.
 
         The arguments are those of `pooling.largest_logits`. Returns None if too many may be above 0.
         """
-        rough = in_chunks(
-            hidden.to(torch.bfloat16), self._rough, lambda logits, _: segments(logits, "max", lengths)
-        ).float()
-        if bias is not None:
-            rough += bias
-        lengths_list = lengths.tolist()
-        longest = torch.stack([norms.amax() for norms in hidden.norm(dim=1).split(lengths_list)])
+        rough = largest_logits(texts.to(torch.bfloat16), self._rough, bias)
+        longest = texts.norm(dim=2).amax(1)
         # Written so that what isn't a number passes, and is seen by whoever checks the weights.
         possible = ~(rough <= -ERROR * longest[:, None] * self._norms)
-        if int(possible.sum()) > MAX_SHARE * possible.numel():
+        counts = possible.sum(1)
+        if int(counts.sum()) > MAX_SHARE * possible.numel():
             return None
         found = torch.zeros_like(rough)
-        for row, text, is_possible in zip(found, hidden.split(lengths_list), possible, strict=True):
-            terms = torch.nonzero(is_possible).squeeze(1)
-            logits = (text @ self._weight[terms].T).amax(0)
-            row[terms] = logits if bias is None else logits + bias[terms]
+        widest = max(1, int(counts.max()))
+        step = max(1, EXACT_ELEMENTS // (widest * (texts.shape[1] + texts.shape[2])))
+        for start in range(0, len(texts), step):
+            part = slice(start, start + step)
+            self._fill(found[part], texts[part], possible[part], bias)
         return found
+
+    def _fill(self, found: Tensor, texts: Tensor, possible: Tensor, bias: Tensor | None) -> None:
+        rows, terms = torch.nonzero(possible, as_tuple=True)
+        counts = possible.sum(1)
+        places = torch.arange(len(rows)) - (counts.cumsum(0) - counts)[rows]
+        table = torch.zeros(len(texts), int(counts.max()), dtype=torch.int64)
+        table[rows, places] = terms
+        logits = torch.bmm(texts, self._weight[table].transpose(1, 2)).amax(1)[rows, places]
+        found[rows, terms] = logits if bias is None else logits + bias[terms]
