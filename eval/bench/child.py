@@ -74,37 +74,53 @@ def run_child(job: dict[str, Any], *, threads: int) -> dict[str, Any]:
     return result
 
 
-def _memory() -> tuple[int, int | None]:
-    """Return the resident bytes of this process, and those of them that no file backs (None if unknown)."""
+def _memory() -> dict[str, int]:
+    """Return what the system says of this process's memory, in bytes: VmRSS and, on Linux, RssAnon and VmHWM."""
     try:
         lines = Path("/proc/self/status").read_text("ascii").splitlines()
     except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, None
-    known = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith(" kB")}
-    return known["VmRSS"], known.get("RssAnon")
+        return {"VmRSS": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+    return {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith(" kB")}
+
+
+def _grown(before: dict[str, int], after: dict[str, int]) -> tuple[int, int | None]:
+    """Return by how much resident memory grew, in all and without pages of files (None if that isn't known)."""
+    anonymous = after["RssAnon"] - before["RssAnon"] if "RssAnon" in before else None
+    return after["VmRSS"] - before["VmRSS"], anonymous
 
 
 class _PeakMemory(threading.Thread):
-    """Watches the memory of the process from when it starts."""
+    """Watches the memory of the process from when it is made until `stop`."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
         gc.collect()
-        self.before = _memory()
-        self.peak = list(self.before)
+        self._resettable = True
+        try:
+            # The system's own high-water mark begins anew: it also sees what happens while no Python can run.
+            Path("/proc/self/clear_refs").write_text("5", "ascii")
+        except OSError:
+            self._resettable = False
+        self._before = _memory()
+        self._peak = dict(self._before)
         self._over = threading.Event()
 
     def run(self) -> None:
         while not self._over.wait(INTERVAL_S):
-            for i, value in enumerate(_memory()):
-                if value is not None:
-                    self.peak[i] = max(self.peak[i] or 0, value)
+            self._look()
 
-    def grown(self) -> tuple[int, int | None]:
+    def _look(self) -> None:
+        for name, value in _memory().items():
+            self._peak[name] = max(self._peak.get(name, 0), value)
+
+    def stop(self) -> tuple[int, int | None]:
+        """Return the largest growth, in all and without pages of files."""
         self._over.set()
         self.join()
-        (before, anonymous), (peak, peak_anonymous) = self.before, self.peak
-        return (peak or 0) - before, None if anonymous is None or peak_anonymous is None else peak_anonymous - anonymous
+        self._look()
+        if self._resettable and "VmHWM" in self._peak:
+            self._peak["VmRSS"] = max(self._peak["VmRSS"], self._peak["VmHWM"])
+        return _grown(self._before, self._peak)
 
 
 def _build(job: dict[str, Any]) -> BuildCost:
@@ -119,7 +135,7 @@ def _build(job: dict[str, Any]) -> BuildCost:
     began, cpu_began = time.perf_counter(), time.process_time()
     module.build(collection.documents, order, Path(job["folder"]), **job["options"])
     build_s, cpu_s = time.perf_counter() - began, time.process_time() - cpu_began
-    return BuildCost(build_s, cpu_s, job["threads"], *watch.grown())
+    return BuildCost(build_s, cpu_s, job["threads"], *watch.stop())
 
 
 def _compile(module: Engine) -> None:
@@ -136,7 +152,7 @@ def _open(job: dict[str, Any]) -> OpenCost:
     module = engine(job["engine"])
     module.load()
     gc.collect()
-    before, anonymous_before = _memory()
+    before = _memory()
     began = time.perf_counter()
     index = module.open_index(Path(job["folder"]))
     opened = time.perf_counter()
@@ -147,13 +163,7 @@ def _open(job: dict[str, Any]) -> OpenCost:
         search.search(query, PROBED_K)
         if number == 0:
             first = time.perf_counter() - asked
-    resident, anonymous = _memory()
-    return OpenCost(
-        (opened - began) * 1e3,
-        first * 1e3,
-        resident - before,
-        None if anonymous is None or anonymous_before is None else anonymous - anonymous_before,
-    )
+    return OpenCost((opened - began) * 1e3, first * 1e3, *_grown(before, _memory()))
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lsr.eval.bench.child import BuildCost, OpenCost
-from lsr.eval.bench.timing import Latency
+from lsr.eval.bench.timing import Latency, Rate
 from lsr.eval.provenance import Provenance
 from lsr.eval.schema import to_json
 from lsr.eval.textio import written_whole
@@ -66,10 +66,10 @@ class Touched:
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """Queries a second of our engine at one k, by number of threads."""
+    """How fast our engine answers all queries at one k, by number of threads."""
 
     k: int
-    qps: Mapping[int, float]
+    by_threads: Mapping[int, Rate]
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,10 @@ class Store:
         self._source = source
         if source is None:
             self._source = self.folder / "collection"
-            save_collection(self._source, collection)
+            if not self._source.is_dir():
+                new = self.folder / f"tmp-{secrets.token_hex(4)}"
+                save_collection(new, collection)
+                new.rename(self._source)
 
     def truth(self, k: int) -> Truth:
         """Return the exact k best of each query at least, computed once."""

@@ -40,7 +40,7 @@ def lines(report: BenchReport) -> Iterator[str]:
 
 
 def _indexes(report: CollectionReport) -> Iterator[str]:
-    header = "index|version|build s|CPU s|peak MB|size MB|bytes/posting|open ms|first query ms|resident MB"
+    header = "index|version|build s|CPU s|peak MB|size MB|bytes/posting|open ms|first query ms|resident MB|heap MB"
     rows = [
         [
             index.engine,
@@ -53,10 +53,12 @@ def _indexes(report: CollectionReport) -> Iterator[str]:
             f"{index.open.open_ms:,.1f}",
             f"{index.open.first_query_ms:,.1f}",
             _mb(index.open.resident_bytes),
+            "?" if index.open.anonymous_bytes is None else _mb(index.open.anonymous_bytes),
         ]
         for index in report.indexes
     ]
     yield from _table(header.split("|"), rows)
+    yield "Memory: peak of building beyond the vectors themselves; after all queries, in all and without mapped files."
     if any(index.built_earlier for index in report.indexes):
         yield "* measured by an earlier run, which built the index"
     if not report.peers_order_is_ours:
@@ -82,17 +84,18 @@ def _warning(measured: Sequence[Measurement]) -> Iterator[str]:
 
 
 def _ours(report: CollectionReport) -> Iterator[str]:
-    threads = sorted(report.throughput[0].qps)
+    threads = sorted(report.throughput[0].by_threads)
     header = ["ours, k"] + [f"QPS, {n} thread{'s' if n > 1 else ''}" for n in threads]
-    header += ["ratio", "postings", "superblocks", "bounded", "scored", "traversals"]
+    header += ["ratio", "cores", "postings", "superblocks", "bounded", "scored", "traversals"]
     rows = []
     for touched, throughput in zip(report.touched, report.throughput, strict=True):
-        qps = [throughput.qps[n] for n in threads]
+        rates = [throughput.by_threads[n] for n in threads]
         rows.append(
             [
                 str(touched.k),
-                *(f"{value:,.0f}" for value in qps),
-                f"{qps[-1] / qps[0]:.2f}",
+                *(f"{rate.qps:,.0f}" for rate in rates),
+                f"{rates[-1].qps / rates[0].qps:.2f}",
+                " ".join(f"{rate.cores:.2f}" for rate in rates),
                 f"{touched.postings:,.0f}",
                 f"{touched.superblocks:,}",
                 f"{touched.superblocks_bounded:,.1f}",
@@ -101,7 +104,8 @@ def _ours(report: CollectionReport) -> Iterator[str]:
             ]
         )
     yield from _table(header, rows)
-    yield "Postings of the query's terms; superblocks: all, those whose blocks were bounded, those scored (means)."
+    yield "Cores: how many were at work, on the average, with one thread and with more. Means over the queries:"
+    yield "postings of their terms; superblocks in all, those whose blocks were bounded, those that were scored."
 
 
 def _traversals(compared: TraversalReport) -> Iterator[str]:

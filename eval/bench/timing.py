@@ -105,20 +105,34 @@ def time_engines(searches: Mapping[str, Search], queries: SparseBatch, k: int, *
     return results
 
 
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Queries a second, and how many cores were at work for them (fewer than there are threads if other work
+    on the machine had them, or the threads waited for each other).
+    """
+
+    qps: float
+    cores: float
+
+
 def time_threads(
     answer: Callable[[int], object], thread_counts: Sequence[int], n_queries: int, *, rounds: int
-) -> dict[int, float]:
-    """Return queries a second for each number of threads, the median of the rounds, which are interleaved too.
+) -> dict[int, Rate]:
+    """Return the rate for each number of threads, the median of the rounds, which are interleaved too.
 
     answer: answers all queries with so many threads.
     """
     for threads in thread_counts:
         answer(threads)
-    took: dict[int, list[float]] = {threads: [] for threads in thread_counts}
+    took: dict[int, list[tuple[float, float]]] = {threads: [] for threads in thread_counts}
     for _ in range(rounds):
         for threads in thread_counts:
             with no_collection():
-                began = time.perf_counter()
+                cpu, wall = time.process_time(), time.perf_counter()
                 answer(threads)
-                took[threads].append(time.perf_counter() - began)
-    return {threads: n_queries / float(np.median(took[threads])) for threads in thread_counts}
+                took[threads].append((time.perf_counter() - wall, time.process_time() - cpu))
+    rates = {}
+    for threads, times in took.items():
+        wall_s, cpu_s = np.median(times, axis=0)
+        rates[threads] = Rate(n_queries / float(wall_s), float(cpu_s / wall_s))
+    return rates

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lsr.encoders.batching import Halving, in_order, plan
 from lsr.encoders.config import Pruning, TowerConfig
 from lsr.encoders.heads.base import Head, TokenStates
+from lsr.encoders.memory import give_back
 from lsr.encoders.pruning import prune
 from lsr.encoders.token_batch import TextTokens, TokenBatch, echoed, pad, text_tokens
 from lsr.encoders.tokens import TextTokenizer
@@ -85,7 +86,11 @@ class Tower(nn.Module):
 
         def encode_group(group: list[int]) -> SparseBatch:
             weights = self(pad([tokens[i] for i in group], self._pad_id).to(self.device))
-            return _sparse(weights, self.config.pruning, [names[i] for i in group])
+            batch = _sparse(weights, self.config.pruning, [names[i] for i in group])
+            del weights
+            if len(groups) > 1 and self.device.type == "cpu":
+                give_back()
+            return batch
 
         halving = Halving(encode_group, self._release)
         parts = list(halving.run([filled[i] for i in group] for group in groups))
@@ -108,6 +113,7 @@ class Tower(nn.Module):
         return [text_tokens(encoding, literal_only=self.head.literal_only) for encoding in encodings]
 
     def _release(self) -> None:
+        give_back()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 

@@ -67,7 +67,7 @@ def test_our_engine_alone_gets_all_its_numbers(
         assert index["bytes_a_posting"] == pytest.approx(index["size_bytes"] / collection["n_postings"])
         assert index["open"]["open_ms"] > 0
     for throughput in collection["throughput"]:
-        assert sorted(throughput["qps"]) == ["1", "2"]
+        assert sorted(throughput["by_threads"]) == ["1", "2"]
     for compared in collection["traversals"]:
         assert {"exhaustive", "blockmax"} <= set(compared["latencies"])
         assert compared["best"]["mean_us"] <= min(latency["mean_us"] for latency in compared["latencies"].values())

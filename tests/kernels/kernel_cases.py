@@ -52,7 +52,7 @@ LARGEST_WEIGHT_SUM = (2**32 - 1) // 255
 POISON = 0xABABABAB
 GUARD = 64
 
-EVERYDAY_CASES = 400
+EVERYDAY_CASES = 320
 PROPERTY_CASES = int(os.environ.get("LSR_PROPERTY_CASES", EVERYDAY_CASES))
 """Cases that each traversal goes through: the same ones in every run, unless more are asked for."""
 settings.register_profile(

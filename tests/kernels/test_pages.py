@@ -213,6 +213,7 @@ def test_all_is_done_again_if_fewer_than_k_reach_the_guess() -> None:
 
 def test_a_threshold_above_the_guess_is_no_guess() -> None:
     assert search(falsely_promising(), k=2, floor=390) == ([], [12, 0, 3])
+    assert search(graded([160, 158, 1]), k=500, floor=159) == ([(160, 1000 + i) for i in range(PAGE)], [4, 0, 1])
     keys = ((391, 3), (390, 4))
     assert search(falsely_promising(), k=2, keys=keys) == ([*keys], [12, 0, 3])
 
