@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,13 +11,28 @@ import numpy.typing as npt
 
 from lsr.types import SparseBatch
 
+STRETCH = 1 << 22
+"""Weights worked on at a time."""
+
 
 class Rows(NamedTuple):
-    """Spooled rows, CSR. indptr: int64 (n + 1); term_ids: int32; weights: float32, mapped."""
+    """Spooled rows, CSR. indptr: int64 (n + 1); term_ids: int32; weights: float32, may be changed in place.
+
+    The last two are mapped, and what is changed in them goes to the disk.
+    """
 
     indptr: npt.NDArray[np.int64]
     term_ids: npt.NDArray[np.int32]
     weights: npt.NDArray[np.float32]
+
+    def stretches(self) -> Iterator[tuple[slice, slice]]:
+        """Yield consecutive rows, and their weights, some STRETCH weights at a time (or one longer row)."""
+        first, n_rows = 0, len(self.indptr) - 1
+        while first < n_rows:
+            last = int(np.searchsorted(self.indptr, self.indptr[first] + STRETCH, side="right")) - 1
+            last = max(first + 1, min(last, n_rows))
+            yield slice(first, last), slice(int(self.indptr[first]), int(self.indptr[last]))
+            first = last
 
 
 class Spool:
@@ -44,14 +60,16 @@ class Spool:
             np.cumsum(np.concatenate(self._lengths), out=indptr[1:])
         if self.n_postings == 0:
             return Rows(indptr, np.empty(0, np.int32), np.empty(0, np.float32))
-        return Rows(
-            indptr,
-            np.asarray(np.memmap(self._paths[0], np.int32, "r")),
-            np.asarray(np.memmap(self._paths[1], np.float32, "r")),
-        )
+        term_ids = np.asarray(np.memmap(self._paths[0], np.int32, "r"))
+        return Rows(indptr, term_ids, np.asarray(np.memmap(self._paths[1], np.float32, "r+")))
+
+    def close(self) -> None:
+        """Close the files; what is written no longer matters."""
+        for file in self._files:
+            file.detach().close()
 
     def delete(self) -> None:
         """Close and remove the files."""
-        for file, path in zip(self._files, self._paths, strict=True):
-            file.close()
+        self.close()
+        for path in self._paths:
             path.unlink(missing_ok=True)

@@ -13,14 +13,15 @@ import numpy as np
 from lsr.kernels.bounds import RARE_BLOCK, RARE_SUPERBLOCK, add_frequent, add_rare, largest_of_superblocks, split_terms
 from lsr.kernels.compile import kernel
 from lsr.kernels.layout import BLOCKS, SUPERBLOCK, SUPERBLOCK_BITS
+from lsr.kernels.pages import pages_at_least, score_pages
 from lsr.kernels.prefetch import prefetch
 from lsr.kernels.topk import offer
 
 BUCKETS = 1024
-AHEAD_RUN_STARTS, AHEAD_RUNS = 4, 2
+AHEAD_RUN_STARTS, AHEAD_RUNS = 6, 3
 """How many visits ahead the starts of runs, and the runs, are asked for."""
-FAIR_FIRST, FAIR_SHARE = 16, 16
-"""The threshold is fair after FAIR_FIRST + k / FAIR_SHARE superblocks, the most promising ones."""
+PROMISED, SAFE = np.uint64(12), np.uint64(10)
+"""In sixteenths, the final threshold over the (k / 4)-th largest peak: in the middle, and hardly ever less."""
 RUN_LINE = 16
 """Postings of a run that is likely to lie in one cache line."""
 
@@ -89,25 +90,57 @@ def score_superblock(postings, rows, row_weights, rare, rare_weights, superblock
 
 
 @kernel
-def still_at_least(peaks, superblocks, threshold):
-    """Return how many of the superblocks have a peak of at least the threshold."""
+def count_at_least(peaks, threshold):
+    """Return how many peaks are at least the threshold."""
     n = 0
-    for superblock in superblocks:
-        n += peaks[superblock] >= threshold
+    for peak in peaks:
+        n += peak >= threshold
     return n
 
 
 @kernel
-def search_blockmax(postings, terms, weights, base, allowed, floor, heap, scratch, visits, most):
-    """Leave the best documents in `heap`, the same as `search_exhaustive` does, by fewer reads; return 0.
+def visit(postings, rows, row_weights, rare, rare_weights, top, shift, queue, base, allowed, floor, heap, scratch):
+    """Score the superblocks of `queue`, in its order, whose peak reaches the threshold at that time.
 
-    Once it has a fair threshold, it gives up if more than `most` superblocks are still to be scored: it
-    returns the threshold, above 0, which some k documents reach, and what is in the heap is of no use.
-    visits: int64, (2): the superblocks at or above the first threshold, and those scored, are added.
-    For the other arguments see `search_exhaustive`.
+    It stops at the first bucket (see `order_by_peak`) that lies below the threshold as a whole. The peak
+    of a superblock that was scored becomes 0. Returns how many were scored.
     """
     n_docs = postings.insertion.size
-    n_superblocks = (n_docs + SUPERBLOCK - 1) >> SUPERBLOCK_BITS
+    peaks, scores = scratch.peaks, scratch.window[:SUPERBLOCK]
+    threshold = max(floor, heap[0] >> np.uint64(32))
+    scored = 0
+    for i in range(queue.size):
+        superblock = np.int64(queue[i])
+        if i + AHEAD_RUN_STARTS < queue.size:
+            prefetch_run_starts(postings, rows, np.int64(queue[i + AHEAD_RUN_STARTS]))
+        if i + AHEAD_RUNS < queue.size:
+            prefetch_runs(postings, rows, np.int64(queue[i + AHEAD_RUNS]))
+        peak = peaks[superblock]
+        if peak < threshold:
+            most_in_bucket = np.uint64(top) - (np.uint64(top - peak) >> shift << shift)
+            if most_in_bucket < threshold:
+                break
+            continue
+        peaks[superblock] = 0
+        if allowed.size and allowed[superblock] == 0:
+            continue
+        scored += 1
+        score_superblock(postings, rows, row_weights, rare, rare_weights, superblock, scratch.places, scores)
+        first = superblock << SUPERBLOCK_BITS
+        threshold = offer(scores[: n_docs - first], first, postings.insertion, base, allowed, floor, heap)
+    return scored
+
+
+@kernel
+def search_blockmax(postings, terms, weights, base, allowed, floor, heap, scratch, visits, most):
+    """Leave the best documents in `heap`, the same as `search_exhaustive` does, by fewer reads.
+
+    If the bounds promise that more than `most` superblocks must be scored, their pages are scored in
+    order (`lsr.kernels.pages`) instead of the superblocks by descending bound. visits: int64, (3): the
+    superblocks at or above the first threshold, those scored one by one, and pages scored, are added.
+    For the other arguments see `search_exhaustive`.
+    """
+    n_superblocks = (postings.insertion.size + SUPERBLOCK - 1) >> SUPERBLOCK_BITS
     bounds, peaks = scratch.bounds[: n_superblocks * BLOCKS], scratch.peaks[:n_superblocks]
     rows, row_weights, rare, rare_weights = split_terms(postings, terms, weights)
     bounds[:] = 0
@@ -116,31 +149,22 @@ def search_blockmax(postings, terms, weights, base, allowed, floor, heap, scratc
     top = largest_of_superblocks(bounds, peaks)
     threshold = max(floor, heap[0] >> np.uint64(32))
     if top < threshold:
-        return np.uint64(0)
+        return
     n, shift = order_by_peak(peaks, threshold, top, scratch.queue)
-    scores = scratch.window[:SUPERBLOCK]
-    scored = 0
-    fair = FAIR_FIRST + heap.size // FAIR_SHARE
-    for i in range(n):
-        if i == fair and n - i > most and still_at_least(peaks, scratch.queue[i:n], threshold) > most:
-            return threshold
-        superblock = np.int64(scratch.queue[i])
-        if i + AHEAD_RUN_STARTS < n:
-            prefetch_run_starts(postings, rows, np.int64(scratch.queue[i + AHEAD_RUN_STARTS]))
-        if i + AHEAD_RUNS < n:
-            prefetch_runs(postings, rows, np.int64(scratch.queue[i + AHEAD_RUNS]))
-        peak = peaks[superblock]
-        if peak < threshold:
-            most_in_bucket = np.uint64(top) - (np.uint64(top - peak) >> shift << shift)
-            if most_in_bucket < threshold:
-                break
-            continue
-        if allowed.size and allowed[superblock] == 0:
-            continue
-        scored += 1
-        score_superblock(postings, rows, row_weights, rare, rare_weights, superblock, scratch.places, scores)
-        first = superblock << SUPERBLOCK_BITS
-        threshold = offer(scores[: n_docs - first], first, postings.insertion, base, allowed, floor, heap)
     visits[0] += n
-    visits[1] += scored
-    return np.uint64(0)
+    query = (postings, rows, row_weights, rare, rare_weights)
+    peak = np.uint64(peaks[np.int64(scratch.queue[min(heap.size // 4, n - 1)])])
+    if count_at_least(peaks, max(peak * PROMISED // np.uint64(16), threshold)) <= most:
+        visits[1] += visit(*query, top, shift, scratch.queue[:n], base, allowed, floor, heap, scratch)
+        return
+    places, queue, window = scratch.places, scratch.queue, scratch.window
+    guess = max(peak * SAFE // np.uint64(16), threshold)
+    before = heap.copy()
+    pages = queue[: pages_at_least(peaks, guess, queue)]
+    visits[2] += pages.size
+    score_pages(*query, places, pages, n_superblocks, base, allowed, guess, heap, window)
+    if heap[0] >> np.uint64(32) < guess and guess > threshold:
+        heap[:] = before
+        pages = queue[: pages_at_least(peaks, threshold, queue)]
+        visits[2] += pages.size
+        score_pages(*query, places, pages, n_superblocks, base, allowed, floor, heap, window)

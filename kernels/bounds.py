@@ -15,15 +15,11 @@ RARE_SUPERBLOCK = np.uint32(8 + SUPERBLOCK_BITS)
 
 @kernel
 def split_terms(postings, terms, weights):
-    """Return the query's frequent rows with their weights, and its rare terms with theirs.
-
-    The frequent are padded to a multiple of four by rows of weight 0, for `add_four`.
-    """
+    """Return the rows of the query's frequent terms with their weights, and the ranks of its rare ones with theirs."""
     n_frequent = 0
     for t in terms:
         n_frequent += postings.row[t] >= 0
-    padded = (n_frequent + 3) // 4 * 4
-    rows, row_weights = np.zeros(padded, np.int64), np.zeros(padded, np.uint32)
+    rows, row_weights = np.empty(n_frequent, np.int64), np.empty(n_frequent, np.uint32)
     rare, rare_weights = np.empty(terms.size - n_frequent, np.int64), np.empty(terms.size - n_frequent, np.uint32)
     n = m = 0
     for i in range(terms.size):
@@ -50,12 +46,20 @@ def add_four(bounds, a, b, c, d, weight_a, weight_b, weight_c, weight_d):
 
 
 @kernel
+def add_one(bounds, a, weight):
+    """Add a weighted row of maxima (uint8) to as many bounds (uint32)."""
+    for i in range(bounds.size):
+        bounds[i] += weight * np.uint32(a[i])
+
+
+@kernel
 def add_frequent(maxima, rows, row_weights, bounds):
     """Add Σ row_weights[i] · maxima[rows[i]] to bounds. maxima: uint8 (n_frequent, bounds.size)."""
+    by_four = rows.size & ~3
     for first in range(0, bounds.size, BOUND_WINDOW):
         end = min(first + BOUND_WINDOW, bounds.size)
         window = bounds[first:end]
-        for i in range(0, rows.size, 4):
+        for i in range(0, by_four, 4):
             add_four(
                 window,
                 maxima[rows[i], first:end],
@@ -67,6 +71,8 @@ def add_frequent(maxima, rows, row_weights, bounds):
                 row_weights[i + 2],
                 row_weights[i + 3],
             )
+        for i in range(by_four, rows.size):
+            add_one(window, maxima[rows[i], first:end], row_weights[i])
 
 
 @kernel

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,14 +15,16 @@ import numpy.typing as npt
 from lsr.errors import UsageError
 from lsr.indexer.index import Index
 from lsr.indexer.segment import STORED_K, SUPERBLOCK, Segment
+from lsr.query.filters import DocumentFilter
 from lsr.query.integers import integer_weights
 from lsr.query.plain import search_plain
 from lsr.query.planner import TRAVERSALS, choose_traversal, most_superblocks
 
 NO_FILTER = np.empty(0, np.uint64)
 """The bitmap that allows every document."""
-LOW_32 = np.uint64(0xFFFFFFFF)
+LOW_32, HIGH_32 = np.uint64(0xFFFFFFFF), np.uint64(32)
 NEVER = 1 << 62
+PAGE_SUPERBLOCKS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,28 +33,44 @@ class Ranking:
 
     positions: int64, documents by the order in which they were added to the index. scores: float64, the
     exact dot products of query weights and impacts, times the scale. traversals: what ran in each
-    segment that has a term of the query; n_postings: of the query's terms; n_scored: superblocks scored
-    by the traversals that prune.
+    segment that has a term of the query; n_postings: of the query's terms; n_bounded,
+    n_scored: superblocks whose bound reached the first threshold, and those scored, by traversals that prune.
     """
 
     positions: npt.NDArray[np.int64]
     scores: npt.NDArray[np.float64]
     traversals: tuple[str, ...] = ()
     n_postings: int = 0
+    n_bounded: int = 0
     n_scored: int = 0
 
     def __len__(self) -> int:
         return len(self.positions)
 
 
-@dataclass(frozen=True, slots=True)
-class _Query:
+class _Query(NamedTuple):
     """A query in one segment."""
 
     terms: npt.NDArray[np.int64]
     weights: npt.NDArray[np.uint32]
     n_rare: int
     n_postings: int
+
+
+@cache
+def _kernels() -> SimpleNamespace:
+    """Load the compiled kernels: late, since one query alone is done without them."""
+    from lsr.kernels.blockmax import search_blockmax
+    from lsr.kernels.exhaustive import search_exhaustive
+    from lsr.kernels.locate import locate
+    from lsr.kernels.superblock import search_superblock
+
+    return SimpleNamespace(
+        locate=locate,
+        search_blockmax=search_blockmax,
+        search_exhaustive=search_exhaustive,
+        search_superblock=search_superblock,
+    )
 
 
 class _ScratchPool(threading.local):
@@ -84,27 +105,29 @@ class Engine:
         *,
         once: bool = False,
         traversal: str | None = None,
+        allowed: DocumentFilter | None = None,
     ) -> Ranking:
         """Return the k best documents of a sparse query.
 
         term_ids: ascending, unique. weights: finite, not negative. k: at least 1. once: the process has no
-        other query to serve. traversal: one of TRAVERSALS, instead of the planner's choice. Raises
-        UsageError for weights or a traversal that can't be.
+        other query to serve. traversal: one of TRAVERSALS, instead of the planner's choice. allowed: the
+        documents that may be found, default all. Raises UsageError for weights or a traversal that can't be.
         """
         if traversal is not None and traversal not in TRAVERSALS:
             raise UsageError(f"no traversal {traversal!r}: there are {', '.join(TRAVERSALS)}")
         integers, factor = integer_weights(weights)
         k = min(k, max(len(self.index), 1))
-        column = next((j for j, stored in enumerate(STORED_K) if stored >= k), -1)
+        column = bisect_left(STORED_K, k) if k <= STORED_K[-1] else -1
         heap = np.zeros(k, np.uint64)
-        visits = np.zeros(2, np.int64)
+        visits = np.zeros(3, np.int64)
         names: list[str] = []
         queries, floor = [], 1
         plain = traversal == "plain"
         for segment in self.index.segments:
             query, reached = self._locate(segment, term_ids, integers, column, compiled=not (once or plain))
             queries.append(query)
-            floor = max(floor, reached)
+            if allowed is None:
+                floor = max(floor, reached)
         n_postings = 0
         for number, (segment, query) in enumerate(zip(self.index.segments, queries, strict=True)):
             if len(query.terms) == 0:
@@ -114,22 +137,24 @@ class Engine:
                 segment.n_docs, len(query.terms), query.n_rare, query.n_postings, once=once
             )
             base = int(self.first_positions[number])
-            heap = self._traverse(
-                name, segment, query, base, floor, heap, visits, planned=traversal is None, names=names
-            )
-        keys = np.sort(heap[heap > 0])[::-1]
-        positions = (LOW_32 - (keys & LOW_32)).astype(np.int64)
-        scores = (keys >> np.uint64(32)).astype(np.float64) * (self.index.manifest.scale / factor)
-        return Ranking(positions, scores, tuple(names), n_postings, int(visits[1]))
+            bitmap = NO_FILTER if allowed is None else allowed.bitmaps[number]
+            names.append(name)
+            planned = traversal is None
+            heap = self._traverse(name, segment, query, base, bitmap, floor, heap, visits, planned=planned)
+        heap.sort()
+        keys = (heap if heap[0] else heap[np.count_nonzero(heap == 0) :])[::-1]
+        positions = (LOW_32 - (keys & LOW_32)).view(np.int64)
+        scores = (keys >> HIGH_32).astype(np.float64) * (self.index.manifest.scale / factor)
+        n_scored = int(visits[1] + visits[2] * PAGE_SUPERBLOCKS)
+        return Ranking(positions, scores, tuple(names), n_postings, int(visits[0]), n_scored)
 
     @staticmethod
     def _locate(segment: Segment, term_ids: Any, integers: Any, column: int, *, compiled: bool) -> tuple[_Query, int]:
         """Return the query in a segment, and a score that k of its documents reach (1 if none is known)."""
         if compiled:
-            from lsr.kernels.locate import locate
-
+            kernels = _kernels()
             terms, weights = np.empty(len(term_ids), np.int64), np.empty(len(term_ids), np.uint32)
-            n, n_rare, n_postings, floor = locate(
+            n, n_rare, n_postings, floor = kernels.locate(
                 segment.postings, segment.terms, segment.kth_impact, column, term_ids, integers, terms, weights
             )
             return _Query(terms[:n], weights[:n], n_rare, n_postings), int(floor)
@@ -145,36 +170,26 @@ class Engine:
         segment: Segment,
         query: _Query,
         base: int,
+        allowed: npt.NDArray[np.uint64],
         floor: int,
         heap: npt.NDArray[np.uint64],
         visits: npt.NDArray[np.int64],
         *,
         planned: bool,
-        names: list[str],
     ) -> npt.NDArray[np.uint64]:
-        """Return the heap with the segment's best documents in it; note in `names` what ran."""
-        names.append(name)
+        """Return the heap with the segment's best documents in it."""
         if name == "plain":
-            keys = search_plain(segment.arrays, query.terms, query.weights, base, NO_FILTER, len(heap))
+            keys = search_plain(segment.arrays, query.terms, query.weights, base, allowed, len(heap))
             return np.sort(np.concatenate([heap, keys]))[-len(heap) :]
+        kernels = _kernels()
         scratch = self._pool.take(-(-segment.n_docs // SUPERBLOCK), query.n_rare)
-        common = (segment.postings, query.terms, query.weights, base, NO_FILTER)
+        common = (segment.postings, query.terms, query.weights, base, allowed)
         if name == "blockmax":
-            from lsr.kernels.blockmax import search_blockmax
-
-            before = heap.copy() if planned else heap
-            most = most_superblocks(len(query.terms), query.n_postings) if planned else NEVER
-            reached = search_blockmax(*common, np.uint64(floor), heap, scratch, visits, most)
-            if not reached:
-                return heap
-            heap, floor, name = before, int(reached), "exhaustive"
-            names[-1] = "blockmax, exhaustive"
+            most = most_superblocks(segment.n_docs, len(query.terms), query.n_postings) if planned else NEVER
+            kernels.search_blockmax(*common, np.uint64(floor), heap, scratch, visits, most)
+            return heap
         if name == "exhaustive":
-            from lsr.kernels.exhaustive import search_exhaustive
-
-            search_exhaustive(*common, np.uint64(floor), heap, scratch)
+            kernels.search_exhaustive(*common, np.uint64(floor), heap, scratch)
         else:
-            from lsr.kernels.superblock import search_superblock
-
-            search_superblock(*common, np.uint64(floor), heap, scratch, visits)
+            kernels.search_superblock(*common, np.uint64(floor), heap, scratch, visits)
         return heap

@@ -1,8 +1,8 @@
 """Which traversal serves a query in a segment at the least cost. All of them are exact.
 
 Costs are counted in postings scored exhaustively. `blockmax` decides again for itself when it knows
-bounds and a fair threshold: if too many superblocks are left it hands over to `exhaustive`, which then
-begins with that threshold. docs/ENGINE.md has the measurements behind the constants.
+the bounds: it visits single superblocks, or whole pages in order if too many superblocks promise to be
+scored. docs/ENGINE.md has the measurements behind the constants.
 """
 
 from __future__ import annotations
@@ -13,13 +13,18 @@ TRAVERSALS = ("plain", "exhaustive", "blockmax", "superblock")
 
 PLAIN_POSTINGS = 3_000_000
 """Up to here numpy is done before the compiled kernels would be loaded (about 0.3 s)."""
-RUN_COST = 32
-"""Scoring one term's run in a superblock, out of order, costs as much as so many postings in order."""
+PAGE_COST = 14
+"""Going from one page of 256 documents to the next, exhaustively, costs each term as much as so many postings."""
+VISIT_COST, RUN_COST = 400, 34
+"""Scoring a superblock out of order costs as much as so many postings, and so many more for each term."""
+PAGES_SCORED = 0.85
+"""What scoring pages in order costs, over scoring all of them."""
 BOUND_COST = 1 / 16
 """Bounding one block by one term costs as much as so many postings."""
+COMPILED = "lsr.kernels.blockmax"
 MOST_RARE = 64
 """More rare terms than this in a query, and the notes of where their runs start outgrow the caches."""
-BLOCK = 4
+BLOCK, PAGE = 4, 256
 
 
 def choose_traversal(n_docs: int, n_terms: int, n_rare: int, n_postings: int, *, once: bool) -> str:
@@ -29,19 +34,19 @@ def choose_traversal(n_docs: int, n_terms: int, n_rare: int, n_postings: int, *,
     are rare there; n_postings: of all of them. once: whether this is the only query of the process, so
     that loading the compiled kernels would cost more than they save.
     """
-    if once and n_postings <= PLAIN_POSTINGS and "lsr.kernels.blockmax" not in sys.modules:
+    if once and n_postings <= PLAIN_POSTINGS and COMPILED not in sys.modules:
         return "plain"
-    bounds = (n_terms - n_rare + 2) * BOUND_COST * n_docs / BLOCK + n_postings_rare(n_rare, n_docs)
-    if n_rare > MOST_RARE or n_postings < bounds:
+    bounds = (n_terms - n_rare + 4) * BOUND_COST * n_docs / BLOCK
+    if n_rare > MOST_RARE or exhaustive_cost(n_docs, n_terms, n_postings) < bounds:
         return "exhaustive"
     return "blockmax"
 
 
-def n_postings_rare(n_rare: int, n_docs: int) -> float:
-    """Return about how many postings so many rare terms have."""
-    return n_rare * n_docs / 160
+def exhaustive_cost(n_docs: int, n_terms: int, n_postings: int) -> float:
+    """Return what scoring all of a query's postings costs."""
+    return n_postings + n_docs / PAGE * n_terms * PAGE_COST
 
 
-def most_superblocks(n_terms: int, n_postings: int) -> int:
-    """Return how many superblocks may be left to score for `blockmax` to be the cheaper one still."""
-    return n_postings // (RUN_COST * max(n_terms, 1))
+def most_superblocks(n_docs: int, n_terms: int, n_postings: int) -> int:
+    """Return how many superblocks `blockmax` had better visit one by one, rather than pages in order."""
+    return int(PAGES_SCORED * exhaustive_cost(n_docs, n_terms, n_postings) / (VISIT_COST + RUN_COST * n_terms))

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from lsr.errors import LsrError
+from lsr.errors import LsrError, UsageError
 from lsr.types import Document, SparseBatch
 
 BATCH = 1 << 14
+LARGEST = 255
+VOCAB_SIZE, TOPIC_SIZE, COMMON_STRENGTH, HEAD = 20_000, 400, 12.0, 60.0
+DOCUMENT_TERMS, QUERY_TERMS = (180, 75, 60), (12, 7, 5)
+"""Drawn from a topic, from another, from all terms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,23 +31,97 @@ class SparseCollection:
 
     def batches(self) -> Iterator[tuple[list[Document], SparseBatch]]:
         """Yield the documents with their vectors, as an index writer takes them; document i has doc_id str(i)."""
-        d = self.documents
-        for first in range(0, len(d), BATCH):
-            indptr = d.indptr[first : first + BATCH + 1]
-            span = slice(indptr[0], indptr[-1])
-            vectors = SparseBatch(indptr - indptr[0], d.term_ids[span], d.weights[span], d.vocab_size)
+        for first in range(0, len(self.documents), BATCH):
+            vectors = rows(self.documents, first, first + BATCH)
             yield [Document(str(first + i), "") for i in range(len(vectors))], vectors
+
+    def take(
+        self, *, docs: int | None = None, queries: int | None = None, query_terms: int | None = None
+    ) -> SparseCollection:
+        """Return the collection with only its first documents and queries, and these with their heaviest terms.
+
+        Raises UsageError for more than there are.
+        """
+        for wanted, there, what in ((docs, self.documents, "documents"), (queries, self.queries, "queries")):
+            if wanted is not None and wanted > len(there):
+                raise UsageError(f"{self.name}: has {len(there)} {what}; {wanted} were asked for")
+        kept = rows(self.queries, 0, len(self.queries) if queries is None else queries)
+        return replace(
+            self,
+            documents=self.documents if docs is None else rows(self.documents, 0, docs),
+            queries=kept if query_terms is None else heaviest_terms(kept, query_terms),
+        )
+
+
+def without_unmatched(collection: SparseCollection) -> SparseCollection:
+    """Leave out queries that match no document: there is nothing to time, and peers may crash on them."""
+    queries = collection.queries
+    df = np.bincount(collection.documents.term_ids, minlength=queries.vocab_size)
+    row = np.repeat(np.arange(len(queries)), np.diff(queries.indptr))
+    matched = np.flatnonzero(np.bincount(row, weights=df[queries.term_ids], minlength=len(queries)))
+    if len(matched) == len(queries):
+        return collection
+    kept = [rows(queries, i, i + 1) for i in matched.tolist()]
+    return replace(collection, queries=replace(SparseBatch.concatenate(kept), vocab_size=queries.vocab_size))
+
+
+def rows(batch: SparseBatch, first: int, last: int) -> SparseBatch:
+    """Return rows first … last − 1, or to the end, without copying terms and weights."""
+    indptr = batch.indptr[first : last + 1]
+    span = slice(indptr[0], indptr[-1])
+    return SparseBatch(indptr - indptr[0], batch.term_ids[span], batch.weights[span], batch.vocab_size)
+
+
+def heaviest_terms(batch: SparseBatch, n: int) -> SparseBatch:
+    """Keep the n heaviest terms of each row; of equal ones, those with the lower ids."""
+    row = np.repeat(np.arange(len(batch)), np.diff(batch.indptr))
+    order = np.lexsort((batch.term_ids, -batch.weights, row))
+    rank = np.arange(batch.nnz) - np.repeat(batch.indptr[:-1], np.diff(batch.indptr))
+    keep = np.sort(order[rank < n])
+    indptr = np.concatenate([[0], np.cumsum(np.minimum(np.diff(batch.indptr), n))]).astype(np.int64)
+    return SparseBatch(indptr, batch.term_ids[keep], batch.weights[keep], batch.vocab_size)
+
+
+def digest(batch: SparseBatch) -> str:
+    """Return a fingerprint of the vectors, 16 hexadecimal digits."""
+    hashed = hashlib.blake2b(f"{len(batch)} {batch.vocab_size} ".encode(), digest_size=8)
+    for array in (batch.indptr, batch.term_ids, batch.weights):
+        hashed.update(np.ascontiguousarray(array).data)
+    return hashed.hexdigest()
 
 
 def load_collection(folder: Path) -> SparseCollection:
     """Read `docs.npz` and `queries.npz` of a folder: CSR arrays indptr, indices, data, and shape.
 
-    Raises LsrError if one is missing or isn't that.
+    Weights that are not whole numbers of 1 to 255 become such, the largest being 255, and the name says
+    so: not every engine can take others. Raises LsrError if a file is missing or isn't that.
     """
-    return SparseCollection(folder.name, _load(folder / "docs.npz"), _load(folder / "queries.npz"))
+    documents, made_whole = _whole(load_vectors(folder / "docs.npz"))
+    queries, queries_made_whole = _whole(load_vectors(folder / "queries.npz"))
+    if queries.vocab_size != documents.vocab_size:
+        raise LsrError(
+            f"{folder}: the documents have {documents.vocab_size} terms, the queries {queries.vocab_size}; "
+            "both need the same vocabulary"
+        )
+    note = ", weights scaled to whole numbers" if made_whole or queries_made_whole else ""
+    return SparseCollection(folder.resolve().name + note, documents, queries)
 
 
-def _load(path: Path) -> SparseBatch:
+def save_collection(folder: Path, collection: SparseCollection) -> None:
+    """Write what `load_collection` reads."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_vectors(folder / "docs.npz", collection.documents)
+    save_vectors(folder / "queries.npz", collection.queries)
+
+
+def save_vectors(path: Path, batch: SparseBatch) -> None:
+    """Write vectors with whole weights of 1 to 255."""
+    shape = np.array([len(batch), batch.vocab_size])
+    np.savez(path, indptr=batch.indptr, indices=batch.term_ids, data=batch.weights.astype(np.uint8), shape=shape)
+
+
+def load_vectors(path: Path) -> SparseBatch:
+    """Read vectors. Raises LsrError if the file is missing or holds no CSR matrix."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             batch = SparseBatch(
@@ -51,53 +130,73 @@ def _load(path: Path) -> SparseBatch:
                 arrays["data"].astype(np.float32),
                 int(arrays["shape"][1]),
             )
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, ValueError, IndexError, zipfile.BadZipFile) as error:
         raise LsrError(f"{path}: not a sparse matrix (indptr, indices, data, shape): {error}") from error
     batch.check()
     return batch
 
 
+def _whole(batch: SparseBatch) -> tuple[SparseBatch, bool]:
+    """Return the batch with whole weights of 1 to 255, and whether they had to change."""
+    weights = batch.weights
+    if not len(weights) or (weights.max() <= LARGEST and np.array_equal(weights, np.rint(weights))):
+        return batch, False
+    scaled = np.rint(weights * (LARGEST / weights.max())).clip(1, LARGEST)
+    return SparseBatch(batch.indptr, batch.term_ids, scaled.astype(np.float32), batch.vocab_size), True
+
+
 def make_collection(n_docs: int, n_queries: int = 500, *, seed: int = 1) -> SparseCollection:
     """Make up a collection with the shape of learned sparse vectors: topics, a Zipf law of terms, skewed weights.
 
-    Each document draws three quarters of its terms from one of n_docs / 80 topics and the rest from all;
-    each query draws from one topic. About 180 terms a document, 24 a query, 20,000 terms in all.
+    There are n_docs / 80 topics of TOPIC_SIZE terms, each with a typical weight. A document draws from one
+    topic, less from another, and from all terms; so does a query, and its length varies more. The constants
+    are such that posting lists and pruning are about those of SPLADE-v3 vectors: 250 terms a document, 24 a
+    query, 2.4 postings for a document and query, and as many superblocks scored for the 10 best.
     """
     rng = np.random.default_rng(seed)
-    vocab_size, topic_size = 20_000, 400
-    popularity = 1 / (np.arange(vocab_size) + 20.0)
+    popularity = 1 / (np.arange(VOCAB_SIZE) + HEAD)
     popularity /= popularity.sum()
     n_topics = max(1, n_docs // 80)
-    topics = rng.choice(vocab_size, (n_topics, topic_size), p=popularity).astype(np.int32)
-    strengths = rng.gamma(2.0, 30.0, (n_topics, topic_size))
-    parts = []
-    for first in range(0, n_docs, BATCH):
-        n = min(BATCH, n_docs - first)
-        parts.append(_draw(rng, topics, strengths, popularity, n, 150, 50))
-    documents = SparseBatch.concatenate(parts)
-    queries = _draw(rng, topics, strengths, popularity, n_queries, 22, 3)
-    return SparseCollection(f"made up, {n_docs:,} documents, seed {seed}", documents, queries)
+    topics = rng.choice(VOCAB_SIZE, (n_topics, TOPIC_SIZE), p=popularity).astype(np.int32)
+    topical = _Topics(topics, rng.gamma(1.5, 25.0, topics.shape), np.cumsum(popularity))
+    parts = [
+        topical.draw(rng, min(BATCH, n_docs - first), DOCUMENT_TERMS, steadiness=20)
+        for first in range(0, n_docs, BATCH)
+    ]
+    queries = topical.draw(rng, n_queries, QUERY_TERMS, steadiness=3)
+    return SparseCollection(f"made up, seed {seed}", SparseBatch.concatenate(parts), queries)
 
 
-def _draw(
-    rng: np.random.Generator,
-    topics: npt.NDArray[np.int32],
-    strengths: npt.NDArray[np.float64],
-    popularity: npt.NDArray[np.float64],
-    n: int,
-    n_topical: int,
-    n_common: int,
-) -> SparseBatch:
-    """Draw n rows of up to n_topical + n_common distinct terms."""
-    vocab_size = len(popularity)
-    topic = rng.integers(len(topics), size=n)
-    place = rng.integers(topics.shape[1], size=(n, n_topical))
-    topical = topics[topic[:, None], place]
-    common = np.searchsorted(np.cumsum(popularity), rng.random((n, n_common))).clip(0, vocab_size - 1)
-    terms = np.concatenate([topical, common.astype(np.int32)], axis=1)
-    base = np.concatenate([strengths[topic[:, None], place], np.full((n, n_common), 12.0)], axis=1)
-    weights = np.rint(base * np.exp(0.2 * rng.standard_normal(base.shape))).clip(1, 255).astype(np.float32)
-    keys = (np.arange(n)[:, None] * vocab_size + terms).ravel()
-    keys, chosen = np.unique(keys, return_index=True)
-    indptr = np.searchsorted(keys, np.arange(n + 1) * vocab_size).astype(np.int64)
-    return SparseBatch(indptr, (keys % vocab_size).astype(np.int32), weights.ravel()[chosen], vocab_size)
+@dataclass(frozen=True, slots=True)
+class _Topics:
+    """Terms and typical weights of topics, (n_topics, TOPIC_SIZE), and how probable terms are, summed up."""
+
+    terms: npt.NDArray[np.int32]
+    strengths: npt.NDArray[np.float64]
+    popularity: npt.NDArray[np.float64]
+
+    def draw(self, rng: np.random.Generator, n: int, means: tuple[int, int, int], *, steadiness: float) -> SparseBatch:
+        """Draw n rows: terms of one topic, of another, and of all, so many in the mean before repeated ones
+        fall away. The variance of a row's length is its mean² / steadiness.
+        """
+        length = rng.gamma(steadiness, 1 / steadiness, n).clip(0.1, 3)
+        vocab_size = len(self.popularity)
+        keys, weights = [], []
+        for mean, topical in zip(means, (True, True, False), strict=True):
+            row = np.repeat(np.arange(n), np.rint(mean * length).astype(np.int64))
+            if topical:
+                topic = rng.integers(len(self.terms), size=n)[row]
+                place = rng.integers(TOPIC_SIZE, size=len(row))
+                term, strength = self.terms[topic, place], self.strengths[topic, place]
+            else:
+                term = np.searchsorted(self.popularity, rng.random(len(row))).clip(0, vocab_size - 1)
+                strength = np.full(len(row), COMMON_STRENGTH)
+            keys.append(row * vocab_size + term)
+            weights.append(strength * np.exp(0.2 * rng.standard_normal(len(row))))
+        unique, chosen = np.unique(np.concatenate(keys), return_index=True)
+        return SparseBatch(
+            np.searchsorted(unique, np.arange(n + 1) * vocab_size).astype(np.int64),
+            (unique % vocab_size).astype(np.int32),
+            np.rint(np.concatenate(weights)[chosen]).clip(1, LARGEST).astype(np.float32),
+            vocab_size,
+        )

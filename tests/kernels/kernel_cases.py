@@ -25,9 +25,20 @@ from lsr.kernels.layout import SUPERBLOCK, Postings, build
 from lsr.kernels.scratch import Scratch, make_scratch
 from lsr.kernels.superblock import search_superblock
 
+VISITS_ONLY, PAGES_ONLY = 2**62, -1
+"""For `most` of `search_blockmax`: superblocks are always scored one by one, or never."""
+
+
+def _blockmax_or_pages(postings: Postings, *call: Any) -> None:
+    """Search by pages if the bounds promise at least half of the superblocks."""
+    search_blockmax(postings, *call, np.zeros(3, np.int64), len(postings.insertion) // SUPERBLOCK // 2)
+
+
 TRAVERSALS: dict[str, Callable[..., None]] = {
     "exhaustive": search_exhaustive,
-    "blockmax": lambda *call: search_blockmax(*call, np.zeros(2, np.int64)),
+    "blockmax": lambda *call: search_blockmax(*call, np.zeros(3, np.int64), VISITS_ONLY),
+    "pages": lambda *call: search_blockmax(*call, np.zeros(3, np.int64), PAGES_ONLY),
+    "blockmax-or-pages": _blockmax_or_pages,
     "superblock": lambda *call: search_superblock(*call, np.zeros(2, np.int64)),
 }
 """Every exact traversal, called as `search_exhaustive` is. One line here puts a new one through all tests."""
@@ -41,7 +52,7 @@ LARGEST_WEIGHT_SUM = (2**32 - 1) // 255
 POISON = 0xABABABAB
 GUARD = 64
 
-EVERYDAY_CASES = 400
+EVERYDAY_CASES = 320
 PROPERTY_CASES = int(os.environ.get("LSR_PROPERTY_CASES", EVERYDAY_CASES))
 """Cases that each traversal goes through: the same ones in every run, unless more are asked for."""
 settings.register_profile(
@@ -147,26 +158,27 @@ def bitmap(allowed: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint64]:
     return np.packbits(padded, bitorder="little").view(np.uint64)
 
 
-def rare_postings(postings: Postings, terms: npt.NDArray[np.int64]) -> int:
-    """Return how many postings a query's rare terms have: as many nodes as its search can need."""
-    ranks = -1 - postings.row[terms].astype(np.int64)
-    ranks = ranks[ranks >= 0]
-    return int((postings.rare_start[ranks + 1] - postings.rare_start[ranks]).sum())
+def count_rare(postings: Postings, terms: npt.NDArray[np.int64]) -> int:
+    """Return how many of a query's terms are rare."""
+    return int(np.count_nonzero(postings.row[terms] < 0))
 
 
 class GuardedScratch:
-    """Scratch full of rubbish wherever zero isn't promised, that notices a write past its end."""
+    """Scratch full of rubbish wherever zero isn't promised, that notices a write past its end.
 
-    def __init__(self, n_superblocks: int, n_nodes: int) -> None:
-        plain = make_scratch(n_superblocks, n_nodes)
+    The rubbish in `places` is of both kinds: beyond any posting list, and the start of some other run.
+    """
+
+    def __init__(self, n_superblocks: int, n_rare: int) -> None:
+        plain = make_scratch(n_superblocks, n_rare)
         self._backing = [np.full(array.size + GUARD, POISON, array.dtype) for array in plain]
-        self.arrays = Scratch(*(b[: a.size] for a, b in zip(plain, self._backing, strict=True)))
-        self.arrays.head[:] = 0
+        self.arrays = Scratch(*(b[: a.size].reshape(a.shape) for a, b in zip(plain, self._backing, strict=True)))
+        self.arrays.places[:, ::2] = 0
+        self.arrays.places[:, ::3] = 1
         self.arrays.window[:] = 0
 
     def check(self) -> None:
         """Assert that what was zero is zero again, and that nothing lies beyond."""
-        assert not self.arrays.head.any()
         assert not self.arrays.window.any()
         for name, backing in zip(Scratch._fields, self._backing, strict=True):
             assert (backing[-GUARD:] == POISON).all(), f"written past the end of {name}"
@@ -175,7 +187,7 @@ class GuardedScratch:
 def scratch_for(segments: tuple[Segment, ...], terms: npt.NDArray[np.int64], spare: int = 0) -> GuardedScratch:
     """Allocate scratch for the largest of the segments, with so many superblocks to spare."""
     n_superblocks = max(-(-len(s.postings.insertion) // SUPERBLOCK) for s in segments)
-    return GuardedScratch(n_superblocks + spare, max(rare_postings(s.postings, terms) for s in segments))
+    return GuardedScratch(n_superblocks + spare, max(count_rare(s.postings, terms) for s in segments))
 
 
 def hits(heap: npt.NDArray[np.uint64]) -> list[tuple[int, int]]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lsr.kernels.blockmax import BUCKETS, PROMISED, SAFE
 from lsr.kernels.layout import BLOCK, BLOCKS, PAGE, SUPERBLOCK, Postings
 from lsr.kernels.scratch import Scratch
 
@@ -128,22 +129,10 @@ def runs_plain(postings: Postings, terms: Sequence[int]) -> list[tuple[int, int,
     return sorted(runs)
 
 
-def noted_runs(scratch: Scratch) -> list[tuple[int, int, int]]:
-    """Return the same out of the chains of nodes that a kernel left in scratch."""
-    runs = []
-    for superblock in range(len(scratch.head)):
-        node = int(scratch.head[superblock])
-        while node:
-            runs.append((int(scratch.node_term[node]), superblock, int(scratch.node_start[node])))
-            node = int(scratch.node_next[node])
-    return runs
-
-
 def split_terms_plain(postings: Postings, terms: Sequence[int], weights: Sequence[int]) -> tuple[list[Any], ...]:
-    """Return frequent rows and their weights, padded to fours, and ranks among the rare and their weights."""
+    """Return frequent rows and their weights, and ranks among the rare and their weights."""
     frequent = [(int(postings.row[t]), w) for t, w in zip(terms, weights, strict=True) if postings.row[t] >= 0]
     rare = [(-1 - int(postings.row[t]), w) for t, w in zip(terms, weights, strict=True) if postings.row[t] < 0]
-    frequent += [(0, 0)] * (-len(frequent) % 4)
     return [r for r, _ in frequent], [w for _, w in frequent], [r for r, _ in rare], [w for _, w in rare]
 
 
@@ -154,3 +143,61 @@ def order_by_peak_plain(peaks: Sequence[int], threshold: int, top: int, buckets:
         shift += 1
     reaching = [s for s, peak in enumerate(peaks) if peak >= threshold]
     return sorted(reaching, key=lambda s: (top - peaks[s]) >> shift), shift
+
+
+def pages_plain(peaks: Sequence[int], threshold: int) -> list[int]:
+    """Return the pages of the superblocks whose peak reaches the threshold."""
+    return sorted({s * SUPERBLOCK // PAGE for s, peak in enumerate(peaks) if peak >= threshold})
+
+
+def search_blockmax_plain(
+    postings: Postings,
+    terms: npt.NDArray[np.int64],
+    weights: npt.NDArray[np.uint32],
+    base: int,
+    allowed: npt.NDArray[np.uint64],
+    floor: int,
+    heap: npt.NDArray[np.uint64],
+    most: int,
+) -> tuple[list[int], str]:
+    """Leave the best documents in `heap`; return what is added to the visits, and which way was taken.
+
+    "nothing": no bound reaches the threshold. "visits": superblock by superblock. "pages": as no more is
+    guessed than is known. "reached": pages, and k documents reach the guess. "again": pages, and fewer do.
+    """
+    scores = np.array(scores_of(postings, terms.tolist(), weights.tolist()), np.uint32)
+    bounds = np.array(bounds_plain(postings, terms.tolist(), weights.tolist()), np.int64)
+    peaks = bounds.reshape(-1, BLOCKS).max(axis=1).tolist()
+
+    def threshold() -> int:
+        return max(int(floor), int(heap[0]) >> 32)
+
+    def offer_run(size: int, number: int, least: int) -> None:
+        own = scores[number * size : (number + 1) * size].copy()
+        offer_plain(own, number * size, postings.insertion, base, allowed, least, heap)
+
+    known, top = threshold(), max(peaks, default=0)
+    if top < known:
+        return [0, 0, 0], "nothing"
+    queue, shift = order_by_peak_plain(peaks, known, top, BUCKETS)
+    peak = peaks[queue[min(len(heap) // 4, len(queue) - 1)]]
+    if sum(p >= max(peak * int(PROMISED) // 16, known) for p in peaks) <= most:
+        scored = 0
+        for superblock in queue:
+            if top - ((top - peaks[superblock]) >> shift << shift) < threshold():
+                break
+            if peaks[superblock] >= threshold() and (allowed.size == 0 or allowed[superblock]):
+                offer_run(SUPERBLOCK, superblock, int(floor))
+                scored += 1
+        return [len(queue), scored, 0], "visits"
+    guess = max(peak * int(SAFE) // 16, known)
+    before, pages = heap.copy(), pages_plain(peaks, guess)
+    for page in pages:
+        offer_run(PAGE, page, guess)
+    if guess == known or threshold() >= guess:
+        return [len(queue), 0, len(pages)], "pages" if guess == known else "reached"
+    heap[:] = before
+    all_pages = pages_plain(peaks, known)
+    for page in all_pages:
+        offer_run(PAGE, page, int(floor))
+    return [len(queue), 0, len(pages) + len(all_pages)], "again"

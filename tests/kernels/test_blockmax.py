@@ -7,14 +7,15 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from kernel_cases import (
+    VISITS_ONLY,
     Collection,
     GuardedScratch,
     bitmap,
+    count_rare,
     draw_case,
     hits,
     invert,
     property_cases,
-    rare_postings,
     seeds,
     sizes,
 )
@@ -28,7 +29,7 @@ from lsr.kernels.blockmax import (
     score_superblock,
     search_blockmax,
 )
-from lsr.kernels.bounds import bound_rare, split_terms
+from lsr.kernels.bounds import RARE_BLOCK, add_rare, split_terms
 from lsr.kernels.layout import SUPERBLOCK
 from lsr.kernels.topk import NO_FILTER
 
@@ -61,15 +62,16 @@ def test_a_superblock_gets_the_scores_of_its_documents(seed: int, n_docs: int) -
     postings, (terms, weights) = draw_case(seed, n_docs)
     scores = np.array(scores_of(postings, terms.tolist(), weights.tolist()), np.uint32)
     n_superblocks = -(-len(scores) // SUPERBLOCK)
-    scratch = GuardedScratch(n_superblocks, rare_postings(postings, terms))
+    scratch = GuardedScratch(n_superblocks, count_rare(postings, terms))
     scratch.arrays.bounds[:] = 0
     rows, row_weights, rare, rare_weights = split_terms(postings, terms, weights)
-    bound_rare(postings, rare, rare_weights, scratch.arrays)
+    places = scratch.arrays.places
+    add_rare(postings, rare, rare_weights, RARE_BLOCK, scratch.arrays.bounds, places)
     for superblock in np.random.default_rng(seed).permutation(n_superblocks).tolist():
         prefetch_run_starts(postings, rows, superblock)
-        prefetch_runs(postings, rows, rare, superblock, scratch.arrays)
+        prefetch_runs(postings, rows, superblock)
         window = np.zeros(SUPERBLOCK, np.uint32)
-        score_superblock(postings, rows, row_weights, rare, rare_weights, superblock, scratch.arrays, window)
+        score_superblock(postings, rows, row_weights, rare, rare_weights, superblock, places, window)
         own = scores[superblock * SUPERBLOCK : (superblock + 1) * SUPERBLOCK]
         assert np.array_equal(window[: len(own)], own)
         assert not window[len(own) :].any()
@@ -81,12 +83,13 @@ def search(
     """Search a matrix by all its terms with weight 1; return the hits, and what was added to the visits."""
     postings = invert(matrix, order)
     terms = np.arange(matrix.shape[1])
-    scratch = GuardedScratch(-(-len(matrix) // SUPERBLOCK), rare_postings(postings, terms))
-    heap, visits = np.zeros(k, np.uint64), np.array([1000, 2000])
+    scratch = GuardedScratch(-(-len(matrix) // SUPERBLOCK), count_rare(postings, terms))
+    heap, visits = np.zeros(k, np.uint64), np.array([1000, 2000, 3000])
     weights = np.ones(len(terms), np.uint32)
-    search_blockmax(postings, terms, weights, 0, allowed, np.uint64(floor), heap, scratch.arrays, visits)
+    search_blockmax(postings, terms, weights, 0, allowed, np.uint64(floor), heap, scratch.arrays, visits, VISITS_ONLY)
     scratch.check()
-    return hits(heap), (visits - [1000, 2000]).tolist()
+    assert visits[2] == 3000
+    return hits(heap), (visits[:2] - [1000, 2000]).tolist()
 
 
 def graded(n_superblocks: int, impact_of: list[int]) -> np.ndarray:
@@ -129,9 +132,8 @@ def test_a_wide_bucket_never_hides_a_better_superblock(k: int) -> None:
     weights = np.array([1, (2**32 - 1) // 255 - 1], np.uint32)
     scratch = GuardedScratch(6, 0)
     heap = np.zeros(k, np.uint64)
-    search_blockmax(
-        invert(matrix), np.arange(2), weights, 0, NO_FILTER, np.uint64(1), heap, scratch.arrays, np.zeros(2, np.int64)
-    )
+    query = invert(matrix), np.arange(2), weights
+    search_blockmax(*query, 0, NO_FILTER, np.uint64(1), heap, scratch.arrays, np.zeros(3, np.int64), VISITS_ONLY)
     scores = matrix.astype(int) @ weights.astype(int)
     best = sorted(range(384), key=lambda d: (-scores[d], d))[:k]
     assert hits(heap) == [(scores[d], d) for d in best]
@@ -144,9 +146,9 @@ def test_scratch_may_be_larger_than_the_segment(spare: int) -> None:
     terms, weights = np.arange(20), np.full(20, 3, np.uint32)
     found = []
     for extra in (0, spare):
-        scratch = GuardedScratch(3 + extra, rare_postings(postings, terms))
-        heap, visits = np.zeros(10, np.uint64), np.zeros(2, np.int64)
-        search_blockmax(postings, terms, weights, 0, NO_FILTER, np.uint64(1), heap, scratch.arrays, visits)
+        scratch = GuardedScratch(3 + extra, count_rare(postings, terms))
+        heap, visits = np.zeros(10, np.uint64), np.zeros(3, np.int64)
+        search_blockmax(postings, terms, weights, 0, NO_FILTER, np.uint64(1), heap, scratch.arrays, visits, VISITS_ONLY)
         scratch.check()
         found.append((hits(heap), visits.tolist()))
     assert found[0] == found[1]

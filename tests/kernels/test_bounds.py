@@ -11,27 +11,38 @@ from kernel_cases import (
     UNCOMPILED,
     Collection,
     GuardedScratch,
+    count_rare,
     draw_case,
     draw_query,
     invert,
     property_cases,
-    rare_postings,
     seeds,
     sizes,
 )
-from kernel_oracle import bounds_plain, noted_runs, runs_plain, scores_of, split_terms_plain
+from kernel_oracle import bounds_plain, runs_plain, scores_of, split_terms_plain
 
-from lsr.kernels.bounds import add_four, bound_frequent, bound_rare, largest_of_superblocks, split_terms
+from lsr.kernels.bounds import (
+    RARE_BLOCK,
+    add_four,
+    add_frequent,
+    add_one,
+    add_rare,
+    largest_of_superblocks,
+    split_terms,
+)
 from lsr.kernels.layout import BLOCK, BLOCKS, SUPERBLOCK, Postings
 
 
 def bound_all(postings: Postings, terms: np.ndarray, weights: np.ndarray) -> tuple[GuardedScratch, tuple]:
     """Return scratch with the bounds of a query, and its split terms."""
     n_superblocks = -(-len(postings.insertion) // SUPERBLOCK)
-    scratch = GuardedScratch(n_superblocks, rare_postings(postings, terms))
+    scratch = GuardedScratch(n_superblocks, count_rare(postings, terms))
+    bounds = scratch.arrays.bounds
+    bounds[:] = 0
     split = split_terms(postings, terms, weights)
-    bound_frequent(postings.block_max, split[0], split[1], scratch.arrays.bounds)
-    bound_rare(postings, split[2], split[3], scratch.arrays)
+    add_rare(postings, split[2], split[3], RARE_BLOCK, bounds, scratch.arrays.places)
+    add_frequent(postings.block_max, split[0], split[1], bounds)
+    scratch.check()
     return scratch, split
 
 
@@ -43,7 +54,6 @@ def test_terms_split_into_frequent_and_rare(seed: int, n_docs: int) -> None:
     plain = split_terms_plain(postings, terms.tolist(), weights.tolist())
     assert [array.tolist() for array in split] == list(plain)
     assert [array.dtype for array in split] == [np.int64, np.uint32, np.int64, np.uint32]
-    assert len(split[0]) % 4 == 0
 
 
 @property_cases(2)
@@ -58,10 +68,11 @@ def test_bounds_equal_the_plain_twin_and_bound(seed: int, n_docs: int) -> None:
 
 @property_cases(2)
 @given(seed=seeds, n_docs=sizes)
-def test_every_run_of_a_rare_term_is_noted_once(seed: int, n_docs: int) -> None:
+def test_the_start_of_every_run_of_a_rare_term_is_noted(seed: int, n_docs: int) -> None:
     postings, (terms, weights) = draw_case(seed, n_docs)
-    scratch, _ = bound_all(postings, terms, weights)
-    assert sorted(noted_runs(scratch.arrays)) == runs_plain(postings, terms.tolist())
+    places = bound_all(postings, terms, weights)[0].arrays.places
+    for i, superblock, start in runs_plain(postings, terms.tolist()):
+        assert places[i, superblock] == start
 
 
 def test_neighbours_of_a_rare_term_count_by_their_largest() -> None:
@@ -83,18 +94,51 @@ def test_peaks_are_the_largest_bounds(seed: int, n_superblocks: int, highest: in
     assert top == max(expected, default=0)
 
 
+def draw_rows(seed: int, n_rows: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[int]]:
+    """Draw rows of maxima, their weights, bounds with just enough room for them, and what they must become."""
+    rng = np.random.default_rng([seed, n_rows, size])
+    rows = rng.integers(0, 256, (n_rows, size)).astype(np.uint8)
+    rows.flags.writeable = False
+    weights = draw_query(seed, n_rows, n_rows, "largest")[1] // np.uint32(2)
+    room = 2**32 - 1 - 255 * int(weights.sum(dtype=np.uint64))
+    bounds = rng.integers(0, room, size, endpoint=True).astype(np.uint32)
+    return rows, weights, bounds, (bounds.astype(np.uint64) + weights.astype(np.uint64) @ rows).tolist()
+
+
 @property_cases(8)
 @given(seed=st.integers(0, 2**16), size=st.integers(0, 100))
-def test_four_rows_are_added_at_once(seed: int, size: int) -> None:
-    rng = np.random.default_rng(seed)
-    rows = rng.integers(0, 256, (4, size)).astype(np.uint8)
-    rows.flags.writeable = False
-    weights = draw_query(seed, 4, 4, "largest")[1]
-    room = (2**32 - 1 - 255 * int(weights.sum(dtype=np.uint64))) // 2
-    bounds = rng.integers(0, room + 1, size).astype(np.uint32)
-    expected = bounds.astype(np.uint64) + weights.astype(np.uint64) @ rows.astype(np.uint64)
+def test_four_rows_are_added_at_once_or_one_alone(seed: int, size: int) -> None:
+    rows, weights, bounds, expected = draw_rows(seed, 4, size)
     add_four(bounds, *rows, *weights)
-    assert bounds.tolist() == expected.tolist()
+    assert bounds.tolist() == expected
+    rows, weights, bounds, expected = draw_rows(seed, 1, size)
+    add_one(bounds, rows[0], weights[0])
+    assert bounds.tolist() == expected
+
+
+@property_cases(4)
+@given(
+    seed=st.integers(0, 2**16),
+    n_rows=st.integers(0, 13),
+    size=st.sampled_from((0, 1, 16, 4095, 4096, 4097, 8192, 9000)),
+)
+def test_rows_are_added_to_what_is_there(seed: int, n_rows: int, size: int) -> None:
+    """Any number of rows, in fours and one by one, a window of bounds at a time; in any order, rows left out."""
+    maxima, weights, bounds, expected = draw_rows(seed, n_rows, size)
+    order = np.random.default_rng(seed).permutation(n_rows)
+    padded = np.full((2 * n_rows, size), 255, np.uint8)
+    padded[::2] = maxima
+    add_frequent(padded, 2 * order, weights[order], bounds)
+    assert bounds.tolist() == expected
+
+
+def test_rare_terms_are_added_to_what_is_there() -> None:
+    matrix = np.zeros((400, 2), np.uint8)
+    matrix[[0, 399], 1] = [2, 3]
+    bounds, places = np.full(7 * BLOCKS, 5, np.uint32), np.full((1, 7), 99, np.uint32)
+    add_rare(invert(matrix), np.array([1]), np.array([10], np.uint32), RARE_BLOCK, bounds, places)
+    assert {b: bounds[b] for b in np.flatnonzero(bounds != 5).tolist()} == {0: 25, 99: 35}
+    assert places.tolist() == [[0, 99, 99, 99, 99, 99, 1]]
 
 
 @pytest.mark.parametrize("n_docs", [1, 64, 65, 257])

@@ -116,6 +116,12 @@ def test_a_vocabulary_may_pass_65_536_terms() -> None:
     assert (postings.row >= 0).sum() == 2
 
 
+def test_more_documents_than_a_segment_holds_are_refused() -> None:
+    indptr, order = np.broadcast_to(np.int64(0), MAX_DOCS + 2), np.broadcast_to(np.int64(0), MAX_DOCS + 1)
+    with pytest.raises(ValueError, match="16,777,217 documents are more than one segment holds"):
+        build(indptr, np.empty(0, np.uint16), np.empty(0, np.uint8), 1, order)
+
+
 @pytest.mark.large
 @pytest.mark.skipif(UNCOMPILED, reason="takes hours without compilation")
 def test_the_largest_segment_holds_its_last_document() -> None:

@@ -10,17 +10,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from kernel_cases import UNCOMPILED, Collection, draw_collection, forward_rows, property_cases, seeds, sizes
 
-from lsr.kernels.compile import kernel
 from lsr.kernels.layout import BLOCK
 from lsr.kernels.reorder import bisect_range, middle, split_range
 
 Rows = tuple[np.ndarray, np.ndarray]
-
-
-@kernel
-def argsort(values):  # type: ignore[no-untyped-def]
-    """Sort as the kernel does: numba and numpy order equal values each in their own way."""
-    return np.argsort(values)
 
 
 def log_table(n: int) -> np.ndarray:
@@ -52,7 +45,7 @@ def split_plain(order: np.ndarray, lo: int, mid: int, hi: int, rows: Rows, logs:
         to_right = np.array([gain(doc, left, right, True) for doc in halves[0]], np.float32)
         to_left = np.array([gain(doc, right, left, False) for doc in halves[1]], np.float32)
         swaps = 0
-        for a, b in zip(argsort(to_right).tolist(), argsort(to_left).tolist(), strict=False):
+        for a, b in zip(*(np.argsort(gains, kind="stable").tolist() for gains in (to_right, to_left)), strict=False):
             if to_right[a] + to_left[b] >= 0:
                 break
             order[lo + a], order[mid + b] = order[mid + b], order[lo + a]

@@ -16,6 +16,7 @@ from kernel_cases import (
     GuardedScratch,
     Segment,
     bitmap,
+    count_rare,
     draw_any_query,
     draw_collection,
     draw_query,
@@ -23,7 +24,6 @@ from kernel_cases import (
     hits,
     invert,
     property_cases,
-    rare_postings,
     scratch_for,
     seeds,
     segments_of,
@@ -250,8 +250,7 @@ def test_later_segments_only_add_what_beats_the_heap(search: Search) -> None:
 def test_scratch_serves_many_queries_and_segments(search: Search) -> None:
     """One scratch, sized for the largest segment, through queries of all kinds."""
     matrix, segments = segments_of(Collection(seed=5, n_docs=150 if UNCOMPILED else 2000, n_terms=40), 3)
-    n_nodes = max(rare_postings(s.postings, np.arange(40)) for s in segments)
-    scratch = GuardedScratch(40, n_nodes)
+    scratch = GuardedScratch(40, max(count_rare(s.postings, np.arange(40)) for s in segments))
     for seed in range(3 if UNCOMPILED else 100):
         query = draw_query(seed, 40, seed % 41, ("any", "equal", "largest")[seed % 3])
         compare(search, matrix, segments, query, k=1 + seed, scratch=scratch)

@@ -1,0 +1,133 @@
+"""What a benchmark found: every number that is shown, and what it stands on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lsr.eval.bench.child import BuildCost, OpenCost
+from lsr.eval.bench.timing import Latency, Rate
+from lsr.eval.provenance import Provenance
+from lsr.eval.schema import to_json
+from lsr.eval.textio import written_whole
+
+FORMAT, FORMAT_VERSION = "lsr-bench", 1
+
+
+@dataclass(frozen=True, slots=True)
+class IndexReport:
+    """An index of one engine: what building and opening it costs."""
+
+    engine: str
+    package: str
+    version: str
+    note: str
+    build: BuildCost
+    built_earlier: bool
+    """Whether the building was measured by an earlier run that left its index in the cache."""
+    size_bytes: int
+    bytes_a_posting: float
+    open: OpenCost
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """An engine at one k. exact: whether it is meant to be, and recall was 1. times_ours: its mean latency over ours.
+
+    waited: the share of the time in which other work on the machine had the cores.
+    """
+
+    engine: str
+    k: int
+    latency: Latency
+    recall: float
+    exact: bool
+    times_ours: float
+    waited: float
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """What our engine read for a query at one k, means over the queries.
+
+    postings: of the query's terms. superblocks_bounded: those whose blocks' bounds were looked at;
+    superblocks_scored: those whose postings were. traversals: how often the planner chose each.
+    """
+
+    k: int
+    postings: float
+    superblocks: int
+    superblocks_bounded: float
+    superblocks_scored: float
+    traversals: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """How fast our engine answers all queries at one k, by number of threads."""
+
+    k: int
+    by_threads: Mapping[int, Rate]
+
+
+@dataclass(frozen=True, slots=True)
+class TraversalReport:
+    """Every traversal of ours at one k, each query's latency being the least of its rounds.
+
+    within_a_tenth: share of queries where the planner's choice takes at most 1.1 times the best
+    traversal's time. lost_us: mean latency beyond that of the best.
+    """
+
+    k: int
+    latencies: Mapping[str, Latency]
+    best: Latency
+    planner: Latency
+    chosen: Mapping[str, int]
+    within_a_tenth: float
+    lost_us: float
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionReport:
+    """All numbers on one collection."""
+
+    name: str
+    n_docs: int
+    n_postings: int
+    n_queries: int
+    terms_a_document: float
+    terms_a_query: float
+    postings_a_document_and_query: float
+    peers_order_is_ours: bool
+    """Whether the peers' indexes hold the documents in the order of our present index, not an earlier one."""
+    indexes: tuple[IndexReport, ...]
+    measurements: tuple[Measurement, ...]
+    touched: tuple[Touched, ...]
+    throughput: tuple[Throughput, ...]
+    traversals: tuple[TraversalReport, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BenchReport:
+    """A whole run."""
+
+    protocol: str
+    rounds: int
+    notes: tuple[str, ...]
+    collections: tuple[CollectionReport, ...]
+    provenance: Provenance
+
+
+def fastest_exact_peer(report: CollectionReport, k: int, own: frozenset[str]) -> Measurement | None:
+    """Return the measurement of the fastest peer that missed nothing at this k. own: names that aren't peers."""
+    peers = [m for m in report.measurements if m.k == k and m.exact and m.engine not in own]
+    return min(peers, key=lambda m: m.latency.mean_us, default=None)
+
+
+def write_report(path: Path, report: BenchReport) -> None:
+    """Write a report as JSON, whole or not at all."""
+    with written_whole(path) as file:
+        json.dump({"format": FORMAT, "format_version": FORMAT_VERSION, **to_json(report)}, file, indent=1)
+        file.write("\n")

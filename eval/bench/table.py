@@ -1,0 +1,140 @@
+"""A benchmark's numbers as lines of text for a terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+
+from lsr.eval.bench import own
+from lsr.eval.bench.report import BenchReport, CollectionReport, Measurement, TraversalReport, fastest_exact_peer
+from lsr.eval.bench.timing import Latency
+
+OURS = frozenset(setting.name for setting in (*own.SETTINGS, own.NOT_REORDERED))
+BUSY = 0.03
+"""Share of time spent waiting for a core beyond which a reader is warned."""
+WIDTH = 110
+
+
+def lines(report: BenchReport) -> Iterator[str]:
+    """Yield the lines of all tables."""
+    for collection in report.collections:
+        yield (
+            f"{collection.name}: {collection.n_docs:,} documents of {collection.terms_a_document:.0f} terms; "
+            f"{collection.n_queries:,} queries of {collection.terms_a_query:.1f} terms, "
+            f"{collection.postings_a_document_and_query:.2f} postings a document"
+        )
+        yield ""
+        yield from _indexes(collection)
+        for k in sorted({m.k for m in collection.measurements}):
+            yield ""
+            yield from _latencies(collection, k)
+        yield ""
+        yield from _ours(collection)
+        for compared in collection.traversals:
+            yield ""
+            yield from _traversals(compared)
+        yield ""
+    hardware = report.provenance.hardware
+    yield f"{hardware.cpu}, {hardware.cores} cores, {hardware.memory_bytes / 1e9:.0f} GB; {report.provenance.date}"
+    yield from textwrap.wrap(f"Latencies: {report.protocol} Rounds: {report.rounds}.", WIDTH)
+
+
+def _indexes(report: CollectionReport) -> Iterator[str]:
+    header = "index|version|build s|CPU s|peak MB|size MB|bytes/posting|open ms|first query ms|resident MB|heap MB"
+    rows = [
+        [
+            index.engine,
+            index.version,
+            f"{index.build.build_s:.1f}" + "*" * index.built_earlier,
+            f"{index.build.cpu_s:.1f}",
+            _mb(index.build.peak_bytes),
+            _mb(index.size_bytes),
+            f"{index.bytes_a_posting:.2f}",
+            f"{index.open.open_ms:,.1f}",
+            f"{index.open.first_query_ms:,.1f}",
+            _mb(index.open.resident_bytes),
+            "?" if index.open.anonymous_bytes is None else _mb(index.open.anonymous_bytes),
+        ]
+        for index in report.indexes
+    ]
+    yield from _table(header.split("|"), rows)
+    yield "Memory: peak of building beyond the vectors themselves; after all queries, in all and without mapped files."
+    if any(index.built_earlier for index in report.indexes):
+        yield "* measured by an earlier run, which built the index"
+    if not report.peers_order_is_ours:
+        yield "The peers' indexes hold the documents in the order of an earlier index of ours."
+
+
+def _latencies(report: CollectionReport, k: int) -> Iterator[str]:
+    measured = [m for m in report.measurements if m.k == k]
+    yield from _table(
+        [f"k = {k}", "mean µs", "p50", "p95", "p99", "recall", "× ours"],
+        [[m.engine, *_microseconds(m.latency), f"{m.recall:.4f}", f"{m.times_ours:.2f}"] for m in measured],
+    )
+    fastest = fastest_exact_peer(report, k, OURS)
+    if fastest is not None:
+        yield f"Fastest exact peer: {fastest.engine}; ours is {fastest.times_ours:.2f} times as fast."
+    yield from _warning(measured)
+
+
+def _warning(measured: Sequence[Measurement]) -> Iterator[str]:
+    waited = max(m.waited for m in measured)
+    if waited > BUSY:
+        yield f"The machine was busy: engines waited up to {waited:.0%} of their time for a core."
+
+
+def _ours(report: CollectionReport) -> Iterator[str]:
+    threads = sorted(report.throughput[0].by_threads)
+    header = ["ours, k"] + [f"QPS, {n} thread{'s' if n > 1 else ''}" for n in threads]
+    header += ["ratio", "cores", "postings", "superblocks", "bounded", "scored", "traversals"]
+    rows = []
+    for touched, throughput in zip(report.touched, report.throughput, strict=True):
+        rates = [throughput.by_threads[n] for n in threads]
+        rows.append(
+            [
+                str(touched.k),
+                *(f"{rate.qps:,.0f}" for rate in rates),
+                f"{rates[-1].qps / rates[0].qps:.2f}",
+                " ".join(f"{rate.cores:.2f}" for rate in rates),
+                f"{touched.postings:,.0f}",
+                f"{touched.superblocks:,}",
+                f"{touched.superblocks_bounded:,.1f}",
+                f"{touched.superblocks_scored:,.1f}",
+                _counts(touched.traversals),
+            ]
+        )
+    yield from _table(header, rows)
+    yield "Cores: how many were at work, on the average, with one thread and with more. Means over the queries:"
+    yield "postings of their terms; superblocks in all, those whose blocks were bounded, those that were scored."
+
+
+def _traversals(compared: TraversalReport) -> Iterator[str]:
+    named = [*compared.latencies.items(), ("best of each query", compared.best), ("planner", compared.planner)]
+    yield from _table(
+        [f"traversals, k = {compared.k}", "mean µs", "p50", "p95", "p99", "p99/p50"],
+        [[name, *_microseconds(latency), f"{latency.p99_us / latency.p50_us:.1f}"] for name, latency in named],
+    )
+    yield (
+        f"The planner chose {_counts(compared.chosen)}: within 10 % of the best on {compared.within_a_tenth:.1%} of "
+        f"queries, {compared.lost_us:.1f} µs lost in the mean. Here a latency is the least of its rounds."
+    )
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+
+
+def _microseconds(latency: Latency) -> list[str]:
+    return [f"{value:,.0f}" for value in (latency.mean_us, latency.p50_us, latency.p95_us, latency.p99_us)]
+
+
+def _mb(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:,.0f}"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield aligned lines: the first column to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+    for row in (header, *rows):
+        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        yield "  ".join(cells).rstrip()

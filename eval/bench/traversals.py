@@ -1,0 +1,49 @@
+"""Every traversal of ours against the planner's choice."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from lsr.eval.bench.own import OwnSearch
+from lsr.eval.bench.report import TraversalReport
+from lsr.eval.bench.timing import summarise, time_round
+from lsr.indexer.index import Index
+from lsr.query.planner import TRAVERSALS
+from lsr.types import SparseBatch
+
+NEAR = 1.1
+UNCOMPILED = "plain"
+"""Serves single queries of new processes, where compiled code would have to be loaded first; never faster else."""
+
+
+def compare_traversals(index: Index, queries: SparseBatch, k: int, *, rounds: int) -> TraversalReport:
+    """Time each traversal and the planner, interleaved.
+
+    Where the planner takes one traversal for all segments, its time is that of this traversal, so that
+    noise between two measurements of the same thing doesn't count against it.
+    """
+    searches = {name: OwnSearch(index, traversal=name) for name in TRAVERSALS if name != UNCOMPILED}
+    planner = OwnSearch(index)
+    prepared = [planner.prepare(*row) for row in queries]
+    chosen = [planner.search(query, k).traversals for query in prepared]
+    names = [*searches, ""]
+    least = {name: np.full(len(queries), np.inf) for name in names}
+    for round_number in range(rounds + 1):
+        for name in names:
+            took = time_round((searches.get(name) or planner).search, prepared, k).latency_us
+            if round_number:
+                least[name] = np.minimum(least[name], took)
+    best = np.min([least[name] for name in searches], axis=0)
+    uniform = [traversals[0] if len(set(traversals)) == 1 else "" for traversals in chosen]
+    planned = np.array([least[name][i] for i, name in enumerate(uniform)])
+    return TraversalReport(
+        k=k,
+        latencies={name: summarise(least[name]) for name in searches},
+        best=summarise(best),
+        planner=summarise(least[""]),
+        chosen=dict(Counter(" + ".join(traversals) or "none" for traversals in chosen)),
+        within_a_tenth=float(np.mean(planned <= NEAR * best)),
+        lost_us=float(np.mean(planned - best)),
+    )

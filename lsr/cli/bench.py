@@ -1,0 +1,103 @@
+"""`lsr bench`: the engine alone, or beside its peers."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from lsr.cli.common import note, positive
+
+DOCS, QUERIES = 300_000, 500
+DESCRIPTION = """
+Build, open and search a collection of sparse vectors; tell latency, throughput, size, memory and recall.
+Every ranking of ours is held against plain scoring of all documents; one that differs fails the run.
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "bench", help="time the engine, side by side with installed peers", description=DESCRIPTION
+    )
+    add = parser.add_argument
+    add(
+        "collection", type=Path, nargs="?", metavar="DIR",
+        help="a folder with docs.npz and queries.npz (CSR: indptr, indices, data, shape); default: made up",
+    )  # fmt: skip
+    add(
+        "--docs", type=positive, nargs="+", metavar="N",
+        help=f"only the first N documents, or how many to make up (default {DOCS}); several sizes are compared",
+    )  # fmt: skip
+    add("--queries", type=positive, metavar="N", help="only the first N queries")
+    add("--query-terms", type=positive, metavar="N", help="keep only the N heaviest terms of a query")
+    add("-k", type=positive, nargs="+", default=[10, 100, 1000], help="results wanted (default 10 100 1000)")
+    add("--rounds", type=positive, default=3, metavar="R", help="timed rounds over all queries (default 3)")
+    add(
+        "--threads", type=positive, default=2, metavar="N",
+        help="threads to build with, and to compare throughput with that of one (default 2)",
+    )  # fmt: skip
+    add(
+        "--peers", nargs="*", metavar="NAME",
+        help="time peers too: bmp, pisa, seismic, lucene; without names, those that are installed",
+    )  # fmt: skip
+    add("--without-reordering", action="store_true", help="time an index of ours that isn't reordered too")
+    add("--traversals", action="store_true", help="time every traversal of ours, and judge the planner")
+    add("--cache", type=Path, metavar="DIR", help="where built indexes are kept (default: the user's cache)")
+    add("--rebuild", action="store_true", help="build all indexes anew")
+    add("--json", type=Path, metavar="FILE", help="write all numbers")
+    add(
+        "--plot", type=Path, metavar="FILE.png",
+        help="draw latency against recall or, for several sizes, against the number of documents",
+    )  # fmt: skip
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, print the tables, write the files."""
+    # Peers' thread pools read these when they are loaded.
+    for name in ("RAYON_NUM_THREADS", "OMP_NUM_THREADS"):
+        os.environ[name] = "1"
+    from lsr.eval.bench.collection import load_collection, make_collection
+    from lsr.eval.bench.registry import choose_peers
+    from lsr.eval.bench.report import BenchReport, write_report
+    from lsr.eval.bench.run import BenchOptions, bench_collection
+    from lsr.eval.bench.store import default_cache
+    from lsr.eval.bench.table import lines
+    from lsr.eval.bench.timing import PROTOCOL
+    from lsr.eval.provenance import provenance
+
+    peers, notes = choose_peers(args.peers) if args.peers is not None else ([], [])
+    for message in notes:
+        note(message)
+    options = BenchOptions(
+        ks=tuple(sorted(set(args.k))),
+        rounds=args.rounds,
+        threads=args.threads,
+        peers=tuple(peers),
+        without_reordering=args.without_reordering,
+        traversals=args.traversals,
+        rebuild=args.rebuild,
+    )
+    whole = load_collection(args.collection) if args.collection else None
+    sizes = sorted(set(args.docs or [len(whole.documents) if whole else DOCS]))
+    reports = []
+    for n_docs in sizes:
+        collection = whole or make_collection(n_docs, args.queries or QUERIES)
+        collection = collection.take(docs=n_docs, queries=args.queries, query_terms=args.query_terms)
+        cache = args.cache or default_cache()
+        reports.append(bench_collection(collection, options, cache=cache, source=args.collection, say=note))
+    command = f"lsr {shlex.join(sys.argv[1:])}"
+    report = BenchReport(PROTOCOL, args.rounds, tuple(notes), tuple(reports), provenance(command))
+    for line in lines(report):
+        print(line)
+    if args.json:
+        write_report(args.json, report)
+    if args.plot:
+        from lsr.eval.bench.figure import draw
+
+        draw(report, args.plot)
+    return 0
