@@ -9,9 +9,10 @@ from typing import Any
 
 from lsr.encoders.config import EncoderConfig
 from lsr.encoders.loading import LoadedTower
+from lsr.encoders.passages import PassageSplitter
 from lsr.encoders.table import TableQueryEncoder
 from lsr.encoders.tokens import tokenizer_hash, vocabulary
-from lsr.errors import EncoderError
+from lsr.errors import EncoderError, UsageError
 from lsr.types import Document, SparseBatch
 
 
@@ -85,6 +86,16 @@ class NeuralEncoder:
             return self.query.encode_queries(texts)
         batch: SparseBatch = self.query.tower.encode(texts, [f"query {text!r:.80}" for text in texts])
         return batch
+
+    def splitter(self, *, overlap: int = 32) -> PassageSplitter:
+        """Return what cuts documents into passages that this encoder reads whole.
+
+        overlap: tokens that two passages share. Raises UsageError if it is too much, or the model has no limit.
+        """
+        tower = self.document.tower
+        if tower.text_length is None:
+            raise UsageError(f"encoder {self.name} reads texts of any length: there is nothing to split")
+        return PassageSplitter(self.document.backend, tower.text_length, overlap=overlap, prompt=tower.config.prompt)
 
     def save_query_side(self, folder: Path) -> None:
         """Write the table and its tokenizer to `folder`; nothing where queries need the model itself."""

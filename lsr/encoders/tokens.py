@@ -53,7 +53,7 @@ class TextTokenizer:
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self._special_tokens = special_tokens
-        self._max_length = max_length
+        self.max_length = max_length
         if max_length is not None:
             overhead = self._tokenizer.num_special_tokens_to_add(is_pair=False) if special_tokens else 0
             room = (max_length - overhead) // copies
@@ -61,8 +61,8 @@ class TextTokenizer:
                 raise EncoderError(
                     f"max_length {max_length} leaves no room beside {overhead} special tokens: raise max_length"
                 )
-            self._max_length = room + overhead
-            self._tokenizer.enable_truncation(self._max_length)
+            self.max_length = room + overhead
+            self._tokenizer.enable_truncation(self.max_length)
 
     def encode(self, texts: Sequence[str]) -> list[Encoding]:
         """Return each text's tokens, in order."""
@@ -73,15 +73,15 @@ class TextTokenizer:
 
     def _head(self, text: str) -> str:
         """Return the start of `text` if that alone fills `max_length`: a line of megabytes need not be read whole."""
-        if self._max_length is None:
+        if self.max_length is None:
             return text
-        n_characters = _CHARACTERS_PER_TOKEN * self._max_length
+        n_characters = _CHARACTERS_PER_TOKEN * self.max_length
         while n_characters < len(text):
             end = text.find(" ", n_characters)
             if end < 0:
                 return text
             head = text[:end]
-            if len(self._tokenizer.encode(head, add_special_tokens=self._special_tokens)) >= self._max_length:
+            if len(self._tokenizer.encode(head, add_special_tokens=self._special_tokens)) >= self.max_length:
                 return head
             n_characters *= 4
         return text

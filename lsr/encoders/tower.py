@@ -97,6 +97,11 @@ class Tower(nn.Module):
         return in_order(parts, len(texts), self.head.vocab_size)
 
     @property
+    def text_length(self) -> int | None:
+        """Tokens of a text that are read, special ones among them, each counted once; None: all."""
+        return self._tokenizer.max_length
+
+    @property
     def max_tokens(self) -> int:
         """Tokens of a batch, padding among them."""
         budget = self._max_tokens or MAX_TOKENS["cuda" if self.device.type == "cuda" else "cpu"]

