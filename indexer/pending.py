@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -60,6 +60,11 @@ class Pending:
         """The vectors."""
         return self._spool.rows()
 
+    def replace_weights(self, pieces: Iterable[npt.NDArray[np.float32]]) -> None:
+        """Put other weights in the place of those of `rows`, one piece after another."""
+        self._spool.replace_weights(pieces)
+        del self.rows
+
     @cached_property
     def id_hashes(self) -> npt.NDArray[np.uint64]:
         """The hash of each doc_id."""
@@ -76,7 +81,7 @@ class Pending:
 
     def delete_spool(self) -> None:
         """Remove the vectors once they are built in."""
-        self.__dict__.pop("rows", None)
+        del self.rows
         self._spool.delete()
 
     def close(self) -> None:

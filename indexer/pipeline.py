@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 
 from lsr.encoders.base import Encoder
 from lsr.errors import LsrError, UsageError
+from lsr.indexer.encode.window import windows
 from lsr.indexer.manifest import Manifest
 from lsr.indexer.progress import Progress, Silence
 from lsr.indexer.vectors import ReadyVectors, read_vectors
 from lsr.indexer.writer import IndexWriter
 from lsr.types import Document
 
-BATCH = 2048
+COUNTED_AT_ONCE, ENCODED_AT_ONCE = 2048, 256
+"""Documents in a batch: for words, whose counting is fast, and for models, so that progress shows every few seconds."""
 SHOWN_BYTES = 1 << 18
-
-
-def batches(documents: Iterable[Document], size: int = BATCH) -> Iterator[list[Document]]:
-    """Cut a stream into lists of up to `size`."""
-    stream = iter(documents)
-    while batch := list(islice(stream, size)):
-        yield batch
 
 
 def index_documents(
@@ -36,10 +30,11 @@ def index_documents(
     progress: Progress | None = None,
 ) -> Manifest:
     """Index a stream of documents. Raises what IndexWriter and the encoder raise; LsrError if there is none."""
+    size = ENCODED_AT_ONCE if encoder.corpus_weighting is None else COUNTED_AT_ONCE
     with IndexWriter(
         Path(index), encoder, overwrite=overwrite, reorder=reorder, threads=threads, progress=progress
     ) as writer:
-        for batch in batches(documents):
+        for batch in windows(documents, max_documents=size):
             writer.add(batch, encoder.encode_documents(batch))
         if writer.n_docs == 0:
             raise LsrError("there is no document to index")

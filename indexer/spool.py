@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,10 +16,7 @@ STRETCH = 1 << 22
 
 
 class Rows(NamedTuple):
-    """Spooled rows, CSR. indptr: int64 (n + 1); term_ids: int32; weights: float32, may be changed in place.
-
-    The last two are mapped, and what is changed in them goes to the disk.
-    """
+    """Spooled rows, CSR. indptr: int64 (n + 1); term_ids: int32; weights: float32; the last two mapped."""
 
     indptr: npt.NDArray[np.int64]
     term_ids: npt.NDArray[np.int32]
@@ -39,8 +36,8 @@ class Spool:
     """Appends rows to two files of a folder."""
 
     def __init__(self, folder: Path) -> None:
-        self._paths = (folder / "term_ids.spool", folder / "weights.spool")
-        self._files = tuple(path.open("xb") for path in self._paths)
+        self._paths = [folder / "term_ids.spool", folder / "weights.spool"]
+        self._files = [path.open("xb") for path in self._paths]
         self._lengths: list[npt.NDArray[np.int64]] = []
         self.n_postings = 0
 
@@ -60,8 +57,20 @@ class Spool:
             np.cumsum(np.concatenate(self._lengths), out=indptr[1:])
         if self.n_postings == 0:
             return Rows(indptr, np.empty(0, np.int32), np.empty(0, np.float32))
-        term_ids = np.asarray(np.memmap(self._paths[0], np.int32, "r"))
-        return Rows(indptr, term_ids, np.asarray(np.memmap(self._paths[1], np.float32, "r+")))
+        return Rows(
+            indptr,
+            np.asarray(np.memmap(self._paths[0], np.int32, "r")),
+            np.asarray(np.memmap(self._paths[1], np.float32, "r")),
+        )
+
+    def replace_weights(self, pieces: Iterable[npt.NDArray[np.float32]]) -> None:
+        """Put other weights in the place of those there, for all rows, one piece after another."""
+        # Written to a file, not into the mapped one: a full disk is an error here, and a dead process there.
+        path = self._paths[1].with_suffix(".new")
+        with path.open("xb") as file:
+            for piece in pieces:
+                file.write(np.ascontiguousarray(piece, np.float32).data)
+        path.replace(self._paths[1])
 
     def close(self) -> None:
         """Close the files; what is written no longer matters."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,9 +34,11 @@ def corpus_statistics(all_rows: Sequence[Rows], vocab_size: int) -> Statistics:
     return Statistics(n_docs, df, length / max(n_docs, 1))
 
 
-def weigh(rows: Rows, vocab_size: int, statistics: Statistics, weighting: CorpusWeighting) -> None:
-    """Turn counts into weights, in their place."""
+def weigh(
+    rows: Rows, vocab_size: int, statistics: Statistics, weighting: CorpusWeighting
+) -> Iterator[npt.NDArray[np.float32]]:
+    """Yield the weights that rows of counts become, a stretch at a time."""
     for documents, span in rows.stretches():
         indptr = rows.indptr[documents.start : documents.stop + 1]
         counts = SparseBatch(indptr - indptr[0], rows.term_ids[span], rows.weights[span], vocab_size)
-        rows.weights[span] = weighting.weigh(counts, statistics).weights
+        yield weighting.weigh(counts, statistics).weights

@@ -132,7 +132,7 @@ class IndexWriter:
             known = corpus_statistics([pending.rows for pending in self._pending], vocab_size)
             statistics = {"n_docs": known.n_docs, "mean_length": known.mean_length}
             for pending in self._pending:
-                weigh(pending.rows, vocab_size, known, weighting)
+                pending.replace_weights(weigh(pending.rows, vocab_size, known, weighting))
         # An encoder may know its scale: one that depends on the data alone would differ between indexes.
         scale = choose_scale([pending.rows for pending in self._pending], final=weighting is not None)
         before = generations(self.path)

@@ -50,6 +50,14 @@ def note(message: str) -> None:
     print(f"lsr: {clean(' '.join(message.split()))}", file=sys.stderr)
 
 
+def note_compiling() -> None:
+    """Say, where kernels have never been compiled, that this takes a while now."""
+    from lsr.kernels.compile import cache_folder
+
+    if not any(cache_folder().rglob("*.nbc")):
+        note("compiling, which happens once after an installation and takes some seconds")
+
+
 def human_bytes(size_bytes: float) -> str:
     """Format a size: 12.3 MB."""
     for unit in ("B", "kB", "MB", "GB"):

@@ -9,8 +9,8 @@ from pathlib import Path
 
 SEARCHES = (
     "run a command in a subprocess and capture its output",
-    "temporary directory that is removed afterwards",
-    "count how often each element occurs",
+    "wrap a paragraph of text to a given width",
+    "most common elements and their counts",
 )
 FOLDER = Path("build/demo")
 

@@ -7,6 +7,7 @@ import os
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def _report() -> dict[str, Any]:
         "processor": _processor(),
         "cores": available_cores(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "kernel_cache": _kernel_cache() if packages["numba"] else None,
+        "kernel_cache": _kernel_cache() if find_spec("numba") else None,
         "packages": packages,
         "extras": {extra: _versions(names) for extra, names in EXTRAS.items()},
     }

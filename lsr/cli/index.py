@@ -7,16 +7,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lsr.cli.common import TerminalProgress, add_command, human_bytes, note, positive
+from lsr.cli.common import TerminalProgress, add_command, human_bytes, note, note_compiling, positive
 
 DEFAULT_ENCODER = "bm25"
 
 EXAMPLES = """\
 examples:
-  lsr index notes/                              all texts in a folder, into ./.lsr
-  lsr index corpus.jsonl --index my-index       one file, into the folder my-index
-  lsr index notes/ --encoder path/to/model      with a SPLADE model instead of BM25
-  lsr index --vectors documents.parquet         ready vectors instead of text
+  lsr index notes/                           a folder of texts, into ./.lsr
+  lsr index corpus.jsonl --index my-index    one file, into the folder my-index
+  lsr index notes/ --encoder path/to/model   with a SPLADE model, not BM25
+  lsr index --vectors documents.parquet      ready vectors instead of text
 """
 
 
@@ -67,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
         "reorder": not args.no_reorder,
         "threads": args.threads or available_cores(),
     }
+    note_compiling()
     progress = TerminalProgress()
     began = time.perf_counter()
     try:

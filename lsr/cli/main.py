@@ -24,7 +24,8 @@ first steps:
   lsr index notes/                make an index of all texts in a folder
   lsr search "what I look for"    search it
 
-exit codes: 0 done, 1 failed, 2 usage, 3 index missing or damaged, 4 index locked, 130 interrupted
+exit codes: 0 done, 1 failed, 2 usage, 3 index missing or damaged,
+  4 index locked, 130 interrupted
 """
 
 

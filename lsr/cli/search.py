@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lsr.cli.common import TerminalProgress, add_command, add_index_argument, index_path, note, positive
+from lsr.cli.common import TerminalProgress, add_command, add_index_argument, index_path, note, note_compiling, positive
 
 EXAMPLES = """\
 examples:
-  lsr search "vitamin D deficiency"                     the best 10 documents, to read
-  lsr search "vitamin D deficiency" -k 100 --json       the best 100, a JSON object a line
-  lsr search --queries queries.jsonl --run out.trec     a file of queries to a TREC run
+  lsr search "vitamin D deficiency"                the best 10, to read
+  lsr search "vitamin D deficiency" -k 50 --json   the best 50, an object a line
+  lsr search --queries queries.jsonl --run r.trec  a file of queries to a run
 """
 
 
@@ -100,6 +100,7 @@ def _search_file(args: argparse.Namespace) -> int:
     from lsr.query.searcher import Searcher
 
     searcher = Searcher(index_path(args))
+    note_compiling()
     progress = TerminalProgress()
     try:
         query_ids, queries = _read_queries(args, searcher, progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +105,14 @@ def test_an_index_of_ready_vectors_takes_no_text(tmp_path: Path, collections: An
         Searcher(index).search("cat")
     (hits,) = Searcher(index).search_batch(collections.encoded(index, {"cat": 3.0}))
     assert [(hit.doc_id, hit.score) for hit in hits] == [("d0", 6.0)]
+
+
+def test_a_searcher_works_in_a_forked_process(bm25: Path) -> None:
+    searcher = Searcher(bm25)
+    expected = [hit.doc_id for hit in searcher.search("cats")]
+    pid = os.fork()
+    if pid == 0:
+        found = [[hit.doc_id for hit in hits] for hits in searcher.search_batch(["cats"] * 40, threads=2)]
+        os._exit(0 if found == [expected] * 40 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert [hit.doc_id for hit in searcher.search("cats")] == expected
