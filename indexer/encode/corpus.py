@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from lsr.encoders.base import Encoder
+from lsr.encoders.dense_base import DenseEncoder, JointEncoder
 from lsr.encoders.registry import check_same
 from lsr.errors import LsrError, UsageError
+from lsr.indexer.encode.columns import columns_of
 from lsr.indexer.encode.shards import Shard, read_shard, shard_path, source_hash, write_shard
 from lsr.indexer.encode.window import MAX_DOCUMENTS, windows
 from lsr.indexer.files import sync_folder
@@ -36,7 +38,7 @@ class EncodedCorpus:
 
 def encode_corpus(
     documents: Iterable[Document],
-    encoder: Encoder,
+    encoder: Encoder | DenseEncoder | JointEncoder,
     folder: Path,
     *,
     window: int = MAX_DOCUMENTS,
@@ -45,31 +47,28 @@ def encode_corpus(
 ) -> EncodedCorpus:
     """Encode documents into Parquet shards in `folder`, one a window; memory doesn't grow with their number.
 
+    The encoder may be sparse, dense, or joint: then a shard holds both vectors.
+
     A folder that holds the beginning of the same job is gone on with: what stands there is neither lost nor
     encoded again. window: documents that are sorted by length together. with_text: keep titles and texts too.
     Raises UsageError for an encoder whose weights need the whole corpus, LsrError if the folder holds another
     job, or the documents aren't those that it was begun with.
     """
-    if encoder.corpus_weighting is not None:
-        raise UsageError(
-            f"encoder {encoder.description['name']}: its weights depend on the whole corpus, so it has no vectors "
-            "apart from an index: index the corpus instead"
-        )
+    columns = columns_of(encoder)
     if window < 1:
         raise UsageError(f"window is {window}, but has to be 1 or more")
     listener = progress or Silence()
     folder.mkdir(parents=True, exist_ok=True)
     with writer_lock(folder):
         settings = {"window": window, "with_text": with_text}
-        done = _begin(folder, encoder, settings)
+        done = _begin(folder, encoder.description, settings)
         listener.start("encoding", None, "doc")
         stream = iter(documents)
         _pass_over(stream, done, listener)
         shards = list(done)
         for batch in windows(stream, max_documents=window):
-            vectors = encoder.encode_documents(batch)
             path = shard_path(folder, len(shards))
-            shards.append(write_shard(path, batch, vectors, encoder.terms, with_text=with_text))
+            shards.append(write_shard(path, batch, columns(batch), with_text=with_text))
             listener.advance(len(batch))
     return EncodedCorpus(folder, tuple(shard.path for shard in shards), _n_docs(shards), _n_docs(done))
 
@@ -78,7 +77,7 @@ def _n_docs(shards: Iterable[Shard]) -> int:
     return sum(shard.n_docs for shard in shards)
 
 
-def _begin(folder: Path, encoder: Encoder, settings: dict[str, Any]) -> list[Shard]:
+def _begin(folder: Path, encoder: Mapping[str, Any], settings: dict[str, Any]) -> list[Shard]:
     """Say in the folder whose job it is, or find that it is this one; return the shards that are done."""
     path = folder / JOB_FILE
     for leftover in folder.glob("*.tmp"):
@@ -86,11 +85,11 @@ def _begin(folder: Path, encoder: Encoder, settings: dict[str, Any]) -> list[Sha
     if not path.is_file():
         if any(folder.glob("*.parquet")):
             raise LsrError(f"{folder} holds Parquet files of something else: give an empty folder")
-        _write_job(path, {"format": FORMAT, "encoder": dict(encoder.description), "settings": settings})
+        _write_job(path, {"format": FORMAT, "encoder": dict(encoder), "settings": settings})
         return []
     job = _read_job(path)
     try:
-        check_same(job["encoder"], encoder.description)
+        check_same(job["encoder"], encoder)
     except LsrError as error:
         raise LsrError(f"{folder} holds vectors of another encoder ({error})") from error
     if job["settings"] != settings:

@@ -1,6 +1,7 @@
-"""Shards of encoded documents: Parquet files with columns `id`, `terms`, `weights`, and `title`, `text`.
+"""Shards of encoded documents: Parquet files with columns `id`, those of the vectors, and `title`, `text`.
 
-What `lsr index --vectors` reads. A shard's file is there whole or not at all, and says by a hash what it was made of.
+What `lsr index --vectors` reads, where the vectors are sparse. A shard's file is there whole or not at all, and
+says by a hash what it was made of.
 """
 
 from __future__ import annotations
@@ -10,13 +11,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from lsr.errors import LsrError
+from lsr.indexer.encode.columns import Columns, string_array
 from lsr.indexer.files import sync_folder
-from lsr.types import Document, SparseBatch
+from lsr.types import Document
 
 SOURCE_KEY = b"lsr.source_sha256"
 _DICTIONARY_BYTES = 1 << 24  # room for a vocabulary of 250,000 terms, so that terms stay numbers on the disk
@@ -47,17 +46,15 @@ def source_hash(documents: Sequence[Document]) -> str:
     return digest.hexdigest()
 
 
-def write_shard(
-    path: Path, documents: Sequence[Document], vectors: SparseBatch, terms: Sequence[str], *, with_text: bool
-) -> Shard:
-    """Write a shard: to a temporary name, synced, renamed."""
+def write_shard(path: Path, documents: Sequence[Document], vectors: Columns, *, with_text: bool) -> Shard:
+    """Write documents and the columns of their vectors: to a temporary name, synced, renamed."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = {"id": _strings(document.doc_id for document in documents), **_vector_columns(vectors, terms)}
+    columns = {"id": string_array(document.doc_id for document in documents), **vectors}
     if with_text:
-        columns["title"] = _strings(document.title for document in documents)
-        columns["text"] = _strings(document.text for document in documents)
+        columns["title"] = string_array(document.title for document in documents)
+        columns["text"] = string_array(document.text for document in documents)
     source = source_hash(documents)
     table = pa.table(columns)
     temporary = path.with_suffix(".tmp")
@@ -89,22 +86,3 @@ def read_shard(path: Path) -> Shard:
         return Shard(path, metadata.num_rows, metadata.metadata[SOURCE_KEY].decode())
     except (OSError, pa.ArrowInvalid, KeyError, TypeError) as error:
         raise LsrError(f"{path} is not a whole shard of this program ({error}): encode into an empty folder") from error
-
-
-def _vector_columns(vectors: SparseBatch, terms: Sequence[str]) -> dict[str, Any]:
-    import pyarrow as pa
-
-    used, places = np.unique(vectors.term_ids, return_inverse=True)
-    names = pa.DictionaryArray.from_arrays(pa.array(places.astype(np.int32)), _strings(terms[i] for i in used.tolist()))
-    offsets = pa.array(vectors.indptr.astype(np.int32))
-    return {
-        "terms": pa.ListArray.from_arrays(offsets, names),
-        "weights": pa.ListArray.from_arrays(offsets, pa.array(vectors.weights)),
-    }
-
-
-def _strings(values: Any) -> Any:
-    import pyarrow as pa
-
-    # Arrow holds UTF-8, which has no lone surrogates; they become "?".
-    return pa.array([value.encode("utf-8", "replace").decode() for value in values], pa.string())

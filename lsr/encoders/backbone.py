@@ -32,6 +32,11 @@ class HiddenStates(nn.Module):
         hidden: Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         return hidden
 
+    def both(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the hidden states for a sparse head, and those for a dense one."""
+        hidden = self(input_ids, attention_mask)
+        return hidden, hidden
+
     def whole(self) -> Any:
         """Return the model, to be saved."""
         return self.model
@@ -92,6 +97,11 @@ class Backbone(nn.Module):
         """Return hidden states, (n_texts, length, hidden_size)."""
         hidden: Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
         return hidden
+
+    def both(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the hidden states for a sparse head, and those of the last layer for a dense one."""
+        output = self.model(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True)
+        return output.logits, output.hidden_states[-1]
 
     def whole(self) -> Any:
         """Return the model as it was, to be saved; `cut` takes the projection out again."""

@@ -15,6 +15,7 @@ import torch
 from lsr.encoders.checkpoints import read_tokenizer_of, special_token_ids
 from lsr.encoders.config import EncoderConfig, Pruning, TowerConfig
 from lsr.encoders.families import family_config
+from lsr.encoders.joint import JointNeuralEncoder
 from lsr.encoders.layout import Layout, read_json, read_layout
 from lsr.encoders.loading import LoadedTower, Placement, load_tower, start_tower
 from lsr.encoders.neural import NeuralEncoder
@@ -53,7 +54,7 @@ def load_neural(
     query_config = layout.config.query_tower if layout.config.query_side == "same" else layout.config.query
     document_config = _with_options(layout.config.document, max_length, top_k, threshold)
     config = replace(layout.config, document=document_config, query=query_config)
-    document = load_tower(layout.document, config.document, placement)
+    document = load_tower(layout.document, config.document, placement, config.dense)
     query: LoadedTower | TableQueryEncoder
     if config.query_side == "same":
         query = document.sharing(config.query_tower)
@@ -61,7 +62,8 @@ def load_neural(
         query = load_tower(_query_folder(layout), config.query_tower, placement)
     else:
         query = _load_table(layout, config.query_tower, document)
-    return NeuralEncoder(config, source.name, source.commit or layout.revision(), document, query)
+    kind = NeuralEncoder if config.dense is None else JointNeuralEncoder
+    return kind(config, source.name, source.commit or layout.revision(), document, query)
 
 
 def start_encoder(
@@ -89,7 +91,7 @@ def start_encoder(
         raise UsageError(f"encoder: query weights go with query_side 'table' alone, but it is {config.query_side!r}")
     torch.manual_seed(seed)
     placement = Placement.of(device, dtype, max_tokens)
-    document_tower = start_tower(locate(document).folder, config.document, placement)
+    document_tower = start_tower(locate(document).folder, config.document, placement, config.dense)
     query_part: LoadedTower | TableQueryEncoder
     if config.query_side == "same":
         query_part = document_tower.sharing(config.query_tower)
@@ -100,7 +102,8 @@ def start_encoder(
         if query_weights is not None:
             weights = _by_token(query_weights, document_tower)
         query_part = _table(weights, config.query_tower, document_tower.tokenizer)
-    return NeuralEncoder(config, config.family, f"unsaved:{uuid4().hex}", document_tower, query_part)
+    kind = NeuralEncoder if config.dense is None else JointNeuralEncoder
+    return kind(config, config.family, f"unsaved:{uuid4().hex}", document_tower, query_part)
 
 
 def _read_as(layout: Layout, family: str | None) -> Layout:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from lsr.errors import EncoderError, UsageError
 
+DENSE_POOLINGS = ("mean", "cls", "last", "max")
 HEADS = ("mlm", "causal", "mlp", "gated")
 ACTIVATION_NAMES = ("relu", "log1p(relu)", "log1p(log1p(relu))")
 POOLINGS = ("max", "sum")
@@ -87,18 +88,39 @@ class TowerConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class DenseConfig:
+    """How a text becomes a dense vector besides its sparse one.
+
+    pooling: `mean` of all positions, the first (`cls`), the `last`, or the `max`. normalise: to unit length.
+    dimension: of a linear layer behind the pooling; None: there is none.
+    """
+
+    pooling: str = "mean"
+    normalise: bool = True
+    dimension: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for a part that doesn't exist."""
+        _one_of("dense pooling", self.pooling, DENSE_POOLINGS)
+        if self.dimension is not None and self.dimension < 1:
+            raise UsageError(f"encoder: dense dimension is {self.dimension}, but has to be 1 or more")
+
+
+@dataclass(frozen=True, slots=True)
 class EncoderConfig:
     """A whole encoder: its family's name, the documents' side, the queries' side.
 
     query_side: `same` (the documents' model), `own` (another model), `table` (a weight a token) or `binary`
     (each token of the query weighs 1).
     query: the queries' parts; None: the documents'. A table reads only prompt and max_length.
+    dense: a joint encoder's second head, which gives a dense vector of the same pass.
     """
 
     family: str
     document: TowerConfig = field(default_factory=TowerConfig)
     query_side: str = "same"
     query: TowerConfig | None = None
+    dense: DenseConfig | None = None
 
     def __post_init__(self) -> None:
         """Raise UsageError for sides that don't fit together."""
@@ -107,6 +129,11 @@ class EncoderConfig:
             raise UsageError(
                 f"encoder: queries share the documents' model, so their head can't be {self.query.head!r} "
                 f"beside {self.document.head!r}: make query_side 'own'"
+            )
+
+        if self.dense is not None and self.query_side != "same":
+            raise UsageError(
+                f"encoder: a joint encoder reads queries as it reads documents, but query_side is {self.query_side!r}"
             )
 
     @property
@@ -125,6 +152,8 @@ class EncoderConfig:
         for side in ("document", "query"):
             if known.get(side) is not None:
                 known[side] = TowerConfig.from_json(known[side])
+        if known.get("dense") is not None:
+            known["dense"] = _from_json(DenseConfig, known["dense"])
         return _from_json(cls, known)
 
 

@@ -105,16 +105,20 @@ def _own(folder: Path) -> Layout:
 
 
 @dataclass(frozen=True, slots=True)
-class _Chain:
+class ModuleChain:
     """The modules that one side's texts go through: their class names and folders."""
 
     names: tuple[str, ...]
     folders: tuple[Path, ...]
 
 
+def module_chain(folder: Path) -> ModuleChain:
+    """Read `modules.json`. Raises EncoderError for modules of the model's own, or outside its folder."""
+    return _chain(folder, [(module["type"], module["path"]) for module in read_json(folder / "modules.json")])
+
+
 def _sentence_transformers(folder: Path) -> Layout:
-    modules = read_json(folder / "modules.json")
-    chain = _chain(folder, [(module["type"], module["path"]) for module in modules])
+    chain = module_chain(folder)
     prompts = _prompts(folder)
     if chain.names == ("Router",):
         return _router(folder, chain.folders[0], prompts)
@@ -156,16 +160,18 @@ def _table_json(folder: Path, query: Path, source: str) -> Path:
     raise EncoderError(f"{query}: the query weights {source!r} are not in the folder: the model is not complete")
 
 
-def _chain(folder: Path, modules: Sequence[tuple[str, str]]) -> _Chain:
+def _chain(folder: Path, modules: Sequence[tuple[str, str]]) -> ModuleChain:
     for kind, path in modules:
         if not kind.startswith("sentence_transformers."):
             raise EncoderError(f"{folder}: module {kind} is code of the model's own, which is never run: not supported")
         if not (folder / path).resolve().is_relative_to(folder.resolve()):
             raise EncoderError(f"{folder}: module folder {path!r} lies outside the model: refused")
-    return _Chain(tuple(kind.rpartition(".")[2] for kind, _ in modules), tuple(folder / path for _, path in modules))
+    return ModuleChain(
+        tuple(kind.rpartition(".")[2] for kind, _ in modules), tuple(folder / path for _, path in modules)
+    )
 
 
-def _tower(chain: _Chain, prompt: str) -> TowerConfig:
+def _tower(chain: ModuleChain, prompt: str) -> TowerConfig:
     if len(chain.names) != 2 or chain.names[0] not in _TRANSFORMERS or chain.names[1] != "SpladePooling":
         raise EncoderError(
             f"{chain.folders[0]}: modules {', '.join(chain.names)}, but a sparse encoder is a "

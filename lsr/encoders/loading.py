@@ -13,8 +13,9 @@ from torch import nn
 
 from lsr.encoders.backbone import Backbone, HiddenStates
 from lsr.encoders.checkpoints import read_model, read_tokenizer_of, token_limit
-from lsr.encoders.config import TowerConfig
-from lsr.encoders.heads.base import Head
+from lsr.encoders.config import DenseConfig, TowerConfig
+from lsr.encoders.heads.base import Head, share_weights
+from lsr.encoders.heads.dense import DenseHead
 from lsr.encoders.heads.gated import GatedHead
 from lsr.encoders.heads.mlm import MLMHead
 from lsr.encoders.heads.mlp import MLPHead
@@ -81,29 +82,44 @@ class LoadedTower:
         return _smaller(self.limit, self.tower.config.max_length)
 
     def sharing(self, config: TowerConfig) -> LoadedTower:
-        """Return a tower of the same weights with other settings, for the other side's texts."""
+        """Return a tower of the same weights with other settings, for the other side's texts.
+
+        The weights are shared, not copied: what trains one trains both.
+        """
         if config == self.tower.config:
             return self
-        head = _make_head(self.tower.backbone, config)
-        _take_weights(head, self.tower.head.own_weights(), "the documents' head")
-        return _assemble(self.tower.backbone, head, self.tokenizer, config, self.limit, self.placement)
+        tower = self.tower
+        head = _make_head(tower.backbone, config)
+        share_weights(tower.head, head)
+        return _assemble(tower.backbone, head, tower.dense_head, self.tokenizer, config, self.limit, self.placement)
 
 
-def load_tower(folder: Path, config: TowerConfig, placement: Placement) -> LoadedTower:
-    """Load the transformer, head and tokenizer in `folder`.
+def load_tower(
+    folder: Path, config: TowerConfig, placement: Placement, dense: DenseConfig | None = None
+) -> LoadedTower:
+    """Load the transformer, its heads and its tokenizer in `folder`.
 
     Raises EncoderError if weights are missing, pickled, or don't fit, or need code of the model's own.
     """
-    loaded = start_tower(folder, config, placement)
+    loaded = start_tower(folder, config, placement, dense)
+    own = own_weights(loaded.tower)
+    if not own:
+        return loaded
     path = folder / HEAD_FILE
-    if loaded.tower.head.own_weights():
-        if not path.is_file():
-            raise EncoderError(f"{path} is missing: an encoder with head {config.head!r} needs it")
-        _take_weights(loaded.tower.head, load_file(path, device=str(placement.device)), str(path))
+    if not path.is_file():
+        raise EncoderError(f"{path} is missing: an encoder with head {config.head!r} needs it")
+    weights = load_file(path, device=str(placement.device))
+    if {name: value.shape for name, value in own.items()} != {name: value.shape for name, value in weights.items()}:
+        raise EncoderError(f"{path} doesn't fit the model: it holds {', '.join(sorted(weights)) or 'nothing'}")
+    with torch.no_grad():
+        for name, value in own.items():
+            value.copy_(weights[name])
     return loaded
 
 
-def start_tower(folder: Path, config: TowerConfig, placement: Placement) -> LoadedTower:
+def start_tower(
+    folder: Path, config: TowerConfig, placement: Placement, dense: DenseConfig | None = None
+) -> LoadedTower:
     """Load a transformer and its tokenizer, and begin a head where the transformer brings none: to be trained.
 
     Raises EncoderError as `load_tower` does.
@@ -112,7 +128,14 @@ def start_tower(folder: Path, config: TowerConfig, placement: Placement) -> Load
     tokenizer = read_tokenizer_of(folder)
     backbone: nn.Module = HiddenStates(model) if config.head == "mlp" else Backbone(model)
     head = _make_head(backbone, config)
-    return _assemble(backbone, head, tokenizer, config, token_limit(model, tokenizer), placement)
+    dense_head = None if dense is None else _make_dense_head(model, dense)
+    return _assemble(backbone, head, dense_head, tokenizer, config, token_limit(model, tokenizer), placement)
+
+
+def own_weights(tower: Tower) -> dict[str, torch.Tensor]:
+    """Return the weights that a tower has beside its transformer's, as HEAD_FILE holds them."""
+    dense = {} if tower.dense_head is None else tower.dense_head.state_dict()
+    return {**tower.head.own_weights(), **{f"dense.{name}": value for name, value in dense.items()}}
 
 
 def _make_head(backbone: nn.Module, config: TowerConfig) -> Head:
@@ -127,15 +150,20 @@ def _make_head(backbone: nn.Module, config: TowerConfig) -> Head:
     return MLMHead(backbone.projection, backbone.vocab_size, **parts)
 
 
-def _take_weights(head: Head, weights: dict[str, torch.Tensor], source: str) -> None:
-    own = head.own_weights()
-    if {name: value.shape for name, value in own.items()} != {name: value.shape for name, value in weights.items()}:
-        raise EncoderError(f"{source} doesn't fit the model: it holds {', '.join(sorted(weights)) or 'nothing'}")
-    head.load_state_dict(weights, strict=False)
+def _make_dense_head(model: Any, config: DenseConfig) -> DenseHead:
+    size = model.config.hidden_size
+    layers = [] if config.dimension is None else [nn.Linear(size, config.dimension)]
+    return DenseHead(size, pooling=config.pooling, normalise=config.normalise, layers=layers)
 
 
 def _assemble(
-    backbone: nn.Module, head: Head, tokenizer: Any, config: TowerConfig, limit: int | None, placement: Placement
+    backbone: nn.Module,
+    head: Head,
+    dense_head: DenseHead | None,
+    tokenizer: Any,
+    config: TowerConfig,
+    limit: int | None,
+    placement: Placement,
 ) -> LoadedTower:
     max_length = _smaller(limit, config.max_length)
     tower = Tower(
@@ -145,6 +173,7 @@ def _assemble(
         config,
         pad_id=tokenizer.pad_token_id or 0,
         max_tokens=placement.max_tokens,
+        dense_head=dense_head,
     )
     return LoadedTower(tower.to(placement.device, placement.dtype), tokenizer, limit, placement)
 

@@ -75,16 +75,14 @@ class NeuralEncoder:
 
         Raises EncoderError, naming the document, if the model gives weights that aren't numbers.
         """
-        texts = [document.full_text for document in documents]
-        names = [f"document {document.doc_id!r}" for document in documents]
-        batch: SparseBatch = self.document.tower.encode(texts, names)
+        batch: SparseBatch = self.document.tower.encode(*texts_of(documents))
         return batch
 
     def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
         """Return one row a text; an empty text gives an empty row."""
         if isinstance(self.query, TableQueryEncoder):
             return self.query.encode_queries(texts)
-        batch: SparseBatch = self.query.tower.encode(texts, [f"query {text!r:.80}" for text in texts])
+        batch: SparseBatch = self.query.tower.encode(texts, query_names(texts))
         return batch
 
     def splitter(self, *, overlap: int = 32) -> PassageSplitter:
@@ -105,3 +103,14 @@ class NeuralEncoder:
 
 def _same_terms(query: LoadedTower, document: LoadedTower, terms: Sequence[str]) -> bool:
     return query.tokenizer is document.tokenizer or vocabulary(query.backend, query.tower.head.vocab_size) == terms
+
+
+def texts_of(documents: Sequence[Document]) -> tuple[list[str], list[str]]:
+    """Return what is encoded of documents, and what errors call them."""
+    texts = [document.full_text for document in documents]
+    return texts, [f"document {document.doc_id!r}" for document in documents]
+
+
+def query_names(texts: Sequence[str]) -> list[str]:
+    """Return what errors call queries."""
+    return [f"query {text!r:.80}" for text in texts]

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 from lsr.encoders.config import Pruning, TowerConfig
 from lsr.encoders.layout import HEAD_FILE, OWN_CONFIG, OWN_FORMAT, ST_ACTIVATIONS
-from lsr.encoders.loading import LoadedTower
+from lsr.encoders.loading import LoadedTower, own_weights
 from lsr.encoders.neural import NeuralEncoder
 from lsr.encoders.table import TableQueryEncoder
 from lsr.errors import EncoderError
@@ -37,18 +37,19 @@ def save_encoder(encoder: NeuralEncoder, folder: Path) -> None:
     if _is_known_to_sentence_transformers(encoder):
         _save_as_sentence_transformers(encoder, folder)
         return
-    _save_tower(encoder.document, folder / "document")
+    # Lengths stand in the config here, for each side its own.
+    _save_tower(encoder.document, folder / "document", None)
     if isinstance(encoder.query, TableQueryEncoder):
         if encoder.config.query_side == "table":
             _save_table(encoder.query, encoder.document.tokenizer, folder / "query")
     elif encoder.config.query_side == "own":
-        _save_tower(encoder.query, folder / "query")
+        _save_tower(encoder.query, folder / "query", None)
     _write(folder / OWN_CONFIG, {"format": OWN_FORMAT, **encoder.config.to_json()})
 
 
 def _is_known_to_sentence_transformers(encoder: NeuralEncoder) -> bool:
     query = encoder.query
-    if not _is_splade(encoder.document.tower.config):
+    if encoder.config.dense is not None or not _is_splade(encoder.document.tower.config):
         return False
     if isinstance(query, TableQueryEncoder):
         return True
@@ -75,7 +76,7 @@ def _save_as_sentence_transformers(encoder: NeuralEncoder, folder: Path) -> None
         prompts["query"] = query.prompt
     same = isinstance(query, LoadedTower) and query.tower.backbone is document.tower.backbone
     if same and _pooling(query.tower.config) == _pooling(config):  # type: ignore[union-attr]
-        _save_tower(document, folder)
+        _save_tower(document, folder, document.max_length)
         _save_pooling(config, folder / "1_SpladePooling")
         modules = [("", f"{_MODELS}.MLMTransformer"), ("1_SpladePooling", f"{_MODELS}.SpladePooling")]
     else:
@@ -107,9 +108,11 @@ def _save_router(document: LoadedTower, query: LoadedTower | TableQueryEncoder, 
         routes["query"].append("document_0_MLMTransformer")
         _save_pooling(query.tower.config, add("query", "query_1_SpladePooling", f"{_MODELS}.SpladePooling"))
     else:
-        _save_tower(query, add("query", "query_0_MLMTransformer", f"{_MODELS}.MLMTransformer"))
+        place = add("query", "query_0_MLMTransformer", f"{_MODELS}.MLMTransformer")
+        _save_tower(query, place, query.max_length)
         _save_pooling(query.tower.config, add("query", "query_1_SpladePooling", f"{_MODELS}.SpladePooling"))
-    _save_tower(document, add("document", "document_0_MLMTransformer", f"{_MODELS}.MLMTransformer"))
+    place = add("document", "document_0_MLMTransformer", f"{_MODELS}.MLMTransformer")
+    _save_tower(document, place, document.max_length)
     _save_pooling(document.tower.config, add("document", "document_1_SpladePooling", f"{_MODELS}.SpladePooling"))
     _write(
         folder / "router_config.json",
@@ -121,15 +124,15 @@ def _save_router(document: LoadedTower, query: LoadedTower | TableQueryEncoder, 
     )
 
 
-def _save_tower(loaded: LoadedTower, folder: Path) -> None:
+def _save_tower(loaded: LoadedTower, folder: Path, max_length: int | None) -> None:
     backbone = loaded.tower.backbone
     model = backbone.whole()
     try:
         model.save_pretrained(folder)
     finally:
         backbone.cut()
-    _save_tokenizer(loaded.tokenizer, loaded.max_length, folder)
-    weights = {name: value.detach().cpu().contiguous() for name, value in loaded.tower.head.own_weights().items()}
+    _save_tokenizer(loaded.tokenizer, max_length, folder)
+    weights = {name: value.detach().cpu().contiguous() for name, value in own_weights(loaded.tower).items()}
     if weights:
         save_file(weights, folder / HEAD_FILE, {"format": "pt"})
 

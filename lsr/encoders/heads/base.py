@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from lsr.errors import EncoderError
+
 
 @dataclass(frozen=True, slots=True)
 class TokenStates:
@@ -44,3 +46,16 @@ class Head(nn.Module):
     def own_weights(self) -> dict[str, Tensor]:
         """Return the weights that the head has beside the model's own, to be saved with it."""
         return {name: value for name, value in self.state_dict().items() if not name.startswith("projection.")}
+
+
+def share_weights(source: Head, target: Head) -> None:
+    """Let `target` use the very weights that `source` has beside the model's own.
+
+    Raises EncoderError if they are made of other parts.
+    """
+    names = list(source.own_weights())
+    if names != list(target.own_weights()):
+        raise EncoderError("queries and documents share a head, so it has to be made of the same parts for both")
+    for name in names:
+        place, _, leaf = name.rpartition(".")
+        setattr(target.get_submodule(place), leaf, getattr(source.get_submodule(place), leaf))
