@@ -65,13 +65,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         note("interrupted; what was there before is unchanged")
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has gone (as `| head` does); let nothing complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_output()  # whoever read our output has gone, as `| head` does
         return 0
     except OSError as error:
         note(f"{error.filename or 'output'}: {error.strerror or error}")
+        if error.filename is None:
+            _give_up_output()
         return FAILED
     return int(code)
+
+
+def _give_up_output() -> None:
+    """Let what is still to be written go nowhere, so that nothing complains at exit."""
+    with suppress(OSError, AttributeError):  # no output at all, or one that isn't a file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -60,13 +61,18 @@ def lsr(capsys: pytest.CaptureFixture[str]) -> Lsr:
     return run
 
 
+def heed_interrupts() -> None:
+    """Take SIGINT as usual: a shell's background jobs, and what they start, ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def start(args: Sequence[object], *, cwd: Path, **options: Any) -> subprocess.Popen[str]:
     """Start a command in a process of its own."""
     command = [sys.executable, "-m", "lsr.cli.main", *map(str, args)]
     environment = os.environ | {"PYTHONSAFEPATH": "1"} | options.pop("env", {})
     return subprocess.Popen(
         command, cwd=cwd, env=environment, text=True,
-        **({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options),
+        **({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": heed_interrupts} | options),
     )  # fmt: skip
 
 
