@@ -40,8 +40,8 @@ def add_parser(subparsers: Any) -> None:
         help=f"bm25, the folder of a model, or its name on the Hugging Face hub (default: {DEFAULT_ENCODER})",
     )
     parser.add_argument(
-        "--vectors", type=Path, action="append", default=[], metavar="FILE.parquet",
-        help="ready vectors instead of text: columns id, terms or term_ids, weights; may be given again",
+        "--vectors", type=Path, nargs="+", action="extend", default=[], metavar="FILE.parquet",
+        help="ready vectors instead of text: columns id, terms or term_ids, weights",
     )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace the index that is there")
     parser.add_argument("--skip-bad", action="store_true", help="pass over, and count, what can't be read")
