@@ -43,6 +43,14 @@ lint: $(VENV)/full  ## Check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/python .ci/types.py
 
+SHARED ?= $(or $(LSR_SHARED),../shared)
+DATASETS ?= $(wildcard $(addprefix $(SHARED)/data/beir/,scifact nfcorpus cranfield cacm))
+
+.PHONY: eval
+eval: $(VENV)/full  ## Print the evaluation table for DATASETS, BEIR folders
+	$(if $(DATASETS),,$(error no test collections in $(SHARED)/data/beir: make eval DATASETS="FOLDER …"))
+	$(BIN)/lsr eval $(DATASETS) --output build/eval
+
 .PHONY: bench
 bench: $(VENV)/peers  ## Time the engine against its peers
 	$(BIN)/lsr bench --peers

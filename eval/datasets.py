@@ -106,15 +106,16 @@ def load_dataset(folder: Path, *, split: str = "test", name: str | None = None) 
 def dataset_folders(folder: Path) -> list[tuple[str, Path]]:
     """Return (name, folder) of the BEIR datasets at `folder`: itself, or, where it holds several, each below it.
 
-    A collection of collections such as cqadupstack gives `cqadupstack/android` and so on. Raises LsrError where
-    there is none.
+    The parts of CQADupStack, which count as one dataset, are named `cqadupstack/android` and so on. Raises LsrError
+    where there is none.
     """
     name = folder.resolve().name
     if _find(folder, "corpus.jsonl"):
         return [(name, folder)]
     if not folder.is_dir():
         raise LsrError(f"{folder}: no such folder")
-    found = [(f"{name}/{inner.name}", inner) for inner in sorted(folder.iterdir()) if _find(inner, "corpus.jsonl")]
+    before = f"{name}/" if name == "cqadupstack" else ""
+    found = [(f"{before}{inner.name}", inner) for inner in sorted(folder.iterdir()) if _find(inner, "corpus.jsonl")]
     if not found:
         raise LsrError(f"{folder}: no BEIR dataset: neither it nor a folder in it holds corpus.jsonl")
     return found

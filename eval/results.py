@@ -69,6 +69,8 @@ class Efficiency:
     flops: float | None
     """Expected multiplications for a query and a document: Σ_j p_j(query) · p_j(document)."""
     index_size_bytes: int | None
+    """All that search reads: vocabulary, query encoder, postings; without the stored texts."""
+    stored_texts_bytes: int | None
     index_s: float | None
     """Seconds to build the index, encoding included; None where it stood already."""
     encode: Latency | None
@@ -117,6 +119,15 @@ def read_result(path: Path) -> Result:
     if version != FORMAT_VERSION:
         raise LsrError(f"{path}: format version {version!r}; this program reads {FORMAT_VERSION}")
     return from_json(Result, entry, where=str(path))
+
+
+def is_result_file(path: Path) -> bool:
+    """Say whether a file calls itself a result, of whatever version; other JSON lies in folders too."""
+    try:
+        entry = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(entry, dict) and entry.get("format") == FORMAT
 
 
 def qrels_sha256(qrels: Mapping[str, Mapping[str, int]]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,7 +29,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
                     yield number, text
     except UnicodeDecodeError as error:
         raise LsrError(f"{path}:{number}: not UTF-8 text ({error.reason}); convert the file to UTF-8") from error
-    except (EOFError, gzip.BadGzipFile) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise LsrError(f"{path}: broken gzip file after line {number} ({error}); fetch or write it again") from error
     except OSError as error:
         raise LsrError(f"{path}: {error.strerror or error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,16 +17,19 @@ from lsr.kernels.thresholds import STORED_K, kth_impacts
 HEADROOM = 1.1
 
 
-def choose_scale(rows: list[Rows], *, final: bool) -> float:
+def choose_scale(all_rows: Sequence[Rows], *, final: bool) -> float:
     """Return the weight that one impact stands for, for an index that begins with these rows.
 
     Whole weights up to 255 are kept as they are. Else the largest weight becomes 255, or a tenth less
     if more documents may come that have larger ones (not `final`).
     """
-    largest = max((float(r.weights.max()) for r in rows if len(r.weights)), default=0.0)
-    if largest == 0.0:
-        return 1.0
-    if largest <= LARGEST_IMPACT and all(np.array_equal(r.weights, np.rint(r.weights)) for r in rows):
+    largest, whole = 0.0, True
+    for rows in all_rows:
+        for _, span in rows.stretches():
+            weights = rows.weights[span]
+            largest = max(largest, float(weights.max(initial=0.0)))
+            whole = whole and largest <= LARGEST_IMPACT and np.array_equal(weights, np.rint(weights))
+    if whole:
         return 1.0
     return largest * (1.0 if final else HEADROOM) / LARGEST_IMPACT
 
@@ -41,16 +45,21 @@ def compact_terms(term_ids: npt.NDArray[np.int32], vocab_size: int) -> tuple[npt
 
 
 def segment_arrays(
-    rows: Rows, scale: float, vocab_size: int, *, reorder: bool, threads: int
+    rows: Rows, scale: float, vocab_size: int, *, reorder: bool, threads: int, advance: Callable[[int], None]
 ) -> tuple[dict[str, npt.NDArray[Any]], int]:
-    """Quantise, reorder and invert rows; return the arrays of a segment by name, and how many weights were clipped."""
+    """Quantise, reorder and invert rows; return the arrays of a segment by name, and how many weights were clipped.
+
+    advance: told how many documents are done, all in all as many as there are rows.
+    """
     terms, local = compact_terms(rows.term_ids, vocab_size)
     impacts = np.empty(len(rows.weights), np.uint8)
     clipped = int(quantise(rows.weights, np.float32(scale), impacts))
     n_docs = len(rows.indptr) - 1
-    order = (
-        by_bisection(rows.indptr, local, len(terms), threads=threads) if reorder else np.arange(n_docs, dtype=np.int64)
-    )
+    if reorder:
+        order = by_bisection(rows.indptr, local, len(terms), threads=threads, advance=advance)
+    else:
+        order = np.arange(n_docs, dtype=np.int64)
+        advance(n_docs)
     postings = layout.build(rows.indptr, local, impacts, len(terms), order)
     arrays = postings._asdict()
     arrays["terms"] = terms

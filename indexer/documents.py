@@ -14,8 +14,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from lsr.errors import IndexDamagedError
+from lsr.errors import BadDocumentError, IndexDamagedError
 from lsr.indexer.files import FileInfo, new_file
+from lsr.indexer.manifest import REMEDY
 from lsr.types import Document
 
 ROWS = 1024
@@ -25,7 +26,7 @@ SCHEMA = pa.schema(
 
 
 class DocumentWriter:
-    """Writes documents to a new file; a context manager. `info` is known once it is closed."""
+    """Writes documents to a new file."""
 
     def __init__(self, path: Path) -> None:
         self._stack = ExitStack()
@@ -35,7 +36,7 @@ class DocumentWriter:
         self.n_docs = 0
 
     def append(self, documents: Sequence[Document]) -> None:
-        """Add documents after those already there."""
+        """Add documents after those already there. Raises BadDocumentError for one that can't be stored."""
         self.n_docs += len(documents)
         self._waiting.extend(documents)
         while len(self._waiting) >= ROWS:
@@ -43,17 +44,16 @@ class DocumentWriter:
             del self._waiting[:ROWS]
 
     def _write(self, documents: Sequence[Document]) -> None:
-        self._writer.write_batch(
-            pa.record_batch(
-                [
-                    pa.array([d.doc_id for d in documents], pa.string()),
-                    pa.array([d.title for d in documents], pa.string()),
-                    pa.array([d.text for d in documents], pa.large_string()),
-                    pa.array([json.dumps(dict(d.fields)) if d.fields else None for d in documents], pa.string()),
-                ],
-                schema=SCHEMA,
-            )
-        )
+        try:
+            columns = [
+                pa.array([d.doc_id for d in documents], pa.string()),
+                pa.array([d.title for d in documents], pa.string()),
+                pa.array([d.text for d in documents], pa.large_string()),
+                pa.array([json.dumps(dict(d.fields)) if d.fields else None for d in documents], pa.string()),
+            ]
+        except (ValueError, TypeError) as error:
+            raise _unfit(documents) from error
+        self._writer.write_batch(pa.record_batch(columns, schema=SCHEMA))
 
     def close(self) -> FileInfo:
         """Write what waits, sync, and return size and checksum."""
@@ -63,27 +63,42 @@ class DocumentWriter:
         self._stack.close()
         return self._file.info
 
-    def __enter__(self) -> DocumentWriter:
-        return self
+    def abandon(self) -> None:
+        """Close a file that nobody will read."""
+        self._waiting = []
+        self._stack.close()
 
-    def __exit__(self, *details: object) -> None:
-        self._stack.__exit__(*details)  # type: ignore[arg-type]
+
+def _unfit(documents: Sequence[Document]) -> BadDocumentError:
+    """Return the error that names which of some documents can't be stored."""
+    for document in documents:
+        parts = {"doc_id": document.doc_id, "title": document.title, "text": document.text}
+        for name, value in parts.items():
+            try:
+                value.encode("utf-8")
+            except (UnicodeEncodeError, AttributeError):
+                return BadDocumentError(f"document {document.doc_id!r}: its {name} is not a text that UTF-8 can hold")
+        try:
+            json.dumps(dict(document.fields))
+        except (ValueError, TypeError) as error:
+            return BadDocumentError(f"document {document.doc_id!r}: its fields can't be stored as JSON ({error})")
+    return BadDocumentError("some documents can't be stored")
 
 
 class DocumentStore:
     """Reads the documents of a segment through mmap."""
 
     def __init__(self, path: Path, n_docs: int) -> None:
+        self._path = path
+        self._n_docs = n_docs
         try:
             self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
             batches = self._reader.num_record_batches
             fits = self._reader.schema == SCHEMA and batches == -(-n_docs // ROWS)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise IndexDamagedError(f"{path}: not a readable document store ({error})") from error
+        except (OSError, pa.ArrowException) as error:
+            raise self._damaged(f"not a readable document store ({error})") from error
         if not fits:
-            raise IndexDamagedError(f"{path}: does not hold the {n_docs} documents of the manifest")
-        self._path = path
-        self._n_docs = n_docs
+            raise self._damaged(f"does not hold the {n_docs} documents of the manifest")
 
     def __len__(self) -> int:
         return self._n_docs
@@ -91,43 +106,45 @@ class DocumentStore:
     def _batch(self, number: int) -> Any:
         try:
             batch = self._reader.get_batch(number)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise IndexDamagedError(f"{self._path}: record batch {number} can't be read ({error})") from error
+        except (OSError, pa.ArrowException) as error:
+            raise self._damaged(f"record batch {number} can't be read ({error})") from error
         if batch.num_rows != min(ROWS, self._n_docs - number * ROWS):
-            raise IndexDamagedError(f"{self._path}: record batch {number} has {batch.num_rows} rows")
+            raise self._damaged(f"record batch {number} has {batch.num_rows} rows")
         return batch
 
-    def _document(self, batch: Any, row: int) -> Document:
-        try:
-            doc_id, title, text, fields = (column[row].as_py() for column in batch.columns)
-            return Document(doc_id, text, title, json.loads(fields) if fields else {})
-        except (ValueError, TypeError) as error:
-            raise IndexDamagedError(f"{self._path}: a document can't be read ({error})") from error
+    def _damaged(self, what: str) -> IndexDamagedError:
+        return IndexDamagedError(f"{self._path}: {what}; {REMEDY}")
 
     def __getitem__(self, row: int) -> Document:
-        return self._document(self._batch(row // ROWS), row % ROWS)
+        found = self._batch(row // ROWS).slice(row % ROWS, 1)
+        try:
+            found.validate(full=True)  # the offsets of a damaged file could lead anywhere
+            doc_id, title, text, fields = (column[0].as_py() for column in found.columns)
+            return Document(doc_id, text, title, json.loads(fields) if fields else {})
+        except (pa.ArrowException, ValueError, TypeError) as error:
+            raise self._damaged(f"document {row} can't be read ({error})") from error
 
     def doc_ids(self, rows: Sequence[int]) -> list[str]:
         """Return the ids of rows, reading each record batch once."""
         batches: dict[int, Any] = {}
         ids = []
-        for row in rows:
-            number = row // ROWS
-            if number not in batches:
-                batches[number] = self._batch(number).column(0)
-            ids.append(batches[number][row % ROWS].as_py())
+        try:
+            for row in rows:
+                number = row // ROWS
+                if number not in batches:
+                    batches[number] = self._batch(number).column(0)
+                    batches[number].validate(full=True)
+                ids.append(batches[number][row % ROWS].as_py())
+        except (pa.ArrowException, ValueError) as error:
+            raise self._damaged(f"a doc_id can't be read ({error})") from error
         return ids
 
-    def __iter__(self) -> Iterator[Document]:
+    def all_doc_ids(self) -> Iterator[list[str]]:
+        """Yield all ids, those of a record batch at a time. Raises IndexDamagedError where anything is damaged."""
         for number in range(-(-self._n_docs // ROWS)):
             batch = self._batch(number)
-            for row in range(batch.num_rows):
-                yield self._document(batch, row)
-
-    def check(self) -> None:
-        """Read everything; raise IndexDamagedError where an array is not what Arrow's format allows."""
-        for number in range(-(-self._n_docs // ROWS)):
             try:
-                self._batch(number).validate(full=True)
-            except pa.ArrowInvalid as error:
-                raise IndexDamagedError(f"{self._path}: record batch {number} is damaged ({error})") from error
+                batch.validate(full=True)
+                yield batch.column(0).to_pylist()
+            except (pa.ArrowException, ValueError) as error:
+                raise self._damaged(f"record batch {number} is damaged ({error})") from error

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import math
+import mmap
 import os
+import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +20,11 @@ import numpy.typing as npt
 from lsr.errors import IndexDamagedError
 
 CHUNK_BYTES = 1 << 22
+_MAGIC = b"\x93NUMPY\x01\x00"
+_HEADER = re.compile(
+    rb"\{'descr': '([<|][uif][1248])', 'fortran_order': False, 'shape': \(([0-9]{1,15},(?: [0-9]{1,15})?)\), \} *\n"
+)
+_ALIGNMENT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,35 +98,53 @@ def save_array(path: Path, array: npt.NDArray[Any]) -> FileInfo:
 def map_array(path: Path, dtype: npt.DTypeLike, ndim: int) -> npt.NDArray[Any]:
     """Open a `.npy` file by mmap, read-only, after checking its header against its size.
 
-    Raises IndexDamagedError for a missing, cut or foreign file, or another dtype or number of axes.
+    Only headers as `save_array` writes them are taken. Raises IndexDamagedError for a missing, cut or
+    foreign file, or another dtype or number of axes.
     """
     try:
         with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            if version != (1, 0):
-                raise ValueError(f"npy version {version}")
-            shape, fortran, found = np.lib.format.read_array_header_1_0(file)
-            offset = file.tell()
+            found, shape, offset = _read_header(file)
             size_bytes = os.fstat(file.fileno()).st_size
-    except (OSError, ValueError, EOFError) as error:
-        raise IndexDamagedError(f"{path}: not a readable array ({error})") from error
-    if fortran or found != np.dtype(dtype) or len(shape) != ndim:
-        raise IndexDamagedError(f"{path}: holds {found} {shape}, not {np.dtype(dtype)} of {ndim} axes")
-    count = int(np.prod(shape, dtype=np.int64))
-    if offset + count * found.itemsize != size_bytes:
-        raise IndexDamagedError(
-            f"{path}: {size_bytes} bytes, but its header speaks of {offset + count * found.itemsize}"
-        )
-    if count == 0:
-        return np.empty(shape, found)
-    return np.asarray(np.memmap(path, found, "r", offset, shape))
+            if found != np.dtype(dtype) or len(shape) != ndim:
+                raise ValueError(f"holds {found} {shape}, not {np.dtype(dtype)} of {ndim} axes")
+            expected = offset + math.prod(shape) * found.itemsize
+            if expected != size_bytes:
+                raise ValueError(f"{size_bytes} bytes, but its header speaks of {expected}")
+            if 0 in shape:
+                return _read_only(np.empty(shape, found))
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise IndexDamagedError(f"{path}: can't be read ({error.strerror or error})") from error
+    except ValueError as error:
+        raise IndexDamagedError(f"{path}: not an array of this index ({error}); index again") from error
+    return np.frombuffer(mapped, found, math.prod(shape), offset).reshape(shape)
 
 
-def checksum(path: Path) -> FileInfo:
-    """Read a whole file and return its size and CRC-32."""
+def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Make an empty array like the mapped ones: kernels are compiled for each kind of array anew."""
+    array.flags.writeable = False
+    return array
+
+
+def _read_header(file: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], int]:
+    """Return dtype, shape and where the data begin; nothing of the header is evaluated."""
+    start = file.read(len(_MAGIC) + 2)
+    if len(start) < len(_MAGIC) + 2 or not start.startswith(_MAGIC):
+        raise ValueError("its first bytes are not those of an .npy file of version 1.0")
+    length = int.from_bytes(start[len(_MAGIC) :], "little")
+    match = _HEADER.fullmatch(file.read(length))
+    offset = len(start) + length
+    if match is None or offset % _ALIGNMENT:
+        raise ValueError("its header is not one that this program writes")
+    return np.dtype(match[1].decode()), tuple(int(n) for n in match[2].split(b",") if n.strip()), offset
+
+
+def checksum(path: Path, advance: Callable[[int], None] = lambda n: None) -> FileInfo:  # noqa: ARG005
+    """Read a whole file and return its size and CRC-32. advance: told how many bytes were read."""
     crc, size = 0, 0
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             crc = zlib.crc32(chunk, crc)
             size += len(chunk)
+            advance(len(chunk))
     return FileInfo(size, crc)

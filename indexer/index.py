@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from lsr.errors import IndexMissingError
+from lsr.indexer.generations import Hold, generations, hold_generation, hold_newest
 from lsr.indexer.manifest import Manifest, read_manifest
 from lsr.indexer.segment import Segment
 from lsr.indexer.vectors import READY_VECTORS, ReadyVectors
+from lsr.indexer.vocabulary import FILES as VOCABULARY_FILES
 from lsr.indexer.vocabulary import Vocabulary
 
 DEFAULT_NAME = ".lsr"
@@ -22,19 +25,27 @@ def find_index(start: Path) -> Path:
     """
     start = start.resolve()
     for folder in (start, *start.parents):
-        if (folder / DEFAULT_NAME).is_dir():
+        if generations(folder / DEFAULT_NAME):
             return folder / DEFAULT_NAME
     raise IndexMissingError(
-        f"no index here: {start} and its parents have no {DEFAULT_NAME}; make one with 'lsr index CORPUS'"
+        f"no index here: neither {start} nor a folder above it has {DEFAULT_NAME}; make one with 'lsr index CORPUS', "
+        "or name one with --index DIR"
     )
 
 
 class Index:
-    """A generation of an index. Immutable: later commits by any writer don't change it."""
+    """A generation of an index. Immutable: later commits by any writer don't change it.
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
+    Its files stay in their place until it is closed or forgotten, whatever writers do meanwhile.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest, hold: Hold) -> None:
         self.path = path
         self.manifest = manifest
+        self._hold = hold
+        self._opening = threading.Lock()
+        manifest.vocabulary.check_sizes(path, expected=VOCABULARY_FILES)
+        manifest.encoder_files.check_sizes(path)
         self.segments = tuple(Segment(path, info) for info in manifest.segments)
 
     @classmethod
@@ -44,7 +55,24 @@ class Index:
         Raises IndexMissingError, or IndexDamagedError naming what is wrong.
         """
         path = Path(path)
-        return cls(path, read_manifest(path, generation))
+        if generation is None:
+            generation, hold = hold_newest(path)
+        else:
+            held = hold_generation(path, generation)
+            if held is None:
+                raise IndexMissingError(f"no generation {generation} of the index at {path}")
+            hold = held
+        return cls(path, read_manifest(path, generation), hold)
+
+    def close(self) -> None:
+        """Let writers remove this generation's files once there is a newer one. What was read stays valid."""
+        self._hold.release()
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.close()
 
     def __len__(self) -> int:
         return self.manifest.n_docs
@@ -54,9 +82,17 @@ class Index:
         """The terms."""
         return Vocabulary(self.manifest.vocabulary.folder(self.path))
 
-    @cached_property
+    @property
     def query_encoder(self) -> Any:
-        """The encoder that queries of this index take (`lsr.encoders.base.QueryEncoder`)."""
+        """The encoder that queries of this index take (`lsr.encoders.base.QueryEncoder`), loaded when first asked for.
+
+        Raises EncoderError if it can't be loaded, or is another than the index was built with.
+        """
+        with self._opening:
+            return self._query_encoder
+
+    @cached_property
+    def _query_encoder(self) -> Any:
         if self.manifest.encoder["kind"] == READY_VECTORS:
             return ReadyVectors()
         from lsr.encoders.registry import open_query_encoder

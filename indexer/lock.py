@@ -19,19 +19,44 @@ NAME = "writer.lock"
 @contextmanager
 def writer_lock(index: Path) -> Iterator[None]:
     """Hold the index's writer lock. Raises IndexLockedError naming who holds it, and since when."""
-    descriptor = os.open(index / NAME, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = _locked_file(index)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise IndexLockedError(f"{index} is being written to by {_holder(descriptor)}; try again later") from None
-        text = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": datetime.now(UTC).isoformat()})
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        text = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since})
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, text.encode(), 0)
-        yield
-        os.ftruncate(descriptor, 0)
+        try:
+            yield
+        finally:
+            os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+def _locked_file(index: Path) -> int:
+    """Return the descriptor of the locked file; tries again if another writer removed the file in between."""
+    path = index / NAME
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _stands_at(path, descriptor):
+                return descriptor
+        except BlockingIOError:
+            holder = _holder(descriptor)
+            os.close(descriptor)
+            raise IndexLockedError(f"{index} is being written to by {holder}; wait for it, or end it") from None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _stands_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _holder(descriptor: int) -> str:

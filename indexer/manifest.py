@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
+import math
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ from lsr.indexer.files import FileInfo, new_file, sync_folder
 FORMAT = "lsr-index"
 FORMAT_VERSION = 1
 OLDEST_READABLE = 1
-_NAME = re.compile(r"manifest-(\d{8})\.json")
-_PART = re.compile(r"[0-9a-f-]{1,64}")
+REMEDY = "restore it from a copy, or index again with --overwrite"
+LARGEST_INDEX = (1 << 32) - 1
+"""Documents in an index: a position has 32 bits."""
+PART_ID = re.compile(r"[0-9a-f-]{1,64}")
 _FILE = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)?")
 
 
@@ -33,6 +35,20 @@ class Part:
     def folder(self, index: Path) -> Path:
         """Return where the part stands."""
         return index / self.kind / self.id
+
+    def check_sizes(self, index: Path, *, expected: Iterable[str] = ()) -> None:
+        """Raise IndexDamagedError unless every file is there in the size that was written, and all `expected` ones."""
+        for name in expected:
+            if name not in self.files:
+                raise IndexDamagedError(f"{self.folder(index)}: the manifest does not know its {name}; {REMEDY}")
+        for name, info in self.files.items():
+            path = self.folder(index) / name
+            try:
+                size_bytes = path.stat().st_size
+            except OSError as error:
+                raise IndexDamagedError(f"{path}: can't be read ({error.strerror or error}); {REMEDY}") from error
+            if size_bytes != info.size_bytes:
+                raise IndexDamagedError(f"{path}: {size_bytes} bytes instead of {info.size_bytes}; {REMEDY}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +106,12 @@ def manifest_path(index: Path, generation: int) -> Path:
     return index / f"manifest-{generation:08d}.json"
 
 
-def generations(index: Path) -> list[int]:
-    """Return the generations that stand in a folder, ascending; none if it isn't one."""
-    if not index.is_dir():
-        return []
-    return sorted(int(match[1]) for name in os.listdir(index) if (match := _NAME.fullmatch(name)))
-
-
 def _canonical(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, sort_keys=True, ensure_ascii=False, indent=1).encode("utf-8", "surrogatepass")
 
 
 def write_manifest(index: Path, manifest: Manifest) -> None:
-    """Make a generation visible: written aside, synced, renamed."""
+    """Make a generation visible: written aside, synced, renamed. Raises OSError, and then it is not visible."""
     content = {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(manifest)}
     content["crc32"] = zlib.crc32(_canonical(content))
     path = manifest_path(index, manifest.generation)
@@ -111,68 +120,84 @@ def write_manifest(index: Path, manifest: Manifest) -> None:
     with new_file(aside) as file:
         file.write(_canonical(content))
     aside.rename(path)
-    sync_folder(index)
+    try:
+        sync_folder(index)
+    except OSError:
+        path.unlink()
+        raise
 
 
-def read_manifest(index: Path, generation: int | None = None) -> Manifest:
-    """Read a generation's manifest, by default the last one's.
+def read_manifest(index: Path, generation: int) -> Manifest:
+    """Read a generation's manifest.
 
     Raises IndexMissingError if there is none, IndexDamagedError if it can't be trusted.
     """
-    if generation is None:
-        found = generations(index)
-        if not found:
-            raise IndexMissingError(f"no index at {index}: make one with 'lsr index CORPUS --index {index}'")
-        generation = found[-1]
     path = manifest_path(index, generation)
     try:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise IndexMissingError(f"no generation {generation} of the index at {index}") from None
-    except (OSError, ValueError) as error:
-        raise IndexDamagedError(f"{path}: not a readable manifest ({error}); restore it or index again") from error
+    except OSError as error:
+        raise IndexDamagedError(f"{path}: can't be read ({error.strerror or error}); check its permissions") from error
+    except (ValueError, RecursionError) as error:
+        raise IndexDamagedError(f"{path}: not a readable manifest ({error}); {REMEDY}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise IndexDamagedError(f"{path}: not a manifest of this program")
+        raise IndexDamagedError(f"{path}: not a manifest of this program; {REMEDY}")
     version = content.get("format_version")
-    if not isinstance(version, int) or not OLDEST_READABLE <= version <= FORMAT_VERSION:
+    if type(version) is not int or not OLDEST_READABLE <= version <= FORMAT_VERSION:
         raise IndexDamagedError(
             f"{path}: format version {version}, but this program reads {OLDEST_READABLE} to {FORMAT_VERSION}; "
             "use a program of that version, or index again"
         )
     crc = content.pop("crc32", None)
     if crc != zlib.crc32(_canonical(content)):
-        raise IndexDamagedError(f"{path}: its checksum does not fit; restore it from a copy, or index again")
+        raise IndexDamagedError(f"{path}: its checksum does not fit; {REMEDY}")
     try:
-        return _parse(content)
-    except (KeyError, TypeError, ValueError) as error:
-        raise IndexDamagedError(f"{path}: a field is missing or malformed ({error!r})") from error
+        manifest = _parse(content)
+        if manifest.generation != generation:
+            raise ValueError(f"it says that it is of generation {manifest.generation}")
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise IndexDamagedError(f"{path}: a field is missing or malformed ({error!r}); {REMEDY}") from error
+    return manifest
 
 
 def _parse(content: Mapping[str, Any]) -> Manifest:
+    scale = float(content["scale"])
+    if not 0 < scale < math.inf:
+        raise ValueError(f"scale {scale}")
+    segments = tuple(
+        SegmentInfo(_parse_part(s["part"], "segments"), _count(s["n_docs"]), _count(s["n_postings"]))
+        for s in content["segments"]
+    )
+    if sum(segment.n_docs for segment in segments) > LARGEST_INDEX:
+        raise ValueError(f"more than {LARGEST_INDEX} documents")
     return Manifest(
-        generation=int(content["generation"]),
+        generation=_count(content["generation"]),
         created=str(content["created"]),
         library_version=str(content["library_version"]),
-        encoder=dict(content["encoder"]),
-        scale=float(content["scale"]),
-        n_clipped=int(content["n_clipped"]),
-        vocabulary=_parse_part(content["vocabulary"]),
-        encoder_files=_parse_part(content["encoder_files"]),
-        segments=tuple(
-            SegmentInfo(_parse_part(s["part"]), int(s["n_docs"]), int(s["n_postings"])) for s in content["segments"]
-        ),
+        encoder={"kind": "", **content["encoder"]},
+        scale=scale,
+        n_clipped=_count(content["n_clipped"]),
+        vocabulary=_parse_part(content["vocabulary"], "vocabulary"),
+        encoder_files=_parse_part(content["encoder_files"], "encoder"),
+        segments=segments,
         statistics={name: float(value) for name, value in content["statistics"].items()},
     )
 
 
-def _parse_part(content: Mapping[str, Any]) -> Part:
+def _count(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{value!r} is not a count")
+    return value
+
+
+def _parse_part(content: Mapping[str, Any], kind: str) -> Part:
     """Parse a part; a name that could lead out of the index is refused."""
-    kind, part_id = content["kind"], content["id"]
-    if kind not in ("segments", "vocabulary", "encoder") or not _PART.fullmatch(part_id):
-        raise ValueError(f"part {kind}/{part_id}")
+    if content["kind"] != kind or not PART_ID.fullmatch(content["id"]):
+        raise ValueError(f"part {content['kind']}/{content['id']} where one of {kind} belongs")
     files = {}
     for name, info in content["files"].items():
         if not _FILE.fullmatch(name):
             raise ValueError(f"file {name}")
-        files[name] = FileInfo(int(info["size_bytes"]), int(info["crc32"]))
-    return Part(kind, part_id, files)
+        files[name] = FileInfo(_count(info["size_bytes"]), _count(info["crc32"]))
+    return Part(kind, content["id"], files)

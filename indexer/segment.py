@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError
 from lsr.indexer.files import FileInfo, map_array, save_array
-from lsr.indexer.manifest import SegmentInfo
+from lsr.indexer.manifest import REMEDY, SegmentInfo
 from lsr.types import Document
 
 DOCUMENTS = "documents.arrow"
@@ -40,7 +40,8 @@ OTHERS: Mapping[str, tuple[Any, int]] = {
     "id_row": (np.uint32, 1),
 }
 
-SUPERBLOCK, BLOCKS = 64, 16
+SUPERBLOCK, BLOCKS, MAX_DOCS = 64, 16, 1 << 24
+"""As in lsr.kernels.layout, which is not imported here: numba would take longer to load than a search takes."""
 
 
 def hash_ids(doc_ids: Iterable[str]) -> npt.NDArray[np.uint64]:
@@ -66,23 +67,13 @@ class Segment:
         self.info = info
         self.n_docs = info.n_docs
         self.folder = info.part.folder(index)
-        for name, file in info.part.files.items():
-            try:
-                size = (self.folder / name).stat().st_size
-            except OSError as error:
-                raise IndexDamagedError(
-                    f"{self.folder / name}: missing ({error}); restore it, or index again"
-                ) from error
-            if size != file.size_bytes:
-                raise IndexDamagedError(f"{self.folder / name}: {size} bytes instead of {file.size_bytes}; index again")
-        arrays = {
-            name: map_array(self.folder / f"{name}.npy", dtype, ndim)
-            for name, (dtype, ndim) in (POSTINGS | OTHERS).items()  # type: ignore[operator]
-        }
+        wanted = POSTINGS | OTHERS  # type: ignore[operator]
+        info.part.check_sizes(index, expected=[*(f"{name}.npy" for name in wanted), DOCUMENTS])
+        arrays = {name: map_array(self.folder / f"{name}.npy", dtype, ndim) for name, (dtype, ndim) in wanted.items()}
         self.arrays = {name: arrays[name] for name in POSTINGS}
         self.terms: npt.NDArray[np.uint32] = arrays["terms"]
         self.kth_impact: npt.NDArray[np.uint8] = arrays["kth_impact"]
-        self._id_hash, self._id_row = arrays["id_hash"], arrays["id_row"]
+        self.id_hash, self.id_row = arrays["id_hash"], arrays["id_row"]
         self._check_shapes()
 
     def _check_shapes(self) -> None:
@@ -90,18 +81,21 @@ class Segment:
         n_superblocks = -(-self.n_docs // SUPERBLOCK)
         n_frequent, n_rare = len(a["frequent_start"]) - 1, len(a["rare_start"]) - 1
         fits = (
-            len(a["row"]) == n_terms == n_frequent + n_rare
+            self.n_docs <= MAX_DOCS
+            and n_frequent >= 0
+            and n_rare >= 0
+            and len(a["row"]) == n_terms == n_frequent + n_rare
             and a["block_max"].shape == (n_frequent, n_superblocks * BLOCKS)
             and a["superblock_max"].shape == (n_frequent, n_superblocks)
             and a["run_start"].shape == (n_frequent, n_superblocks + 1)
             and a["frequent_start"][-1] == len(a["frequent"])
             and a["rare_start"][-1] == len(a["rare"])
             and len(a["frequent"]) + len(a["rare"]) == self.info.n_postings
-            and len(a["insertion"]) == len(self._id_hash) == len(self._id_row) == self.n_docs
+            and len(a["insertion"]) == len(self.id_hash) == len(self.id_row) == self.n_docs
             and self.kth_impact.shape == (n_terms, len(STORED_K))
         )
         if not fits:
-            raise IndexDamagedError(f"{self.folder}: the arrays do not fit each other; index again")
+            raise IndexDamagedError(f"{self.folder}: its arrays do not fit each other; {REMEDY}")
 
     @cached_property
     def documents(self) -> Any:
@@ -141,10 +135,10 @@ class Segment:
         hashes = hash_ids(doc_ids)
         rows: list[int | None] = []
         for doc_id, value in zip(doc_ids, hashes, strict=True):
-            first = int(np.searchsorted(self._id_hash, value))
+            first = int(np.searchsorted(self.id_hash, value))
             found = None
-            while first < self.n_docs and self._id_hash[first] == value:
-                row = int(self._id_row[first])
+            while first < self.n_docs and self.id_hash[first] == value:
+                row = int(self.id_row[first])
                 if self.documents.doc_ids([row]) == [doc_id]:
                     found = row
                     break

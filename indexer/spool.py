@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,21 +11,33 @@ import numpy.typing as npt
 
 from lsr.types import SparseBatch
 
+STRETCH = 1 << 22
+"""Weights worked on at a time."""
+
 
 class Rows(NamedTuple):
-    """Spooled rows, CSR. indptr: int64 (n + 1); term_ids: int32; weights: float32, mapped."""
+    """Spooled rows, CSR. indptr: int64 (n + 1); term_ids: int32; weights: float32; the last two mapped."""
 
     indptr: npt.NDArray[np.int64]
     term_ids: npt.NDArray[np.int32]
     weights: npt.NDArray[np.float32]
+
+    def stretches(self) -> Iterator[tuple[slice, slice]]:
+        """Yield consecutive rows, and their weights, some STRETCH weights at a time (or one longer row)."""
+        first, n_rows = 0, len(self.indptr) - 1
+        while first < n_rows:
+            last = int(np.searchsorted(self.indptr, self.indptr[first] + STRETCH, side="right")) - 1
+            last = max(first + 1, min(last, n_rows))
+            yield slice(first, last), slice(int(self.indptr[first]), int(self.indptr[last]))
+            first = last
 
 
 class Spool:
     """Appends rows to two files of a folder."""
 
     def __init__(self, folder: Path) -> None:
-        self._paths = (folder / "term_ids.spool", folder / "weights.spool")
-        self._files = tuple(path.open("xb") for path in self._paths)
+        self._paths = [folder / "term_ids.spool", folder / "weights.spool"]
+        self._files = [path.open("xb") for path in self._paths]
         self._lengths: list[npt.NDArray[np.int64]] = []
         self.n_postings = 0
 
@@ -50,8 +63,22 @@ class Spool:
             np.asarray(np.memmap(self._paths[1], np.float32, "r")),
         )
 
+    def replace_weights(self, pieces: Iterable[npt.NDArray[np.float32]]) -> None:
+        """Put other weights in the place of those there, for all rows, one piece after another."""
+        # Written to a file, not into the mapped one: a full disk is an error here, and a dead process there.
+        path = self._paths[1].with_suffix(".new")
+        with path.open("xb") as file:
+            for piece in pieces:
+                file.write(np.ascontiguousarray(piece, np.float32).data)
+        path.replace(self._paths[1])
+
+    def close(self) -> None:
+        """Close the files; what is written no longer matters."""
+        for file in self._files:
+            file.detach().close()
+
     def delete(self) -> None:
         """Close and remove the files."""
-        for file, path in zip(self._files, self._paths, strict=True):
-            file.close()
+        self.close()
+        for path in self._paths:
             path.unlink(missing_ok=True)

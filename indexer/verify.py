@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lsr.errors import IndexDamagedError
+from lsr.errors import EncoderError, IndexDamagedError
 from lsr.indexer.files import checksum
+from lsr.indexer.generations import hold_newest
 from lsr.indexer.index import Index
 from lsr.indexer.manifest import Manifest, read_manifest
 from lsr.indexer.progress import Progress, Silence
@@ -21,38 +23,74 @@ from lsr.kernels.thresholds import kth_impacts
 
 
 def verify(path: Path, progress: Progress | None = None) -> tuple[Manifest, list[str]]:
-    """Return the manifest, and what is wrong, a line each. Raises what opening raises."""
+    """Return the manifest of the last generation, and what is wrong with it, a line each.
+
+    Raises IndexMissingError, or IndexDamagedError for a manifest that can't be read.
+    """
     listener = progress or Silence()
-    manifest = read_manifest(path)
+    generation, hold = hold_newest(path)
+    try:
+        manifest = read_manifest(path, generation)
+        problems = _wrong_files(path, manifest, listener)
+        return manifest, problems or _wrong_contents(path, generation, listener)
+    finally:
+        hold.release()
+
+
+def _wrong_files(path: Path, manifest: Manifest, listener: Progress) -> list[str]:
+    """Compare sizes and checksums."""
     problems = []
     listener.start("checksums", manifest.size_bytes, "B")
     for part in manifest.parts:
         for name, expected in part.files.items():
             file = part.folder(path) / name
             try:
-                found = checksum(file)
+                if checksum(file, listener.advance) != expected:
+                    problems.append(f"{file}: its content is not what was written (size or checksum differs)")
             except OSError as error:
-                problems.append(f"{file}: can't be read ({error})")
-                continue
-            if found != expected:
-                problems.append(f"{file}: its content is not what was written (size or checksum differs)")
-            listener.advance(expected.size_bytes)
-    if problems:
-        return manifest, problems
-    index = Index.open(path)
-    listener.start("contents", manifest.n_docs, "document")
-    checks = [index.vocabulary.check]
-    checks += [partial(_verify_segment, segment, len(index.vocabulary)) for segment in index.segments]
+                problems.append(f"{file}: can't be read ({error.strerror or error})")
+    return problems
+
+
+def _wrong_contents(path: Path, generation: int, listener: Progress) -> list[str]:
+    """Compare what the arrays say with each other."""
+    try:
+        index = Index.open(path, generation=generation)
+    except IndexDamagedError as error:
+        return [str(error)]
+    problems = []
+    listener.start("contents", len(index), "document")
+    hashes: list[npt.NDArray[np.uint64]] = []
+    checks: list[Callable[[], None]] = [index.vocabulary.check, partial(_verify_query_side, index)]
+    checks += [partial(_verify_segment, segment, len(index.vocabulary), hashes, listener) for segment in index.segments]
+    checks.append(partial(_verify_ids, path, hashes))
     for check in checks:
         try:
             check()
-        except IndexDamagedError as error:
+        except (IndexDamagedError, EncoderError) as error:
             problems.append(str(error))
-    return manifest, problems
+    return problems
 
 
-def _verify_segment(segment: Segment, vocab_size: int) -> None:
-    a, postings = segment.arrays, segment.postings
+def _verify_query_side(index: Index) -> None:
+    """Open what queries need, unless that is a model, which stands elsewhere."""
+    if index.manifest.encoder.get("query_side") != "model":
+        index.query_encoder  # noqa: B018
+
+
+def _verify_ids(path: Path, hashes: list[npt.NDArray[np.uint64]]) -> None:
+    """Look for a doc_id in two segments; those of one were compared with each other when it was made."""
+    if len(hashes) > 1:
+        every = np.concatenate(hashes)
+        n_twice = len(every) - len(np.unique(every))
+        if n_twice:
+            raise IndexDamagedError(f"{path}: {n_twice} doc_ids stand in two segments")
+
+
+def _verify_segment(
+    segment: Segment, vocab_size: int, hashes: list[npt.NDArray[np.uint64]], listener: Progress
+) -> None:
+    a = segment.arrays
 
     def require(condition: Any, what: str) -> None:
         if not condition:
@@ -62,30 +100,32 @@ def _verify_segment(segment: Segment, vocab_size: int) -> None:
     n_frequent = len(a["frequent_start"]) - 1
     require(np.all(np.diff(segment.terms.astype(np.int64)) > 0), "its terms are not ascending")
     require(len(segment.terms) == 0 or segment.terms[-1] < vocab_size, "a term is outside the vocabulary")
-    require(np.array_equal(np.sort(rows[rows >= 0]), np.arange(n_frequent)), "rows of frequent terms are not 0, 1, …")
-    require(
-        np.array_equal(np.sort(-1 - rows[rows < 0]), np.arange(len(rows) - n_frequent)), "ranks of rare terms are wrong"
-    )
+    require(np.array_equal(rows[rows >= 0], np.arange(n_frequent)), "rows of frequent terms are not 0, 1, …")
+    require(np.array_equal(-1 - rows[rows < 0], np.arange(len(rows) - n_frequent)), "ranks of rare terms are wrong")
     for name in ("frequent_start", "rare_start"):
         require(a[name][0] == 0 and np.all(np.diff(a[name]) >= 0), f"{name} is not ascending from 0")
-    runs = a["run_start"].astype(np.int64)
-    if n_frequent:
-        require(np.all(runs[:, 0] == 0) and np.all(np.diff(runs, axis=1) >= 0), "run_start is not ascending from 0")
-        require(np.array_equal(runs[:, -1], np.diff(a["frequent_start"])), "run_start does not end where its term ends")
+    for row in range(n_frequent):
+        runs = a["run_start"][row].astype(np.int64)
+        require(runs[0] == 0 and np.all(np.diff(runs) >= 0), "run_start is not ascending from 0")
+        length = a["frequent_start"][row + 1] - a["frequent_start"][row]
+        require(runs[-1] == length, "run_start does not end where its term ends")
     require(np.array_equal(np.sort(a["insertion"]), np.arange(segment.n_docs)), "insertion is not a permutation")
     require(len(a["rare"]) == 0 or (a["rare"] >> 8).max() < segment.n_docs, "a posting is of no document")
-    _verify_postings(segment, postings, require)
-    segment.documents.check()
-    ids: list[str] = [document.doc_id for document in segment.documents]
-    hashes = hash_ids(ids)
-    order: npt.NDArray[Any] = np.argsort(hashes, kind="stable")
-    require(np.array_equal(hashes[order], segment._id_hash), "id_hash does not fit the documents")
-    require(np.array_equal(order, segment._id_row), "id_row does not fit the documents")
+    _verify_postings(segment, require)
+    parts = []
+    for doc_ids in segment.documents.all_doc_ids():
+        parts.append(hash_ids(doc_ids))
+        listener.advance(len(doc_ids))
+    found = np.concatenate(parts) if parts else np.empty(0, np.uint64)
+    order: npt.NDArray[Any] = np.argsort(found, kind="stable")
+    require(np.array_equal(found[order], segment.id_hash), "id_hash does not fit the documents")
+    require(np.array_equal(order, segment.id_row), "id_row does not fit the documents")
+    hashes.append(found)
 
 
-def _verify_postings(segment: Segment, postings: Any, require: Any) -> None:
+def _verify_postings(segment: Segment, require: Callable[[Any, str], None]) -> None:
     """Turn the index back into forward rows, invert them anew, and compare every array."""
-    indptr, term_ids, impacts, ordered = forward_rows(postings, len(segment.terms))
+    indptr, term_ids, impacts, ordered = forward_rows(segment.postings, len(segment.terms))
     require(ordered, "a posting list is not ascending, or a posting is outside its superblock")
     require(len(impacts) == 0 or impacts.min() > 0, "an impact is 0")
     again = layout.build(indptr, term_ids, impacts, len(segment.terms), np.arange(segment.n_docs))

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError
 from lsr.indexer.files import FileInfo, map_array, save_array
+from lsr.indexer.manifest import REMEDY
 
 FILES = ("terms.npy", "term_start.npy", "term_order.npy")
 
@@ -33,17 +34,18 @@ class Vocabulary:
     """The terms of an index, opened by mmap."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._bytes = map_array(folder / FILES[0], np.uint8, 1)
         self._start = map_array(folder / FILES[1], np.int64, 1)
         self._order = map_array(folder / FILES[2], np.uint32, 1)
         if len(self._start) != len(self._order) + 1 or self._start[0] != 0 or self._start[-1] != len(self._bytes):
-            raise IndexDamagedError(f"{folder}: the files of the vocabulary do not fit each other")
+            raise IndexDamagedError(f"{folder}: the files of the vocabulary do not fit each other; {REMEDY}")
 
     def __len__(self) -> int:
         return len(self._order)
 
     def _encoded(self, term_id: int) -> bytes:
-        return self._bytes[self._start[term_id] : self._start[term_id + 1]].tobytes()
+        return bytes(self._bytes[self._start[term_id] : self._start[term_id + 1]])
 
     def term(self, term_id: int) -> str:
         """Return the string of a term id in [0, len(self))."""
@@ -69,14 +71,13 @@ class Vocabulary:
         return None
 
     def check(self) -> None:
-        """Raise IndexDamagedError unless every id stands once in an ascending order of terms."""
-        if np.any(np.diff(self._start) < 0) or len(np.unique(self._order)) != len(self._order):
-            raise IndexDamagedError("the vocabulary is damaged: its terms are not in order")
+        """Raise IndexDamagedError unless every id stands once in the ascending order of the terms."""
+        start, order = self._start, self._order
+        if np.any(np.diff(start) < 0) or not np.array_equal(np.sort(order), np.arange(len(order))):
+            raise IndexDamagedError(f"{self._folder}: its terms are not where they should be; {REMEDY}")
         last = None
-        for term_id in self._order:
-            if term_id >= len(self._order):
-                raise IndexDamagedError(f"the vocabulary is damaged: no term has id {term_id}")
+        for term_id in order:
             term = self._encoded(int(term_id))
             if last is not None and term <= last:
-                raise IndexDamagedError("the vocabulary is damaged: its terms are not in order")
+                raise IndexDamagedError(f"{self._folder}: its terms are not in order; {REMEDY}")
             last = term

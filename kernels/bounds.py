@@ -9,22 +9,17 @@ from lsr.kernels.layout import BLOCK_BITS, BLOCKS, SUPERBLOCK_BITS
 
 BOUND_WINDOW = 4096
 """Bounds worked on at once: 16 KiB, half of a first-level cache."""
-NOWHERE = np.uint32(0xFFFFFFFF)
 RARE_BLOCK = np.uint32(8 + BLOCK_BITS)
 RARE_SUPERBLOCK = np.uint32(8 + SUPERBLOCK_BITS)
 
 
 @kernel
 def split_terms(postings, terms, weights):
-    """Return the query's frequent rows with their weights, and its rare terms with theirs.
-
-    The frequent are padded to a multiple of four by rows of weight 0, for `add_four`.
-    """
+    """Return the rows of the query's frequent terms with their weights, and the ranks of its rare ones with theirs."""
     n_frequent = 0
     for t in terms:
         n_frequent += postings.row[t] >= 0
-    padded = (n_frequent + 3) // 4 * 4
-    rows, row_weights = np.zeros(padded, np.int64), np.zeros(padded, np.uint32)
+    rows, row_weights = np.empty(n_frequent, np.int64), np.empty(n_frequent, np.uint32)
     rare, rare_weights = np.empty(terms.size - n_frequent, np.int64), np.empty(terms.size - n_frequent, np.uint32)
     n = m = 0
     for i in range(terms.size):
@@ -51,13 +46,20 @@ def add_four(bounds, a, b, c, d, weight_a, weight_b, weight_c, weight_d):
 
 
 @kernel
-def bound_frequent(maxima, rows, row_weights, bounds):
-    """Set bounds to Σ row_weights[i] · maxima[rows[i]]. maxima: uint8 (n_frequent, bounds.size)."""
+def add_one(bounds, a, weight):
+    """Add a weighted row of maxima (uint8) to as many bounds (uint32)."""
+    for i in range(bounds.size):
+        bounds[i] += weight * np.uint32(a[i])
+
+
+@kernel
+def add_frequent(maxima, rows, row_weights, bounds):
+    """Add Σ row_weights[i] · maxima[rows[i]] to bounds. maxima: uint8 (n_frequent, bounds.size)."""
+    by_four = rows.size & ~3
     for first in range(0, bounds.size, BOUND_WINDOW):
         end = min(first + BOUND_WINDOW, bounds.size)
         window = bounds[first:end]
-        window[:] = 0
-        for i in range(0, rows.size, 4):
+        for i in range(0, by_four, 4):
             add_four(
                 window,
                 maxima[rows[i], first:end],
@@ -69,34 +71,30 @@ def bound_frequent(maxima, rows, row_weights, bounds):
                 row_weights[i + 2],
                 row_weights[i + 3],
             )
+        for i in range(by_four, rows.size):
+            add_one(window, maxima[rows[i], first:end], row_weights[i])
 
 
 @kernel
-def bound_rare(postings, rare, rare_weights, scratch):
-    """Add the rare terms to scratch.bounds, and note in scratch where each one's run in each superblock starts.
+def add_rare(postings, rare, rare_weights, shift, bounds, places):
+    """Add the rare terms to bounds, those of posting p to bounds[p >> shift], and note where each run starts.
 
-    The notes are chains of nodes from scratch.head, which must be zero.
+    shift: RARE_BLOCK or RARE_SUPERBLOCK. places: see `Scratch`. Lists are read backwards, so that what is
+    noted last of a superblock is its first posting; nothing is compared or branched on for it.
     """
-    bounds, head = scratch.bounds, scratch.head
-    node = np.uint32(0)
     for i in range(rare.size):
         weight = rare_weights[i]
-        block, superblock, largest = NOWHERE, NOWHERE, np.uint32(0)
-        for p in range(postings.rare_start[rare[i]], postings.rare_start[rare[i] + 1]):
+        start = postings.rare_start[rare[i]]
+        place = places[i]
+        last, largest = np.uint32(0xFFFFFFFF), np.uint32(0)
+        for p in range(postings.rare_start[rare[i] + 1] - 1, start - 1, -1):
             posting = postings.rare[p]
-            impact = posting & np.uint32(255)
-            if posting >> RARE_BLOCK != block:
-                block, largest = posting >> RARE_BLOCK, np.uint32(0)
-                if posting >> RARE_SUPERBLOCK != superblock:
-                    superblock = posting >> RARE_SUPERBLOCK
-                    node += np.uint32(1)
-                    scratch.node_next[node] = head[superblock]
-                    scratch.node_term[node] = i
-                    scratch.node_start[node] = p - postings.rare_start[rare[i]]
-                    head[superblock] = node
-            if impact > largest:
-                bounds[block] += weight * (impact - largest)
-                largest = impact
+            here = posting >> shift
+            before = largest if here == last else np.uint32(0)
+            largest = max(posting & np.uint32(255), before)
+            bounds[here] += weight * (largest - before)
+            last = here
+            place[posting >> RARE_SUPERBLOCK] = p - start
 
 
 @kernel
@@ -104,9 +102,11 @@ def largest_of_superblocks(bounds, peaks):
     """Set peaks[s] to the largest bound of superblock s; return the largest of all."""
     top = np.uint32(0)
     for s in range(peaks.size):
+        some = bounds[s * BLOCKS : (s + 1) * BLOCKS]
         peak = np.uint32(0)
-        for b in range(s * BLOCKS, (s + 1) * BLOCKS):
-            peak = max(peak, bounds[b])
+        for b in range(BLOCKS):
+            peak = some[b] if some[b] > peak else peak
         peaks[s] = peak
-        top = max(top, peak)
+    for peak in peaks:
+        top = peak if peak > top else top
     return top

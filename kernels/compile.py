@@ -36,7 +36,9 @@ def _is_private(folder: Path) -> bool:
 def cache_folder() -> Path:
     """Return the folder of compiled kernels: in $LSR_CACHE, else the user's cache, else made for this process."""
     sources = sorted(Path(__file__).parent.glob("*.py"))
-    parts = [numba.__version__, np.__version__, platform.python_version(), *(p.read_text("utf-8") for p in sources)]
+    versions = [numba.__version__, np.__version__, platform.python_version()]
+    # Numba's cache would also mix code compiled with checks of bounds and without.
+    parts = [*versions, str(numba.config.BOUNDSCHECK), *(p.read_text("utf-8") for p in sources)]
     name = "kernels-" + hashlib.blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()
     home = os.environ.get("LSR_CACHE")
     base = Path(home) if home else Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "lsr"

@@ -77,7 +77,7 @@ def fill(order, indptr, term_ids, impacts, row, frequent_cursor, rare_cursor, ou
         block = doc_ord >> BLOCK_BITS
         doc = order[doc_ord]
         for p in range(indptr[doc], indptr[doc + 1]):
-            impact = impacts[p]
+            impact = np.int64(impacts[p])
             r = row[term_ids[p]]
             if r >= 0:
                 out.frequent[frequent_cursor[r]] = (doc_ord & (PAGE - 1)) << 8 | impact
@@ -95,8 +95,13 @@ def fill(order, indptr, term_ids, impacts, row, frequent_cursor, rare_cursor, ou
 
 
 def build(indptr, term_ids, impacts, n_terms, order) -> Postings:
-    """Invert forward rows in memory. See `Postings`; order: doc_ord → forward row, a permutation."""
+    """Invert forward rows in memory. See `Postings`; order: doc_ord → forward row, a permutation.
+
+    Raises ValueError if there are more than MAX_DOCS documents.
+    """
     n_docs = len(order)
+    if n_docs > MAX_DOCS:
+        raise ValueError(f"{n_docs:,} documents are more than one segment holds ({MAX_DOCS:,}): make several segments")
     df = np.zeros(n_terms, np.int64)
     count_terms(term_ids, df)
     is_frequent = df * FREQUENT >= max(n_docs, 1)

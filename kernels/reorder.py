@@ -61,8 +61,9 @@ def split_range(order, lo, mid, hi, indptr, term_ids, logs, left, right, to_righ
                 for p in range(indptr[doc], indptr[doc + 1]):
                     total += to_left[term_ids[p]]
             gain[i - lo] = -total
-        best_left = np.argsort(gain[:n_left])
-        best_right = np.argsort(gain[n_left:])
+        # Of equal gains the first: an order that no sorting routine decides, and no version of one.
+        best_left = np.argsort(gain[:n_left], kind="mergesort")
+        best_right = np.argsort(gain[n_left:], kind="mergesort")
         swaps = 0
         for i in range(min(n_left, n_right)):
             a, b = best_left[i], n_left + best_right[i]

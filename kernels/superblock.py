@@ -12,50 +12,25 @@ from __future__ import annotations
 import numpy as np
 
 from lsr.kernels.blockmax import order_by_peak, score_superblock
-from lsr.kernels.bounds import RARE_BLOCK, RARE_SUPERBLOCK, bound_frequent, split_terms
+from lsr.kernels.bounds import RARE_BLOCK, RARE_SUPERBLOCK, add_frequent, add_rare, split_terms
 from lsr.kernels.compile import kernel
 from lsr.kernels.layout import BLOCKS, SUPERBLOCK, SUPERBLOCK_BITS
 from lsr.kernels.prefetch import prefetch
 from lsr.kernels.topk import offer
 
-AHEAD_BOUNDS, AHEAD_RUNS, AHEAD_POSTINGS = 6, 4, 2
+AHEAD_BOUNDS = 6
 
 
 @kernel
-def bound_rare_superblocks(postings, rare, rare_weights, scratch):
-    """Add the rare terms to scratch.peaks, and note in scratch where each one's run in each superblock starts."""
-    peaks, head = scratch.peaks, scratch.head
-    node = np.uint32(0)
-    for i in range(rare.size):
-        weight = rare_weights[i]
-        superblock, largest = np.uint32(0xFFFFFFFF), np.uint32(0)
-        for p in range(postings.rare_start[rare[i]], postings.rare_start[rare[i] + 1]):
-            posting = postings.rare[p]
-            impact = posting & np.uint32(255)
-            if posting >> RARE_SUPERBLOCK != superblock:
-                superblock, largest = posting >> RARE_SUPERBLOCK, np.uint32(0)
-                node += np.uint32(1)
-                scratch.node_next[node] = head[superblock]
-                scratch.node_term[node] = i
-                scratch.node_start[node] = p - postings.rare_start[rare[i]]
-                head[superblock] = node
-            if impact > largest:
-                peaks[superblock] += weight * (impact - largest)
-                largest = impact
-
-
-@kernel
-def largest_block_bound(postings, rows, row_weights, rare, rare_weights, superblock, scratch, bounds):
+def largest_block_bound(postings, rows, row_weights, rare, rare_weights, superblock, places, bounds):
     """Return the largest bound of a superblock's blocks. bounds: uint32 (BLOCKS), scratch."""
     maxima = postings.block_max.reshape(postings.block_max.size)
     n_blocks = postings.block_max.shape[1]
     bounds[:] = 0
-    node = scratch.head[superblock]
-    while node:
-        term = scratch.node_term[node]
-        weight = rare_weights[term]
-        stop = postings.rare_start[rare[term] + 1]
-        p = postings.rare_start[rare[term]] + scratch.node_start[node]
+    for i in range(rare.size):
+        weight = rare_weights[i]
+        start, stop = postings.rare_start[rare[i]], postings.rare_start[rare[i] + 1]
+        p = start + np.int64(places[i, superblock])
         block, largest = np.uint32(0xFFFFFFFF), np.uint32(0)
         while p < stop and postings.rare[p] >> RARE_SUPERBLOCK == superblock:
             posting = postings.rare[p]
@@ -66,7 +41,6 @@ def largest_block_bound(postings, rows, row_weights, rare, rare_weights, superbl
                 bounds[block & np.uint32(BLOCKS - 1)] += weight * (impact - largest)
                 largest = impact
             p += 1
-        node = scratch.node_next[node]
     peak = np.uint32(0)
     first = superblock * BLOCKS
     for b in range(0, BLOCKS, 8):
@@ -91,15 +65,17 @@ def largest_block_bound(postings, rows, row_weights, rare, rare_weights, superbl
 def search_superblock(postings, terms, weights, base, allowed, floor, heap, scratch, visits):
     """Leave the best documents in `heap`, as `search_exhaustive` does. For the arguments see `search_blockmax`."""
     n_docs = postings.insertion.size
+    peaks = scratch.peaks[: (n_docs + SUPERBLOCK - 1) >> SUPERBLOCK_BITS]
     rows, row_weights, rare, rare_weights = split_terms(postings, terms, weights)
-    bound_frequent(postings.superblock_max, rows, row_weights, scratch.peaks)
-    bound_rare_superblocks(postings, rare, rare_weights, scratch)
+    peaks[:] = 0
+    add_rare(postings, rare, rare_weights, RARE_SUPERBLOCK, peaks, scratch.places)
+    add_frequent(postings.superblock_max, rows, row_weights, peaks)
     top = np.uint32(0)
-    for peak in scratch.peaks:
+    for peak in peaks:
         top = max(top, peak)
     threshold = max(floor, heap[0] >> np.uint64(32))
     if top >= threshold:
-        n, shift = order_by_peak(scratch.peaks, threshold, top, scratch.queue)
+        n, shift = order_by_peak(peaks, threshold, top, scratch.queue)
         bounds = np.zeros(BLOCKS, np.uint32)
         maxima = postings.block_max.reshape(postings.block_max.size)
         n_blocks = postings.block_max.shape[1]
@@ -112,14 +88,7 @@ def search_superblock(postings, terms, weights, base, allowed, floor, heap, scra
                 ahead = np.int64(scratch.queue[i + AHEAD_BOUNDS])
                 for row in rows:
                     prefetch(maxima, row * n_blocks + ahead * BLOCKS)
-            if i + AHEAD_POSTINGS < n:
-                node = scratch.head[np.int64(scratch.queue[i + AHEAD_POSTINGS])]
-                while node:
-                    prefetch(
-                        postings.rare, postings.rare_start[rare[scratch.node_term[node]]] + scratch.node_start[node]
-                    )
-                    node = scratch.node_next[node]
-            peak = scratch.peaks[superblock]
+            peak = peaks[superblock]
             if peak < threshold:
                 if np.uint64(top) - (np.uint64(top - peak) >> shift << shift) < threshold:
                     break
@@ -128,14 +97,13 @@ def search_superblock(postings, terms, weights, base, allowed, floor, heap, scra
                 continue
             visited += 1
             if (
-                largest_block_bound(postings, rows, row_weights, rare, rare_weights, superblock, scratch, bounds)
+                largest_block_bound(postings, rows, row_weights, rare, rare_weights, superblock, scratch.places, bounds)
                 < threshold
             ):
                 continue
             scored += 1
-            score_superblock(postings, rows, row_weights, rare, rare_weights, superblock, scratch, scores)
+            score_superblock(postings, rows, row_weights, rare, rare_weights, superblock, scratch.places, scores)
             first = superblock << SUPERBLOCK_BITS
             threshold = offer(scores[: n_docs - first], first, postings.insertion, base, allowed, floor, heap)
         visits[0] += visited
         visits[1] += scored
-    scratch.head[:] = 0

@@ -3,60 +3,89 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
-from typing import Any
+from bisect import bisect_left
+from dataclasses import dataclass
+from functools import cache
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from lsr.errors import UsageError
 from lsr.indexer.index import Index
 from lsr.indexer.segment import STORED_K, SUPERBLOCK, Segment
+from lsr.query.filters import DocumentFilter
 from lsr.query.integers import integer_weights
 from lsr.query.plain import search_plain
-from lsr.query.planner import choose_traversal
+from lsr.query.planner import TRAVERSALS, choose_traversal, most_superblocks
 
 NO_FILTER = np.empty(0, np.uint64)
+"""The bitmap that allows every document."""
+LOW_32, HIGH_32 = np.uint64(0xFFFFFFFF), np.uint64(32)
+NEVER = 1 << 62
+PAGE_SUPERBLOCKS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """What a query found, best first. positions: int64, in the order in which documents were added to the
-    index; scores: float64, the exact dot products times the scale; integers: uint32, before that.
+    """What a query found, best first.
 
-    traversals names what ran in each segment; postings counts those of the query's terms.
+    positions: int64, documents by the order in which they were added to the index. scores: float64, the
+    exact dot products of query weights and impacts, times the scale. traversals: what ran in each
+    segment that has a term of the query; n_postings: of the query's terms; n_bounded,
+    n_scored: superblocks whose bound reached the first threshold, and those scored, by traversals that prune.
     """
 
     positions: npt.NDArray[np.int64]
     scores: npt.NDArray[np.float64]
-    integers: npt.NDArray[np.uint32]
     traversals: tuple[str, ...] = ()
     n_postings: int = 0
-    superblocks: tuple[int, int] = field(default=(0, 0))
+    n_bounded: int = 0
+    n_scored: int = 0
 
     def __len__(self) -> int:
         return len(self.positions)
 
 
+class _Query(NamedTuple):
+    """A query in one segment."""
+
+    terms: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.uint32]
+    n_rare: int
+    n_postings: int
+
+
+@cache
+def _kernels() -> SimpleNamespace:
+    """Load the compiled kernels: late, since one query alone is done without them."""
+    from lsr.kernels.blockmax import search_blockmax
+    from lsr.kernels.exhaustive import search_exhaustive
+    from lsr.kernels.locate import locate
+    from lsr.kernels.superblock import search_superblock
+
+    return SimpleNamespace(
+        locate=locate,
+        search_blockmax=search_blockmax,
+        search_exhaustive=search_exhaustive,
+        search_superblock=search_superblock,
+    )
+
+
 class _ScratchPool(threading.local):
-    """Scratch arrays of each thread, grown when a larger segment or query needs it, then kept."""
+    """Scratch arrays of each thread, one set a segment size, grown when a query has more rare terms."""
 
-    scratch: Any = None
+    def __init__(self) -> None:
+        self._held: dict[int, Any] = {}
 
-    def take(self, n_superblocks: int, n_nodes: int) -> Any:
-        from lsr.kernels.scratch import make_scratch
+    def take(self, n_superblocks: int, n_rare: int) -> Any:
+        held = self._held.get(n_superblocks)
+        if held is None or len(held.places) < n_rare:
+            from lsr.kernels.scratch import make_scratch
 
-        held = self.scratch
-        if held is None or len(held.peaks) < n_superblocks or len(held.node_next) <= n_nodes:
-            n_superblocks = max(n_superblocks, 0 if held is None else len(held.peaks))
-            n_nodes = max(2 * n_nodes, 0 if held is None else len(held.node_next))
-            held = self.scratch = make_scratch(n_superblocks, n_nodes)
-        bounds = held.bounds[: n_superblocks * (len(held.bounds) // max(len(held.peaks), 1))]
-        return held._replace(
-            bounds=bounds,
-            peaks=held.peaks[:n_superblocks],
-            queue=held.queue[:n_superblocks],
-            head=held.head[:n_superblocks],
-        )
+            held = self._held[n_superblocks] = make_scratch(n_superblocks, max(2 * n_rare, 16))
+        return held
 
 
 class Engine:
@@ -76,78 +105,91 @@ class Engine:
         *,
         once: bool = False,
         traversal: str | None = None,
+        allowed: DocumentFilter | None = None,
     ) -> Ranking:
-        """Return the k best documents of a sparse query. term_ids: ascending, unique; k ≥ 1.
+        """Return the k best documents of a sparse query.
 
-        once: the process has no other query to serve. traversal: instead of the planner's choice.
+        term_ids: ascending, unique. weights: finite, not negative. k: at least 1. once: the process has no
+        other query to serve. traversal: one of TRAVERSALS, instead of the planner's choice. allowed: the
+        documents that may be found, default all. Raises UsageError for weights or a traversal that can't be.
         """
+        if traversal is not None and traversal not in TRAVERSALS:
+            raise UsageError(f"no traversal {traversal!r}: there are {', '.join(TRAVERSALS)}")
         integers, factor = integer_weights(weights)
-        used = integers > 0
-        term_ids, integers = np.asarray(term_ids)[used], integers[used]
-        k = max(1, min(k, len(self.index)))
+        k = min(k, max(len(self.index), 1))
+        column = bisect_left(STORED_K, k) if k <= STORED_K[-1] else -1
         heap = np.zeros(k, np.uint64)
-        local = [segment.local_terms(term_ids) for segment in self.index.segments]
-        floor = max(
-            [1]
-            + [
-                self._floor(segment, terms, integers[at], k)
-                for segment, (terms, at) in zip(self.index.segments, local, strict=True)
-            ]
-        )
-        names, n_postings = [], 0
-        visits = np.zeros(2, np.int64)
-        for segment, base, (terms, at) in zip(self.index.segments, self.first_positions[:-1], local, strict=True):
-            if len(terms) == 0:
+        visits = np.zeros(3, np.int64)
+        names: list[str] = []
+        queries, floor = [], 1
+        plain = traversal == "plain"
+        for segment in self.index.segments:
+            query, reached = self._locate(segment, term_ids, integers, column, compiled=not (once or plain))
+            queries.append(query)
+            if allowed is None:
+                floor = max(floor, reached)
+        n_postings = 0
+        for number, (segment, query) in enumerate(zip(self.index.segments, queries, strict=True)):
+            if len(query.terms) == 0:
                 continue
-            df = segment.df(terms)
-            n_postings += int(df.sum())
-            name = traversal or choose_traversal(segment.n_docs, int(df.sum()), k, once=once)
+            n_postings += query.n_postings
+            name = traversal or choose_traversal(
+                segment.n_docs, len(query.terms), query.n_rare, query.n_postings, once=once
+            )
+            base = int(self.first_positions[number])
+            bitmap = NO_FILTER if allowed is None else allowed.bitmaps[number]
             names.append(name)
-            heap = self._traverse(name, segment, terms, integers[at], df, int(base), floor, heap, visits)
-        keys = np.sort(heap[heap > 0])[::-1]
-        scores = (keys >> np.uint64(32)).astype(np.uint32)
-        positions = 0xFFFFFFFF - (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
-        scale = self.index.manifest.scale / factor
-        return Ranking(
-            positions,
-            scores.astype(np.float64) * scale,
-            scores,
-            tuple(names),
-            n_postings,
-            (int(visits[0]), int(visits[1])),
-        )
+            planned = traversal is None
+            heap = self._traverse(name, segment, query, base, bitmap, floor, heap, visits, planned=planned)
+        heap.sort()
+        keys = (heap if heap[0] else heap[np.count_nonzero(heap == 0) :])[::-1]
+        positions = (LOW_32 - (keys & LOW_32)).view(np.int64)
+        scores = (keys >> HIGH_32).astype(np.float64) * (self.index.manifest.scale / factor)
+        n_scored = int(visits[1] + visits[2] * PAGE_SUPERBLOCKS)
+        return Ranking(positions, scores, tuple(names), n_postings, int(visits[0]), n_scored)
 
     @staticmethod
-    def _floor(segment: Segment, terms: npt.NDArray[np.int64], weights: npt.NDArray[np.uint32], k: int) -> int:
-        """Return a score that at least k documents of the segment reach, or 1."""
-        column = next((j for j, stored in enumerate(STORED_K) if stored >= k), None)
-        if column is None or len(terms) == 0:
-            return 1
-        return max(1, int((weights.astype(np.int64) * segment.kth_impact[terms, column]).max()))
+    def _locate(segment: Segment, term_ids: Any, integers: Any, column: int, *, compiled: bool) -> tuple[_Query, int]:
+        """Return the query in a segment, and a score that k of its documents reach (1 if none is known)."""
+        if compiled:
+            kernels = _kernels()
+            terms, weights = np.empty(len(term_ids), np.int64), np.empty(len(term_ids), np.uint32)
+            n, n_rare, n_postings, floor = kernels.locate(
+                segment.postings, segment.terms, segment.kth_impact, column, term_ids, integers, terms, weights
+            )
+            return _Query(terms[:n], weights[:n], n_rare, n_postings), int(floor)
+        terms, at = segment.local_terms(term_ids)
+        used = integers[at] > 0
+        terms, weights = terms[used], integers[at][used]
+        n_rare = int(np.count_nonzero(segment.arrays["row"][terms] < 0))
+        return _Query(terms, weights, n_rare, int(segment.df(terms).sum())), 1
 
     def _traverse(
         self,
         name: str,
         segment: Segment,
-        terms: Any,
-        weights: Any,
-        df: Any,
+        query: _Query,
         base: int,
+        allowed: npt.NDArray[np.uint64],
         floor: int,
-        heap: Any,
-        visits: Any,
-    ) -> Any:
+        heap: npt.NDArray[np.uint64],
+        visits: npt.NDArray[np.int64],
+        *,
+        planned: bool,
+    ) -> npt.NDArray[np.uint64]:
+        """Return the heap with the segment's best documents in it."""
         if name == "plain":
-            keys = search_plain(segment.arrays, terms, weights, base, NO_FILTER, len(heap))
+            keys = search_plain(segment.arrays, query.terms, query.weights, base, allowed, len(heap))
             return np.sort(np.concatenate([heap, keys]))[-len(heap) :]
-        rare = int(df[segment.arrays["row"][terms] < 0].sum())
-        scratch = self._pool.take(-(-segment.n_docs // SUPERBLOCK), rare)
+        kernels = _kernels()
+        scratch = self._pool.take(-(-segment.n_docs // SUPERBLOCK), query.n_rare)
+        common = (segment.postings, query.terms, query.weights, base, allowed)
+        if name == "blockmax":
+            most = most_superblocks(segment.n_docs, len(query.terms), query.n_postings) if planned else NEVER
+            kernels.search_blockmax(*common, np.uint64(floor), heap, scratch, visits, most)
+            return heap
         if name == "exhaustive":
-            from lsr.kernels.exhaustive import search_exhaustive
-
-            search_exhaustive(segment.postings, terms, weights, base, NO_FILTER, np.uint64(floor), heap, scratch)
+            kernels.search_exhaustive(*common, np.uint64(floor), heap, scratch)
         else:
-            from lsr.kernels.blockmax import search_blockmax
-
-            search_blockmax(segment.postings, terms, weights, base, NO_FILTER, np.uint64(floor), heap, scratch, visits)
+            kernels.search_superblock(*common, np.uint64(floor), heap, scratch, visits)
         return heap

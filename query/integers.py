@@ -11,6 +11,8 @@ from lsr.errors import UsageError
 
 LARGEST_SCORE = 2**32 - 1
 LARGEST_IMPACT = 255
+LARGEST_EXPONENT = 127
+"""Of a power of two that float32 can hold, as the weights are float32."""
 
 
 def integer_weights(weights: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.uint32], float]:
@@ -23,13 +25,13 @@ def integer_weights(weights: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.ui
     """
     if not len(weights):
         return np.empty(0, np.uint32), 1.0
-    if not np.all(np.isfinite(weights)) or np.any(weights < 0):
-        raise UsageError("query weights must be finite and not negative")
     total = float(weights.sum(dtype=np.float64))
+    if not math.isfinite(total) or weights.min() < 0:
+        raise UsageError("query weights must be finite and not negative")
     if total == 0.0:
         return np.zeros(len(weights), np.uint32), 1.0
     room = (LARGEST_SCORE - LARGEST_IMPACT * len(weights)) / (LARGEST_IMPACT * total)
     if room < 1 and total > 2**24:
         raise UsageError(f"query weights sum to {total:g}; the limit is {2**24}")
-    factor = 2.0 ** math.floor(math.log2(room))
-    return np.rint(weights.astype(np.float64) * factor).astype(np.uint32), factor
+    factor = 2.0 ** min(LARGEST_EXPONENT, math.floor(math.log2(room)))
+    return np.rint(weights * factor).astype(np.uint32), factor

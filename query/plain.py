@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-SUPERBLOCK, PAGE_RUNS, PAGE = 64, 4, 256
+from lsr.errors import IndexDamagedError
+
+PAGE_RUNS, PAGE = 4, 256
+"""As in lsr.kernels: importing those would load numba."""
 
 
 def term_postings(arrays: Mapping[str, npt.NDArray[Any]], term: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -36,7 +39,20 @@ def search_plain(
     allowed: npt.NDArray[np.uint64],
     k: int,
 ) -> npt.NDArray[np.uint64]:
-    """Return the keys (`lsr.kernels.topk`) of the k best documents of a segment, best first."""
+    """Return the keys (`lsr.kernels.topk`) of the k best documents of a segment, best first.
+
+    allowed: uint64, bit d & 63 of word d >> 6 allowing doc_ord d, or empty. Raises IndexDamagedError where a
+    posting list leads out of its array.
+    """
+    try:
+        return _best(arrays, terms, weights, base, allowed, k)
+    except (IndexError, ValueError) as error:
+        raise IndexDamagedError(f"the posting lists are damaged ({error}); 'lsr check' says where") from error
+
+
+def _best(
+    arrays: Mapping[str, npt.NDArray[Any]], terms: Any, weights: Any, base: int, allowed: Any, k: int
+) -> npt.NDArray[np.uint64]:
     insertion = arrays["insertion"]
     scores = np.zeros(len(insertion), np.uint64)
     for term, weight in zip(terms, weights, strict=True):

@@ -3,55 +3,97 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
+from lsr.encoders.base import Encoder, QueryEncoder
 from lsr.errors import UsageError
 from lsr.indexer.index import Index
 from lsr.query.engine import Engine, Ranking
+from lsr.query.filters import DocumentFilter
 from lsr.types import Document, Hit, SparseBatch
+
+TASK = 16
+"""Queries that a thread takes at a time."""
 
 
 class Searcher:
-    """Searches one generation of an index. Safe to use from many threads, and after a fork."""
+    """Searches one generation of an index. Safe to use from many threads, and after a fork.
 
-    def __init__(self, index: Index | str | Path) -> None:
+    encoder: the encoder of the index where it is loaded already; by default the index opens what its queries
+    need. Raises IndexMissingError, IndexDamagedError, or EncoderError for another encoder than the index's.
+    """
+
+    def __init__(self, index: Index | str | Path, *, encoder: Encoder | None = None) -> None:
         self.index = index if isinstance(index, Index) else Index.open(index)
         self._engine = Engine(self.index)
+        self._encoder: QueryEncoder | None = None if encoder is None else self._fitted(encoder)
 
-    def search(self, query: str, k: int = 10, *, once: bool = False) -> list[Hit]:
+    def _fitted(self, encoder: Encoder) -> QueryEncoder:
+        from lsr.encoders.registry import check_same
+        from lsr.encoders.remap import RemappedQueryEncoder
+
+        check_same(self.index.manifest.encoder, encoder.description)
+        vocabulary = self.index.vocabulary
+        if self.index.manifest.encoder["query_side"] != "model":  # the index has it, and its own vocabulary
+            encoder_of_index: QueryEncoder = self.index.query_encoder
+            return encoder_of_index
+        return RemappedQueryEncoder(encoder, encoder.terms, vocabulary.lookup, len(vocabulary))
+
+    def encode(self, texts: Sequence[str]) -> SparseBatch:
+        """Return the sparse vectors of query texts, a row each.
+
+        Raises UsageError for an index that takes encoded queries only, EncoderError if the encoder can't be opened.
+        """
+        encoder = self.index.query_encoder if self._encoder is None else self._encoder
+        vectors: SparseBatch = encoder.encode_queries(texts)
+        return vectors
+
+    def search(
+        self, query: str, k: int = 10, *, once: bool = False, allowed: DocumentFilter | None = None
+    ) -> list[Hit]:
         """Return the k best documents for a text, best first; none if it has no known term.
 
-        once: this process serves no other query, so don't load the compiled kernels for it. Raises
-        UsageError for k below 1 or an index that takes encoded queries only.
+        allowed: the documents that may be found, default all. once: this process serves no other query, so
+        don't load the compiled kernels for it. Raises
+        UsageError for k below 1, and what `encode` raises.
         """
         _check_k(k)
-        vectors = self.index.query_encoder.encode_queries([query])
-        term_ids, weights = vectors.row(0)
-        return self.hits(self._engine.rank(term_ids, weights, k, once=once))
+        term_ids, weights = self.encode([query]).row(0)
+        return self.hits(self._engine.rank(term_ids, weights, k, once=once, allowed=allowed))
 
-    def rank(self, queries: SparseBatch, k: int = 10, *, threads: int | None = None) -> Iterator[Ranking]:
-        """Yield the ranking of each encoded query, in order. threads: default, all cores."""
+    def rank(
+        self,
+        queries: SparseBatch,
+        k: int = 10,
+        *,
+        threads: int | None = None,
+        allowed: DocumentFilter | None = None,
+    ) -> Iterator[Ranking]:
+        """Return the rankings of encoded queries, one after another as they are asked for.
+
+        threads: default, one a core. allowed: the documents that may be found, default all. Raises
+        UsageError for k below 1, or queries of another vocabulary.
+        """
         _check_k(k)
         if queries.vocab_size > len(self.index.vocabulary):
             raise UsageError(
-                f"the queries' vocabulary has {queries.vocab_size} terms, the index's {len(self.index.vocabulary)}: "
-                "encode the queries with the encoder of the index"
+                f"the queries' vocabulary has {queries.vocab_size:,} terms, the index's "
+                f"{len(self.index.vocabulary):,}: encode the queries with the encoder of the index"
             )
-        threads = threads or os.cpu_count() or 1
 
         def rank(number: int) -> Ranking:
             term_ids, weights = queries.row(number)
-            return self._engine.rank(term_ids, weights, k)
+            return self._engine.rank(term_ids, weights, k, allowed=allowed)
 
-        if threads == 1 or len(queries) == 1:
-            yield from map(rank, range(len(queries)))
-            return
-        with ThreadPoolExecutor(threads) as pool:
-            yield from pool.map(rank, range(len(queries)))
+        threads = threads or available_cores()
+        if threads == 1 or len(queries) <= TASK:
+            return map(rank, range(len(queries)))
+        return _in_order(rank, len(queries), threads)
 
     def search_batch(
         self,
@@ -61,12 +103,14 @@ class Searcher:
         query_ids: Sequence[str] | None = None,
         threads: int | None = None,
     ) -> Iterator[list[Hit]]:
-        """Yield the hits of each query, in order. query_ids: to be noted in the hits."""
-        vectors: SparseBatch = (
-            queries if isinstance(queries, SparseBatch) else self.index.query_encoder.encode_queries(queries)
-        )
-        for number, ranking in enumerate(self.rank(vectors, k, threads=threads)):
-            yield self.hits(ranking, query_id=query_ids[number] if query_ids is not None else None)
+        """Return the hits of each query, one after another as they are asked for.
+
+        query_ids: to be noted in the hits. Raises what `rank` and `encode` raise.
+        """
+        vectors = queries if isinstance(queries, SparseBatch) else self.encode(queries)
+        rankings = self.rank(vectors, k, threads=threads)
+        ids: Sequence[str | None] = [None] * len(vectors) if query_ids is None else query_ids
+        return (self.hits(ranking, query_id=query_id) for query_id, ranking in zip(ids, rankings, strict=True))
 
     def document(self, position: int) -> Document:
         """Return the document that was added as number `position` of the index."""
@@ -93,6 +137,31 @@ class Searcher:
             document = self.document(int(position))
             found.append(Hit(rank, document.doc_id, float(score), document.title, document.text, query_id))
         return found
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _in_order(rank: Callable[[int], Ranking], n_queries: int, threads: int) -> Iterator[Ranking]:
+    """Yield rankings in order; only so many are made ahead that no thread waits."""
+
+    def task(first: int) -> list[Ranking]:
+        return [rank(number) for number in range(first, min(first + TASK, n_queries))]
+
+    with ThreadPoolExecutor(threads) as pool:
+        ahead: deque[Future[list[Ranking]]] = deque()
+        try:
+            for first in range(0, n_queries, TASK):
+                ahead.append(pool.submit(task, first))
+                if len(ahead) > 4 * threads:
+                    yield from ahead.popleft().result()
+            while ahead:
+                yield from ahead.popleft().result()
+        finally:
+            for future in ahead:
+                future.cancel()
 
 
 def _check_k(k: int) -> None:

@@ -1,52 +1,117 @@
-"""The stretch of a text that says most about a query, and where its words stand in it."""
+"""Where a query's words stand in a text, and the stretch of it that says most about them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-_WORD = re.compile(r"\w+")
+from lsr.encoders.analyser import Analyser, AnalyserSettings
+
 SEARCHED_CHARACTERS = 20_000
+_CHUNK = re.compile(r"\S+")
+_SENTENCE_END = re.compile(r"[.!?…]['\")\]”’]* |[。！？]")
+
+Span = tuple[int, int]
+
+
+class QueryWords:
+    """The words of a query in the form that the index compares: stems, without stop words.
+
+    encoder: of the manifest; where it doesn't say how words are made, English ones are.
+    """
+
+    def __init__(self, query: str, encoder: Mapping[str, Any]) -> None:
+        settings = encoder.get("settings", {}).get("analyser")
+        self._analyser = Analyser(None if settings is None else AnalyserSettings.from_json(settings))
+        self._wanted = frozenset(self._analyser.terms(query))
+        self._known: dict[str, list[tuple[int, int, str]]] = {}
+
+    def matches(self, text: str) -> list[tuple[int, int, str]]:
+        """Return (start, end, form) of every word of `text` that the query holds too."""
+        return [
+            (chunk.start() + start, chunk.start() + end, form)
+            for chunk in _CHUNK.finditer(text)
+            for start, end, form in self._in_chunk(chunk.group())
+        ]
+
+    def _in_chunk(self, chunk: str) -> list[tuple[int, int, str]]:
+        """Return the matches in a run of characters without white space."""
+        found = self._known.get(chunk)
+        if found is None:
+            plain = unicodedata.normalize("NFKC", chunk).lower()
+            found, at = [], 0
+            for word in self._analyser.words(chunk):
+                start = plain.find(word, at)
+                at = start + len(word)
+                form = self._analyser.term(word)
+                if form in self._wanted:
+                    # Where normalising changed the length, positions in it say nothing about the chunk.
+                    found.append((start, at, form) if len(plain) == len(chunk) else (0, len(chunk), form))
+            self._known[chunk] = found = sorted(set(found)) if len(plain) == len(chunk) else found[:1]
+        return found
 
 
 @dataclass(frozen=True, slots=True)
 class Snippet:
-    """A piece of text, white space folded, and the spans in it of words that match."""
+    """A piece of a text, white space folded, and the spans in it of words that match.
+
+    starts, ends: whether the piece begins and ends where the text does.
+    """
 
     text: str
-    spans: tuple[tuple[int, int], ...]
-
-    def marked(self, before: str, after: str) -> str:
-        """Return the text with marks around each span."""
-        out, last = [], 0
-        for start, end in self.spans:
-            out += [self.text[last:start], before, self.text[start:end], after]
-            last = end
-        return "".join([*out, self.text[last:]])
+    spans: tuple[Span, ...]
+    starts: bool
+    ends: bool
 
 
-def find_snippet(text: str, stem: Callable[[str], str], wanted: frozenset[str], width: int = 200) -> Snippet:
-    """Return up to `width` characters of `text` with the most different wanted words, the earliest such.
+def fold(text: str) -> str:
+    """Return the beginning of a text, as far as it is searched, with white space folded."""
+    return " ".join(text[:SEARCHED_CHARACTERS].split())
 
-    stem: from a word to what it is matched by; wanted: of the query. Only the first SEARCHED_CHARACTERS
-    are looked at.
+
+def find_snippet(text: str, words: QueryWords, width: int = 200) -> Snippet:
+    """Return up to `width` characters of `text` with the most different words of the query, the earliest such.
+
+    It begins with a sentence where one begins shortly before. Only the first SEARCHED_CHARACTERS are looked at.
     """
-    folded = " ".join(text[:SEARCHED_CHARACTERS].split())
-    matches = [(m.start(), m.end(), form) for m in _WORD.finditer(folded) if (form := stem(m.group())) in wanted]
-    best, best_count = 0, 0
-    for i, (start, _, _) in enumerate(matches):
-        forms = {form for s, e, form in matches[i : i + 40] if e <= start + width}
-        if len(forms) > best_count:
-            best, best_count = start, len(forms)
-    begin = 0
-    if best > width // 3:
-        begin = folded.rfind(" ", 0, best - width // 4) + 1
+    folded = fold(text)
+    matches = words.matches(folded)
+    begin = _beginning(folded, _densest(matches, width), width)
     end = len(folded)
     if end - begin > width:
-        cut = folded.rfind(" ", begin, begin + width)
+        cut = folded.rfind(" ", begin, begin + width + 1)
         end = cut if cut > begin else begin + width
-    head, tail = "… " if begin else "", " …" if end < len(folded) or len(text) > SEARCHED_CHARACTERS else ""
-    shift = len(head) - begin
-    spans = tuple((s + shift, e + shift) for s, e, _ in matches if begin <= s and e <= end)
-    return Snippet(head + folded[begin:end] + tail, spans)
+    spans = tuple((start - begin, stop - begin) for start, stop, _ in matches if begin <= start and stop <= end)
+    ends = end == len(folded) and len(text) <= SEARCHED_CHARACTERS
+    return Snippet(folded[begin:end], spans, begin == 0, ends)
+
+
+def _densest(matches: list[tuple[int, int, str]], width: int) -> int:
+    """Return where the stretch of `width` characters begins that holds the most different words."""
+    best, best_count = 0, 0
+    counts: dict[str, int] = {}
+    last = 0
+    for start, _, form in matches:
+        while last < len(matches) and matches[last][1] <= start + width:
+            counts[matches[last][2]] = counts.get(matches[last][2], 0) + 1
+            last += 1
+        if len(counts) > best_count:
+            best, best_count = start, len(counts)
+        if form in counts:
+            counts[form] -= 1
+            if counts[form] == 0:
+                del counts[form]
+    return best
+
+
+def _beginning(folded: str, wanted: int, width: int) -> int:
+    """Return where to begin so that `wanted` is seen early, but not cut off from what it belongs to."""
+    if wanted <= width // 3:
+        return 0
+    ends = [match.end() for match in _SENTENCE_END.finditer(folded, wanted - width // 3, wanted)]
+    if ends:
+        return ends[-1]
+    return folded.rfind(" ", 0, wanted - width // 5) + 1

@@ -156,7 +156,7 @@ def _measure(
 
 def _touched(searcher: Searcher, collection: SparseCollection, k: int) -> Touched:
     rankings = list(searcher.rank(collection.queries, k, threads=1))
-    bounded, scored = np.mean([ranking.superblocks for ranking in rankings], axis=0)
+    bounded, scored = np.mean([(ranking.n_bounded, ranking.n_scored) for ranking in rankings], axis=0)
     n_superblocks = sum(-(-segment.n_docs // SUPERBLOCK) for segment in searcher.index.segments)
     return Touched(
         k,

@@ -1,8 +1,7 @@
 """What git ignores: nested .gitignore files, those of the parents up to the repository's root, and info/exclude.
 
 Git's rule: of the patterns that match an entry the last one of the deepest file decides; a folder that is
-ignored hides all below it (the walk never goes down there). pathspec judges paths as those of files; an entry
-that is known to be a folder is therefore judged by the same patterns without their closing slash.
+ignored hides all below it (the walk never goes down there). That git knows a file already doesn't count here.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from pathspec import GitIgnoreSpec
+from lsr.indexer.corpus.gitglob import Pattern, patterns_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +18,16 @@ class IgnoreFile:
     """The patterns of one file, for paths below `base` (which ends with a slash)."""
 
     base: str
-    for_files: GitIgnoreSpec
-    for_folders: GitIgnoreSpec
+    patterns: tuple[Pattern, ...]
 
     def verdict(self, path: str, *, is_folder: bool) -> bool | None:
         """Return True for ignored, False for expressly kept, None where no pattern matches."""
-        spec = self.for_folders if is_folder else self.for_files
-        include: bool | None = spec.check_file(path[len(self.base) :]).include
-        return include
+        relative = path[len(self.base) :]
+        name = path[path.rfind("/") + 1 :]
+        for pattern in reversed(self.patterns):
+            if pattern.matches(relative, name, is_folder=is_folder):
+                return not pattern.negated
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,26 +72,8 @@ def _files_of(folder: str) -> list[IgnoreFile]:
             text = path.read_text("utf-8", errors="surrogateescape")
         except OSError:
             continue
-        lines = [line.removesuffix("\r") for line in text.removeprefix("\ufeff").split("\n")]
-        bare = [line if line.endswith("\\ ") else line.rstrip(" ").removesuffix("/") for line in lines]
-        found.append(IgnoreFile(folder.rstrip("/") + "/", _spec(lines), _spec(bare)))
+        found.append(IgnoreFile(folder.rstrip("/") + "/", patterns_of(text)))
     return found
-
-
-def _spec(lines: list[str]) -> GitIgnoreSpec:
-    """Compile patterns; git passes over those it can't understand, and so does this."""
-    try:
-        return GitIgnoreSpec.from_lines(lines)
-    except ValueError:
-        return GitIgnoreSpec.from_lines([line for line in lines if _compiles(line)])
-
-
-def _compiles(line: str) -> bool:
-    try:
-        GitIgnoreSpec.from_lines([line])
-    except ValueError:
-        return False
-    return True
 
 
 def _exclude_file(folder: Path) -> Path | None:

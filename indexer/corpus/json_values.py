@@ -103,8 +103,11 @@ class _Values:
                 value, end = JSON_DECODER.raw_decode(self._buffer, self._at)
             except ValueError:
                 # Broken, or only not read to its end: doubling what is held keeps the work linear.
-                if self._ended or len(self._buffer) - self._at > MAX_DOCUMENT_BYTES:
+                if self._ended:
                     raise
+                if len(self._buffer) - self._at > MAX_DOCUMENT_BYTES:
+                    limit = f"{MAX_DOCUMENT_BYTES >> 20} MiB, the limit for one document"
+                    raise _SyntaxError(f"not JSON, or a value over {limit}") from None
                 self._read(max(_CHUNK, len(self._buffer) - self._at))
                 continue
             break

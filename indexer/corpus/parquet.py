@@ -18,6 +18,8 @@ from lsr.indexer.corpus.report import Reason
 from lsr.indexer.corpus.walk import SourceFile
 from lsr.types import Document
 
+# Read so, and without pre_buffer; else the columns of a whole row group are held at once.
+_READ_BYTES = 1 << 20
 _BATCH_BYTES = 16 << 20
 _MAX_BATCH_ROWS = 4096
 
@@ -45,14 +47,14 @@ def _opened_file(source: SourceFile, intake: Intake) -> Iterator[pq.ParquetFile]
             source.path.open("rb").close()
         except OSError as error:
             raise FileSkippedError(Reason.UNREADABLE, error.strerror or str(error)) from None
-        with pq.ParquetFile(source.path) as file:
+        with pq.ParquetFile(source.path, buffer_size=_READ_BYTES, pre_buffer=False) as file:
             yield file
         return
     with tempfile.TemporaryFile() as unpacked:
         with opened(source, intake.report) as stream:
             shutil.copyfileobj(stream, unpacked, 1 << 20)
         unpacked.seek(0)
-        with pq.ParquetFile(unpacked) as file:
+        with pq.ParquetFile(unpacked, buffer_size=_READ_BYTES, pre_buffer=False) as file:
             yield file
 
 
@@ -83,9 +85,9 @@ def _documents(file: pq.ParquetFile, source: SourceFile, intake: Intake) -> Iter
                     intake.bad_record(source, row_number, str(error))
                     continue
                 yield row_number, document
-        if not source.compressed:
-            done = source.size_bytes * (group + 1) // file.num_row_groups
-            intake.report.bytes_done = start_bytes + done
+            if not source.compressed:
+                done = source.size_bytes * row_number // file.metadata.num_rows
+                intake.report.bytes_done = start_bytes + done
 
 
 def _batch_rows(file: pq.ParquetFile, group: int) -> int:
@@ -128,7 +130,7 @@ def _is_kept(kind: pa.DataType) -> bool:
         or types.is_floating(kind)
         or types.is_boolean(kind)
         or types.is_null(kind)
-        or types.is_temporal(kind)
+        or (types.is_temporal(kind) and not types.is_interval(kind))
         or types.is_decimal(kind)
     )
 

@@ -57,7 +57,7 @@ class _Reading:
     def documents(self, sources: Iterator[SourceFile]) -> Iterator[Document]:
         report, ledger = self._intake.report, self._ledger
         for file_ord, source in enumerate(sources):
-            start_bytes, count = report.bytes_done, report.documents
+            start_bytes, documents, skipped = report.bytes_done, report.documents, report.count_skipped()
             try:
                 for position, document in _reader_of(source.kind)(source, self._intake):
                     earlier = ledger.enter(document.doc_id, file_ord, position)
@@ -68,12 +68,14 @@ class _Reading:
                     if not document.text and not document.title:
                         report.empty_documents += 1
                     yield document
-            except FileSkippedError as skipped:
-                detail = f": {skipped.detail}" if skipped.detail else ""
-                report.skip(skipped.reason, source.label + detail)
+            except FileSkippedError as error:
+                report.skip(error.reason, f"{source.label}: {error.detail}" if error.detail else source.label)
             except FileBrokenError as error:
                 self._intake.bad_file(source, str(error))
-            report.files += report.documents > count
+            if report.documents > documents:
+                report.files += 1
+            elif report.count_skipped() == skipped:
+                report.skip(Reason.NO_RECORD, source.label)
             report.bytes_done = start_bytes + source.size_bytes
         if not report.documents:
             raise self._nothing()

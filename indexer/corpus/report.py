@@ -15,7 +15,7 @@ class Reason(Enum):
     INDEX = "an index, not a text"
     BESIDE_BEIR = "beside the corpus.jsonl of a BEIR folder"
     LINK_OUT = "a link that leads out of the corpus"
-    LINK_INSIDE = "a link to what is read at its own place"
+    LINK_INSIDE = "a link to what has its own place in the corpus"
     LINK_BROKEN = "a link to nothing"
     SPECIAL = "not a regular file"
     UNREADABLE = "not readable"
@@ -58,10 +58,9 @@ class CorpusReport:
         tally = self.skipped.setdefault(reason, Tally(0, example))
         tally.count += 1
 
-    def count_skipped(self, reason: Reason) -> int:
-        """Return how much was left out for this reason."""
-        tally = self.skipped.get(reason)
-        return tally.count if tally else 0
+    def count_skipped(self, *reasons: Reason) -> int:
+        """Return how much was left out for these reasons; for all of them where none is given."""
+        return sum(tally.count for reason, tally in self.skipped.items() if not reasons or reason in reasons)
 
     def clean(self, doc_id: str) -> None:
         """Count a document some of whose characters had to be replaced."""

@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TextIO
 
-from lsr.indexer.corpus.intake import FileBrokenError, FileSkippedError, Intake, RecordError
+from lsr.indexer.corpus.intake import FileBrokenError, Intake, RecordError
 from lsr.indexer.corpus.kinds import MAX_DOCUMENT_BYTES, Kind
 from lsr.indexer.corpus.opening import opened_utf8
 from lsr.indexer.corpus.records import NoTextFieldError, RecordReader, layout_of
-from lsr.indexer.corpus.report import Reason
 from lsr.indexer.corpus.text import clean
 from lsr.indexer.corpus.walk import SourceFile
 from lsr.types import Document
@@ -30,7 +29,9 @@ def read_table(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Docume
     records = RecordReader(intake.report)
     with opened_utf8(source, intake.report) as stream:
         lines = _lines(io.TextIOWrapper(stream, "utf-8", newline=""))
-        first, header_line = _first_line(lines)
+        first, header_line = next(((line, n) for n, line in enumerate(lines, 1) if line.strip()), ("", 0))
+        if not first:
+            return
         try:
             delimiter, header = _header(first, _DELIMITERS[source.kind])
             layout = layout_of(header)
@@ -45,7 +46,7 @@ def read_table(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Docume
         for position, row in _rows(lines, delimiter, header_line, source, intake):
             try:
                 if len(row) != len(header):
-                    raise RecordError(f"it has {len(row):,} cells where the first line names {len(header):,} columns")
+                    raise RecordError(f"{len(row):,} cells where the first line names {len(header):,} columns")
                 document = records.assemble(
                     row[id_at],
                     row[text_at],
@@ -63,14 +64,6 @@ def _lines(text: TextIO) -> Iterator[str]:
         if len(line) > MAX_DOCUMENT_BYTES:
             raise FileBrokenError(f"a line is over {MAX_DOCUMENT_BYTES >> 20} MiB, the limit for one document")
         yield line
-
-
-def _first_line(lines: Iterator[str]) -> tuple[str, int]:
-    """Return the first line that isn't blank, and its number."""
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            return line, number
-    raise FileSkippedError(Reason.NO_RECORD)
 
 
 def _header(line: str, delimiters: str) -> tuple[str, list[str]]:
@@ -102,7 +95,7 @@ def _rows(
         except StopIteration:
             return
         except csv.Error as error:
-            intake.bad_record(source, number, f"not {source.kind.name}: {error}")
+            intake.bad_record(source, number, f"not {source.kind.name}: {error}".replace("\t", "\\t"))
             continue
         if row:
             yield number, row

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from typing import Any
 
-from lsr.cli.common import TerminalProgress, add_index_argument, human_bytes, index_path
+from lsr.cli.common import TerminalProgress, add_command, add_index_argument, human_bytes, index_path, note
 from lsr.errors import IndexDamagedError
 
 
 def add_parser(subparsers: Any) -> None:
     """Declare the command."""
-    parser = subparsers.add_parser("check", help="read all of an index and verify it")
+    parser = add_command(
+        subparsers,
+        "check",
+        "read all of an index and verify it",
+        "Read all of an index: compare every file with its checksum, and every array\n"
+        "with what the others say. Exit code 3 if anything is wrong.",
+    )
     add_index_argument(parser)
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     parser.set_defaults(run=run)
@@ -21,6 +25,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Verify; exit code 3 if anything is wrong."""
+    from lsr.cli.hits import json_line
     from lsr.indexer.verify import verify
 
     path = index_path(args)
@@ -29,11 +34,12 @@ def run(args: argparse.Namespace) -> int:
         manifest, problems = verify(path, progress)
     finally:
         progress.close()
-    if args.json:
-        print(json.dumps({"index": str(path), "sound": not problems, "problems": problems}))
     for problem in problems:
-        print(f"lsr: {problem}", file=sys.stderr)
+        note(problem)
+    if args.json:
+        print(json_line({"index": str(path), "sound": not problems, "problems": problems}))
     if problems:
+        note(f"{path} is damaged; restore it from a copy, or index again with --overwrite")
         return IndexDamagedError.exit_code
     if not args.json:
         size = human_bytes(manifest.size_bytes)

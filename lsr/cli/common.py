@@ -7,12 +7,27 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from lsr.cli.terminal import clean
+
+
+def add_command(
+    subparsers: Any, name: str, summary: str, description: str, epilog: str = ""
+) -> argparse.ArgumentParser:
+    """Add a command's parser. summary: for the list of commands; epilog: printed as it is, below the options."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        name,
+        help=summary,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    return parser
+
 
 def add_index_argument(parser: argparse.ArgumentParser) -> None:
     """Add --index, the index to be read."""
-    parser.add_argument(
-        "--index", type=Path, metavar="DIR", help="the index (default: .lsr here or in a parent folder)"
-    )
+    parser.add_argument("--index", type=Path, metavar="DIR", help="the index (default: .lsr here or in a folder above)")
 
 
 def index_path(args: argparse.Namespace) -> Path:
@@ -31,18 +46,25 @@ def positive(text: str) -> int:
 
 
 def note(message: str) -> None:
-    """Say something that is not a result."""
-    print(f"lsr: {message}", file=sys.stderr)
+    """Say something that is not a result, in one line."""
+    print(f"lsr: {clean(' '.join(message.split()))}", file=sys.stderr)
 
 
-def human_bytes(size_bytes: int) -> str:
+def note_compiling() -> None:
+    """Say, where kernels have never been compiled, that this takes a while now."""
+    from lsr.kernels.compile import cache_folder
+
+    if not any(cache_folder().rglob("*.nbc")):
+        note("compiling, which happens once after an installation and takes some seconds")
+
+
+def human_bytes(size_bytes: float) -> str:
     """Format a size: 12.3 MB."""
-    size = float(size_bytes)
     for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
+        if size_bytes < 999.95:
+            return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= 1000
+    return f"{size_bytes:.1f} TB"
 
 
 class TerminalProgress:
@@ -53,18 +75,26 @@ class TerminalProgress:
 
     def start(self, stage: str, total: int | None, unit: str) -> None:
         """End the stage before and begin one."""
+        self.close()
+        if not sys.stderr.isatty():
+            return
         from tqdm import tqdm
 
-        self.close()
-        scale = unit in ("B", "posting")
         self._bar = tqdm(
-            desc=stage, total=total, unit=unit if unit == "B" else f" {unit}s", unit_scale=scale, unit_divisor=1000,
-            disable=not sys.stderr.isatty(), leave=False, file=sys.stderr, dynamic_ncols=True,
-        )  # fmt: skip
+            desc=stage,
+            total=total,
+            unit="B" if unit == "B" else f" {unit}s" if not unit.endswith("y") else f" {unit[:-1]}ies",
+            unit_scale=unit == "B",
+            unit_divisor=1000,
+            leave=False,
+            file=sys.stderr,
+            dynamic_ncols=True,
+        )
 
     def advance(self, n: int) -> None:
         """Move the bar."""
-        self._bar.update(n)
+        if self._bar is not None:
+            self._bar.update(n)
 
     def close(self) -> None:
         """Take the bar away."""

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 SEARCHES = (
-    "read a large csv file line by line",
-    "run a function in another process and get the result",
-    "how do I parse a date out of a string",
+    "run a command in a subprocess and capture its output",
+    "wrap a paragraph of text to a given width",
+    "most common elements and their counts",
 )
 FOLDER = Path("build/demo")
 

@@ -3,23 +3,42 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 import lsr
-from lsr.cli import bench, check, doctor, index, search, stats
+from lsr.cli import bench, check, doctor, encode, index, leaderboard, search, size_study, stats
+from lsr.cli import eval as evaluation
+from lsr.cli.common import note
 from lsr.errors import LsrError
 
-COMMANDS = (index, search, stats, check, bench, doctor)
-INTERRUPTED = 130
+COMMANDS = (index, search, encode, stats, check, evaluation, leaderboard, size_study, bench, doctor)
+FAILED, INTERRUPTED, TERMINATED = 1, 130, 143
+
+EPILOG = """\
+first steps:
+  lsr index notes/                make an index of all texts in a folder
+  lsr search "what I look for"    search it
+
+exit codes: 0 done, 1 failed, 2 usage, 3 index missing or damaged,
+  4 index locked, 130 interrupted
+"""
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    parser = argparse.ArgumentParser(prog="lsr", description="Learned sparse retrieval: index text, search it exactly.")
+    parser = argparse.ArgumentParser(
+        prog="lsr",
+        description="Learned sparse retrieval: index text, search it exactly.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=f"lsr {lsr.__version__}")
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", required=True)
     for command in COMMANDS:
         command.add_parser(subparsers)
     return parser
@@ -28,20 +47,38 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 done, 1 failed, 2 usage, 3 index, 4 locked, 130 interrupted."""
     args = build_parser().parse_args(argv)
+    with suppress(ValueError):  # not the main thread of the process: its signals are not ours
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # so that what is half done is taken away
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of an older encoding must not end it
     try:
         code = args.run(args)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except LsrError as error:
-        print(f"lsr: {error}", file=sys.stderr)
+        note(str(error))
         return error.exit_code
+    except MemoryError:
+        note("not enough memory; what was there before is unchanged; close other programs, or index in smaller parts")
+        return FAILED
     except KeyboardInterrupt:
-        print("lsr: interrupted; what was there before is unchanged", file=sys.stderr)
+        note("interrupted; what was there before is unchanged")
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has gone (as `| head` does); let nothing complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_output()  # whoever read our output has gone, as `| head` does
         return 0
+    except OSError as error:
+        note(f"{error.filename or 'output'}: {error.strerror or error}")
+        if error.filename is None:
+            _give_up_output()
+        return FAILED
     return int(code)
+
+
+def _give_up_output() -> None:
+    """Let what is still to be written go nowhere, so that nothing complains at exit."""
+    with suppress(OSError, AttributeError):  # no output at all, or one that isn't a file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

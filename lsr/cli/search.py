@@ -3,47 +3,53 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
-import textwrap
 import time
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from lsr.cli.common import add_index_argument, index_path, note, positive
-from lsr.types import Hit
+from lsr.cli.common import TerminalProgress, add_command, add_index_argument, index_path, note, note_compiling, positive
 
-BOLD, DIM, RESET = "\033[1m", "\033[2m", "\033[0m"
+EXAMPLES = """\
+examples:
+  lsr search "vitamin D deficiency"                the best 10, to read
+  lsr search "vitamin D deficiency" -k 50 --json   the best 50, an object a line
+  lsr search --queries queries.jsonl --run r.trec  a file of queries to a run
+"""
 
 
 def add_parser(subparsers: Any) -> None:
     """Declare the command."""
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "search",
-        help="search an index",
-        description="Search an index: exactly, and without torch where the query encoder needs none.",
+        "search an index",
+        "Search an index: exactly, and without torch where the query encoder needs none.",
+        EXAMPLES,
     )
-    parser.add_argument("query", nargs="?", help="what to search for")
+    parser.add_argument("query", nargs="?", metavar="QUERY", help="what to search for")
     add_index_argument(parser)
     parser.add_argument("-k", type=int, default=10, metavar="K", help="results wanted (default: 10)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object a hit")
-    parser.add_argument(
+    parser.add_argument("--json", action="store_true", help="print a JSON object a hit")
+    many = parser.add_argument_group("a file of queries")
+    many.add_argument(
         "--queries",
         type=Path,
         metavar="FILE",
-        help="many queries: BEIR queries.jsonl, or 'query_id TAB text'; encoded ones as Parquet or "
-        "'query_id TAB token token …'; .gz of these",
+        help="BEIR queries.jsonl, or lines of 'query_id TAB text'; encoded ones as Parquet (id, terms or term_ids, "
+        "weights) or lines of 'query_id TAB token token …'; .gz of the lines",
     )
-    parser.add_argument(
+    many.add_argument(
         "--encoded",
         action="store_true",
-        help="the lines of FILE hold tokens, not text (assumed if the index was made from ready vectors)",
+        help="the lines of FILE hold tokens, not text (taken for granted where the index was made from ready vectors)",
     )
-    parser.add_argument("--run", dest="run_file", type=Path, metavar="OUT", help="write the results as a TREC run")
-    parser.add_argument("--tag", default="lsr", help="the run's tag (default: lsr)")
-    parser.add_argument("--threads", type=positive, metavar="N", help="for a file of queries (default: all cores)")
+    many.add_argument(
+        "--run", dest="run_file", type=Path, metavar="OUT",
+        help="write the results as a TREC run; without it they are printed as JSON, an object a hit",
+    )  # fmt: skip
+    many.add_argument("--tag", default="lsr", help="the run's tag (default: lsr)")
+    many.add_argument("--threads", type=positive, metavar="N", help="threads (default: one a core)")
     parser.set_defaults(run=run)
 
 
@@ -52,9 +58,9 @@ def run(args: argparse.Namespace) -> int:
     from lsr.errors import UsageError
 
     if (args.query is None) == (args.queries is None):
-        raise UsageError("give one query, or --queries FILE")
-    if args.run_file is not None and args.queries is None:
-        raise UsageError("--run goes with --queries FILE")
+        raise UsageError('give one QUERY, or --queries FILE; a QUERY of several words stands in quotes: "two words"')
+    if args.queries is None and (args.run_file is not None or args.encoded):
+        raise UsageError(f"{'--run' if args.run_file is not None else '--encoded'} goes with --queries FILE")
     if args.k < 1:
         raise UsageError(f"-k is {args.k}; it must be at least 1")
     return _search_one(args) if args.queries is None else _search_file(args)
@@ -65,95 +71,92 @@ def _search_one(args: argparse.Namespace) -> int:
     from lsr.query.searcher import Searcher
 
     if not args.query.strip():
-        raise UsageError("the query is empty")
+        raise UsageError("the query is empty; give at least one word")
     searcher = Searcher(index_path(args))
     began = time.perf_counter()
     hits = searcher.search(args.query, args.k, once=True)
     milliseconds = (time.perf_counter() - began) * 1000
     if args.json:
+        from lsr.cli.hits import hit_json
+
         for hit in hits:
-            print(json.dumps(hit_object(hit), ensure_ascii=False))
+            print(hit_json(hit))
         return 0
     if not hits:
-        note("nothing found: no document holds a word of the query")
+        note(f"nothing found: no document holds a term of the query (searched {len(searcher.index):,})")
         return 0
-    stem, wanted = matcher(searcher, args.query)
-    print_hits(hits, stem, wanted)
-    print(_style(f"{len(hits)} of {len(searcher.index):,} documents, {milliseconds:.0f} ms", DIM))
+    from lsr.cli.hits import print_hits
+    from lsr.cli.terminal import DIM, style
+    from lsr.query.snippet import QueryWords
+
+    print_hits(hits, QueryWords(args.query, searcher.index.manifest.encoder))
+    sys.stdout.flush()
+    told = f"the best {len(hits):,} of {len(searcher.index):,} documents, in {milliseconds:.0f} ms"
+    print(style(told, DIM, sys.stderr), file=sys.stderr)
     return 0
 
 
 def _search_file(args: argparse.Namespace) -> int:
-    from lsr.query.encoded import is_parquet, read_encoded_queries
     from lsr.query.searcher import Searcher
 
     searcher = Searcher(index_path(args))
-    encoded = args.encoded or is_parquet(args.queries) or searcher.index.manifest.encoder["kind"] == "vectors"
-    if encoded:
-        query_ids, queries, unknown = read_encoded_queries(args.queries, searcher.index)
-        if unknown:
-            note(f"{unknown:,} query terms do not stand in the index")
-    else:
-        from lsr.eval.datasets import read_queries
-
-        texts = read_queries(args.queries)
-        query_ids, queries = list(texts), searcher.index.query_encoder.encode_queries(list(texts.values()))
-    began = time.perf_counter()
-    if args.run_file is not None:
-        from lsr.eval.runs import Ranking, write_run
-
-        rankings = searcher.rank(queries, args.k, threads=args.threads)
-        write_run(
-            args.run_file,
-            (Ranking(q, searcher.doc_ids(r), r.scores.tolist()) for q, r in zip(query_ids, rankings, strict=True)),
-            tag=args.tag,
-        )
-    else:
-        for hits in searcher.search_batch(queries, args.k, query_ids=query_ids, threads=args.threads):
-            for hit in hits:
-                print(json.dumps(hit_object(hit), ensure_ascii=False))
-    seconds = time.perf_counter() - began
+    note_compiling()
+    progress = TerminalProgress()
+    try:
+        query_ids, queries = _read_queries(args, searcher, progress)
+        progress.start("searching", len(query_ids), "query")
+        began = time.perf_counter()
+        if args.run_file is not None:
+            _write_run(args, searcher, query_ids, queries, progress)
+        else:
+            _print_all(args, searcher, query_ids, queries, progress)
+        seconds = time.perf_counter() - began
+    finally:
+        progress.close()
     note(f"{len(query_ids):,} queries in {seconds:.2f} s ({len(query_ids) / seconds:,.0f} a second)")
     return 0
 
 
-def hit_object(hit: Hit) -> dict[str, Any]:
-    """Return a hit as `--json` prints it."""
-    shown: dict[str, Any] = {} if hit.query_id is None else {"query_id": hit.query_id}
-    return shown | {"rank": hit.rank, "doc_id": hit.doc_id, "score": hit.score, "title": hit.title, "text": hit.text}
+def _read_queries(args: argparse.Namespace, searcher: Any, progress: TerminalProgress) -> tuple[list[str], Any]:
+    """Return query ids and vectors."""
+    from lsr.query.encoded import is_parquet, read_encoded_queries
+
+    if args.encoded or is_parquet(args.queries) or searcher.index.manifest.encoder["kind"] == "vectors":
+        query_ids, queries, unknown = read_encoded_queries(args.queries, searcher.index)
+        if unknown:
+            note(f"{unknown:,} terms of the queries do not stand in the index, and so find nothing")
+        return query_ids, queries
+    from lsr.eval.datasets import read_queries
+    from lsr.types import SparseBatch
+
+    texts = read_queries(args.queries)
+    query_ids = list(texts)
+    progress.start("encoding", len(texts), "query")
+    batches = []
+    step = 64
+    for first in range(0, len(query_ids), step):
+        some = query_ids[first : first + step]
+        batches.append(searcher.encode([texts[query_id] for query_id in some]))
+        progress.advance(len(some))
+    return query_ids, SparseBatch.concatenate(batches)
 
 
-def matcher(searcher: Any, query: str) -> tuple[Callable[[str], str], frozenset[str]]:
-    """Return how words are compared for marking, and the forms that the query's words have."""
-    encoder = searcher.index.query_encoder
-    stem: Callable[[str], str] = getattr(encoder, "word_form", str.casefold)
-    return stem, frozenset(stem(word) for word in query.split()) | frozenset(
-        stem(word.strip(".,;:!?\"'()[]")) for word in query.split()
-    )
+def _write_run(args: argparse.Namespace, searcher: Any, query_ids: list[str], queries: Any, progress: Any) -> None:
+    from lsr.eval.runs import Ranking, write_run
+
+    def rankings() -> Any:
+        found = searcher.rank(queries, args.k, threads=args.threads)
+        for query_id, ranking in zip(query_ids, found, strict=True):
+            progress.advance(1)
+            yield Ranking(query_id, searcher.doc_ids(ranking), ranking.scores)
+
+    write_run(args.run_file, rankings(), tag=args.tag)
 
 
-def _style(text: str, style: str) -> str:
-    if not sys.stdout.isatty() or "NO_COLOR" in os.environ:
-        return text
-    return f"{style}{text}{RESET}"
+def _print_all(args: argparse.Namespace, searcher: Any, query_ids: list[str], queries: Any, progress: Any) -> None:
+    from lsr.cli.hits import hit_json
 
-
-def print_hits(hits: Iterable[Hit], stem: Callable[[str], str], wanted: frozenset[str]) -> None:
-    """Print rank, title, score and a snippet of each hit, matched words marked on a terminal."""
-    from lsr.query.snippet import find_snippet
-
-    columns = min(os.get_terminal_size().columns, 120) if sys.stdout.isatty() else 100
-    for hit in hits:
-        name = hit.title or hit.doc_id
-        score = f"{hit.score:.3f}"
-        room = columns - len(score) - 6
-        shown = name if len(name) <= room else name[: room - 1] + "…"
-        print(f"{hit.rank:>3}  {_style(shown, BOLD)}{' ' * max(1, room - len(shown))}{score}")
-        if hit.title and hit.doc_id != hit.title:
-            print(f"     {_style(hit.doc_id, DIM)}")
-        snippet = find_snippet(hit.text, stem, wanted, width=2 * (columns - 6))
-        marked = snippet.marked("\x0e", "\x0f")
-        for line in textwrap.wrap(marked, columns - 5, break_long_words=False, break_on_hyphens=False):
-            plain = line.replace("\x0e", BOLD).replace("\x0f", RESET)
-            print("     " + (plain if _style("", BOLD) else line.replace("\x0e", "").replace("\x0f", "")))
-        print()
+    for hits in searcher.search_batch(queries, args.k, query_ids=query_ids, threads=args.threads):
+        progress.advance(1)
+        for hit in hits:
+            print(hit_json(hit))

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import json
+from collections import Counter
 from typing import Any
 
-from lsr.cli.common import add_index_argument, human_bytes, index_path
+from lsr.cli.common import add_command, add_index_argument, human_bytes, index_path
 
 
 def add_parser(subparsers: Any) -> None:
     """Declare the command."""
-    parser = subparsers.add_parser("stats", help="say what an index holds")
+    parser = add_command(
+        subparsers,
+        "stats",
+        "say what an index holds",
+        "Say what an index holds, how large its parts are, and what it was made with.",
+    )
     add_index_argument(parser)
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     parser.set_defaults(run=run)
@@ -19,40 +24,76 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the statistics."""
+    from lsr.cli.hits import json_line
     from lsr.indexer.index import Index
 
     path = index_path(args)
-    index = Index.open(path)
+    with Index.open(path) as index:
+        found = _statistics(index)
+    if args.json:
+        print(json_line(found))
+    else:
+        _print(found)
+    return 0
+
+
+def _statistics(index: Any) -> dict[str, Any]:
     manifest = index.manifest
-    document_bytes = sum(s.part.files["documents.arrow"].size_bytes for s in manifest.segments)
-    found: dict[str, Any] = {
-        "index": str(path),
-        "generation": manifest.generation,
-        "created": manifest.created,
+    sizes: Counter[str] = Counter()
+    for segment in manifest.segments:
+        for name, info in segment.part.files.items():
+            sizes["documents" if name in _DOCUMENT_FILES else "postings"] += info.size_bytes
+    for kind, part in (("vocabulary", manifest.vocabulary), ("encoder", manifest.encoder_files)):
+        sizes[kind] += sum(info.size_bytes for info in part.files.values())
+    return {
+        "index": str(index.path),
         "documents": manifest.n_docs,
         "postings": manifest.n_postings,
         "terms": len(index.vocabulary),
         "terms_a_document": round(manifest.n_postings / max(manifest.n_docs, 1), 1),
         "segments": len(manifest.segments),
         "size_bytes": manifest.size_bytes,
-        "documents_bytes": document_bytes,
-        "bytes_a_posting": round((manifest.size_bytes - document_bytes) / max(manifest.n_postings, 1), 2),
-        "scale": manifest.scale,
-        "clipped": manifest.n_clipped,
+        "size_bytes_of": dict(sizes),
+        "bytes_a_posting": round(sizes["postings"] / max(manifest.n_postings, 1), 2),
         "encoder": manifest.encoder,
         "statistics": manifest.statistics,
+        "scale": manifest.scale,
+        "clipped": manifest.n_clipped,
+        "generation": manifest.generation,
+        "created": manifest.created,
+        "library_version": manifest.library_version,
     }
-    if args.json:
-        print(json.dumps(found))
-        return 0
-    for name, value in found.items():
-        if name.endswith("_bytes"):
-            shown = human_bytes(value)
-        elif isinstance(value, int):
-            shown = f"{value:,}"
-        elif isinstance(value, dict):
-            shown = ", ".join(f"{key} {inner}" for key, inner in value.items()) or "none"
-        else:
-            shown = str(value)
-        print(f"{name.replace('_', ' '):<18} {shown}")
-    return 0
+
+
+_DOCUMENT_FILES = ("documents.arrow", "id_hash.npy", "id_row.npy")
+
+
+def _print(found: dict[str, Any]) -> None:
+    parts = ", ".join(f"{kind} {human_bytes(size)}" for kind, size in found["size_bytes_of"].items() if size)
+    statistics = ", ".join(f"{name} {value:,.6g}" for name, value in found["statistics"].items())
+    lines = {
+        "index": found["index"],
+        "documents": f"{found['documents']:,}",
+        "terms": f"{found['terms']:,}",
+        "postings": f"{found['postings']:,}, {found['terms_a_document']:,} a document",
+        "segments": f"{found['segments']:,}",
+        "size": f"{human_bytes(found['size_bytes'])}: {parts}",
+        "a posting": f"{found['bytes_a_posting']} bytes",
+        "encoder": found["encoder"].get("name", "?"),
+        "query side": found["encoder"].get("query_side", "?"),
+        "settings": _flat(found["encoder"].get("settings") or {}),
+        "of the corpus": statistics,
+        "impacts": f"of {found['scale']:.6g} each, {found['clipped']:,} weights clipped",
+        "generation": f"{found['generation']}, made {found['created']} by lsr {found['library_version']}",
+    }
+    for name, value in lines.items():
+        if value:
+            print(f"{name:<14} {value}")
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> str:
+    """Return nested settings as one line."""
+    return ", ".join(
+        _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else f"{prefix}{name} {value}"
+        for name, value in settings.items()
+    )

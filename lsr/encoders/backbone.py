@@ -20,6 +20,31 @@ class _PassThrough(nn.Module):
         return hidden
 
 
+class HiddenStates(nn.Module):
+    """Token ids → a model's last hidden states, for heads that don't ask for its vocabulary."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Return hidden states, (n_texts, length, hidden_size)."""
+        hidden: Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return hidden
+
+    def both(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the hidden states for a sparse head, and those for a dense one."""
+        hidden = self(input_ids, attention_mask)
+        return hidden, hidden
+
+    def whole(self) -> Any:
+        """Return the model, to be saved."""
+        return self.model
+
+    def cut(self) -> None:
+        """Do nothing: nothing was put back."""
+
+
 class Backbone(nn.Module):
     """Token ids → the hidden states that the model's vocabulary projection takes.
 
@@ -42,7 +67,7 @@ class Backbone(nn.Module):
         """Number of terms that the model scores."""
         return int(self.model.config.vocab_size if self.projection is None else self.projection.out_features)
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference_mode: what the model keeps from this call may be trained later
     def _try_cut(self, projection: nn.Linear) -> None:
         places = [
             (parent, name)
@@ -56,7 +81,11 @@ class Backbone(nn.Module):
         ids = torch.tensor([[0, 1]], device=projection.weight.device)
         expected = self.model(input_ids=ids).logits
         setattr(*place, _PassThrough())
-        states = self.model(input_ids=ids).logits
+        try:
+            states = self.model(input_ids=ids).logits
+        except (AttributeError, RuntimeError, TypeError):  # it asks the projection for more than to be called
+            setattr(*place, projection)
+            return
         if states.shape[-1] == projection.in_features and torch.allclose(
             projection(states).float(), expected.float(), atol=1e-3, rtol=1e-3, equal_nan=True
         ):
@@ -68,6 +97,11 @@ class Backbone(nn.Module):
         """Return hidden states, (n_texts, length, hidden_size)."""
         hidden: Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
         return hidden
+
+    def both(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the hidden states for a sparse head, and those of the last layer for a dense one."""
+        output = self.model(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True)
+        return output.logits, output.hidden_states[-1]
 
     def whole(self) -> Any:
         """Return the model as it was, to be saved; `cut` takes the projection out again."""

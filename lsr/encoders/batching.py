@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from lsr.encoders.dense_base import DenseVectors
 from lsr.errors import EncoderError
 from lsr.types import SparseBatch
+
+_Rows = TypeVar("_Rows")
 
 
 def plan(lengths: Sequence[int], *, max_tokens: int, max_texts: int) -> list[list[int]]:
@@ -36,18 +40,18 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
 
 
-class Halving:
+class Halving(Generic[_Rows]):
     """Encodes group after group; where memory runs out, halves the group and all that follow.
 
     release: called after each failure, to give back what the device still holds.
     """
 
-    def __init__(self, encode: Callable[[list[int]], SparseBatch], release: Callable[[], None]) -> None:
+    def __init__(self, encode: Callable[[list[int]], _Rows], release: Callable[[], None]) -> None:
         self._encode = encode
         self._release = release
         self._parts = 1
 
-    def run(self, groups: Iterable[list[int]]) -> Iterator[tuple[list[int], SparseBatch]]:
+    def run(self, groups: Iterable[list[int]]) -> Iterator[tuple[list[int], _Rows]]:
         """Yield each group encoded, in order; a group may come in parts.
 
         Raises EncoderError if memory doesn't suffice for a single text.
@@ -68,7 +72,7 @@ class Halving:
                 half = len(part) // 2
                 waiting += [part[half:], part[:half]]
 
-    def _try(self, part: list[int]) -> SparseBatch | None:
+    def _try(self, part: list[int]) -> _Rows | None:
         # Returns instead of raising, so that no traceback keeps the failed batch's memory alive.
         try:
             return self._encode(part)
@@ -78,7 +82,7 @@ class Halving:
             return None
 
 
-def in_order(parts: Sequence[tuple[Sequence[int], SparseBatch]], n_rows: int, vocab_size: int) -> SparseBatch:
+def rows_in_order(parts: Sequence[tuple[Sequence[int], SparseBatch]], n_rows: int, vocab_size: int) -> SparseBatch:
     """Put rows that were encoded out of order into their places; rows of no part stay empty."""
     whole = SparseBatch.concatenate([batch for _, batch in parts])
     source = np.full(n_rows, -1, np.int64)
@@ -89,6 +93,14 @@ def in_order(parts: Sequence[tuple[Sequence[int], SparseBatch]], n_rows: int, vo
     indptr = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
     taken = _positions(whole.indptr[:-1][source[present]], lengths[present])
     return SparseBatch(indptr, whole.term_ids[taken], whole.weights[taken], vocab_size)
+
+
+def vectors_in_order(parts: Sequence[tuple[Sequence[int], DenseVectors]], n_rows: int, dimension: int) -> DenseVectors:
+    """Put vectors that were encoded out of order into their places; rows of no part are zeros."""
+    vectors = np.zeros((n_rows, dimension), np.float32)
+    for group, rows in parts:
+        vectors[list(group)] = rows
+    return vectors
 
 
 def _positions(starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from lsr.errors import EncoderError, UsageError
 
-HEADS = ("mlm", "mlp", "gated")
+DENSE_POOLINGS = ("mean", "cls", "last", "max")
+HEADS = ("mlm", "causal", "mlp", "gated")
 ACTIVATION_NAMES = ("relu", "log1p(relu)", "log1p(log1p(relu))")
 POOLINGS = ("max", "sum")
 EXPANSIONS = ("all", "input")
@@ -45,12 +46,13 @@ class Pruning:
 class TowerConfig:
     """How one side's texts become vectors.
 
-    head: what scores terms from hidden states: `mlm` (all terms at each position), `mlp` (each position's own
-    token) or `gated` (mlm times a learned gate).
+    head: what scores terms from hidden states: `mlm` (all terms at each position), `causal` (the same of a
+    decoder), `mlp` (each position's own token) or `gated` (mlm times a learned gate).
     activation, pooling: what makes the scores of all positions one weight a term.
     expansion: `all` terms may get a weight, or only those of the `input`.
     max_length: tokens, special ones among them; None: as many as the model takes.
     prompt: put before each text. echo: the text is given twice and only the second time counts.
+    mlp_layers: of an `mlp` head.
     """
 
     head: str = "mlm"
@@ -60,6 +62,7 @@ class TowerConfig:
     max_length: int | None = None
     prompt: str = ""
     echo: bool = False
+    mlp_layers: int = 1
     pruning: Pruning = field(default_factory=Pruning)
 
     def __post_init__(self) -> None:
@@ -70,6 +73,10 @@ class TowerConfig:
         _one_of("expansion", self.expansion, EXPANSIONS)
         if self.max_length is not None and self.max_length < 1:
             raise UsageError(f"encoder: max_length is {self.max_length}, but has to be 1 or more")
+        if self.mlp_layers < 1:
+            raise UsageError(f"encoder: mlp_layers is {self.mlp_layers}, but has to be 1 or more")
+        if self.echo and self.head != "causal":
+            raise UsageError(f"encoder: echo is for a decoder's head 'causal', but head is {self.head!r}")
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> TowerConfig:
@@ -81,18 +88,39 @@ class TowerConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class DenseConfig:
+    """How a text becomes a dense vector besides its sparse one.
+
+    pooling: `mean` of all positions, the first (`cls`), the `last`, or the `max`. normalise: to unit length.
+    dimension: of a linear layer behind the pooling; None: there is none.
+    """
+
+    pooling: str = "mean"
+    normalise: bool = True
+    dimension: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for a part that doesn't exist."""
+        _one_of("dense pooling", self.pooling, DENSE_POOLINGS)
+        if self.dimension is not None and self.dimension < 1:
+            raise UsageError(f"encoder: dense dimension is {self.dimension}, but has to be 1 or more")
+
+
+@dataclass(frozen=True, slots=True)
 class EncoderConfig:
     """A whole encoder: its family's name, the documents' side, the queries' side.
 
     query_side: `same` (the documents' model), `own` (another model), `table` (a weight a token) or `binary`
     (each token of the query weighs 1).
     query: the queries' parts; None: the documents'. A table reads only prompt and max_length.
+    dense: a joint encoder's second head, which gives a dense vector of the same pass.
     """
 
     family: str
     document: TowerConfig = field(default_factory=TowerConfig)
     query_side: str = "same"
     query: TowerConfig | None = None
+    dense: DenseConfig | None = None
 
     def __post_init__(self) -> None:
         """Raise UsageError for sides that don't fit together."""
@@ -101,6 +129,11 @@ class EncoderConfig:
             raise UsageError(
                 f"encoder: queries share the documents' model, so their head can't be {self.query.head!r} "
                 f"beside {self.document.head!r}: make query_side 'own'"
+            )
+
+        if self.dense is not None and self.query_side != "same":
+            raise UsageError(
+                f"encoder: a joint encoder reads queries as it reads documents, but query_side is {self.query_side!r}"
             )
 
     @property
@@ -119,6 +152,8 @@ class EncoderConfig:
         for side in ("document", "query"):
             if known.get(side) is not None:
                 known[side] = TowerConfig.from_json(known[side])
+        if known.get("dense") is not None:
+            known["dense"] = _from_json(DenseConfig, known["dense"])
         return _from_json(cls, known)
 
 

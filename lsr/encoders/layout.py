@@ -22,6 +22,7 @@ from lsr.errors import EncoderError, LsrError
 
 OWN_CONFIG = "lsr_encoder.json"
 OWN_FORMAT = 1
+HEAD_FILE = "head.safetensors"
 
 # What Sentence-Transformers calls the two activations: the logarithm around them goes without saying there.
 ST_ACTIVATIONS = {"relu": "log1p(relu)", "log1p_relu": "log1p(log1p(relu))"}
@@ -35,6 +36,7 @@ class Layout:
 
     document: the documents' transformer. query: the queries' transformer or table, None if they share
     the documents'. table_json: an idf.json that holds the table's weights by token.
+    is_plain: whether nothing but a checkpoint is there, that doesn't say what it is to be read as.
     """
 
     folder: Path
@@ -42,6 +44,7 @@ class Layout:
     document: Path
     query: Path | None = None
     table_json: Path | None = None
+    is_plain: bool = False
 
     def revision(self) -> str:
         """Return a hash over all weights, which two folders share only if they give the same vectors."""
@@ -71,7 +74,7 @@ def read_layout(folder: Path) -> Layout:
                 f"{folder}: modules.json or a module's config is not as Sentence-Transformers writes it: {error!r}"
             ) from error
     if (folder / "config.json").is_file():
-        return Layout(folder, EncoderConfig("splade"), folder)
+        return Layout(folder, EncoderConfig("splade"), folder, is_plain=True)
     raise EncoderError(
         f"{folder} holds no model: there is no {OWN_CONFIG}, modules.json or config.json; "
         "give a masked-LM checkpoint or a Sentence-Transformers SparseEncoder folder"
@@ -102,16 +105,20 @@ def _own(folder: Path) -> Layout:
 
 
 @dataclass(frozen=True, slots=True)
-class _Chain:
+class ModuleChain:
     """The modules that one side's texts go through: their class names and folders."""
 
     names: tuple[str, ...]
     folders: tuple[Path, ...]
 
 
+def module_chain(folder: Path) -> ModuleChain:
+    """Read `modules.json`. Raises EncoderError for modules of the model's own, or outside its folder."""
+    return _chain(folder, [(module["type"], module["path"]) for module in read_json(folder / "modules.json")])
+
+
 def _sentence_transformers(folder: Path) -> Layout:
-    modules = read_json(folder / "modules.json")
-    chain = _chain(folder, [(module["type"], module["path"]) for module in modules])
+    chain = module_chain(folder)
     prompts = _prompts(folder)
     if chain.names == ("Router",):
         return _router(folder, chain.folders[0], prompts)
@@ -130,7 +137,7 @@ def _router(folder: Path, router: Path, prompts: Mapping[str, str]) -> Layout:
     tower = _tower(document, prompts["document"])
     if query.names == ("SparseStaticEmbedding",):
         source = read_json(query.folders[0] / "config.json").get("path")
-        config = EncoderConfig("splade-doc", tower, "table", TowerConfig(prompt=prompts["query"]))
+        config = EncoderConfig("inference-free", tower, "table", TowerConfig(prompt=prompts["query"]))
         return Layout(
             folder,
             config,
@@ -142,7 +149,7 @@ def _router(folder: Path, router: Path, prompts: Mapping[str, str]) -> Layout:
     if query.folders[0] == document.folders[0]:
         return Layout(folder, EncoderConfig("splade", tower, "same", query_tower), document.folders[0])
     return Layout(
-        folder, EncoderConfig("splade-asymmetric", tower, "own", query_tower), document.folders[0], query.folders[0]
+        folder, EncoderConfig("efficient-splade", tower, "own", query_tower), document.folders[0], query.folders[0]
     )
 
 
@@ -153,16 +160,18 @@ def _table_json(folder: Path, query: Path, source: str) -> Path:
     raise EncoderError(f"{query}: the query weights {source!r} are not in the folder: the model is not complete")
 
 
-def _chain(folder: Path, modules: Sequence[tuple[str, str]]) -> _Chain:
+def _chain(folder: Path, modules: Sequence[tuple[str, str]]) -> ModuleChain:
     for kind, path in modules:
         if not kind.startswith("sentence_transformers."):
             raise EncoderError(f"{folder}: module {kind} is code of the model's own, which is never run: not supported")
         if not (folder / path).resolve().is_relative_to(folder.resolve()):
             raise EncoderError(f"{folder}: module folder {path!r} lies outside the model: refused")
-    return _Chain(tuple(kind.rpartition(".")[2] for kind, _ in modules), tuple(folder / path for _, path in modules))
+    return ModuleChain(
+        tuple(kind.rpartition(".")[2] for kind, _ in modules), tuple(folder / path for _, path in modules)
+    )
 
 
-def _tower(chain: _Chain, prompt: str) -> TowerConfig:
+def _tower(chain: ModuleChain, prompt: str) -> TowerConfig:
     if len(chain.names) != 2 or chain.names[0] not in _TRANSFORMERS or chain.names[1] != "SpladePooling":
         raise EncoderError(
             f"{chain.folders[0]}: modules {', '.join(chain.names)}, but a sparse encoder is a "

@@ -1,4 +1,4 @@
-"""From a model's folder to a tower, with `transformers`: safetensors only, no code but ours and the library's."""
+"""From a model's folder to a tower: transformer, head and tokenizer put together."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
-from transformers import AutoConfig, AutoModelForMaskedLM, AutoTokenizer
-from transformers.utils import logging as transformers_logging
+from torch import nn
 
-from lsr.encoders.backbone import Backbone
-from lsr.encoders.config import TowerConfig
+from lsr.encoders.backbone import Backbone, HiddenStates
+from lsr.encoders.checkpoints import read_model, read_tokenizer_of, token_limit
+from lsr.encoders.config import DenseConfig, TowerConfig
+from lsr.encoders.heads.base import Head, share_weights
+from lsr.encoders.heads.dense import DenseHead
+from lsr.encoders.heads.gated import GatedHead
 from lsr.encoders.heads.mlm import MLMHead
+from lsr.encoders.heads.mlp import MLPHead
+from lsr.encoders.layout import HEAD_FILE
 from lsr.encoders.tokens import TextTokenizer, copy_of
 from lsr.encoders.tower import Tower
 from lsr.errors import EncoderError
-
-NO_LIMIT = 1 << 20
-"""A tokenizer that takes this many tokens only says that nobody told it of a limit."""
-
-
-_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +61,20 @@ class Placement:
 class LoadedTower:
     """A tower with what its encoder has to know of it.
 
-    tokenizer: is only read. saved_tokenizer: the same, as `transformers` has it.
-    limit: tokens that the model takes, None: any number. placement: where it computes.
+    tokenizer: as `transformers` has it. limit: tokens that the model takes, None: any number.
+    placement: where it computes.
     """
 
     tower: Tower
-    tokenizer: Tokenizer
-    saved_tokenizer: Any
+    tokenizer: Any
     limit: int | None
     placement: Placement
+
+    @property
+    def backend(self) -> Tokenizer:
+        """The tokenizer as the `tokenizers` library has it; only to be read."""
+        backend: Tokenizer = self.tokenizer.backend_tokenizer
+        return backend
 
     @property
     def max_length(self) -> int | None:
@@ -77,129 +82,101 @@ class LoadedTower:
         return _smaller(self.limit, self.tower.config.max_length)
 
     def sharing(self, config: TowerConfig) -> LoadedTower:
-        """Return a tower of the same weights with other settings, for the other side's texts."""
+        """Return a tower of the same weights with other settings, for the other side's texts.
+
+        The weights are shared, not copied: what trains one trains both.
+        """
         if config == self.tower.config:
             return self
-        return _assemble(self.tower.backbone, self.saved_tokenizer, config, self.limit, self.placement)
+        tower = self.tower
+        head = _make_head(tower.backbone, config)
+        share_weights(tower.head, head)
+        return _assemble(tower.backbone, head, tower.dense_head, self.tokenizer, config, self.limit, self.placement)
 
 
-def load_tower(folder: Path, config: TowerConfig, placement: Placement) -> LoadedTower:
-    """Load the transformer, head and tokenizer in `folder`.
+def load_tower(
+    folder: Path, config: TowerConfig, placement: Placement, dense: DenseConfig | None = None
+) -> LoadedTower:
+    """Load the transformer, its heads and its tokenizer in `folder`.
 
-    Raises EncoderError if weights are missing, pickled, or don't fit the tokenizer, or need code of the model's own.
+    Raises EncoderError if weights are missing, pickled, or don't fit, or need code of the model's own.
     """
-    model_config, saved_tokenizer = _read_configs(folder)
-    backbone = Backbone(_load_model(folder, model_config, placement))
-    limit = _limit(model_config, saved_tokenizer)
-    return _assemble(backbone, saved_tokenizer, config, limit, placement)
+    loaded = start_tower(folder, config, placement, dense)
+    own = own_weights(loaded.tower)
+    if not own:
+        return loaded
+    path = folder / HEAD_FILE
+    if not path.is_file():
+        raise EncoderError(f"{path} is missing: an encoder with head {config.head!r} needs it")
+    weights = load_file(path, device=str(placement.device))
+    if {name: value.shape for name, value in own.items()} != {name: value.shape for name, value in weights.items()}:
+        raise EncoderError(f"{path} doesn't fit the model: it holds {', '.join(sorted(weights)) or 'nothing'}")
+    with torch.no_grad():
+        for name, value in own.items():
+            value.copy_(weights[name])
+    return loaded
+
+
+def start_tower(
+    folder: Path, config: TowerConfig, placement: Placement, dense: DenseConfig | None = None
+) -> LoadedTower:
+    """Load a transformer and its tokenizer, and begin a head where the transformer brings none: to be trained.
+
+    Raises EncoderError as `load_tower` does.
+    """
+    model = read_model(folder, config.head, placement.dtype)
+    tokenizer = read_tokenizer_of(folder)
+    backbone: nn.Module = HiddenStates(model) if config.head == "mlp" else Backbone(model)
+    head = _make_head(backbone, config)
+    dense_head = None if dense is None else _make_dense_head(model, dense)
+    return _assemble(backbone, head, dense_head, tokenizer, config, token_limit(model, tokenizer), placement)
+
+
+def own_weights(tower: Tower) -> dict[str, torch.Tensor]:
+    """Return the weights that a tower has beside its transformer's, as HEAD_FILE holds them."""
+    dense = {} if tower.dense_head is None else tower.dense_head.state_dict()
+    return {**tower.head.own_weights(), **{f"dense.{name}": value for name, value in dense.items()}}
+
+
+def _make_head(backbone: nn.Module, config: TowerConfig) -> Head:
+    parts = {"activation": config.activation, "pooling": config.pooling}
+    if config.head == "mlp":
+        model_config = backbone.model.config
+        return MLPHead(model_config.hidden_size, model_config.vocab_size, layers=config.mlp_layers, **parts)
+    if config.head == "gated":
+        if backbone.projection is None:
+            raise EncoderError(f"{type(backbone.model).__name__}: a gated head needs a plain vocabulary projection")
+        return GatedHead(backbone.projection, **parts)
+    return MLMHead(backbone.projection, backbone.vocab_size, **parts)
+
+
+def _make_dense_head(model: Any, config: DenseConfig) -> DenseHead:
+    size = model.config.hidden_size
+    layers = [] if config.dimension is None else [nn.Linear(size, config.dimension)]
+    return DenseHead(size, pooling=config.pooling, normalise=config.normalise, layers=layers)
 
 
 def _assemble(
-    backbone: Backbone, saved_tokenizer: Any, config: TowerConfig, limit: int | None, placement: Placement
+    backbone: nn.Module,
+    head: Head,
+    dense_head: DenseHead | None,
+    tokenizer: Any,
+    config: TowerConfig,
+    limit: int | None,
+    placement: Placement,
 ) -> LoadedTower:
-    tokenizer = saved_tokenizer.backend_tokenizer
+    max_length = _smaller(limit, config.max_length)
     tower = Tower(
         backbone,
-        MLMHead(backbone.projection, backbone.vocab_size, activation=config.activation, pooling=config.pooling),
-        TextTokenizer(copy_of(tokenizer), max_length=_smaller(limit, config.max_length)),
+        head,
+        TextTokenizer(copy_of(tokenizer.backend_tokenizer), max_length=max_length, copies=2 if config.echo else 1),
         config,
-        pad_id=saved_tokenizer.pad_token_id or 0,
+        pad_id=tokenizer.pad_token_id or 0,
         max_tokens=placement.max_tokens,
+        dense_head=dense_head,
     )
-    return LoadedTower(tower.to(placement.device), tokenizer, saved_tokenizer, limit, placement)
-
-
-def special_token_ids(tokenizer: Any) -> list[int]:
-    """Return the ids that mark the start, end, gaps or filling of texts; an unknown token stays a token."""
-    return sorted(set(tokenizer.all_special_ids) - {tokenizer.unk_token_id})
-
-
-def load_tokenizer(folder: Path) -> Any:
-    """Load a `transformers` tokenizer. Raises EncoderError if it can't be."""
-    if not any(path for pattern in _VOCABULARIES for path in folder.glob(pattern)):
-        # The library would make up an empty one.
-        raise EncoderError(f"{folder}: no tokenizer.json: the model is not complete")
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
-    except Exception as error:
-        raise EncoderError(f"{folder}: its tokenizer can't be loaded: {_first_line(error)}") from error
-    if getattr(tokenizer, "backend_tokenizer", None) is None:
-        raise EncoderError(f"{folder}: its tokenizer has no fast form (tokenizer.json): not supported")
-    return tokenizer
-
-
-def _read_configs(folder: Path) -> tuple[Any, Any]:
-    try:
-        model_config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
-    except Exception as error:
-        if "trust_remote_code" in str(error):
-            raise EncoderError(
-                f"{folder}: the model needs code of its own, which is never run: not supported"
-            ) from error
-        raise EncoderError(f"{folder}: its config can't be read: {_first_line(error)}") from error
-    return model_config, load_tokenizer(folder)
-
-
-def _load_model(folder: Path, model_config: Any, placement: Placement) -> Any:
-    if not any(folder.glob("*.safetensors")):
-        pickled = [path.name for pattern in ("*.bin", "*.pt", "*.ckpt") for path in folder.glob(pattern)]
-        if pickled:
-            raise EncoderError(
-                f"{folder}: weights only as {pickled[0]}, which can run code when it is read: "
-                "save the model as safetensors"
-            )
-        raise EncoderError(f"{folder}: no *.safetensors: the model is not complete")
-    verbosity = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()
-    bar = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
-    try:
-        model, info = AutoModelForMaskedLM.from_pretrained(
-            str(folder),
-            config=model_config,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype=placement.dtype,
-            output_loading_info=True,
-        )
-    except Exception as error:
-        raise EncoderError(f"{folder}: no masked-LM model can be loaded: {_first_line(error)}") from error
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-        if bar:
-            transformers_logging.enable_progress_bar()
-    _refuse_incomplete(folder, info)
-    model.eval()
-    return model
-
-
-def _refuse_incomplete(folder: Path, info: Any) -> None:
-    # The library fills missing weights with random numbers and only warns.
-    mismatched = sorted(key if isinstance(key, str) else key[0] for key in info.get("mismatched_keys", ()))
-    missing = sorted(info.get("missing_keys", ()))
-    if missing or mismatched:
-        keys = missing or mismatched
-        more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
-        what = "missing" if missing else "of another shape"
-        raise EncoderError(
-            f"{folder}: has no masked-LM head that fits: weight {keys[0]}{more} {what}; "
-            "take a checkpoint that was saved with its head"
-        )
-
-
-def _limit(model_config: Any, tokenizer: Any) -> int | None:
-    positions = getattr(model_config, "max_position_embeddings", None) or NO_LIMIT
-    if model_config.model_type in ("roberta", "xlm-roberta", "camembert", "longformer"):
-        positions -= (model_config.pad_token_id or 0) + 1  # their positions are counted from behind the padding id
-    limit = min(positions, tokenizer.model_max_length)
-    return None if limit >= NO_LIMIT else int(limit)
+    return LoadedTower(tower.to(placement.device, placement.dtype), tokenizer, limit, placement)
 
 
 def _smaller(a: int | None, b: int | None) -> int | None:
     return min((value for value in (a, b) if value is not None), default=None)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__

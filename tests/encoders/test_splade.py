@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsr.encoders.neural import load_neural
+from lsr.encoders.building import load_neural
 from lsr.encoders.registry import load_encoder
 from lsr.types import Document, SparseBatch
 
@@ -115,12 +115,12 @@ def test_batching_changes_nothing(plain_folder, texts, max_tokens):
 
 
 def test_a_vocabulary_in_chunks_gives_the_same(plain_folder, monkeypatch):
-    from lsr.encoders.heads import mlm
+    from lsr.encoders.heads import pooling
 
     encoder = load_encoder(plain_folder)
     whole = dense(encoder.encode_documents(documents(TEXTS)))
-    monkeypatch.setattr(mlm, "CHUNK_ELEMENTS", {"cpu": 1})
-    monkeypatch.setattr(mlm, "MIN_CHUNK", 7)
+    monkeypatch.setattr(pooling, "CHUNK_ELEMENTS", {"cpu": 1})
+    monkeypatch.setattr(pooling, "MIN_CHUNK", 7)
     assert np.abs(dense(encoder.encode_documents(documents(TEXTS))) - whole).max() <= 1e-6
 
 
@@ -180,7 +180,7 @@ def test_the_description_is_json_and_tells_models_apart(plain_folder, router_fol
     plain, router = (json.loads(json.dumps(load_encoder(f).description)) for f in (plain_folder, router_folder))
     other = load_encoder(tiny.save_plain(tmp_path, seed=3)).description
     assert (plain["kind"], plain["query_side"]) == ("splade", "model")
-    assert (router["kind"], router["query_side"]) == ("splade-doc", "table")
+    assert (router["kind"], router["query_side"]) == ("inference-free", "table")
     assert plain["revision"] != other["revision"] and plain["tokenizer_hash"] == other["tokenizer_hash"]
     assert plain["settings"]["document"]["max_length"] == 64
     assert router["settings"]["document"]["activation"] == "log1p(log1p(relu))"
@@ -188,7 +188,7 @@ def test_the_description_is_json_and_tells_models_apart(plain_folder, router_fol
 
 def test_memory_that_runs_out_halves_the_batches(plain_folder, monkeypatch):
     encoder = load_neural(plain_folder)
-    tower = encoder.document_tower
+    tower = encoder.document.tower
     expected = dense(encoder.encode_documents(documents(TEXTS)))
     sizes = []
 

@@ -68,12 +68,14 @@ def test_a_folder_of_datasets_gives_each(folder: Path) -> None:
     second = folder.parent / "another"
     second.mkdir()
     (second / "corpus.jsonl").write_text("")
-    name = folder.parent.name
-    assert dataset_folders(folder.parent) == [(f"{name}/another", second), (f"{name}/tiny", folder)]
+    assert dataset_folders(folder.parent) == [("another", second), ("tiny", folder)]
+    whole = folder.parent.rename(folder.parent.parent / "cqadupstack")
+    names = [name for name, _ in dataset_folders(whole)]
+    assert names == ["cqadupstack/another", "cqadupstack/tiny"]
     with pytest.raises(LsrError, match="no BEIR dataset"):
-        dataset_folders(folder / "qrels")
+        dataset_folders(whole / "tiny" / "qrels")
     with pytest.raises(LsrError, match="no such folder"):
-        dataset_folders(folder / "absent")
+        dataset_folders(whole / "absent")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -13,8 +14,11 @@ import pytest
 from scipy import sparse
 
 from lsr.eval.datasets import load_dataset
+from lsr.eval.harness import Options, evaluate_system
 from lsr.eval.measures import evaluate
+from lsr.eval.provenance import provenance
 from lsr.eval.runs import Ranking, read_run, run_of, write_run
+from lsr.eval.systems import EncoderSystem, VectorsSystem
 
 
 def exhaustive_rankings(documents: Path, queries: Path, *, k: int) -> list[Ranking]:
@@ -55,3 +59,24 @@ def test_nfcorpus_with_splade_v3_vectors_gives_0_3632(shared: Path, tmp_path: Pa
     assert evaluation.n_queries == 323
     write_run(tmp_path / "run.trec.gz", rankings)
     assert evaluate(read_run(tmp_path / "run.trec.gz"), qrels) == evaluation
+
+
+@pytest.mark.parametrize(("name", "least"), [("scifact", 0.675), ("nfcorpus", 0.317)])
+def test_bm25_from_text_to_measure_in_under_a_minute(shared: Path, tmp_path: Path, name: str, least: float) -> None:
+    dataset = load_dataset(shared / "data" / "beir" / name)
+    began = time.perf_counter()
+    system = EncoderSystem("bm25", cache=tmp_path, threads=2)
+    result, _ = evaluate_system(system, dataset, dataset.summary(), Options(), provenance("test"))
+    assert result.measures["nDCG@10"] >= least
+    assert time.perf_counter() - began < 60
+
+
+def test_the_engine_gives_the_order_and_scores_of_plain_dot_products(shared: Path, tmp_path: Path) -> None:
+    vectors = shared / "data/sparse/nfcorpus-splade-v3/documents.parquet"
+    queries = shared / "data/sparse/queries/topics.beir-v1.0.0-nfcorpus.test.splade-v3.tsv.gz"
+    dataset = load_dataset(shared / "data" / "beir" / "nfcorpus")
+    system = VectorsSystem(vectors, queries, cache=tmp_path, name="splade-v3")
+    result, run = evaluate_system(system, dataset, dataset.summary(), Options(k=100), provenance("test"))
+    assert result.measures["nDCG@10"] == pytest.approx(0.3632, abs=5e-4)
+    expected = run_of(exhaustive_rankings(vectors, queries, k=100))
+    assert {q: list(found.items()) for q, found in run.items()} == {q: list(expected[q].items()) for q in run}

@@ -32,7 +32,7 @@ RESULT = Result(
     n_queries_not_judged=0,
     n_unjudged_at_10=1.5,
     identical_ids_dropped=None,
-    efficiency=Efficiency(1, 100.5, 5.0, 0.2, 1000, None, None, Latency(10.0, 20.0, 12.0, 2), 900.0),
+    efficiency=Efficiency(1, 100.5, 5.0, 0.2, 1000, 500, None, None, Latency(10.0, 20.0, 12.0, 2), 900.0),
     per_query={"nDCG@10": {"q": 0.5}},
     provenance=provenance("lsr eval tiny"),
 )

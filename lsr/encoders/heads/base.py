@@ -7,17 +7,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from lsr.errors import EncoderError
+
 
 @dataclass(frozen=True, slots=True)
 class TokenStates:
-    """The positions of a batch of texts that count, one after the other, without padding.
+    """The scored positions of a batch of texts, one after the other, without padding.
 
-    hidden: (n_tokens, hidden_size). ids: int64, (n_tokens). lengths: int64, (n_texts), each above 0;
-    text i's tokens follow those of text i − 1.
+    hidden: (n_tokens, hidden_size). ids: int64, (n_tokens). literal: bool, (n_tokens), False for special tokens.
+    lengths: int64, (n_texts), each above 0; text i's tokens follow those of text i − 1.
     """
 
     hidden: Tensor
     ids: Tensor
+    literal: Tensor
     lengths: Tensor
 
     @property
@@ -30,8 +33,29 @@ class TokenStates:
 class Head(nn.Module):
     """Gives each text a weight for every term: `forward(states)` → float32, (n_texts, vocab_size), none below 0.
 
-    literal_only: whether only the text's own tokens count, special ones not.
+    literal_only: whether only the text's own tokens are scored, special ones not.
     """
 
     vocab_size: int
     literal_only = False
+
+    def max_tokens(self, max_logits: int) -> int:
+        """Return how many tokens a batch may have if at most `max_logits` numbers may stand beside its states."""
+        return max_logits
+
+    def own_weights(self) -> dict[str, Tensor]:
+        """Return the weights that the head has beside the model's own, to be saved with it."""
+        return {name: value for name, value in self.state_dict().items() if not name.startswith("projection.")}
+
+
+def share_weights(source: Head, target: Head) -> None:
+    """Let `target` use the very weights that `source` has beside the model's own.
+
+    Raises EncoderError if they are made of other parts.
+    """
+    names = list(source.own_weights())
+    if names != list(target.own_weights()):
+        raise EncoderError("queries and documents share a head, so it has to be made of the same parts for both")
+    for name in names:
+        place, _, leaf = name.rpartition(".")
+        setattr(target.get_submodule(place), leaf, getattr(source.get_submodule(place), leaf))

@@ -1,4 +1,4 @@
-"""The masked-LM head: every position scores every term of the vocabulary.
+"""The language-model head: every position scores every term of the vocabulary.
 
 SPLADE with sum pooling: Formal et al. (SIGIR 2021, arXiv:2107.05720). With max pooling: SPLADE v2
 (arXiv:2109.10086) and all that followed: SPLADE++ (arXiv:2205.04733), SPLADE-v3 (arXiv:2403.06789).
@@ -11,12 +11,8 @@ from torch import Tensor, nn
 
 from lsr.encoders.activations import ACTIVATIONS
 from lsr.encoders.heads.base import Head, TokenStates
-
-CHUNK_ELEMENTS = {"cpu": 1 << 22, "cuda": 1 << 28}
-"""Logits that exist at a time, by device: tokens × terms of one chunk of the vocabulary (16 MiB, 1 GiB)."""
-
-MIN_CHUNK = 64
-"""Terms of a chunk at least, so that a matrix product stays one."""
+from lsr.encoders.heads.pooling import in_chunks, largest_logits, rectangle, segment_sums
+from lsr.encoders.heads.screening import Screen, is_worthwhile
 
 
 class MLMHead(Head):
@@ -30,30 +26,48 @@ class MLMHead(Head):
         self.projection = projection
         self.vocab_size = vocab_size
         self._activation = ACTIVATIONS[activation]
-        self._pool = self._pool_max if pooling == "max" else self._pool_sum
+        self._is_max = pooling == "max"
+        self._screen: Screen | None = None
+        self._screening = True
 
     def forward(self, states: TokenStates) -> Tensor:
         """Return the pooled and activated weights, (n_texts, vocab_size)."""
+        if not self._is_max:
+            return self._sums(states)
+        texts = rectangle(states.hidden, states.lengths)
         if self.projection is None:
-            return self._pool(states.hidden, None, states.lengths)
+            return self._activation(texts.amax(1).float())
         weight, bias = self.projection.weight, self.projection.bias
-        elements = CHUNK_ELEMENTS["cuda" if weight.is_cuda else "cpu"]
-        step = max(MIN_CHUNK, elements // len(states.ids))
-        chunks = [
-            self._pool(
-                states.hidden @ weight[start : start + step].T,
-                None if bias is None else bias[start : start + step],
-                states.lengths,
-            )
-            for start in range(0, self.vocab_size, step)
-        ]
-        return torch.cat(chunks, dim=1)
+        pooled = self._screened(texts, weight, bias)
+        return self._activation(largest_logits(texts, weight, bias) if pooled is None else pooled)
 
-    def _pool_max(self, logits: Tensor, bias: Tensor | None, lengths: Tensor) -> Tensor:
-        # Bias and activation keep the order of scores, so they come after the maximum: once a text, not once a token.
-        pooled = torch.segment_reduce(logits, "max", lengths=lengths, axis=0, unsafe=True)
-        return self._activation((pooled if bias is None else pooled + bias).float())
+    def train(self, mode: bool = True) -> MLMHead:
+        """Switch between training and encoding; what was prepared for encoding is made anew after training."""
+        if mode:
+            self._screen, self._screening = None, True
+        super().train(mode)
+        return self
 
-    def _pool_sum(self, logits: Tensor, bias: Tensor | None, lengths: Tensor) -> Tensor:
-        weights = self._activation((logits if bias is None else logits + bias).float())
-        return torch.segment_reduce(weights, "sum", lengths=lengths, axis=0, unsafe=True)
+    def max_tokens(self, max_logits: int) -> int:
+        """Return how many tokens a batch may have: with a projection any number, since its chunks get smaller."""
+        return max_logits if self.projection is not None else max_logits // self.vocab_size
+
+    def _sums(self, states: TokenStates) -> Tensor:
+        def pool(logits: Tensor) -> Tensor:
+            return segment_sums(self._activation(logits.float()), states.lengths)
+
+        if self.projection is None:
+            return pool(states.hidden)
+        weight, bias = self.projection.weight, self.projection.bias
+        return in_chunks(
+            states.hidden, weight, lambda logits, terms: pool(logits if bias is None else logits + bias[terms])
+        )
+
+    def _screened(self, texts: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | None:
+        if not (self._screening and torch.is_inference_mode_enabled() and is_worthwhile(weight)):
+            return None
+        if self._screen is None or not self._screen.is_of(weight):
+            self._screen = Screen(weight)
+        pooled = self._screen.largest_logits(texts, bias)
+        self._screening = pooled is not None  # a model that isn't sparse won't become so
+        return pooled

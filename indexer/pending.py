@@ -1,0 +1,119 @@
+"""A segment while its documents are being collected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from lsr.errors import BadDocumentError
+from lsr.indexer.documents import DocumentStore, DocumentWriter
+from lsr.indexer.files import FileInfo
+from lsr.indexer.segment import DOCUMENTS, MAX_DOCS, hash_ids
+from lsr.indexer.spool import Rows, Spool
+from lsr.types import Document, SparseBatch
+
+SEGMENT_POSTINGS = 1 << 28
+
+
+class Pending:
+    """Documents and vectors of a segment to be, in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.folder = folder
+        self._documents = DocumentWriter(folder / DOCUMENTS)
+        self._spool = Spool(folder)
+        self._id_hashes: list[npt.NDArray[np.uint64]] = []
+
+    @property
+    def n_docs(self) -> int:
+        """Documents so far."""
+        return self._documents.n_docs
+
+    @property
+    def n_postings(self) -> int:
+        """Postings so far."""
+        return self._spool.n_postings
+
+    @property
+    def room(self) -> int:
+        """How many documents may still come."""
+        return 0 if self.n_docs and self.n_postings >= SEGMENT_POSTINGS else MAX_DOCS - self.n_docs
+
+    def append(self, documents: Sequence[Document], vectors: SparseBatch) -> None:
+        """Add documents with one row of vectors each."""
+        self._documents.append(documents)
+        self._spool.append(vectors)
+        self._id_hashes.append(hash_ids(document.doc_id for document in documents))
+
+    def finish(self) -> None:
+        """Write and sync the documents; no more may come."""
+        self.documents_info: FileInfo = self._documents.close()
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The vectors."""
+        return self._spool.rows()
+
+    def replace_weights(self, pieces: Iterable[npt.NDArray[np.float32]]) -> None:
+        """Put other weights in the place of those of `rows`, one piece after another."""
+        self._spool.replace_weights(pieces)
+        del self.rows
+
+    @cached_property
+    def id_hashes(self) -> npt.NDArray[np.uint64]:
+        """The hash of each doc_id."""
+        return np.concatenate(self._id_hashes)
+
+    def id_table(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
+        """Return the hashes in ascending order, and which row each is of."""
+        id_row = np.argsort(self.id_hashes, kind="stable").astype(np.uint32)
+        return self.id_hashes[id_row], id_row
+
+    def doc_ids(self, rows: Sequence[int]) -> list[str]:
+        """Return the ids of rows of a finished segment."""
+        return DocumentStore(self.folder / DOCUMENTS, self.n_docs).doc_ids(rows)
+
+    def delete_spool(self) -> None:
+        """Remove the vectors once they are built in."""
+        del self.rows
+        self._spool.delete()
+
+    def close(self) -> None:
+        """Close the files of a segment that will not be."""
+        with suppress(OSError, ValueError):
+            self._documents.abandon()
+        with suppress(OSError, ValueError):
+            self._spool.close()
+
+
+def refuse_duplicates(segments: Sequence[Pending]) -> None:
+    """Raise BadDocumentError naming a doc_id that was added twice to these finished segments."""
+    if not segments:
+        return
+    hashes = np.concatenate([segment.id_hashes for segment in segments])
+    order = np.argsort(hashes, kind="stable")
+    ascending = hashes[order]
+    starts = np.concatenate([[0], np.cumsum([segment.n_docs for segment in segments])])
+
+    def doc_id(position: int) -> str:
+        number = int(np.searchsorted(starts, position, side="right")) - 1
+        return segments[number].doc_ids([position - int(starts[number])])[0]
+
+    for shared in np.unique(ascending[1:][ascending[1:] == ascending[:-1]]):
+        # Different ids may share a hash, so the ids themselves decide.
+        first_seen: dict[str, int] = {}
+        span = slice(*np.searchsorted(ascending, [shared, shared + np.uint64(1)]))
+        for position in order[span].tolist():
+            name = doc_id(position)
+            if name in first_seen:
+                raise BadDocumentError(
+                    f"doc_id {name} stands twice: it is that of document {first_seen[name] + 1:,} and of document "
+                    f"{position + 1:,}; give each its own"
+                )
+            first_seen[name] = position

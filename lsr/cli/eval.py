@@ -1,0 +1,275 @@
+"""`lsr eval`: how good is it, what does it cost, and is the difference real?"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lsr.cli.common import TerminalProgress, note, positive
+from lsr.cli.index import DEFAULT_ENCODER
+
+if TYPE_CHECKING:
+    from lsr.eval.datasets import CorpusSummary, Dataset
+    from lsr.eval.harness import Options
+    from lsr.eval.provenance import Provenance
+    from lsr.eval.report import Report
+    from lsr.eval.results import Result
+    from lsr.eval.runs import Run
+    from lsr.eval.systems import System
+    from lsr.eval.table import EvaluationTable
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "eval",
+        help="measure retrieval quality and cost on BEIR datasets",
+        description="Measure encoders on BEIR datasets, or any system's run against qrels. Every judged query counts;"
+        " docs/EVALUATION.md explains each rule.",
+    )
+    what = parser.add_argument_group("what is measured")
+    what.add_argument("datasets", nargs="*", metavar="DATASET", help="a BEIR folder, or a BEIR name to be downloaded")
+    what.add_argument(
+        "--encoder", nargs="+", action="extend", metavar="E", help=f"one or more (default: {DEFAULT_ENCODER})"
+    )
+    what.add_argument("--fusion", action="append", metavar="METHOD", help="also fuse the systems: rrf or min-max")
+    what.add_argument("--baseline", action="append", metavar="B",
+                      help="also measure Lucene: lucene-bm25, or lucene-impact of the ready vectors")  # fmt: skip
+    what.add_argument("--vectors", type=Path, metavar="FILE.parquet", help="ready document vectors of one dataset")
+    what.add_argument("--queries", type=Path, metavar="FILE", help="ready query vectors that go with --vectors")
+    what.add_argument("--run", dest="run_files", type=Path, nargs="+", action="extend", metavar="FILE",
+                      help="TREC runs of any systems, instead of DATASET")  # fmt: skip
+    what.add_argument("--qrels", type=Path, metavar="FILE", help="judgements for --run, TREC or BEIR format")
+    rules = parser.add_argument_group("rules")
+    rules.add_argument("--split", default="test", help="of the qrels (default: test)")
+    rules.add_argument("--measures", nargs="+", metavar="M", help="such as nDCG@10; the first decides comparisons")
+    rules.add_argument("-k", type=positive, default=100, metavar="K", help="results a query (default: 100)")
+    rules.add_argument("--drop-identical-ids", action="store_true",
+                       help="drop a hit whose doc_id is the query_id (ArguAna, Quora)")  # fmt: skip
+    rules.add_argument("--threads", type=positive, default=1, metavar="N", help="for QPS and indexing (default: 1)")
+    out = parser.add_argument_group("output")
+    out.add_argument("--json", action="store_true", help="print one JSON object a line")
+    out.add_argument("--per-query", action="store_true", help="also print and keep the value of every query")
+    out.add_argument("--output", type=Path, metavar="DIR", help="write result files, runs and plots there")
+    out.add_argument("--cache", type=Path, metavar="DIR", help="of datasets and indexes (default: ~/.cache/lsr)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print."""
+    from lsr.errors import UsageError
+    from lsr.eval.harness import Options
+    from lsr.eval.measures import DEFAULT_MEASURES, parse_measure
+    from lsr.eval.provenance import provenance
+    from lsr.eval.report import Report
+
+    if bool(args.run_files) == bool(args.datasets):
+        raise UsageError("name what to measure: either DATASET… or --run FILE with --qrels FILE")
+    if bool(args.run_files) != bool(args.qrels) or bool(args.vectors) != bool(args.queries):
+        raise UsageError("--run and --qrels go together, as do --vectors and --queries")
+    names = args.measures or DEFAULT_MEASURES
+    measures = tuple(dict.fromkeys(parse_measure(name).name for name in names))
+    options = Options(args.k, measures, args.drop_identical_ids, args.threads)
+    report = Report(measures)
+    made_by = provenance(_command(args))
+    if args.run_files:
+        _evaluate_runs(args, options, report, made_by)
+    else:
+        _evaluate_systems(args, options, report, made_by)
+    return 0
+
+
+def _evaluate_runs(args: argparse.Namespace, options: Options, report: Report, made_by: Provenance) -> None:
+    from lsr.eval.harness import evaluate_run
+    from lsr.eval.qrels import read_qrels
+    from lsr.eval.runs import read_run
+    from lsr.eval.table import EvaluationTable
+
+    qrels = read_qrels(args.qrels)
+    names = _distinct(args.run_files)
+    dataset = _name_and_split(args.qrels)
+    table = EvaluationTable(dataset[:1], names, options.measures)
+    printer = _Printer(args, report, table)
+    for name, path in zip(names, args.run_files, strict=True):
+        printer.add(evaluate_run(name, read_run(path), qrels, dataset, options, made_by))
+    printer.finish()
+
+
+def _evaluate_systems(args: argparse.Namespace, options: Options, report: Report, made_by: Provenance) -> None:
+    from lsr.eval.baselines import run_baseline
+    from lsr.eval.fusion import fuse
+    from lsr.eval.harness import evaluate_rankings, evaluate_system
+    from lsr.eval.runs import run_of
+    from lsr.eval.table import EvaluationTable
+
+    progress = TerminalProgress()
+    try:
+        datasets = _datasets(args, progress)
+        systems = _systems(args, progress, len(datasets))
+        fusions = {method: f"{method}({', '.join(system.name for system in systems)})" for method in args.fusion or ()}
+        baselines = args.baseline or []
+        names = [*(system.name for system in systems), *fusions.values(), *baselines]
+        printer = _Printer(args, report, EvaluationTable([d.name for d in datasets], names, options.measures))
+        for dataset in datasets:
+            summary = dataset.summary()
+            _note_oddities(dataset, summary, drops=options.drop_identical_ids)
+            k = options.k + options.drop_identical_ids
+            runs, legs = [], []
+            for system in systems:
+                result, found = evaluate_system(system, dataset, summary, options, made_by)
+                progress.close()
+                printer.add(result, found)
+                runs.append(found)
+                legs.append(result.encoder)
+            for method, name in fusions.items():
+                fused = run_of(fuse(runs, method, k=k))
+                about: Mapping[str, Any] = {"kind": "fusion", "method": method, "legs": legs}
+                printer.add(evaluate_rankings(name, fused, about, dataset, summary, options, made_by), fused)
+            for name in baselines:
+                found, about = run_baseline(name, dataset, k=k, vectors=args.vectors, queries=args.queries)
+                printer.add(evaluate_rankings(name, found, about, dataset, summary, options, made_by), found)
+        printer.finish()
+    finally:
+        progress.close()
+
+
+class _Printer:
+    """Prints a row as soon as it is there, and the rest at the end."""
+
+    def __init__(self, args: argparse.Namespace, report: Report, table: EvaluationTable) -> None:
+        self._args = args
+        self._report = report
+        self._table = table
+
+    def add(self, result: Result, found: Run | None = None) -> None:
+        """Print one result; write its file, and the run's where it was made here."""
+        from lsr.eval.report import result_json, save_result, save_run
+
+        if self._args.json:
+            print(result_json(result, per_query=self._args.per_query), flush=True)
+        else:
+            if not self._report.results:
+                print(self._table.header())
+            print(self._table.row(result), flush=True)
+        self._report.results.append(result)
+        if result.n_queries_without_results:
+            note(f"{result.system}: {result.n_queries_without_results} of {result.dataset.n_queries} queries of "
+                 f"{result.dataset.name} have no results and count 0")  # fmt: skip
+        if result.n_queries_not_judged:
+            note(f"{result.system}: {result.n_queries_not_judged} queries of the run have no judgements: left out")
+        if result.identical_ids_dropped:
+            note(f"{result.system}: {result.identical_ids_dropped} hits with the query's own id dropped")
+        if self._args.output:
+            save_result(result, self._args.output, per_query=self._args.per_query)
+            if found is not None:
+                save_run(result, found, self._args.output)
+
+    def finish(self) -> None:
+        """Print means, costs, comparisons and, if asked for, every query; draw the plots."""
+        report = self._report
+        if self._args.json:
+            for line in report.json_lines(per_query=self._args.per_query):
+                print(line)
+        else:
+            for line in self._table.means(report.results):
+                print(line)
+            for block in (self._table.costs(report.results), report.comparison_lines()):
+                if block:
+                    print("", *block, sep="\n")
+            if self._args.per_query:
+                print("", *report.per_query_lines(), sep="\n")
+        if self._args.output:
+            plots = report.write_plots(self._args.output)
+            note(f"{len(report.results)} result files and {len(plots)} plots in {self._args.output}")
+
+
+def _datasets(args: argparse.Namespace, progress: TerminalProgress) -> list[Dataset]:
+    from lsr.errors import LsrError
+    from lsr.eval.datasets import dataset_folders, load_dataset
+    from lsr.eval.download import dataset_cache, fetch_dataset
+
+    cache = args.cache / "datasets" if args.cache else dataset_cache()
+    datasets = []
+    for text in args.datasets:
+        path = Path(text)
+        if not path.exists():
+            progress.start(f"downloading {text}", None, "B")
+            path = fetch_dataset(text, cache, progress=_advancing(progress))
+            progress.close()
+        datasets += [load_dataset(folder, split=args.split, name=name) for name, folder in dataset_folders(path)]
+    names = [dataset.name for dataset in datasets]
+    if len(set(names)) < len(names):
+        raise LsrError(f"two datasets have the same name, among {', '.join(names)}: name each once, or rename a folder")
+    return datasets
+
+
+def _advancing(progress: TerminalProgress) -> Any:
+    shown = 0
+
+    def advance(have: int, _whole: int | None) -> None:
+        nonlocal shown
+        progress.advance(have - shown)
+        shown = have
+
+    return advance
+
+
+def _systems(args: argparse.Namespace, progress: TerminalProgress, n_datasets: int) -> list[System]:
+    from lsr.errors import UsageError
+    from lsr.eval.harness import cache_folder
+    from lsr.eval.systems import EncoderSystem, VectorsSystem
+
+    cache = args.cache / "eval" if args.cache else cache_folder()
+    encoders = list(dict.fromkeys(args.encoder or ([] if args.vectors else [DEFAULT_ENCODER])))
+    systems: list[System] = [
+        EncoderSystem(encoder, cache=cache, name=name, threads=args.threads, progress=progress)
+        for encoder, name in zip(encoders, _distinct([Path(e) for e in encoders]), strict=True)
+    ]
+    if args.vectors:
+        if n_datasets != 1:
+            raise UsageError(f"--vectors hold one dataset's documents, but {n_datasets} datasets are named")
+        options = {"cache": cache, "threads": args.threads, "progress": progress}
+        systems.append(VectorsSystem(args.vectors, args.queries, **options))
+    names = [system.name for system in systems]
+    if len(set(names)) < len(names):
+        raise UsageError(f"two systems have the same name, among {', '.join(names)}: rename a folder")
+    if args.fusion and len(systems) < 2:
+        raise UsageError("--fusion needs two systems or more: name more than one encoder")
+    return systems
+
+
+def _note_oddities(dataset: Dataset, summary: CorpusSummary, *, drops: bool) -> None:
+    if summary.n_unknown_judged:
+        note(f"{dataset.name}: {summary.n_unknown_judged} judged documents are not in the corpus: none can find them")
+    if summary.n_without_text:
+        note(f"{dataset.name}: {summary.n_without_text} of {summary.n_docs} documents have no text, only a title")
+    if not drops and dataset.name in ("arguana", "quora"):
+        note(f"{dataset.name} holds its queries as documents; published figures drop them: --drop-identical-ids")
+
+
+def _name_and_split(qrels: Path) -> tuple[str, str]:
+    """Name the dataset that qrels belong to: by their folder in BEIR's layout, else by their file."""
+    path = qrels.resolve()
+    if path.parent.name == "qrels":
+        return path.parent.parent.name, path.name.split(".")[0]
+    return qrels.name, "-"
+
+
+def _distinct(paths: Sequence[Path]) -> list[str]:
+    """Return the last parts of paths, with as many of the parts before as tell them apart."""
+    names = [path.name or str(path) for path in paths]
+    return names if len(set(names)) == len(names) else [str(path) for path in paths]
+
+
+def _command(args: argparse.Namespace) -> str:
+    words = ["lsr", "eval", *args.datasets]
+    for name, value in sorted(vars(args).items()):
+        if name in ("datasets", "command", "run") or value in (None, False, []):
+            continue
+        values = value if isinstance(value, list) else [] if value is True else [value]
+        option = "run" if name == "run_files" else name.replace("_", "-")
+        words += ["-" * min(2, len(option)) + option, *map(str, values)]
+    return shlex.join(words)

@@ -1,0 +1,103 @@
+"""The families of learned sparse retrieval by name: each is a choice of parts.
+
+Nguyen, MacAvaney and Yates, "A Unified Framework for Learned Sparse Retrieval" (ECIR 2023, arXiv:2303.13416), show
+that the methods differ in few of them. A family says what a plain checkpoint is to be read as, or what a new encoder
+is begun from; a saved model says itself what it is made of. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lsr.encoders.config import EncoderConfig, TowerConfig
+from lsr.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """An encoder's parts, what its documents are expanded by, and where it was published."""
+
+    config: EncoderConfig
+    expansion: str
+    paper: str
+
+
+_MODEL = "by the model"
+_TEXT = "by text added to the documents before"
+
+_MLP = TowerConfig(head="mlp", activation="relu")
+
+_FAMILIES = (
+    Family(EncoderConfig("splade"), _MODEL, "Formal et al., SPLADE v2 (2021), arXiv:2109.10086"),
+    Family(
+        EncoderConfig("splade-sum", TowerConfig(pooling="sum")),
+        _MODEL,
+        "Formal et al., SPLADE (SIGIR 2021), arXiv:2107.05720",
+    ),
+    Family(
+        EncoderConfig("splade-doc", query_side="binary"),
+        _MODEL,
+        "Formal et al., SPLADE v2 (2021), arXiv:2109.10086, section 3",
+    ),
+    Family(
+        EncoderConfig("efficient-splade", query_side="own", query=TowerConfig()),
+        _MODEL,
+        "Lassance and Clinchant, An Efficiency Study for SPLADE Models (SIGIR 2022), arXiv:2207.03834",
+    ),
+    Family(
+        EncoderConfig("splade-lexical", TowerConfig(expansion="input")),
+        "none",
+        "Formal et al., SPLADE v2 (2021), arXiv:2109.10086; Nguyen et al. (ECIR 2023), arXiv:2303.13416",
+    ),
+    Family(
+        EncoderConfig("inference-free", query_side="table"),
+        _MODEL,
+        "Geng et al., Towards Competitive Search Relevance for Inference-Free LSR (2024), arXiv:2411.04403",
+    ),
+    Family(
+        EncoderConfig("inference-free-l0", TowerConfig(activation="log1p(log1p(relu))"), "table"),
+        _MODEL,
+        "Shen et al., Exploring ℓ0 Sparsification for Inference-free Sparse Retrievers (SIGIR 2025), arXiv:2504.14839",
+    ),
+    Family(
+        EncoderConfig("unicoil", _MLP),
+        _TEXT,
+        "Lin and Ma, A Few Brief Notes on DeepImpact, COIL, and … (2021), arXiv:2106.14807",
+    ),
+    Family(
+        EncoderConfig("tildev2", _MLP, "binary"),
+        _TEXT,
+        "Zhuang and Zuccon, Fast Passage Re-ranking with Contextualized Exact Term Matching (2021), arXiv:2108.08513",
+    ),
+    Family(
+        EncoderConfig("deepimpact", TowerConfig(head="mlp", mlp_layers=2, activation="relu"), "binary"),
+        _TEXT,
+        "Mallia et al., Learning Passage Impacts for Inverted Indexes (SIGIR 2021), arXiv:2104.12016",
+    ),
+    Family(
+        EncoderConfig("deepct", _MLP, "binary"),
+        "none",
+        "Dai and Callan, Context-Aware Sentence/Passage Term Importance Estimation (2019), arXiv:1910.10687",
+    ),
+    Family(
+        EncoderConfig("sparterm", TowerConfig(head="gated", activation="relu", pooling="sum")),
+        _MODEL,
+        "Bai et al., SparTerm (2020), arXiv:2010.00768",
+    ),
+    Family(
+        EncoderConfig("echo-splade", TowerConfig(head="causal", echo=True)),
+        _MODEL,
+        "Doshi et al., Mistral-SPLADE (2024), arXiv:2408.11119",
+    ),
+)
+
+FAMILIES: Mapping[str, Family] = {family.config.family: family for family in _FAMILIES}
+"""The learned families by name; `bm25` is beside them (`lsr.encoders.bm25`), since it has no model."""
+
+
+def family_config(name: str) -> EncoderConfig:
+    """Return a family's parts. Raises UsageError for a name that isn't known."""
+    if name not in FAMILIES:
+        raise UsageError(f"no family {name!r}: known are {', '.join(FAMILIES)}")
+    return FAMILIES[name].config

@@ -1,0 +1,35 @@
+"""The MLP head: each position scores the token that stands there, and nothing else.
+
+One layer: uniCOIL (Lin and Ma, 2021, arXiv:2106.14807), TILDEv2 (Zhuang and Zuccon, 2021, arXiv:2108.08513), and
+DeepCT (Dai and Callan, 2019, arXiv:1910.10687). Two layers: DeepImpact (Mallia et al., SIGIR 2021,
+arXiv:2104.12016). Expansion, where these have it, is text that was added to the documents before.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from lsr.encoders.activations import ACTIVATIONS
+from lsr.encoders.heads.base import Head, TokenStates
+
+
+class MLPHead(Head):
+    """A number for each token from its hidden state; a term that stands there often gets the largest, or the sum."""
+
+    literal_only = True
+
+    def __init__(self, hidden_size: int, vocab_size: int, *, layers: int, activation: str, pooling: str) -> None:
+        super().__init__()
+        self.vocab_size = vocab_size
+        inner = [module for _ in range(layers - 1) for module in (nn.Linear(hidden_size, hidden_size), nn.ReLU())]
+        self.layers = nn.Sequential(*inner, nn.Linear(hidden_size, 1))
+        self._activation = ACTIVATIONS[activation]
+        self._reduce = "amax" if pooling == "max" else "sum"
+
+    def forward(self, states: TokenStates) -> Tensor:
+        """Return the weights of each text's own tokens."""
+        scores = self._activation(self.layers(states.hidden).squeeze(1).float())
+        weights = torch.zeros(len(states.lengths) * self.vocab_size, device=scores.device)
+        places = states.rows * self.vocab_size + states.ids
+        return weights.scatter_reduce(0, places, scores, self._reduce).view(len(states.lengths), self.vocab_size)

@@ -1,0 +1,54 @@
+"""Which documents may be found: a bitmap a segment, which every traversal takes and skips by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from lsr.errors import UsageError
+from lsr.indexer.index import Index
+from lsr.indexer.segment import SUPERBLOCK
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentFilter:
+    """The documents allowed, for one generation of an index.
+
+    bitmaps: uint64, (n_superblocks of the segment), bit d & 63 of word d >> 6 allowing doc_ord d.
+    """
+
+    bitmaps: tuple[npt.NDArray[np.uint64], ...]
+    n_allowed: int
+
+    @classmethod
+    def from_mask(cls, index: Index, mask: npt.NDArray[np.bool_]) -> DocumentFilter:
+        """Allow the documents whose place in `mask` is true: bool, (n_docs), by the order in which they were added.
+
+        Raises UsageError for a mask of another length.
+        """
+        mask = np.asarray(mask, bool)
+        if mask.shape != (len(index),):
+            raise UsageError(f"the filter is of shape {mask.shape}, but the index has {len(index)} documents")
+        bitmaps, first = [], 0
+        for segment in index.segments:
+            of_segment = mask[first : first + segment.n_docs]
+            bits = np.zeros(-(-segment.n_docs // SUPERBLOCK) * SUPERBLOCK, bool)
+            bits[: segment.n_docs] = of_segment[segment.arrays["insertion"]]
+            bitmaps.append(np.packbits(bits, bitorder="little").view("<u8").astype(np.uint64))
+            first += segment.n_docs
+        return cls(tuple(bitmaps), int(mask.sum()))
+
+    @classmethod
+    def from_doc_ids(cls, index: Index, doc_ids: Iterable[str]) -> DocumentFilter:
+        """Allow the documents with these ids; ids that the index doesn't have are passed over."""
+        wanted = list(doc_ids)
+        mask = np.zeros(len(index), bool)
+        first = 0
+        for segment in index.segments:
+            rows = [row for row in segment.find(wanted) if row is not None]
+            mask[first + np.array(rows, np.int64)] = True
+            first += segment.n_docs
+        return cls.from_mask(index, mask)

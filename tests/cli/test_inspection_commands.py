@@ -1,0 +1,116 @@
+"""`lsr stats`, `lsr check`, `lsr doctor`, `lsr --help`: what there is, whether it is sound, what is missing."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lsr as package
+from lsr.cli import doctor
+from lsr.indexer.index import Index
+
+Lsr = Callable[..., Any]
+
+
+def test_stats_says_what_an_index_holds(lsr: Lsr, bm25_index: Path) -> None:
+    done = lsr("stats", "--index", bm25_index)
+    shown = dict(re.split(r" {2,}", line, maxsplit=1) for line in done.lines)
+    manifest = Index.open(bm25_index).manifest
+    assert done.code == 0 and shown["documents"] == "4" and shown["encoder"] == "bm25"
+    assert shown["postings"] == f"{manifest.n_postings}, {manifest.n_postings / 4:.1f} a document"
+    assert shown["of the corpus"].startswith("mean_length ") and shown["generation"].startswith("1, made 20")
+
+
+def test_stats_as_json_names_every_byte(lsr: Lsr, bm25_index: Path) -> None:
+    (found,) = lsr("stats", "--index", bm25_index, "--json").objects
+    assert found["documents"] == 4 and found["encoder"]["kind"] == "bm25" and found["statistics"]["n_docs"] == 4
+    assert sum(found["size_bytes_of"].values()) == found["size_bytes"]
+    on_disk = sum(path.stat().st_size for path in bm25_index.rglob("*/*/*"))
+    assert found["size_bytes"] == on_disk
+
+
+def test_check_finds_a_sound_index_sound(lsr: Lsr, bm25_index: Path) -> None:
+    done = lsr("check", "--index", bm25_index)
+    assert done.code == 0 and done.out.startswith("sound: 4 documents, ")
+    assert lsr("check", "--index", bm25_index, "--json").objects == [
+        {"index": str(bm25_index), "sound": True, "problems": []}
+    ]
+
+
+def test_check_names_what_is_damaged(lsr: Lsr, bm25_index: Path, tmp_path: Path) -> None:
+    index = Path(shutil.copytree(bm25_index, tmp_path / "index"))
+    (file,) = index.rglob("documents.arrow")
+    file.write_bytes(file.read_bytes()[:-8])
+    done = lsr("check", "--index", index)
+    assert done.code == 3 and done.out == ""
+    assert done.err.splitlines() == [
+        f"lsr: {file}: its content is not what was written (size or checksum differs)",
+        f"lsr: {index} is damaged; restore it from a copy, or index again with --overwrite",
+    ]
+    (found,) = lsr("check", "--index", index, "--json").objects
+    assert found["sound"] is False and len(found["problems"]) == 1
+
+
+@pytest.mark.parametrize("command", ["stats", "check", "search"])
+def test_where_no_index_is_the_exit_code_says_so(lsr: Lsr, tmp_path: Path, command: str) -> None:
+    query = ["x"] if command == "search" else []
+    assert lsr(command, *query, "--index", tmp_path).code == 3
+
+
+def test_doctor_knows_what_the_package_asks_for(root: Path) -> None:
+    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
+
+    def names(requirements: list[str]) -> set[str]:
+        return {re.split(r"[<>=]", requirement)[0] for requirement in requirements}
+
+    assert set(doctor.NEEDED) == names(project["dependencies"])
+    for extra, packages in doctor.EXTRAS.items():
+        assert set(packages) <= names(project["optional-dependencies"][extra])
+    assert set(doctor.EXTRAS) == set(project["optional-dependencies"]) - {"dev"} == set(doctor.FOR_WHAT)
+
+
+def test_doctor_shows_versions_and_folders(lsr: Lsr) -> None:
+    done = lsr("doctor")
+    assert done.code == 0
+    for word in (package.__version__, "processor", "kernel cache", "numpy", "extras", "BEIR test collections"):
+        assert word in done.out
+
+
+def test_doctor_says_what_is_missing_for_what(lsr: Lsr, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "NEEDED", ("numpy", "no-such-package"))
+    monkeypatch.setattr(doctor, "EXTRAS", {"dense": ("no-such-package",), "eval": ("numpy",)})
+    done = lsr("doctor")
+    assert done.code == 1
+    assert re.search(r"no-such-package +MISSING: pip install no-such-package", done.out)
+    assert "lacks no-such-package: pip install 'lsr-search[dense]'" in done.out
+    assert "BEIR test collections and their measures: there" in done.out
+    (report,) = lsr("doctor", "--json").objects
+    assert report["packages"]["no-such-package"] is None and report["lsr"] == package.__version__
+
+
+def test_doctor_sees_a_cache_folder_that_is_not_kept(lsr_process: Lsr, tmp_path: Path) -> None:
+    done = lsr_process("doctor", env={"LSR_CACHE": "/proc/nowhere", "TMPDIR": str(tmp_path)})
+    assert done.code == 0 and "kernel cache   none: no folder of the user's own; set LSR_CACHE to one" in done.out
+    assert list(tmp_path.iterdir()) == []
+    done = lsr_process("doctor", env={"LSR_CACHE": str(tmp_path / "cache")})
+    assert "empty: the first use compiles for seconds" in done.out
+
+
+@pytest.mark.parametrize("command", [[], ["index"], ["search"], ["stats"], ["check"], ["doctor"]])
+def test_help_is_for_terminals_of_80_columns(lsr: Lsr, command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    done = lsr(*command, "--help")
+    assert done.code == 0 and done.out.startswith(f"usage: {' '.join(['lsr', *command])} ")
+    assert max(len(line) for line in done.lines) <= 80
+    for example in re.findall(r"^  lsr (\w+)", done.out, re.MULTILINE):
+        assert example in ("index", "search")
+
+
+def test_the_version(lsr: Lsr) -> None:
+    assert lsr("--version").lines == [f"lsr {package.__version__}"]

@@ -1,0 +1,36 @@
+"""Fusing runs by hand-checked sums."""
+
+from __future__ import annotations
+
+import pytest
+
+from lsr.errors import UsageError
+from lsr.eval.fusion import fuse
+
+FIRST = {"q1": {"a": 10.0, "b": 6.0, "c": 2.0}, "q2": {"a": 1.0}}
+SECOND = {"q1": {"c": 0.9, "d": 0.1}, "q3": {"b": 5.0, "a": 5.0}}
+
+
+def test_reciprocal_ranks_are_summed() -> None:
+    rankings = {r.query_id: r for r in fuse([FIRST, SECOND], "rrf", k=10)}
+    assert list(rankings) == ["q1", "q2", "q3"]
+    assert list(rankings["q1"].doc_ids) == ["c", "a", "b", "d"]
+    assert rankings["q1"].scores == pytest.approx([1 / 63 + 1 / 61, 1 / 61, 1 / 62, 1 / 62])
+    # Tied scores rank as trec_eval ranks them, the larger doc_id first.
+    assert list(rankings["q3"].doc_ids) == ["b", "a"]
+
+
+def test_min_max_scales_each_leg_and_query() -> None:
+    rankings = {r.query_id: r for r in fuse([FIRST, SECOND], "min-max", k=3)}
+    assert dict(zip(rankings["q1"].doc_ids, rankings["q1"].scores, strict=True)) == pytest.approx(
+        {"a": 1.0, "c": 1.0, "b": 0.5}
+    )
+    assert list(rankings["q1"].doc_ids) == ["a", "c", "b"]
+    assert list(rankings["q2"].scores) == [1.0]
+
+
+def test_unknown_methods_and_single_runs_are_refused() -> None:
+    with pytest.raises(UsageError, match="rrf, min-max"):
+        list(fuse([FIRST, SECOND], "sum", k=3))
+    with pytest.raises(UsageError, match="two systems"):
+        list(fuse([FIRST], "rrf", k=3))

@@ -1,0 +1,88 @@
+"""Lucene beside ours: the same vectors, the same scores. Runs where Java and Pyserini's jar are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lsr.errors import LsrError, MissingExtraError, UsageError
+from lsr.eval.baselines import read_integer_vectors, run_baseline
+from lsr.eval.datasets import load_dataset
+from lsr.eval.harness import Options, evaluate_system
+from lsr.eval.lucene import Lucene, find_lucene, lucene_bm25, lucene_impact
+from lsr.eval.measures import evaluate
+from lsr.eval.provenance import provenance
+from lsr.eval.runs import trec_order
+from lsr.eval.systems import VectorsSystem
+
+
+@pytest.fixture(scope="module")
+def lucene() -> Lucene:
+    try:
+        return find_lucene()
+    except MissingExtraError as error:
+        pytest.skip(str(error))
+
+
+def test_exact_scores_equal_lucenes_on_the_same_integer_vectors(shared: Path, tmp_path: Path, lucene: Lucene) -> None:
+    vectors = shared / "data/sparse/nfcorpus-splade-v3/documents.parquet"
+    table = pq.read_table(vectors).slice(0, 1200)
+    pq.write_table(table, tmp_path / "documents.parquet")
+    source = load_dataset(shared / "data" / "beir" / "nfcorpus")
+    queries = shared / "data/sparse/queries/topics.beir-v1.0.0-nfcorpus.test.splade-v3.tsv.gz"
+
+    system = VectorsSystem(tmp_path / "documents.parquet", queries, cache=tmp_path / "cache")
+    ours = evaluate_system(system, source, source.summary(), Options(k=100), provenance("test"))[1]
+    theirs, about = run_baseline(
+        "lucene-impact", source, k=100, vectors=tmp_path / "documents.parquet", queries=queries
+    )
+    assert about["name"] == f"Anserini {lucene.version}" and len(theirs) > 300
+
+    for query_id, found in theirs.items():
+        # Lucene breaks ties its own way, and writes them a hair apart; whole scores say what is tied.
+        scores = sorted((round(score) for score in found.values()), reverse=True)
+        assert scores == [round(score) for score in ours[query_id].values()]
+        last = scores[-1]
+        assert {d for d, s in found.items() if round(s) > last} == {
+            d for d, s in ours[query_id].items() if round(s) > last
+        }
+
+
+def test_lucenes_bm25_gives_its_published_number(shared: Path, lucene: Lucene) -> None:
+    dataset = load_dataset(shared / "data" / "beir" / "nfcorpus")
+    run = lucene_bm25(lucene, dataset, k=1000)
+    assert evaluate(run, dataset.qrels).mean["nDCG@10"] == pytest.approx(0.3218, abs=1e-3)
+
+
+def test_small_integer_vectors_are_summed_exactly(lucene: Lucene) -> None:
+    rng = np.random.default_rng(4)
+    terms = [f"t{i}" for i in range(30)]
+    documents = [
+        (f"d{n}", {t: int(rng.integers(1, 256)) for t in rng.choice(terms, 8, replace=False)}) for n in range(40)
+    ]
+    query = {t: int(rng.integers(1, 20)) for t in terms[:6]}
+    run = lucene_impact(lucene, documents, [("q", query)], k=40)
+    expected = {d: sum(w * vector.get(t, 0) for t, w in query.items()) for d, vector in documents}
+    assert {d: round(score) for d, score in run["q"].items()} == {d: s for d, s in expected.items() if s}
+    assert expected[trec_order(run["q"])[0]] == max(expected.values())
+
+
+def test_a_failing_program_is_an_error_with_what_it_said(lucene: Lucene, tmp_path: Path) -> None:
+    with pytest.raises(LsrError, match=r"Anserini's no.Such failed with exit code 1"):
+        lucene.run("no.Such", "-index", tmp_path)
+
+
+def test_baselines_say_what_they_need(shared: Path, tmp_path: Path, lucene: Lucene) -> None:
+    dataset = load_dataset(shared / "data" / "beir" / "cacm")
+    with pytest.raises(UsageError, match="lucene-bm25, lucene-impact"):
+        run_baseline("pisa", dataset, k=10)
+    with pytest.raises(UsageError, match="--vectors and --queries"):
+        run_baseline("lucene-impact", dataset, k=10)
+    columns = {"id": ["a"], "terms": [["x", "y"]], "weights": [[1.0, 0.5]]}
+    pq.write_table(pa.table(columns), tmp_path / "v.parquet")
+    with pytest.raises(LsrError, match="'a' has weights that aren't whole"):
+        list(read_integer_vectors(tmp_path / "v.parquet"))

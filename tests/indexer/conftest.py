@@ -1,0 +1,91 @@
+"""Small indexes and files of vectors, and what an intact index looks like."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lsr.indexer.index import Index
+from lsr.indexer.vectors import ReadyVectors
+from lsr.indexer.writer import IndexWriter
+from lsr.types import Document, SparseBatch
+
+WORDS = "apple banana cherry date elder fig grape hazel ivy juniper".split()
+
+
+def rows(n: int, shift: int = 0) -> list[dict[str, float]]:
+    """Return n vectors over a few words, each like its neighbours."""
+    return [{WORDS[(i // 7 + j + shift) % 10]: 1.0 + (i + j) % 5 for j in range(1 + i % 4)} for i in range(n)]
+
+
+def write(path: Path, n: int = 150, *, shift: int = 0, **options: Any) -> Index:
+    """Make an index of n documents, `doc_0`, `doc_1`, …"""
+    encoder = ReadyVectors()
+    vectors = [{encoder.term_id(term): weight for term, weight in row.items()} for row in rows(n, shift)]
+    documents = [Document(f"doc_{i}", f"text {i + shift}", f"title {i}") for i in range(n)]
+    with IndexWriter(path, encoder, **options) as writer:
+        writer.add(documents, SparseBatch.from_rows(vectors, len(encoder.terms)))
+        writer.commit()
+    return Index.open(path)
+
+
+def content(path: Path) -> list[Any]:
+    """Return all that an index at `path` answers: its documents, and every term's postings by document."""
+    from lsr.indexer.verify import verify
+    from lsr.kernels.forward import forward_rows
+
+    assert verify(path)[1] == []
+    found: list[Any] = []
+    with Index.open(path) as index:
+        for segment in index.segments:
+            indptr, term_ids, impacts, _ = forward_rows(segment.postings, len(segment.terms))
+            by_position: list[Any] = [None] * segment.n_docs
+            for doc_ord, position in enumerate(segment.arrays["insertion"]):
+                span = slice(indptr[doc_ord], indptr[doc_ord + 1])
+                names = [index.vocabulary.term(int(segment.terms[t])) for t in term_ids[span]]
+                by_position[position] = dict(zip(names, impacts[span].tolist(), strict=True))
+            found += [(segment.document(row), postings) for row, postings in enumerate(by_position)]
+    return found
+
+
+def names(path: Path) -> set[str]:
+    """Return every file and folder below `path`, relative to it."""
+    return {entry.relative_to(path).as_posix() for entry in path.rglob("*")}
+
+
+class Small:
+    """What the tests of this folder share; in a fixture, since test modules can't import each other."""
+
+    rows = staticmethod(rows)
+    write = staticmethod(write)
+    content = staticmethod(content)
+    names = staticmethod(names)
+
+
+@pytest.fixture(scope="session")
+def small() -> type[Small]:
+    return Small
+
+
+@pytest.fixture
+def vectors_file(tmp_path: Path) -> Callable[..., Path]:
+    """Write a Parquet file of columns."""
+
+    def write_file(columns: Mapping[str, Sequence[Any]], name: str = "vectors.parquet") -> Path:
+        pq.write_table(pa.table(dict(columns)), tmp_path / name)
+        return tmp_path / name
+
+    return write_file
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_waiting_for_the_disk() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield

@@ -1,0 +1,203 @@
+"""The plain twins of the scoring kernels: the same call shapes, no care for speed.
+
+`rank_by_matrix` is the second, independent route: it never sees an inverted index.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lsr.kernels.blockmax import BUCKETS, PROMISED, SAFE
+from lsr.kernels.layout import BLOCK, BLOCKS, PAGE, SUPERBLOCK, Postings
+from lsr.kernels.scratch import Scratch
+
+LARGEST_POSITION = 2**32 - 1
+
+
+def posting_list(postings: Postings, term: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the doc_ords and impacts of a term."""
+    row = int(postings.row[term])
+    if row < 0:
+        rare = postings.rare[postings.rare_start[-1 - row] : postings.rare_start[-row]].astype(np.int64)
+        return rare >> 8, rare & 255
+    frequent = postings.frequent[postings.frequent_start[row] : postings.frequent_start[row + 1]].astype(np.int64)
+    lengths = np.diff(postings.run_start[row].astype(np.int64))
+    superblock = np.repeat(np.arange(len(lengths)), lengths)
+    return superblock * SUPERBLOCK // PAGE * PAGE + (frequent >> 8), frequent & 255
+
+
+def scores_of(postings: Postings, terms: Sequence[int], weights: Sequence[int]) -> list[int]:
+    """Return the score of every document of a segment."""
+    scores = np.zeros(len(postings.insertion), np.int64)
+    for term, weight in zip(terms, weights, strict=True):
+        doc_ords, impacts = posting_list(postings, int(term))
+        scores[doc_ords] += int(weight) * impacts
+    return scores.tolist()  # type: ignore[no-any-return]
+
+
+def is_allowed(allowed: npt.NDArray[np.uint64], doc_ord: int) -> bool:
+    return allowed.size == 0 or bool(int(allowed[doc_ord // 64]) >> (doc_ord % 64) & 1)
+
+
+def key_of_plain(score: int, position: int) -> int:
+    return score * 2**32 + LARGEST_POSITION - position
+
+
+def replace_least_plain(heap: npt.NDArray[np.uint64], key: int) -> None:
+    keys = heap.tolist()
+    heapq.heapify(keys)
+    heapq.heapreplace(keys, int(key))
+    heap[:] = keys
+
+
+def offer_plain(
+    scores: npt.NDArray[np.uint32],
+    first: int,
+    insertion: npt.NDArray[np.uint32],
+    base: int,
+    allowed: npt.NDArray[np.uint64],
+    floor: int,
+    heap: npt.NDArray[np.uint64],
+) -> int:
+    keys = heap.tolist()
+    for i, score in enumerate(scores.tolist()):
+        if score >= floor and is_allowed(allowed, first + i):
+            keys.append(key_of_plain(score, base + int(insertion[first + i])))
+    heap[:] = sorted(keys)[len(keys) - len(heap) :]
+    scores[:] = 0
+    return max(int(floor), int(heap[0]) >> 32)
+
+
+def search_plain(
+    postings: Postings,
+    terms: npt.NDArray[np.int64],
+    weights: npt.NDArray[np.uint32],
+    base: int,
+    allowed: npt.NDArray[np.uint64],
+    floor: int,
+    heap: npt.NDArray[np.uint64],
+    scratch: Scratch | None = None,
+) -> None:
+    """Offer every document of a segment, with its score, to the heap."""
+    scores = np.array(scores_of(postings, terms.tolist(), weights.tolist()), np.uint32)
+    offer_plain(scores, 0, postings.insertion, base, allowed, floor, heap)
+
+
+def rank_by_matrix(
+    matrix: npt.NDArray[np.uint8],
+    terms: npt.NDArray[np.int64],
+    weights: npt.NDArray[np.uint32],
+    allowed: npt.NDArray[np.bool_],
+    floor: int,
+    k: int,
+) -> list[tuple[int, int]]:
+    """Return (score, position) of the k best, from the documents × terms matrix in the order of insertion."""
+    scores = matrix[:, terms].astype(np.uint64) @ weights.astype(np.uint64)
+    order = np.lexsort((np.arange(len(scores)), -scores.astype(np.int64)))
+    order = order[(scores[order] > 0) & (scores[order] >= floor) & allowed[order]][:k]
+    return list(zip(scores[order].tolist(), order.tolist(), strict=True))
+
+
+def blocks_plain(postings: Postings, term: int) -> npt.NDArray[np.int64]:
+    """Return the largest impact of a term in each block of the segment, the last superblock filled up."""
+    n_superblocks = -(-len(postings.insertion) // SUPERBLOCK)
+    largest = np.zeros(n_superblocks * BLOCKS, np.int64)
+    for doc_ord, impact in zip(*posting_list(postings, term), strict=True):
+        largest[doc_ord // BLOCK] = max(largest[doc_ord // BLOCK], impact)
+    return largest
+
+
+def bounds_plain(postings: Postings, terms: Sequence[int], weights: Sequence[int]) -> list[int]:
+    """Return the bound of every block: the sum of weight · largest impact in it."""
+    bounds = np.zeros(-(-len(postings.insertion) // SUPERBLOCK) * BLOCKS, np.int64)
+    for term, weight in zip(terms, weights, strict=True):
+        bounds += int(weight) * blocks_plain(postings, int(term))
+    return bounds.tolist()  # type: ignore[no-any-return]
+
+
+def runs_plain(postings: Postings, terms: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Return, of each rare term in each superblock, (which rare term, superblock, where its run starts)."""
+    runs = []
+    for i, term in enumerate(t for t in terms if postings.row[t] < 0):
+        superblocks = posting_list(postings, term)[0] // SUPERBLOCK
+        runs += [(i, s, int(np.searchsorted(superblocks, s))) for s in np.unique(superblocks).tolist()]
+    return sorted(runs)
+
+
+def split_terms_plain(postings: Postings, terms: Sequence[int], weights: Sequence[int]) -> tuple[list[Any], ...]:
+    """Return frequent rows and their weights, and ranks among the rare and their weights."""
+    frequent = [(int(postings.row[t]), w) for t, w in zip(terms, weights, strict=True) if postings.row[t] >= 0]
+    rare = [(-1 - int(postings.row[t]), w) for t, w in zip(terms, weights, strict=True) if postings.row[t] < 0]
+    return [r for r, _ in frequent], [w for _, w in frequent], [r for r, _ in rare], [w for _, w in rare]
+
+
+def order_by_peak_plain(peaks: Sequence[int], threshold: int, top: int, buckets: int) -> tuple[list[int], int]:
+    """Return the superblocks that reach the threshold in the order of their visit, and the bits of a bucket."""
+    shift = 0
+    while (top - threshold) >> shift >= buckets:
+        shift += 1
+    reaching = [s for s, peak in enumerate(peaks) if peak >= threshold]
+    return sorted(reaching, key=lambda s: (top - peaks[s]) >> shift), shift
+
+
+def pages_plain(peaks: Sequence[int], threshold: int) -> list[int]:
+    """Return the pages of the superblocks whose peak reaches the threshold."""
+    return sorted({s * SUPERBLOCK // PAGE for s, peak in enumerate(peaks) if peak >= threshold})
+
+
+def search_blockmax_plain(
+    postings: Postings,
+    terms: npt.NDArray[np.int64],
+    weights: npt.NDArray[np.uint32],
+    base: int,
+    allowed: npt.NDArray[np.uint64],
+    floor: int,
+    heap: npt.NDArray[np.uint64],
+    most: int,
+) -> tuple[list[int], str]:
+    """Leave the best documents in `heap`; return what is added to the visits, and which way was taken.
+
+    "nothing": no bound reaches the threshold. "visits": superblock by superblock. "pages": as no more is
+    guessed than is known. "reached": pages, and k documents reach the guess. "again": pages, and fewer do.
+    """
+    scores = np.array(scores_of(postings, terms.tolist(), weights.tolist()), np.uint32)
+    bounds = np.array(bounds_plain(postings, terms.tolist(), weights.tolist()), np.int64)
+    peaks = bounds.reshape(-1, BLOCKS).max(axis=1).tolist()
+
+    def threshold() -> int:
+        return max(int(floor), int(heap[0]) >> 32)
+
+    def offer_run(size: int, number: int, least: int) -> None:
+        own = scores[number * size : (number + 1) * size].copy()
+        offer_plain(own, number * size, postings.insertion, base, allowed, least, heap)
+
+    known, top = threshold(), max(peaks, default=0)
+    if top < known:
+        return [0, 0, 0], "nothing"
+    queue, shift = order_by_peak_plain(peaks, known, top, BUCKETS)
+    peak = peaks[queue[min(len(heap) // 4, len(queue) - 1)]]
+    if sum(p >= max(peak * int(PROMISED) // 16, known) for p in peaks) <= most:
+        scored = 0
+        for superblock in queue:
+            if top - ((top - peaks[superblock]) >> shift << shift) < threshold():
+                break
+            if peaks[superblock] >= threshold() and (allowed.size == 0 or allowed[superblock]):
+                offer_run(SUPERBLOCK, superblock, int(floor))
+                scored += 1
+        return [len(queue), scored, 0], "visits"
+    guess = max(peak * int(SAFE) // 16, known)
+    before, pages = heap.copy(), pages_plain(peaks, guess)
+    for page in pages:
+        offer_run(PAGE, page, guess)
+    if guess == known or threshold() >= guess:
+        return [len(queue), 0, len(pages)], "pages" if guess == known else "reached"
+    heap[:] = before
+    all_pages = pages_plain(peaks, known)
+    for page in all_pages:
+        offer_run(PAGE, page, int(floor))
+    return [len(queue), 0, len(pages) + len(all_pages)], "again"

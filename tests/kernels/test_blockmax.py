@@ -1,0 +1,154 @@
+"""What is particular to block-max scoring: the order of visits, single superblocks, and that it skips, safely."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from kernel_cases import (
+    VISITS_ONLY,
+    Collection,
+    GuardedScratch,
+    bitmap,
+    count_rare,
+    draw_case,
+    hits,
+    invert,
+    property_cases,
+    seeds,
+    sizes,
+)
+from kernel_oracle import order_by_peak_plain, scores_of
+
+from lsr.kernels.blockmax import (
+    BUCKETS,
+    order_by_peak,
+    prefetch_run_starts,
+    prefetch_runs,
+    score_superblock,
+    search_blockmax,
+)
+from lsr.kernels.bounds import RARE_BLOCK, add_rare, split_terms
+from lsr.kernels.layout import SUPERBLOCK
+from lsr.kernels.topk import NO_FILTER
+
+
+@property_cases(2)
+@given(
+    seed=st.integers(0, 2**16),
+    n_superblocks=st.integers(1, 300),
+    highest=st.sampled_from((1, 5, BUCKETS - 1, BUCKETS, 100_000, 2**32 - 1)),
+    threshold=st.one_of(st.integers(1, 3000), st.integers(1, 2**32 - 1)),
+)
+def test_superblocks_are_visited_in_descending_buckets(
+    seed: int, n_superblocks: int, highest: int, threshold: int
+) -> None:
+    peaks = np.random.default_rng(seed).integers(0, highest, n_superblocks, endpoint=True).astype(np.uint32)
+    top = int(peaks.max())
+    assume(top > 0)
+    threshold = min(threshold, top)
+    queue = np.full(n_superblocks, 7, np.uint32)
+    n, shift = order_by_peak(peaks, np.uint64(threshold), np.uint32(top), queue)
+    expected = order_by_peak_plain(peaks.tolist(), threshold, top, BUCKETS)
+    assert (queue[:n].tolist(), shift) == expected
+    assert (queue[n:] == 7).all()
+
+
+@property_cases(2)
+@given(seed=seeds, n_docs=sizes)
+def test_a_superblock_gets_the_scores_of_its_documents(seed: int, n_docs: int) -> None:
+    """In any order of superblocks, and whatever is prefetched before."""
+    postings, (terms, weights) = draw_case(seed, n_docs)
+    scores = np.array(scores_of(postings, terms.tolist(), weights.tolist()), np.uint32)
+    n_superblocks = -(-len(scores) // SUPERBLOCK)
+    scratch = GuardedScratch(n_superblocks, count_rare(postings, terms))
+    scratch.arrays.bounds[:] = 0
+    rows, row_weights, rare, rare_weights = split_terms(postings, terms, weights)
+    places = scratch.arrays.places
+    add_rare(postings, rare, rare_weights, RARE_BLOCK, scratch.arrays.bounds, places)
+    for superblock in np.random.default_rng(seed).permutation(n_superblocks).tolist():
+        prefetch_run_starts(postings, rows, superblock)
+        prefetch_runs(postings, rows, superblock)
+        window = np.zeros(SUPERBLOCK, np.uint32)
+        score_superblock(postings, rows, row_weights, rare, rare_weights, superblock, places, window)
+        own = scores[superblock * SUPERBLOCK : (superblock + 1) * SUPERBLOCK]
+        assert np.array_equal(window[: len(own)], own)
+        assert not window[len(own) :].any()
+
+
+def search(
+    matrix: np.ndarray, k: int, floor: int = 1, allowed: np.ndarray = NO_FILTER, order: np.ndarray | None = None
+) -> tuple[list[tuple[int, int]], list[int]]:
+    """Search a matrix by all its terms with weight 1; return the hits, and what was added to the visits."""
+    postings = invert(matrix, order)
+    terms = np.arange(matrix.shape[1])
+    scratch = GuardedScratch(-(-len(matrix) // SUPERBLOCK), count_rare(postings, terms))
+    heap, visits = np.zeros(k, np.uint64), np.array([1000, 2000, 3000])
+    weights = np.ones(len(terms), np.uint32)
+    search_blockmax(postings, terms, weights, 0, allowed, np.uint64(floor), heap, scratch.arrays, visits, VISITS_ONLY)
+    scratch.check()
+    assert visits[2] == 3000
+    return hits(heap), (visits[:2] - [1000, 2000]).tolist()
+
+
+def graded(n_superblocks: int, impact_of: list[int]) -> np.ndarray:
+    """Make a matrix of one term, whose impact is the same throughout each superblock."""
+    assert len(impact_of) == n_superblocks
+    return np.repeat(np.array(impact_of, np.uint8), SUPERBLOCK)[:, None]
+
+
+def test_superblocks_below_the_threshold_are_not_scored() -> None:
+    matrix = graded(6, [1, 2, 9, 3, 2, 1])
+    assert search(matrix, k=SUPERBLOCK) == ([(9, 128 + i) for i in range(SUPERBLOCK)], [6, 1])
+
+
+def test_superblocks_at_the_threshold_are_scored() -> None:
+    """All tie with the threshold, and the last superblock holds the document added first."""
+    matrix = graded(6, [5] * 6)
+    found, visits = search(matrix, k=1, order=np.arange(6 * SUPERBLOCK)[::-1].copy())
+    assert found == [(5, 0)]
+    assert visits == [6, 6]
+
+
+def test_superblocks_below_the_floor_are_not_even_queued() -> None:
+    matrix = graded(4, [4, 7, 9, 7])
+    assert search(matrix, k=10, floor=10) == ([], [0, 0])
+    assert search(matrix, k=1, floor=9) == ([(9, 128)], [1, 1])
+    assert search(matrix, k=1, floor=7) == ([(9, 128)], [3, 1])
+
+
+def test_superblocks_without_an_allowed_document_are_not_scored() -> None:
+    matrix = graded(4, [4, 7, 9, 7])
+    allowed = np.zeros(4 * SUPERBLOCK, bool)
+    allowed[[0, 255]] = True
+    assert search(matrix, k=5, allowed=bitmap(allowed)) == ([(7, 255), (4, 0)], [4, 2])
+
+
+@pytest.mark.parametrize("k", [1, 2, 64, 65, 130, 200, 384])
+def test_a_wide_bucket_never_hides_a_better_superblock(k: int) -> None:
+    """One superblock of so large a score that all others share a bucket, in which the worst stands first."""
+    matrix = np.hstack([graded(6, [1, 2, 254, 3, 255, 1]), graded(6, [0, 0, 0, 0, 0, 255])])
+    weights = np.array([1, (2**32 - 1) // 255 - 1], np.uint32)
+    scratch = GuardedScratch(6, 0)
+    heap = np.zeros(k, np.uint64)
+    query = invert(matrix), np.arange(2), weights
+    search_blockmax(*query, 0, NO_FILTER, np.uint64(1), heap, scratch.arrays, np.zeros(3, np.int64), VISITS_ONLY)
+    scores = matrix.astype(int) @ weights.astype(int)
+    best = sorted(range(384), key=lambda d: (-scores[d], d))[:k]
+    assert hits(heap) == [(scores[d], d) for d in best]
+
+
+@pytest.mark.parametrize("spare", [1, 5, 5000])
+def test_scratch_may_be_larger_than_the_segment(spare: int) -> None:
+    matrix = Collection(seed=2, n_docs=150).matrix()
+    postings = invert(matrix)
+    terms, weights = np.arange(20), np.full(20, 3, np.uint32)
+    found = []
+    for extra in (0, spare):
+        scratch = GuardedScratch(3 + extra, count_rare(postings, terms))
+        heap, visits = np.zeros(10, np.uint64), np.zeros(3, np.int64)
+        search_blockmax(postings, terms, weights, 0, NO_FILTER, np.uint64(1), heap, scratch.arrays, visits, VISITS_ONLY)
+        scratch.check()
+        found.append((hits(heap), visits.tolist()))
+    assert found[0] == found[1]

@@ -1,0 +1,128 @@
+"""The cache of compiled kernels: a new folder for new sources, where the user wants it, never anybody else's."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numba
+import pytest
+
+from lsr.kernels import compile as compile_module
+
+KERNELS = Path(compile_module.__file__).parent
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    """A copy of the kernels' sources."""
+    return shutil.copytree(KERNELS, tmp_path / "sources", ignore=shutil.ignore_patterns("__pycache__"))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that $LSR_CACHE names; temporary folders are made beside it."""
+    monkeypatch.setenv("LSR_CACHE", str(tmp_path / "home"))
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    return tmp_path / "home"
+
+
+def load(sources: Path) -> ModuleType:
+    """Load the compile module of a copy, as a new process would."""
+    spec = importlib.util.spec_from_file_location("compile_of_a_copy", sources / "compile.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_folder_lies_where_the_variable_says(sources: Path, home: Path) -> None:
+    folder = load(sources).cache_folder()
+    assert folder.parent == home
+    assert folder.is_dir()
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_without_the_variable_it_lies_in_the_users_cache(
+    sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LSR_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert load(sources).cache_folder().parent == tmp_path / "xdg" / "lsr"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "user"))
+    assert load(sources).cache_folder().parent == tmp_path / "user" / ".cache" / "lsr"
+
+
+def test_the_same_sources_share_a_folder(sources: Path, home: Path) -> None:
+    assert load(sources).cache_folder() == load(sources).cache_folder()
+
+
+@pytest.mark.parametrize("name", ["layout.py", "prefetch.py", "compile.py"])
+def test_a_changed_source_begins_a_new_folder(sources: Path, home: Path, name: str) -> None:
+    before = load(sources).cache_folder()
+    source = sources / name
+    source.write_text(source.read_text("utf-8") + "\nONE_MORE = 1\n", "utf-8")
+    assert load(sources).cache_folder() != before
+
+
+def test_a_source_more_begins_a_new_folder(sources: Path, home: Path) -> None:
+    before = load(sources).cache_folder()
+    (sources / "another.py").write_text("ANOTHER = 1\n", "utf-8")
+    assert load(sources).cache_folder() != before
+
+
+def test_code_with_checks_of_bounds_has_a_folder_of_its_own(
+    sources: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = load(sources).cache_folder()
+    monkeypatch.setattr(numba.config, "BOUNDSCHECK", 1)
+    assert load(sources).cache_folder() != before
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o722])
+def test_a_folder_that_others_may_write_to_is_not_used(sources: Path, home: Path, mode: int) -> None:
+    folder = load(sources).cache_folder()
+    folder.chmod(mode)
+    other = load(sources).cache_folder()
+    assert other.parent == home.parent / "temporary"
+    assert other.stat().st_mode & 0o777 == 0o700
+    assert not any(folder.iterdir())
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
+def test_a_folder_of_somebody_else_is_not_used(sources: Path, home: Path) -> None:
+    folder = load(sources).cache_folder()
+    os.chown(folder, 12345, 12345)
+    assert load(sources).cache_folder().parent == home.parent / "temporary"
+
+
+def test_a_file_in_the_folders_place_is_not_touched(sources: Path, home: Path) -> None:
+    home.write_text("not a folder", "utf-8")
+    assert load(sources).cache_folder().parent == home.parent / "temporary"
+    assert home.read_text("utf-8") == "not a folder"
+
+
+def test_other_users_of_numba_keep_their_own_folder(sources: Path, home: Path) -> None:
+    before = numba.config.CACHE_DIR
+    load(sources).kernel(lambda a: a)
+    assert before == numba.config.CACHE_DIR
+
+
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
+def test_a_second_process_compiles_nothing(home: Path) -> None:
+    """The first leaves compiled code in the folder, the second finds it there."""
+    script = (
+        "import numpy as np; from lsr.kernels.topk import key_of as k; k(np.uint32(1), 1);"
+        "print(sum(k.stats.cache_hits.values()), sum(k.stats.cache_misses.values()))"
+    )
+    seen = [subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True) for _ in "ab"]
+    assert [run.stdout.split() for run in seen] == [["0", "1"], ["1", "0"]]
+    assert list(home.glob("kernels-*/*/topk.key_of-*.nbi"))
