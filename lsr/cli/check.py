@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from lsr.cli.common import TerminalProgress, add_command, add_index_argument, human_bytes, index_path, note
+from lsr.cli.common import TerminalProgress, add_command, add_index_argument, counted, human_bytes, index_path, note
 from lsr.errors import IndexDamagedError
 
 
@@ -43,5 +43,5 @@ def run(args: argparse.Namespace) -> int:
         return IndexDamagedError.exit_code
     if not args.json:
         size = human_bytes(manifest.size_bytes)
-        print(f"sound: {manifest.n_docs:,} documents, {manifest.n_postings:,} postings, {size}")
+        print(f"sound: {counted(manifest.n_docs, 'document')}, {counted(manifest.n_postings, 'posting')}, {size}")
     return 0

@@ -50,12 +50,18 @@ def note(message: str) -> None:
     print(f"lsr: {clean(' '.join(message.split()))}", file=sys.stderr)
 
 
-def note_compiling() -> None:
-    """Say, where kernels have never been compiled, that this takes a while now."""
+def note_compiling(kernel: str) -> None:
+    """Say, where a kernel has never been compiled on this machine, that this takes a while now."""
     from lsr.kernels.compile import cache_folder
 
-    if not any(cache_folder().rglob("*.nbc")):
+    if not any(cache_folder().rglob(f"*.{kernel}-*.nbc")):
         note("compiling, which happens once after an installation and takes some seconds")
+
+
+def counted(n: int, noun: str) -> str:
+    """Return a number with its noun: 1 query, 2,000 queries."""
+    several = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{n:,} {noun if n == 1 else several}"
 
 
 def human_bytes(size_bytes: float) -> str:
@@ -83,7 +89,7 @@ class TerminalProgress:
         self._bar = tqdm(
             desc=stage,
             total=total,
-            unit="B" if unit == "B" else f" {unit}s" if not unit.endswith("y") else f" {unit[:-1]}ies",
+            unit="B" if unit == "B" else counted(2, unit)[1:],
             unit_scale=unit == "B",
             unit_divisor=1000,
             leave=False,

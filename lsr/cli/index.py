@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lsr.cli.common import TerminalProgress, add_command, human_bytes, note, note_compiling, positive
+from lsr.cli.common import TerminalProgress, add_command, counted, human_bytes, note, note_compiling, positive
 
 DEFAULT_ENCODER = "bm25"
 
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         "reorder": not args.no_reorder,
         "threads": args.threads or available_cores(),
     }
-    note_compiling()
+    note_compiling("split_range")
     progress = TerminalProgress()
     began = time.perf_counter()
     try:
@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         rate = f"{manifest.n_docs / seconds:,.0f} a second"
         size = human_bytes(manifest.size_bytes)
-        print(f"indexed {manifest.n_docs:,} documents in {seconds:.1f} s ({rate}) into {args.index}, {size}")
+        print(f"indexed {counted(manifest.n_docs, 'document')} in {seconds:.1f} s ({rate}) into {args.index}, {size}")
     return 0
 
 

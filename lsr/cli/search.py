@@ -8,7 +8,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lsr.cli.common import TerminalProgress, add_command, add_index_argument, index_path, note, note_compiling, positive
+from lsr.cli.common import (
+    TerminalProgress,
+    add_command,
+    add_index_argument,
+    counted,
+    index_path,
+    note,
+    note_compiling,
+    positive,
+)
 
 EXAMPLES = """\
 examples:
@@ -91,7 +100,7 @@ def _search_one(args: argparse.Namespace) -> int:
 
     print_hits(hits, QueryWords(args.query, searcher.index.manifest.encoder))
     sys.stdout.flush()
-    told = f"the best {len(hits):,} of {len(searcher.index):,} documents, in {milliseconds:.0f} ms"
+    told = f"the best {len(hits):,} of {counted(len(searcher.index), 'document')}, in {milliseconds:.0f} ms"
     print(style(told, DIM, sys.stderr), file=sys.stderr)
     return 0
 
@@ -100,7 +109,7 @@ def _search_file(args: argparse.Namespace) -> int:
     from lsr.query.searcher import Searcher
 
     searcher = Searcher(index_path(args))
-    note_compiling()
+    note_compiling("search_exhaustive")
     progress = TerminalProgress()
     try:
         query_ids, queries = _read_queries(args, searcher, progress)
@@ -113,7 +122,7 @@ def _search_file(args: argparse.Namespace) -> int:
         seconds = time.perf_counter() - began
     finally:
         progress.close()
-    note(f"{len(query_ids):,} queries in {seconds:.2f} s ({len(query_ids) / seconds:,.0f} a second)")
+    note(f"{counted(len(query_ids), 'query')} in {seconds:.2f} s ({len(query_ids) / seconds:,.0f} a second)")
     return 0
 
 
@@ -124,7 +133,7 @@ def _read_queries(args: argparse.Namespace, searcher: Any, progress: TerminalPro
     if args.encoded or is_parquet(args.queries) or searcher.index.manifest.encoder["kind"] == "vectors":
         query_ids, queries, unknown = read_encoded_queries(args.queries, searcher.index)
         if unknown:
-            note(f"{unknown:,} terms of the queries do not stand in the index, and so find nothing")
+            note(f"{counted(unknown, 'term')} of the queries not in the index: nothing is found by them")
         return query_ids, queries
     from lsr.eval.datasets import read_queries
     from lsr.types import SparseBatch

@@ -132,7 +132,7 @@ def bm25_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def large_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A corpus that takes some seconds to index."""
-    records = [{"_id": str(i), "text": f"word{i % 997} word{i % 89} word{i % 5} and more text"} for i in range(60_000)]
+    records = [{"_id": str(i), "text": f"word{i % 997} word{i % 89} word{i % 5} and more text"} for i in range(40_000)]
     return write_jsonl(tmp_path_factory.mktemp("large") / "corpus.jsonl", records)
 
 

@@ -52,7 +52,7 @@ def test_the_index_inside_the_corpus_is_not_indexed(tmp_path: Path, lsr: Lsr) ->
     for index in (".lsr", "my-index", "deep/index"):
         for _ in range(2):
             done = lsr("index", ".", "--index", index, "--overwrite")
-            assert done.code == 0 and done.out.startswith("indexed 1 documents in ")
+            assert done.code == 0 and done.out.startswith("indexed 1 document in ")
     assert lsr("index", "notes", "--index", "notes/index").code == 0
 
 

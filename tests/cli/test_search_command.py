@@ -193,7 +193,7 @@ def test_without_a_run_the_hits_of_all_queries_are_printed_as_json(lsr: Lsr) -> 
 
 def test_unknown_terms_of_encoded_queries_are_counted(lsr: Lsr) -> None:
     done = lsr("search", "--queries", query_file("q.parquet"))
-    assert done.code == 0 and "lsr: 1 terms of the queries do not stand in the index" in done.err
+    assert done.code == 0 and "lsr: 1 term of the queries not in the index: nothing is found by them" in done.err
 
 
 @pytest.mark.parametrize(
