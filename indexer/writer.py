@@ -35,7 +35,8 @@ _REMEDIES = {errno.ENOSPC: _FREE, errno.EDQUOT: _FREE, errno.EACCES: _ALLOW, err
 class IndexWriter:
     """Collects documents for a new index at `path`; nothing is seen there before `commit`.
 
-    A context manager: leaving it without a commit, or by an exception, leaves no trace. Raises
+    A context manager: leaving it without a commit, or by an exception, leaves no trace; after an exception
+    there is nothing else to do. Raises
     IndexExistsError if there is an index and not `overwrite`, IndexLockedError if another writer is at it,
     UsageError if the folder holds other things, LsrError if it can't be written to.
     """

@@ -155,6 +155,32 @@ def test_an_open_index_outlives_its_replacement(tmp_path: Path, small: Any) -> N
     assert not (path / "manifest-00000001.json").exists()
 
 
+def test_readers_never_see_anything_but_a_whole_generation(tmp_path: Path, small: Any) -> None:
+    path, stop = tmp_path / "index", tmp_path / "stop"
+    small.write(path, 10).close()
+    readers = []
+    for _ in range(2):
+        readers.append(os.fork())
+        if readers[-1] == 0:
+            seen = set()
+            try:
+                while not stop.exists():
+                    with Index.open(path) as index:
+                        n = len(index)
+                        seen.add(n)
+                        assert index.segments[0].document(n - 1).doc_id == f"doc_{n - 1}"
+                        assert index.vocabulary.lookup("apple") is not None
+                os._exit(0 if len(seen) > 2 else 2)
+            finally:
+                os._exit(1)
+    for n in range(11, 61):
+        small.write(path, n, overwrite=True).close()
+    stop.touch()
+    assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in readers] == [0, 0]
+    small.write(path, 5, overwrite=True).close()
+    assert len(parts(path)) == 3  # nobody holds the older ones any more
+
+
 @contextmanager
 def failing(step: int, error: Callable[[], BaseException]) -> Iterator[list[str]]:
     """Let the step-th write, sync or rename fail, in whatever file; give the list of what was called."""
