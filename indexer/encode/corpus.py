@@ -14,8 +14,8 @@ from lsr.encoders.base import Encoder
 from lsr.encoders.dense_base import DenseEncoder, JointEncoder
 from lsr.encoders.registry import check_same
 from lsr.errors import LsrError, UsageError
-from lsr.indexer.encode.columns import columns_of
-from lsr.indexer.encode.shards import Shard, read_shard, shard_path, source_hash, write_shard
+from lsr.indexer.encode.columns import Columns, columns_of
+from lsr.indexer.encode.shards import Shard, ShardWriter, SourceHash, read_shard, shard_path
 from lsr.indexer.encode.window import MAX_DOCUMENTS, windows
 from lsr.indexer.files import sync_folder
 from lsr.indexer.lock import writer_lock
@@ -24,6 +24,8 @@ from lsr.types import Document
 
 JOB_FILE = "encode.json"
 FORMAT = 1
+SHARD_DOCUMENTS = 4096
+"""Documents of a shard, or a window more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +47,13 @@ def encode_corpus(
     with_text: bool = True,
     progress: Progress | None = None,
 ) -> EncodedCorpus:
-    """Encode documents into Parquet shards in `folder`, one a window; memory doesn't grow with their number.
+    """Encode documents into Parquet shards in `folder`; memory doesn't grow with their number.
 
     The encoder may be sparse, dense, or joint: then a shard holds both vectors.
-
     A folder that holds the beginning of the same job is gone on with: what stands there is neither lost nor
-    encoded again. window: documents that are sorted by length together. with_text: keep titles and texts too.
-    Raises UsageError for an encoder whose weights need the whole corpus, LsrError if the folder holds another
-    job, or the documents aren't those that it was begun with.
+    encoded again. window: documents that are sorted by length and encoded together. with_text: keep titles and
+    texts too. Raises UsageError for an encoder whose weights need the whole corpus, LsrError if the folder holds
+    another job, or the documents aren't those that it was begun with.
     """
     columns = columns_of(encoder)
     if window < 1:
@@ -60,17 +61,44 @@ def encode_corpus(
     listener = progress or Silence()
     folder.mkdir(parents=True, exist_ok=True)
     with writer_lock(folder):
-        settings = {"window": window, "with_text": with_text}
-        done = _begin(folder, encoder.description, settings)
+        done = _begin(folder, encoder.description, {"with_text": with_text})
         listener.start("encoding", None, "doc")
         stream = iter(documents)
         _pass_over(stream, done, listener)
         shards = list(done)
-        for batch in windows(stream, max_documents=window):
-            path = shard_path(folder, len(shards))
-            shards.append(write_shard(path, batch, columns(batch), with_text=with_text))
-            listener.advance(len(batch))
+        encoded = ((batch, columns(batch)) for batch in windows(stream, max_documents=window))
+        while shard := _write_shard(shard_path(folder, len(shards)), encoded, listener, with_text=with_text):
+            shards.append(shard)
     return EncodedCorpus(folder, tuple(shard.path for shard in shards), _n_docs(shards), _n_docs(done))
+
+
+def _write_shard(
+    path: Path, encoded: Iterator[tuple[list[Document], Columns]], listener: Progress, *, with_text: bool
+) -> Shard | None:
+    """Write windows until a shard is full; None if there are none left."""
+    writer: ShardWriter | None = None
+    try:
+        for documents, columns in encoded:
+            writer = writer or ShardWriter(path, with_text=with_text)
+            writer.append(documents, columns)
+            listener.advance(len(documents))
+            if writer.n_docs >= SHARD_DOCUMENTS:
+                break
+    except BaseException:
+        if writer is not None and writer.is_sound:
+            _keep(writer)  # what was encoded so far
+        elif writer is not None:
+            writer.abandon()
+        raise
+    return None if writer is None else writer.close()
+
+
+def _keep(writer: ShardWriter) -> None:
+    try:
+        writer.close()
+    except BaseException:
+        writer.abandon()
+        raise
 
 
 def _n_docs(shards: Iterable[Shard]) -> int:
@@ -100,13 +128,14 @@ def _begin(folder: Path, encoder: Mapping[str, Any], settings: dict[str, Any]) -
 
 def _pass_over(stream: Iterator[Document], done: list[Shard], listener: Progress) -> None:
     for shard in done:
-        batch = list(islice(stream, shard.n_docs))
-        if source_hash(batch) != shard.source:
+        source = SourceHash()
+        source.update(islice(stream, shard.n_docs))
+        if source.value() != shard.source:
             raise LsrError(
                 f"{shard.path}: the documents aren't those that it was made of: "
                 "encode the changed corpus into an empty folder"
             )
-        listener.advance(len(batch))
+        listener.advance(shard.n_docs)
 
 
 def _write_job(path: Path, job: dict[str, Any]) -> None:

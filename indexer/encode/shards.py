@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lsr.errors import LsrError
 from lsr.indexer.encode.columns import Columns, string_array
@@ -35,45 +37,87 @@ def shard_path(folder: Path, number: int) -> Path:
     return folder / f"shard-{number:06}.parquet"
 
 
-def source_hash(documents: Sequence[Document]) -> str:
-    """Return a hash of ids, titles and texts, in their order."""
-    digest = hashlib.sha256()
-    for document in documents:
-        for part in (document.doc_id, document.title, document.text):
-            encoded = part.encode("utf-8", "surrogatepass")
-            digest.update(len(encoded).to_bytes(8, "little"))
-            digest.update(encoded)
-    return digest.hexdigest()
+class SourceHash:
+    """A hash of documents in their order: ids, titles and texts."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self.n_docs = 0
+
+    def update(self, documents: Iterable[Document]) -> None:
+        """Take in more documents."""
+        for document in documents:
+            self.n_docs += 1
+            for part in (document.doc_id, document.title, document.text):
+                encoded = part.encode("utf-8", "surrogatepass")
+                self._digest.update(len(encoded).to_bytes(8, "little"))
+                self._digest.update(encoded)
+
+    def value(self) -> str:
+        """Return the hash of all documents so far."""
+        return self._digest.hexdigest()
 
 
-def write_shard(path: Path, documents: Sequence[Document], vectors: Columns, *, with_text: bool) -> Shard:
-    """Write documents and the columns of their vectors: to a temporary name, synced, renamed."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+class ShardWriter:
+    """Writes a shard to a temporary name, a row group a window; `close` syncs and renames it."""
 
-    columns = {"id": string_array(document.doc_id for document in documents), **vectors}
-    if with_text:
-        columns["title"] = string_array(document.title for document in documents)
-        columns["text"] = string_array(document.text for document in documents)
-    source = source_hash(documents)
-    table = pa.table(columns)
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        with pq.ParquetWriter(
-            file,
-            table.schema,
-            compression="zstd",
-            use_dictionary=["terms.list.element"],
-            dictionary_pagesize_limit=_DICTIONARY_BYTES,
-            store_schema=False,  # else readers would find a list of dictionaries, not of strings
-        ) as writer:
-            writer.write_table(table)
-            writer.add_key_value_metadata({SOURCE_KEY: source})
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
-    sync_folder(path.parent)
-    return Shard(path, len(documents), source)
+    def __init__(self, path: Path, *, with_text: bool) -> None:
+        self._path = path
+        self._temporary = path.with_suffix(".tmp")
+        self._with_text = with_text
+        self._source = SourceHash()
+        self._file = self._temporary.open("wb")
+        self._writer: Any = None
+        self.is_sound = True
+
+    @property
+    def n_docs(self) -> int:
+        """Documents so far."""
+        return self._source.n_docs
+
+    def append(self, documents: Sequence[Document], vectors: Columns) -> None:
+        """Add documents and the columns of their vectors. `is_sound` is False if that failed half-way."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        columns = {"id": string_array(document.doc_id for document in documents), **vectors}
+        if self._with_text:
+            columns["title"] = string_array(document.title for document in documents)
+            columns["text"] = string_array(document.text for document in documents)
+        table = pa.table(columns)
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(
+                self._file,
+                table.schema,
+                compression="zstd",
+                use_dictionary=["terms.list.element"],
+                dictionary_pagesize_limit=_DICTIONARY_BYTES,
+                store_schema=False,  # else readers would find a list of dictionaries, not of strings
+            )
+        self.is_sound = False
+        self._writer.write_table(table)
+        self._source.update(documents)
+        self.is_sound = True
+
+    def close(self) -> Shard:
+        """Finish the file: from now on the shard is there."""
+        source = self._source.value()
+        self._writer.add_key_value_metadata({SOURCE_KEY: source})
+        self._writer.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._temporary.rename(self._path)
+        sync_folder(self._path.parent)
+        return Shard(self._path, self.n_docs, source)
+
+    def abandon(self) -> None:
+        """Remove what was written."""
+        if self._writer is not None:
+            with suppress(OSError, ValueError):  # pyarrow would else try it when the object is forgotten
+                self._writer.close()
+        self._file.close()
+        self._temporary.unlink(missing_ok=True)
 
 
 def read_shard(path: Path) -> Shard:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from lsr.types import Document
 
-MAX_DOCUMENTS = 4096
+MAX_DOCUMENTS = 1024
 MAX_CHARACTERS = 1 << 25
 """Of a window (32 Mi): what bounds memory where single documents are megabytes."""
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from lsr.encoders.registry import load_encoder
 from lsr.errors import IndexLockedError, LsrError, UsageError
+from lsr.indexer.encode import corpus as encoding
 from lsr.indexer.encode.corpus import encode_corpus
 from lsr.indexer.encode.window import windows
 from lsr.indexer.lock import writer_lock
@@ -51,6 +52,12 @@ class Counter:
         pass
 
 
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch):
+    """One window a shard, unless a test says otherwise."""
+    monkeypatch.setattr(encoding, "SHARD_DOCUMENTS", 1)
+
+
 def corpus(n, start=0):
     return [Document(f"d{i}", f"text {i} " * (i % 5), title="title" if i % 3 else "") for i in range(start, n)]
 
@@ -86,6 +93,32 @@ def test_shards_hold_every_document_with_its_vector(tmp_path):
         "string", "list<element: string>", "list<element: float>", "string", "string",
     ]  # fmt: skip
     assert first["title"].to_pylist() == [d.title for d in documents[:5]]
+
+
+def test_a_shard_holds_several_windows(tmp_path, monkeypatch):
+    monkeypatch.setattr(encoding, "SHARD_DOCUMENTS", 12)
+    whole = rows_of(encode_corpus(corpus(23), Counter(), tmp_path / "one", window=100))
+    result = encode_corpus(corpus(23), Counter(), tmp_path / "more", window=5)
+    assert rows_of(result) == whole
+    assert [pq.read_metadata(path).num_rows for path in result.shards] == [15, 8]
+    with pytest.raises(KeyboardInterrupt):
+        encode_corpus(corpus(23), Counter(fails_at="d11"), tmp_path / "broken", window=5)
+    again = Counter()
+    result = encode_corpus(corpus(23), again, tmp_path / "broken", window=7)
+    assert rows_of(result) == whole and result.n_resumed == 10 and again.seen[0] == "d10"
+
+
+def test_a_disk_that_is_full_leaves_no_half_shard(tmp_path, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
+    with pytest.raises(OSError, match="No space left"):
+        encode_corpus(corpus(7), Counter(), tmp_path, window=5)
+    monkeypatch.undo()
+    assert not list(tmp_path.glob("shard-*"))
+    result = encode_corpus(corpus(7), Counter(), tmp_path, window=5)
+    assert result.n_resumed == 0 and result.n_docs == 7
 
 
 def test_titles_and_texts_can_be_left_out(tmp_path):
@@ -133,8 +166,8 @@ def test_another_encoder_or_other_settings_are_refused(tmp_path):
     encode_corpus(corpus(10), Counter(), tmp_path, window=5)
     with pytest.raises(LsrError, match="vectors of another encoder"):
         encode_corpus(corpus(10), Counter(revision="2"), tmp_path, window=5)
-    with pytest.raises(LsrError, match="'window': 5"):
-        encode_corpus(corpus(10), Counter(), tmp_path, window=6)
+    with pytest.raises(LsrError, match="'with_text': True"):
+        encode_corpus(corpus(10), Counter(), tmp_path, window=5, with_text=False)
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
