@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+)
 from transformers.utils import logging as transformers_logging
 
 from lsr.errors import EncoderError
@@ -21,6 +28,7 @@ _MODELS = {
     "gated": (AutoModelForMaskedLM, "masked-LM"),
     "causal": (AutoModelForCausalLM, "causal-LM"),
     "mlp": (AutoModel, ""),
+    "classifier": (AutoModelForSequenceClassification, "sequence-classification"),
 }
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 
