@@ -14,6 +14,7 @@ from transformers import (
     AutoModel,
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
 )
@@ -30,6 +31,7 @@ _MODELS = {
     "gated": (AutoModelForMaskedLM, "masked-LM"),
     "causal": (AutoModelForCausalLM, "causal-LM"),
     "mlp": (AutoModel, ""),
+    "classifier": (AutoModelForSequenceClassification, "sequence-classification"),
 }
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 

@@ -64,7 +64,21 @@ class TextTower(nn.Module):
 
     def batch(self, texts: Sequence[str]) -> TokenBatch:
         """Return texts as one batch on the tower's device; none of them may be blank."""
-        return pad(self._tokenise(texts), self._pad_id).to(self.device)
+        return self.padded(self.tokens(texts)).to(self.device)
+
+    def tokens(self, texts: Sequence[str], *, tokenizer: TextTokenizer | None = None) -> list[TextTokens]:
+        """Return the tokens of each text, prompt and special ones among them, cut to what the model reads.
+
+        tokenizer: in place of the tower's own, to cut elsewhere.
+        """
+        encodings = (tokenizer or self._tokenizer).encode([self._prompt + text for text in texts])
+        if self._echo:
+            return [echoed(encoding) for encoding in encodings]
+        return [text_tokens(encoding, literal_only=self._literal_only) for encoding in encodings]
+
+    def padded(self, tokens: Sequence[TextTokens]) -> TokenBatch:
+        """Return tokenised texts as one batch, on the CPU."""
+        return pad(tokens, self._pad_id)
 
     def in_batches(
         self,
@@ -81,12 +95,12 @@ class TextTower(nn.Module):
         encode: called with a batch and its names. Where memory runs out, batches become smaller.
         """
         self.eval()
-        tokens = self._tokenise(texts)
+        tokens = self.tokens(texts)
         filled = [i for i, text in enumerate(texts) if text.strip() and tokens[i].literal.any()]
         groups = plan([len(tokens[i]) for i in filled], max_tokens=max_tokens, max_texts=max_texts)
 
         def encode_group(group: list[int]) -> _Rows:
-            batch = pad([tokens[i] for i in group], self._pad_id).to(self.device)
+            batch = self.padded([tokens[i] for i in group]).to(self.device)
             rows = encode(batch, [names[i] for i in group])
             if len(groups) > 1 and self.device.type == "cpu":
                 give_back()
@@ -94,12 +108,6 @@ class TextTower(nn.Module):
 
         halving = Halving(encode_group, self._release)
         return list(halving.run([filled[i] for i in group] for group in groups))
-
-    def _tokenise(self, texts: Sequence[str]) -> list[TextTokens]:
-        encodings = self._tokenizer.encode([self._prompt + text for text in texts])
-        if self._echo:
-            return [echoed(encoding) for encoding in encodings]
-        return [text_tokens(encoding, literal_only=self._literal_only) for encoding in encodings]
 
     def _release(self) -> None:
         give_back()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +26,17 @@ MAX_WEIGHTS = 1 << 25
 
 MAX_LOGITS = 1 << 28
 """Logits that exist at a time (1 GiB) where a model can't be cut before its projection."""
+
+
+class TrainingOutput(NamedTuple):
+    """What a tower gives a training: weights float32 (n_texts, n_terms), logits of the same shape or None.
+
+    dense: float32, (n_texts, dimension), None without a dense head.
+    """
+
+    weights: Tensor
+    logits: Tensor | None
+    dense: Tensor | None
 
 
 class Tower(TextTower):
@@ -60,6 +72,20 @@ class Tower(TextTower):
     def forward(self, batch: TokenBatch) -> Tensor:
         """Return the weights of each text, float32, (n_texts, vocab_size). Every text has a scored position."""
         return self._weights(self.backbone(batch.input_ids, batch.attention_mask), batch)
+
+    def for_training(self, batch: TokenBatch, terms: Tensor | None = None) -> TrainingOutput:
+        """Return weights of all or of chosen terms, logits and dense vectors, each with a gradient."""
+        hidden = None
+        if self.dense_head is None:
+            states = self.backbone(batch.input_ids, batch.attention_mask)
+        else:
+            states, hidden = self.backbone.both(batch.input_ids, batch.attention_mask)
+        weights, logits = self.head.for_training(_scored(states, batch), terms)
+        if self.config.expansion == "input":
+            mask = _input_mask(batch, self.head.vocab_size)
+            weights = weights * (mask if terms is None else mask[:, terms])
+        dense = None if hidden is None else self.dense_head(hidden, batch.attention_mask)  # type: ignore[misc]
+        return TrainingOutput(weights, logits, dense)
 
     def forward_jointly(self, batch: TokenBatch) -> tuple[Tensor, Tensor]:
         """Return the weights and the dense vectors of each text, from one pass."""
@@ -118,9 +144,7 @@ class Tower(TextTower):
         return max(1, MAX_WEIGHTS // self.head.vocab_size)
 
     def _weights(self, hidden: Tensor, batch: TokenBatch) -> Tensor:
-        scored = batch.scored
-        states = TokenStates(hidden[scored], batch.input_ids[scored], batch.literal[scored], scored.sum(1))
-        weights: Tensor = self.head(states)
+        weights: Tensor = self.head(_scored(hidden, batch))
         return weights * _input_mask(batch, self.head.vocab_size) if self.config.expansion == "input" else weights
 
     def _sparse(self, weights: Tensor, names: Sequence[str]) -> SparseBatch:
@@ -150,6 +174,11 @@ def refuse_no_numbers(values: Tensor, names: Sequence[str]) -> None:
     if not bool(finite.all()):
         name = names[int(torch.argmin(finite.int()))]
         raise EncoderError(f"{name}: the model gives weights that are not numbers (NaN or infinite); it is broken")
+
+
+def _scored(hidden: Tensor, batch: TokenBatch) -> TokenStates:
+    scored = batch.scored
+    return TokenStates(hidden[scored], batch.input_ids[scored], batch.literal[scored], scored.sum(1))
 
 
 def _input_mask(batch: TokenBatch, vocab_size: int) -> Tensor:

@@ -1,0 +1,1 @@
+"""Training: examples, teachers, mining, losses, and the trainer."""

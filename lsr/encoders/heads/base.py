@@ -39,6 +39,15 @@ class Head(nn.Module):
     vocab_size: int
     literal_only = False
 
+    def for_training(self, states: TokenStates, terms: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Return what `forward` returns, and the logits that the activation made it of, both with a gradient.
+
+        terms: int64, the only terms to be weighed, a column each; None: all. The logits are None where the pooling
+        leaves none. In memory and time heads may do better here than by `forward`, which they equal.
+        """
+        weights: Tensor = self(states)
+        return (weights if terms is None else weights[:, terms]), None
+
     def max_tokens(self, max_logits: int) -> int:
         """Return how many tokens a batch may have if at most `max_logits` numbers may stand beside its states."""
         return max_logits

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lsr.encoders.activations import ACTIVATIONS
 from lsr.encoders.heads.base import Head, TokenStates
+from lsr.encoders.heads.max_projection import trainable_largest_logits
 from lsr.encoders.heads.pooling import in_chunks, largest_logits, rectangle, segment_sums
 from lsr.encoders.heads.screening import Screen, is_worthwhile
 
@@ -41,6 +42,22 @@ class MLMHead(Head):
         pooled = self._screened(texts, weight, bias)
         return self._activation(largest_logits(texts, weight, bias) if pooled is None else pooled)
 
+    def for_training(self, states: TokenStates, terms: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Return the weights of all or of chosen terms, and their pooled logits, None where activated ones are summed.
+
+        Only the chosen rows of the projection are multiplied with.
+        """
+        if not self._is_max:
+            return self._sums(states, terms), None
+        texts = rectangle(states.hidden, states.lengths)
+        if self.projection is None:
+            logits = texts.amax(1).float()
+            logits = logits if terms is None else logits[:, terms]
+        else:
+            weight, bias = _rows(self.projection, terms)
+            logits = trainable_largest_logits(texts, weight, bias)
+        return self._activation(logits), logits
+
     def train(self, mode: bool = True) -> MLMHead:
         """Switch between training and encoding; what was prepared for encoding is made anew after training."""
         if mode:
@@ -52,15 +69,15 @@ class MLMHead(Head):
         """Return how many tokens a batch may have: with a projection any number, since its chunks get smaller."""
         return max_logits if self.projection is not None else max_logits // self.vocab_size
 
-    def _sums(self, states: TokenStates) -> Tensor:
+    def _sums(self, states: TokenStates, terms: Tensor | None = None) -> Tensor:
         def pool(logits: Tensor) -> Tensor:
             return segment_sums(self._activation(logits.float()), states.lengths)
 
         if self.projection is None:
-            return pool(states.hidden)
-        weight, bias = self.projection.weight, self.projection.bias
+            return pool(states.hidden if terms is None else states.hidden[:, terms])
+        weight, bias = _rows(self.projection, terms)
         return in_chunks(
-            states.hidden, weight, lambda logits, terms: pool(logits if bias is None else logits + bias[terms])
+            states.hidden, weight, lambda logits, chunk: pool(logits if bias is None else logits + bias[chunk])
         )
 
     def _screened(self, texts: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | None:
@@ -71,3 +88,10 @@ class MLMHead(Head):
         pooled = self._screen.largest_logits(texts, bias)
         self._screening = pooled is not None  # a model that isn't sparse won't become so
         return pooled
+
+
+def _rows(projection: nn.Linear, terms: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    weight, bias = projection.weight, projection.bias
+    if terms is None:
+        return weight, bias
+    return weight[terms], None if bias is None else bias[terms]

@@ -29,7 +29,21 @@ class MLPHead(Head):
 
     def forward(self, states: TokenStates) -> Tensor:
         """Return the weights of each text's own tokens."""
-        scores = self._activation(self.layers(states.hidden).squeeze(1).float())
-        weights = torch.zeros(len(states.lengths) * self.vocab_size, device=scores.device)
+        return self._by_term(states, self._activation(self._scores(states)), 0.0, self._reduce)
+
+    def for_training(self, states: TokenStates, terms: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Return the weights, and the pooled logits, −∞ where a term doesn't stand in the text."""
+        if self._reduce != "amax":
+            return super().for_training(states, terms)
+        logits = self._by_term(states, self._scores(states), -torch.inf, "amax")
+        logits = logits if terms is None else logits[:, terms]
+        return self._activation(logits), logits
+
+    def _scores(self, states: TokenStates) -> Tensor:
+        scores: Tensor = self.layers(states.hidden).squeeze(1).float()
+        return scores
+
+    def _by_term(self, states: TokenStates, scores: Tensor, empty: float, reduce: str) -> Tensor:
+        by_term = torch.full((len(states.lengths) * self.vocab_size,), empty, device=scores.device)
         places = states.rows * self.vocab_size + states.ids
-        return weights.scatter_reduce(0, places, scores, self._reduce).view(len(states.lengths), self.vocab_size)
+        return by_term.scatter_reduce(0, places, scores, reduce).view(len(states.lengths), self.vocab_size)

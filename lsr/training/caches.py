@@ -1,0 +1,58 @@
+"""Where training keeps what it would else compute again, and how such folders come to be: whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def cache_home() -> Path:
+    """Return the user's cache of this program: $LSR_CACHE, else `lsr` in $XDG_CACHE_HOME or ~/.cache."""
+    home = os.environ.get("LSR_CACHE")
+    return Path(home) if home else Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "lsr"
+
+
+def digest_of(*values: Any) -> str:
+    """Return 16 hexadecimal digits that tell JSON values from others."""
+    text = json.dumps(values, sort_keys=True, ensure_ascii=False)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def state_of(path: Path) -> list[Any]:
+    """Return what changes when a file does: its place, size and time of change."""
+    state = path.stat()
+    return [str(path.resolve()), state.st_size, state.st_mtime_ns]
+
+
+def kept_folder(cache: Path, subject: str, state: str, make: Callable[[Path], None]) -> Path:
+    """Return the folder of this subject in this state, made by `make` if it isn't there yet.
+
+    subject: a digest of what is kept, such as a file's path. state: a digest of its content; folders of the same
+    subject in other states are removed. make: fills an empty folder, which then takes its place in one step, so
+    that a process that is killed leaves nothing half-made, and of two at once the first wins.
+    """
+    target = cache / f"{subject}-{state}"
+    if target.is_dir():
+        return target
+    cache.mkdir(parents=True, exist_ok=True)
+    making = cache / f"making-{subject}-{secrets.token_hex(4)}"
+    making.mkdir()
+    try:
+        make(making)
+        try:
+            making.rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    for other in cache.glob(f"{subject}-*"):
+        if other != target:
+            shutil.rmtree(other, ignore_errors=True)
+    return target

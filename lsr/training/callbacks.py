@@ -1,0 +1,83 @@
+"""When a training saves, measures, and ends."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from transformers import TrainerCallback
+
+from lsr.training.trainer import SparseTrainer
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopRequest:
+    """Whether somebody asked the training to end; `signal_name` says how."""
+
+    def __init__(self) -> None:
+        self.signal_name: str | None = None
+
+    def __bool__(self) -> bool:
+        return self.signal_name is not None
+
+
+@contextmanager
+def graceful_stop(say: Callable[[str], None]) -> Iterator[StopRequest]:
+    """Turn the first Ctrl-C or SIGTERM into a request, which the training meets after its step; a second interrupts.
+
+    Outside the main thread, where signals don't come, nothing is changed.
+    """
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+
+    def ask(number: int, frame: Any) -> None:
+        del frame
+        if request:
+            raise KeyboardInterrupt
+        request.signal_name = signal.Signals(number).name
+        say(f"{request.signal_name}: saving a checkpoint after this step; once more stops at once")
+
+    before = {number: signal.signal(number, ask) for number in SIGNALS}
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Rhythm(TrainerCallback):
+    """After each step: steers λ, and asks for checkpoints and evaluations when they are due."""
+
+    def __init__(self, trainer: SparseTrainer, request: StopRequest) -> None:
+        self._trainer = trainer
+        self._request = request
+        self._saved_at = time.monotonic()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        """Look after a step."""
+        del args, kwargs
+        self._trainer.end_step()
+        settings = self._trainer.config
+        step, is_last = state.global_step, state.global_step >= state.max_steps
+        if settings.eval.datasets and (is_last or (settings.eval.every and step % settings.eval.every == 0)):
+            control.should_evaluate = True
+        every = settings.train.checkpoint_every
+        minutes = (time.monotonic() - self._saved_at) / 60
+        if is_last or self._request or (every and step % every == 0) or minutes >= settings.train.checkpoint_minutes:
+            control.should_save = True
+        if self._request:
+            control.should_training_stop = True
+            control.should_evaluate = False
+        return control
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Note when."""
+        del args, state, control, kwargs
+        self._saved_at = time.monotonic()

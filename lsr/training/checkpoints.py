@@ -1,0 +1,91 @@
+"""Checkpoints: whole or not there, the newest ones kept, the best one among them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lsr.errors import LsrError
+
+STATE_FILE = "state.json"
+"""Written last: a checkpoint without it was never finished."""
+
+MODEL = "model"
+"""The folder of a checkpoint, and of a run, that holds the encoder: `lsr index --encoder` takes it."""
+
+TENSORS_FILE = "objective.safetensors"
+
+_NAME = re.compile(r"checkpoint-(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A finished checkpoint. state: what the run wrote beside what `transformers.Trainer` keeps itself."""
+
+    step: int
+    folder: Path
+    state: Mapping[str, Any]
+
+    @property
+    def model(self) -> Path:
+        """The encoder's folder."""
+        return self.folder / MODEL
+
+
+def finish(folder: Path, state: Mapping[str, Any]) -> None:
+    """Declare a checkpoint finished: what it holds is on the disk before the file that says so."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            _sync(path)
+    temporary = folder / f"{STATE_FILE}.part"
+    temporary.write_text(json.dumps(state), encoding="utf-8")
+    _sync(temporary)
+    temporary.replace(folder / STATE_FILE)
+    _sync(folder)
+
+
+def finished_checkpoints(folder: Path) -> list[Checkpoint]:
+    """Return the finished checkpoints in a folder, oldest first. Raises LsrError for a state that can't be read."""
+    found = []
+    for path in folder.glob("checkpoint-*"):
+        name = _NAME.fullmatch(path.name)
+        if name is None or not (path / STATE_FILE).is_file():
+            continue
+        try:
+            state = json.loads((path / STATE_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise LsrError(
+                f"{path / STATE_FILE} can't be read: remove {path}, and the one before it is used"
+            ) from error
+        found.append(Checkpoint(int(name[1]), path, state))
+    return sorted(found, key=lambda checkpoint: checkpoint.step)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove checkpoints that a kill has left half written."""
+    for path in folder.glob("checkpoint-*"):
+        if path.is_dir() and not (path / STATE_FILE).is_file():
+            shutil.rmtree(path)
+
+
+def rotate(folder: Path, *, keep: int, best: int | None) -> None:
+    """Remove all finished checkpoints but the newest ones and the best one's."""
+    old = finished_checkpoints(folder)[:-keep]
+    for checkpoint in old:
+        if checkpoint.step != best:
+            (checkpoint.folder / STATE_FILE).unlink()  # so that what a kill leaves is known to be unfinished
+            shutil.rmtree(checkpoint.folder)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

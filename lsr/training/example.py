@@ -1,0 +1,28 @@
+"""An example: a query and documents judged for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from lsr.types import Document
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A query and documents judged for it: the positive first, then hard negatives.
+
+    scores: a teacher's, one a document, where the file brings them.
+    """
+
+    query: str
+    documents: tuple[Document, ...]
+    scores: tuple[float, ...] | None = None
+
+
+class Examples(Protocol):
+    """Random access to examples; can be pickled, and is memory-mapped where it comes of files."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, i: int) -> Example: ...

@@ -1,0 +1,20 @@
+"""MarginMSE: the student's margins are to be those of a teacher.
+
+Hofstätter et al., "Improving Efficient Neural Ranking Models with Cross-Architecture Knowledge Distillation" (2020,
+arXiv:2010.02666); SPLADE v2 distil (arXiv:2109.10086).
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from lsr.training.losses.base import ScoredBatch, mean_where
+
+
+def margin_mse(batch: ScoredBatch, *, scale: float = 1.0, candidates: str = "own") -> Tensor:
+    """Return the mean of ((s⁺ − s⁻) − scale · (t⁺ − t⁻))² over all negatives that the teacher has scored."""
+    assert batch.teacher is not None
+    teacher = batch.teacher * scale
+    margins = batch.positive_scores - batch.scores
+    wanted = teacher.gather(1, batch.positives[:, None]) - teacher
+    return mean_where((margins - wanted.nan_to_num()) ** 2, batch.negatives(candidates) & ~wanted.isnan())

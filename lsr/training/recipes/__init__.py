@@ -1,0 +1,28 @@
+"""The recipes: configs with the paper that each comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lsr.training.config import read_config
+
+RECIPES_FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A config that comes with the program."""
+
+    name: str
+    paper: str
+    description: str
+
+
+def recipes() -> list[Recipe]:
+    """Return all recipes, by name."""
+    found = []
+    for path in sorted(RECIPES_FOLDER.glob("*.toml")):
+        values = read_config(path)
+        found.append(Recipe(path.stem, values["paper"], values["description"]))
+    return found

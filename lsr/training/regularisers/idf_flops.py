@@ -1,0 +1,18 @@
+"""IDF-aware FLOPS: rare terms may stay, frequent ones have to earn their place.
+
+Geng et al., "Towards Competitive Search Relevance for Inference-Free Learned Sparse Retrievers" (2024,
+arXiv:2411.04403): the query side is the table of inverse document frequencies, s(q, d) = Σ_{t ∈ q} idf_t · d_t, so that
+the ranking loss pulls a term's weight up idf_t times as hard while FLOPS pushes all terms down alike. The awareness
+is in the score; the penalty is that of the documents alone.
+"""
+
+from __future__ import annotations
+
+from lsr.training.regularisers.flops import FLOPS
+
+
+class IDFAwareFLOPS(FLOPS):
+    """FLOPS on documents, for an encoder whose query table holds inverse document frequencies.
+
+    What tells it from FLOPS is checked where a training begins: there has to be such a table.
+    """

@@ -1,0 +1,181 @@
+"""A training from its config to a saved model: begun, resumed, interrupted, finished."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lsr.encoders.neural import NeuralEncoder
+from lsr.errors import LsrError
+from lsr.training.building import begin_encoder, inverse_document_frequencies, resume_encoder
+from lsr.training.callbacks import Rhythm, StopRequest, graceful_stop
+from lsr.training.checkpoints import MODEL, Checkpoint, finished_checkpoints, remove_unfinished
+from lsr.training.collator import Collator
+from lsr.training.config import TeacherSettings, TrainingConfig
+from lsr.training.evaluation import Evaluator
+from lsr.training.examples import Examples, read_examples
+from lsr.training.output import (
+    CHECKPOINTS,
+    TRAINING_FILE,
+    check_unchanged,
+    claimed,
+    prepare,
+    read_run_config,
+    write_config,
+    write_json,
+)
+from lsr.training.provenance import training_record
+from lsr.training.run_log import RunLog
+from lsr.training.student import Student
+from lsr.training.teaching import Panel
+from lsr.training.trainer import SparseTrainer, training_arguments
+from lsr.types import Document
+
+
+class TrainingInterruptedError(LsrError):
+    """A training was asked to end; its checkpoint is saved, and the message says how to go on."""
+
+    exit_code = 130
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """What a training made. model: the encoder's folder. record: what `training.json` holds."""
+
+    model: Path
+    record: Mapping[str, Any]
+
+
+def train(
+    config: TrainingConfig,
+    output: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    examples: Examples | None = None,
+    teachers: Callable[[TeacherSettings], Any] | None = None,
+    say: Callable[[str], None] = lambda line: None,  # noqa: ARG005
+) -> TrainingResult:
+    """Train an encoder, and save it in `output`/model.
+
+    resume: go on from the last checkpoint in `output`, or from the start if there is none. overwrite: remove a run
+    that is there. examples: in place of those that the config names. teachers: opens a teacher; default,
+    `open_teacher` with a cache beside the output. say: is given lines for a terminal.
+    Raises LsrError and its kinds, before the first step wherever that can be told; TrainingInterruptedError after
+    Ctrl-C or SIGTERM, when a checkpoint is saved.
+    """
+    with claimed(output):
+        prepare(output, resume=resume, overwrite=overwrite)
+        if resume:
+            check_unchanged(read_run_config(output), config.to_json())
+        else:
+            write_config(output, config.to_json())
+        with graceful_stop(say) as request:
+            return _train(config, output, examples, teachers, say, request, resumed=resume)
+
+
+def _train(
+    config: TrainingConfig,
+    output: Path,
+    examples: Examples | None,
+    teachers: Callable[[TeacherSettings], Any] | None,
+    say: Callable[[str], None],
+    request: StopRequest,
+    *,
+    resumed: bool,
+) -> TrainingResult:
+    checkpoints = output / CHECKPOINTS
+    checkpoints.mkdir(exist_ok=True)
+    remove_unfinished(checkpoints)
+    last = max(finished_checkpoints(checkpoints), key=lambda checkpoint: checkpoint.step, default=None)
+    evaluator = Evaluator(config.eval, seed=config.train.seed) if config.eval.datasets else None
+    if examples is None:
+        data = config.data
+        examples = read_examples(
+            data.files, corpus=data.corpus, queries=data.queries, split=data.split, max_negatives=data.negatives
+        )
+    encoder = _encoder(config, output, examples, last)
+    panel = Panel(config, teachers or _opener(examples))
+    student = Student(
+        encoder, learn_query_table=config.encoder.learn_query_table, cached_batch=config.train.cached_batch
+    )
+    student.freeze(config.encoder.freeze_layers, embeddings=config.encoder.freeze_embeddings)
+    collator = Collator(
+        encoder,
+        negatives=config.data.negatives,
+        max_length=config.train.max_length,
+        max_query_length=config.train.max_query_length,
+    )
+    log = RunLog(output, say, resumed_at=last.step if last else None)
+    try:
+        arguments = training_arguments(config, checkpoints)
+        trainer = SparseTrainer(student, config, examples, collator, panel, evaluator, log, arguments)
+        trainer.add_callback(Rhythm(trainer, request))
+        if last is not None:
+            trainer.resume(last)
+            say(f"going on from step {last.step:,} of {config.train.steps:,}")
+        elif resumed:
+            say("no checkpoint was finished before: beginning anew")
+        trainer.train(resume_from_checkpoint=None if last is None else str(last.folder))
+    finally:
+        log.close()
+    if request:
+        raise TrainingInterruptedError(
+            f"interrupted by {request.signal_name} after step {trainer.state.global_step:,}; checkpoint saved; go on "
+            f"with: lsr train --resume --output {output}"
+        )
+    return _finish(trainer, output, say)
+
+
+def _encoder(config: TrainingConfig, output: Path, examples: Examples, last: Checkpoint | None) -> NeuralEncoder:
+    if last is not None:
+        return resume_encoder(config.encoder, last.model)
+    settings, seed = config.encoder, config.train.seed
+    if settings.query_table != "idf":
+        return begin_encoder(settings, output, seed=seed)
+    plain = begin_encoder(settings, output, seed=seed)
+    documents = _corpus(settings.idf_corpus) if settings.idf_corpus else _documents_of(examples)
+    idf = inverse_document_frequencies(documents, plain, largest=settings.idf_max)
+    return begin_encoder(settings, output, seed=seed, idf=idf)
+
+
+def _documents_of(examples: Examples) -> Iterator[Document]:
+    for i in range(len(examples)):
+        yield from examples[i].documents
+
+
+def _corpus(paths: tuple[str, ...]) -> Iterator[Document]:
+    from lsr.indexer.corpus.reader import read_corpus
+
+    return read_corpus([Path(path) for path in paths])
+
+
+def _opener(examples: Examples) -> Callable[[TeacherSettings], Any]:
+    def open_one(settings: TeacherSettings) -> Any:
+        from lsr.training.caches import cache_home
+        from lsr.training.teachers.opening import open_teacher
+
+        return open_teacher(settings.name, cache=cache_home() / "teachers", examples=examples, **settings.options)
+
+    return open_one
+
+
+def _finish(trainer: SparseTrainer, output: Path, say: Callable[[str], None]) -> TrainingResult:
+    """Put the best model, or the last where nothing was measured, in its place, with where it comes from."""
+    step = trainer.progress.best_step or trainer.state.global_step
+    chosen = next(c for c in finished_checkpoints(output / CHECKPOINTS) if c.step == step)
+    target, temporary = output / MODEL, output / f"{MODEL}.part"
+    for folder in (target, temporary):
+        if folder.exists():
+            shutil.rmtree(folder)
+    shutil.copytree(chosen.model, temporary)
+    record = training_record(trainer, chosen.step, time.time())
+    write_json(temporary / TRAINING_FILE, record)
+    temporary.replace(target)
+    write_json(output / TRAINING_FILE, record)
+    say(f"trained {trainer.state.global_step:,} steps in {record['seconds']:,.0f} s; the model is in {target}")
+    return TrainingResult(target, record)

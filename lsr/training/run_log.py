@@ -1,0 +1,101 @@
+"""The numbers of a run: lines for a terminal, a CSV file, and TensorBoard where that is installed."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import math
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+COLUMNS = ("step", "seconds", "loss", "document_terms", "query_terms", "FLOPS", "examples_per_s", "learning_rate")
+"""The columns of the CSV that every run has, in this order; a run's own losses, weights and measures follow."""
+
+
+class RunLog:
+    """Writes rows, each a step's numbers by name, to `log.csv` in a folder, and to a terminal through `say`.
+
+    Rows of steps after `resumed_at` that a killed run has left are dropped. A column that is new makes the file be
+    written anew, so that it stays one table.
+    """
+
+    def __init__(self, folder: Path, say: Callable[[str], None], *, resumed_at: int | None = None) -> None:
+        self._path = folder / "log.csv"
+        self._say = say
+        self.rows: list[dict[str, float]] = []
+        if resumed_at is not None and self._path.is_file():
+            self.rows = [row for row in read_log(self._path) if row["step"] <= resumed_at]
+        self._columns = _columns_of(self.rows)
+        self._write_all()
+        self._board = _board(folder / "tensorboard", resumed_at)
+
+    def add(self, row: Mapping[str, float]) -> None:
+        """Write a row; one of the same step as the last is taken into that."""
+        values = dict(row)
+        if self.rows and self.rows[-1]["step"] == values["step"]:
+            self.rows[-1] |= values
+            self._columns = _columns_of(self.rows)
+            self._write_all()
+        else:
+            self.rows.append(values)
+            if set(values) <= set(self._columns):
+                with self._path.open("a", encoding="utf-8", newline="") as file:
+                    csv.DictWriter(file, self._columns).writerow(_texts(values))
+            else:
+                self._columns = _columns_of(self.rows)
+                self._write_all()
+        self._say(line_of(values))
+        if self._board is not None:
+            for name, value in values.items():
+                if name != "step" and math.isfinite(value):
+                    self._board.add_scalar(name, value, int(values["step"]))
+
+    def close(self) -> None:
+        """Finish what is buffered."""
+        if self._board is not None:
+            self._board.close()
+
+    def _write_all(self) -> None:
+        with self._path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, self._columns)
+            writer.writeheader()
+            writer.writerows(_texts(row) for row in self.rows)
+
+
+def read_log(path: Path) -> list[dict[str, float]]:
+    """Read the rows of a `log.csv`; what a row lacks isn't in it."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{name: float(text) for name, text in row.items() if text} for row in csv.DictReader(file)]
+
+
+def line_of(row: Mapping[str, float]) -> str:
+    """Return a row as one line: the step first, and every number with its name."""
+    shown = [f"step {int(row['step']):,}"]
+    shown += [f"{name} {_short(value)}" for name, value in row.items() if name not in ("step", "seconds")]
+    return "  ".join(shown)
+
+
+def _short(value: float) -> str:
+    if value == int(value) and abs(value) < 1e6:
+        return f"{int(value):,}"
+    return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def _texts(row: Mapping[str, float]) -> dict[str, str]:
+    return {name: f"{value:.9g}" for name, value in row.items()}
+
+
+def _columns_of(rows: Iterable[Mapping[str, float]]) -> list[str]:
+    names = dict.fromkeys(COLUMNS)
+    for row in rows:
+        names |= dict.fromkeys(row)
+    return list(names)
+
+
+def _board(folder: Path, resumed_at: int | None) -> Any:
+    if importlib.util.find_spec("tensorboard") is None:
+        return None
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder), purge_step=None if resumed_at is None else resumed_at + 1)

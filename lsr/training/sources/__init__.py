@@ -1,0 +1,1 @@
+"""The files that examples are read from."""

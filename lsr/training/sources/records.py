@@ -1,0 +1,254 @@
+"""Records with named values (rows, JSON objects) to queries with documents: which column plays which part.
+
+Understood are pairs (`query`, `positive`), triples (`query`, `positive`, `negative`), lists of negatives, numbered
+negatives (`negative_1`, …), lists of documents with `scores`, and the same by ids that a corpus resolves. A document
+may be a text, or an object with `text`, `title` and an id.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+from lsr.errors import BadDocumentError
+from lsr.indexer.corpus.text import clean
+from lsr.types import Document
+
+QUERY = ("query", "question", "anchor")
+QUERY_ID = ("query_id", "query-id", "qid")
+POSITIVE = ("positive", "positives", "pos", "positive_passages")
+POSITIVE_ID = ("positive_id", "positive_ids", "pos_id", "pos_ids")
+TITLE = ("title", "positive_title")
+NEGATIVE = ("negatives", "negative", "neg", "negative_passages")
+NEGATIVE_ID = ("negative_ids", "negative_id", "neg_ids", "neg_id")
+LISTED = ("documents", "texts", "docs", "passages")
+LISTED_ID = ("doc_ids", "document_ids", "docids")
+POSITIVE_SCORE = ("positive_score", "positive_scores", "pos_score", "pos_scores")
+NEGATIVE_SCORES = ("negative_scores", "negative_score", "neg_scores", "neg_score")
+_NUMBERED = re.compile(r"(?:negative|neg)_(\d+)")
+_ID, _DOCUMENT_TITLE, _TEXT = ("_id", "id", "doc_id", "docid"), ("title",), ("text", "contents", "content")
+
+EXPECTED = "query and positive (with negative or negatives), or query, documents and scores"
+
+Reference = Document | str
+"""A document, or the id of one that a corpus has."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawExample:
+    """What a record says: documents not yet looked up, texts possibly empty."""
+
+    query: str
+    documents: list[Reference]
+    scores: list[float] | None
+
+
+def text_id(document: Document) -> str:
+    """Return an id for a document that has none: the same for the same title and text."""
+    text = f"{document.title}\0{document.text}".encode("utf-8", "surrogatepass")
+    return f"text-{blake2b(text, digest_size=8).hexdigest()}"
+
+
+def bad(place: str, message: str) -> BadDocumentError:
+    """Return the error for a record. place: file and row."""
+    return BadDocumentError(f"{place}: {message}")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which column plays which part; "" where none does."""
+
+    query: str
+    query_id: str
+    positive: str
+    positive_id: str
+    title: str
+    negative: str
+    negative_id: str
+    numbered: tuple[str, ...]
+    listed: str
+    listed_id: str
+    scores: str
+    positive_score: str
+    negative_scores: str
+
+    @property
+    def needs_corpus(self) -> bool:
+        """Whether documents are named by ids alone."""
+        return bool(
+            (self.positive_id and not self.positive)
+            or (self.negative_id and not self.negative)
+            or (self.listed_id and not self.listed)
+        )
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that are read."""
+        named = [getattr(self, name) for name in self.__slots__ if name != "numbered"]
+        return [*filter(None, named), *self.numbered]
+
+
+def layout_of(columns: Sequence[str], place: str, *, queries: bool, corpus: bool) -> Layout:
+    """Return the parts these columns play.
+
+    place: the file, for errors. queries, corpus: whether ids of queries and of documents can be looked up.
+    Raises BadDocumentError naming the columns there are and those that are expected.
+    """
+    by_name: dict[str, str] = {}
+    for column in columns:
+        by_name.setdefault(column.strip().lower(), column)
+
+    def first(names: Sequence[str]) -> str:
+        return next((by_name[name] for name in names if name in by_name), "")
+
+    numbered = sorted((int(match[1]), name) for name in by_name if (match := _NUMBERED.fullmatch(name)))
+    layout = Layout(
+        first(QUERY), first(QUERY_ID), first(POSITIVE), first(POSITIVE_ID), first(TITLE), first(NEGATIVE),
+        first(NEGATIVE_ID), tuple(by_name[name] for _, name in numbered), first(LISTED), first(LISTED_ID),
+        first(("scores",)), first(POSITIVE_SCORE), first(NEGATIVE_SCORES),
+    )  # fmt: skip
+    there = f"its columns are {', '.join(columns) or 'none'}; expected are {EXPECTED}"
+    if not layout.query:
+        if not layout.query_id:
+            raise bad(place, f"no column with the query: {there}")
+        if not queries:
+            raise bad(place, f"queries by {layout.query_id!r} only: name the file that has their texts")
+    positive = layout.positive or layout.positive_id
+    if not positive and not (layout.listed or layout.listed_id):
+        raise bad(place, f"no column with the positive document: {there}")
+    if not positive and not layout.scores:
+        raise bad(place, f"{layout.listed or layout.listed_id!r} without 'scores': {there}")
+    if layout.needs_corpus and not corpus:
+        raise bad(place, "documents by ids only: name the corpus that has their texts")
+    return layout
+
+
+class RecordReader:
+    """Makes raw examples of the records of a file; `place` in its methods is file and row, for errors."""
+
+    def __init__(self, queries: Mapping[str, str] | None, *, corpus: bool) -> None:
+        self._queries = queries
+        self._corpus = corpus
+        self._layouts: dict[tuple[str, ...], Layout] = {}
+
+    def read(self, record: Mapping[str, Any], place: str) -> Iterator[RawExample]:
+        """Yield the examples of a record, one a positive. Raises BadDocumentError."""
+        keys = tuple(record)
+        layout = self._layouts.get(keys)
+        if layout is None:
+            layout = layout_of(keys, place, queries=self._queries is not None, corpus=self._corpus)
+            if len(self._layouts) >= 1000:
+                self._layouts.clear()
+            self._layouts[keys] = layout
+        query = self._query(layout, record, place)
+        if layout.positive or layout.positive_id:
+            yield from self._labelled(layout, record, query, place)
+        else:
+            yield self._listed(layout, record, query, place)
+
+    def _query(self, layout: Layout, record: Mapping[str, Any], place: str) -> str:
+        if layout.query:
+            return _text(record[layout.query], layout.query, place)
+        query_id = _identity(record[layout.query_id], layout.query_id, place)
+        assert self._queries is not None
+        if query_id not in self._queries:
+            raise bad(place, f"no query has the id {query_id!r}")
+        return self._queries[query_id]
+
+    def _labelled(self, layout: Layout, record: Mapping[str, Any], query: str, place: str) -> Iterator[RawExample]:
+        title = _text(record[layout.title], layout.title, place) if layout.title else ""
+        positives = _documents(record, layout.positive, layout.positive_id, place, title=title)
+        negatives = _documents(record, layout.negative, layout.negative_id, place)
+        for column in layout.numbered:
+            negatives += _documents(record, column, "", place)
+        if layout.scores and record[layout.scores] is not None:
+            scores = _scores(record[layout.scores], layout.scores, len(positives) + len(negatives), place)
+            of_positives, of_negatives = scores[: len(positives)], scores[len(positives) :]
+        elif layout.positive_score and layout.negative_scores and record[layout.positive_score] is not None:
+            of_positives = _scores(record[layout.positive_score], layout.positive_score, len(positives), place)
+            of_negatives = _scores(record[layout.negative_scores], layout.negative_scores, len(negatives), place)
+        else:
+            for positive in positives:
+                yield RawExample(query, [positive, *negatives], None)
+            return
+        for positive, score in zip(positives, of_positives, strict=True):
+            yield RawExample(query, [positive, *negatives], [score, *of_negatives])
+
+    @staticmethod
+    def _listed(layout: Layout, record: Mapping[str, Any], query: str, place: str) -> RawExample:
+        documents = _documents(record, layout.listed, layout.listed_id, place)
+        scores = _scores(record[layout.scores], layout.scores, len(documents), place)
+        best_first = sorted(range(len(scores)), key=lambda i: -scores[i])
+        return RawExample(query, [documents[i] for i in best_first], [scores[i] for i in best_first])
+
+
+def _documents(
+    record: Mapping[str, Any], column: str, id_column: str, place: str, *, title: str | None = None
+) -> list[Reference]:
+    """Return the documents of a column, or those that an id column names.
+
+    title: of the positive, which has to be there: where it isn't, an empty document stands for it.
+    """
+    ids = [_identity(value, id_column, place) for value in _list(record[id_column])] if id_column else []
+    if not column:
+        return list(ids)
+    values = _list(record[column])
+    if not values and title is not None:
+        values = [None]
+    if id_column and len(ids) != len(values):
+        raise bad(place, f"{len(ids)} ids in {id_column!r} for {len(values)} documents in {column!r}")
+    return [_document(v, column, place, title or "", ids[i] if ids else "") for i, v in enumerate(values)]
+
+
+def _list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def _document(value: Any, column: str, place: str, title: str, doc_id: str) -> Document:
+    if isinstance(value, Mapping):
+        found = {key: next((value[k] for k in keys if value.get(k) is not None), None) for key, keys in _PARTS.items()}
+        if found["text"] is None and found["title"] is None:
+            raise bad(place, f"{column!r} holds an object of {', '.join(value) or 'nothing'}; a 'text' was expected")
+        title = _text(found["title"], f"{column}.title", place)
+        doc_id = doc_id or ("" if found["id"] is None else _identity(found["id"], f"{column}.id", place))
+        value = found["text"]
+    document = Document(doc_id, _text(value, column, place), title)
+    return document if doc_id else Document(text_id(document), document.text, document.title)
+
+
+_PARTS = {"id": _ID, "title": _DOCUMENT_TITLE, "text": _TEXT}
+
+
+def _text(value: Any, column: str, place: str) -> str:
+    if type(value) is str:
+        return clean(value)
+    if value is None:
+        return ""
+    raise bad(place, f"{column!r} is {_shown(value)}; a text was expected")
+
+
+def _identity(value: Any, column: str, place: str) -> str:
+    if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
+        raise bad(place, f"{column!r} is {_shown(value)}; an id was expected")
+    return clean(str(value))
+
+
+def _scores(value: Any, column: str, n: int, place: str) -> list[float]:
+    values = _list(value)
+    if len(values) != n:
+        raise bad(place, f"{len(values)} scores in {column!r} for {n} documents")
+    for score in values:
+        if isinstance(score, bool) or not isinstance(score, (int, float)) or not math.isfinite(score):
+            raise bad(place, f"{column!r} holds {_shown(score)}; finite numbers were expected")
+    return [float(score) for score in values]
+
+
+def _shown(value: Any) -> str:
+    kinds = {dict: "an object", list: "a list", bool: "a truth value", type(None): "null", bytes: "bytes"}
+    return kinds.get(type(value)) or repr(value)[:80]

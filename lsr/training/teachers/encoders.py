@@ -1,0 +1,69 @@
+"""Dense and sparse encoders as teachers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lsr.encoders.base import Encoder
+from lsr.encoders.dense_base import DenseEncoder
+from lsr.errors import UsageError
+from lsr.training.teachers.base import Scores
+from lsr.training.teachers.sparse_product import sparse_product
+from lsr.training.teachers.store import open_store
+from lsr.training.teachers.two_sided import (
+    Side,
+    TwoSidedTeacher,
+    dense_product,
+    dense_stack,
+    dense_values,
+    sparse_stack,
+    sparse_values,
+)
+from lsr.types import Document, SparseBatch
+
+
+def dense_teacher(name: str, encoder: DenseEncoder, cache: Path | None, **settings: Any) -> TwoSidedTeacher[Any]:
+    """Return a teacher that scores by an encoder's dense vectors. settings: what else changes them, as its dtype."""
+    store = open_store(cache, "dense", {**encoder.description, **settings})
+
+    def of_queries(texts: Sequence[str]) -> list[bytes]:
+        return dense_values(encoder.encode_dense_queries(texts), name)
+
+    def of_documents(texts: Sequence[str]) -> list[bytes]:
+        return dense_values(encoder.encode_dense_documents(_documents(texts)), name)
+
+    return TwoSidedTeacher(
+        name, Side("query", store, of_queries, dense_stack), Side("document", store, of_documents, dense_stack),
+        dense_product,
+    )  # fmt: skip
+
+
+def sparse_teacher(name: str, encoder: Encoder, cache: Path | None, **settings: Any) -> TwoSidedTeacher[SparseBatch]:
+    """Return a teacher that scores by an encoder's sparse vectors.
+
+    Raises UsageError for an encoder whose weights depend on a corpus.
+    """
+    if encoder.corpus_weighting is not None:
+        raise UsageError(f"teacher {name}: its weights depend on the corpus; take the teacher 'bm25' instead")
+    store = open_store(cache, "sparse", {**encoder.description, **settings})
+
+    def of_queries(texts: Sequence[str]) -> list[bytes]:
+        return sparse_values(encoder.encode_queries(texts))
+
+    def of_documents(texts: Sequence[str]) -> list[bytes]:
+        return sparse_values(encoder.encode_documents(_documents(texts)))
+
+    return TwoSidedTeacher(
+        name, Side("query", store, of_queries, sparse_stack), Side("document", store, of_documents, sparse_stack),
+        _product,
+    )  # fmt: skip
+
+
+def _product(queries: SparseBatch, documents: SparseBatch) -> Scores:
+    return sparse_product(queries, documents)
+
+
+def _documents(texts: Sequence[str]) -> list[Document]:
+    return [Document(f"text {i}", text) for i, text in enumerate(texts)]

@@ -1,0 +1,94 @@
+"""Values by the digest of what they were computed from, on the disk, shared by processes, safe against a kill.
+
+One SQLite file a teacher and its settings. What was put there in one call is there whole or not at all, so a kill loses
+the batch that was being written and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lsr.errors import LsrError
+from lsr.training.caches import digest_of
+
+_AT_ONCE = 512
+_TABLE = "CREATE TABLE IF NOT EXISTS entries (key BLOB PRIMARY KEY, value BLOB NOT NULL)"
+_WAIT_SECONDS = 120.0
+
+
+class Store:
+    """A table of 16-byte keys and values.
+
+    path: None keeps it in a temporary file of its own, which is gone with the process. Usable from several threads,
+    and by several processes at once, after a fork too.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._pid = -1
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with self._opened():
+            pass
+
+    def get(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Return the values of those keys that are there."""
+        found: dict[bytes, bytes] = {}
+        with self._opened() as connection:
+            for first in range(0, len(keys), _AT_ONCE):
+                some = keys[first : first + _AT_ONCE]
+                marks = ",".join("?" * len(some))
+                found.update(connection.execute(f"SELECT key, value FROM entries WHERE key IN ({marks})", some))  # noqa: S608
+        return found
+
+    def put(self, values: Mapping[bytes, bytes]) -> None:
+        """Keep values, all of them or, if the process is killed, none; what is there already stays."""
+        with self._opened() as connection, connection:
+            connection.executemany("INSERT OR IGNORE INTO entries VALUES (?, ?)", values.items())
+
+    def __len__(self) -> int:
+        with self._opened() as connection:
+            return int(connection.execute("SELECT count(*) FROM entries").fetchone()[0])
+
+    def close(self) -> None:
+        """Close the file; it is opened again when it is asked for something."""
+        with self._lock:
+            if self._connection is not None and self._pid == os.getpid():
+                self._connection.close()
+            self._connection = None
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                if self._connection is None or self._pid != os.getpid():  # SQLite's connections don't survive a fork
+                    self._connection, self._pid = self._connect(), os.getpid()
+                yield self._connection
+            except sqlite3.DatabaseError as error:
+                where = self._path or "the temporary cache"
+                raise LsrError(f"{where}: the teacher's cache can't be used ({error}): remove that file") from error
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path or "", timeout=_WAIT_SECONDS, check_same_thread=False)
+        if self._path is not None:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("CREATE TABLE IF NOT EXISTS entries (key BLOB PRIMARY KEY, value BLOB NOT NULL)")
+        connection.commit()
+        return connection
+
+
+def open_store(cache: Path | None, kind: str, settings: Mapping[str, Any]) -> Store:
+    """Open the store of a teacher with these settings. cache: the folder of all stores; None keeps nothing.
+
+    kind: begins the file's name. settings: JSON values that tell whatever would give other values.
+    """
+    return Store(None if cache is None else cache / f"{kind}-{digest_of(dict(settings))}.sqlite")

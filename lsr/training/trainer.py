@@ -1,0 +1,325 @@
+"""The trainer: `transformers.Trainer` with a sparse encoder's loss, checkpoints and evaluation."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
+
+from lsr.encoders.saving import save_encoder
+from lsr.encoders.tower import TrainingOutput
+from lsr.training.checkpoints import MODEL, TENSORS_FILE, Checkpoint, finish, rotate
+from lsr.training.collator import Collator
+from lsr.training.config import TrainingConfig
+from lsr.training.evaluation import Evaluator
+from lsr.training.examples import Examples
+from lsr.training.guards import CollapseGuard, TrainingError, check_numbers
+from lsr.training.losses.base import ScoredBatch
+from lsr.training.objective import Objective
+from lsr.training.regularisers.base import TermWeights
+from lsr.training.run_log import RunLog
+from lsr.training.sampled_terms import sample_terms
+from lsr.training.student import Student
+from lsr.training.teaching import Panel
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a run knows of itself beside what the library's trainer keeps. seconds: of training, without pauses."""
+
+    seconds: float = 0.0
+    best_step: int | None = None
+    best_value: float = -math.inf
+    n_worse: int = 0
+    evaluations: list[dict[str, Any]] = field(default_factory=list)
+
+    def state(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        best = self.best_value if self.best_step is not None else None
+        return {
+            "seconds": self.seconds,
+            "best_step": self.best_step,
+            "best_value": best,
+            "n_worse": self.n_worse,
+            "evaluations": self.evaluations,
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        self.seconds, self.best_step, self.n_worse = state["seconds"], state["best_step"], state["n_worse"]
+        self.best_value = -math.inf if state["best_value"] is None else state["best_value"]
+        self.evaluations = list(state["evaluations"])
+
+
+class SparseTrainer(Trainer):
+    """Trains a student on examples as a config says.
+
+    The library does steps, optimizer, precision, processes and resuming; here are the loss, what is logged, what a
+    checkpoint holds, and evaluation through a real index.
+    """
+
+    def __init__(
+        self,
+        student: Student,
+        config: TrainingConfig,
+        examples: Examples,
+        collator: Collator,
+        panel: Panel,
+        evaluator: Evaluator | None,
+        log: RunLog | None,
+        arguments: TrainingArguments,
+    ) -> None:
+        super().__init__(model=student, args=arguments, data_collator=collator, train_dataset=examples)
+        for callback in (PrinterCallback, ProgressCallback):
+            self.remove_callback(callback)
+        self.student = student
+        self.optimizer: Any
+        self.control: Any
+        self.config = config
+        self.objective = Objective(config, student.vocab_size)
+        self.progress = Progress()
+        self._panel = panel
+        self._evaluator = evaluator
+        self._log = log
+        self._guard = CollapseGuard(config.sparsity)
+        self._sums: dict[str, float] = {}
+        self._n_summed = 0
+        self._step_terms: list[tuple[float, float]] = []
+        self._n_micro = 0
+        self._began = time.monotonic()
+        self._logged_at = self._began
+
+    # What a step computes.
+
+    def compute_loss(
+        self, model: Any, inputs: Mapping[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Return the loss of a batch. Raises TrainingError where it isn't a number."""
+        del return_outputs, num_items_in_batch
+        terms, counts = self._sample(inputs)
+        queries, documents = model(inputs["queries"], inputs["documents"], terms)
+        scores = queries.weights.float() @ documents.weights.float().T
+        teacher = self._panel.scores(inputs["texts"], inputs)
+        scored = ScoredBatch(scores, inputs["positives"], inputs["own"], inputs["same"], teacher)
+        loss = self.objective(
+            scored, _term_weights(queries, terms, counts), _term_weights(documents, terms, counts),
+            step=self.state.global_step,
+        )  # fmt: skip
+        parts = dict(
+            zip(loss.parts, torch.stack([value.float() for value in loss.parts.values()]).tolist(), strict=True)
+        )
+        check_numbers(self.state.global_step, parts)
+        self._note(parts)
+        return loss.total
+
+    def _sample(self, inputs: Mapping[str, Any]) -> tuple[Tensor | None, Tensor | None]:
+        n_others = self.config.sparsity.sampled_terms
+        if not n_others:
+            return None, None
+        # Drawn for this very batch, whatever was drawn before: so a resumed run draws the same.
+        seed = (self.config.train.seed, self.state.global_step, self._n_micro, self.args.process_index)
+        wanted = inputs["queries"]["ids"].cpu().numpy()
+        sample = sample_terms(wanted, self.student.vocab_size, n_others, np.random.default_rng(seed))
+        device = self.args.device
+        return torch.from_numpy(sample.term_ids).to(device), torch.from_numpy(sample.counts).to(device)
+
+    def _note(self, parts: Mapping[str, float]) -> None:
+        for name, value in parts.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+        self._n_summed += 1
+        self._n_micro += 1
+        self._step_terms.append((parts["document_terms"], parts["query_terms"]))
+
+    def end_step(self) -> None:
+        """Take note of a whole step: steer λ, and look for collapse. Raises TrainingError where there is one."""
+        means = torch.tensor(self._step_terms).mean(0).to(self.args.device)
+        if self.args.world_size > 1:
+            means = self.accelerator.reduce(means, "mean")
+        active = dict(zip(("documents", "queries"), means.tolist(), strict=True))
+        self._step_terms, self._n_micro = [], 0
+        self.objective.end_step(active)
+        if not self.student.has_table:
+            self._guard.check(self.state.global_step, active)
+        else:
+            self._guard.check(self.state.global_step, {"documents": active["documents"]})
+
+    # What is logged.
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Write the means since the last row."""
+        del start_time
+        if not self._n_summed or "learning_rate" not in logs:
+            return
+        now = time.monotonic()
+        n_examples = self._n_summed * self.config.train.batch_size * self.args.world_size
+        means = {name: value / self._n_summed for name, value in self._sums.items()}
+        row = {"step": float(self.state.global_step), "seconds": self.seconds, **means}
+        row |= {f"lambda_{side}": value for side, value in self.objective.weights(self.state.global_step).items()}
+        row |= {"examples_per_s": n_examples / max(1e-9, now - self._logged_at)}
+        row |= {"learning_rate": logs["learning_rate"]}
+        if "grad_norm" in logs:
+            row["grad_norm"] = float(logs["grad_norm"])
+        self._sums, self._n_summed, self._logged_at = {}, 0, now
+        if self._log is not None:
+            self._log.add(row)
+
+    @property
+    def seconds(self) -> float:
+        """Time of training so far, of all runs that were resumed, in seconds."""
+        return self.progress.seconds + time.monotonic() - self._began
+
+    # Evaluation.
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Measure the student on all datasets, and see whether it is the best so far."""
+        del args, kwargs
+        metrics: dict[str, float] = {}
+        if self._evaluator is not None and self.is_world_process_zero():
+            began = time.monotonic()
+            self.student.eval()
+            measured = self._evaluator(self.student.export())
+            self.student.train()
+            name = self.config.eval.measure
+            metrics = {f"{name} {dataset}": value for dataset, value in measured.values.items()}
+            metrics[name] = measured.mean
+            if self._log is not None:
+                self._log.add({"step": float(self.state.global_step), "seconds": self.seconds, **metrics})
+            self.progress.evaluations.append({"step": self.state.global_step, **metrics})
+            self._rank(measured.mean)
+            self._logged_at += time.monotonic() - began
+        self.accelerator.wait_for_everyone()
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _rank(self, value: float) -> None:
+        if value > self.progress.best_value:
+            self.progress.best_value, self.progress.best_step = value, self.state.global_step
+            self.progress.n_worse = 0
+            self.control.should_save = True
+        else:
+            self.progress.n_worse += 1
+            if self.config.eval.patience and self.progress.n_worse >= self.config.eval.patience:
+                self.control.should_training_stop = True
+
+    # Checkpoints.
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        self.accelerator.wait_for_everyone()
+        if not self.is_world_process_zero():
+            return
+        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        controllers, tensors = self.objective.state()
+        save_file({name: value.contiguous() for name, value in tensors.items()}, folder / TENSORS_FILE)
+        state = {
+            "progress": self.progress.state() | {"seconds": self.seconds},
+            "controllers": controllers,
+            "guard": self._guard.state(),
+        }
+        finish(folder, state)
+        rotate(folder.parent, keep=self.config.train.keep, best=self.progress.best_step)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        del state_dict
+        if not self.args.should_save:
+            return
+        for name, value in self.student.named_parameters():
+            if value.requires_grad and not bool(torch.isfinite(value).all()):
+                raise TrainingError(
+                    f"step {self.state.global_step}: weight {name} is not finite, so it isn't saved: lower "
+                    "train.learning_rate or train.max_grad_norm; --resume goes on from the checkpoint before"
+                )
+        folder = Path(output_dir or self.args.output_dir) / MODEL
+        if folder.exists():
+            shutil.rmtree(folder)
+        save_encoder(self.student.export(), folder)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """Load nothing: a resumed run begins its student from the checkpoint's encoder."""
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Go on with a checkpoint's controllers and counts; `train(resume_from_checkpoint=…)` does the rest."""
+        self.objective.load(checkpoint.state["controllers"], load_file(checkpoint.folder / TENSORS_FILE))
+        self._guard.load(checkpoint.state["guard"])
+        self.progress.load(checkpoint.state["progress"])
+
+    # The optimizer.
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        """Make AdamW, with learning rates of their own for the query table and the heads where the config has them."""
+        if self.optimizer is None:
+            groups = parameter_groups(self.student, self.config)
+            kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.student)
+            self.optimizer = kind(groups, **options)
+        return self.optimizer
+
+
+def parameter_groups(student: Student, config: TrainingConfig) -> list[dict[str, Any]]:
+    """Return what is trained, in groups of one learning rate and one weight decay; biases and norms have none."""
+    train = config.train
+    by_group: dict[tuple[float, float], list[Any]] = {}
+    heads = {id(value) for name, value in student.named_parameters() if ".head." in f".{name}"}
+    for name, value in student.named_parameters():
+        if not value.requires_grad:
+            continue
+        rate, decay = train.learning_rate, train.weight_decay if value.dim() > 1 else 0.0
+        if name == "table":
+            rate = train.table_learning_rate or rate
+        elif id(value) in heads and "backbone" not in name:
+            rate = train.head_learning_rate or rate
+        by_group.setdefault((rate, decay), []).append(value)
+    return [{"params": values, "lr": rate, "weight_decay": decay} for (rate, decay), values in by_group.items()]
+
+
+def training_arguments(config: TrainingConfig, folder: Path) -> TrainingArguments:
+    """Return the library's arguments for a config. folder: for checkpoints."""
+    train = config.train
+    on_cpu = train.device == "cpu" or not torch.cuda.is_available()
+    return TrainingArguments(
+        output_dir=str(folder),
+        max_steps=train.steps,
+        per_device_train_batch_size=train.batch_size,
+        gradient_accumulation_steps=train.accumulate,
+        learning_rate=train.learning_rate,
+        lr_scheduler_type=train.schedule,
+        warmup_steps=train.warmup,
+        weight_decay=train.weight_decay,
+        max_grad_norm=train.max_grad_norm,
+        seed=train.seed,
+        data_seed=train.seed,
+        bf16=train.precision == "bfloat16",
+        fp16=train.precision == "float16",
+        use_cpu=on_cpu,
+        logging_strategy="steps",
+        logging_steps=train.log_every,
+        logging_first_step=True,
+        logging_nan_inf_filter=False,
+        save_strategy="no",
+        eval_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        label_names=[],
+        dataloader_drop_last=True,
+        dataloader_num_workers=train.workers,
+        dataloader_pin_memory=not on_cpu,
+        optim="adamw_torch",
+        log_level="error",
+    )
+
+
+def _term_weights(output: TrainingOutput, terms: Tensor | None, counts: Tensor | None) -> TermWeights:
+    return TermWeights(output.weights.float(), terms, counts, output.logits)
+
+
+SayLine = Callable[[str], None]
