@@ -8,6 +8,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from lsr.errors import LsrError, UsageError
+from lsr.indexer.documents import DocumentStore
 from lsr.training.caches import cache_home
 from lsr.training.example import Example, Examples
 from lsr.training.sources.intake import ExamplesReport
@@ -38,6 +39,14 @@ class ExampleSet:
             raise IndexError(f"example {i} of {len(self)}")
         number = bisect_right(self._ends, i)
         return self.tables[number][i - (self._ends[number - 1] if number else 0)]
+
+    def corpora(self) -> Iterator[DocumentStore]:
+        """Yield each corpus whose documents the examples name by ids, once."""
+        known = set()
+        for table in self.tables:
+            if table.corpus is not None and table.meta["corpus"]["path"] not in known:
+                known.add(table.meta["corpus"]["path"])
+                yield table.corpus
 
     def __iter__(self) -> Iterator[Example]:
         return (self[i] for i in range(len(self)))
