@@ -15,7 +15,7 @@ from lsr.training.sources.intake import ExamplesReport
 from lsr.training.sources.prepare import Preparation
 from lsr.training.sources.table import ExampleTable
 
-__all__ = ["Example", "ExampleSet", "Examples", "ExamplesReport", "read_examples"]
+__all__ = ["Example", "ExampleSet", "Examples", "ExamplesReport", "concatenate", "read_examples"]
 
 
 class ExampleSet:
@@ -50,6 +50,14 @@ class ExampleSet:
 
     def __iter__(self) -> Iterator[Example]:
         return (self[i] for i in range(len(self)))
+
+
+def concatenate(sets: Sequence[ExampleSet]) -> ExampleSet:
+    """Return the examples of several sets, such as those read from files and those made, one after another."""
+    report = ExamplesReport()
+    for one in sets:
+        report.add(one.report)
+    return ExampleSet([table for one in sets for table in one.tables], report)
 
 
 def read_examples(

@@ -7,6 +7,7 @@ own id and that of its text, by which positives are known; 24 bytes a document.
 
 from __future__ import annotations
 
+import shutil
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,8 +19,9 @@ import numpy.typing as npt
 
 from lsr.encoders.base import Encoder
 from lsr.indexer.corpus.doc_ids import DocIdLedger
+from lsr.indexer.encode.corpus import encode_corpus
 from lsr.indexer.generations import generations
-from lsr.indexer.pipeline import index_documents
+from lsr.indexer.pipeline import index_documents, index_vectors
 from lsr.indexer.progress import Progress
 from lsr.query.searcher import Searcher
 from lsr.training.example import Examples
@@ -140,9 +142,20 @@ def open_haystack(
         searcher = Searcher(index, encoder=encoder)
         deque(collector.documents(), maxlen=0)
     else:
-        index_documents(collector.documents(), index, encoder, progress=progress)
+        _make_index(collector.documents(), index, encoder, progress)
         searcher = Searcher(index, encoder=encoder)
     return Haystack(searcher, examples, collector.known())
+
+
+def _make_index(documents: Iterable[Document], index: Path, encoder: Encoder, progress: Progress | None) -> None:
+    """Index documents; where a model has to encode them, so that an interrupted run goes on where it was."""
+    if encoder.corpus_weighting is not None:
+        index_documents(documents, index, encoder, progress=progress)
+        return
+    vectors = index.with_name(f"{index.name}.vectors")
+    encoded = encode_corpus(documents, encoder, vectors, progress=progress)
+    index_vectors(encoded.shards, index, encoder=encoder, progress=progress)
+    shutil.rmtree(vectors)
 
 
 class Positives:

@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from lsr.encoders.base import Encoder
 from lsr.errors import LsrError
 from lsr.indexer.files import sync_folder
-from lsr.training.example import Example
+from lsr.indexer.progress import Progress
+from lsr.training.example import Example, Examples
+from lsr.training.mining import Mining, MiningReport, mine
+from lsr.training.teachers.base import Teacher
+from lsr.types import Document
 
 ROW_GROUP = 1024
 
@@ -34,6 +40,34 @@ def _schema() -> Any:
             ("scores", pa.list_(pa.float32())),
         ]
     )
+
+
+def mine_to_file(
+    examples: Examples,
+    encoder: Encoder | None,
+    output: Path,
+    *,
+    index: Path | None = None,
+    mining: Mining | None = None,
+    teacher: Teacher | None = None,
+    more: Iterable[Document] = (),
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> MiningReport:
+    """Mine negatives for examples and write them to a file that `read_examples` takes.
+
+    index: where the index is, or is to be and stay; None makes one beside the output and removes it. For the rest
+    see `lsr.training.mining.mine`. During a training: mine with the newest encoder into a new file, go on with that.
+    """
+    report = MiningReport()
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as scratch:
+        mined = mine(
+            examples, encoder, index or Path(scratch) / "index", mining=mining, teacher=teacher, more=more,
+            threads=threads, progress=progress, report=report,
+        )  # fmt: skip
+        write_examples(output, mined)
+    return report
 
 
 def write_examples(path: Path, examples: Iterable[Example]) -> int:
