@@ -73,6 +73,7 @@ def add_parser(subparsers: Any) -> None:
     also.add_argument("--cache", type=Path, metavar="DIR", help="of teachers (default: the user's cache)")
     also.add_argument("--device", metavar="D", help="of the models: cpu or cuda")
     also.add_argument("--dtype", metavar="T", help="of the teachers' models: float32, bfloat16 or float16")
+    also.add_argument("--max-length", type=positive, metavar="N", help="tokens that the teachers' models read")
     also.add_argument(
         "--check-overlap", type=Path, nargs="+", default=[], metavar="BEIR",
         help="refuse examples that share a run of 13 words with these test collections",
@@ -163,7 +164,7 @@ def _teacher(args: argparse.Namespace, name: str, examples: Any, progress: Termi
     from lsr.training.caches import teacher_cache
     from lsr.training.teachers.opening import open_teacher
 
-    options = {key: getattr(args, key) for key in ("device", "dtype") if getattr(args, key) is not None}
+    options = {key: getattr(args, key) for key in ("device", "dtype", "max_length") if getattr(args, key) is not None}
     if ":" not in name:
         options = {}
     progress.start(f"opening {name}", None, "document")

@@ -14,6 +14,7 @@ from lsr.training.example import Example, Examples
 from lsr.training.sources.intake import ExamplesReport
 from lsr.training.sources.prepare import Preparation
 from lsr.training.sources.table import ExampleTable
+from lsr.types import Document
 
 __all__ = ["Example", "ExampleSet", "Examples", "ExamplesReport", "concatenate", "read_examples"]
 
@@ -47,6 +48,11 @@ class ExampleSet:
             if table.corpus is not None and table.meta["corpus"]["path"] not in known:
                 known.add(table.meta["corpus"]["path"])
                 yield table.corpus
+
+    def documents(self) -> Iterator[Document]:
+        """Yield all documents of the examples, and of the corpora that they name documents of."""
+        for store in (*(table.documents for table in self.tables), *self.corpora()):
+            yield from (store[row] for row in range(len(store)))
 
     def __iter__(self) -> Iterator[Example]:
         return (self[i] for i in range(len(self)))
