@@ -32,7 +32,19 @@ RIDGE = 0.01
 SPECIAL_BIAS = -50.0
 
 
-def add_head(
+def fit_head_to_files(source: Path, folder: Path, *, files: Sequence[str], n_documents: int = 400) -> None:
+    """Write the transformer in `source` to `folder` with a head fitted to the first documents of files.
+
+    Raises UsageError if they hold too few, and as `read_corpus` and `fit_head` do.
+    """
+    from itertools import islice
+
+    from lsr.indexer.corpus.reader import read_corpus
+
+    fit_head(source, list(islice(read_corpus([Path(file) for file in files]), n_documents)), folder)
+
+
+def fit_head(
     source: Path, documents: Sequence[Document], folder: Path, *, max_length: int = 128, ridge: float = RIDGE
 ) -> None:
     """Write the transformer in `source` to `folder`, with a masked-LM head fitted to `documents`.
