@@ -76,10 +76,11 @@ class Tower(TextTower):
     def for_training(self, batch: TokenBatch, terms: Tensor | None = None) -> TrainingOutput:
         """Return weights of all or of chosen terms, logits and dense vectors, each with a gradient."""
         hidden = None
-        if self.dense_head is None:
+        # A branch stays what it was: nothing is learned from its vectors.
+        if self.dense_head is None or self.dense_head.branch is not None:
             states = self.backbone(batch.input_ids, batch.attention_mask)
         else:
-            states, hidden = self.backbone.both(batch.input_ids, batch.attention_mask)
+            states, hidden = self.backbone.both(batch.input_ids, batch.attention_mask, None)
         weights, logits = self.head.for_training(_scored(states, batch), terms)
         if self.config.expansion == "input":
             mask = _input_mask(batch, self.head.vocab_size)
