@@ -104,7 +104,7 @@ def choose_attention(encoder: NeuralEncoder, *, precision: str, on_cpu: bool) ->
         return
     for side in (encoder.document, encoder.query):
         model = getattr(getattr(getattr(side, "tower", None), "backbone", None), "model", None)
-        if getattr(model, "set_attn_implementation", None) is not None:
+        if model is not None and hasattr(model, "set_attn_implementation"):
             model.set_attn_implementation("eager")
 
 
