@@ -7,15 +7,25 @@ import json
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from lsr.errors import LsrError
+
+ABANDONED_SECONDS = 86_400
 
 
 def cache_home() -> Path:
     """Return the user's cache of this program: $LSR_CACHE, else `lsr` in $XDG_CACHE_HOME or ~/.cache."""
     home = os.environ.get("LSR_CACHE")
     return Path(home) if home else Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "lsr"
+
+
+def teacher_cache() -> Path:
+    """Return where teachers keep what they computed, unless told otherwise: all trainings share it."""
+    return cache_home() / "teachers"
 
 
 def digest_of(*values: Any) -> str:
@@ -35,12 +45,27 @@ def kept_folder(cache: Path, subject: str, state: str, make: Callable[[Path], No
 
     subject: a digest of what is kept, such as a file's path. state: a digest of its content; folders of the same
     subject in other states are removed. make: fills an empty folder, which then takes its place in one step, so
-    that a process that is killed leaves nothing half-made, and of two at once the first wins.
+    that a process that is killed leaves nothing half-made, and of two at once the first wins. Raises LsrError where
+    there is no room or no permission.
     """
     target = cache / f"{subject}-{state}"
     if target.is_dir():
         return target
+    try:
+        _make(cache, subject, target, make)
+    except OSError as error:
+        raise LsrError(
+            f"{cache}: can't keep prepared data there ({error.strerror or error}): free some space, or set "
+            "LSR_CACHE to another folder"
+        ) from error
+    return target
+
+
+def _make(cache: Path, subject: str, target: Path, make: Callable[[Path], None]) -> None:
     cache.mkdir(parents=True, exist_ok=True)
+    for abandoned in cache.glob("making-*"):  # by a process that was killed
+        if time.time() - abandoned.stat().st_mtime > ABANDONED_SECONDS:
+            shutil.rmtree(abandoned, ignore_errors=True)
     making = cache / f"making-{subject}-{secrets.token_hex(4)}"
     making.mkdir()
     try:
@@ -55,4 +80,3 @@ def kept_folder(cache: Path, subject: str, state: str, make: Callable[[Path], No
     for other in cache.glob(f"{subject}-*"):
         if other != target:
             shutil.rmtree(other, ignore_errors=True)
-    return target

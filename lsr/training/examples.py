@@ -8,13 +8,15 @@ from itertools import accumulate
 from pathlib import Path
 
 from lsr.errors import LsrError, UsageError
+from lsr.indexer.documents import DocumentStore
 from lsr.training.caches import cache_home
 from lsr.training.example import Example, Examples
 from lsr.training.sources.intake import ExamplesReport
 from lsr.training.sources.prepare import Preparation
 from lsr.training.sources.table import ExampleTable
+from lsr.types import Document
 
-__all__ = ["Example", "ExampleSet", "Examples", "ExamplesReport", "read_examples"]
+__all__ = ["Example", "ExampleSet", "Examples", "ExamplesReport", "concatenate", "read_examples"]
 
 
 class ExampleSet:
@@ -39,8 +41,29 @@ class ExampleSet:
         number = bisect_right(self._ends, i)
         return self.tables[number][i - (self._ends[number - 1] if number else 0)]
 
+    def corpora(self) -> Iterator[DocumentStore]:
+        """Yield each corpus whose documents the examples name by ids, once."""
+        known = set()
+        for table in self.tables:
+            if table.corpus is not None and table.meta["corpus"]["path"] not in known:
+                known.add(table.meta["corpus"]["path"])
+                yield table.corpus
+
+    def documents(self) -> Iterator[Document]:
+        """Yield all documents of the examples, and of the corpora that they name documents of."""
+        for store in (*(table.documents for table in self.tables), *self.corpora()):
+            yield from (store[row] for row in range(len(store)))
+
     def __iter__(self) -> Iterator[Example]:
         return (self[i] for i in range(len(self)))
+
+
+def concatenate(sets: Sequence[ExampleSet]) -> ExampleSet:
+    """Return the examples of several sets, such as those read from files and those made, one after another."""
+    report = ExamplesReport()
+    for one in sets:
+        report.add(one.report)
+    return ExampleSet([table for one in sets for table in one.tables], report)
 
 
 def read_examples(

@@ -260,3 +260,15 @@ def test_reading_many_pairs_is_quick_and_small(shared: Path, tmp_path: Path) -> 
     assert len(examples) == pq.read_metadata(pairs).num_rows
     assert seconds < 6  # 2 s on an idle core
     assert examples[0].documents[0].title == examples[0].query
+
+
+def test_a_cache_that_cannot_be_written_is_named(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LsrError, match=r"can't keep prepared data there .* set LSR_CACHE"):
+        read_examples([write([{"query": "q", "positive": "p"}], "jsonl")], cache=tmp_path / "file" / "cache")
+
+
+def test_a_document_that_examples_share_is_kept_once(write: Write, read: Callable[..., ExampleSet]) -> None:
+    records = [{"query": f"q{i}", "positive": f"p{i}", "negatives": [f"p{(i + 1) % 5}", "n"]} for i in range(5)]
+    examples = read(write(records, "jsonl"))
+    assert len(list(examples.documents())) == 6

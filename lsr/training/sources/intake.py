@@ -10,6 +10,9 @@ from lsr.training.sources.records import RawExample, Reference, bad
 from lsr.training.sources.table import TableWriter
 from lsr.types import Document
 
+MAX_REMEMBERED = 500_000
+"""Documents whose rows are remembered, some 50 MB; one that comes again later than that is stored again."""
+
 
 @dataclass(slots=True)
 class ExamplesReport:
@@ -49,7 +52,7 @@ class ExamplesReport:
 
 
 class Intake:
-    """Takes examples of one source into a table. A document that several examples in a row share is stored once."""
+    """Takes examples of one source into a table, where a document that several examples share stands once."""
 
     def __init__(
         self, writer: TableWriter, corpus: CorpusTable | None, *, max_negatives: int | None, refuse_empty: bool
@@ -59,12 +62,11 @@ class Intake:
         self._corpus = corpus
         self._max_negatives = max_negatives
         self._refuse_empty = refuse_empty
-        self._last: dict[int, int] = {}
+        self._rows: dict[int, int] = {}
 
     def take(self, raws: list[RawExample], place: str) -> None:
         """Add the examples of one record. Raises BadDocumentError for empty texts where they are refused."""
         self.report.n_records += 1
-        self._last = {}
         if not raws:
             self._leave_out("n_empty_positives", place, "no positive")
         for raw in raws:
@@ -109,9 +111,13 @@ class Intake:
         return self._store(reference)
 
     def _store(self, document: Document) -> int:
-        row = self._last.get(id(document))  # of a record's documents, which live until it is done
+        # A hash of 64 bits: of the most that are remembered, two collide with a probability of 1e-8.
+        key = hash((document.doc_id, document.title, document.text))
+        row = self._rows.get(key)
         if row is None:
-            row = self._last[id(document)] = self._writer.document(document)
+            if len(self._rows) >= MAX_REMEMBERED:
+                self._rows.clear()
+            row = self._rows[key] = self._writer.document(document)
         return row
 
     def _leave_out(self, count: str, place: str, what: str) -> None:

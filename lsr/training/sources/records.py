@@ -30,7 +30,7 @@ LISTED_ID = ("doc_ids", "document_ids", "docids")
 POSITIVE_SCORE = ("positive_score", "positive_scores", "pos_score", "pos_scores")
 NEGATIVE_SCORES = ("negative_scores", "negative_score", "neg_scores", "neg_score")
 _NUMBERED = re.compile(r"(?:negative|neg)_(\d+)")
-_ID, _DOCUMENT_TITLE, _TEXT = ("_id", "id", "doc_id", "docid"), ("title",), ("text", "contents", "content")
+_ID, _TEXT = ("id", "_id", "doc_id", "docid"), ("text", "contents", "content")
 
 EXPECTED = "query and positive (with negative or negatives), or query, documents and scores"
 
@@ -212,17 +212,23 @@ def _list(value: Any) -> list[Any]:
 
 def _document(value: Any, column: str, place: str, title: str, doc_id: str) -> Document:
     if isinstance(value, Mapping):
-        found = {key: next((value[k] for k in keys if value.get(k) is not None), None) for key, keys in _PARTS.items()}
-        if found["text"] is None and found["title"] is None:
+        text, raw_title, raw_id = _part(value, _TEXT), value.get("title"), _part(value, _ID)
+        if text is None and raw_title is None:
             raise bad(place, f"{column!r} holds an object of {', '.join(value) or 'nothing'}; a 'text' was expected")
-        title = _text(found["title"], f"{column}.title", place)
-        doc_id = doc_id or ("" if found["id"] is None else _identity(found["id"], f"{column}.id", place))
-        value = found["text"]
+        title = _text(raw_title, f"{column}.title", place)
+        doc_id = doc_id or ("" if raw_id is None else _identity(raw_id, f"{column}.id", place))
+        value = text
     document = Document(doc_id, _text(value, column, place), title)
     return document if doc_id else Document(text_id(document), document.text, document.title)
 
 
-_PARTS = {"id": _ID, "title": _DOCUMENT_TITLE, "text": _TEXT}
+def _part(value: Mapping[str, Any], keys: Sequence[str]) -> Any:
+    """Return the first of these values that is there, else None."""
+    for key in keys:
+        found = value.get(key)
+        if found is not None:
+            return found
+    return None
 
 
 def _text(value: Any, column: str, place: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from lsr.encoders.base import Encoder
 from lsr.errors import EncoderError, UsageError
 from lsr.training.example import Examples
+from lsr.training.examples import ExampleSet
 from lsr.training.teachers.base import Teacher
 from lsr.types import Document
 
@@ -80,6 +81,8 @@ def _bm25(
 
 
 def _documents_of(examples: Examples) -> Callable[[], Iterable[Document]]:
+    if isinstance(examples, ExampleSet):
+        return examples.documents
     return lambda: (document for i in range(len(examples)) for document in examples[i].documents)
 
 

@@ -14,7 +14,7 @@ from lsr.training.teachers.base import Advance, Scores, Wanted, ignore, rows_wan
 from lsr.training.teachers.store import Store
 from lsr.types import Document, SparseBatch
 
-PREPARE_AT_ONCE = 1024
+PREPARE_AT_ONCE = 512
 """Examples whose texts are looked up, sorted by length and encoded together when a cache is filled beforehand."""
 
 SAVE_AT_ONCE = 256

@@ -1,0 +1,106 @@
+"""Zero-shot stays zero-shot: which training texts share long runs of words with test collections.
+
+A run of 13 words is what Brown et al., "Language Models are Few-Shot Learners" (2020, arXiv:2005.14165, appendix C),
+take for contamination.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from lsr.errors import LsrError
+from lsr.eval.datasets import dataset_folders, read_queries
+from lsr.indexer.corpus.reader import read_corpus
+from lsr.indexer.progress import Progress, Silence
+from lsr.training.example import Examples
+from lsr.training.shingles import Hashes, WordHashes, runs
+
+RUN_WORDS = 13
+"""Words, case and punctuation aside, that two texts share by more than chance."""
+
+_AT_ONCE = 4096
+
+
+@dataclass(slots=True)
+class Overlap:
+    """What training texts share with test collections. by_collection: texts with a run of it; first: one of them."""
+
+    n_examples: int = 0
+    n_overlapping: int = 0
+    by_collection: dict[str, int] = field(default_factory=dict)
+    first: str = ""
+
+    def summary(self) -> str:
+        """Return a line for people."""
+        if not self.n_overlapping:
+            names = ", ".join(self.by_collection)
+            return f"none of {self.n_examples:,} examples shares a run of {RUN_WORDS} words with {names}"
+        counts = ", ".join(f"{count:,} with {name}" for name, count in self.by_collection.items() if count)
+        return (
+            f"{self.n_overlapping:,} of {self.n_examples:,} examples share a run of {RUN_WORDS} words with a test "
+            f"collection: {counts}; the first: {self.first}"
+        )
+
+
+def count_overlap(
+    examples: Examples, beir_folders: Sequence[str | Path], *, progress: Progress | None = None
+) -> Overlap:
+    """Count the examples of which any text shares a run of 13 words with a document or query of a test collection.
+
+    beir_folders: BEIR folders, or folders of such. Memory: 8 bytes a word of the largest collection.
+    """
+    overlap, listener = Overlap(len(examples)), progress or Silence()
+    words = WordHashes()
+    overlapping = np.zeros(len(examples), bool)
+    for name, folder in [found for given in beir_folders for found in dataset_folders(Path(given))]:
+        tested = _runs_of(folder, words)
+        listener.start(f"comparing with {name}", len(examples), "example")
+        shared = np.zeros(len(examples), bool)
+        for i in range(len(examples)):
+            example = examples[i]
+            for text in (example.query, *(document.full_text for document in example.documents)):
+                found = runs(words.of(text), RUN_WORDS)
+                at = np.minimum(np.searchsorted(tested, found), max(len(tested) - 1, 0))
+                if len(tested) and (tested[at] == found).any():
+                    shared[i] = True
+                    overlap.first = overlap.first or f"example {i:,}, query {example.query[:80]!r}, with {name}"
+                    break
+            listener.advance(1)
+        overlap.by_collection[name] = int(shared.sum())
+        overlapping |= shared
+    overlap.n_overlapping = int(overlapping.sum())
+    return overlap
+
+
+def check_no_overlap(
+    examples: Examples, beir_folders: Sequence[str | Path], *, progress: Progress | None = None
+) -> Overlap:
+    """Raise LsrError if any example shares a run of 13 words with a test collection; else return what was compared."""
+    overlap = count_overlap(examples, beir_folders, progress=progress)
+    if overlap.n_overlapping:
+        raise LsrError(f"{overlap.summary()}; take them out, or results on it are not zero-shot")
+    return overlap
+
+
+def _runs_of(folder: Path, words: WordHashes) -> Hashes:
+    """Return the sorted hashes of all runs in a test collection's documents and queries."""
+    found: list[Hashes] = [np.empty(0, np.uint64)]
+    waiting: list[Hashes] = []
+    for text in _texts_of(folder):
+        waiting.append(runs(words.of(text), RUN_WORDS))
+        if len(waiting) >= _AT_ONCE:
+            found.append(np.unique(np.concatenate(waiting)))
+            waiting = []
+    return np.unique(np.concatenate([*found, *waiting]))
+
+
+def _texts_of(folder: Path) -> Iterator[str]:
+    for document in read_corpus([next(p for n in ("corpus.jsonl", "corpus.jsonl.gz") if (p := folder / n).is_file())]):
+        yield document.full_text
+    for name in ("queries.jsonl", "queries.jsonl.gz"):
+        if (folder / name).is_file():
+            yield from read_queries(folder / name).values()
