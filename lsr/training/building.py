@@ -95,6 +95,19 @@ def set_dropout(encoder: NeuralEncoder, dropout: float | None) -> None:
                     setattr(module, name, dropout)
 
 
+def choose_attention(encoder: NeuralEncoder, *, precision: str, on_cpu: bool) -> None:
+    """Let attention be computed as products and a softmax where that is faster: in bfloat16 on a CPU.
+
+    There torch's fused attention takes three times as long backward; all in all a step gets a sixth faster.
+    """
+    if not on_cpu or precision != "bfloat16":
+        return
+    for side in (encoder.document, encoder.query):
+        model = getattr(getattr(getattr(side, "tower", None), "backbone", None), "model", None)
+        if model is not None and hasattr(model, "set_attn_implementation"):
+            model.set_attn_implementation("eager")
+
+
 def inverse_document_frequencies(
     documents: Iterable[Document], encoder: NeuralEncoder, *, largest: float
 ) -> Mapping[str, float]:

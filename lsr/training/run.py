@@ -11,7 +11,7 @@ from typing import Any
 
 from lsr.encoders.neural import NeuralEncoder
 from lsr.errors import LsrError
-from lsr.training.building import begin_encoder, inverse_document_frequencies, resume_encoder
+from lsr.training.building import begin_encoder, choose_attention, inverse_document_frequencies, resume_encoder
 from lsr.training.callbacks import Rhythm, StopRequest, graceful_stop
 from lsr.training.checkpoints import MODEL, Checkpoint, finished_checkpoints, remove_unfinished
 from lsr.training.collator import Collator
@@ -113,6 +113,7 @@ def _train(
     log = RunLog(output, say, resumed_at=last.step if last else None)
     try:
         arguments = training_arguments(config, checkpoints)
+        choose_attention(encoder, precision=config.train.precision, on_cpu=arguments.use_cpu)
         trainer = SparseTrainer(student, config, examples, collator, panel, evaluator, log, arguments)
         trainer.add_callback(Rhythm(trainer, request))
         if last is not None:

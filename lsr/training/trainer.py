@@ -225,6 +225,7 @@ class SparseTrainer(Trainer):
             "progress": self.progress.state() | {"seconds": self.seconds},
             "controllers": controllers,
             "guard": self._guard.state(),
+            "logged": {"sums": self._sums, "n_summed": self._n_summed},
         }
         finish(folder, state)
         rotate(folder.parent, keep=self.config.train.keep, best=self.progress.best_step)
@@ -252,6 +253,8 @@ class SparseTrainer(Trainer):
         self.objective.load(checkpoint.state["controllers"], load_file(checkpoint.folder / TENSORS_FILE))
         self._guard.load(checkpoint.state["guard"])
         self.progress.load(checkpoint.state["progress"])
+        logged = checkpoint.state["logged"]
+        self._sums, self._n_summed = dict(logged["sums"]), logged["n_summed"]
 
     # The optimizer.
 

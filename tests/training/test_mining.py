@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from lsr.encoders.bm25 import BM25Encoder
 from lsr.errors import EncoderError, IndexMissingError, LsrError, UsageError
@@ -285,3 +287,24 @@ def test_the_data_here_is_free_of_test_collections(shared: Path, tmp_path: Path)
     examples = read_examples([shared / "data" / "train" / "pairs.parquet"], cache=tmp_path)
     some = [examples[i] for i in range(0, len(examples), 60)]
     assert check_no_overlap(some, [shared / "data" / "beir" / "cranfield"]).n_examples == len(some)
+
+
+plain = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=20)
+filled = plain.map(lambda text: f"{text}x")
+a_document = st.builds(Document, doc_id=filled, text=filled, title=plain)
+an_example = st.lists(a_document, min_size=1, max_size=4).flatmap(
+    lambda documents: st.builds(
+        Example,
+        query=filled,
+        documents=st.just(tuple(documents)),
+        scores=st.none() | st.tuples(*[st.floats(-100, 100, width=32) for _ in documents]),
+    )
+)
+
+
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(written=st.lists(an_example, min_size=1, max_size=5))
+def test_any_examples_survive_being_written_and_read(written: list[Example], tmp_path: Path) -> None:
+    path = tmp_path / "any.parquet"
+    write_examples(path, written)
+    assert list(read_examples([path], cache=tmp_path / "cache")) == written
