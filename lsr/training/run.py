@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.encoders.neural import NeuralEncoder
-from lsr.errors import LsrError
+from lsr.errors import LsrError, UsageError
 from lsr.training.building import begin_encoder, choose_attention, inverse_document_frequencies, resume_encoder
 from lsr.training.callbacks import Rhythm, StopRequest, graceful_stop
 from lsr.training.checkpoints import MODEL, Checkpoint, finished_checkpoints, remove_unfinished
@@ -32,6 +32,7 @@ from lsr.training.provenance import training_record
 from lsr.training.run_log import RunLog
 from lsr.training.student import Student
 from lsr.training.teaching import Panel
+from lsr.training.topics import TOPICS_FILE, TopicSampler, cluster, kept_topics, save_topics
 from lsr.training.trainer import SparseTrainer, training_arguments
 from lsr.types import Document
 
@@ -114,7 +115,8 @@ def _train(
     try:
         arguments = training_arguments(config, checkpoints)
         choose_attention(encoder, precision=config.train.precision, on_cpu=arguments.use_cpu)
-        trainer = SparseTrainer(student, config, examples, collator, panel, evaluator, log, arguments)
+        order = _order(config, output, examples, teachers or _opener(examples), say)
+        trainer = SparseTrainer(student, config, examples, collator, panel, evaluator, log, arguments, order)
         trainer.add_callback(Rhythm(trainer, request))
         if last is not None:
             trainer.resume(last)
@@ -163,6 +165,32 @@ def _opener(examples: Examples) -> Callable[[TeacherSettings], Any]:
         return open_teacher(settings.name, cache=cache_home() / "teachers", examples=examples, **settings.options)
 
     return open_one
+
+
+def _order(
+    config: TrainingConfig,
+    output: Path,
+    examples: Examples,
+    open_one: Callable[[TeacherSettings], Any],
+    say: Callable[[str], None],
+) -> TopicSampler | None:
+    data = config.data
+    if not data.topics:
+        return None
+    path = output / TOPICS_FILE
+    topics = kept_topics(path)
+    if topics is None:
+        say(f"clustering the queries of {len(examples):,} examples into {data.topics:,} topics")
+        # The same model may teach; its vectors are then computed once, if it is opened with the same options.
+        options = next((one.options for one in config.teacher if one.name == data.topic_model), {})
+        teacher = open_one(TeacherSettings(str(data.topic_model), options=options))
+        if not hasattr(teacher, "query_vectors") or not str(data.topic_model).startswith("dense:"):
+            raise UsageError(f"config: data.topic_model is {data.topic_model!r}, but has to be dense:MODEL")
+        texts = [examples[i].query for i in range(len(examples))]
+        topics = cluster(teacher.query_vectors(texts), data.topics, seed=config.train.seed)
+        save_topics(path, topics)
+    size = config.train.batch_size
+    return TopicSampler(topics, batch_size=size, per_batch=data.topics_per_batch, seed=config.train.seed)
 
 
 def _finish(trainer: SparseTrainer, output: Path, say: Callable[[str], None]) -> TrainingResult:

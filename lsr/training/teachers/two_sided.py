@@ -91,6 +91,10 @@ class TwoSidedTeacher(Generic[_Vectors]):
         scores[np.ix_(rows, columns)] = self._product(of_queries, of_documents)
         return scores
 
+    def query_vectors(self, queries: Sequence[str]) -> _Vectors:
+        """Return the vectors of queries alone."""
+        return self._queries.vectors(queries)
+
     def prepare(self, examples: Iterable[Example], advance: Advance = ignore) -> int:
         """Compute and keep the vectors of the examples' queries and documents; return how many were new."""
         stream, computed = iter(examples), 0
