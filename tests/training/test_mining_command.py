@@ -63,7 +63,7 @@ def test_makes_queries_and_mines_for_them(tmp_path: Path, capsys: pytest.Capture
         )
         (notes / f"{i}.md").write_text(f"# Travels in place{i} and beyond\n\n{body}\n")
     assert main(["mine", str(notes), "--make-queries", "--output", str(tmp_path / "made.parquet")]) == 0
-    assert "made 40 queries of 40 documents" in capsys.readouterr().err
+    assert "made 40 queries of 40 documents in 40 passages" in capsys.readouterr().err
     command = ["mine", str(notes), "--make-queries", "--encoder", "bm25", "--depth", "20", "--seed", "1"]
     assert main([*command, "--output", str(tmp_path / "hard.parquet")]) == 0
     hard = read_examples([tmp_path / "hard.parquet"], cache=tmp_path / "own")
