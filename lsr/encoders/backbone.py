@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lsr.encoders.branch import Branch
+
 
 class _PassThrough(nn.Module):
     """Stands where the projection stood, so that the model returns what the projection would have been given."""
@@ -32,8 +34,11 @@ class HiddenStates(nn.Module):
         hidden: Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         return hidden
 
-    def both(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the hidden states for a sparse head, and those for a dense one."""
+    def both(self, input_ids: Tensor, attention_mask: Tensor, branch: Branch | None) -> tuple[Tensor, Tensor]:
+        """Return the hidden states for a sparse head, and those for a dense one: the branch's, if it has one."""
+        if branch is not None:
+            output, states = branch.states(self.model, input_ids=input_ids, attention_mask=attention_mask)
+            return output.last_hidden_state, states
         hidden = self(input_ids, attention_mask)
         return hidden, hidden
 
@@ -98,8 +103,11 @@ class Backbone(nn.Module):
         hidden: Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
         return hidden
 
-    def both(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the hidden states for a sparse head, and those of the last layer for a dense one."""
+    def both(self, input_ids: Tensor, attention_mask: Tensor, branch: Branch | None) -> tuple[Tensor, Tensor]:
+        """Return the hidden states for a sparse head, and those for a dense one: of its branch, or the last layer's."""
+        if branch is not None:
+            output, states = branch.states(self.model, input_ids=input_ids, attention_mask=attention_mask)
+            return output.logits, states
         output = self.model(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True)
         return output.logits, output.hidden_states[-1]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -15,9 +16,11 @@ from transformers import (
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    PreTrainedModel,
 )
 from transformers.utils import logging as transformers_logging
 
+from lsr.encoders.compact import COMPACT_FILE, load_compact
 from lsr.errors import EncoderError
 
 NO_LIMIT = 1 << 20
@@ -41,11 +44,16 @@ def read_model(folder: Path, head: str, dtype: torch.dtype) -> Any:
     config = _read_config(folder)
     _refuse_pickled(folder)
     kind, head_name = _MODELS[head]
+    place: str | None = str(folder)
+    weights = None
+    if (folder / COMPACT_FILE).is_file():
+        kind, place, weights = _architecture(folder, config), None, load_compact(folder / COMPACT_FILE)
     try:
-        with _quiet():
+        with quietly():
             model, info = kind.from_pretrained(
-                str(folder),
+                place,
                 config=config,
+                state_dict=weights,
                 local_files_only=True,
                 trust_remote_code=False,
                 use_safetensors=True,
@@ -94,6 +102,15 @@ def first_line(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
+def _architecture(folder: Path, config: Any) -> Any:
+    """Return the library's class of a model, which a compact file can't be read without."""
+    names = config.architectures or [""]
+    kind = getattr(transformers, names[0], None)
+    if not (isinstance(kind, type) and issubclass(kind, PreTrainedModel)):
+        raise EncoderError(f"{folder}: its config names architecture {names[0]!r}, which transformers doesn't have")
+    return kind
+
+
 def _read_config(folder: Path) -> Any:
     try:
         return AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
@@ -129,7 +146,8 @@ def _refuse_incomplete(folder: Path, head_name: str, info: Any) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quietly() -> Iterator[None]:
+    """Keep `transformers` from reporting and from drawing bars."""
     verbosity = transformers_logging.get_verbosity()
     bar = transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()

@@ -93,17 +93,22 @@ class DenseConfig:
 
     pooling: `mean` of all positions, the first (`cls`), the `last`, or the `max`. normalise: to unit length.
     dimension: of a linear layer behind the pooling; None: there is none.
+    shared_layers: the lower layers that both vectors share, where the dense one has a branch of its own above
+    them (`lsr.encoders.branch`); None: they share all.
     """
 
     pooling: str = "mean"
     normalise: bool = True
     dimension: int | None = None
+    shared_layers: int | None = None
 
     def __post_init__(self) -> None:
         """Raise UsageError for a part that doesn't exist."""
         _one_of("dense pooling", self.pooling, DENSE_POOLINGS)
         if self.dimension is not None and self.dimension < 1:
             raise UsageError(f"encoder: dense dimension is {self.dimension}, but has to be 1 or more")
+        if self.shared_layers is not None and self.shared_layers < 0:
+            raise UsageError(f"encoder: shared_layers is {self.shared_layers}, but has to be 0 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +118,8 @@ class EncoderConfig:
     query_side: `same` (the documents' model), `own` (another model), `table` (a weight a token) or `binary`
     (each token of the query weighs 1).
     query: the queries' parts; None: the documents'. A table reads only prompt and max_length.
-    dense: a joint encoder's second head, which gives a dense vector of the same pass.
+    dense: a joint encoder's second head, which gives a dense vector of the same pass. Beside a table, queries get
+    their dense vector of the documents' model.
     """
 
     family: str
@@ -130,11 +136,8 @@ class EncoderConfig:
                 f"encoder: queries share the documents' model, so their head can't be {self.query.head!r} "
                 f"beside {self.document.head!r}: make query_side 'own'"
             )
-
-        if self.dense is not None and self.query_side != "same":
-            raise UsageError(
-                f"encoder: a joint encoder reads queries as it reads documents, but query_side is {self.query_side!r}"
-            )
+        if self.dense is not None and self.query_side == "own":
+            raise UsageError("encoder: a joint encoder has one model, but query_side is 'own'")
 
     @property
     def query_tower(self) -> TowerConfig:

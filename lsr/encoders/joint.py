@@ -34,14 +34,20 @@ class JointNeuralEncoder(NeuralEncoder):
     def encode_queries_jointly(self, texts: Sequence[str]) -> tuple[SparseBatch, DenseVectors]:
         """Return one sparse and one dense row a text."""
         if not isinstance(self.query, LoadedTower):
-            raise EncoderError(f"encoder {self.name} reads no queries with its model")
+            return self.encode_queries(texts), self.encode_dense_queries(texts)
         both: tuple[SparseBatch, DenseVectors] = self.query.tower.encode_jointly(texts, query_names(texts))
         return both
 
     def encode_dense_documents(self, documents: Sequence[Document]) -> DenseVectors:
         """Return one dense row a document."""
-        return self.encode_documents_jointly(documents)[1]
+        vectors: DenseVectors = self.document.tower.encode_dense(*texts_of(documents))
+        return vectors
 
     def encode_dense_queries(self, texts: Sequence[str]) -> DenseVectors:
         """Return one dense row a text."""
-        return self.encode_queries_jointly(texts)[1]
+        if isinstance(self.query, LoadedTower):
+            tower, texts = self.query.tower, list(texts)
+        else:
+            tower, texts = self.document.tower, [self.query.prompt + text for text in texts]
+        vectors: DenseVectors = tower.encode_dense(texts, query_names(texts))
+        return vectors

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from lsr.encoders.backbone import Backbone, HiddenStates
+from lsr.encoders.branch import Branch
 from lsr.encoders.checkpoints import read_model, read_tokenizer_of, token_limit
 from lsr.encoders.config import DenseConfig, TowerConfig
 from lsr.encoders.heads.base import Head, share_weights
@@ -152,8 +153,9 @@ def _make_head(backbone: nn.Module, config: TowerConfig) -> Head:
 
 def _make_dense_head(model: Any, config: DenseConfig) -> DenseHead:
     size = model.config.hidden_size
+    branch = None if config.shared_layers is None else Branch(model, config.shared_layers)
     layers = [] if config.dimension is None else [nn.Linear(size, config.dimension)]
-    return DenseHead(size, pooling=config.pooling, normalise=config.normalise, layers=layers)
+    return DenseHead(size, pooling=config.pooling, normalise=config.normalise, layers=layers, branch=branch)
 
 
 def _assemble(

@@ -13,8 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import save_file as save_arrays
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
+from lsr.encoders.checkpoints import quietly
+from lsr.encoders.compact import COMPACT_FILE, save_compact
 from lsr.encoders.config import Pruning, TowerConfig
 from lsr.encoders.layout import HEAD_FILE, OWN_CONFIG, OWN_FORMAT, ST_ACTIVATIONS
 from lsr.encoders.loading import LoadedTower, own_weights
@@ -26,24 +29,25 @@ _MODELS = "sentence_transformers.sparse_encoder.models"
 _ST_NAMES = {ours: theirs for theirs, ours in ST_ACTIVATIONS.items()}
 
 
-def save_encoder(encoder: NeuralEncoder, folder: Path) -> None:
+def save_encoder(encoder: NeuralEncoder, folder: Path, *, compact: bool = False) -> None:
     """Write an encoder to `folder`, which may not exist yet, or be empty; `load_encoder` reads it again.
 
+    compact: in few bytes, rounded as `lsr.encoders.compact` says, which this program alone reads.
     Raises EncoderError if something stands there already.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise EncoderError(f"{folder} is not an empty folder: give another, or remove it")
     folder.mkdir(parents=True, exist_ok=True)
-    if _is_known_to_sentence_transformers(encoder):
+    if not compact and _is_known_to_sentence_transformers(encoder):
         _save_as_sentence_transformers(encoder, folder)
         return
     # Lengths stand in the config here, for each side its own.
-    _save_tower(encoder.document, folder / "document", None)
+    _save_tower(encoder.document, folder / "document", None, compact=compact)
     if isinstance(encoder.query, TableQueryEncoder):
         if encoder.config.query_side == "table":
             _save_table(encoder.query, encoder.document.tokenizer, folder / "query")
     elif encoder.config.query_side == "own":
-        _save_tower(encoder.query, folder / "query", None)
+        _save_tower(encoder.query, folder / "query", None, compact=compact)
     _write(folder / OWN_CONFIG, {"format": OWN_FORMAT, **encoder.config.to_json()})
 
 
@@ -124,17 +128,29 @@ def _save_router(document: LoadedTower, query: LoadedTower | TableQueryEncoder, 
     )
 
 
-def _save_tower(loaded: LoadedTower, folder: Path, max_length: int | None) -> None:
+def _save_tower(loaded: LoadedTower, folder: Path, max_length: int | None, *, compact: bool = False) -> None:
     backbone = loaded.tower.backbone
     model = backbone.whole()
     try:
-        model.save_pretrained(folder)
+        with quietly():
+            model.save_pretrained(folder)
     finally:
         backbone.cut()
+    if compact:
+        # As it was saved, tensors that share memory stand there once.
+        weights: dict[str, Tensor] = {}
+        for path in folder.glob("model*.safetensors*"):
+            weights |= load_file(path) if path.suffix == ".safetensors" else {}
+            path.unlink()
+        save_compact(weights, folder / COMPACT_FILE)
     _save_tokenizer(loaded.tokenizer, max_length, folder)
-    weights = {name: value.detach().cpu().contiguous() for name, value in own_weights(loaded.tower).items()}
-    if weights:
-        save_file(weights, folder / HEAD_FILE, {"format": "pt"})
+    own = {name: value.detach().cpu().contiguous() for name, value in own_weights(loaded.tower).items()}
+    if own:
+        save_file(
+            {name: value.half() for name, value in own.items()} if compact else own,
+            folder / HEAD_FILE,
+            {"format": "pt"},
+        )
 
 
 def _save_table(table: TableQueryEncoder, tokenizer: Any, folder: Path) -> None:

@@ -64,7 +64,7 @@ class Tower(TextTower):
     def forward_jointly(self, batch: TokenBatch) -> tuple[Tensor, Tensor]:
         """Return the weights and the dense vectors of each text, from one pass."""
         assert self.dense_head is not None
-        states, hidden = self.backbone.both(batch.input_ids, batch.attention_mask)
+        states, hidden = self.backbone.both(batch.input_ids, batch.attention_mask, self.dense_head.branch)
         return self._weights(states, batch), self.dense_head(hidden, batch.attention_mask)
 
     @torch.inference_mode()
@@ -94,6 +94,19 @@ class Tower(TextTower):
         sparse = rows_in_order([(group, rows) for group, (rows, _) in parts], len(texts), self.head.vocab_size)
         dense = vectors_in_order([(group, rows) for group, (_, rows) in parts], len(texts), self.dense_head.dimension)
         return sparse, dense
+
+    @torch.inference_mode()
+    def encode_dense(self, texts: Sequence[str], names: Sequence[str]) -> DenseVectors:
+        """Return the dense rows alone, without what the sparse ones would cost."""
+        head = self.dense_head
+        assert head is not None
+
+        def encode(batch: TokenBatch, names: list[str]) -> DenseVectors:
+            states = self.backbone.both(batch.input_ids, batch.attention_mask, head.branch)[1]
+            return checked_vectors(head(states, batch.attention_mask), names)
+
+        parts = self.in_batches(texts, names, encode, max_tokens=self.max_tokens, max_texts=self._max_texts)
+        return vectors_in_order(parts, len(texts), head.dimension)
 
     @property
     def max_tokens(self) -> int:

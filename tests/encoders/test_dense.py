@@ -182,8 +182,8 @@ def test_the_dense_vector_of_a_joint_encoder_is_that_of_its_transformer(plain_fo
 def test_sparse_encoders_are_no_dense_ones(plain_folder, router_folder):
     for folder in (plain_folder, router_folder):
         assert not isinstance(load_encoder(folder), DenseEncoder)
-    with pytest.raises(UsageError, match="a joint encoder reads queries as it reads documents"):
-        EncoderConfig("x", query_side="table", dense=DenseConfig())
+    with pytest.raises(UsageError, match="a joint encoder has one model"):
+        EncoderConfig("x", query_side="own", dense=DenseConfig())
     with pytest.raises(UsageError, match="dense pooling is 'median'"):
         DenseConfig("median")
     with pytest.raises(UsageError, match="dense dimension is 0"):

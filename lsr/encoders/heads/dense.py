@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from lsr.encoders.branch import Branch
+
 
 def _mean(hidden: Tensor, mask: Tensor) -> Tensor:
     weights = mask.unsqueeze(2).to(hidden.dtype)
@@ -34,10 +36,22 @@ POOLINGS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {"mean": _mean, "cl
 
 
 class DenseHead(nn.Module):
-    """Pools hidden states, sends them through `layers`, and brings them to unit length if `normalise`."""
+    """Pools hidden states, sends them through `layers`, and brings them to unit length if `normalise`.
 
-    def __init__(self, hidden_size: int, *, pooling: str, normalise: bool, layers: Sequence[nn.Module] = ()) -> None:
+    branch: where the hidden states come from, if not from the model's own last layer.
+    """
+
+    def __init__(
+        self,
+        hidden_size: int,
+        *,
+        pooling: str,
+        normalise: bool,
+        layers: Sequence[nn.Module] = (),
+        branch: Branch | None = None,
+    ) -> None:
         super().__init__()
+        self.branch = branch
         self.layers = nn.Sequential(*layers)
         sizes = [layer.out_features for layer in self.layers if isinstance(layer, nn.Linear)]
         self.dimension = sizes[-1] if sizes else hidden_size
