@@ -115,11 +115,13 @@ def check_same(recorded: Mapping[str, Any], loaded: Mapping[str, Any]) -> None:
             )
 
 
-def load_recorded(description: Mapping[str, Any], *, moved_to: str | Path | None = None) -> NeuralEncoder:
+def load_recorded(
+    description: Mapping[str, Any], *, moved_to: str | Path | None = None, **options: Any
+) -> NeuralEncoder:
     """Load the model that a description was made of, with the settings that it names.
 
-    moved_to: the folder where it is now; default, the name that it had. Raises EncoderError if it isn't there, or is
-    another.
+    moved_to: the folder where it is now; default, the name that it had. options: `device`, `dtype`. Raises
+    EncoderError if it isn't there, or is another.
     """
     from lsr.encoders.building import load_neural
 
@@ -131,6 +133,7 @@ def load_recorded(description: Mapping[str, Any], *, moved_to: str | Path | None
         max_length=document["max_length"],
         top_k=document["pruning"]["top_k"],
         threshold=document["pruning"]["threshold"],
+        **options,
     )
     check_same(description, encoder.description)
     return encoder
