@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lsr.encoders.registry import load_encoder, open_query_encoder
-from lsr.encoders.table import TableQueryEncoder, open_table
+from lsr.encoders.table import open_table
 from lsr.errors import EncoderError
 from lsr.types import Document
 
