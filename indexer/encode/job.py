@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -85,9 +86,11 @@ def run_job(
     if isinstance(window, int) and window < 1:
         raise UsageError(f"window is {window}, but has to be 1 or more")
     listener = progress or Silence()
-    folder.mkdir(parents=True, exist_ok=True)
-    with writer_lock(folder):
-        done = _begin(folder, job)
+    with ExitStack() as stack:
+        with _writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(writer_lock(folder))
+            done = _begin(folder, job)
         listener.start("encoding", None, "doc")
         stream = iter(documents)
         _pass_over(stream, done, listener)
@@ -122,6 +125,8 @@ def forget_shards(folder: Path, first: int) -> None:
 def forget_job(folder: Path) -> None:
     """Remove all that a job made, and nothing else: the folder too, if nothing else is there."""
     if not is_job(folder):
+        with suppress(OSError):  # not there, or not empty
+            folder.rmdir()
         return
     for path in [*folder.glob("shard-*.parquet"), *folder.glob("*.tmp"), folder / LOCK_NAME, folder / JOB_FILE]:
         path.unlink(missing_ok=True)
@@ -137,8 +142,9 @@ def _write_shard(
     until = time.monotonic() + seconds
     try:
         for documents, columns in encoded:
-            writer = writer or ShardWriter(path)
-            writer.append(documents, columns)
+            with _writing(path.parent):
+                writer = writer or ShardWriter(path)
+                writer.append(documents, columns)
             listener.advance(len(documents))
             if writer.n_docs >= SHARD_DOCUMENTS or time.monotonic() >= until:
                 break
@@ -148,7 +154,20 @@ def _write_shard(
         elif writer is not None:
             writer.abandon()
         raise
-    return None if writer is None else writer.close()
+    with _writing(path.parent):
+        return None if writer is None else writer.close()
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Turn what the operating system says into an error that names the place and the remedy."""
+    try:
+        yield
+    except OSError as error:
+        raise LsrError(
+            f"can't write to {folder}: {error.strerror or error}; free some space, change its permissions, or choose "
+            "another place"
+        ) from error
 
 
 def _keep(writer: ShardWriter) -> None:
