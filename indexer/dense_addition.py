@@ -47,7 +47,9 @@ def add_dense(
         with Index.open(path) as index:
             _refuse_existing(index, overwrite)
             legs = Legs(None, encoder)
-            staging = Staging(path, legs, settings={}, say=say, with_documents=False, progress=progress)
+            staging = Staging(
+                path, legs, settings={}, say=say, with_documents=False, n_documents=len(index), progress=progress
+            )
             with staging:
                 shards = staging.encode(lambda: _documents(index))
                 scratch = path / f"{SCRATCH_PREFIX}{secrets.token_hex(6)}"

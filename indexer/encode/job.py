@@ -74,14 +74,15 @@ def run_job(
     *,
     window: int | Pace,
     shard_seconds: float = FOREVER,
+    n_documents: int | None = None,
     progress: Progress | None = None,
 ) -> EncodedCorpus:
     """Encode documents into Parquet shards in `folder`; memory doesn't grow with their number.
 
     A folder that holds the beginning of the same job is gone on with: what stands there is neither lost nor
     encoded again. window: documents that are sorted by length and encoded together. shard_seconds: how long a shard
-    is added to, and so what a killed process loses at most. Raises OtherJobError, ChangedCorpusError, or LsrError for
-    a folder of other things.
+    is added to, and so what a killed process loses at most. n_documents: how many there are, if that is known.
+    Raises OtherJobError, ChangedCorpusError, or LsrError for a folder of other things.
     """
     if isinstance(window, int) and window < 1:
         raise UsageError(f"window is {window}, but has to be 1 or more")
@@ -91,7 +92,7 @@ def run_job(
             folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(writer_lock(folder))
             done = _begin(folder, job)
-        listener.start("encoding", None, "doc")
+        listener.start("encoding", n_documents, "document")
         stream = iter(documents)
         _pass_over(stream, done, listener)
         shards = list(done)
