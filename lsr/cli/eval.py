@@ -35,7 +35,9 @@ def add_parser(subparsers: Any) -> None:
     what.add_argument(
         "--encoder", nargs="+", action="extend", metavar="E", help=f"one or more (default: {DEFAULT_ENCODER})"
     )
-    what.add_argument("--fusion", action="append", metavar="METHOD", help="also fuse the systems: rrf or min-max")
+    what.add_argument(
+        "--fusion", action="append", metavar="METHOD", help="also fuse the systems: min-max, tm2c2, z-score, rrf, dbsf"
+    )
     what.add_argument("--baseline", action="append", metavar="B",
                       help="also measure Lucene: lucene-bm25, or lucene-impact of the ready vectors")  # fmt: skip
     what.add_argument("--vectors", type=Path, metavar="FILE.parquet", help="ready document vectors of one dataset")
@@ -125,7 +127,7 @@ def _evaluate_systems(args: argparse.Namespace, options: Options, report: Report
                 runs.append(found)
                 legs.append(result.encoder)
             for method, name in fusions.items():
-                fused = run_of(fuse(runs, method, k=k))
+                fused = run_of(fuse(runs, method, k=k, minima=[0.0] * len(runs)))  # sparse weights are positive
                 about: Mapping[str, Any] = {"kind": "fusion", "method": method, "legs": legs}
                 printer.add(evaluate_rankings(name, fused, about, dataset, summary, options, made_by), fused)
             for name in baselines:

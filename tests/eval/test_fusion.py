@@ -30,7 +30,16 @@ def test_min_max_scales_each_leg_and_query() -> None:
 
 
 def test_unknown_methods_and_single_runs_are_refused() -> None:
-    with pytest.raises(UsageError, match="rrf, min-max"):
+    with pytest.raises(UsageError, match="unknown fusion 'sum': use one of min-max, tm2c2, z-score, rrf, dbsf"):
         list(fuse([FIRST, SECOND], "sum", k=3))
     with pytest.raises(UsageError, match="two systems"):
         list(fuse([FIRST], "rrf", k=3))
+
+
+def test_a_method_that_needs_the_least_possible_score_is_told_it() -> None:
+    with pytest.raises(UsageError, match="tm2c2 needs the least score"):
+        list(fuse([FIRST, SECOND], "tm2c2", k=3))
+    rankings = {r.query_id: r for r in fuse([FIRST, SECOND], "tm2c2", k=9, minima=[0.0, -1.0])}
+    assert dict(zip(rankings["q1"].doc_ids, rankings["q1"].scores, strict=True)) == pytest.approx(
+        {"a": 0.2, "b": 0.12, "c": 0.04 + 0.8, "d": 0.8 * 1.1 / 1.9}
+    )
