@@ -6,16 +6,24 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from lsr.encoders.base import Encoder, QueryEncoder
 from lsr.errors import UsageError
 from lsr.indexer.index import Index
+from lsr.indexer.segment import Segment
 from lsr.query.engine import Engine, Ranking
 from lsr.query.filters import DocumentFilter
+from lsr.query.words import TermFinder
 from lsr.types import Document, Hit, SparseBatch
+
+if TYPE_CHECKING:
+    from lsr.query.explain import ExplainedSearch
 
 TASK = 16
 """Queries that a thread takes at a time."""
@@ -49,9 +57,20 @@ class Searcher:
 
         Raises UsageError for an index that takes encoded queries only, EncoderError if the encoder can't be opened.
         """
-        encoder = self.index.query_encoder if self._encoder is None else self._encoder
-        vectors: SparseBatch = encoder.encode_queries(texts)
-        return vectors
+        return self.query_encoder.encode_queries(texts)
+
+    @property
+    def query_encoder(self) -> QueryEncoder:
+        """What encodes queries, opened when first asked for. Raises EncoderError if it can't be opened."""
+        encoder: QueryEncoder = self.index.query_encoder if self._encoder is None else self._encoder
+        return encoder
+
+    @cached_property
+    def term_finder(self) -> TermFinder:
+        """What finds the terms of the index in texts."""
+        from lsr.query.words import term_finder
+
+        return term_finder(self.index, self.query_encoder)
 
     def search(
         self, query: str, k: int = 10, *, once: bool = False, allowed: DocumentFilter | None = None
@@ -66,18 +85,27 @@ class Searcher:
         term_ids, weights = self.encode([query]).row(0)
         return self.hits(self._engine.rank(term_ids, weights, k, once=once, allowed=allowed))
 
+    def explain(
+        self, query: str, k: int = 10, *, once: bool = False, allowed: DocumentFilter | None = None
+    ) -> ExplainedSearch:
+        """Search as `search` does, and explain every hit: its terms, where they stand, and what the engine did."""
+        from lsr.query.explain import explain
+
+        return explain(self, query, k, once=once, allowed=allowed)
+
     def rank(
         self,
         queries: SparseBatch,
         k: int = 10,
         *,
         threads: int | None = None,
+        once: bool = False,
         allowed: DocumentFilter | None = None,
     ) -> Iterator[Ranking]:
         """Return the rankings of encoded queries, one after another as they are asked for.
 
-        threads: default, one a core. allowed: the documents that may be found, default all. Raises
-        UsageError for k below 1, or queries of another vocabulary.
+        threads: default, one a core. once: as for `search`. allowed: the documents that may be found, default all.
+        Raises UsageError for k below 1, or queries of another vocabulary.
         """
         _check_k(k)
         if queries.vocab_size > len(self.index.vocabulary):
@@ -88,7 +116,7 @@ class Searcher:
 
         def rank(number: int) -> Ranking:
             term_ids, weights = queries.row(number)
-            return self._engine.rank(term_ids, weights, k, allowed=allowed)
+            return self._engine.rank(term_ids, weights, k, once=once, allowed=allowed)
 
         threads = threads or available_cores()
         if threads == 1 or len(queries) <= TASK:
@@ -118,15 +146,21 @@ class Searcher:
         number = int(np.searchsorted(starts, position, side="right")) - 1
         return self.index.segments[number].document(int(position - starts[number]))
 
+    def by_segment(
+        self, positions: npt.NDArray[np.int64]
+    ) -> Iterator[tuple[Segment, npt.NDArray[np.int64], list[int]]]:
+        """Yield each segment that holds some of the positions, their places in `positions`, and their rows in it."""
+        starts = self._engine.first_positions
+        numbers = np.searchsorted(starts, positions, side="right") - 1
+        for number in np.unique(numbers).tolist():
+            places = np.flatnonzero(numbers == number)
+            yield self.index.segments[number], places, (positions[places] - starts[number]).tolist()
+
     def doc_ids(self, ranking: Ranking) -> list[str]:
         """Return the doc_ids of a ranking, without reading the texts."""
-        starts = self._engine.first_positions
-        numbers = np.searchsorted(starts, ranking.positions, side="right") - 1
         ids = [""] * len(ranking)
-        for number in np.unique(numbers):
-            places = np.flatnonzero(numbers == number)
-            rows = (ranking.positions[places] - starts[number]).tolist()
-            for place, doc_id in zip(places, self.index.segments[number].documents.doc_ids(rows), strict=True):
+        for segment, places, rows in self.by_segment(ranking.positions):
+            for place, doc_id in zip(places.tolist(), segment.documents.doc_ids(rows), strict=True):
                 ids[place] = doc_id
         return ids
 

@@ -111,7 +111,7 @@ def _best_on_line(queries: Sequence[_Query], weights: Values, leg: int, cutoff: 
     heights = np.cumsum(np.add.reduceat(change[order], first))
     edges = np.append(edges, 1.0) if edges[-1] < 1.0 else edges
     t = _highest(edges, heights[: len(edges) - 1], smoothing)
-    new = (1.0 - t) * others
+    new: Values = (1.0 - t) * others
     new[leg] = t
     return new
 

@@ -1,0 +1,213 @@
+"""Why a document was found: what each term of the query brought to its score, and where the term stands."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from lsr.indexer.segment import SUPERBLOCK
+from lsr.query.engine import Ranking
+from lsr.query.impacts import doc_ords_at, impacts_at
+from lsr.query.integers import integer_weights
+from lsr.query.words import TermFinder, TermSpan
+from lsr.types import Hit, TermContribution
+
+if TYPE_CHECKING:
+    from lsr.query.filters import DocumentFilter
+    from lsr.query.searcher import Searcher
+
+SEARCHED_CHARACTERS = 200_000
+"""Of a text that are looked through for terms."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueryTerm:
+    """A term of the query's vector. in_query: it stands in the query; else the encoder expanded to it."""
+
+    term: str
+    weight: float
+    in_query: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """What the engine did for a query.
+
+    traversals: what ran, a segment each. n_postings: of the query's terms. n_superblocks: of 64 documents, in all;
+    n_bounded, n_scored: of these, whose bound reached the first threshold, and those scored, by traversals that prune.
+    Times in µs: query text to vector, search, reading the documents.
+    """
+
+    n_docs: int
+    n_segments: int
+    traversals: tuple[str, ...]
+    n_terms: int
+    n_postings: int
+    n_superblocks: int
+    n_bounded: int
+    n_scored: int
+    encode_us: float
+    search_us: float
+    documents_us: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedHit:
+    """A hit with its terms, and the places in title and text of those that brought something."""
+
+    hit: Hit
+    title_spans: tuple[TermSpan, ...]
+    text_spans: tuple[TermSpan, ...]
+
+    @property
+    def terms(self) -> tuple[TermContribution, ...]:
+        """The hit's terms, the largest contribution first."""
+        return self.hit.terms or ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedSearch:
+    """A search, its hits and how they came about.
+
+    terms: of the query, the heaviest first. unknown: terms that stand in the query, but not in the index.
+    unit: the score of one point.
+    """
+
+    query: str
+    terms: tuple[QueryTerm, ...]
+    unknown: tuple[str, ...]
+    hits: tuple[ExplainedHit, ...]
+    unit: float
+    scale: float
+    encoder: str
+    engine: EngineFacts
+
+
+def explain(
+    searcher: Searcher,
+    query: str,
+    k: int = 10,
+    *,
+    once: bool = False,
+    allowed: DocumentFilter | None = None,
+) -> ExplainedSearch:
+    """Search, and explain every hit. The arguments are those of `Searcher.search`, and so are the hits."""
+    began = time.perf_counter()
+    vectors = searcher.encode([query])
+    encoded = time.perf_counter()
+    (ranking,) = searcher.rank(vectors, k, once=once, allowed=allowed)
+    ranked = time.perf_counter()
+    hits = searcher.hits(ranking)
+    read = time.perf_counter()
+    seconds = (encoded - began, ranked - encoded, read - ranked)
+    return explain_hits(searcher, query, vectors.row(0), ranking, hits, seconds)
+
+
+def explain_hits(
+    searcher: Searcher,
+    query: str,
+    vector: tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]],
+    ranking: Ranking,
+    hits: Sequence[Hit],
+    seconds: tuple[float, float, float] = (0.0, 0.0, 0.0),
+) -> ExplainedSearch:
+    """Explain what a search for a query found.
+
+    query: its text, as far as there is one. vector: what was searched with. ranking, hits: what was found.
+    seconds: what encoding, searching and reading the documents took.
+    """
+    index = searcher.index
+    term_ids, weights = vector
+    integers, factor = integer_weights(weights)
+    unit = index.manifest.scale / factor
+    impacts = _impacts(searcher, term_ids, ranking.positions)
+    names = [index.vocabulary.term(int(term_id)) for term_id in term_ids]
+    finder = searcher.term_finder
+    in_query = list(dict.fromkeys(span.term for span in finder.find(query[:SEARCHED_CHARACTERS])))
+    literal = frozenset(in_query)
+    explained = [
+        _explained(hit, finder, names, weights, integers, impacts[:, column], unit, literal)
+        for column, hit in enumerate(hits)
+    ]
+    query_terms = [QueryTerm(name, float(w), name in literal) for name, w in zip(names, weights, strict=True)]
+    facts = EngineFacts(
+        n_docs=len(index),
+        n_segments=len(index.segments),
+        traversals=ranking.traversals,
+        n_terms=len(term_ids),
+        n_postings=ranking.n_postings,
+        n_superblocks=sum(-(-segment.n_docs // SUPERBLOCK) for segment in index.segments),
+        n_bounded=ranking.n_bounded,
+        n_scored=ranking.n_scored,
+        encode_us=seconds[0] * 1e6,
+        search_us=seconds[1] * 1e6,
+        documents_us=seconds[2] * 1e6,
+    )
+    return ExplainedSearch(
+        query=query,
+        terms=tuple(sorted(query_terms, key=lambda term: (-term.weight, term.term))),
+        unknown=tuple(term for term in in_query if index.vocabulary.lookup(term) is None),
+        hits=tuple(explained),
+        unit=unit,
+        scale=index.manifest.scale,
+        encoder=str(index.manifest.encoder.get("name", index.manifest.encoder["kind"])),
+        engine=facts,
+    )
+
+
+def spans_of(spans: Iterable[TermSpan], points: Mapping[str, int]) -> tuple[TermSpan, ...]:
+    """Return, in order and without overlaps, the spans of terms that have points; of one place, the term with most."""
+    best: list[TermSpan] = []
+    for span in sorted(span for span in spans if span.term in points):
+        if best and span.start < best[-1].end:
+            if points[span.term] > points[best[-1].term]:
+                best[-1] = span
+        else:
+            best.append(span)
+    return tuple(best)
+
+
+def _explained(
+    hit: Hit,
+    finder: TermFinder,
+    names: Sequence[str],
+    weights: npt.NDArray[np.float32],
+    integers: npt.NDArray[np.uint32],
+    impacts: npt.NDArray[np.uint8],
+    unit: float,
+    in_query: frozenset[str],
+) -> ExplainedHit:
+    points = {names[i]: int(integers[i]) * int(impacts[i]) for i in np.flatnonzero(impacts).tolist() if integers[i]}
+    in_title, in_text = finder.find(hit.title[:SEARCHED_CHARACTERS]), finder.find(hit.text[:SEARCHED_CHARACTERS])
+    standing = {span.term for span in (*in_title, *in_text)}
+    terms = [
+        TermContribution(
+            names[i],
+            float(weights[i]),
+            int(impacts[i]),
+            points[names[i]],
+            points[names[i]] * unit,
+            names[i] in standing,
+            names[i] in in_query,
+        )
+        for i in range(len(names))
+        if names[i] in points
+    ]
+    terms.sort(key=lambda term: (-term.points, term.term))
+    return ExplainedHit(replace(hit, terms=tuple(terms)), spans_of(in_title, points), spans_of(in_text, points))
+
+
+def _impacts(
+    searcher: Searcher, term_ids: npt.NDArray[np.int32], positions: npt.NDArray[np.int64]
+) -> npt.NDArray[np.uint8]:
+    """Return the impacts, uint8, (n_terms, n_positions)."""
+    impacts = np.zeros((len(term_ids), len(positions)), np.uint8)
+    for segment, places, rows in searcher.by_segment(positions):
+        local, at = segment.local_terms(term_ids)
+        impacts[np.ix_(at, places)] = impacts_at(segment, local, doc_ords_at(segment, rows))
+    return impacts
