@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 SEARCHED_CHARACTERS = 200_000
 """Of a text that are looked through for terms."""
+LONGEST_WORD = 40
+_WORD_END, _WORD_START = re.compile(r"[^\W_]*\Z"), re.compile(r"[^\W_]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,15 @@ class ExplainedHit:
         """The hit's terms, the largest contribution first."""
         return self.hit.terms or ()
 
+    def words(self) -> dict[str, str]:
+        """Return, of each term that is a stem or a piece of a word, the first word of title or text that holds it."""
+        found: dict[str, str] = {}
+        for text, spans in ((self.hit.title, self.title_spans), (self.hit.text, self.text_spans)):
+            for span in spans:
+                if span.term not in found:
+                    found[span.term] = word_around(text, span)
+        return {term: word for term, word in found.items() if word.casefold() != term.casefold()}
+
 
 @dataclass(frozen=True, slots=True)
 class ExplainedSearch:
@@ -110,7 +122,7 @@ def explain(
 
 def explain_hits(
     searcher: Searcher,
-    query: str,
+    query: str | None,
     vector: tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]],
     ranking: Ranking,
     hits: Sequence[Hit],
@@ -118,8 +130,8 @@ def explain_hits(
 ) -> ExplainedSearch:
     """Explain what a search for a query found.
 
-    query: its text, as far as there is one. vector: what was searched with. ranking, hits: what was found.
-    seconds: what encoding, searching and reading the documents took.
+    query: its text; None for a query that came encoded, which then holds all its terms. vector: what was searched
+    with. ranking, hits: what was found. seconds: what encoding, searching and reading the documents took.
     """
     index = searcher.index
     term_ids, weights = vector
@@ -128,36 +140,46 @@ def explain_hits(
     impacts = _impacts(searcher, term_ids, ranking.positions)
     names = [index.vocabulary.term(int(term_id)) for term_id in term_ids]
     finder = searcher.term_finder
-    in_query = list(dict.fromkeys(span.term for span in finder.find(query[:SEARCHED_CHARACTERS])))
+    text = "" if query is None else query[:SEARCHED_CHARACTERS]
+    in_query = names if query is None else list(dict.fromkeys(span.term for span in finder.find(text)))
     literal = frozenset(in_query)
     explained = [
         _explained(hit, finder, names, weights, integers, impacts[:, column], unit, literal)
         for column, hit in enumerate(hits)
     ]
     query_terms = [QueryTerm(name, float(w), name in literal) for name, w in zip(names, weights, strict=True)]
+    n_superblocks = sum(-(-segment.n_docs // SUPERBLOCK) for segment in index.segments)
     facts = EngineFacts(
         n_docs=len(index),
         n_segments=len(index.segments),
         traversals=ranking.traversals,
         n_terms=len(term_ids),
         n_postings=ranking.n_postings,
-        n_superblocks=sum(-(-segment.n_docs // SUPERBLOCK) for segment in index.segments),
+        n_superblocks=n_superblocks,
         n_bounded=ranking.n_bounded,
-        n_scored=ranking.n_scored,
+        n_scored=min(ranking.n_scored, n_superblocks),  # it counts whole pages, of which the last may not be
         encode_us=seconds[0] * 1e6,
         search_us=seconds[1] * 1e6,
         documents_us=seconds[2] * 1e6,
     )
     return ExplainedSearch(
-        query=query,
+        query=query or "",
         terms=tuple(sorted(query_terms, key=lambda term: (-term.weight, term.term))),
-        unknown=tuple(term for term in in_query if index.vocabulary.lookup(term) is None),
+        unknown=tuple(term for term in in_query if _is_word(term) and index.vocabulary.lookup(term) is None),
         hits=tuple(explained),
         unit=unit,
         scale=index.manifest.scale,
         encoder=str(index.manifest.encoder.get("name", index.manifest.encoder["kind"])),
         engine=facts,
     )
+
+
+def word_around(text: str, span: TermSpan) -> str:
+    """Return the word that a span is a piece of, or the span itself."""
+    before = _WORD_END.search(text[max(0, span.start - LONGEST_WORD) : span.start])
+    after = _WORD_START.match(text[span.end : span.end + LONGEST_WORD])
+    head, tail = before.group() if before else "", after.group() if after else ""
+    return head + text[span.start : span.end] + tail
 
 
 def spans_of(spans: Iterable[TermSpan], points: Mapping[str, int]) -> tuple[TermSpan, ...]:
@@ -170,6 +192,10 @@ def spans_of(spans: Iterable[TermSpan], points: Mapping[str, int]) -> tuple[Term
         else:
             best.append(span)
     return tuple(best)
+
+
+def _is_word(term: str) -> bool:
+    return any(character.isalnum() for character in term)
 
 
 def _explained(

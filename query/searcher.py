@@ -70,7 +70,7 @@ class Searcher:
         """What finds the terms of the index in texts."""
         from lsr.query.words import term_finder
 
-        return term_finder(self.index, self.query_encoder)
+        return term_finder(self.index.manifest.encoder, self.query_encoder, self.index.vocabulary)
 
     def search(
         self, query: str, k: int = 10, *, once: bool = False, allowed: DocumentFilter | None = None

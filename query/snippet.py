@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from lsr.encoders.analyser import AnalyserSettings
 from lsr.query.words import AnalysedWords
@@ -14,6 +14,14 @@ SEARCHED_CHARACTERS = 20_000
 _SENTENCE_END = re.compile(r"[.!?…]['\")\]”’]* |[。！？]")
 
 Span = tuple[int, int]
+
+
+class Matcher(Protocol):
+    """Says which words of a text are to be shown as found."""
+
+    def matches(self, text: str) -> list[tuple[int, int, str]]:
+        """Return (start, end, form) of each, in order; alike words have one form."""
+        ...
 
 
 class QueryWords:
@@ -54,7 +62,7 @@ def fold(text: str) -> str:
     return " ".join(text[:SEARCHED_CHARACTERS].split())
 
 
-def find_snippet(text: str, words: QueryWords, width: int = 200) -> Snippet:
+def find_snippet(text: str, words: Matcher, width: int = 200) -> Snippet:
     """Return up to `width` characters of `text` with the most different words of the query, the earliest such.
 
     It begins with a sentence where one begins shortly before. Only the first SEARCHED_CHARACTERS are looked at.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from lsr.encoders.analyser import Analyser, AnalyserSettings
@@ -11,10 +12,8 @@ from lsr.encoders.analyser import Analyser, AnalyserSettings
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from lsr.indexer.index import Index
-
 _CHUNK = re.compile(r"\S+")
-_WORD_PIECES = ("##s", "##ing", "##ed", "##er", "##ly")
+_WORD_PIECES = frozenset(("##s", "##ing", "##ed", "##er", "##ly"))
 """Some of these stand in every vocabulary of English word pieces that was not made for a few documents."""
 
 
@@ -78,9 +77,13 @@ class Tokens:
         self._tokenizer = tokenizer
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
+        self._unknown = getattr(tokenizer.model, "unk_token", None)
 
     def find(self, text: str) -> list[TermSpan]:
-        """Return every token of `text` with its place, white space left out."""
+        """Return every token of `text` with its place, white space left out.
+
+        What the tokenizer doesn't know stands there as it is, and is no term of an index.
+        """
         from lsr.encoders.tokens import clean
 
         encoding = self._tokenizer.encode(clean(text), add_special_tokens=False)
@@ -90,27 +93,27 @@ class Tokens:
             start += len(piece) - len(piece.lstrip())
             end -= len(piece) - len(piece.rstrip())
             if start < end:
-                found.append(TermSpan(start, end, token))
+                found.append(TermSpan(start, end, text[start:end] if token == self._unknown else token))
         return found
 
 
-def term_finder(index: Index, encoder: Any) -> TermFinder:
-    """Return what finds the index's terms in texts. encoder: the one that its queries take, already opened.
+def term_finder(description: Mapping[str, Any], encoder: Any, vocabulary: Iterable[str] = ()) -> TermFinder:
+    """Return what finds terms in texts. description: of an encoder, as a manifest has it. encoder: itself, opened.
 
-    An index of ready vectors doesn't say how its terms were made: word pieces are found by its own vocabulary, if
-    that looks like one of them, and else lower-cased words.
+    vocabulary: of an index of ready vectors, which doesn't say how its terms were made: word pieces are found by
+    this vocabulary, if it looks like one of them, and else lower-cased words.
     """
-    described = index.manifest.encoder
     tokenizer = _tokenizer_of(encoder)
     if tokenizer is not None:
         from lsr.encoders.tokens import copy_of
 
         return Tokens(copy_of(tokenizer))
-    if described["kind"] == "vectors":
-        if any(index.vocabulary.lookup(piece) is not None for piece in _WORD_PIECES):
-            return Tokens(_word_pieces(index))
+    if description["kind"] == "vectors":
+        terms = list(vocabulary)
+        if not _WORD_PIECES.isdisjoint(terms):
+            return Tokens(_word_pieces(terms))
         return AnalysedWords(AnalyserSettings("none", "none"))
-    settings = described.get("settings", {}).get("analyser")
+    settings = description.get("settings", {}).get("analyser")
     return AnalysedWords(None if settings is None else AnalyserSettings.from_json(settings))
 
 
@@ -121,13 +124,12 @@ def _tokenizer_of(encoder: Any) -> Tokenizer | None:
     return getattr(inner, "tokenizer", None) or getattr(tower, "backend", None)
 
 
-def _word_pieces(index: Index) -> Tokenizer:
-    """Return a tokenizer of BERT's kind, without accents and capitals, over the terms that the index holds."""
+def _word_pieces(terms: Iterable[str]) -> Tokenizer:
+    """Return a tokenizer of BERT's kind, without accents and capitals, over the terms that an index holds."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-    pieces = {term: i for i, term in enumerate(index.vocabulary)}
     unknown = "[UNK]"
-    pieces.setdefault(unknown, len(pieces))
+    pieces = {term: i for i, term in enumerate(dict.fromkeys([*terms, unknown]))}
     tokenizer = Tokenizer(models.WordPiece(pieces, unk_token=unknown))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
