@@ -6,13 +6,15 @@ import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from lsr.indexer.segment import SUPERBLOCK
 from lsr.query.engine import Ranking
+from lsr.query.feedback import Feedback, SparseVector, expand
 from lsr.query.impacts import doc_ords_at, impacts_at
 from lsr.query.integers import integer_weights
 from lsr.query.words import TermFinder, TermSpan
@@ -26,6 +28,18 @@ SEARCHED_CHARACTERS = 200_000
 """Of a text that are looked through for terms."""
 LONGEST_WORD = 40
 _WORD_END, _WORD_START = re.compile(r"[^\W_]*\Z"), re.compile(r"[^\W_]*")
+
+
+class Seconds(NamedTuple):
+    """What the steps of a search took, in seconds."""
+
+    encode: float
+    feedback: float
+    search: float
+    documents: float
+
+
+UNTIMED = Seconds(0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +57,7 @@ class EngineFacts:
 
     traversals: what ran, a segment each. n_postings: of the query's terms. n_superblocks: of 64 documents, in all;
     n_bounded, n_scored: of these, whose bound reached the first threshold, and those scored, by traversals that prune.
-    Times in µs: query text to vector, search, reading the documents.
+    Times in µs: query text to vector; feedback, 0 without; search; reading the documents.
     """
 
     n_docs: int
@@ -55,6 +69,7 @@ class EngineFacts:
     n_bounded: int
     n_scored: int
     encode_us: float
+    feedback_us: float
     search_us: float
     documents_us: float
 
@@ -107,31 +122,35 @@ def explain(
     *,
     once: bool = False,
     allowed: DocumentFilter | None = None,
+    feedback: Feedback | None = None,
 ) -> ExplainedSearch:
     """Search, and explain every hit. The arguments are those of `Searcher.search`, and so are the hits."""
-    began = time.perf_counter()
-    vectors = searcher.encode([query])
-    encoded = time.perf_counter()
-    (ranking,) = searcher.rank(vectors, k, once=once, allowed=allowed)
-    ranked = time.perf_counter()
+    clock = [time.perf_counter()]
+    vector = searcher.encode([query]).row(0)
+    clock.append(time.perf_counter())
+    if feedback is not None:
+        vector = expand(searcher, vector, feedback, once=once, allowed=allowed)
+    clock.append(time.perf_counter())
+    ranking = searcher.rank_vector(vector, k, once=once, allowed=allowed)
+    clock.append(time.perf_counter())
     hits = searcher.hits(ranking)
-    read = time.perf_counter()
-    seconds = (encoded - began, ranked - encoded, read - ranked)
-    return explain_hits(searcher, query, vectors.row(0), ranking, hits, seconds)
+    clock.append(time.perf_counter())
+    seconds = Seconds(*(after - before for before, after in pairwise(clock)))
+    return explain_hits(searcher, query, vector, ranking, hits, seconds)
 
 
 def explain_hits(
     searcher: Searcher,
     query: str | None,
-    vector: tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]],
+    vector: SparseVector,
     ranking: Ranking,
     hits: Sequence[Hit],
-    seconds: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    seconds: Seconds = UNTIMED,
 ) -> ExplainedSearch:
     """Explain what a search for a query found.
 
     query: its text; None for a query that came encoded, which then holds all its terms. vector: what was searched
-    with. ranking, hits: what was found. seconds: what encoding, searching and reading the documents took.
+    with. ranking, hits: what was found. seconds: what all that took.
     """
     index = searcher.index
     term_ids, weights = vector
@@ -158,9 +177,10 @@ def explain_hits(
         n_superblocks=n_superblocks,
         n_bounded=ranking.n_bounded,
         n_scored=min(ranking.n_scored, n_superblocks),  # it counts whole pages, of which the last may not be
-        encode_us=seconds[0] * 1e6,
-        search_us=seconds[1] * 1e6,
-        documents_us=seconds[2] * 1e6,
+        encode_us=seconds.encode * 1e6,
+        feedback_us=seconds.feedback * 1e6,
+        search_us=seconds.search * 1e6,
+        documents_us=seconds.documents * 1e6,
     )
     return ExplainedSearch(
         query=query or "",

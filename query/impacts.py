@@ -14,8 +14,9 @@ import numpy.typing as npt
 from lsr.errors import IndexDamagedError
 from lsr.indexer.segment import Segment
 
-SUPERBLOCK_BITS, PAGE_MASK = 6, 255
+BLOCK_BITS, SUPERBLOCK_BITS, PAGE_MASK = 2, 6, 255
 """As in lsr.kernels.layout: importing that would load numba."""
+STRETCH = 1 << 18
 
 
 def doc_ords_at(segment: Segment, rows: Sequence[int]) -> npt.NDArray[np.int64]:
@@ -55,13 +56,11 @@ def document_rows(
     Raises IndexDamagedError where a posting list leads out of its array.
     """
     arrays, row = segment.arrays, segment.arrays["row"]
-    frequent_terms, rare_terms = np.flatnonzero(row >= 0), np.flatnonzero(row < 0)
-    frequent_terms = frequent_terms[np.argsort(row[frequent_terms])]
-    rare_terms = rare_terms[np.argsort(-row[rare_terms])]
+    frequent_terms, rare_terms = np.flatnonzero(row >= 0), np.flatnonzero(row < 0)  # rows count in their order
     wanted = np.zeros(segment.n_docs, bool)
     wanted[doc_ords] = True
     try:
-        at = np.flatnonzero(wanted[arrays["rare"] >> 8])
+        at = _places(arrays["rare"], wanted)
         rare, rare_of = arrays["rare"][at], np.searchsorted(arrays["rare_start"], at, side="right") - 1
         rows = []
         for doc_ord in doc_ords.tolist():
@@ -95,16 +94,22 @@ def _impact(segment: Segment, term: int, doc_ord: int) -> int:
 def _frequent(segment: Segment, doc_ord: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint16]]:
     """Return which frequent terms a document holds, by row, and their impacts."""
     arrays, superblock = segment.arrays, doc_ord >> SUPERBLOCK_BITS
-    begin = arrays["run_start"][:, superblock].astype(np.int64)
-    sizes = arrays["run_start"][:, superblock + 1] - begin
-    rows = np.flatnonzero(sizes)
-    sizes = sizes[rows]
-    ends = np.cumsum(sizes)
-    within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - sizes, sizes)
-    of_row = np.repeat(rows, sizes)
-    postings = arrays["frequent"][arrays["frequent_start"][of_row] + begin[of_row] + within]
-    mine = postings >> 8 == doc_ord & PAGE_MASK
-    return of_row[mine], postings[mine] & 255
+    rows = np.flatnonzero(arrays["block_max"][:, doc_ord >> BLOCK_BITS])
+    begin = arrays["run_start"][rows, superblock].astype(np.int64)
+    sizes = arrays["run_start"][rows, superblock + 1] - begin
+    begin += arrays["frequent_start"][rows]
+    # Run after run: what is to be added to a count of all postings, to come to the place of each.
+    shift = begin - (np.cumsum(sizes) - sizes)
+    postings = arrays["frequent"][np.arange(int(sizes.sum())) + np.repeat(shift, sizes)]
+    mine = np.flatnonzero(postings >> 8 == doc_ord & PAGE_MASK)
+    return np.repeat(rows, sizes)[mine], postings[mine] & 255
+
+
+def _places(rare: npt.NDArray[np.uint32], wanted: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Return the places of postings of documents that are wanted, a stretch at a time, so that caches hold it."""
+    stretches = range(0, len(rare), STRETCH)
+    found = [np.flatnonzero(wanted[rare[first : first + STRETCH] >> 8]) + first for first in stretches]
+    return np.concatenate([np.empty(0, np.int64), *found])
 
 
 def _damaged(error: Exception) -> IndexDamagedError:

@@ -24,6 +24,7 @@ from lsr.types import Document, Hit, SparseBatch
 
 if TYPE_CHECKING:
     from lsr.query.explain import ExplainedSearch
+    from lsr.query.feedback import Feedback, SparseVector
 
 TASK = 16
 """Queries that a thread takes at a time."""
@@ -73,25 +74,54 @@ class Searcher:
         return term_finder(self.index.manifest.encoder, self.query_encoder, self.index.vocabulary)
 
     def search(
-        self, query: str, k: int = 10, *, once: bool = False, allowed: DocumentFilter | None = None
+        self,
+        query: str,
+        k: int = 10,
+        *,
+        once: bool = False,
+        allowed: DocumentFilter | None = None,
+        feedback: Feedback | None = None,
     ) -> list[Hit]:
         """Return the k best documents for a text, best first; none if it has no known term.
 
         allowed: the documents that may be found, default all. once: this process serves no other query, so
-        don't load the compiled kernels for it. Raises
-        UsageError for k below 1, and what `encode` raises.
+        don't load the compiled kernels for it. feedback: add to the query what its first documents say, and search
+        again; default, don't. Raises UsageError for k below 1, and what `encode` raises.
         """
         _check_k(k)
-        term_ids, weights = self.encode([query]).row(0)
-        return self.hits(self._engine.rank(term_ids, weights, k, once=once, allowed=allowed))
+        vectors = self.encode([query])
+        return self.hits(self.rank_vector(vectors.row(0), k, once=once, allowed=allowed, feedback=feedback))
 
     def explain(
-        self, query: str, k: int = 10, *, once: bool = False, allowed: DocumentFilter | None = None
+        self,
+        query: str,
+        k: int = 10,
+        *,
+        once: bool = False,
+        allowed: DocumentFilter | None = None,
+        feedback: Feedback | None = None,
     ) -> ExplainedSearch:
         """Search as `search` does, and explain every hit: its terms, where they stand, and what the engine did."""
         from lsr.query.explain import explain
 
-        return explain(self, query, k, once=once, allowed=allowed)
+        _check_k(k)
+        return explain(self, query, k, once=once, allowed=allowed, feedback=feedback)
+
+    def rank_vector(
+        self,
+        query: SparseVector,
+        k: int,
+        *,
+        once: bool = False,
+        allowed: DocumentFilter | None = None,
+        feedback: Feedback | None = None,
+    ) -> Ranking:
+        """Return the ranking of one encoded query: term ids of the index, ascending, and weights."""
+        if feedback is not None:
+            from lsr.query.feedback import expand
+
+            query = expand(self, query, feedback, once=once, allowed=allowed)
+        return self._engine.rank(*query, k, once=once, allowed=allowed)
 
     def rank(
         self,
@@ -99,13 +129,13 @@ class Searcher:
         k: int = 10,
         *,
         threads: int | None = None,
-        once: bool = False,
         allowed: DocumentFilter | None = None,
+        feedback: Feedback | None = None,
     ) -> Iterator[Ranking]:
         """Return the rankings of encoded queries, one after another as they are asked for.
 
-        threads: default, one a core. once: as for `search`. allowed: the documents that may be found, default all.
-        Raises UsageError for k below 1, or queries of another vocabulary.
+        threads: default, one a core. allowed, feedback: as for `search`. Raises UsageError for k below 1, or queries
+        of another vocabulary.
         """
         _check_k(k)
         if queries.vocab_size > len(self.index.vocabulary):
@@ -115,8 +145,7 @@ class Searcher:
             )
 
         def rank(number: int) -> Ranking:
-            term_ids, weights = queries.row(number)
-            return self._engine.rank(term_ids, weights, k, once=once, allowed=allowed)
+            return self.rank_vector(queries.row(number), k, allowed=allowed, feedback=feedback)
 
         threads = threads or available_cores()
         if threads == 1 or len(queries) <= TASK:
@@ -130,13 +159,14 @@ class Searcher:
         *,
         query_ids: Sequence[str] | None = None,
         threads: int | None = None,
+        feedback: Feedback | None = None,
     ) -> Iterator[list[Hit]]:
         """Return the hits of each query, one after another as they are asked for.
 
-        query_ids: to be noted in the hits. Raises what `rank` and `encode` raise.
+        query_ids: to be noted in the hits. feedback: as for `search`. Raises what `rank` and `encode` raise.
         """
         vectors = queries if isinstance(queries, SparseBatch) else self.encode(queries)
-        rankings = self.rank(vectors, k, threads=threads)
+        rankings = self.rank(vectors, k, threads=threads, feedback=feedback)
         ids: Sequence[str | None] = [None] * len(vectors) if query_ids is None else query_ids
         return (self.hits(ranking, query_id=query_id) for query_id, ranking in zip(ids, rankings, strict=True))
 

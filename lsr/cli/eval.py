@@ -38,6 +38,8 @@ def add_parser(subparsers: Any) -> None:
     what.add_argument(
         "--fusion", action="append", metavar="METHOD", help="also fuse the systems: min-max, tm2c2, z-score, rrf, dbsf"
     )
+    what.add_argument("--feedback", nargs="?", type=positive, const=10, metavar="DOCS",
+                      help="also measure each with feedback from its first DOCS documents (default: 10)")  # fmt: skip
     what.add_argument("--baseline", action="append", metavar="B",
                       help="also measure Lucene: lucene-bm25, or lucene-impact of the ready vectors")  # fmt: skip
     what.add_argument("--vectors", type=Path, metavar="FILE.parquet", help="ready document vectors of one dataset")
@@ -235,6 +237,12 @@ def _systems(args: argparse.Namespace, progress: TerminalProgress, n_datasets: i
             raise UsageError(f"--vectors hold one dataset's documents, but {n_datasets} datasets are named")
         options = {"cache": cache, "threads": args.threads, "progress": progress}
         systems.append(VectorsSystem(args.vectors, args.queries, **options))
+    if args.feedback is not None:
+        from lsr.eval.systems import FeedbackSystem
+        from lsr.query.feedback import Feedback
+
+        feedback = Feedback(n_docs=args.feedback)
+        systems = [one for system in systems for one in (system, FeedbackSystem(system, feedback))]
     names = [system.name for system in systems]
     if len(set(names)) < len(names):
         raise UsageError(f"two systems have the same name, among {', '.join(names)}: rename a folder")

@@ -122,13 +122,12 @@ def engine_facts(explained: ExplainedSearch) -> Mapping[str, str]:
     ran = ", ".join(dict.fromkeys(facts.traversals)) or "nothing to search for"
     work = f"{ran}: {counted(facts.n_terms, 'term')}, {counted(facts.n_postings, 'posting')}"
     if facts.n_scored:
-        work += (
-            f"; of {counted(facts.n_superblocks, 'superblock')} {facts.n_bounded:,} bounded, {facts.n_scored:,} scored"
-        )
+        work += f"; {facts.n_scored:,} of {counted(facts.n_superblocks, 'superblock')} scored"
+    fed = f"feedback {facts.feedback_us:,.0f} µs, " if facts.feedback_us else ""
     return {
         "searched": f"{counted(facts.n_docs, 'document')} in {counted(facts.n_segments, 'segment')}",
         "engine": work,
-        "time": f"encode {facts.encode_us:,.0f} µs, search {facts.search_us:,.0f} µs, "
+        "time": f"encode {facts.encode_us:,.0f} µs, {fed}search {facts.search_us:,.0f} µs, "
         f"documents {facts.documents_us:,.0f} µs (loading included)",
     }
 

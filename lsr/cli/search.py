@@ -20,8 +20,10 @@ from lsr.cli.common import (
 )
 
 if TYPE_CHECKING:
+    from lsr.query.feedback import Feedback
     from lsr.query.searcher import Searcher
 
+FEEDBACK_DOCS = 10
 EXAMPLES = """\
 examples:
   lsr search "vitamin D deficiency"                the best 10, to read
@@ -47,6 +49,10 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--json", action="store_true", help="print a JSON object a hit")
     parser.add_argument("--explain", action="store_true", help="say of each hit what each term brought to its score")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write the explained hits to FILE, a page of its own")
+    parser.add_argument(
+        "--feedback", nargs="?", type=positive, const=FEEDBACK_DOCS, metavar="DOCS",
+        help="add to the query what its first DOCS documents say, and search again (default: 10)",
+    )  # fmt: skip
     many = parser.add_argument_group("a file of queries")
     many.add_argument(
         "--queries",
@@ -96,7 +102,7 @@ def _search_one(args: argparse.Namespace) -> int:
     if args.explain or args.html is not None:
         return _explain_one(args, searcher)
     began = time.perf_counter()
-    hits = searcher.search(args.query, args.k, once=True)
+    hits = searcher.search(args.query, args.k, once=True, feedback=_feedback(args))
     milliseconds = (time.perf_counter() - began) * 1000
     if args.json:
         from lsr.cli.hits import hit_json
@@ -121,7 +127,7 @@ def _search_one(args: argparse.Namespace) -> int:
 def _explain_one(args: argparse.Namespace, searcher: Searcher) -> int:
     from lsr.cli.explained import explained_lines, print_explained
 
-    explained = searcher.explain(args.query, args.k, once=True)
+    explained = searcher.explain(args.query, args.k, once=True, feedback=_feedback(args))
     if args.html is not None:
         from lsr.cli.pages.search import search_page
         from lsr.eval.textio import written_whole
@@ -139,6 +145,14 @@ def _explain_one(args: argparse.Namespace, searcher: Searcher) -> int:
         _note_nothing(searcher)
     print_explained(explained, searcher.term_finder)
     return 0
+
+
+def _feedback(args: argparse.Namespace) -> Feedback | None:
+    if args.feedback is None:
+        return None
+    from lsr.query.feedback import Feedback
+
+    return Feedback(n_docs=args.feedback)
 
 
 def _note_nothing(searcher: Searcher) -> None:
@@ -194,7 +208,7 @@ def _write_run(args: argparse.Namespace, searcher: Any, query_ids: list[str], qu
     from lsr.eval.runs import Ranking, write_run
 
     def rankings() -> Any:
-        found = searcher.rank(queries, args.k, threads=args.threads)
+        found = searcher.rank(queries, args.k, threads=args.threads, feedback=_feedback(args))
         for query_id, ranking in zip(query_ids, found, strict=True):
             progress.advance(1)
             yield Ranking(query_id, searcher.doc_ids(ranking), ranking.scores)
@@ -208,7 +222,8 @@ def _print_all(args: argparse.Namespace, searcher: Any, query_ids: list[str], qu
         return
     from lsr.cli.hits import hit_json
 
-    for hits in searcher.search_batch(queries, args.k, query_ids=query_ids, threads=args.threads):
+    options = {"query_ids": query_ids, "threads": args.threads, "feedback": _feedback(args)}
+    for hits in searcher.search_batch(queries, args.k, **options):
         progress.advance(1)
         for hit in hits:
             print(hit_json(hit))
@@ -219,6 +234,10 @@ def _explain_all(args: argparse.Namespace, searcher: Any, query_ids: list[str], 
     from lsr.cli.hits import json_line
     from lsr.query.explain import explain_hits
 
+    if (feedback := _feedback(args)) is not None:
+        from lsr.query.feedback import expand_all
+
+        queries = expand_all(searcher, queries, feedback)
     rankings = searcher.rank(queries, args.k, threads=args.threads)
     for row, (query_id, ranking) in enumerate(zip(query_ids, rankings, strict=True)):
         progress.advance(1)

@@ -102,6 +102,15 @@ def test_fusions_stand_beside_their_legs(
     assert len([entry for entry in entries if entry["kind"] == "comparison"]) == 3
 
 
+def test_feedback_stands_beside_what_it_feeds(lsr_eval: Command, tiny: Path) -> None:
+    entries = [json.loads(line) for line in lsr_eval(tiny, "--feedback", "2", "--json")]
+    plain, fed = (entry for entry in entries if entry["kind"] == "result")
+    assert (plain["system"], fed["system"]) == ("bm25", "bm25+feedback")
+    assert fed["encoder"] == plain["encoder"] | {"feedback": {"n_docs": 2, "n_terms": 10, "alpha": 1.0, "beta": 0.75}}
+    assert fed["efficiency"]["query_terms"] > plain["efficiency"]["query_terms"]
+    assert fed["efficiency"]["flops"] > plain["efficiency"]["flops"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

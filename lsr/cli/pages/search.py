@@ -60,7 +60,7 @@ def _facts(explained: ExplainedSearch) -> Iterator[str]:
     facts = explained.engine
     times = (
         ("encode", facts.encode_us, "query to vector"),
-        ("search", facts.search_us, "exact"),
+        ("search", facts.search_us, f"after {_time(facts.feedback_us)} feedback" if facts.feedback_us else "exact"),
         ("documents", facts.documents_us, "read"),
     )
     ran = ", ".join(dict.fromkeys(facts.traversals)) or "–"
