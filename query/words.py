@@ -16,6 +16,9 @@ _CHUNK = re.compile(r"\S+")
 _WORD_PIECES = frozenset(("##s", "##ing", "##ed", "##er", "##ly"))
 """Some of these stand in every vocabulary of English word pieces that was not made for a few documents."""
 
+MAX_KNOWN = 100_000
+"""Chunks of text whose terms are remembered; beyond it that starts anew, so that memory stays bounded."""
+
 
 class TermSpan(NamedTuple):
     """text[start:end] is the term, or the word that the term is made from."""
@@ -66,6 +69,8 @@ class AnalysedWords:
                     # Where normalising changed the length, positions in it say nothing about the chunk.
                     same = len(plain) == len(chunk)
                     found.append(TermSpan(start, at, term) if same else TermSpan(0, len(chunk), term))
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
             self._known[chunk] = found = sorted(set(found))
         return found
 

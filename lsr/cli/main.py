@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import lsr
-from lsr.cli import bench, check, doctor, encode, explain, index, leaderboard, search, size_study, stats
+from lsr.cli import bench, check, doctor, encode, explain, index, leaderboard, search, serve, size_study, stats
 from lsr.cli import eval as evaluation
 from lsr.cli.common import note
 from lsr.errors import LsrError
 
-COMMANDS = (index, search, explain, encode, stats, check, evaluation, leaderboard, size_study, bench, doctor)
+COMMANDS = (index, search, explain, serve, encode, stats, check, evaluation, leaderboard, size_study, bench, doctor)
 FAILED, INTERRUPTED, TERMINATED = 1, 130, 143
 
 EPILOG = """\
