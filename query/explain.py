@@ -135,7 +135,8 @@ def explain(
     clock.append(time.perf_counter())
     hits = searcher.hits(ranking)
     clock.append(time.perf_counter())
-    seconds = Seconds(*(after - before for before, after in pairwise(clock)))
+    encode_s, feedback_s, search_s, documents_s = (after - before for before, after in pairwise(clock))
+    seconds = Seconds(encode_s, 0.0 if feedback is None else feedback_s, search_s, documents_s)
     return explain_hits(searcher, query, vector, ranking, hits, seconds)
 
 

@@ -19,6 +19,7 @@ from lsr.indexer.index import Index
 from lsr.indexer.segment import Segment
 from lsr.query.engine import Engine, Ranking
 from lsr.query.filters import DocumentFilter
+from lsr.query.planner import TRAVERSALS
 from lsr.query.words import TermFinder
 from lsr.types import Document, Hit, SparseBatch
 
@@ -65,6 +66,13 @@ class Searcher:
         """What encodes queries, opened when first asked for. Raises EncoderError if it can't be opened."""
         encoder: QueryEncoder = self.index.query_encoder if self._encoder is None else self._encoder
         return encoder
+
+    def warm_up(self) -> None:
+        """Load what queries need, compiled kernels and all, so that the first is served as fast as the others."""
+        self.encode(["ready"])
+        for segment in self.index.segments[:1]:
+            for traversal in TRAVERSALS:
+                self._engine.rank(segment.terms[:1].astype(np.int32), np.ones(1, np.float32), 1, traversal=traversal)
 
     @cached_property
     def term_finder(self) -> TermFinder:

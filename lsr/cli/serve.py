@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
 
     searcher = Searcher(index_path(args))
     note_compiling("search_exhaustive")
-    searcher.explain("ready")  # what queries need is loaded before the first one comes
+    searcher.warm_up()
     try:
         server = SearchServer(searcher, args.host, args.port)
     except (OSError, UnicodeError) as error:

@@ -89,7 +89,9 @@ def test_hits_are_those_of_a_search_with_their_terms_and_places(bm25: Path) -> N
 def test_the_engine_says_what_it_did(bm25: Path) -> None:
     facts = Searcher(bm25).explain("cat dog").engine
     assert (facts.n_docs, facts.n_segments, facts.n_terms, facts.n_postings, facts.n_superblocks) == (3, 1, 2, 3, 1)
-    assert len(facts.traversals) == 1 and min(facts.encode_us, facts.search_us, facts.documents_us) > 0
+    assert len(facts.traversals) == 1
+    assert min(facts.encode_us, facts.search_us, facts.documents_us) > 0
+    assert facts.feedback_us == 0
     once = Searcher(bm25).explain("cat dog", once=True)
     assert once.engine.traversals == ("plain",) or facts.traversals != ("plain",)
     assert [found.hit for found in once.hits] == [found.hit for found in Searcher(bm25).explain("cat dog").hits]
