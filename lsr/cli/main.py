@@ -31,8 +31,21 @@ from lsr.cli.common import note
 from lsr.errors import LsrError
 
 COMMANDS = (
-    index, search, explain, serve, encode, train, mine, stats, check, evaluation, leaderboard, size_study, bench, doctor,
-)  # fmt: skip
+    index,
+    search,
+    explain,
+    serve,
+    encode,
+    train,
+    mine,
+    stats,
+    check,
+    evaluation,
+    leaderboard,
+    size_study,
+    bench,
+    doctor,
+)
 FAILED, INTERRUPTED, TERMINATED = 1, 130, 143
 
 EPILOG = """\
