@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError
+from lsr.indexer.dense import Halves, open_dense
 from lsr.indexer.files import FileInfo, map_array, save_array
 from lsr.indexer.manifest import REMEDY, SegmentInfo
 from lsr.types import Document
@@ -61,6 +62,7 @@ class Segment:
     """A segment opened for reading.
 
     Opening maps the arrays and checks headers, sizes and shapes against each other; it reads no array.
+    dense: the dense vectors, a row a document in the order of insertion, where the index has them.
     """
 
     def __init__(self, index: Path, info: SegmentInfo) -> None:
@@ -74,6 +76,7 @@ class Segment:
         self.terms: npt.NDArray[np.uint32] = arrays["terms"]
         self.kth_impact: npt.NDArray[np.uint8] = arrays["kth_impact"]
         self.id_hash, self.id_row = arrays["id_hash"], arrays["id_row"]
+        self.dense: Halves | None = None if info.dense is None else open_dense(index, info.dense, info.n_docs)
         self._check_shapes()
 
     def _check_shapes(self) -> None:

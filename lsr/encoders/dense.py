@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lsr.encoders.backbone import HiddenStates
 from lsr.encoders.batching import vectors_in_order
 from lsr.encoders.checkpoints import read_model, read_tokenizer_of, token_limit
-from lsr.encoders.dense_base import DenseVectors
+from lsr.encoders.dense_base import DENSE, DenseVectors
 from lsr.encoders.dense_layout import DenseSettings, read_dense_layout
 from lsr.encoders.heads.dense import DenseHead
 from lsr.encoders.loading import Placement
@@ -87,7 +87,7 @@ class TransformerDenseEncoder:
     def description(self) -> Mapping[str, Any]:
         """What tells this encoder from others, as JSON values."""
         return {
-            "kind": "dense",
+            "kind": DENSE,
             "name": self.name,
             "revision": self.revision,
             "tokenizer_hash": self.tokenizer_hash,

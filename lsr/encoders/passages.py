@@ -8,7 +8,7 @@ Contextual Neural Language Modeling" (SIGIR 2019, arXiv:1905.09217); for learned
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +49,7 @@ class PassageSplitter:
         if not 0 <= overlap <= self._room // 2:
             raise UsageError(f"overlap is {overlap}, but has to lie in 0…{self._room // 2}")
         self._overlap = overlap
+        self.settings: Mapping[str, int] = {"overlap": overlap, "max_length": max_length}
 
     def split(self, document: Document) -> list[Document]:
         """Return the document itself if it fits, else its passages, in order.

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lsr.encoders.registry import load_encoder
 from lsr.errors import IndexLockedError, LsrError, UsageError
-from lsr.indexer.encode import corpus as encoding
+from lsr.indexer.encode import job as encoding
 from lsr.indexer.encode.corpus import encode_corpus
 from lsr.indexer.encode.window import windows
 from lsr.indexer.lock import writer_lock
@@ -90,7 +90,7 @@ def test_shards_hold_every_document_with_its_vector(tmp_path):
     assert rows_of(result) == expected
     first = pq.read_table(result.shards[0])
     assert [str(field.type) for field in first.schema] == [
-        "string", "list<element: string>", "list<element: float>", "string", "string",
+        "string", "list<element: string>", "list<element: float>", "string", "string", "string",
     ]  # fmt: skip
     assert first["title"].to_pylist() == [d.title for d in documents[:5]]
 
