@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lsr.encoders.base import Encoder
 from lsr.encoders.dense_base import DenseEncoder, dense_description
-from lsr.encoders.passages import PassageSplitter, split_documents
 from lsr.errors import LsrError, UsageError
 from lsr.indexer.encode.job import forget_job, kept_documents
 from lsr.indexer.encode.legs import Legs
@@ -18,7 +17,10 @@ from lsr.indexer.manifest import Manifest
 from lsr.indexer.progress import Progress, Silence
 from lsr.indexer.vectors import ReadyVectors, read_vectors
 from lsr.indexer.writer import IndexWriter
-from lsr.types import Document
+from lsr.types import PASSAGE_OF, Document
+
+if TYPE_CHECKING:
+    from lsr.encoders.passages import PassageSplitter
 
 COUNTED_AT_ONCE, ENCODED_AT_ONCE = 2048, 256
 """Documents in a batch: for words, whose counting is fast, and for models, so that progress shows every few seconds."""
@@ -48,7 +50,7 @@ def index_documents(
     """
     options = {"overwrite": overwrite, "reorder": reorder, "threads": threads, "progress": progress}
     with _writer(index, encoder, dense, splitter, options) as writer:
-        _add_directly(writer, documents if splitter is None else split_documents(documents, splitter), encoder, dense)
+        _add_directly(writer, _split(documents, splitter), encoder, dense)
         return _committed(writer)
 
 
@@ -76,7 +78,7 @@ def index_corpus(
     corpus = _Corpus([Path(path) for path in paths], Path(index), skip_bad=skip_bad, progress=progress)
 
     def documents() -> Iterator[Document]:
-        return corpus.documents() if splitter is None else split_documents(corpus.documents(), splitter)
+        return _split(corpus.documents(), splitter)
 
     options = {"overwrite": overwrite, "reorder": reorder, "threads": threads, "progress": progress}
     with _writer(index, encoder, dense, splitter, options) as writer:
@@ -93,6 +95,14 @@ def index_corpus(
                         writer.add(batch, encoder.encode_documents(batch) if sparse is None else sparse, halves)
                 manifest = _committed(writer)
     return manifest, corpus.summary()
+
+
+def _split(documents: Iterable[Document], splitter: PassageSplitter | None) -> Iterator[Document]:
+    if splitter is None:
+        return iter(documents)
+    from lsr.encoders.passages import split_documents
+
+    return split_documents(documents, splitter)
 
 
 def _writer(
@@ -204,6 +214,8 @@ def index_vectors(
         for file in files:
             for documents, vectors, unknown in read_vectors(Path(file), lookup, n_known=n_known):
                 writer.add(documents, vectors)
+                if any(PASSAGE_OF in document.fields for document in documents):
+                    writer.passages = {}
                 listener.advance(len(documents))
                 dropped += unknown
         if writer.n_docs == 0:

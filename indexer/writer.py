@@ -41,7 +41,7 @@ class IndexWriter:
 
     A context manager: leaving it without a commit, or by an exception, leaves no trace; after an exception
     there is nothing else to do. dense: the description of the encoder of dense vectors, if they come too.
-    passages: how documents were cut into passages, to be recorded. Raises
+    passages: how documents were cut into passages, to be recorded; may still be set before the commit. Raises
     IndexExistsError if there is an index and not `overwrite`, IndexLockedError if another writer is at it,
     UsageError if the folder holds other things, LsrError if it can't be written to.
     """
@@ -60,7 +60,7 @@ class IndexWriter:
     ) -> None:
         self.path = path
         self._dense = dense
-        self._passages = passages
+        self.passages = passages
         self.n_docs = 0
         self._encoder = encoder
         self._reorder = reorder
@@ -178,7 +178,7 @@ class IndexWriter:
             segments=tuple(segments),
             statistics=statistics,
             dense=self._dense,
-            passages=self._passages,
+            passages=self.passages,
         )
         write_manifest(self.path, manifest)
         self._pending = []

@@ -1,34 +1,39 @@
-"""Documents found by their best passage (MaxP), one hit a document, exactly."""
+"""Documents found by their best passage (MaxP), one hit a document, exactly.
+
+Dai and Callan, "Deeper Text Understanding for IR with Contextual Neural Language Modeling" (SIGIR 2019,
+arXiv:1905.09217).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from lsr.encoders.passages import PASSAGE_OF
-from lsr.query.searcher import Searcher
-from lsr.types import Hit
+import numpy as np
+import numpy.typing as npt
+
+from lsr.query.engine import Ranking
+
+FIRST_DEPTH, DEEPER = 2, 4
+"""Passages asked for at first for each document wanted, and how many times as many each time that these were too few."""
 
 
-def search_documents(searcher: Searcher, query: str, k: int = 10) -> list[Hit]:
-    """Return the k documents whose best passages score highest: the document's id, the passage's text and score.
+def best_passages(
+    rank: Callable[[int], Ranking], document_ids: Callable[[npt.NDArray[np.int64]], Sequence[str]], k: int
+) -> Ranking:
+    """Return the k documents whose best passages score highest, as a ranking of those passages.
 
-    Documents that were indexed whole are their own passage. Passages are asked for until k documents are
-    found, or there are no more, so that none is missed. Raises what `Searcher.search` raises.
+    rank: the ranking of so many passages. document_ids: the id of the document that each position is of.
+    Passages are asked for until k documents are found, or there are no more, so that none is missed. Of passages that
+    score alike the first of a document is its best, so ties between documents stay in the order of insertion.
     """
-    vectors = searcher.encode([query])
-    depth = 2 * k
+    depth = FIRST_DEPTH * k
     while True:
-        (ranking,) = searcher.rank(vectors, depth)
+        ranking = rank(depth)
         best: dict[str, int] = {}
-        for place, position in enumerate(ranking.positions):
-            document = searcher.document(int(position))
-            best.setdefault(str(document.fields.get(PASSAGE_OF, document.doc_id)), place)
-            if len(best) == k:
-                break
-        if len(best) == k or len(ranking) < depth:
-            hits = searcher.hits(ranking)
-            return [
-                replace(hits[place], rank=rank, doc_id=doc_id)
-                for rank, (doc_id, place) in enumerate(best.items(), start=1)
-            ]
-        depth *= 4
+        for place, doc_id in enumerate(document_ids(ranking.positions)):
+            best.setdefault(doc_id, place)
+        if len(best) >= k or len(ranking) < depth:
+            places = np.fromiter(best.values(), np.int64, len(best))[:k]
+            return replace(ranking, positions=ranking.positions[places], scores=ranking.scores[places])
+        depth *= DEEPER

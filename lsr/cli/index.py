@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.cli.common import TerminalProgress, add_command, counted, human_bytes, note, note_compiling, positive
+from lsr.cli.passages import add_passage_arguments, check_passage_arguments, splitter_of
 
 DEFAULT_ENCODER = "bm25"
 
@@ -16,8 +17,8 @@ examples:
   lsr index notes/                           a folder of texts, into ./.lsr
   lsr index corpus.jsonl --index my-index    one file, into the folder my-index
   lsr index notes/ --encoder path/to/model   with a SPLADE model, not BM25
-  lsr index notes/ --dense all-MiniLM-L6-v2  with dense vectors besides, for hybrid search
-  lsr index --dense all-MiniLM-L6-v2         dense vectors for the index that is there
+  lsr index notes/ --dense all-MiniLM-L6-v2  with dense vectors besides
+  lsr index --dense all-MiniLM-L6-v2         dense vectors for the index here
   lsr index --vectors documents.parquet      ready vectors instead of text
 """
 
@@ -49,6 +50,7 @@ def add_parser(subparsers: Any) -> None:
         "--dense", metavar="E", help="store dense vectors besides: the folder of a dense model, its name on the hub, or "
         "'joint' where --encoder gives both; without CORPUS, add them to the index that is there"
     )  # fmt: skip
+    add_passage_arguments(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace the index, or dense vectors, that are there")
     parser.add_argument("--skip-bad", action="store_true", help="pass over, and count, what can't be read")
     parser.add_argument(
@@ -66,6 +68,9 @@ def run(args: argparse.Namespace) -> int:
     from lsr.errors import UsageError
     from lsr.query.searcher import available_cores
 
+    check_passage_arguments(args)
+    if args.passages and not args.corpus:
+        raise UsageError("--passages cuts the texts of a CORPUS: name its folders and files")
     if args.dense is not None and not args.corpus and not args.vectors:
         return _add_dense(args)
     if bool(args.corpus) == bool(args.vectors):
@@ -115,8 +120,8 @@ def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[s
     encoder = load_encoder(args.encoder or DEFAULT_ENCODER)
     dense = None if args.dense is None else load_dense_encoder(args.dense, sparse=encoder)
     return index_corpus(
-        args.corpus, args.index, encoder, dense=dense, skip_bad=args.skip_bad, progress=progress, say=progress.say,
-        **options,
+        args.corpus, args.index, encoder, dense=dense, splitter=splitter_of(args, encoder, dense), skip_bad=args.skip_bad, progress=progress,
+        say=progress.say, **options,
     )  # fmt: skip
 
 
