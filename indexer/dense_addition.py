@@ -72,9 +72,7 @@ def _documents(index: Index) -> Iterator[Document]:
             yield segment.document(row)
 
 
-def _commit(
-    index: Index, encoder: DenseEncoder, staging: Staging, shards: tuple[Path, ...], scratch: Path
-) -> Manifest:
+def _commit(index: Index, encoder: DenseEncoder, staging: Staging, shards: tuple[Path, ...], scratch: Path) -> Manifest:
     old = index.manifest
     generation = old.generation + 1
     part_id = f"{generation:08d}-{secrets.token_hex(4)}"

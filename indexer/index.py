@@ -158,8 +158,8 @@ class Index:
 
         if self.manifest.dense is None:
             raise UsageError(
-                f"the index at {self.path} has no dense vectors: add them by 'lsr index --index {self.path} --dense E', "
-                "E being a dense model"
+                f"the index at {self.path} has no dense vectors: add them by 'lsr index --index {self.path} "
+                "--dense E', E being a dense model"
             )
         moved_to = self._moved_to["dense_encoder"] or (
             self._moved_to["encoder"] if self.manifest.dense["kind"] != DENSE else None

@@ -1,4 +1,4 @@
-"""Ready vectors out of Parquet files: columns `id`, `terms` or `term_ids`, `weights`; `title`, `text`, `fields` if there."""
+"""Ready vectors out of Parquet files: columns `id`, `terms` or `term_ids`, `weights`; and OTHERS where they are."""
 
 from __future__ import annotations
 

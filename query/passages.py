@@ -15,7 +15,7 @@ import numpy.typing as npt
 from lsr.query.engine import Ranking
 
 FIRST_DEPTH, DEEPER = 2, 4
-"""Passages asked for at first for each document wanted, and how many times as many each time that these were too few."""
+"""Passages asked for at first for each document wanted, and how many times as many where these were too few."""
 
 
 def best_passages(

@@ -22,8 +22,8 @@ class Vectors(NamedTuple):
 class Legs:
     """The encoders of documents. Where both are the same joint encoder, one pass gives both vectors."""
 
-    sparse: Encoder | None
-    dense: DenseEncoder | None = None
+    sparse: Encoder | JointEncoder | None
+    dense: DenseEncoder | JointEncoder | None = None
 
     @classmethod
     def of(cls, encoder: Encoder | DenseEncoder | JointEncoder) -> Legs:
@@ -33,17 +33,23 @@ class Legs:
         return cls(None, encoder) if isinstance(encoder, DenseEncoder) else cls(encoder)
 
     @property
+    def joint(self) -> JointEncoder | None:
+        """The encoder that gives both vectors in one pass, None where there are two, or one leg."""
+        sparse: object = self.sparse
+        return self.dense if isinstance(self.dense, JointEncoder) and sparse is self.dense else None
+
+    @property
     def description(self) -> Mapping[str, Any]:
         """What tells these encoders from others: of a single one its own description."""
         of_dense = None if self.dense is None else self.dense.description
-        if self.sparse is None or self.sparse is self.dense:
+        if self.sparse is None or self.joint is not None:
             return of_dense or {}
         return self.sparse.description if of_dense is None else {**self.sparse.description, "dense": of_dense}
 
     def encode(self, documents: Sequence[Document]) -> Vectors:
         """Encode documents. Raises what the encoders raise."""
-        if self.sparse is self.dense and isinstance(self.dense, JointEncoder):
-            return Vectors(*self.dense.encode_documents_jointly(documents))
+        if self.joint is not None:
+            return Vectors(*self.joint.encode_documents_jointly(documents))
         return Vectors(
             None if self.sparse is None else self.sparse.encode_documents(documents),
             None if self.dense is None else self.dense.encode_dense_documents(documents),

@@ -93,7 +93,9 @@ class Staging:
         `run_job` raises.
         """
         if n_docs := kept_documents(self.folder):
-            self._say(f"an interrupted run has encoded {n_docs:,} documents: what is still the same isn't encoded again")
+            self._say(
+                f"an interrupted run has encoded {n_docs:,} documents: those still the same are not encoded again"
+            )
         while True:
             try:
                 return run_job(

@@ -47,8 +47,8 @@ def add_parser(subparsers: Any) -> None:
         help="ready vectors instead of text: columns id, terms or term_ids, weights",
     )  # fmt: skip
     parser.add_argument(
-        "--dense", metavar="E", help="store dense vectors besides: the folder of a dense model, its name on the hub, or "
-        "'joint' where --encoder gives both; without CORPUS, add them to the index that is there"
+        "--dense", metavar="E", help="store dense vectors besides: the folder of a dense model, its name on the hub, "
+        "or 'joint' where --encoder gives both; without CORPUS, add them to the index that is there"
     )  # fmt: skip
     add_passage_arguments(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace the index, or dense vectors, that are there")
@@ -120,8 +120,8 @@ def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[s
     encoder = load_encoder(args.encoder or DEFAULT_ENCODER)
     dense = None if args.dense is None else load_dense_encoder(args.dense, sparse=encoder)
     return index_corpus(
-        args.corpus, args.index, encoder, dense=dense, splitter=splitter_of(args, encoder, dense), skip_bad=args.skip_bad, progress=progress,
-        say=progress.say, **options,
+        args.corpus, args.index, encoder, dense=dense, splitter=splitter_of(args, encoder, dense),
+        skip_bad=args.skip_bad, progress=progress, say=progress.say, **options,
     )  # fmt: skip
 
 

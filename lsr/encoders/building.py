@@ -44,8 +44,9 @@ def load_neural(
     """Load an encoder from a folder or from the Hugging Face hub.
 
     family: what a plain checkpoint, which doesn't say it itself, is to be read as; a model that says it is refused.
-    plain_family: the same, of no meaning for a model that says it. revision: the hub's commit, branch or tag. max_length: tokens of a document, if fewer than the model takes. top_k, threshold: which of a
-    document's weights are kept. device, dtype, max_tokens: as in `Placement.of`.
+    plain_family: the same, without meaning for a model that says it. revision: the hub's commit, branch or tag.
+    max_length: tokens of a document, if fewer than the model takes. top_k, threshold: which of a document's weights
+    are kept. device, dtype, max_tokens: as in `Placement.of`.
     Raises EncoderError if it can't be loaded as it was saved.
     """
     source = locate(name_or_path, revision=revision)

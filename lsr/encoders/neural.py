@@ -98,9 +98,7 @@ class NeuralEncoder:
         Raises UsageError if one is out of its range, or the model has no limit.
         """
         length = length_of_passages(self.name, self.text_length, max_length)
-        return PassageSplitter(
-            self.document.backend, length, overlap=overlap, prompt=self.document.tower.config.prompt
-        )
+        return PassageSplitter(self.document.backend, length, overlap=overlap, prompt=self.document.tower.config.prompt)
 
     def save_query_side(self, folder: Path) -> None:
         """Write the table and its tokenizer to `folder`; nothing where queries need the model itself."""

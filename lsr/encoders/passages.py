@@ -154,7 +154,8 @@ def choose_splitter(
     overlap: tokens that two passages share. max_length: tokens of a passage; default, as many as the models read, and
     WORDS words where there is none. Raises UsageError if a length is out of its range.
     """
-    readers = [each for each in (encoder, dense) if isinstance(each, ReadsTokens) and each.text_length is not None]
+    encoders: tuple[object, ...] = (encoder, dense)
+    readers = [each for each in encoders if isinstance(each, ReadsTokens) and each.text_length is not None]
     if not readers:
         return PassageSplitter(word_tokenizer(), max_length or WORDS, overlap=overlap)
     least = min(readers, key=lambda reader: reader.text_length or 0)

@@ -42,8 +42,8 @@ def test_encode_then_index_then_search(lsr, corpus, router_folder, tmp_path):
 
 def test_pruned_passages_without_text(lsr, corpus, plain_folder, tmp_path):
     code, text, _ = lsr(
-        "encode", corpus, "--encoder", plain_folder, "--out", tmp_path / "out", "--passages", "--overlap", 8, "--top-k", 2,
-        "--no-text", "--family", "splade-doc", "--max-length", 30, "--json",
+        "encode", corpus, "--encoder", plain_folder, "--out", tmp_path / "out", "--passages", "--overlap", 8,
+        "--top-k", 2, "--no-text", "--family", "splade-doc", "--max-length", 30, "--json",
     )  # fmt: skip
     assert code == 0 and json.loads(text)["documents"] > 3
     table = pq.read_table(tmp_path / "out" / "shard-000000.parquet").to_pydict()

@@ -46,7 +46,8 @@ def test_passages_fit_and_cover_the_text(tokenizer, text, max_length, overlap, t
     covered = [False] * len(text)
     for number, passage in enumerate(found):
         start, end = passage.fields["passage_start"], passage.fields["passage_end"]
-        assert passage.doc_id == (f"d#{number}" if number else "d") and passage.text == text[start:end] and title.startswith(passage.title)
+        assert passage.doc_id == (f"d#{number}" if number else "d")
+        assert passage.text == text[start:end] and title.startswith(passage.title)
         assert passage.fields[PASSAGE_OF] == "d" and passage.fields["year"] == 2020
         assert length(tokenizer, passage) <= max_length
         covered[start:end] = [True] * (end - start)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from lsr.errors import EncoderError, IndexDamagedError, IndexExistsError, IndexM
 from lsr.indexer import pending as pendings
 from lsr.indexer.dense_addition import add_dense
 from lsr.indexer.encode.staging import staging_folder
+from lsr.indexer.files import checksum
 from lsr.indexer.index import Index
 from lsr.indexer.manifest import read_manifest, write_manifest
 from lsr.indexer.pipeline import index_corpus, index_documents
@@ -194,9 +194,8 @@ def accept(path: Path, file: Path) -> None:
     manifest = read_manifest(path, 1)
     info = manifest.segments[0]
     assert info.dense is not None
-    found = replace(info.dense.files["vectors.npy"], size_bytes=file.stat().st_size, crc32=zlib.crc32(file.read_bytes()))
     manifest_file.unlink()
-    dense = replace(info.dense, files={"vectors.npy": found})
+    dense = replace(info.dense, files={"vectors.npy": checksum(file)})
     write_manifest(path, replace(manifest, segments=(replace(info, dense=dense),)))
 
 
