@@ -92,12 +92,13 @@ def run(args: argparse.Namespace) -> int:
     seconds = time.perf_counter() - began
     for line in summary:
         note(line)
+    unit = "document" if manifest.passages is None else "passage"
     if args.json:
         from lsr.cli.hits import json_line
 
         done = {
             "index": str(args.index),
-            "documents": manifest.n_docs,
+            f"{unit}s": manifest.n_docs,
             "postings": manifest.n_postings,
             "size_bytes": manifest.size_bytes,
             "seconds": round(seconds, 3),
@@ -107,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         rate = f"{manifest.n_docs / seconds:,.0f} a second"
         size = human_bytes(manifest.size_bytes)
-        print(f"indexed {counted(manifest.n_docs, 'document')} in {seconds:.1f} s ({rate}) into {args.index}, {size}")
+        print(f"indexed {counted(manifest.n_docs, unit)} in {seconds:.1f} s ({rate}) into {args.index}, {size}")
     return 0
 
 
