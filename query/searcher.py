@@ -16,7 +16,7 @@ from lsr.errors import UsageError
 from lsr.indexer.index import Index
 from lsr.query.engine import Engine, Ranking
 from lsr.query.filters import DocumentFilter
-from lsr.query.passages import best_passages
+from lsr.query.passages import Owners, best_passages
 from lsr.types import PASSAGE_OF, Document, Hit, SparseBatch, passage_span
 
 TASK = 16
@@ -33,6 +33,7 @@ class Searcher:
     def __init__(self, index: Index | str | Path, *, encoder: Encoder | None = None) -> None:
         self.index = index if isinstance(index, Index) else Index.open(index)
         self._engine = Engine(self.index)
+        self._owners = None if self.index.manifest.passages is None else Owners(self.index)
         self._encoder: QueryEncoder | None = None if encoder is None else self._fitted(encoder)
 
     def _fitted(self, encoder: Encoder) -> QueryEncoder:
@@ -111,7 +112,7 @@ class Searcher:
         def rank(k: int) -> Ranking:
             return self._engine.rank(term_ids, weights, k, once=once, allowed=allowed)
 
-        return rank(k) if self.index.manifest.passages is None else best_passages(rank, self._document_ids, k)
+        return rank(k) if self._owners is None else best_passages(rank, self._owners, k)
 
     def search_batch(
         self,
