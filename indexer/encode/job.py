@@ -15,7 +15,7 @@ from lsr.encoders.registry import check_same
 from lsr.errors import LsrError, UsageError
 from lsr.indexer.encode.columns import Columns
 from lsr.indexer.encode.shards import Shard, ShardWriter, SourceHash, read_shard, shard_path
-from lsr.indexer.encode.window import windows
+from lsr.indexer.encode.window import Pace, windows
 from lsr.indexer.files import sync_folder
 from lsr.indexer.lock import NAME as LOCK_NAME
 from lsr.indexer.lock import writer_lock
@@ -71,7 +71,7 @@ def run_job(
     job: ShardJob,
     folder: Path,
     *,
-    window: int,
+    window: int | Pace,
     shard_seconds: float = FOREVER,
     progress: Progress | None = None,
 ) -> EncodedCorpus:
@@ -82,7 +82,7 @@ def run_job(
     is added to, and so what a killed process loses at most. Raises OtherJobError, ChangedCorpusError, or LsrError for
     a folder of other things.
     """
-    if window < 1:
+    if isinstance(window, int) and window < 1:
         raise UsageError(f"window is {window}, but has to be 1 or more")
     listener = progress or Silence()
     folder.mkdir(parents=True, exist_ok=True)

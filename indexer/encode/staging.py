@@ -27,13 +27,12 @@ from lsr.indexer.encode.job import (
     run_job,
 )
 from lsr.indexer.encode.legs import Legs
+from lsr.indexer.encode.window import Pace
 from lsr.indexer.progress import Progress
 from lsr.types import Document, SparseBatch
 
-WINDOW = 256
-"""Documents encoded together: few enough for progress to show, and for an interrupt to cost little."""
 SHARD_SECONDS = 60.0
-"""What a killed process loses at most, of time."""
+"""What a killed process loses at most, of time; an interrupted one loses a window."""
 ROWS = 1024
 
 Batch = tuple[list[Document], SparseBatch | None, Halves | None]
@@ -102,7 +101,7 @@ class Staging:
                     documents(),
                     self._job,
                     self.folder,
-                    window=WINDOW,
+                    window=Pace(),
                     shard_seconds=SHARD_SECONDS,
                     progress=self._progress,
                 ).shards

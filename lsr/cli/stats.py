@@ -77,7 +77,7 @@ def _print(found: dict[str, Any]) -> None:
     statistics = ", ".join(f"{name} {value:,.6g}" for name, value in found["statistics"].items())
     lines = {
         "index": found["index"],
-        "documents": f"{found['documents']:,}",
+        "documents" if found["passages"] is None else "passages": f"{found['documents']:,}",
         "terms": f"{found['terms']:,}",
         "postings": f"{found['postings']:,}, {found['terms_a_document']:,} a document",
         "segments": f"{found['segments']:,}",
@@ -87,7 +87,7 @@ def _print(found: dict[str, Any]) -> None:
         "query side": found["encoder"].get("query_side", "?"),
         "settings": _flat(found["encoder"].get("settings") or {}),
         "dense vectors": _dense(found["dense"]),
-        "passages": _flat(found["passages"] or {}),
+        "cut by": _flat(found["passages"] or {}),
         "of the corpus": statistics,
         "impacts": f"of {found['scale']:.6g} each, {found['clipped']:,} weights clipped",
         "generation": f"{found['generation']}, made {found['created']} by lsr {found['library_version']}",
@@ -107,4 +107,5 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> str:
     return ", ".join(
         _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else f"{prefix}{name} {value}"
         for name, value in settings.items()
+        if value not in (None, "")
     )

@@ -16,7 +16,7 @@ from lsr.encoders.registry import load_encoder
 from lsr.errors import IndexLockedError, LsrError, UsageError
 from lsr.indexer.encode import job as encoding
 from lsr.indexer.encode.corpus import encode_corpus
-from lsr.indexer.encode.window import windows
+from lsr.indexer.encode.window import Pace, windows
 from lsr.indexer.lock import writer_lock
 from lsr.indexer.pipeline import index_vectors
 from lsr.indexer.vectors import read_vectors
@@ -76,6 +76,14 @@ def test_windows_hold_every_document_in_order_and_stay_small(lengths, max_docume
     for window in found:
         assert 0 < len(window) <= max_documents
         assert len(window) == 1 or sum(len(d.text) for d in window) <= max_characters
+
+
+def test_windows_grow_until_they_take_some_seconds():
+    pace = Pace(seconds=5, least=32, most=256)
+    assert [pace.after(pace.documents, seconds) for seconds in (0.1, 1, 3, 2, 6, 11, 30, 30, 30)] == [
+        64, 128, 128, 256, 256, 128, 64, 32, 32,
+    ]  # fmt: skip
+    assert pace.after(20, 0.1) == 32  # a window that characters filled says nothing
 
 
 def test_shards_hold_every_document_with_its_vector(tmp_path):
