@@ -61,7 +61,7 @@ def test_an_interrupted_index_goes_on_where_it_was(
     corpus = jsonl(tmp_path / "corpus.jsonl", records(1000))
     assert lsr("index", corpus, "--encoder", masked_lm, "--index", "whole").code == 0
     command = [sys.executable, "-c", SLOWLY, "index", str(corpus), "--encoder", str(masked_lm)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts)  # noqa: PLW1509
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts)
     shard = tmp_path / ".lsr.partial" / "shard-000000.parquet"
     while not shard.exists() and process.poll() is None:
         time.sleep(0.01)
