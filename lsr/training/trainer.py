@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from accelerate.utils import broadcast_object_list
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
@@ -90,7 +91,8 @@ class SparseTrainer(Trainer):
         self.progress = Progress()
         self._panel = panel
         self._evaluator = evaluator
-        self._log = log
+        self.run_log = log
+        self.resumed_from: str | None = None
         self._guard = CollapseGuard(config.sparsity)
         self._sums: dict[str, float] = {}
         self._n_summed = 0
@@ -170,8 +172,8 @@ class SparseTrainer(Trainer):
         if "grad_norm" in logs:
             row["grad_norm"] = float(logs["grad_norm"])
         self._sums, self._n_summed, self._logged_at = {}, 0, now
-        if self._log is not None:
-            self._log.add(row)
+        if self.run_log is not None:
+            self.run_log.add(row)
 
     @property
     def seconds(self) -> float:
@@ -192,12 +194,15 @@ class SparseTrainer(Trainer):
             name = self.config.eval.measure
             metrics = {f"{name} {dataset}": value for dataset, value in measured.values.items()}
             metrics[name] = measured.mean
-            if self._log is not None:
-                self._log.add({"step": float(self.state.global_step), "seconds": self.seconds, **metrics})
+            if self.run_log is not None:
+                self.run_log.add({"step": float(self.state.global_step), "seconds": self.seconds, **metrics})
             self.progress.evaluations.append({"step": self.state.global_step, **metrics})
             self._rank(measured.mean)
             self._logged_at += time.monotonic() - began
-        self.accelerator.wait_for_everyone()
+        decided = [self.control.should_save, self.control.should_training_stop]
+        if self.args.world_size > 1:  # the first process has measured, all have to do the same
+            broadcast_object_list(decided)
+        self.control.should_save, self.control.should_training_stop = decided
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
@@ -212,6 +217,13 @@ class SparseTrainer(Trainer):
                 self.control.should_training_stop = True
 
     # Checkpoints.
+
+    def agree(self, *wishes: bool) -> list[bool]:
+        """Return for each wish whether any process has it: all have to do the same at the same step."""
+        if self.args.world_size == 1:
+            return list(wishes)
+        votes = self.accelerator.reduce(torch.tensor(wishes, device=self.args.device, dtype=torch.float32), "sum")
+        return [bool(vote) for vote in votes.tolist()]
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
@@ -253,6 +265,7 @@ class SparseTrainer(Trainer):
         self.objective.load(checkpoint.state["controllers"], load_file(checkpoint.folder / TENSORS_FILE))
         self._guard.load(checkpoint.state["guard"])
         self.progress.load(checkpoint.state["progress"])
+        self.resumed_from = str(checkpoint.folder)
         logged = checkpoint.state["logged"]
         self._sums, self._n_summed = dict(logged["sums"]), logged["n_summed"]
 
@@ -316,6 +329,7 @@ def training_arguments(config: TrainingConfig, folder: Path) -> TrainingArgument
         dataloader_drop_last=True,
         dataloader_num_workers=train.workers,
         dataloader_pin_memory=not on_cpu,
+        ddp_find_unused_parameters=True,
         optim="adamw_torch",
         log_level="error",
     )
@@ -323,6 +337,3 @@ def training_arguments(config: TrainingConfig, folder: Path) -> TrainingArgument
 
 def _term_weights(output: TrainingOutput, terms: Tensor | None, counts: Tensor | None) -> TermWeights:
     return TermWeights(output.weights.float(), terms, counts, output.logits)
-
-
-SayLine = Callable[[str], None]

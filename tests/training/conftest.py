@@ -100,12 +100,12 @@ def save_random_model(folder: Path, **changes: Any) -> Path:
 
     values = {
         "vocab_size": len(WORDS),
-        "hidden_size": 32,
-        "num_hidden_layers": 2,
+        "hidden_size": 64,
+        "num_hidden_layers": 1,
         "num_attention_heads": 2,
         "intermediate_size": 64,
         "max_position_embeddings": 32,
-        "initializer_range": 0.2,
+        "initializer_range": 0.1,
     }
     torch.manual_seed(0)
     BertForMaskedLM(BertConfig(**{**values, **changes})).save_pretrained(folder)
