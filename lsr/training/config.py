@@ -271,6 +271,8 @@ class TrainingConfig:
             raise UsageError(f"config: loss.{taught[0]} needs a [[teacher]], but there is none")
         if self.teacher and not taught:
             raise UsageError(f"config: teacher {self.teacher[0].name!r} is asked by no loss: add loss.kl or another")
+        if "regression" in self.loss and self.encoder.dense is None:
+            raise UsageError("config: loss.regression trains a dense head, but there is no [encoder.dense]")
         if self.eval.every and not self.eval.datasets:
             raise UsageError("config: eval.every is set, but eval.datasets names no BEIR folder")
 

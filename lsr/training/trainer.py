@@ -26,6 +26,7 @@ from lsr.training.evaluation import Evaluator
 from lsr.training.examples import Examples
 from lsr.training.guards import CollapseGuard, TrainingError, check_numbers
 from lsr.training.losses.base import ScoredBatch
+from lsr.training.losses.regression import vector_regression
 from lsr.training.objective import Objective
 from lsr.training.regularisers.base import TermWeights
 from lsr.training.run_log import RunLog
@@ -113,9 +114,11 @@ class SparseTrainer(Trainer):
         scores = queries.weights.float() @ documents.weights.float().T
         teacher = self._panel.scores(inputs["texts"], inputs)
         scored = ScoredBatch(scores, inputs["positives"], inputs["own"], inputs["same"], teacher)
+        regression = self._regression(inputs, queries, documents)
         loss = self.objective(
             scored, _term_weights(queries, terms, counts), _term_weights(documents, terms, counts),
             step=self.state.global_step,
+            regression=regression,
         )  # fmt: skip
         parts = dict(
             zip(loss.parts, torch.stack([value.float() for value in loss.parts.values()]).tolist(), strict=True)
@@ -123,6 +126,13 @@ class SparseTrainer(Trainer):
         check_numbers(self.state.global_step, parts)
         self._note(parts)
         return loss.total
+
+    def _regression(self, inputs: Mapping[str, Any], queries: Any, documents: Any) -> Tensor | None:
+        if "regression" not in self.config.loss:
+            return None
+        wanted = self._panel.vectors(inputs["texts"], documents.dense.device)
+        sides = zip((queries.dense, documents.dense), wanted, strict=True)
+        return torch.stack([vector_regression(own, theirs) for own, theirs in sides if own is not None]).mean()
 
     def _sample(self, inputs: Mapping[str, Any]) -> tuple[Tensor | None, Tensor | None]:
         n_others = self.config.sparsity.sampled_terms

@@ -91,6 +91,14 @@ class TwoSidedTeacher(Generic[_Vectors]):
         scores[np.ix_(rows, columns)] = self._product(of_queries, of_documents)
         return scores
 
+    def query_vectors(self, queries: Sequence[str]) -> _Vectors:
+        """Return the queries' vectors, from the cache where they are kept."""
+        return self._queries.vectors(queries)
+
+    def document_vectors(self, documents: Sequence[Document]) -> _Vectors:
+        """Return the documents' vectors, from the cache where they are kept."""
+        return self._documents.vectors([document.full_text for document in documents])
+
     def prepare(self, examples: Iterable[Example], advance: Advance = ignore) -> int:
         """Compute and keep the vectors of the examples' queries and documents; return how many were new."""
         stream, computed = iter(examples), 0
