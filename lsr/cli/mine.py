@@ -70,7 +70,12 @@ def add_parser(subparsers: Any) -> None:
     )
     also = parser.add_argument_group("beside mining")
     also.add_argument("--scores-only", action="store_true", help="fill the teachers' caches; needs no --output")
-    also.add_argument("--cache", type=Path, metavar="DIR", help="of teachers (default: the user's cache)")
+    also.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="what is prepared and computed is kept there (default: $LSR_CACHE, or ~/.cache/lsr)",
+    )
     also.add_argument("--device", metavar="D", help="of the models: cpu or cuda")
     also.add_argument("--dtype", metavar="T", help="of the teachers' models: float32, bfloat16 or float16")
     also.add_argument("--max-length", type=positive, metavar="N", help="tokens that the teachers' models read")
@@ -150,25 +155,32 @@ def _examples(args: argparse.Namespace) -> Any:
         from lsr.training.made_queries import QueryMaking
 
         making = QueryMaking(sample=args.sample, per_document=args.per_document, seed=args.seed)
-        made = read_made_examples(args.data, making)
+        made = read_made_examples(args.data, making, cache=_cache(args, "examples"))
         for line in made.tables[0].meta["making"]:
             note(line)
         return made
-    examples = read_examples(args.data, corpus=args.corpus, queries=args.queries, split=args.split)
+    cache = _cache(args, "examples")
+    examples = read_examples(args.data, corpus=args.corpus, queries=args.queries, split=args.split, cache=cache)
     for line in examples.report.summary():
         note(line)
     return examples
 
 
+def _cache(args: argparse.Namespace, part: str) -> Path:
+    """Return where the examples or the teachers keep things, in the same places as a training looks for them."""
+    from lsr.training.caches import cache_home
+
+    return Path(args.cache or cache_home()) / part
+
+
 def _teacher(args: argparse.Namespace, name: str, examples: Any, progress: TerminalProgress) -> Any:
-    from lsr.training.caches import teacher_cache
     from lsr.training.teachers.opening import open_teacher
 
     options = {key: getattr(args, key) for key in ("device", "dtype", "max_length") if getattr(args, key) is not None}
     if ":" not in name:
         options = {}
     progress.start(f"opening {name}", None, "document")
-    return open_teacher(name, cache=args.cache or teacher_cache(), examples=examples, **options)
+    return open_teacher(name, cache=_cache(args, "teachers"), examples=examples, **options)
 
 
 def _fill(teacher: Any, examples: Any, progress: TerminalProgress) -> int:

@@ -78,10 +78,11 @@ class Tower(TextTower):
     ) -> TrainingOutput:
         """Return weights of all or of chosen terms, logits, and dense vectors if wanted, each with a gradient."""
         hidden = None
-        if self.dense_head is None or not with_dense:
+        # A branch stays what it was: nothing is learned from its vectors.
+        if self.dense_head is None or self.dense_head.branch is not None or not with_dense:
             states = self.backbone(batch.input_ids, batch.attention_mask)
         else:
-            states, hidden = self.backbone.both(batch.input_ids, batch.attention_mask, self.dense_head.branch)
+            states, hidden = self.backbone.both(batch.input_ids, batch.attention_mask, None)
         weights, logits = self.head.for_training(_scored(states, batch), terms)
         if self.config.expansion == "input":
             mask = _input_mask(batch, self.head.vocab_size)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.encoders.building import load_neural, start_encoder
-from lsr.encoders.config import DenseConfig, EncoderConfig
+from lsr.encoders.config import EncoderConfig
 from lsr.encoders.families import family_config
 from lsr.encoders.neural import NeuralEncoder
 from lsr.errors import LsrError, UsageError
@@ -42,7 +42,7 @@ def encoder_config(settings: EncoderSettings) -> EncoderConfig:
         )
     config = EncoderConfig.from_json(values)
     if settings.dense is not None:
-        config = EncoderConfig.from_json({**values, "dense": DenseConfig(**settings.dense)})
+        config = EncoderConfig.from_json({**values, "dense": dict(settings.dense)})
     return config
 
 

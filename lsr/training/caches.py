@@ -23,11 +23,6 @@ def cache_home() -> Path:
     return Path(home) if home else Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "lsr"
 
 
-def teacher_cache() -> Path:
-    """Return where teachers keep what they computed, unless told otherwise: all trainings share it."""
-    return cache_home() / "teachers"
-
-
 def digest_of(*values: Any) -> str:
     """Return 16 hexadecimal digits that tell JSON values from others."""
     text = json.dumps(values, sort_keys=True, ensure_ascii=False)

@@ -63,9 +63,14 @@ class DataSettings:
     """What it is trained on. files: as `read_examples` takes them. negatives: hard ones of each example that are used.
 
     corpus, queries, split: where the files name documents and queries by ids.
+    topics: into so many the queries are clustered, by the vectors of `topic_model` (a teacher `dense:MODEL`), and
+    each batch is of `topics_per_batch` of them (`lsr.training.topics`); 0: batches are drawn at random.
     """
 
     files: tuple[str, ...] = ()
+    topics: int = 0
+    topics_per_batch: int = 2
+    topic_model: str | None = None
     negatives: int = 0
     corpus: tuple[str, ...] = ()
     queries: str | None = None
@@ -73,6 +78,10 @@ class DataSettings:
 
     def __post_init__(self) -> None:
         at_least(self.negatives, 0, "data.negatives")
+        at_least(self.topics, 0, "data.topics")
+        at_least(self.topics_per_batch, 1, "data.topics_per_batch")
+        if self.topics and self.topic_model is None:
+            raise UsageError("config: data.topics is set, but data.topic_model names no teacher to cluster queries by")
 
 
 @dataclass(frozen=True, slots=True)

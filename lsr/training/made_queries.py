@@ -10,6 +10,7 @@ Answering" (ACL 2019, arXiv:1906.00300); `crop`, two random stretches of the sam
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from lsr.training.example import Example
 from lsr.training.phrases import PhraseFinder
 from lsr.training.shingles import NearDuplicates, Seen, WordHashes, text_hash
 from lsr.training.teachers.bm25 import CorpusCounts, count_corpus
-from lsr.training.text_parts import is_fit, is_generic, sections, sentences, words_of
+from lsr.training.text_parts import is_fit, is_generic, passages, sections, sentences, words_of
 from lsr.types import Document
 
 COUNTED = 20_000
@@ -30,6 +31,7 @@ COUNTED = 20_000
 KINDS = ("title", "heading", "sentence", "crop", "phrase")
 _WORDS = {"title": (2, 32), "heading": (2, 24), "sentence": (5, 40), "crop": (5, 64), "phrase": (2, 12)}
 _SHORT_HEADING = 3
+_MARKUP = re.compile(r"[`*]+|^[-#>|]+ ")
 _N_PHRASES, _PHRASES_SHOWN = 3, 8
 _CROP = (0.1, 0.5)
 
@@ -45,7 +47,8 @@ class QueryMaking:
     shares: how often each kind is tried first; a document that can't have it gets another. limits: queries of a kind
     at most. per_document: queries of a document, of different kinds. sample: the share of documents that are used.
     leave_out: how often a query's own text is taken out of its document (.9 in Lee et al.); crops and phrases never
-    are. min_words: of a document that is to be found. seed: decides everything that is left to chance.
+    are. passage_words: longer documents are cut into passages of so many words, each a document of its own; 0 cuts
+    none. min_words: of a document that is to be found. seed: decides everything that is left to chance.
     """
 
     shares: Mapping[str, float] = field(default_factory=_default_shares)
@@ -53,6 +56,7 @@ class QueryMaking:
     per_document: int = 1
     sample: float = 1.0
     leave_out: float = 0.9
+    passage_words: int = 150
     min_words: int = 20
     seed: int = 0
 
@@ -66,15 +70,23 @@ class QueryMaking:
         for name in ("sample", "leave_out"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"made queries: {name} is {getattr(self, name)}, but has to lie in 0…1")
+        if self.passage_words and self.passage_words < 3 * self.min_words:
+            raise UsageError(
+                f"made queries: passage_words is {self.passage_words}, but has to be 0, or {3 * self.min_words} or more"
+            )
         if not 1 <= self.per_document <= len(KINDS):
             raise UsageError(f"made queries: per_document is {self.per_document}, but has to lie in 1…{len(KINDS)}")
 
 
 @dataclass(slots=True)
 class MakingReport:
-    """What making queries counted. made: queries by kind. n_unfit: documents that gave no query, too short or poor."""
+    """What making queries counted. made: queries by kind. n_unfit: passages that gave no query, too short or poor.
+
+    n_passages: of the documents; as many as these where none was too long.
+    """
 
     n_documents: int = 0
+    n_passages: int = 0
     n_near_duplicates: int = 0
     n_repeated: int = 0
     n_unfit: int = 0
@@ -84,10 +96,11 @@ class MakingReport:
         """Return lines for people."""
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(self.made.items())) or "none"
         left_out = (
-            f"{self.n_near_duplicates:,} documents nearly like others, {self.n_unfit:,} too short or too poor, "
+            f"{self.n_near_duplicates:,} passages nearly like others, {self.n_unfit:,} too short or too poor, "
             f"{self.n_repeated:,} queries that came before"
         )
-        made = f"made {sum(self.made.values()):,} queries of {self.n_documents:,} documents: {kinds}"
+        source = f"{self.n_documents:,} documents in {self.n_passages:,} passages"
+        made = f"made {sum(self.made.values()):,} queries of {source}: {kinds}"
         return [made, f"left out: {left_out}"]
 
 
@@ -128,11 +141,20 @@ class _Maker:
 
     def examples(self, document: Document) -> Iterator[Example]:
         """Yield the examples of a document, none if it gives none."""
-        making, report = self.making, self.report
         chance = self._chance(document)
-        if chance.random() >= making.sample:
+        if chance.random() >= self.making.sample:
             return
-        report.n_documents += 1
+        self.report.n_documents += 1
+        texts = passages(document.text, self.making.passage_words) if self.making.passage_words else [document.text]
+        if len(texts) == 1:
+            yield from self._examples(document, chance)
+            return
+        for number, text in enumerate(texts):
+            yield from self._examples(Document(f"{document.doc_id}#{number}", text, document.title), chance)
+
+    def _examples(self, document: Document, chance: random.Random) -> Iterator[Example]:
+        making, report = self.making, self.report
+        report.n_passages += 1
         if len(words_of(document.text)) < making.min_words:
             report.n_unfit += 1
             return
@@ -146,7 +168,7 @@ class _Maker:
             found = _MAKERS[kind](self, document, chance)
             if found is None:
                 continue
-            query, positive = found
+            query, positive = _MARKUP.sub("", found[0]).strip(), found[1]
             if not is_fit(query, *_WORDS[kind]) or len(words_of(positive.text)) < making.min_words // 2:
                 continue
             if self._queries.enter(text_hash([query], self._words))[0]:

@@ -6,7 +6,8 @@ take for contamination.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,11 +17,14 @@ from lsr.errors import LsrError
 from lsr.eval.datasets import dataset_folders, read_queries
 from lsr.indexer.corpus.reader import read_corpus
 from lsr.indexer.progress import Progress, Silence
-from lsr.training.example import Examples
+from lsr.training.example import Example, Examples
 from lsr.training.shingles import Hashes, WordHashes, runs
 
 RUN_WORDS = 13
 """Words, case and punctuation aside, that two texts share by more than chance."""
+
+MAX_HELD_RUNS = 1 << 26
+"""Runs of test collections that are held at once, 512 MB; a larger collection is held alone."""
 
 _AT_ONCE = 4096
 
@@ -51,29 +55,54 @@ def count_overlap(
 ) -> Overlap:
     """Count the examples of which any text shares a run of 13 words with a document or query of a test collection.
 
-    beir_folders: BEIR folders, or folders of such. Memory: 8 bytes a word of the largest collection.
+    beir_folders: BEIR folders, or folders of such. Memory: 512 MB, or 8 bytes a word of a
+    collection that is larger.
     """
     overlap, listener = Overlap(len(examples)), progress or Silence()
     words = WordHashes()
     overlapping = np.zeros(len(examples), bool)
-    for name, folder in [found for given in beir_folders for found in dataset_folders(Path(given))]:
-        tested = _runs_of(folder, words)
-        listener.start(f"comparing with {name}", len(examples), "example")
-        shared = np.zeros(len(examples), bool)
+    collections = [found for given in beir_folders for found in dataset_folders(Path(given))]
+    often = Counter(name for name, _ in collections)
+    named = {name if often[name] == 1 else str(folder): folder for name, folder in collections}
+    for tested in _in_groups(named, words):
+        listener.start(f"comparing with {', '.join(tested)}", len(examples), "example")
+        overlap.by_collection |= dict.fromkeys(tested, 0)
         for i in range(len(examples)):
             example = examples[i]
-            for text in (example.query, *(document.full_text for document in example.documents)):
-                found = runs(words.of(text), RUN_WORDS)
-                at = np.minimum(np.searchsorted(tested, found), max(len(tested) - 1, 0))
-                if len(tested) and (tested[at] == found).any():
-                    shared[i] = True
-                    overlap.first = overlap.first or f"example {i:,}, query {example.query[:80]!r}, with {name}"
-                    break
+            own = [runs(words.of(text), RUN_WORDS) for text in _texts_of_example(example)]
+            for name in _sharing(np.concatenate(own), tested):
+                overlapping[i] = True
+                overlap.by_collection[name] += 1
+                overlap.first = overlap.first or f"example {i:,}, query {example.query[:80]!r}, with {name}"
             listener.advance(1)
-        overlap.by_collection[name] = int(shared.sum())
-        overlapping |= shared
     overlap.n_overlapping = int(overlapping.sum())
     return overlap
+
+
+def _texts_of_example(example: Example) -> Iterator[str]:
+    yield example.query
+    yield from (document.full_text for document in example.documents)
+
+
+def _sharing(found: Hashes, tested: Mapping[str, Hashes]) -> Iterator[str]:
+    """Yield the collections that have any of these runs."""
+    for name, runs_there in tested.items():
+        at = np.minimum(np.searchsorted(runs_there, found), max(len(runs_there) - 1, 0))
+        if len(runs_there) and (runs_there[at] == found).any():
+            yield name
+
+
+def _in_groups(collections: Mapping[str, Path], words: WordHashes) -> Iterator[dict[str, Hashes]]:
+    """Yield the runs of several collections at a time, as many as may be held at once."""
+    group: dict[str, Hashes] = {}
+    for name, folder in collections.items():
+        found = _runs_of(folder, words)
+        if group and sum(map(len, group.values())) + len(found) > MAX_HELD_RUNS:
+            yield group
+            group = {}
+        group[name] = found
+    if group:
+        yield group
 
 
 def check_no_overlap(

@@ -40,6 +40,7 @@ from lsr.training.provenance import training_record
 from lsr.training.run_log import RunLog
 from lsr.training.student import Student
 from lsr.training.teaching import Panel
+from lsr.training.topics import TOPICS_FILE, TopicSampler, cluster, kept_topics, save_topics
 from lsr.training.trainer import SparseTrainer, training_arguments
 from lsr.types import Document
 
@@ -120,6 +121,7 @@ def _begin(
         check_examples(examples, config, n_processes=arguments.world_size)
         encoder = _encoder(config, output, examples, last)
         panel = Panel(config, teachers or _opener(examples))
+        order = _order(config, output, examples, teachers or _opener(examples), say)
     choose_attention(encoder, precision=config.train.precision, on_cpu=arguments.use_cpu)
     student = Student(
         encoder,
@@ -139,7 +141,7 @@ def _begin(
     if last is None:
         check_start(student.to(arguments.device), collator, panel, examples, config, say)
     log = RunLog(output, say, resumed_at=last.step if last else None) if is_main else None
-    trainer = SparseTrainer(student, config, examples, collator, panel, evaluator, log, arguments)
+    trainer = SparseTrainer(student, config, examples, collator, panel, evaluator, log, arguments, order)
     trainer.add_callback(Rhythm(trainer, request))
     if last is not None:
         trainer.resume(last)
@@ -209,6 +211,32 @@ def _opener(examples: Examples) -> Callable[[TeacherSettings], Any]:
         return open_teacher(settings.name, cache=cache_home() / "teachers", examples=examples, **settings.options)
 
     return open_one
+
+
+def _order(
+    config: TrainingConfig,
+    output: Path,
+    examples: Examples,
+    open_one: Callable[[TeacherSettings], Any],
+    say: Callable[[str], None],
+) -> TopicSampler | None:
+    data = config.data
+    if not data.topics:
+        return None
+    path = output / TOPICS_FILE
+    topics = kept_topics(path)
+    if topics is None:
+        say(f"clustering the queries of {len(examples):,} examples into {data.topics:,} topics")
+        # The same model may teach; its vectors are then computed once, if it is opened with the same options.
+        options = next((one.options for one in config.teacher if one.name == data.topic_model), {})
+        teacher = open_one(TeacherSettings(str(data.topic_model), options=options))
+        if not hasattr(teacher, "query_vectors") or not str(data.topic_model).startswith("dense:"):
+            raise UsageError(f"config: data.topic_model is {data.topic_model!r}, but has to be dense:MODEL")
+        texts = [examples[i].query for i in range(len(examples))]
+        topics = cluster(teacher.query_vectors(texts), data.topics, seed=config.train.seed)
+        save_topics(path, topics)
+    size = config.train.batch_size
+    return TopicSampler(topics, batch_size=size, per_batch=data.topics_per_batch, seed=config.train.seed)
 
 
 def _finish(trainer: SparseTrainer, output: Path, say: Callable[[str], None]) -> None:

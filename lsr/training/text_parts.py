@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 _END = re.compile(r"""[.!?]+["'”’)\]]*\s+(?=["'“‘(\[]?[A-Z0-9À-ÖØ-Þ])|\n\s*\n\s*""")
 _ABBREVIATIONS = frozenset(
@@ -22,6 +24,7 @@ _BOILERPLATE = re.compile(
     r"|jump to navigation|edit this|read more|last (?:updated|modified)|lorem ipsum",
     re.IGNORECASE,
 )
+_CODE = re.compile(r"```|[{}\\]|</|/>|\(\)|==|::|=>|->|^import |^from \w+ import |;$")
 _GENERIC = frozenset(
     "abstract acknowledgements acknowledgments appendix background bibliography career conclusion conclusions contents "
     "description discussion early_life example examples external_links features further_reading gallery history "
@@ -58,6 +61,35 @@ def _is_abbreviation(ended: str) -> bool:
     """Say whether what seems to end a sentence is a shortened word: an initial, "e.g.", "Dr."."""
     last = _LAST_WORD.search(ended)
     return last is not None and (len(last[1]) == 1 or "." in last[1] or last[1].lower() in _ABBREVIATIONS)
+
+
+def passages(text: str, max_words: int) -> list[str]:
+    """Cut a text into passages of at most so many words, between sentences; and before a heading, once a third is full.
+
+    A text that is a third longer still stays whole; what is no sentence, such as a table, is cut between words.
+    """
+    if len(words_of(text)) <= max_words * 4 // 3:
+        return [text]
+    found: list[str] = []
+    start = end = n_words = 0
+    for first, last in _pieces(text, max_words):
+        n = len(words_of(text[first:last]))
+        is_heading = n <= 12 and _heading_at(text[first:last].split("\n"), 0)[0] != ""
+        if n_words and (n_words + n > max_words or (is_heading and n_words >= max_words // 3)):
+            found.append(text[start:end])
+            n_words = 0
+        if not n_words:
+            start = first
+        end, n_words = last, n_words + n
+    return [*found, text[start:end]] if n_words else found
+
+
+def _pieces(text: str, max_words: int) -> Iterator[tuple[int, int]]:
+    """Yield where sentences start and end, those of too many words in parts."""
+    for start, end in sentences(text):
+        words = list(_WORD.finditer(text, start, end))
+        cuts = [start, *(words[i].start() for i in range(max_words, len(words), max_words)), end]
+        yield from pairwise(cuts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +143,10 @@ def is_generic(heading: str) -> bool:
 
 
 def is_fit(query: str, min_words: int, max_words: int) -> bool:
-    """Say whether a text may be a query: of so many words, mostly of letters, and no boilerplate."""
+    """Say whether a text may be a query: of so many words, mostly of letters, neither boilerplate nor code."""
     if not min_words <= len(words_of(query)) <= max_words:
         return False
     letters = sum(map(str.isalpha, query))
-    return letters >= MIN_LETTERS * sum(map(len, query.split())) and _BOILERPLATE.search(query) is None
+    return letters >= MIN_LETTERS * sum(map(len, query.split())) and not (
+        _BOILERPLATE.search(query) or _CODE.search(query)
+    )

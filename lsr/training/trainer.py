@@ -15,6 +15,7 @@ import torch
 from accelerate.utils import broadcast_object_list
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.utils.data import Sampler
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
 
 from lsr.encoders.saving import save_encoder
@@ -80,6 +81,7 @@ class SparseTrainer(Trainer):
         evaluator: Evaluator | None,
         log: RunLog | None,
         arguments: TrainingArguments,
+        order: Sampler[int] | None = None,
     ) -> None:
         super().__init__(model=student, args=arguments, data_collator=collator, train_dataset=examples)
         for callback in (PrinterCallback, ProgressCallback):
@@ -94,6 +96,7 @@ class SparseTrainer(Trainer):
         self._evaluator = evaluator
         self.run_log = log
         self.resumed_from: str | None = None
+        self._order = order
         self._guard = CollapseGuard(config.sparsity)
         self._sums: dict[str, float] = {}
         self._n_summed = 0
@@ -101,6 +104,9 @@ class SparseTrainer(Trainer):
         self._n_micro = 0
         self._began = time.monotonic()
         self._logged_at = self._began
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        return self._order if self._order is not None else super()._get_train_sampler(train_dataset)
 
     # What a step computes.
 
@@ -294,14 +300,15 @@ def parameter_groups(student: Student, config: TrainingConfig) -> list[dict[str,
     """Return what is trained, in groups of one learning rate and one weight decay; biases and norms have none."""
     train = config.train
     by_group: dict[tuple[float, float], list[Any]] = {}
-    heads = {id(value) for name, value in student.named_parameters() if ".head." in f".{name}"}
+    towers = [tower for tower in (student.document, student.query) if tower is not None]
+    bodies = {id(value) for tower in towers for value in tower.backbone.model.base_model.parameters()}
     for name, value in student.named_parameters():
         if not value.requires_grad:
             continue
         rate, decay = train.learning_rate, train.weight_decay if value.dim() > 1 else 0.0
         if name == "table":
             rate = train.table_learning_rate or rate
-        elif id(value) in heads and "backbone" not in name:
+        elif id(value) not in bodies:
             rate = train.head_learning_rate or rate
         by_group.setdefault((rate, decay), []).append(value)
     return [{"params": values, "lr": rate, "weight_decay": decay} for (rate, decay), values in by_group.items()]

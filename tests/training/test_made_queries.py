@@ -17,7 +17,7 @@ from lsr.training.made_queries import KINDS, MakingReport, QueryMaking, make_que
 from lsr.training.phrases import PhraseFinder
 from lsr.training.shingles import NearDuplicates, Seen, WordHashes, runs
 from lsr.training.teachers.bm25 import count_corpus
-from lsr.training.text_parts import is_fit, sections, sentences
+from lsr.training.text_parts import is_fit, passages, sections, sentences, words_of
 from lsr.types import Document
 
 NOUNS = "river mountain glacier forest desert island volcano canyon meadow harbour castle bridge".split()
@@ -144,7 +144,7 @@ def test_near_duplicates_and_poor_texts_are_counted_out() -> None:
     made = list(make_queries([DOCUMENTS[0], twin, *poor], making, report=report))
     assert [example.documents[0].doc_id for example in made] == [DOCUMENTS[0].doc_id]
     assert (report.n_documents, report.n_near_duplicates, report.n_unfit) == (5, 1, 3)
-    assert "1 documents nearly like others" in report.summary()[1]
+    assert "1 passages nearly like others" in report.summary()[1]
 
 
 def test_no_query_comes_twice() -> None:
@@ -219,13 +219,40 @@ def test_sections_in_every_spelling(text: str) -> None:
     assert found.get("Usage notes") == "body one\nbody two"
 
 
+def test_a_long_document_is_cut_into_passages_between_sentences() -> None:
+    parts = [document(i).text for i in range(12)]
+    text = "\n\n".join(f"## Chapter about things {i}\n\n{part}" for i, part in enumerate(parts))
+    found = passages(text, 90)
+    assert "".join("".join(found).split()) == "".join(text.split())
+    assert all(30 <= len(passage.split()) <= 110 for passage in found)
+    assert all(passage.endswith(".") for passage in found)
+    assert all(passage.startswith("##") for passage in found)
+    assert passages(parts[0], 90) == [parts[0]]
+    report = MakingReport()
+    made = list(
+        make_queries([Document("book", text, "A book of chapters")], QueryMaking(passage_words=90), report=report)
+    )
+    assert len(made) > 8
+    assert (report.n_documents, report.n_passages) == (1, len(found))
+    assert {example.documents[0].doc_id for example in made} <= {f"book#{i}" for i in range(len(found))}
+    assert len(list(make_queries([Document("book", text, "A book")], QueryMaking(passage_words=0)))) == 1
+
+
+@settings(deadline=None)
+@given(st.text(alphabet="aB. \n|#", max_size=400), st.integers(1, 20))
+def test_passages_hold_every_visible_character_once(text: str, max_words: int) -> None:
+    found = passages(text, max_words)
+    assert "".join("".join(found).split()) == "".join(text.split())
+    assert len(found) == 1 or all(len(words_of(passage)) <= max_words for passage in found)
+
+
 def test_code_is_no_heading() -> None:
     assert sections("```\n# a comment\n\nx = 1\n```\n\nend of it.") == []
 
 
 def test_what_may_be_a_query() -> None:
     assert is_fit("how rivers reach the sea", 2, 10)
-    for poor in ("one", "1 2 3 4 5 6", "read more about it", "a | b | c | d", "word " * 11):
+    for poor in ("one", "1 2 3 4 5 6", "read more about it", "a | b | c | d", "word " * 11, "foo::bar baz(); one two"):
         assert not is_fit(poor, 2, 10)
 
 

@@ -263,7 +263,7 @@ def beir(folder: Path, text: str) -> Path:
     return folder
 
 
-def test_texts_of_test_collections_are_found_in_training_data(tmp_path: Path) -> None:
+def test_texts_of_test_collections_are_found_in_training_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     collection = beir(tmp_path / "tested", f"Before that, all was quiet. {SENTENCE} Nobody saw them.")
     other = beir(
         tmp_path / "other", "An altogether different text that shares nothing with the examples at all, not a run."
@@ -276,9 +276,13 @@ def test_texts_of_test_collections_are_found_in_training_data(tmp_path: Path) ->
     overlap = count_overlap([clean, in_positive, in_negative, in_query], [collection, other])
     assert (overlap.n_examples, overlap.n_overlapping) == (4, 3)
     assert overlap.by_collection == {"tested": 3, "other": 0}
+    monkeypatch.setattr("lsr.training.overlap.MAX_HELD_RUNS", 5)  # each collection by itself
+    assert count_overlap([clean, in_positive, in_negative, in_query], [collection, other]) == overlap
     with pytest.raises(LsrError, match="3 of 4 examples share a run of 13 words with a test collection: 3 with tested"):
         check_no_overlap([clean, in_positive, in_negative, in_query], [tmp_path])
     assert "none of 1 examples shares" in check_no_overlap([clean], [collection, other]).summary()
+    twin = beir(tmp_path / "elsewhere" / "other", SENTENCE)
+    assert count_overlap([in_query], [other, twin]).by_collection == {str(other): 0, str(twin): 1}
     with pytest.raises(LsrError, match="no such folder"):
         count_overlap([clean], [tmp_path / "nowhere"])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,14 @@ import pytest
 from lsr.cli.main import main
 from lsr.training.examples import read_examples
 
+Mine = Callable[..., int]
 TOPICS = "river mountain glacier forest desert island".split()
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+@pytest.fixture
+def mine(tmp_path: Path) -> Mine:
+    """Run the command with a cache of its own."""
+    return lambda *arguments: main(["mine", *map(str, arguments), "--cache", str(tmp_path / "cache")])
 
 
 @pytest.fixture
@@ -29,16 +32,16 @@ def pairs(tmp_path: Path) -> Path:
     return path
 
 
-def test_mines_into_a_file(pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mines_into_a_file(mine: Mine, pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "mined.parquet"
-    command = ["mine", str(pairs), "--encoder", "bm25", "--negatives", "3", "--depth", "8", "--output", str(output)]
-    assert main([*command, "--json"]) == 0
+    command = [str(pairs), "--encoder", "bm25", "--negatives", "3", "--depth", "8", "--output", str(output)]
+    assert mine(*command, "--json") == 0
     done = json.loads(capsys.readouterr().out)
     assert (done["examples"], done["negatives"]) == (60, 180)
     assert read_examples([output], cache=tmp_path / "own").report.n_negatives == 180
-    assert main(command) == 1
+    assert mine(*command) == 1
     assert "is there already: --overwrite replaces it" in capsys.readouterr().err
-    assert main([*command, "--overwrite", "--teacher", "bm25", "--max-teacher-ratio", "0.5"]) == 0
+    assert mine(*command, "--overwrite", "--teacher", "bm25", "--max-teacher-ratio", "0.5") == 0
     mined = read_examples([output], cache=tmp_path / "own")
     assert mined.report.n_with_scores == 60
     for example in mined:
@@ -46,15 +49,15 @@ def test_mines_into_a_file(pairs: Path, tmp_path: Path, capsys: pytest.CaptureFi
         assert all(score <= 0.5 * example.scores[0] + 1e-6 for score in example.scores[1:])
 
 
-def test_an_index_is_made_once_and_searched_again(pairs: Path, tmp_path: Path) -> None:
-    command = ["mine", str(pairs), "--index", str(tmp_path / "index"), "--negatives", "2", "--depth", "5"]
-    assert main([*command, "--encoder", "bm25", "--output", str(tmp_path / "1.parquet")]) == 0
-    assert main([*command, "--output", str(tmp_path / "2.parquet")]) == 0
+def test_an_index_is_made_once_and_searched_again(mine: Mine, pairs: Path, tmp_path: Path) -> None:
+    command = [str(pairs), "--index", str(tmp_path / "index"), "--negatives", "2", "--depth", "5"]
+    assert mine(*command, "--encoder", "bm25", "--output", str(tmp_path / "1.parquet")) == 0
+    assert mine(*command, "--output", str(tmp_path / "2.parquet")) == 0
     one, two = (read_examples([tmp_path / f"{n}.parquet"], cache=tmp_path / "own") for n in (1, 2))
     assert list(one) == list(two)
 
 
-def test_makes_queries_and_mines_for_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_makes_queries_and_mines_for_them(mine: Mine, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     notes = tmp_path / "notes"
     notes.mkdir()
     for i in range(40):
@@ -62,25 +65,25 @@ def test_makes_queries_and_mines_for_them(tmp_path: Path, capsys: pytest.Capture
             f"The {TOPICS[(i + j) % 6]} of place{i} lies beside the {TOPICS[j]} called name{i}x{j}." for j in range(6)
         )
         (notes / f"{i}.md").write_text(f"# Travels in place{i} and beyond\n\n{body}\n")
-    assert main(["mine", str(notes), "--make-queries", "--output", str(tmp_path / "made.parquet")]) == 0
-    assert "made 40 queries of 40 documents" in capsys.readouterr().err
-    command = ["mine", str(notes), "--make-queries", "--encoder", "bm25", "--depth", "20", "--seed", "1"]
-    assert main([*command, "--output", str(tmp_path / "hard.parquet")]) == 0
+    assert mine(str(notes), "--make-queries", "--output", str(tmp_path / "made.parquet")) == 0
+    assert "made 40 queries of 40 documents in 40 passages" in capsys.readouterr().err
+    command = [str(notes), "--make-queries", "--encoder", "bm25", "--depth", "20", "--seed", "1"]
+    assert mine(*command, "--output", str(tmp_path / "hard.parquet")) == 0
     hard = read_examples([tmp_path / "hard.parquet"], cache=tmp_path / "own")
     assert all(e.documents[0].doc_id not in {d.doc_id for d in e.documents[1:]} for e in hard)
     assert hard.report.n_negatives > 200
 
 
 def test_fills_caches_and_checks_overlap_without_an_output(
-    pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    mine: Mine, pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["mine", str(pairs), "--teacher", "bm25", "--scores-only", "--json"]) == 0
+    assert mine(str(pairs), "--teacher", "bm25", "--scores-only", "--json") == 0
     assert json.loads(capsys.readouterr().out)["computed"] == {"bm25": 0}
     beir = tmp_path / "tested"
     (beir / "qrels").mkdir(parents=True)
     (beir / "queries.jsonl").write_text('{"_id": "1", "text": "q"}\n')
     (beir / "corpus.jsonl").write_text('{"_id": "1", "text": "nothing of it"}\n')
-    assert main(["mine", str(pairs), "--check-overlap", str(beir)]) == 0
+    assert mine(str(pairs), "--check-overlap", str(beir)) == 0
     assert "none of 60 examples shares a run of 13 words with tested" in capsys.readouterr().err
 
 
@@ -100,10 +103,10 @@ def test_fills_caches_and_checks_overlap_without_an_output(
     ],
 )
 def test_what_does_not_fit_together(
-    pairs: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path,
+    mine: Mine, pairs: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    assert main(["mine", str(pairs), *arguments]) == 2
+    assert mine(pairs, *arguments) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "o.parquet").exists()

@@ -1,0 +1,70 @@
+"""A masked-LM head fitted to a transformer that has none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from lsr.encoders.building import start_encoder
+from lsr.errors import EncoderError, UsageError
+from lsr.training.fitted_head import fit_head
+from lsr.types import Document
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{i}" for i in range(300))]
+
+
+@pytest.fixture(scope="module")
+def headless(tmp_path_factory):
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("headless")
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(WORDS), hidden_size=64, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
+        max_position_embeddings=64, initializer_range=0.1,
+    )  # fmt: skip
+    BertModel(config).save_pretrained(folder)
+    tokenizer = Tokenizer(models.WordPiece({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    names = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep", "mask")}
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=64, **names).save_pretrained(folder)
+    return folder
+
+
+def documents(n, seed):
+    rng = np.random.default_rng(seed)
+    return [Document(str(i), " ".join(f"w{j}" for j in rng.integers(300, size=20))) for i in range(n)]
+
+
+def test_a_documents_own_terms_stand_on_top_from_the_start(headless, tmp_path):
+    fit_head(headless, documents(200, 0), tmp_path / "model")
+    encoder = start_encoder("inference-free", tmp_path / "model")
+    unseen = documents(20, 1)
+    shares = []
+    for document, (term_ids, weights) in zip(unseen, encoder.encode_documents(unseen), strict=True):
+        own = set(document.text.split())
+        best = [encoder.terms[t] for t in term_ids[np.argsort(-weights)][: len(own)]]
+        shares.append(len(own & set(best)) / len(own))
+        assert not {"[CLS]", "[SEP]", "[PAD]"} & {encoder.terms[t] for t in term_ids}
+    assert np.mean(shares) > 0.9
+    fit_head(headless, documents(200, 0), tmp_path / "again")
+    assert np.array_equal(
+        start_encoder("inference-free", tmp_path / "again").encode_documents(unseen).weights,
+        encoder.encode_documents(unseen).weights,
+    )
+
+
+def test_what_can_not_be_fitted_is_refused(headless, tmp_path):
+    from transformers import DistilBertConfig, DistilBertModel
+
+    with pytest.raises(UsageError, match="3 documents: fitting a head takes 10 or more"):
+        fit_head(headless, documents(3, 0), tmp_path / "model")
+    folder = tmp_path / "other"
+    DistilBertModel(DistilBertConfig(vocab_size=20, dim=8, n_layers=1, n_heads=1, hidden_dim=8)).save_pretrained(folder)
+    with pytest.raises(EncoderError, match="distilbert model"):
+        fit_head(folder, documents(20, 0), tmp_path / "model")
