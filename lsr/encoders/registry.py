@@ -13,16 +13,17 @@ from lsr.encoders.analyser import AnalyserSettings
 from lsr.encoders.base import Encoder, QueryEncoder, TermLookup
 from lsr.encoders.bm25 import BM25Encoder, open_bm25_query_encoder
 from lsr.errors import EncoderError, UsageError
+from lsr.models import carried
 
-NAMED = ("bm25",)
-"""Encoders that need no model folder."""
+NAMED = ("bm25", "default")
+"""Encoders that need no model folder: words, and the model that the package carries."""
 
 IDENTITY = ("kind", "revision", "tokenizer_hash", "query_side", "settings")
 """What of a description has to be the same for two encoders to give the same vectors."""
 
 
 def load_encoder(name_or_path: str | Path, **options: Any) -> Encoder:
-    """Load an encoder: a name (`bm25`), a model's folder, or a model's name on the Hugging Face hub.
+    """Load an encoder: a name (`bm25`, `default` or `lsr-mini-v1`, the model of this package), a model's folder, or a model's name on the Hugging Face hub.
 
     options, bm25: `k1`, `b`, `stemmer`, `stop_words`, `terms` (of an index that is to be continued).
     options, models: `revision`, `max_length`, `top_k`, `threshold`, `device`, `dtype`, `max_tokens`.
@@ -31,7 +32,7 @@ def load_encoder(name_or_path: str | Path, **options: Any) -> Encoder:
     try:
         if str(name_or_path) == "bm25":
             return _bm25(**options)
-        if str(name_or_path) in NAMED or _might_be_model(name_or_path):
+        if carried(str(name_or_path)) is not None or _might_be_model(name_or_path):
             from lsr.encoders.building import load_neural
 
             return load_neural(name_or_path, **options)
