@@ -23,7 +23,7 @@ IDENTITY = ("kind", "revision", "tokenizer_hash", "query_side", "settings")
 
 
 def load_encoder(name_or_path: str | Path, **options: Any) -> Encoder:
-    """Load an encoder: a name (`bm25`, `default` or `lsr-mini-v1`, the model of this package), a model's folder, or a model's name on the Hugging Face hub.
+    """Load an encoder: `bm25`, `default` (the model that the package carries), a folder, or a name on the hub.
 
     options, bm25: `k1`, `b`, `stemmer`, `stop_words`, `terms` (of an index that is to be continued).
     options, models: `revision`, `max_length`, `top_k`, `threshold`, `device`, `dtype`, `max_tokens`.
