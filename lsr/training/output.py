@@ -37,14 +37,14 @@ def prepare(folder: Path, *, resume: bool, overwrite: bool) -> None:
 
     Raises UsageError where something stands in it and it isn't said what is to be done with that.
     """
-    there = [path for path in folder.iterdir() if path.name != ".lock"]
+    there = [path for path in folder.iterdir() if path.name != LOCK_FILE]
     if resume and overwrite:
         raise UsageError("--resume and --overwrite exclude each other")
     if resume and not (folder / CONFIG_FILE).is_file():
         raise UsageError(f"{folder}: no training has begun here, so there is nothing to resume: leave out --resume")
     if not there or resume:
         return
-    if not overwrite:
+    if not overwrite and not _was_refused(folder, there):
         raise UsageError(
             f"{folder} is in use: --resume goes on with it, --overwrite begins anew, --output takes another"
         )
@@ -52,6 +52,11 @@ def prepare(folder: Path, *, resume: bool, overwrite: bool) -> None:
         raise UsageError(f"{folder} holds something else than a training: it isn't overwritten; take another --output")
     for path in there:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _was_refused(folder: Path, there: Sequence[Path]) -> bool:
+    """Return whether all that stands in a folder is of a training that ended before its first step."""
+    return {path.name for path in there} <= BEFORE_THE_FIRST_STEP and not any((folder / CHECKPOINTS).glob("*"))
 
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
