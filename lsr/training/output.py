@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,11 @@ CONFIG_FILE = "config.json"
 CHECKPOINTS = "checkpoints"
 TRAINING_FILE = "training.json"
 
+LOCK_FILE = ".lock"
+
+BEFORE_THE_FIRST_STEP = {CONFIG_FILE, CHECKPOINTS, "fitted-head", "topics.npy"}
+"""What is in a folder before anything was trained; nothing is lost with it."""
+
 CHANGEABLE = ("train.log_every", "train.checkpoint", "train.keep", "train.workers", "eval.", "description")
 """Beginnings of what may differ where a run is resumed: it changes nothing of what is computed."""
 
@@ -24,7 +29,7 @@ CHANGEABLE = ("train.log_every", "train.checkpoint", "train.keep", "train.worker
 def claimed(folder: Path) -> Iterator[None]:
     """Hold a run's folder, which is made if need be. Raises LsrError while another process holds it."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a") as lock:
+    with (folder / LOCK_FILE).open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
