@@ -17,6 +17,8 @@ FILES = (
     "forward",
     "thresholds",
     "bounds",
+    "peaks",
+    "runs",
     "exhaustive",
     "blockmax",
     "pages",
