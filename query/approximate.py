@@ -51,7 +51,11 @@ class Approximate:
                 raise UsageError(f"--approximate {setting}: the settings are {SETTINGS}") from None
         return cls(**values)  # type: ignore[arg-type]
 
+    def given(self) -> dict[str, float | int]:
+        """Return the settings that differ from their defaults."""
+        settings = {"alpha": self.alpha if self.alpha < 1 else None}
+        settings |= {"superblocks": self.superblocks, "query_cut": self.query_cut}
+        return {name: value for name, value in settings.items() if value is not None}
+
     def __str__(self) -> str:
-        given = {"alpha": None if self.alpha == 1 else f"{self.alpha:g}"}
-        given |= {"superblocks": self.superblocks, "query_cut": self.query_cut}  # type: ignore[dict-item]
-        return " ".join(f"{name}={value}" for name, value in given.items() if value is not None)
+        return " ".join(f"{name}={value:g}" for name, value in self.given().items())

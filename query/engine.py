@@ -58,8 +58,10 @@ class _Query(NamedTuple):
 
     terms: npt.NDArray[np.int64]
     weights: npt.NDArray[np.uint32]
+    n_terms: int
     n_rare: int
     n_postings: int
+    n_rare_postings: int
 
 
 @cache
@@ -143,9 +145,7 @@ class Engine:
                 continue
             n_postings += query.n_postings
             name = "approximate" if approximate is not None else traversal
-            name = name or choose_traversal(
-                segment.n_docs, len(query.terms), query.n_rare, query.n_postings, once=once
-            )
+            name = name or choose_traversal(-(-segment.n_docs // SUPERBLOCK), *query[2:], k, once=once)
             base = int(self.first_positions[number])
             bitmap = NO_FILTER if allowed is None else allowed.bitmaps[number]
             names.append(name)
@@ -170,15 +170,16 @@ class Engine:
         if compiled:
             kernels = _kernels()
             terms, weights = np.empty(len(term_ids), np.int64), np.empty(len(term_ids), np.uint32)
-            n, n_rare, n_postings, floor = kernels.locate(
+            n, n_rare, n_postings, n_rare_postings, floor = kernels.locate(
                 segment.postings, segment.terms, segment.kth_impact, column, term_ids, integers, terms, weights
             )
-            return _Query(terms[:n], weights[:n], n_rare, n_postings), int(floor)
+            return _Query(terms[:n], weights[:n], n, n_rare, n_postings, n_rare_postings), int(floor)
         terms, at = segment.local_terms(term_ids)
         used = integers[at] > 0
         terms, weights = terms[used], integers[at][used]
-        n_rare = int(np.count_nonzero(segment.arrays["row"][terms] < 0))
-        return _Query(terms, weights, n_rare, int(segment.df(terms).sum())), 1
+        rare, df = segment.arrays["row"][terms] < 0, segment.df(terms)
+        counts = len(terms), int(np.count_nonzero(rare)), int(df.sum()), int(df[rare].sum())
+        return _Query(terms, weights, *counts), 1
 
     def _approximate(
         self,
@@ -219,7 +220,7 @@ class Engine:
         scratch = self._pool.take(-(-segment.n_docs // SUPERBLOCK), query.n_rare)
         common = (segment.postings, query.terms, query.weights, base, allowed)
         if name == "blockmax":
-            most = most_superblocks(segment.n_docs, len(query.terms), query.n_postings) if planned else NEVER
+            most = most_superblocks(-(-segment.n_docs // SUPERBLOCK)) if planned else NEVER
             kernels.search_blockmax(*common, np.uint64(floor), heap, scratch, visits, most)
             return heap
         if name == "exhaustive":

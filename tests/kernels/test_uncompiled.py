@@ -18,6 +18,7 @@ FILES = (
     "thresholds",
     "bounds",
     "peaks",
+    "approximate",
     "runs",
     "exhaustive",
     "blockmax",
