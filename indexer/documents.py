@@ -17,7 +17,7 @@ import pyarrow as pa
 from lsr.errors import BadDocumentError, IndexDamagedError
 from lsr.indexer.files import FileInfo, new_file
 from lsr.indexer.manifest import REMEDY
-from lsr.types import Document
+from lsr.types import PASSAGE_OF, Document
 
 ROWS = 1024
 SCHEMA = pa.schema(
@@ -126,17 +126,33 @@ class DocumentStore:
 
     def doc_ids(self, rows: Sequence[int]) -> list[str]:
         """Return the ids of rows, reading each record batch once."""
+        return self._column(rows, 0)
+
+    def _column(self, rows: Sequence[int], number: int) -> list[Any]:
+        """Return the values of a column, reading each record batch once."""
         batches: dict[int, Any] = {}
-        ids = []
+        values = []
         try:
             for row in rows:
-                number = row // ROWS
-                if number not in batches:
-                    batches[number] = self._batch(number).column(0)
-                    batches[number].validate(full=True)
-                ids.append(batches[number][row % ROWS].as_py())
+                batch = row // ROWS
+                if batch not in batches:
+                    batches[batch] = self._batch(batch).column(number)
+                    batches[batch].validate(full=True)
+                values.append(batches[batch][row % ROWS].as_py())
         except (pa.ArrowException, ValueError) as error:
-            raise self._damaged(f"a doc_id can't be read ({error})") from error
+            raise self._damaged(f"a {SCHEMA.names[number]} can't be read ({error})") from error
+        return values
+
+    def document_ids(self, rows: Sequence[int]) -> list[str]:
+        """Return the id of the document that each row is, or is a passage of."""
+        fields = self._column(rows, 3)
+        ids = self.doc_ids(rows)
+        for place, text in enumerate(fields):
+            if text and PASSAGE_OF in text:
+                try:
+                    ids[place] = str(json.loads(text).get(PASSAGE_OF, ids[place]))
+                except (ValueError, AttributeError) as error:
+                    raise self._damaged(f"the fields of document {rows[place]} can't be read ({error})") from error
         return ids
 
     def all_doc_ids(self) -> Iterator[list[str]]:

@@ -53,11 +53,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class SegmentInfo:
-    """A segment: its files and what is known of it without opening them."""
+    """A segment: its files and what is known of it without opening them. dense: where its dense vectors are."""
 
     part: Part
     n_docs: int
     n_postings: int
+    dense: Part | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,8 @@ class Manifest:
 
     encoder: what `open_query_encoder` needs and a reader may want to know. scale: the weight that one
     impact stands for. n_clipped: weights beyond 255 · scale so far. statistics: of the corpus, where
-    the encoder's weights depend on them.
+    the encoder's weights depend on them. dense: the description of the encoder of dense vectors, if there are any.
+    passages: how long documents were cut into them, if they were: `overlap` and `max_length`, in tokens.
     """
 
     generation: int
@@ -79,6 +81,8 @@ class Manifest:
     encoder_files: Part
     segments: tuple[SegmentInfo, ...]
     statistics: Mapping[str, float] = field(default_factory=dict)
+    dense: Mapping[str, Any] | None = None
+    passages: Mapping[str, int] | None = None
 
     @property
     def n_docs(self) -> int:
@@ -93,7 +97,8 @@ class Manifest:
     @property
     def parts(self) -> tuple[Part, ...]:
         """All parts of the generation."""
-        return (self.vocabulary, self.encoder_files, *(segment.part for segment in self.segments))
+        dense = (segment.dense for segment in self.segments if segment.dense is not None)
+        return (self.vocabulary, self.encoder_files, *(segment.part for segment in self.segments), *dense)
 
     @property
     def size_bytes(self) -> int:
@@ -165,10 +170,7 @@ def _parse(content: Mapping[str, Any]) -> Manifest:
     scale = float(content["scale"])
     if not 0 < scale < math.inf:
         raise ValueError(f"scale {scale}")
-    segments = tuple(
-        SegmentInfo(_parse_part(s["part"], "segments"), _count(s["n_docs"]), _count(s["n_postings"]))
-        for s in content["segments"]
-    )
+    segments = tuple(_parse_segment(segment) for segment in content["segments"])
     if sum(segment.n_docs for segment in segments) > LARGEST_INDEX:
         raise ValueError(f"more than {LARGEST_INDEX} documents")
     return Manifest(
@@ -182,7 +184,32 @@ def _parse(content: Mapping[str, Any]) -> Manifest:
         encoder_files=_parse_part(content["encoder_files"], "encoder"),
         segments=segments,
         statistics={name: float(value) for name, value in content["statistics"].items()},
+        dense=_parse_dense(content.get("dense"), segments),
+        passages=_parse_passages(content.get("passages")),
     )
+
+
+def _parse_segment(content: Mapping[str, Any]) -> SegmentInfo:
+    dense = content.get("dense")
+    return SegmentInfo(
+        _parse_part(content["part"], "segments"),
+        _count(content["n_docs"]),
+        _count(content["n_postings"]),
+        None if dense is None else _parse_part(dense, "dense"),
+    )
+
+
+def _parse_dense(content: Mapping[str, Any] | None, segments: Iterable[SegmentInfo]) -> Mapping[str, Any] | None:
+    """Parse the description of the dense encoder; all segments have vectors of it, or none has."""
+    if any((segment.dense is None) != (content is None) for segment in segments):
+        raise ValueError("dense vectors of some segments only")
+    if content is None:
+        return None
+    return {"kind": "", **content, "dimension": _count(content["dimension"])}
+
+
+def _parse_passages(content: Mapping[str, Any] | None) -> Mapping[str, int] | None:
+    return None if content is None else {name: _count(value) for name, value in content.items()}
 
 
 def _count(value: Any) -> int:

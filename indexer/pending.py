@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import BadDocumentError
+from lsr.indexer.dense import DensePending
 from lsr.indexer.documents import DocumentStore, DocumentWriter
 from lsr.indexer.files import FileInfo
 from lsr.indexer.segment import DOCUMENTS, MAX_DOCS, hash_ids
@@ -21,14 +22,18 @@ SEGMENT_POSTINGS = 1 << 28
 
 
 class Pending:
-    """Documents and vectors of a segment to be, in a folder of its own."""
+    """Documents and vectors of a segment to be, in a folder of its own.
 
-    def __init__(self, folder: Path) -> None:
+    dimension: of dense vectors, which come too; None: there are none.
+    """
+
+    def __init__(self, folder: Path, *, dimension: int | None = None) -> None:
         folder.mkdir()
         self.folder = folder
         self._documents = DocumentWriter(folder / DOCUMENTS)
         self._spool = Spool(folder)
         self._id_hashes: list[npt.NDArray[np.uint64]] = []
+        self.dense = None if dimension is None else DensePending(folder.with_name(f"{folder.name}-dense"), dimension)
 
     @property
     def n_docs(self) -> int:
@@ -45,8 +50,15 @@ class Pending:
         """How many documents may still come."""
         return 0 if self.n_docs and self.n_postings >= SEGMENT_POSTINGS else MAX_DOCS - self.n_docs
 
-    def append(self, documents: Sequence[Document], vectors: SparseBatch) -> None:
-        """Add documents with one row of vectors each."""
+    def append(
+        self,
+        documents: Sequence[Document],
+        vectors: SparseBatch,
+        dense: npt.NDArray[np.floating] | None = None,
+    ) -> None:
+        """Add documents with one row of vectors each, and one of dense ones where those are due."""
+        if self.dense is not None and dense is not None:
+            self.dense.append(dense, documents)
         self._documents.append(documents)
         self._spool.append(vectors)
         self._id_hashes.append(hash_ids(document.doc_id for document in documents))
@@ -90,6 +102,8 @@ class Pending:
             self._documents.abandon()
         with suppress(OSError, ValueError):
             self._spool.close()
+        if self.dense is not None:
+            self.dense.abandon()
 
 
 def refuse_duplicates(segments: Sequence[Pending]) -> None:

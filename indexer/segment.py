@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError
+from lsr.indexer.dense import Halves, open_dense
 from lsr.indexer.files import FileInfo, map_array, save_array
 from lsr.indexer.manifest import REMEDY, SegmentInfo
 from lsr.types import Document
@@ -24,9 +25,9 @@ POSTINGS: Mapping[str, tuple[Any, int]] = {
     "row": (np.int32, 1),
     "block_max": (np.uint8, 2),
     "superblock_max": (np.uint8, 2),
-    "run_start": (np.uint32, 2),
+    "runs": (np.uint32, 2),
     "frequent_start": (np.int64, 1),
-    "frequent": (np.uint16, 1),
+    "frequent": (np.uint8, 1),
     "rare_start": (np.int64, 1),
     "rare": (np.uint32, 1),
     "insertion": (np.uint32, 1),
@@ -40,7 +41,7 @@ OTHERS: Mapping[str, tuple[Any, int]] = {
     "id_row": (np.uint32, 1),
 }
 
-SUPERBLOCK, BLOCKS, MAX_DOCS = 64, 16, 1 << 24
+SUPERBLOCK, BLOCKS, RUN, MAX_DOCS = 64, 16, 3, 1 << 24
 """As in lsr.kernels.layout, which is not imported here: numba would take longer to load than a search takes."""
 
 
@@ -61,6 +62,7 @@ class Segment:
     """A segment opened for reading.
 
     Opening maps the arrays and checks headers, sizes and shapes against each other; it reads no array.
+    dense: the dense vectors, a row a document in the order of insertion, where the index has them.
     """
 
     def __init__(self, index: Path, info: SegmentInfo) -> None:
@@ -74,6 +76,7 @@ class Segment:
         self.terms: npt.NDArray[np.uint32] = arrays["terms"]
         self.kth_impact: npt.NDArray[np.uint8] = arrays["kth_impact"]
         self.id_hash, self.id_row = arrays["id_hash"], arrays["id_row"]
+        self.dense: Halves | None = None if info.dense is None else open_dense(index, info.dense, info.n_docs)
         self._check_shapes()
 
     def _check_shapes(self) -> None:
@@ -87,7 +90,7 @@ class Segment:
             and len(a["row"]) == n_terms == n_frequent + n_rare
             and a["block_max"].shape == (n_frequent, n_superblocks * BLOCKS)
             and a["superblock_max"].shape == (n_frequent, n_superblocks)
-            and a["run_start"].shape == (n_frequent, n_superblocks + 1)
+            and a["runs"].shape == (n_frequent, n_superblocks * RUN)
             and a["frequent_start"][-1] == len(a["frequent"])
             and a["rare_start"][-1] == len(a["rare"])
             and len(a["frequent"]) + len(a["rare"]) == self.info.n_postings

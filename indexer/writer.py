@@ -12,9 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 import lsr
 from lsr.encoders.base import Encoder
 from lsr.errors import IndexDamagedError, IndexExistsError, LsrError, UsageError
+from lsr.indexer import dense as dense_vectors
 from lsr.indexer.files import FileInfo, checksum, sync_folder
 from lsr.indexer.generations import PART_KINDS, SCRATCH_PREFIX, generations, is_ours, names_in, remove_leftovers
 from lsr.indexer.lock import NAME as LOCK_NAME
@@ -36,7 +40,8 @@ class IndexWriter:
     """Collects documents for a new index at `path`; nothing is seen there before `commit`.
 
     A context manager: leaving it without a commit, or by an exception, leaves no trace; after an exception
-    there is nothing else to do. Raises
+    there is nothing else to do. dense: the description of the encoder of dense vectors, if they come too.
+    passages: how documents were cut into passages, to be recorded; may still be set before the commit. Raises
     IndexExistsError if there is an index and not `overwrite`, IndexLockedError if another writer is at it,
     UsageError if the folder holds other things, LsrError if it can't be written to.
     """
@@ -50,8 +55,12 @@ class IndexWriter:
         reorder: bool = True,
         threads: int = 2,
         progress: Progress | None = None,
+        dense: Mapping[str, Any] | None = None,
+        passages: Mapping[str, int] | None = None,
     ) -> None:
         self.path = path
+        self._dense = dense
+        self.passages = passages
         self.n_docs = 0
         self._encoder = encoder
         self._reorder = reorder
@@ -60,7 +69,7 @@ class IndexWriter:
         self._pending: list[Pending] = []
         self._stack = ExitStack()
         try:
-            with _explained(path):
+            with explained(path):
                 self._begin(overwrite)
         except BaseException:
             self.close()
@@ -99,25 +108,37 @@ class IndexWriter:
                 _remove_empty([self.path / kind for kind in PART_KINDS])
                 (self.path / LOCK_NAME).unlink(missing_ok=True)
 
-    def add(self, documents: Sequence[Document], vectors: SparseBatch) -> None:
-        """Add documents with one row of vectors each. Raises LsrError if the counts differ."""
+    def add(
+        self, documents: Sequence[Document], vectors: SparseBatch, dense: npt.NDArray[np.floating] | None = None
+    ) -> None:
+        """Add documents with one row of vectors each; dense: a row each where the index has dense vectors.
+
+        Raises LsrError if the counts or the dimension differ, EncoderError naming a document whose dense vector
+        isn't made of numbers.
+        """
         if len(documents) != len(vectors):
             raise LsrError(f"{len(documents)} documents, but {len(vectors)} vectors")
+        if (dense is None) != (self._dense is None):
+            due = "lack dense vectors, which" if dense is None else "have dense vectors, which none of"
+            raise LsrError(f"{len(documents)} documents {due} the index's others have: all have them, or none")
         if self.n_docs + len(documents) > LARGEST_INDEX:
             raise LsrError(f"more than {LARGEST_INDEX:,} documents, the limit of an index; make several")
-        with _explained(self.path):
+        with explained(self.path):
             first = 0
             while first < len(documents):
                 if not self._pending or self._pending[-1].room == 0:
-                    self._pending.append(Pending(self._scratch / f"segment-{len(self._pending)}"))
+                    dimension = None if self._dense is None else int(self._dense["dimension"])
+                    folder = self._scratch / f"segment-{len(self._pending)}"
+                    self._pending.append(Pending(folder, dimension=dimension))
                 last = min(len(documents), first + self._pending[-1].room)
-                self._pending[-1].append(documents[first:last], _rows(vectors, first, last))
+                some = None if dense is None else dense[first:last]
+                self._pending[-1].append(documents[first:last], _rows(vectors, first, last), some)
                 first = last
         self.n_docs += len(documents)
 
     def commit(self) -> Manifest:
         """Build what was added, make it the index's next generation, and return its manifest."""
-        with _explained(self.path):
+        with explained(self.path):
             return self._commit()
 
     def _commit(self) -> Manifest:
@@ -156,6 +177,8 @@ class IndexWriter:
             encoder_files=self._save("encoder", part_id, self._save_query_side),
             segments=tuple(segments),
             statistics=statistics,
+            dense=self._dense,
+            passages=self.passages,
         )
         write_manifest(self.path, manifest)
         self._pending = []
@@ -177,7 +200,10 @@ class IndexWriter:
         n_docs, n_postings = pending.n_docs, pending.n_postings
         pending.delete_spool()
         part = self._keep(Part("segments", part_id, files | {DOCUMENTS: pending.documents_info}), pending.folder)
-        return SegmentInfo(part, n_docs, n_postings), clipped
+        dense = None
+        if pending.dense is not None:
+            dense = self._keep(Part(dense_vectors.KIND, part_id, pending.dense.finish()), pending.dense.folder)
+        return SegmentInfo(part, n_docs, n_postings, dense), clipped
 
     def _save_query_side(self, folder: Path) -> dict[str, FileInfo]:
         self._encoder.save_query_side(folder)
@@ -194,13 +220,17 @@ class IndexWriter:
         return self._keep(Part(kind, part_id, save(folder)), folder)
 
     def _keep(self, part: Part, folder: Path) -> Part:
-        """Move a finished folder to its place."""
-        target = part.folder(self.path)
-        target.parent.mkdir(exist_ok=True)
-        sync_folder(folder)
-        folder.rename(target)
-        sync_folder(target.parent)
-        return part
+        return keep_part(self.path, part, folder)
+
+
+def keep_part(index: Path, part: Part, folder: Path) -> Part:
+    """Move a finished folder to its place in the index."""
+    target = part.folder(index)
+    target.parent.mkdir(exist_ok=True)
+    sync_folder(folder)
+    folder.rename(target)
+    sync_folder(target.parent)
+    return part
 
 
 def _rows(vectors: SparseBatch, first: int, last: int) -> SparseBatch:
@@ -246,7 +276,7 @@ def _remove_empty(folders: Sequence[Path]) -> None:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
     """Turn what the operating system says into an error that names the remedy."""
     try:
         yield

@@ -17,11 +17,13 @@ from lsr.encoders.base import Encoder, QueryEncoder
 from lsr.errors import UsageError
 from lsr.indexer.index import Index
 from lsr.indexer.segment import Segment
+from lsr.query.approximate import Approximate
 from lsr.query.engine import Engine, Ranking
 from lsr.query.filters import DocumentFilter
+from lsr.query.passages import Owners, best_passages
 from lsr.query.planner import TRAVERSALS
 from lsr.query.words import TermFinder
-from lsr.types import Document, Hit, SparseBatch
+from lsr.types import PASSAGE_OF, Document, Hit, SparseBatch, passage_span
 
 if TYPE_CHECKING:
     from lsr.query.explain import ExplainedSearch
@@ -35,12 +37,16 @@ class Searcher:
     """Searches one generation of an index. Safe to use from many threads, and after a fork.
 
     encoder: the encoder of the index where it is loaded already; by default the index opens what its queries
-    need. Raises IndexMissingError, IndexDamagedError, or EncoderError for another encoder than the index's.
+    need. approximate: search so, faster, and perhaps not finding the best; by default every search is exact. Raises IndexMissingError, IndexDamagedError, or EncoderError for another encoder than the index's.
     """
 
-    def __init__(self, index: Index | str | Path, *, encoder: Encoder | None = None) -> None:
+    def __init__(
+        self, index: Index | str | Path, *, encoder: Encoder | None = None, approximate: Approximate | None = None
+    ) -> None:
         self.index = index if isinstance(index, Index) else Index.open(index)
         self._engine = Engine(self.index)
+        self._owners = None if self.index.manifest.passages is None else Owners(self.index)
+        self.approximate = approximate
         self._encoder: QueryEncoder | None = None if encoder is None else self._fitted(encoder)
 
     def _fitted(self, encoder: Encoder) -> QueryEncoder:
@@ -124,12 +130,19 @@ class Searcher:
         allowed: DocumentFilter | None = None,
         feedback: Feedback | None = None,
     ) -> Ranking:
-        """Return the ranking of one encoded query: term ids of the index, ascending, and weights."""
+        """Return the ranking of one encoded query: term ids of the index, ascending, and weights.
+
+        Where documents were cut into passages, it holds the best passage of each.
+        """
         if feedback is not None:
             from lsr.query.feedback import expand
 
             query = expand(self, query, feedback, once=once, allowed=allowed)
-        return self._engine.rank(*query, k, once=once, allowed=allowed)
+
+        def rank(k: int) -> Ranking:
+            return self._engine.rank(*query, k, once=once, allowed=allowed, approximate=self.approximate)
+
+        return rank(k) if self._owners is None else best_passages(rank, self._owners, k)
 
     def rank(
         self,
@@ -179,7 +192,7 @@ class Searcher:
         return (self.hits(ranking, query_id=query_id) for query_id, ranking in zip(ids, rankings, strict=True))
 
     def document(self, position: int) -> Document:
-        """Return the document that was added as number `position` of the index."""
+        """Return the document, or the passage of one, that was added as number `position` of the index."""
         starts = self._engine.first_positions
         number = int(np.searchsorted(starts, position, side="right")) - 1
         return self.index.segments[number].document(int(position - starts[number]))
@@ -198,7 +211,9 @@ class Searcher:
         """Return the doc_ids of a ranking, without reading the texts."""
         ids = [""] * len(ranking)
         for segment, places, rows in self.by_segment(ranking.positions):
-            for place, doc_id in zip(places.tolist(), segment.documents.doc_ids(rows), strict=True):
+            store = segment.documents
+            found = store.doc_ids(rows) if self._owners is None else store.document_ids(rows)
+            for place, doc_id in zip(places.tolist(), found, strict=True):
                 ids[place] = doc_id
         return ids
 
@@ -207,7 +222,11 @@ class Searcher:
         found = []
         for rank, (position, score) in enumerate(zip(ranking.positions, ranking.scores, strict=True), start=1):
             document = self.document(int(position))
-            found.append(Hit(rank, document.doc_id, float(score), document.title, document.text, query_id))
+            doc_id, passage = document.doc_id, None
+            if self._owners is not None and PASSAGE_OF in document.fields:
+                doc_id, passage = str(document.fields[PASSAGE_OF]), passage_span(document.fields)
+            hit = Hit(rank, doc_id, float(score), document.title, document.text, query_id, passage=passage)
+            found.append(hit)
         return found
 
 

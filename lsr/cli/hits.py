@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -32,8 +32,8 @@ HEADING_CHARACTERS = 80
 _TO_ESCAPE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-def hit_json(hit: Hit) -> str:
-    """Return a hit as `--json` prints it, in one line."""
+def hit_json(hit: Hit, approximate: Mapping[str, Any] | None = None) -> str:
+    """Return a hit as `--json` prints it, in one line. approximate: what is to be said of a search that wasn't exact."""
     return json_line(hit_object(hit))
 
 
@@ -41,6 +41,8 @@ def hit_object(hit: Hit) -> dict[str, Any]:
     """Return a hit as JSON values."""
     shown: dict[str, Any] = {} if hit.query_id is None else {"query_id": hit.query_id}
     shown |= {"rank": hit.rank, "doc_id": hit.doc_id, "score": hit.score, "title": hit.title, "text": hit.text}
+    if hit.passage is not None:
+        shown["passage"] = {"start": hit.passage[0], "end": hit.passage[1]}
     if hit.terms is not None:
         shown["terms"] = [asdict(term) for term in hit.terms]
     return shown

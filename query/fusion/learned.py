@@ -22,6 +22,8 @@ from lsr.query.fusion.registry import DEFAULT_FUSER, METHODS
 Values = npt.NDArray[np.float64]
 ROUNDS = 5
 """Of line searches over three legs or more; two legs are done in one."""
+DECIMALS = 9
+"""Of a weight: no step that is narrower is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +134,16 @@ def _steps(query: _Query, start: Values, end: Values, cutoff: int) -> tuple[Valu
         rank = int(np.count_nonzero(ahead))
         with np.errstate(divide="ignore", invalid="ignore"):
             crossing = -gap / slope
-        crosses = (slope != 0) & (crossing > 0) & (crossing < 1)
-        order = np.argsort(crossing[crosses], kind="stable")
+        # Rounded, so that what would cross at one place crosses there, whatever the last digits of a float say.
+        rounded = np.round(crossing, DECIMALS)
+        crosses = (slope != 0) & (crossing > 0) & (rounded < 1)
+        order = np.argsort(rounded[crosses], kind="stable")
         moves = np.where(ahead[crosses], -1, 1)[order]
         ranks = np.minimum(np.concatenate([[rank], rank + np.cumsum(moves)]), cutoff)
         worth = gain / query.ideal * discounts[ranks]
         value_at_0 += worth[0]
         changed = np.flatnonzero(np.diff(worth))
-        all_edges.append(crossing[crosses][order][changed])
+        all_edges.append(rounded[crosses][order][changed])
         all_changes.append(np.diff(worth)[changed])
     return np.concatenate(all_edges), np.concatenate([[value_at_0], *all_changes])
 
