@@ -25,6 +25,7 @@ AHEAD_RUNS, AHEAD_IMPACTS = 6, 3
 PROMISED, SAFE = np.uint64(12), np.uint64(10)
 """In sixteenths, the final threshold over the (k / 4)-th largest peak: in the middle, and hardly ever less."""
 RUN_LINE = 32
+"""How far behind a run's first impact to ask for another cache line: most runs end before."""
 
 
 @kernel
@@ -176,12 +177,36 @@ def search_blockmax(postings, terms, weights, base, allowed, floor, heap, scratc
     pages = queue[: pages_at_least(peaks, as_steps(guess, fine, unit), queue)]
     visits[2] += pages.size
     score_pages(
-        postings, rows, row_weights, rare, rare_weights, places, pages, n_superblocks, base, allowed, guess, heap, window
+        postings,
+        rows,
+        row_weights,
+        rare,
+        rare_weights,
+        places,
+        pages,
+        n_superblocks,
+        base,
+        allowed,
+        guess,
+        heap,
+        window,
     )
     if heap[0] >> np.uint64(32) < guess and guess > threshold:
         heap[:] = before
         pages = queue[: pages_at_least(peaks, steps, queue)]
         visits[2] += pages.size
         score_pages(
-            postings, rows, row_weights, rare, rare_weights, places, pages, n_superblocks, base, allowed, floor, heap, window
+            postings,
+            rows,
+            row_weights,
+            rare,
+            rare_weights,
+            places,
+            pages,
+            n_superblocks,
+            base,
+            allowed,
+            floor,
+            heap,
+            window,
         )

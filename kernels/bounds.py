@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from lsr.kernels.compile import kernel
-from lsr.kernels.layout import BLOCK_BITS, BLOCKS, SUPERBLOCK_BITS
+from lsr.kernels.layout import BLOCK_BITS, SUPERBLOCK_BITS
 
 BOUND_WINDOW = 4096
 """Bounds worked on at once: 16 KiB, half of a first-level cache."""

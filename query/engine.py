@@ -135,7 +135,9 @@ class Engine:
         queries, floor = [], 1
         plain = traversal == "plain" and approximate is None
         for segment in self.index.segments:
-            query, reached = self._locate(segment, term_ids, integers, column, compiled=approximate is not None or not (once or plain))
+            query, reached = self._locate(
+                segment, term_ids, integers, column, compiled=approximate is not None or not (once or plain)
+            )
             queries.append(query)
             if allowed is None:
                 floor = max(floor, reached)
@@ -160,9 +162,7 @@ class Engine:
         scores = (keys >> HIGH_32).astype(np.float64) * (self.index.manifest.scale / factor)
         n_bounded = int(visits[0] + skipped[0])
         n_scored = int(visits[1] + visits[2] * PAGE_SUPERBLOCKS + skipped[1])
-        return Ranking(
-            positions, scores, tuple(names), n_postings, n_bounded, n_scored, int(skipped[2]), approximate
-        )
+        return Ranking(positions, scores, tuple(names), n_postings, n_bounded, n_scored, int(skipped[2]), approximate)
 
     @staticmethod
     def _locate(segment: Segment, term_ids: Any, integers: Any, column: int, *, compiled: bool) -> tuple[_Query, int]:
@@ -196,7 +196,16 @@ class Engine:
         scratch = self._pool.take(-(-segment.n_docs // SUPERBLOCK), query.n_rare)
         limits = settings.alpha, settings.superblocks or NO_LIMIT, settings.query_cut or NO_LIMIT
         _kernels().search_approximately(
-            segment.postings, query.terms, query.weights, base, allowed, np.uint64(floor), heap, scratch, visits, *limits
+            segment.postings,
+            query.terms,
+            query.weights,
+            base,
+            allowed,
+            np.uint64(floor),
+            heap,
+            scratch,
+            visits,
+            *limits,
         )
 
     def _traverse(

@@ -33,8 +33,8 @@ _TO_ESCAPE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def hit_json(hit: Hit, approximate: Mapping[str, Any] | None = None) -> str:
-    """Return a hit as `--json` prints it, in one line. approximate: what is to be said of a search that wasn't exact."""
-    return json_line(hit_object(hit))
+    """Return a hit as `--json` prints it, in one line. approximate: what to say of a search that wasn't exact."""
+    return json_line(hit_object(hit) | ({} if approximate is None else {"approximate": approximate}))
 
 
 def hit_object(hit: Hit) -> dict[str, Any]:

@@ -53,7 +53,9 @@ def locate_plain(
     df = [int(np.count_nonzero(matrix[:, local])) for local, _ in found]
     rare = [d for d in df if d * 64 < max(len(matrix), 1)]
     reached = [w * int(kth[local, column]) for local, w in found] if column >= 0 else []
-    return Located([local for local, _ in found], [w for _, w in found], len(rare), sum(df), sum(rare), max([1, *reached]))
+    return Located(
+        [local for local, _ in found], [w for _, w in found], len(rare), sum(df), sum(rare), max([1, *reached])
+    )
 
 
 def draw_vocabulary(rng: np.random.Generator, n_terms: int) -> tuple[np.ndarray, np.ndarray]:

@@ -28,7 +28,6 @@ from lsr.kernels.dots import PAGE_BLOCKS, add_dots, add_dots_plainly, largest_of
 from lsr.kernels.layout import BLOCK, BLOCKS, SUPERBLOCK, Postings
 from lsr.kernels.peaks import STEPS_IN_A_BLOCK, add_rare_to_blocks, as_steps, find_peaks, steps_of
 
-
 LARGEST_OF_PAGE = from_python(largest_of_page, 7)
 
 

@@ -16,7 +16,9 @@ MASKS = st.one_of(
 )
 
 
-@pytest.mark.parametrize("add", [from_python(add_run, 6), add_run_by_posting], ids=["instruction", "posting by posting"])
+@pytest.mark.parametrize(
+    "add", [from_python(add_run, 6), add_run_by_posting], ids=["instruction", "posting by posting"]
+)
 @property_cases(4)
 @given(mask=MASKS, seed=st.integers(0, 2**16), weight=st.sampled_from((0, 1, 7, (2**32 - 1) // 255)))
 def test_weighted_impacts_go_to_the_documents_of_the_mask(add: object, mask: int, seed: int, weight: int) -> None:

@@ -1,4 +1,4 @@
-"""Approximate search happens only where it is asked for, and says so: in rankings, on the terminal, in JSON and runs."""
+"""Approximate search happens only where it is asked for, and says so: in rankings, on the terminal, JSON and runs."""
 
 from __future__ import annotations
 
