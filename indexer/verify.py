@@ -20,6 +20,7 @@ from lsr.indexer.progress import Progress, Silence
 from lsr.indexer.segment import STORED_K, Segment, hash_ids
 from lsr.kernels import layout
 from lsr.kernels.forward import forward_rows
+from lsr.kernels.runs import RUN
 from lsr.kernels.thresholds import kth_impacts
 
 
@@ -111,10 +112,9 @@ def _verify_segment(
     for name in ("frequent_start", "rare_start"):
         require(a[name][0] == 0 and np.all(np.diff(a[name]) >= 0), f"{name} is not ascending from 0")
     for row in range(n_frequent):
-        runs = a["run_start"][row].astype(np.int64)
-        require(runs[0] == 0 and np.all(np.diff(runs) >= 0), "run_start is not ascending from 0")
+        starts = a["runs"][row, RUN - 1 :: RUN].astype(np.int64)
         length = a["frequent_start"][row + 1] - a["frequent_start"][row]
-        require(runs[-1] == length, "run_start does not end where its term ends")
+        require(starts[0] == 0 and np.all(np.diff(starts) >= 0) and starts[-1] <= length, "runs do not ascend from 0")
     require(np.array_equal(np.sort(a["insertion"]), np.arange(segment.n_docs)), "insertion is not a permutation")
     require(len(a["rare"]) == 0 or (a["rare"] >> 8).max() < segment.n_docs, "a posting is of no document")
     _verify_postings(segment, require)

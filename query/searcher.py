@@ -17,6 +17,7 @@ from lsr.encoders.base import Encoder, QueryEncoder
 from lsr.errors import UsageError
 from lsr.indexer.index import Index
 from lsr.indexer.segment import Segment
+from lsr.query.approximate import Approximate
 from lsr.query.engine import Engine, Ranking
 from lsr.query.filters import DocumentFilter
 from lsr.query.passages import Owners, best_passages
@@ -36,13 +37,17 @@ class Searcher:
     """Searches one generation of an index. Safe to use from many threads, and after a fork.
 
     encoder: the encoder of the index where it is loaded already; by default the index opens what its queries
-    need. Raises IndexMissingError, IndexDamagedError, or EncoderError for another encoder than the index's.
+    need. approximate: search so, faster, and perhaps not finding the best; by default every search is exact.
+    Raises IndexMissingError, IndexDamagedError, or EncoderError for another encoder than the index's.
     """
 
-    def __init__(self, index: Index | str | Path, *, encoder: Encoder | None = None) -> None:
+    def __init__(
+        self, index: Index | str | Path, *, encoder: Encoder | None = None, approximate: Approximate | None = None
+    ) -> None:
         self.index = index if isinstance(index, Index) else Index.open(index)
         self._engine = Engine(self.index)
         self._owners = None if self.index.manifest.passages is None else Owners(self.index)
+        self.approximate = approximate
         self._encoder: QueryEncoder | None = None if encoder is None else self._fitted(encoder)
 
     def _fitted(self, encoder: Encoder) -> QueryEncoder:
@@ -136,7 +141,7 @@ class Searcher:
             query = expand(self, query, feedback, once=once, allowed=allowed)
 
         def rank(k: int) -> Ranking:
-            return self._engine.rank(*query, k, once=once, allowed=allowed)
+            return self._engine.rank(*query, k, once=once, allowed=allowed, approximate=self.approximate)
 
         return rank(k) if self._owners is None else best_passages(rank, self._owners, k)
 

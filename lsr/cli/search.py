@@ -20,6 +20,8 @@ from lsr.cli.common import (
 )
 
 if TYPE_CHECKING:
+    from lsr.query.approximate import Approximate
+    from lsr.query.engine import Ranking
     from lsr.query.feedback import Feedback
     from lsr.query.searcher import Searcher
 
@@ -40,7 +42,7 @@ def add_parser(subparsers: Any) -> None:
         subparsers,
         "search",
         "search an index",
-        "Search an index: exactly, and without torch where the query encoder needs none.",
+        "Search an index: exactly unless --approximate is given, and without torch where the query encoder needs none.",
         EXAMPLES,
     )
     parser.add_argument("query", nargs="?", metavar="QUERY", help="what to search for")
@@ -55,6 +57,11 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--feedback", nargs="?", type=positive, const=FEEDBACK_DOCS, metavar="DOCS",
         help="add to the query what its first DOCS documents say, and search again (default: 10)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--approximate", metavar="NAME=VALUE,…",
+        help="search faster, and perhaps miss documents: alpha=0.8 relaxes the bounds, superblocks=50 ends the search "
+        "after so many groups of 64 documents, query_cut=8 bounds by the 8 heaviest of the frequent terms",
     )  # fmt: skip
     many = parser.add_argument_group("a file of queries")
     many.add_argument(
@@ -73,7 +80,7 @@ def add_parser(subparsers: Any) -> None:
         "--run", dest="run_file", type=Path, metavar="OUT",
         help="write the results as a TREC run; without it they are printed as JSON, an object a hit",
     )  # fmt: skip
-    many.add_argument("--tag", default="lsr", help="the run's tag (default: lsr)")
+    many.add_argument("--tag", help="the run's tag (default: lsr, or lsr-approximate)")
     many.add_argument("--threads", type=positive, metavar="N", help="threads (default: one a core)")
     parser.set_defaults(run=run)
 
@@ -103,7 +110,7 @@ def _searcher(args: argparse.Namespace) -> Any:
     index = Index.open(index_path(args), encoder=args.encoder)
     if args.encoder is not None and index.manifest.encoder["query_side"] != "model":
         raise UsageError(f"the index at {index.path} needs no model for its queries: leave out --encoder")
-    return Searcher(index)
+    return Searcher(index, approximate=_approximate(args))
 
 
 def _search_one(args: argparse.Namespace) -> int:
@@ -115,13 +122,15 @@ def _search_one(args: argparse.Namespace) -> int:
     if args.explain or args.html is not None:
         return _explain_one(args, searcher)
     began = time.perf_counter()
-    hits = searcher.search(args.query, args.k, once=True, feedback=_feedback(args))
+    query = searcher.encode([args.query]).row(0)
+    ranking = searcher.rank_vector(query, args.k, once=True, feedback=_feedback(args))
+    hits = searcher.hits(ranking)
     milliseconds = (time.perf_counter() - began) * 1000
     if args.json:
         from lsr.cli.hits import hit_json
 
         for hit in hits:
-            print(hit_json(hit))
+            print(hit_json(hit, _passed_over(ranking)))
         return 0
     if not hits:
         _note_nothing(searcher)
@@ -135,6 +144,9 @@ def _search_one(args: argparse.Namespace) -> int:
     unit = "document" if searcher.index.manifest.passages is None else "passage"
     told = f"the best {len(hits):,} of {counted(len(searcher.index), unit)}, in {milliseconds:.0f} ms"
     print(style(told, DIM, sys.stderr), file=sys.stderr)
+    if ranking.approximate is not None:
+        skipped = f"{counted(ranking.n_skipped, 'superblock')} of 64 documents passed over, {ranking.n_scored:,} scored"
+        note(f"approximate ({ranking.approximate}): {skipped}; better documents may be missing")
     return 0
 
 
@@ -167,6 +179,24 @@ def _feedback(args: argparse.Namespace) -> Feedback | None:
     from lsr.query.feedback import Feedback
 
     return Feedback(n_docs=args.feedback)
+
+
+def _approximate(args: argparse.Namespace) -> Approximate | None:
+    if args.approximate is None:
+        return None
+    from lsr.query.approximate import Approximate
+
+    return Approximate.parse(args.approximate)
+
+
+def _passed_over(ranking: Ranking) -> dict[str, Any] | None:
+    """Return what `--json` says of a search that wasn't exact."""
+    if ranking.approximate is None:
+        return None
+    return ranking.approximate.given() | {
+        "superblocks_scored": ranking.n_scored,
+        "superblocks_skipped": ranking.n_skipped,
+    }
 
 
 def _note_nothing(searcher: Searcher) -> None:
@@ -225,7 +255,7 @@ def _write_run(args: argparse.Namespace, searcher: Any, query_ids: list[str], qu
             progress.advance(1)
             yield Ranking(query_id, searcher.doc_ids(ranking), ranking.scores)
 
-    write_run(args.run_file, rankings(), tag=args.tag)
+    write_run(args.run_file, rankings(), tag=args.tag or ("lsr" if args.approximate is None else "lsr-approximate"))
 
 
 def _print_all(args: argparse.Namespace, searcher: Any, query_ids: list[str], queries: Any, progress: Any) -> None:
@@ -234,11 +264,11 @@ def _print_all(args: argparse.Namespace, searcher: Any, query_ids: list[str], qu
         return
     from lsr.cli.hits import hit_json
 
-    options = {"query_ids": query_ids, "threads": args.threads, "feedback": _feedback(args)}
-    for hits in searcher.search_batch(queries, args.k, **options):
+    rankings = searcher.rank(queries, args.k, threads=args.threads, feedback=_feedback(args))
+    for query_id, ranking in zip(query_ids, rankings, strict=True):
         progress.advance(1)
-        for hit in hits:
-            print(hit_json(hit))
+        for hit in searcher.hits(ranking, query_id=query_id):
+            print(hit_json(hit, _passed_over(ranking)))
 
 
 def _explain_all(args: argparse.Namespace, searcher: Any, query_ids: list[str], queries: Any, progress: Any) -> None:

@@ -105,7 +105,7 @@ def _best_on_line(queries: Sequence[_Query], weights: Values, leg: int, cutoff: 
     others[leg] = 0.0
     others = others / others.sum() if others.sum() > 0 else np.where(np.arange(len(weights)) == leg, 0.0, 1.0)
     others /= others.sum()
-    steps = [_steps(query, others @ query.comparable, query.comparable[leg], cutoff) for query in queries]
+    steps = [_steps(query, _weighed(others, query), query.comparable[leg], cutoff) for query in queries]
     at = np.concatenate([edges for edges, _ in steps])
     change = np.concatenate([changes for _, changes in steps])
     order = np.argsort(at, kind="stable")
@@ -163,9 +163,17 @@ def _highest(edges: Values, heights: Values, smoothing: float) -> float:
     return float(best[len(best) // 2])
 
 
+def _weighed(weights: Values, query: _Query) -> Values:
+    """Return the fused scores, summed as a fuser does: a matrix product may round equal columns differently."""
+    scores: Values = np.zeros(query.comparable.shape[1])
+    for weight, values in zip(weights, query.comparable, strict=True):
+        scores += weight * values
+    return scores
+
+
 def _ndcg(query: _Query, weights: Values, cutoff: int) -> float:
     """Return nDCG@cutoff with some weights."""
-    scores = weights @ query.comparable
+    scores = _weighed(weights, query)
     order = np.argsort(-scores, kind="stable")
     ranks = np.empty(len(order), np.int64)
     ranks[order] = np.arange(len(order))

@@ -26,6 +26,7 @@ class Located(NamedTuple):
     weights: list[int]
     n_rare: int
     n_postings: int
+    n_rare_postings: int
     floor: int
 
 
@@ -50,9 +51,11 @@ def locate_plain(
     number_of = {term_id: local for local, term_id in enumerate(vocabulary.tolist())}
     found = [(number_of[t], w) for t, w in zip(ids, of, strict=True) if w and t in number_of]
     df = [int(np.count_nonzero(matrix[:, local])) for local, _ in found]
-    n_rare = sum(d * 64 < max(len(matrix), 1) for d in df)
+    rare = [d for d in df if d * 64 < max(len(matrix), 1)]
     reached = [w * int(kth[local, column]) for local, w in found] if column >= 0 else []
-    return Located([local for local, _ in found], [w for _, w in found], n_rare, sum(df), max([1, *reached]))
+    return Located(
+        [local for local, _ in found], [w for _, w in found], len(rare), sum(df), sum(rare), max([1, *reached])
+    )
 
 
 def draw_vocabulary(rng: np.random.Generator, n_terms: int) -> tuple[np.ndarray, np.ndarray]:
@@ -82,7 +85,9 @@ def test_equals_the_plain_twin_and_the_segments_own_lookup(seed: int, n_docs: in
     local, at = Segment.local_terms(segment, np.array(ids, np.int32))
     local, used = local[weights[at] > 0], weights[at][weights[at] > 0]
     assert found[:2] == (local.tolist(), used.tolist())
-    assert found.n_postings == Segment.df(segment, local).sum()
+    df = Segment.df(segment, local)
+    assert found.n_postings == df.sum()
+    assert found.n_rare_postings == df[postings.row[local] < 0].sum()
     assert found.n_rare == np.count_nonzero(postings.row[local] < 0)
 
 
@@ -110,13 +115,13 @@ def known(n_docs: int = 100) -> tuple[Postings, np.ndarray, np.ndarray]:
 
 
 def test_terms_the_segment_lacks_are_skipped() -> None:
-    assert run(*known(), 0, [0, 2, 4, 7, 9, LAST_ID - 1], [5] * 6) == ([], [], 0, 0, 1)
-    assert run(*known(), 0, [2, 3, 5, 8, 9, LAST_ID], [5] * 6) == ([0, 1, 2], [5] * 3, 1, 151, 45)
+    assert run(*known(), 0, [0, 2, 4, 7, 9, LAST_ID - 1], [5] * 6) == ([], [], 0, 0, 0, 1)
+    assert run(*known(), 0, [2, 3, 5, 8, 9, LAST_ID], [5] * 6) == ([0, 1, 2], [5] * 3, 1, 151, 1, 45)
 
 
 def test_terms_of_weight_zero_are_skipped() -> None:
-    assert run(*known(), 0, [3, 8, LAST_ID], [7, 0, 2]) == ([0, 2], [7, 2], 0, 150, 28)
-    assert run(*known(), 0, [3, 8, LAST_ID], [0, 0, 0]) == ([], [], 0, 0, 1)
+    assert run(*known(), 0, [3, 8, LAST_ID], [7, 0, 2]) == ([0, 2], [7, 2], 0, 150, 0, 28)
+    assert run(*known(), 0, [3, 8, LAST_ID], [0, 0, 0]) == ([], [], 0, 0, 0, 1)
 
 
 def test_the_score_is_of_the_wanted_column_or_one() -> None:
@@ -135,7 +140,7 @@ def test_the_largest_weight_does_not_overflow(weight: int) -> None:
 
 
 def test_no_terms_and_no_documents() -> None:
-    assert run(*known(), 0, [], []) == ([], [], 0, 0, 1)
-    assert run(*known(0), 0, [3, 8], [5, 5]) == ([0, 1], [5, 5], 2, 0, 1)
+    assert run(*known(), 0, [], []) == ([], [], 0, 0, 0, 1)
+    assert run(*known(0), 0, [3, 8], [5, 5]) == ([0, 1], [5, 5], 2, 0, 0, 1)
     no_terms = invert(np.zeros((0, 0), np.uint8)), np.empty(0, np.uint32), np.empty((0, len(STORED_K)), np.uint8)
-    assert run(*no_terms, 0, [3, 8], [5, 5]) == ([], [], 0, 0, 1)
+    assert run(*no_terms, 0, [3, 8], [5, 5]) == ([], [], 0, 0, 0, 1)

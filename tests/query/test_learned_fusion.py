@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lsr.errors import UsageError
@@ -33,11 +33,13 @@ def mean_ndcg(queries: Sequence[JudgedQuery], method: str, weights: Sequence[flo
 
 
 LEG = st.dictionaries(st.integers(0, 15), st.integers(-20, 20).map(float), min_size=1, max_size=10)
+TIED = {0: -1.0, 1: 0.0, 2: 0.0, 3: 0.0, 4: 0.0, 5: 1.0, 6: -3.0, 7: -1.0, 8: 0.0}
 QUERY = st.tuples(LEG, LEG, st.dictionaries(st.integers(0, 15), st.integers(0, 2), min_size=1, max_size=5))
 
 
 @settings(deadline=None)
 @given(raw=st.lists(QUERY, min_size=1, max_size=4), method=st.sampled_from(["min-max", "z-score"]))
+@example(raw=[(TIED, {0: 0.0}, {1: 1})], method="z-score")
 def test_no_weights_of_a_grid_are_better(raw: list[tuple[dict[int, float], ...]], method: str) -> None:
     queries = [JudgedQuery([leg(a), leg(b)], judged) for a, b, judged in raw]
     found = [doc for a, b, judged in raw for doc, gain in judged.items() if gain and (doc in a or doc in b)]
