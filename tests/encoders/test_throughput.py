@@ -64,7 +64,17 @@ def test_a_corpus_is_encoded_in_two_thirds_of_the_processor_time(measure):
 
 @pytest.mark.large
 @pytest.mark.timeout(7200)
-def test_ten_times_the_corpus_needs_no_more_memory(measure):
-    few, many = (measure("lsr", 0, n)["bytes_above_model"] for n in (N_PASSAGES // 10, N_PASSAGES))
-    assert many <= 2.5 * 2**30
-    assert many <= 1.1 * few, (few, many)
+def test_encoding_needs_little_memory_above_the_model(measure):
+    assert measure("lsr", 0, N_PASSAGES)["bytes_above_model"] <= 2.5 * 2**30
+
+
+@pytest.mark.large
+@pytest.mark.timeout(600)
+def test_ten_times_the_corpus_needs_no_more_memory():
+    """Without a model, which would take hours; from a corpus of some shards on."""
+    worker = Path(__file__).with_name("memory_worker.py")
+    result = subprocess.run(
+        [sys.executable, str(worker), "10000", "100000"], check=True, capture_output=True, text=True
+    )
+    peak = json.loads(result.stdout)
+    assert peak["many"] <= 1.1 * peak["few"], peak
