@@ -14,7 +14,7 @@ TRAVERSALS = ("plain", "exhaustive", "blockmax", "superblock")
 PLAIN_POSTINGS = 3_000_000
 """Up to here numpy is done before the compiled kernels would be loaded (about 0.3 s)."""
 RUN_COST, RARE_COST, OFFER_COST = 14.0, 1.5, 5.0
-"""Exhaustively: a frequent term in a superblock, a posting of a rare term, and looking for the best of a superblock."""
+"""Exhaustively: a frequent term in a superblock, a posting of a rare term, looking for the best of a superblock."""
 FIXED_COST, BOUND_COST, RARE_BOUND_COST, VISIT_COST = 12_000.0, 1.6, 1.7, 13.0
 """Pruning: what is always done; a term's bounds in a superblock; a rare posting; scoring a frequent term out of order."""
 VISITS, VISITS_POWER, EXPECTED_VISITED = 12.0, 0.7, 0.25
