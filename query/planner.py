@@ -16,7 +16,7 @@ PLAIN_POSTINGS = 3_000_000
 RUN_COST, RARE_COST, OFFER_COST = 14.0, 1.5, 5.0
 """Exhaustively: a frequent term in a superblock, a posting of a rare term, looking for the best of a superblock."""
 FIXED_COST, BOUND_COST, RARE_BOUND_COST, VISIT_COST = 12_000.0, 1.6, 1.7, 13.0
-"""Pruning: what is always done; a term's bounds in a superblock; a rare posting; scoring a frequent term out of order."""
+"""Pruning: what is always done; a term's bounds in a superblock; a rare posting; scoring a frequent term there."""
 VISITS, VISITS_POWER, EXPECTED_VISITED = 12.0, 0.7, 0.25
 """Superblocks visited for k results are about VISITS · k ** VISITS_POWER, at most such a share of all: a rare
 term costs half as much in them.
