@@ -7,11 +7,13 @@ Every record batch but the last has ROWS rows, so that a row is found without a 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from lsr.errors import BadDocumentError, IndexDamagedError
@@ -67,6 +69,26 @@ class DocumentWriter:
         """Close a file that nobody will read."""
         self._waiting = []
         self._stack.close()
+
+
+def copy_documents(path: Path, sources: Iterable[tuple[DocumentStore, npt.NDArray[np.bool_]]]) -> FileInfo:
+    """Write some rows of stores to a new file, one store after another, as they are: no text is decoded.
+
+    sources: stores, and which of their rows, bool. Returns size and checksum. Raises IndexDamagedError.
+    """
+    with new_file(path) as file, pa.ipc.new_file(pa.PythonFile(file, "w"), SCHEMA) as writer:
+        held: list[Any] = []
+        n_held = 0
+        for batch in (batch for store, rows in sources for batch in store.kept(rows)):
+            held.append(batch)
+            n_held += batch.num_rows
+            if n_held >= ROWS:
+                joined = pa.concat_batches(held)
+                writer.write_batch(joined.slice(0, ROWS))
+                held, n_held = [joined.slice(ROWS)], n_held - ROWS
+        if n_held:
+            writer.write_batch(pa.concat_batches(held))
+    return file.info
 
 
 def _unfit(documents: Sequence[Document]) -> BadDocumentError:
@@ -138,6 +160,17 @@ class DocumentStore:
         except (pa.ArrowException, ValueError) as error:
             raise self._damaged(f"a doc_id can't be read ({error})") from error
         return ids
+
+    def kept(self, rows: npt.NDArray[np.bool_]) -> Iterator[Any]:
+        """Yield the record batches with those rows alone that are marked. rows: bool, (len(self)). Raises as above."""
+        for number in range(-(-self._n_docs // ROWS)):
+            batch = self._batch(number)
+            try:
+                batch.validate(full=True)
+            except pa.ArrowException as error:
+                raise self._damaged(f"record batch {number} is damaged ({error})") from error
+            kept = rows[number * ROWS : (number + 1) * ROWS]
+            yield batch if kept.all() else batch.filter(pa.array(kept))
 
     def all_doc_ids(self) -> Iterator[list[str]]:
         """Yield all ids, those of a record batch at a time. Raises IndexDamagedError where anything is damaged."""

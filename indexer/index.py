@@ -9,7 +9,7 @@ from typing import Any
 
 from lsr.errors import IndexMissingError
 from lsr.indexer.generations import Hold, generations, hold_generation, hold_newest
-from lsr.indexer.manifest import Manifest, read_manifest
+from lsr.indexer.manifest import Manifest, SegmentInfo, read_manifest
 from lsr.indexer.segment import Segment
 from lsr.indexer.vectors import READY_VECTORS, ReadyVectors
 from lsr.indexer.vocabulary import FILES as VOCABULARY_FILES
@@ -39,14 +39,21 @@ class Index:
     Its files stay in their place until it is closed or forgotten, whatever writers do meanwhile.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, hold: Hold) -> None:
+    def __init__(self, path: Path, manifest: Manifest, hold: Hold, *, before: Index | None = None) -> None:
         self.path = path
         self.manifest = manifest
         self._hold = hold
         self._opening = threading.Lock()
         manifest.vocabulary.check_sizes(path, expected=VOCABULARY_FILES)
         manifest.encoder_files.check_sizes(path)
-        self.segments = tuple(Segment(path, info) for info in manifest.segments)
+        known = {} if before is None else {_name_of(segment.info): segment for segment in before.segments}
+        self.segments: tuple[Segment, ...] = tuple(
+            known.get(_name_of(info)) or Segment(path, info) for info in manifest.segments
+        )
+        if before is not None and before.manifest.vocabulary == manifest.vocabulary:
+            self.vocabulary = before.vocabulary
+            if before.manifest.encoder_files == manifest.encoder_files and "_query_encoder" in before.__dict__:
+                self._query_encoder = before.__dict__["_query_encoder"]
 
     @classmethod
     def open(cls, path: str | Path, *, generation: int | None = None) -> Index:
@@ -64,6 +71,17 @@ class Index:
             hold = held
         return cls(path, read_manifest(path, generation), hold)
 
+    def refresh(self) -> Index:
+        """Return the index's last generation: itself, or a new one that shares with it what has not changed.
+
+        This one stays as it is, and open. Raises what `open` raises.
+        """
+        generation, hold = hold_newest(self.path)
+        if generation == self.manifest.generation:
+            hold.release()
+            return self
+        return Index(self.path, read_manifest(self.path, generation), hold, before=self)
+
     def close(self) -> None:
         """Let writers remove this generation's files once there is a newer one. What was read stays valid."""
         self._hold.release()
@@ -76,6 +94,11 @@ class Index:
 
     def __len__(self) -> int:
         return self.manifest.n_docs
+
+    @property
+    def n_positions(self) -> int:
+        """Positions that documents may have: as many as there are documents, and those deleted since the last merge."""
+        return self.manifest.n_positions
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -103,3 +126,8 @@ class Index:
             self.vocabulary.lookup,
             len(self.vocabulary),
         )
+
+
+def _name_of(info: SegmentInfo) -> tuple[str, str]:
+    """Return what no other segment with other deletions is called."""
+    return info.part.id, "" if info.deletions is None else info.deletions.id

@@ -53,11 +53,27 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class SegmentInfo:
-    """A segment: its files and what is known of it without opening them."""
+    """A segment: its files and what is known of it without opening them.
+
+    n_docs, n_postings: as it was written, deleted documents among them. deletions: the part that says
+    which `n_deleted` documents are no longer there, None where all are.
+    """
 
     part: Part
     n_docs: int
     n_postings: int
+    n_deleted: int = 0
+    deletions: Part | None = None
+
+    @property
+    def n_live(self) -> int:
+        """Documents that are not deleted."""
+        return self.n_docs - self.n_deleted
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All parts of the segment."""
+        return (self.part,) if self.deletions is None else (self.part, self.deletions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +98,23 @@ class Manifest:
 
     @property
     def n_docs(self) -> int:
-        """Documents in all segments."""
+        """Documents in all segments, deleted ones not among them."""
+        return sum(segment.n_live for segment in self.segments)
+
+    @property
+    def n_positions(self) -> int:
+        """Documents in all segments, deleted ones among them: positions are below this."""
         return sum(segment.n_docs for segment in self.segments)
 
     @property
     def n_postings(self) -> int:
-        """Postings in all segments."""
+        """Postings in all segments, those of deleted documents among them."""
         return sum(segment.n_postings for segment in self.segments)
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """All parts of the generation."""
-        return (self.vocabulary, self.encoder_files, *(segment.part for segment in self.segments))
+        return (self.vocabulary, self.encoder_files, *(part for segment in self.segments for part in segment.parts))
 
     @property
     def size_bytes(self) -> int:
@@ -165,10 +186,7 @@ def _parse(content: Mapping[str, Any]) -> Manifest:
     scale = float(content["scale"])
     if not 0 < scale < math.inf:
         raise ValueError(f"scale {scale}")
-    segments = tuple(
-        SegmentInfo(_parse_part(s["part"], "segments"), _count(s["n_docs"]), _count(s["n_postings"]))
-        for s in content["segments"]
-    )
+    segments = tuple(_parse_segment(segment) for segment in content["segments"])
     if sum(segment.n_docs for segment in segments) > LARGEST_INDEX:
         raise ValueError(f"more than {LARGEST_INDEX} documents")
     return Manifest(
@@ -183,6 +201,20 @@ def _parse(content: Mapping[str, Any]) -> Manifest:
         segments=segments,
         statistics={name: float(value) for name, value in content["statistics"].items()},
     )
+
+
+def _parse_segment(content: Mapping[str, Any]) -> SegmentInfo:
+    deletions = content["deletions"]
+    info = SegmentInfo(
+        part=_parse_part(content["part"], "segments"),
+        n_docs=_count(content["n_docs"]),
+        n_postings=_count(content["n_postings"]),
+        n_deleted=_count(content["n_deleted"]),
+        deletions=None if deletions is None else _parse_part(deletions, "deletions"),
+    )
+    if info.n_deleted > info.n_docs or (info.n_deleted > 0) != (deletions is not None):
+        raise ValueError(f"{info.n_deleted} of {info.n_docs} documents deleted")
+    return info
 
 
 def _count(value: Any) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from lsr.errors import BadDocumentError
+from lsr.errors import BadDocumentError, LsrError
 from lsr.indexer.documents import DocumentStore, DocumentWriter
 from lsr.indexer.files import FileInfo
 from lsr.indexer.segment import DOCUMENTS, MAX_DOCS, hash_ids
@@ -24,11 +24,12 @@ class Pending:
     """Documents and vectors of a segment to be, in a folder of its own."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir()
         self.folder = folder
         self._documents = DocumentWriter(folder / DOCUMENTS)
         self._spool = Spool(folder)
         self._id_hashes: list[npt.NDArray[np.uint64]] = []
+        self.dead: list[int] = []
+        """Rows that were replaced or deleted again before the commit."""
 
     @property
     def n_docs(self) -> int:
@@ -55,13 +56,31 @@ class Pending:
         """Write and sync the documents; no more may come."""
         self.documents_info: FileInfo = self._documents.close()
 
+    @property
+    def n_dead(self) -> int:
+        """How many rows are dead."""
+        return len(self.dead)
+
+    @property
+    def live(self) -> npt.NDArray[np.bool_]:
+        """Which rows are not dead: bool, (n_docs)."""
+        live = np.ones(self.n_docs, bool)
+        live[self.dead] = False
+        return live
+
     @cached_property
     def rows(self) -> Rows:
         """The vectors."""
-        return self._spool.rows()
+        rows = self._spool.rows()
+        return rows._replace(live=self.live) if self.dead else rows
+
+    @property
+    def counts(self) -> npt.NDArray[np.float32] | None:
+        """What stood in the place of the weights of `rows` before they were replaced; None if they weren't."""
+        return self._spool.counts()
 
     def replace_weights(self, pieces: Iterable[npt.NDArray[np.float32]]) -> None:
-        """Put other weights in the place of those of `rows`, one piece after another."""
+        """Put other weights in the place of those of `rows`, one piece after another; see `counts`."""
         self._spool.replace_weights(pieces)
         del self.rows
 
@@ -90,6 +109,43 @@ class Pending:
             self._documents.abandon()
         with suppress(OSError, ValueError):
             self._spool.close()
+
+
+class Collector:
+    """Takes documents with their vectors, and cuts them into pending segments.
+
+    folder: gives a new folder for each.
+    """
+
+    def __init__(self, folder: Callable[[str], Path]) -> None:
+        self._folder = folder
+        self._pending: list[Pending] = []
+        self.n_docs = 0
+
+    def add(self, documents: Sequence[Document], vectors: SparseBatch) -> None:
+        """Add documents with one row of vectors each. Raises LsrError if the counts differ."""
+        if len(documents) != len(vectors):
+            raise LsrError(f"{len(documents)} documents, but {len(vectors)} vectors")
+        first = 0
+        while first < len(documents):
+            if not self._pending or self._pending[-1].room == 0:
+                self._pending.append(Pending(self._folder(f"segment-{len(self._pending)}")))
+            last = min(len(documents), first + self._pending[-1].room)
+            self._pending[-1].append(documents[first:last], vectors.rows(first, last))
+            first = last
+        self.n_docs += len(documents)
+
+    def finish(self) -> list[Pending]:
+        """Write and sync the documents; no more may come. Return what was collected."""
+        for pending in self._pending:
+            pending.finish()
+        return self._pending
+
+    def close(self) -> None:
+        """Close the files of what will not be."""
+        for pending in self._pending:
+            pending.close()
+        self._pending = []
 
 
 def refuse_duplicates(segments: Sequence[Pending]) -> None:

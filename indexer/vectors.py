@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,14 +18,17 @@ READY_VECTORS = "vectors"
 
 
 class ReadyVectors:
-    """Stands for an encoder where vectors come ready; its vocabulary is what they bring."""
+    """Stands for an encoder where vectors come ready; its vocabulary is what they bring.
+
+    terms: the vocabulary of an index that is to be continued, term i having id i.
+    """
 
     corpus_weighting = None
     description: Mapping[str, Any] = {"kind": READY_VECTORS, "name": "ready vectors", "query_side": "none"}
 
-    def __init__(self) -> None:
-        self.terms: list[str] = []
-        self._ids: dict[str, int] = {}
+    def __init__(self, terms: Iterable[str] = ()) -> None:
+        self.terms: list[str] = list(terms)
+        self._ids: dict[str, int] = {term: i for i, term in enumerate(self.terms)}
 
     def term_id(self, term: str) -> int:
         """Return the id of a term, a new one if it hasn't been seen."""

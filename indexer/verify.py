@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import EncoderError, IndexDamagedError
+from lsr.indexer.deletions import pack, unpack
 from lsr.indexer.files import checksum
 from lsr.indexer.generations import hold_newest
 from lsr.indexer.index import Index
@@ -79,12 +80,11 @@ def _verify_query_side(index: Index) -> None:
 
 
 def _verify_ids(path: Path, hashes: list[npt.NDArray[np.uint64]]) -> None:
-    """Look for a doc_id in two segments; those of one were compared with each other when it was made."""
-    if len(hashes) > 1:
-        every = np.concatenate(hashes)
-        n_twice = len(every) - len(np.unique(every))
-        if n_twice:
-            raise IndexDamagedError(f"{path}: {n_twice} doc_ids stand in two segments")
+    """Look for a doc_id that stands twice. hashes: of those that are not deleted, a segment each."""
+    every = np.concatenate([np.empty(0, np.uint64), *hashes])
+    n_twice = len(every) - len(np.unique(every))
+    if n_twice:
+        raise IndexDamagedError(f"{path}: {n_twice} doc_ids stand there twice")
 
 
 def _verify_segment(
@@ -120,7 +120,12 @@ def _verify_segment(
     order: npt.NDArray[Any] = np.argsort(found, kind="stable")
     require(np.array_equal(found[order], segment.id_hash), "id_hash does not fit the documents")
     require(np.array_equal(order, segment.id_row), "id_row does not fit the documents")
-    hashes.append(found)
+    require(segment.live_rows.sum() == segment.info.n_live, "its deletions are not as many as the manifest says")
+    if segment.live is not None:
+        require(
+            np.array_equal(pack(unpack(segment.live, segment.n_docs)), segment.live), "a deletion is of no document"
+        )
+    hashes.append(found[segment.live_rows])
 
 
 def _verify_postings(segment: Segment, require: Callable[[Any, str], None]) -> None:
@@ -128,6 +133,7 @@ def _verify_postings(segment: Segment, require: Callable[[Any, str], None]) -> N
     indptr, term_ids, impacts, ordered = forward_rows(segment.postings, len(segment.terms))
     require(ordered, "a posting list is not ascending, or a posting is outside its superblock")
     require(len(impacts) == 0 or impacts.min() > 0, "an impact is 0")
+    require(segment.counts is None or np.all(segment.counts > 0), "a count is 0")
     again = layout.build(indptr, term_ids, impacts, len(segment.terms), np.arange(segment.n_docs))
     for name in again._fields:
         if name != "insertion":

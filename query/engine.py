@@ -20,8 +20,6 @@ from lsr.query.integers import integer_weights
 from lsr.query.plain import search_plain
 from lsr.query.planner import TRAVERSALS, choose_traversal, most_superblocks
 
-NO_FILTER = np.empty(0, np.uint64)
-"""The bitmap that allows every document."""
 LOW_32, HIGH_32 = np.uint64(0xFFFFFFFF), np.uint64(32)
 NEVER = 1 << 62
 PAGE_SUPERBLOCKS = 4
@@ -117,13 +115,13 @@ class Engine:
             raise UsageError(f"no traversal {traversal!r}: there are {', '.join(TRAVERSALS)}")
         integers, factor = integer_weights(weights)
         k = min(k, max(len(self.index), 1))
-        column = bisect_left(STORED_K, k) if k <= STORED_K[-1] else -1
         heap = np.zeros(k, np.uint64)
         visits = np.zeros(3, np.int64)
         names: list[str] = []
         queries, floor = [], 1
         plain = traversal == "plain"
         for segment in self.index.segments:
+            column = self._column(k + segment.info.n_deleted)
             query, reached = self._locate(segment, term_ids, integers, column, compiled=not (once or plain))
             queries.append(query)
             if allowed is None:
@@ -137,7 +135,7 @@ class Engine:
                 segment.n_docs, len(query.terms), query.n_rare, query.n_postings, once=once
             )
             base = int(self.first_positions[number])
-            bitmap = NO_FILTER if allowed is None else allowed.bitmaps[number]
+            bitmap = segment.allowed if allowed is None else allowed.bitmaps[number]
             names.append(name)
             planned = traversal is None
             heap = self._traverse(name, segment, query, base, bitmap, floor, heap, visits, planned=planned)
@@ -147,6 +145,14 @@ class Engine:
         scores = (keys >> HIGH_32).astype(np.float64) * (self.index.manifest.scale / factor)
         n_scored = int(visits[1] + visits[2] * PAGE_SUPERBLOCKS)
         return Ranking(positions, scores, tuple(names), n_postings, int(visits[0]), n_scored)
+
+    @staticmethod
+    def _column(k: int) -> int:
+        """Return the column of `kth_impact` for the k-th largest impact, −1 for none.
+
+        Where d documents are deleted, only the (k + d)-th largest impact is sure to be reached by k others.
+        """
+        return bisect_left(STORED_K, k) if k <= STORED_K[-1] else -1
 
     @staticmethod
     def _locate(segment: Segment, term_ids: Any, integers: Any, column: int, *, compiled: bool) -> tuple[_Query, int]:

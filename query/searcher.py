@@ -31,7 +31,17 @@ class Searcher:
     def __init__(self, index: Index | str | Path, *, encoder: Encoder | None = None) -> None:
         self.index = index if isinstance(index, Index) else Index.open(index)
         self._engine = Engine(self.index)
+        self._given = encoder
         self._encoder: QueryEncoder | None = None if encoder is None else self._fitted(encoder)
+
+    def refresh(self) -> Searcher:
+        """Return a searcher of the index's last generation: itself, if there is none newer.
+
+        This one goes on in its own generation, so that rankings and documents always fit each other. What both
+        share stays loaded. Raises what opening raises.
+        """
+        index = self.index.refresh()
+        return self if index is self.index else Searcher(index, encoder=self._given)
 
     def _fitted(self, encoder: Encoder) -> QueryEncoder:
         from lsr.encoders.registry import check_same

@@ -11,12 +11,45 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import lsr
-from lsr.cli import bench, check, doctor, encode, index, leaderboard, mine, search, size_study, stats, train
+from lsr.cli import (
+    add,
+    bench,
+    check,
+    delete,
+    doctor,
+    encode,
+    index,
+    leaderboard,
+    mine,
+    search,
+    size_study,
+    stats,
+    train,
+    update,
+)
 from lsr.cli import eval as evaluation
+from lsr.cli import merge as merging
 from lsr.cli.common import note
 from lsr.errors import LsrError
 
-COMMANDS = (index, search, encode, train, mine, stats, check, evaluation, leaderboard, size_study, bench, doctor)
+COMMANDS = (
+    index,
+    search,
+    add,
+    update,
+    delete,
+    merging,
+    encode,
+    train,
+    mine,
+    stats,
+    check,
+    evaluation,
+    leaderboard,
+    size_study,
+    bench,
+    doctor,
+)
 FAILED, INTERRUPTED, TERMINATED = 1, 130, 143
 
 EPILOG = """\

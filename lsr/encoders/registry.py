@@ -5,7 +5,7 @@ Nothing here imports torch until a model is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,9 +82,39 @@ def check_same(recorded: Mapping[str, Any], loaded: Mapping[str, Any]) -> None:
             )
 
 
+def open_document_encoder(description: Mapping[str, Any], terms: Sequence[str]) -> Encoder:
+    """Open the encoder that an index was built with, so that documents can be added to it.
+
+    description: as `Encoder.description` gave it. terms: the index's, term i having id i. Raises EncoderError if it
+    can't be opened, or is another by now.
+    """
+    if description.get("kind") == "bm25":
+        try:
+            settings = description["settings"]
+            analyser = AnalyserSettings.from_json(settings["analyser"])
+            encoder: Encoder = BM25Encoder(analyser, k1=settings["k1"], b=settings["b"], terms=terms)
+        except (KeyError, TypeError) as error:
+            raise EncoderError("BM25: the index doesn't say how its words were made: index the corpus again") from error
+        check_same(description, encoder.description)
+        return encoder
+    if description.get("query_side") in ("table", "model"):
+        return _load_described(description)
+    raise EncoderError(
+        f"the index was built with encoder kind {description.get('kind')!r}, which this program doesn't know: "
+        "use a newer one, or index the corpus again"
+    )
+
+
 def _open_model(description: Mapping[str, Any], lookup: TermLookup, vocab_size: int) -> QueryEncoder:
-    from lsr.encoders.building import load_neural
     from lsr.encoders.remap import RemappedQueryEncoder
+
+    encoder = _load_described(description)
+    return RemappedQueryEncoder(encoder, encoder.terms, lookup, vocab_size)
+
+
+def _load_described(description: Mapping[str, Any]) -> Encoder:
+    """Load the model that a description names. Raises EncoderError if it is another by now."""
+    from lsr.encoders.building import load_neural
 
     document = description["settings"]["document"]
     name = description["name"]
@@ -97,7 +127,7 @@ def _open_model(description: Mapping[str, Any], lookup: TermLookup, vocab_size: 
         threshold=document["pruning"]["threshold"],
     )
     check_same(description, encoder.description)
-    return RemappedQueryEncoder(encoder, encoder.terms, lookup, vocab_size)
+    return encoder
 
 
 def _bm25(**options: Any) -> BM25Encoder:

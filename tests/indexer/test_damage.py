@@ -292,7 +292,7 @@ def test_an_id_in_two_segments_is_found(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(writer, "refuse_duplicates", lambda segments: None)
     documents = [Document(str(i % 100), "x") for i in range(110)]
     index_documents(documents, tmp_path / "index", load_encoder("bm25"))
-    assert verify(tmp_path / "index")[1] == [f"{tmp_path / 'index'}: 10 doc_ids stand in two segments"]
+    assert verify(tmp_path / "index")[1] == [f"{tmp_path / 'index'}: 10 doc_ids stand there twice"]
 
 
 def test_a_query_side_of_another_analyser_is_found(tmp_path: Path) -> None:
