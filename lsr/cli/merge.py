@@ -69,5 +69,5 @@ def run(args: argparse.Namespace) -> int:
         size = human_bytes(manifest.size_bytes)
         print(f"merged {counted(n_merged, 'segment')} in {seconds:.1f} s: {counted(n_left, 'segment')} left, {size}")
     else:
-        print(f"nothing to merge: {counted(n_left, 'segment')}, nothing deleted")
+        print(f"nothing to merge: {counted(n_left, 'segment')}, nothing {'due' if args.due else 'deleted'}")
     return 0
