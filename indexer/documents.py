@@ -91,6 +91,10 @@ def copy_documents(path: Path, sources: Iterable[tuple[DocumentStore, npt.NDArra
     return file.info
 
 
+def _document(doc_id: str, title: str, text: str, fields: str | None) -> Document:
+    return Document(doc_id, text, title, json.loads(fields) if fields else {})
+
+
 def _unfit(documents: Sequence[Document]) -> BadDocumentError:
     """Return the error that names which of some documents can't be stored."""
     for document in documents:
@@ -141,10 +145,17 @@ class DocumentStore:
         found = self._batch(row // ROWS).slice(row % ROWS, 1)
         try:
             found.validate(full=True)  # the offsets of a damaged file could lead anywhere
-            doc_id, title, text, fields = (column[0].as_py() for column in found.columns)
-            return Document(doc_id, text, title, json.loads(fields) if fields else {})
+            return _document(*(column[0].as_py() for column in found.columns))
         except (pa.ArrowException, ValueError, TypeError) as error:
             raise self._damaged(f"document {row} can't be read ({error})") from error
+
+    def some(self, rows: npt.NDArray[np.bool_]) -> Iterator[Document]:
+        """Yield the documents that are marked, in their order. rows: bool, (len(self)). Raises IndexDamagedError."""
+        for number, batch in enumerate(self.kept(rows)):
+            try:
+                yield from map(_document, *(column.to_pylist() for column in batch.columns))
+            except (pa.ArrowException, ValueError, TypeError) as error:
+                raise self._damaged(f"record batch {number} is damaged ({error})") from error
 
     def doc_ids(self, rows: Sequence[int]) -> list[str]:
         """Return the ids of rows, reading each record batch once."""
@@ -171,6 +182,27 @@ class DocumentStore:
                 raise self._damaged(f"record batch {number} is damaged ({error})") from error
             kept = rows[number * ROWS : (number + 1) * ROWS]
             yield batch if kept.all() else batch.filter(pa.array(kept))
+
+    def column(self, name: str) -> Any:
+        """Return a whole column: pyarrow, (len(self)). Raises IndexDamagedError where it is damaged."""
+        chunks = []
+        for number in range(-(-self._n_docs // ROWS)):
+            chunks.append(self._batch(number).column(name))
+            try:
+                chunks[-1].validate(full=True)
+            except pa.ArrowException as error:
+                raise self._damaged(f"record batch {number} is damaged ({error})") from error
+        return pa.chunked_array(chunks, SCHEMA.field(name).type)
+
+    def all_fields(self) -> Iterator[list[dict[str, Any]]]:
+        """Yield the fields of all documents, those of a record batch at a time. Raises IndexDamagedError."""
+        for number in range(-(-self._n_docs // ROWS)):
+            column = self._batch(number).column("fields")
+            try:
+                column.validate(full=True)
+                yield [json.loads(text) if text else {} for text in column.to_pylist()]
+            except (pa.ArrowException, ValueError) as error:
+                raise self._damaged(f"the fields of record batch {number} are damaged ({error})") from error
 
     def all_doc_ids(self) -> Iterator[list[str]]:
         """Yield all ids, those of a record batch at a time. Raises IndexDamagedError where anything is damaged."""

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from lsr.errors import IndexMissingError
+from lsr.indexer.deletions import unpack
 from lsr.indexer.generations import Hold, generations, hold_generation, hold_newest
 from lsr.indexer.manifest import Manifest, SegmentInfo, read_manifest
 from lsr.indexer.segment import Segment
 from lsr.indexer.vectors import READY_VECTORS, ReadyVectors
 from lsr.indexer.vocabulary import FILES as VOCABULARY_FILES
 from lsr.indexer.vocabulary import Vocabulary
+from lsr.types import Document
 
 DEFAULT_NAME = ".lsr"
 
@@ -99,6 +105,27 @@ class Index:
     def n_positions(self) -> int:
         """Positions that documents may have: as many as there are documents, and those deleted since the last merge."""
         return self.manifest.n_positions
+
+    def get(self, doc_ids: Sequence[str]) -> list[Document | None]:
+        """Return the documents of some doc_ids, None for one that isn't there."""
+        found: list[Document | None] = [None] * len(doc_ids)
+        for segment in self.segments:
+            for i, row in enumerate(segment.find(doc_ids)):
+                if row is not None:
+                    found[i] = segment.document(row)
+        return found
+
+    def documents(self, allowed: Sequence[npt.NDArray[np.uint64]] | None = None) -> Iterator[Document]:
+        """Yield the documents in the order in which they were added.
+
+        allowed: a bitmap a segment, as filters have them; default all. Raises IndexDamagedError.
+        """
+        for number, segment in enumerate(self.segments):
+            rows = segment.live_rows
+            if allowed is not None:
+                rows = rows.copy()
+                rows[segment.arrays["insertion"]] &= unpack(allowed[number], segment.n_docs)
+            yield from segment.documents.some(rows)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

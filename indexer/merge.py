@@ -94,7 +94,8 @@ def _merge(
     advance: Callable[[int], None],
 ) -> SegmentInfo:
     from lsr.indexer.build import inverted
-    from lsr.indexer.documents import copy_documents
+    from lsr.indexer.documents import DocumentStore, copy_documents
+    from lsr.indexer.fields import write_fields
 
     folder = place.folder(f"merged-{segments[0].info.part.id}")
     info = copy_documents(folder / DOCUMENTS, ((segment.documents, segment.live_rows) for segment in segments))
@@ -105,8 +106,10 @@ def _merge(
     )  # fmt: skip
     n_docs, n_postings = len(rows.indptr) - 1, len(rows.term_ids)
     rows.delete()
-    files = save_arrays(folder, arrays | _id_table(segments))
-    return SegmentInfo(place.keep("segments", folder, files | {DOCUMENTS: info}), n_docs, n_postings)
+    files = {DOCUMENTS: info, **save_arrays(folder, arrays | _id_table(segments))}
+    if any(segment.fields is not None for segment in segments):
+        files |= write_fields(folder, DocumentStore(folder / DOCUMENTS, n_docs))
+    return SegmentInfo(place.keep("segments", folder, files), n_docs, n_postings)
 
 
 def _id_table(segments: Sequence[Segment]) -> dict[str, npt.NDArray[Any]]:

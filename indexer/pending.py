@@ -94,9 +94,14 @@ class Pending:
         id_row = np.argsort(self.id_hashes, kind="stable").astype(np.uint32)
         return self.id_hashes[id_row], id_row
 
+    @cached_property
+    def documents(self) -> DocumentStore:
+        """The documents of a finished segment."""
+        return DocumentStore(self.folder / DOCUMENTS, self.n_docs)
+
     def doc_ids(self, rows: Sequence[int]) -> list[str]:
         """Return the ids of rows of a finished segment."""
-        return DocumentStore(self.folder / DOCUMENTS, self.n_docs).doc_ids(rows)
+        return self.documents.doc_ids(rows)
 
     def delete_spool(self) -> None:
         """Remove the vectors once they are built in."""

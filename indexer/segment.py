@@ -21,6 +21,7 @@ from lsr.types import Document
 
 DOCUMENTS = "documents.arrow"
 COUNTS_FILE = "counts.npy"
+FIELDS_FILE = "fields.arrow"
 STORED_K = (1, 3, 10, 30, 100, 300, 1000)
 """The columns of `kth_impact`; lsr.kernels.thresholds computes them."""
 
@@ -131,6 +132,15 @@ class Segment:
         from lsr.indexer.documents import DocumentStore
 
         return DocumentStore(self.folder / DOCUMENTS, self.n_docs)
+
+    @cached_property
+    def fields(self) -> Any:
+        """The columns of the documents' fields (`lsr.indexer.fields.FieldColumns`); None where there are none."""
+        if FIELDS_FILE not in self.info.part.files:
+            return None
+        from lsr.indexer.fields import FieldColumns
+
+        return FieldColumns(self.folder / FIELDS_FILE, self.documents)
 
     @cached_property
     def postings(self) -> Any:

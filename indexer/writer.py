@@ -136,6 +136,7 @@ def build_pending(
 ) -> tuple[SegmentInfo, int]:
     """Make a segment of what was collected; return it, and how many weights were clipped."""
     from lsr.indexer.build import segment_arrays
+    from lsr.indexer.fields import write_fields
 
     arrays, clipped = segment_arrays(
         pending.rows,
@@ -148,11 +149,12 @@ def build_pending(
     )
     id_hash, id_row = pending.id_table()
     files = save_arrays(pending.folder, arrays | {"id_hash": id_hash, "id_row": id_row})
+    files |= {DOCUMENTS: pending.documents_info, **write_fields(pending.folder, pending.documents)}
     n_docs, n_postings = pending.n_docs, pending.n_postings
     deletions, n_deleted = None, pending.n_dead
     if n_deleted:
         live, insertion = pending.live, arrays["insertion"]
         deletions = place.save("deletions", lambda folder: save_live(folder, live, insertion))
     pending.delete_spool()
-    part = place.keep("segments", pending.folder, files | {DOCUMENTS: pending.documents_info})
+    part = place.keep("segments", pending.folder, files)
     return SegmentInfo(part, n_docs, n_postings, n_deleted, deletions), clipped

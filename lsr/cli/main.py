@@ -28,6 +28,8 @@ from lsr.cli import (
     update,
 )
 from lsr.cli import eval as evaluation
+from lsr.cli import get as getting
+from lsr.cli import list as listing
 from lsr.cli import merge as merging
 from lsr.cli.common import note
 from lsr.errors import LsrError
@@ -39,6 +41,8 @@ COMMANDS = (
     update,
     delete,
     merging,
+    getting,
+    listing,
     encode,
     train,
     mine,
@@ -90,6 +94,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
     except LsrError as error:
         note(str(error))
+        if detail := getattr(error, "detail", ""):
+            print(detail, file=sys.stderr)
         return error.exit_code
     except MemoryError:
         note("not enough memory; what was there before is unchanged; close other programs, or index in smaller parts")

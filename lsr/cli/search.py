@@ -40,6 +40,10 @@ def add_parser(subparsers: Any) -> None:
     add_index_argument(parser)
     parser.add_argument("-k", type=int, default=10, metavar="K", help="results wanted (default: 10)")
     parser.add_argument("--json", action="store_true", help="print a JSON object a hit")
+    parser.add_argument(
+        "--filter", metavar="F", dest="filter_text",
+        help="find only documents whose fields fit, as \"year >= 2020 and lang == 'en'\"; docs/FILTERS.md says more",
+    )  # fmt: skip
     many = parser.add_argument_group("a file of queries")
     many.add_argument(
         "--queries",
@@ -82,8 +86,9 @@ def _search_one(args: argparse.Namespace) -> int:
     if not args.query.strip():
         raise UsageError("the query is empty; give at least one word")
     searcher = Searcher(index_path(args))
+    allowed = _allowed(args, searcher)
     began = time.perf_counter()
-    hits = searcher.search(args.query, args.k, once=True)
+    hits = searcher.search(args.query, args.k, once=True, allowed=allowed)
     milliseconds = (time.perf_counter() - began) * 1000
     if args.json:
         from lsr.cli.hits import hit_json
@@ -92,7 +97,8 @@ def _search_one(args: argparse.Namespace) -> int:
             print(hit_json(hit))
         return 0
     if not hits:
-        note(f"nothing found: no document holds a term of the query (searched {len(searcher.index):,})")
+        n_searched = len(searcher.index) if allowed is None else allowed.n_allowed
+        note(f"nothing found: no document holds a term of the query (searched {n_searched:,})")
         return 0
     from lsr.cli.hits import print_hits
     from lsr.cli.terminal import DIM, style
@@ -100,9 +106,15 @@ def _search_one(args: argparse.Namespace) -> int:
 
     print_hits(hits, QueryWords(args.query, searcher.index.manifest.encoder))
     sys.stdout.flush()
-    told = f"the best {len(hits):,} of {counted(len(searcher.index), 'document')}, in {milliseconds:.0f} ms"
+    n_searched = len(searcher.index) if allowed is None else allowed.n_allowed
+    told = f"the best {len(hits):,} of {counted(n_searched, 'document')}, in {milliseconds:.0f} ms"
     print(style(told, DIM, sys.stderr), file=sys.stderr)
     return 0
+
+
+def _allowed(args: argparse.Namespace, searcher: Any) -> Any:
+    """Return the documents that --filter allows, or None for all."""
+    return None if args.filter_text is None else searcher.filter(args.filter_text)
 
 
 def _search_file(args: argparse.Namespace) -> int:
@@ -154,7 +166,8 @@ def _write_run(args: argparse.Namespace, searcher: Any, query_ids: list[str], qu
     from lsr.eval.runs import Ranking, write_run
 
     def rankings() -> Any:
-        found = searcher.rank(queries, args.k, threads=args.threads)
+        allowed = _allowed(args, searcher)
+        found = searcher.rank(queries, args.k, threads=args.threads, allowed=allowed)
         for query_id, ranking in zip(query_ids, found, strict=True):
             progress.advance(1)
             yield Ranking(query_id, searcher.doc_ids(ranking), ranking.scores)
@@ -165,7 +178,8 @@ def _write_run(args: argparse.Namespace, searcher: Any, query_ids: list[str], qu
 def _print_all(args: argparse.Namespace, searcher: Any, query_ids: list[str], queries: Any, progress: Any) -> None:
     from lsr.cli.hits import hit_json
 
-    for hits in searcher.search_batch(queries, args.k, query_ids=query_ids, threads=args.threads):
+    allowed = _allowed(args, searcher)
+    for hits in searcher.search_batch(queries, args.k, query_ids=query_ids, threads=args.threads, allowed=allowed):
         progress.advance(1)
         for hit in hits:
             print(hit_json(hit))
