@@ -11,6 +11,7 @@ import numpy.typing as npt
 from lsr.indexer.arrange import by_bisection
 from lsr.indexer.segment import COUNTS
 from lsr.indexer.spool import Rows
+from lsr.indexer.trust import term_checksums
 from lsr.kernels import layout
 from lsr.kernels.forward import take_rows
 from lsr.kernels.quantise import LARGEST_IMPACT, quantise
@@ -93,6 +94,7 @@ def inverted(
     arrays = layout.build(indptr, local, impacts, len(terms), order)._asdict()
     arrays["terms"] = terms
     arrays["kth_impact"] = kth_impacts(indptr, local, impacts, len(terms), STORED_K)
+    arrays["term_crc"] = term_checksums(arrays)
     if counts is not None:
         arrays["counts"] = take_rows(order, indptr, _smallest(counts))
     return arrays

@@ -7,7 +7,7 @@ Every record batch but the last has ROWS rows, so that a row is found without a 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lsr.errors import BadDocumentError, IndexDamagedError
-from lsr.indexer.files import FileInfo, new_file
+from lsr.indexer.document_checksums import DocumentChecksums, bytes_of, document_crc, ids_crc
+from lsr.indexer.files import FileInfo, checksum, new_file
 from lsr.indexer.manifest import REMEDY
+from lsr.indexer.segment import ROWS
 from lsr.types import Document
 
-ROWS = 1024
 SCHEMA = pa.schema(
     [("doc_id", pa.string()), ("title", pa.string()), ("text", pa.large_string()), ("fields", pa.string())]
 )
@@ -35,6 +36,7 @@ class DocumentWriter:
         self._file = self._stack.enter_context(new_file(path))
         self._writer = self._stack.enter_context(pa.ipc.new_file(pa.PythonFile(self._file, "w"), SCHEMA))
         self._waiting: list[Document] = []
+        self._checksums = DocumentChecksums()
         self.n_docs = 0
 
     def append(self, documents: Sequence[Document]) -> None:
@@ -55,7 +57,9 @@ class DocumentWriter:
             ]
         except (ValueError, TypeError) as error:
             raise _unfit(documents) from error
-        self._writer.write_batch(pa.record_batch(columns, schema=SCHEMA))
+        batch = pa.record_batch(columns, schema=SCHEMA)
+        self._writer.write_batch(batch)
+        self._checksums.add(batch)
 
     def close(self) -> FileInfo:
         """Write what waits, sync, and return size and checksum."""
@@ -65,17 +69,26 @@ class DocumentWriter:
         self._stack.close()
         return self._file.info
 
+    @property
+    def checksums(self) -> DocumentChecksums:
+        """The checksums of what was written."""
+        return self._checksums
+
     def abandon(self) -> None:
         """Close a file that nobody will read."""
         self._waiting = []
         self._stack.close()
 
 
-def copy_documents(path: Path, sources: Iterable[tuple[DocumentStore, npt.NDArray[np.bool_]]]) -> FileInfo:
+def copy_documents(
+    path: Path, sources: Iterable[tuple[DocumentStore, npt.NDArray[np.bool_]]]
+) -> tuple[FileInfo, dict[str, npt.NDArray[Any]]]:
     """Write some rows of stores to a new file, one store after another, as they are: no text is decoded.
 
-    sources: stores, and which of their rows, bool. Returns size and checksum. Raises IndexDamagedError.
+    sources: stores, and which of their rows, bool. Returns size and checksum of the file, and the checksums of the
+    documents. Raises IndexDamagedError.
     """
+    checksums = DocumentChecksums()
     with new_file(path) as file, pa.ipc.new_file(pa.PythonFile(file, "w"), SCHEMA) as writer:
         held: list[Any] = []
         n_held = 0
@@ -85,13 +98,18 @@ def copy_documents(path: Path, sources: Iterable[tuple[DocumentStore, npt.NDArra
             if n_held >= ROWS:
                 joined = pa.concat_batches(held)
                 writer.write_batch(joined.slice(0, ROWS))
+                checksums.add(joined.slice(0, ROWS))
                 held, n_held = [joined.slice(ROWS)], n_held - ROWS
         if n_held:
-            writer.write_batch(pa.concat_batches(held))
-    return file.info
+            joined = pa.concat_batches(held)
+            writer.write_batch(joined)
+            checksums.add(joined)
+    return file.info, checksums.arrays
 
 
-def _document(doc_id: str, title: str, text: str, fields: str | None) -> Document:
+def _document(doc_id: str | None, title: str | None, text: str | None, fields: str | None) -> Document:
+    if doc_id is None or title is None or text is None:
+        raise ValueError("a text is missing")
     return Document(doc_id, text, title, json.loads(fields) if fields else {})
 
 
@@ -112,11 +130,25 @@ def _unfit(documents: Sequence[Document]) -> BadDocumentError:
 
 
 class DocumentStore:
-    """Reads the documents of a segment through mmap."""
+    """Reads the documents of a segment through mmap.
 
-    def __init__(self, path: Path, n_docs: int) -> None:
+    checksums: `document_crc` and `id_crc`, which what is read is compared with; info: the same of the whole file, for
+    when all of it is read. None while a segment is being made.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        n_docs: int,
+        *,
+        checksums: Mapping[str, npt.NDArray[Any]] | None = None,
+        info: FileInfo | None = None,
+    ) -> None:
         self._path = path
         self._n_docs = n_docs
+        self._checksums = checksums
+        self._info = info
+        self._sound_ids: set[int] = set()
         try:
             self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
             batches = self._reader.num_record_batches
@@ -145,6 +177,10 @@ class DocumentStore:
         found = self._batch(row // ROWS).slice(row % ROWS, 1)
         try:
             found.validate(full=True)  # the offsets of a damaged file could lead anywhere
+            if self._checksums is not None:
+                crc = document_crc(*(bytes_of(column)[0] for column in found.columns))
+                if crc != self._checksums["document_crc"][row]:
+                    raise self._damaged(f"document {row} is not what was written")
             return _document(*(column[0].as_py() for column in found.columns))
         except (pa.ArrowException, ValueError, TypeError) as error:
             raise self._damaged(f"document {row} can't be read ({error})") from error
@@ -157,59 +193,70 @@ class DocumentStore:
             except (pa.ArrowException, ValueError, TypeError) as error:
                 raise self._damaged(f"record batch {number} is damaged ({error})") from error
 
+    def _ids(self, number: int) -> Any:
+        """Return the doc_ids of a record batch, compared with their checksum when they are first read."""
+        column = self._batch(number).column(0)
+        if number not in self._sound_ids:
+            column.validate(full=True)
+            if self._checksums is not None and ids_crc(bytes_of(column)) != self._checksums["id_crc"][number]:
+                raise self._damaged(f"the doc_ids of record batch {number} are not what was written")
+            self._sound_ids.add(number)
+        return column
+
     def doc_ids(self, rows: Sequence[int]) -> list[str]:
-        """Return the ids of rows, reading each record batch once."""
+        """Return the ids of rows, reading each record batch once. Raises IndexDamagedError."""
         batches: dict[int, Any] = {}
         ids = []
         try:
             for row in rows:
                 number = row // ROWS
                 if number not in batches:
-                    batches[number] = self._batch(number).column(0)
-                    batches[number].validate(full=True)
+                    batches[number] = self._ids(number)
                 ids.append(batches[number][row % ROWS].as_py())
-        except (pa.ArrowException, ValueError) as error:
+        except (pa.ArrowException, ValueError, IndexError) as error:
             raise self._damaged(f"a doc_id can't be read ({error})") from error
         return ids
 
     def kept(self, rows: npt.NDArray[np.bool_]) -> Iterator[Any]:
         """Yield the record batches with those rows alone that are marked. rows: bool, (len(self)). Raises as above."""
-        for number in range(-(-self._n_docs // ROWS)):
-            batch = self._batch(number)
-            try:
-                batch.validate(full=True)
-            except pa.ArrowException as error:
-                raise self._damaged(f"record batch {number} is damaged ({error})") from error
+        for number, batch in enumerate(self._batches()):
             kept = rows[number * ROWS : (number + 1) * ROWS]
             yield batch if kept.all() else batch.filter(pa.array(kept))
 
     def column(self, name: str) -> Any:
         """Return a whole column: pyarrow, (len(self)). Raises IndexDamagedError where it is damaged."""
-        chunks = []
-        for number in range(-(-self._n_docs // ROWS)):
-            chunks.append(self._batch(number).column(name))
-            try:
-                chunks[-1].validate(full=True)
-            except pa.ArrowException as error:
-                raise self._damaged(f"record batch {number} is damaged ({error})") from error
-        return pa.chunked_array(chunks, SCHEMA.field(name).type)
+        return pa.chunked_array([batch.column(name) for batch in self._batches()], SCHEMA.field(name).type)
 
     def all_fields(self) -> Iterator[list[dict[str, Any]]]:
         """Yield the fields of all documents, those of a record batch at a time. Raises IndexDamagedError."""
-        for number in range(-(-self._n_docs // ROWS)):
-            column = self._batch(number).column("fields")
+        for number, batch in enumerate(self._batches()):
             try:
-                column.validate(full=True)
-                yield [json.loads(text) if text else {} for text in column.to_pylist()]
-            except (pa.ArrowException, ValueError) as error:
+                yield [json.loads(text) if text else {} for text in batch.column("fields").to_pylist()]
+            except ValueError as error:
                 raise self._damaged(f"the fields of record batch {number} are damaged ({error})") from error
 
     def all_doc_ids(self) -> Iterator[list[str]]:
         """Yield all ids, those of a record batch at a time. Raises IndexDamagedError where anything is damaged."""
+        for batch in self._batches():
+            yield batch.column(0).to_pylist()
+
+    def all_checksums(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the checksums that the documents have: see `DocumentChecksums.arrays`. Raises IndexDamagedError."""
+        found = DocumentChecksums()
+        for batch in self._batches():
+            found.add(batch)
+        return found.arrays
+
+    def _batches(self) -> Iterator[Any]:
+        """Yield all record batches, after the whole file was compared with its checksum once."""
+        if self._info is not None:
+            if checksum(self._path) != self._info:
+                raise self._damaged("its content is not what was written")
+            self._info = None
         for number in range(-(-self._n_docs // ROWS)):
             batch = self._batch(number)
             try:
                 batch.validate(full=True)
-                yield batch.column(0).to_pylist()
             except (pa.ArrowException, ValueError) as error:
                 raise self._damaged(f"record batch {number} is damaged ({error})") from error
+            yield batch

@@ -18,10 +18,10 @@ from typing import Any
 import pyarrow as pa
 
 from lsr.errors import IndexDamagedError
-from lsr.indexer.documents import ROWS, DocumentStore
+from lsr.indexer.documents import DocumentStore
 from lsr.indexer.files import FileInfo, new_file
 from lsr.indexer.manifest import REMEDY
-from lsr.indexer.segment import FIELDS_FILE
+from lsr.indexer.segment import FIELDS_FILE, ROWS
 
 MOST_COLUMNS = 256
 """Of more fields, those that most documents have become columns."""

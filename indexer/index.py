@@ -16,6 +16,7 @@ from lsr.indexer.deletions import unpack
 from lsr.indexer.generations import Hold, generations, hold_generation, hold_newest
 from lsr.indexer.manifest import Manifest, SegmentInfo, read_manifest
 from lsr.indexer.segment import Segment
+from lsr.indexer.trust import check_files
 from lsr.indexer.vectors import READY_VECTORS, ReadyVectors
 from lsr.indexer.vocabulary import FILES as VOCABULARY_FILES
 from lsr.indexer.vocabulary import Vocabulary
@@ -57,9 +58,10 @@ class Index:
             known.get(_name_of(info)) or Segment(path, info) for info in manifest.segments
         )
         if before is not None and before.manifest.vocabulary == manifest.vocabulary:
-            self.vocabulary = before.vocabulary
-            if before.manifest.encoder_files == manifest.encoder_files and "_query_encoder" in before.__dict__:
-                self._query_encoder = before.__dict__["_query_encoder"]
+            names = ["vocabulary"]
+            if before.manifest.encoder_files == manifest.encoder_files:
+                names.append("_query_encoder")
+            self.__dict__.update({name: before.__dict__[name] for name in names if name in before.__dict__})
 
     @classmethod
     def open(cls, path: str | Path, *, generation: int | None = None) -> Index:
@@ -129,7 +131,8 @@ class Index:
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """The terms."""
+        """The terms. Raises IndexDamagedError if they are not what was written."""
+        check_files(self.path, self.manifest.vocabulary, VOCABULARY_FILES)
         return Vocabulary(self.manifest.vocabulary.folder(self.path))
 
     @property
@@ -147,6 +150,7 @@ class Index:
             return ReadyVectors()
         from lsr.encoders.registry import open_query_encoder
 
+        check_files(self.path, self.manifest.encoder_files, self.manifest.encoder_files.files)
         return open_query_encoder(
             self.manifest.encoder,
             self.manifest.encoder_files.folder(self.path),

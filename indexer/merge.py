@@ -98,7 +98,9 @@ def _merge(
     from lsr.indexer.fields import write_fields
 
     folder = place.folder(f"merged-{segments[0].info.part.id}")
-    info = copy_documents(folder / DOCUMENTS, ((segment.documents, segment.live_rows) for segment in segments))
+    info, checksums = copy_documents(
+        folder / DOCUMENTS, ((segment.documents, segment.live_rows) for segment in segments)
+    )
     rows = _Joined(folder, segments)
     arrays = inverted(
         rows.indptr, rows.term_ids, rows.impacts, vocab_size,
@@ -106,7 +108,7 @@ def _merge(
     )  # fmt: skip
     n_docs, n_postings = len(rows.indptr) - 1, len(rows.term_ids)
     rows.delete()
-    files = {DOCUMENTS: info, **save_arrays(folder, arrays | _id_table(segments))}
+    files = {DOCUMENTS: info, **save_arrays(folder, arrays | checksums | _id_table(segments))}
     if any(segment.fields is not None for segment in segments):
         files |= write_fields(folder, DocumentStore(folder / DOCUMENTS, n_docs))
     return SegmentInfo(place.keep("segments", folder, files), n_docs, n_postings)

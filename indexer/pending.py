@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -93,6 +94,11 @@ class Pending:
         """Return the hashes in ascending order, and which row each is of."""
         id_row = np.argsort(self.id_hashes, kind="stable").astype(np.uint32)
         return self.id_hashes[id_row], id_row
+
+    @property
+    def document_checksums(self) -> dict[str, npt.NDArray[Any]]:
+        """The checksums of the documents, by the names of the arrays that hold them."""
+        return self._documents.checksums.arrays
 
     @cached_property
     def documents(self) -> DocumentStore:

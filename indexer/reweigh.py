@@ -28,6 +28,7 @@ def stored_rows(segment: Segment) -> tuple[npt.NDArray[np.int64], npt.NDArray[np
     """Return indptr, local term ids and impacts of a segment by doc_ord. Raises IndexDamagedError."""
     from lsr.kernels.forward import forward_rows
 
+    segment.trust_all()
     indptr, term_ids, impacts, ordered = forward_rows(segment.postings, len(segment.terms))
     if not ordered:
         raise IndexDamagedError(f"{segment.folder}: a posting list is damaged; 'lsr check' says more; {REMEDY}")

@@ -18,6 +18,7 @@ from lsr.indexer.index import Index
 from lsr.indexer.manifest import Manifest, read_manifest
 from lsr.indexer.progress import Progress, Silence
 from lsr.indexer.segment import STORED_K, Segment, hash_ids
+from lsr.indexer.trust import small_arrays_fault, term_checksums, term_fault
 from lsr.kernels import layout
 from lsr.kernels.forward import forward_rows
 from lsr.kernels.thresholds import kth_impacts
@@ -96,21 +97,13 @@ def _verify_segment(
         if not condition:
             raise IndexDamagedError(f"{segment.folder}: {what}")
 
-    rows = a["row"].astype(np.int64)
-    n_frequent = len(a["frequent_start"]) - 1
-    require(np.all(np.diff(segment.terms.astype(np.int64)) > 0), "its terms are not ascending")
+    fault = small_arrays_fault(a, segment.terms)
+    require(fault is None, str(fault))
     require(len(segment.terms) == 0 or segment.terms[-1] < vocab_size, "a term is outside the vocabulary")
-    require(np.array_equal(rows[rows >= 0], np.arange(n_frequent)), "rows of frequent terms are not 0, 1, …")
-    require(np.array_equal(-1 - rows[rows < 0], np.arange(len(rows) - n_frequent)), "ranks of rare terms are wrong")
-    for name in ("frequent_start", "rare_start"):
-        require(a[name][0] == 0 and np.all(np.diff(a[name]) >= 0), f"{name} is not ascending from 0")
-    for row in range(n_frequent):
-        runs = a["run_start"][row].astype(np.int64)
-        require(runs[0] == 0 and np.all(np.diff(runs) >= 0), "run_start is not ascending from 0")
-        length = a["frequent_start"][row + 1] - a["frequent_start"][row]
-        require(runs[-1] == length, "run_start does not end where its term ends")
+    for term in range(len(segment.terms)):
+        fault = term_fault(a, term)
+        require(fault is None, str(fault))
     require(np.array_equal(np.sort(a["insertion"]), np.arange(segment.n_docs)), "insertion is not a permutation")
-    require(len(a["rare"]) == 0 or (a["rare"] >> 8).max() < segment.n_docs, "a posting is of no document")
     _verify_postings(segment, require)
     parts = []
     for doc_ids in segment.documents.all_doc_ids():
@@ -120,6 +113,8 @@ def _verify_segment(
     order: npt.NDArray[Any] = np.argsort(found, kind="stable")
     require(np.array_equal(found[order], segment.id_hash), "id_hash does not fit the documents")
     require(np.array_equal(order, segment.id_row), "id_row does not fit the documents")
+    for name, checksums in segment.documents.all_checksums().items():
+        require(np.array_equal(checksums, segment.document_checksums[name]), f"{name} does not fit the documents")
     require(segment.live_rows.sum() == segment.info.n_live, "its deletions are not as many as the manifest says")
     if segment.live is not None:
         require(
@@ -141,3 +136,4 @@ def _verify_postings(segment: Segment, require: Callable[[Any, str], None]) -> N
     stored = np.array(STORED_K, np.int64)
     found = kth_impacts(indptr, term_ids, impacts, len(segment.terms), stored)
     require(np.array_equal(found, segment.kth_impact), "kth_impact does not fit the postings")
+    require(np.array_equal(term_checksums(segment.arrays), segment.term_crc), "term_crc does not fit the postings")

@@ -148,7 +148,8 @@ def build_pending(
         advance=progress.advance,
     )
     id_hash, id_row = pending.id_table()
-    files = save_arrays(pending.folder, arrays | {"id_hash": id_hash, "id_row": id_row})
+    arrays |= {"id_hash": id_hash, "id_row": id_row, **pending.document_checksums}
+    files = save_arrays(pending.folder, arrays)
     files |= {DOCUMENTS: pending.documents_info, **write_fields(pending.folder, pending.documents)}
     n_docs, n_postings = pending.n_docs, pending.n_postings
     deletions, n_deleted = None, pending.n_dead

@@ -123,6 +123,7 @@ class Engine:
         for segment in self.index.segments:
             column = self._column(k + segment.info.n_deleted)
             query, reached = self._locate(segment, term_ids, integers, column, compiled=not (once or plain))
+            segment.trust(query.terms)
             queries.append(query)
             if allowed is None:
                 floor = max(floor, reached)
@@ -157,6 +158,7 @@ class Engine:
     @staticmethod
     def _locate(segment: Segment, term_ids: Any, integers: Any, column: int, *, compiled: bool) -> tuple[_Query, int]:
         """Return the query in a segment, and a score that k of its documents reach (1 if none is known)."""
+        segment.trust()
         if compiled:
             kernels = _kernels()
             terms, weights = np.empty(len(term_ids), np.int64), np.empty(len(term_ids), np.uint32)

@@ -370,6 +370,7 @@ def test_a_searcher_goes_on_in_its_generation_until_it_is_refreshed(tmp_path: Pa
 def test_a_refreshed_index_shares_what_has_not_changed(tmp_path: Path, small: Any) -> None:
     path = small.write(tmp_path / "index", 50).path
     old = Index.open(path)
+    assert len(old.vocabulary) == 10  # so that it is loaded
     with IndexEditor(path) as editor:
         editor.add([Document("x", "")], whole([{"apple": 1.0}], editor.encoder))  # type: ignore[arg-type]
         editor.commit()

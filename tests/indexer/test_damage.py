@@ -339,9 +339,12 @@ def _read_flipped(index: Path, whole: bytes, places: Any, rng: Any, expected: li
     return again == expected and refused > 0
 
 
-def test_a_posting_list_that_leads_out_of_its_array_is_no_crash(index: Path) -> None:
+def test_a_posting_list_that_leads_out_of_its_array_is_no_crash(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     replace_array(index, "frequent.npy", lambda a: a.__setitem__(slice(None), 0xFFFF))
     searcher = Searcher(index)
+    with pytest.raises(IndexDamagedError, match="the postings of a term are not what was written; 'lsr check' says"):
+        searcher._engine.rank(np.arange(10, dtype=np.int32), np.ones(10, np.float32), 10, traversal="plain")
+    monkeypatch.setattr(searcher.index.segments[0], "trust", lambda *terms: None)
     with pytest.raises(IndexDamagedError, match=r"the posting lists are damaged .*'lsr check' says where"):
         searcher._engine.rank(np.arange(10, dtype=np.int32), np.ones(10, np.float32), 10, traversal="plain")
 
