@@ -6,10 +6,10 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lsr.errors import IndexDamagedError, IndexMissingError
 from lsr.indexer.files import FileInfo, new_file, sync_folder
@@ -116,10 +116,24 @@ class Manifest:
         """All parts of the generation."""
         return (self.vocabulary, self.encoder_files, *(part for segment in self.segments for part in segment.parts))
 
+    def with_parts(self, of: Callable[[Part], Part]) -> Manifest:
+        """Return the same with each part replaced by what `of` gives for it."""
+        segments = tuple(_with_parts(segment, of) for segment in self.segments)
+        return replace(_with_parts(self, of), segments=segments)
+
     @property
     def size_bytes(self) -> int:
         """Bytes of all files but the manifest."""
         return sum(info.size_bytes for part in self.parts for info in part.files.values())
+
+
+_Holder = TypeVar("_Holder", SegmentInfo, Manifest)
+
+
+def _with_parts(holder: _Holder, of: Callable[[Part], Part]) -> _Holder:
+    values = ((each.name, getattr(holder, each.name)) for each in fields(holder))
+    changed: dict[str, Any] = {name: of(value) for name, value in values if isinstance(value, Part)}
+    return replace(holder, **changed)
 
 
 def manifest_path(index: Path, generation: int) -> Path:
@@ -155,11 +169,23 @@ def read_manifest(index: Path, generation: int) -> Manifest:
     """
     path = manifest_path(index, generation)
     try:
-        content = json.loads(path.read_bytes())
+        data = path.read_bytes()
     except FileNotFoundError:
         raise IndexMissingError(f"no generation {generation} of the index at {index}") from None
     except OSError as error:
         raise IndexDamagedError(f"{path}: can't be read ({error.strerror or error}); check its permissions") from error
+    manifest = parse_manifest(data, path)
+    if manifest.generation != generation:
+        raise IndexDamagedError(
+            f"{path}: a field is missing or malformed (it is of generation {manifest.generation}); {REMEDY}"
+        )
+    return manifest
+
+
+def parse_manifest(data: bytes, path: Path) -> Manifest:
+    """Parse the content of a manifest. path: of the file that it is from. Raises IndexDamagedError."""
+    try:
+        content = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise IndexDamagedError(f"{path}: not a readable manifest ({error}); {REMEDY}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -174,12 +200,9 @@ def read_manifest(index: Path, generation: int) -> Manifest:
     if crc != zlib.crc32(_canonical(content)):
         raise IndexDamagedError(f"{path}: its checksum does not fit; {REMEDY}")
     try:
-        manifest = _parse(content)
-        if manifest.generation != generation:
-            raise ValueError(f"it says that it is of generation {manifest.generation}")
+        return _parse(content)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise IndexDamagedError(f"{path}: a field is missing or malformed ({error!r}); {REMEDY}") from error
-    return manifest
 
 
 def _parse(content: Mapping[str, Any]) -> Manifest:

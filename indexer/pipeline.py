@@ -10,7 +10,7 @@ from lsr.errors import LsrError, UsageError
 from lsr.indexer.encode.window import windows
 from lsr.indexer.manifest import Manifest
 from lsr.indexer.progress import Progress, Silence
-from lsr.indexer.vectors import ReadyVectors, read_vectors
+from lsr.indexer.vectors import ReadyVectors, read_vectors, stored_scale
 from lsr.indexer.writer import IndexWriter
 from lsr.types import Document
 
@@ -108,8 +108,10 @@ def index_vectors(
         lookup = {term: i for i, term in enumerate(encoder.terms)}.get  # type: ignore[assignment]
     listener = progress or Silence()
     dropped = 0
+    # Vectors that came out of an index become the same impacts again.
+    scale = stored_scale([Path(file) for file in files])
     with IndexWriter(
-        Path(index), source, overwrite=overwrite, reorder=reorder, threads=threads, progress=progress
+        Path(index), source, overwrite=overwrite, reorder=reorder, threads=threads, scale=scale, progress=progress
     ) as writer:
         listener.start("reading", None, "vector")
         for file in files:

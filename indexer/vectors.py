@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,6 +14,8 @@ from lsr.errors import BadDocumentError, LsrError, UsageError
 from lsr.types import Document, SparseBatch
 
 ROWS = 4096
+SCALE_KEY = b"lsr.scale"
+"""Metadata of a file of vectors that came out of an index: the weight that one impact stands for."""
 READY_VECTORS = "vectors"
 """The kind of encoder that a manifest names where there is none."""
 
@@ -79,6 +82,24 @@ def read_vectors(
     except (OSError, pa.ArrowException) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise LsrError(f"{path}: not a readable Parquet file ({reason})") from error
+
+
+def stored_scale(files: Sequence[Path]) -> float | None:
+    """Return the scale of the index that all these files of vectors came out of; None if they didn't, or differ.
+
+    A file that can't be read has none: reading it will say so.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    scales: set[float | None] = set()
+    for path in files:
+        try:
+            scales.add(float(dict(pq.read_schema(path).metadata or {})[SCALE_KEY]))
+        except (OSError, pa.ArrowException, KeyError, ValueError):
+            scales.add(None)
+    scale = scales.pop() if len(scales) == 1 else None
+    return scale if scale is not None and 0 < scale < math.inf else None
 
 
 class _Rows:

@@ -28,7 +28,9 @@ from lsr.cli import (
     update,
 )
 from lsr.cli import eval as evaluation
+from lsr.cli import export as exporting
 from lsr.cli import get as getting
+from lsr.cli import import_ as importing
 from lsr.cli import list as listing
 from lsr.cli import merge as merging
 from lsr.cli.common import note
@@ -43,6 +45,8 @@ COMMANDS = (
     merging,
     getting,
     listing,
+    exporting,
+    importing,
     encode,
     train,
     mine,

@@ -132,3 +132,27 @@ def test_a_running_writer_is_named(lsr: Lsr, index: Path, more: Path) -> None:
         for command in (["add", more], ["delete", "cats"], ["merge"]):
             done = lsr(*command, "--index", index)
             assert done.code == 4 and f"is being written to by process {os.getpid()} on " in done.err
+
+
+def test_an_index_is_exported_and_imported(lsr: Lsr, index: Path, tmp_path: Path) -> None:
+    done = lsr("export", tmp_path / "notes.tar", "--index", index)
+    assert done.code == 0 and done.out.startswith(f"exported 4 documents to {tmp_path}/notes.tar, ")
+    done = lsr("import", tmp_path / "notes.tar", "--index", tmp_path / "again")
+    assert done.code == 0 and done.out.startswith(f"imported 4 documents into {tmp_path}/again, ")
+    assert found(lsr, tmp_path / "again", "sleep") == found(lsr, index, "sleep") != []
+    assert lsr("import", tmp_path / "notes.tar", "--index", tmp_path / "again").code == 1
+    (done,) = lsr("import", tmp_path / "notes.tar", "--index", tmp_path / "again", "--overwrite", "--json").objects
+    assert done["documents"] == 4 and done["generation"] == 2
+    (tmp_path / "notes.tar").write_text("text")
+    done = lsr("import", tmp_path / "notes.tar", "--index", tmp_path / "third")
+    assert done.code == 3 and not (tmp_path / "third").exists()
+
+
+def test_vectors_are_exported_and_indexed_again(lsr: Lsr, index: Path, tmp_path: Path) -> None:
+    (done,) = lsr("export", "--vectors", tmp_path / "v.parquet", "--index", index, "--json").objects
+    assert done["documents"] == 4 and done["size_bytes"] == (tmp_path / "v.parquet").stat().st_size
+    assert lsr("export", "--vectors", tmp_path / "v.parquet", "--index", index).code == 1
+    assert lsr("index", "--vectors", tmp_path / "v.parquet", "--index", tmp_path / "again").code == 0
+    (tmp_path / "queries.txt").write_text("1\tsleep cat\n")
+    run = ["search", "--queries", tmp_path / "queries.txt", "--encoded", "--index"]
+    assert lsr(*run, tmp_path / "again").objects == lsr(*run, index).objects != []
