@@ -17,6 +17,7 @@ from lsr.indexer.deletions import save_live
 from lsr.indexer.generations import hold_newest
 from lsr.indexer.index import Index
 from lsr.indexer.manifest import LARGEST_INDEX, Manifest, SegmentInfo
+from lsr.indexer.passages import Passages
 from lsr.indexer.pending import Collector, Pending
 from lsr.indexer.progress import Progress, Silence
 from lsr.indexer.resolve import Outcome, Requests, resolve
@@ -28,6 +29,7 @@ from lsr.indexer.workplace import Workplace, explained
 from lsr.indexer.writer import build_pending, now
 from lsr.types import Document, SparseBatch
 
+Dense = npt.NDArray[np.floating] | None
 SHOWN = 3
 """Doc_ids named in an error."""
 
@@ -77,7 +79,8 @@ class IndexEditor:
         except BaseException:
             self._place.close()
             raise
-        self._collector = Collector(self._place.folder)
+        self._collector = Collector(self._place.folder, dense=self.base.manifest.dense)
+        self._passages = Passages(self.base)
 
     def __enter__(self) -> IndexEditor:
         return self
@@ -103,22 +106,26 @@ class IndexEditor:
         """Documents added or replaced so far."""
         return self._collector.n_docs
 
-    def add(self, documents: Sequence[Document], vectors: SparseBatch) -> None:
-        """Add documents with one row of vectors each.
+    def add(self, documents: Sequence[Document], vectors: SparseBatch, dense: Dense = None) -> None:
+        """Add documents with one row of vectors each; dense: a row each where the index has dense vectors.
 
-        Raises BadDocumentError for a doc_id that is there already, here or at the commit; LsrError if the counts
-        differ.
+        In an index of passages these are the documents, those of one document one after another. Raises
+        BadDocumentError for a doc_id that is there already, here or at the commit; LsrError if the counts differ.
         """
         if not self._requests.deletions:  # else the commit sees what is left
             self._refuse_known(documents)
-        self._collect(documents, vectors, replacing=False)
+        self._collect(documents, vectors, dense, replacing=False)
 
-    def update(self, documents: Sequence[Document], vectors: SparseBatch) -> None:
+    def update(self, documents: Sequence[Document], vectors: SparseBatch, dense: Dense = None) -> None:
         """Add documents, each in the place of the one with its doc_id, if there is one; they count as added now."""
-        self._collect(documents, vectors, replacing=True)
+        self._delete(self._passages.replaced_by(documents))
+        self._collect(documents, vectors, dense, replacing=True)
 
     def delete(self, doc_ids: Iterable[str]) -> None:
-        """Delete documents; ids that are not there are counted at the commit."""
+        """Delete documents, with all their passages; ids that are not there are counted at the commit."""
+        self._delete(self._passages.of_all(doc_ids))
+
+    def _delete(self, doc_ids: Iterable[str]) -> None:
         self._requests.deletions += [(doc_id, self.n_docs) for doc_id in doc_ids]
 
     def _refuse_known(self, documents: Sequence[Document]) -> None:
@@ -132,11 +139,12 @@ class IndexEditor:
                     "another"
                 )
 
-    def _collect(self, documents: Sequence[Document], vectors: SparseBatch, *, replacing: bool) -> None:
+    def _collect(self, documents: Sequence[Document], vectors: SparseBatch, dense: Dense, *, replacing: bool) -> None:
         if self.base.n_positions + self.n_docs + len(documents) > LARGEST_INDEX:
             raise LsrError(f"more than {LARGEST_INDEX:,} documents, the limit of an index; merge it, or make several")
         with explained(self.path):
-            self._collector.add(documents, vectors)
+            self._collector.add(documents, vectors, dense)
+        self._passages.note(documents)
         self._requests.replacing.append((len(documents), replacing))
 
     def commit(self, *, strict: bool = False) -> Changes:

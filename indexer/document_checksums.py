@@ -1,4 +1,4 @@
-"""Checksums of documents: one of each, and one of the doc_ids of each record batch: neither needs the whole file."""
+"""Checksums of documents, and of the columns of each record batch that are read alone: none needs the whole file."""
 
 from __future__ import annotations
 
@@ -10,25 +10,29 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+COLUMN_CHECKSUMS = {0: "id_crc", 3: "fields_crc"}
+"""The columns that are read alone, and the arrays of their checksums, one a record batch."""
+
 
 class DocumentChecksums:
     """Collects the checksums (CRC-32) of record batches, one after another."""
 
     def __init__(self) -> None:
         self._documents: list[npt.NDArray[np.uint32]] = []
-        self._ids: list[int] = []
+        self._columns: dict[str, list[int]] = {name: [] for name in COLUMN_CHECKSUMS.values()}
 
     def add(self, batch: Any) -> None:
         """Take the checksums of a record batch."""
         parts = [bytes_of(column) for column in batch.columns]
         self._documents.append(np.fromiter(map(document_crc, *parts), np.uint32, batch.num_rows))
-        self._ids.append(ids_crc(parts[0]))
+        for number, name in COLUMN_CHECKSUMS.items():
+            self._columns[name].append(column_crc(parts[number]))
 
     @property
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """The arrays of a segment: `document_crc` uint32 (n_docs), `id_crc` uint32 (record batches)."""
+        """The arrays of a segment: `document_crc` uint32 (n_docs), the others uint32 (record batches)."""
         documents = np.concatenate([np.empty(0, np.uint32), *self._documents])
-        return {"document_crc": documents, "id_crc": np.array(self._ids, np.uint32)}
+        return {"document_crc": documents, **{name: np.array(c, np.uint32) for name, c in self._columns.items()}}
 
 
 def bytes_of(column: Any) -> list[bytes]:
@@ -47,6 +51,9 @@ def document_crc(*parts: bytes) -> int:
     return found
 
 
-def ids_crc(ids: Iterable[bytes]) -> int:
-    """Return the checksum of the doc_ids of a record batch: joined by NUL."""
-    return zlib.crc32(b"\0".join(ids))
+def column_crc(values: Iterable[bytes]) -> int:
+    """Return the checksum of a column of a record batch: its texts, each behind its length in 8 bytes."""
+    found = 0
+    for value in values:
+        found = zlib.crc32(value, zlib.crc32(len(value).to_bytes(8, "little"), found))
+    return found

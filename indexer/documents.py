@@ -17,11 +17,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lsr.errors import BadDocumentError, IndexDamagedError
-from lsr.indexer.document_checksums import DocumentChecksums, bytes_of, document_crc, ids_crc
+from lsr.indexer.document_checksums import COLUMN_CHECKSUMS, DocumentChecksums, bytes_of, column_crc, document_crc
 from lsr.indexer.files import FileInfo, checksum, new_file
 from lsr.indexer.manifest import REMEDY
 from lsr.indexer.segment import ROWS
-from lsr.types import Document
+from lsr.types import PASSAGE_OF, Document
 
 SCHEMA = pa.schema(
     [("doc_id", pa.string()), ("title", pa.string()), ("text", pa.large_string()), ("fields", pa.string())]
@@ -132,8 +132,8 @@ def _unfit(documents: Sequence[Document]) -> BadDocumentError:
 class DocumentStore:
     """Reads the documents of a segment through mmap.
 
-    checksums: `document_crc` and `id_crc`, which what is read is compared with; info: the same of the whole file, for
-    when all of it is read. None while a segment is being made.
+    checksums: `document_crc`, `id_crc` and `fields_crc`, which what is read is compared with; info: the same of the
+    whole file, for when all of it is read. None while a segment is being made.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class DocumentStore:
         self._n_docs = n_docs
         self._checksums = checksums
         self._info = info
-        self._sound_ids: set[int] = set()
+        self._sound_columns: set[tuple[int, int]] = set()
         try:
             self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
             batches = self._reader.num_record_batches
@@ -193,28 +193,47 @@ class DocumentStore:
             except (pa.ArrowException, ValueError, TypeError) as error:
                 raise self._damaged(f"record batch {number} is damaged ({error})") from error
 
-    def _ids(self, number: int) -> Any:
-        """Return the doc_ids of a record batch, compared with their checksum when they are first read."""
-        column = self._batch(number).column(0)
-        if number not in self._sound_ids:
+    def _sound(self, batch: int, number: int) -> Any:
+        """Return a column of a record batch, compared with its checksum when it is first read."""
+        column = self._batch(batch).column(number)
+        if (batch, number) not in self._sound_columns:
             column.validate(full=True)
-            if self._checksums is not None and ids_crc(bytes_of(column)) != self._checksums["id_crc"][number]:
-                raise self._damaged(f"the doc_ids of record batch {number} are not what was written")
-            self._sound_ids.add(number)
+            name = COLUMN_CHECKSUMS[number]
+            if self._checksums is not None and column_crc(bytes_of(column)) != self._checksums[name][batch]:
+                raise self._damaged(
+                    f"the column {SCHEMA.names[number]} of record batch {batch} is not what was written"
+                )
+            self._sound_columns.add((batch, number))
         return column
 
     def doc_ids(self, rows: Sequence[int]) -> list[str]:
         """Return the ids of rows, reading each record batch once. Raises IndexDamagedError."""
+        return self._column(rows, 0)
+
+    def _column(self, rows: Sequence[int], number: int) -> list[Any]:
+        """Return the values of a column, reading each record batch once."""
         batches: dict[int, Any] = {}
-        ids = []
+        values = []
         try:
             for row in rows:
-                number = row // ROWS
-                if number not in batches:
-                    batches[number] = self._ids(number)
-                ids.append(batches[number][row % ROWS].as_py())
+                batch = row // ROWS
+                if batch not in batches:
+                    batches[batch] = self._sound(batch, number)
+                values.append(batches[batch][row % ROWS].as_py())
         except (pa.ArrowException, ValueError, IndexError) as error:
-            raise self._damaged(f"a doc_id can't be read ({error})") from error
+            raise self._damaged(f"a {SCHEMA.names[number]} can't be read ({error})") from error
+        return values
+
+    def document_ids(self, rows: Sequence[int]) -> list[str]:
+        """Return the id of the document that each row is, or is a passage of."""
+        fields = self._column(rows, 3)
+        ids = self.doc_ids(rows)
+        for place, text in enumerate(fields):
+            if text and PASSAGE_OF in text:
+                try:
+                    ids[place] = str(json.loads(text).get(PASSAGE_OF, ids[place]))
+                except (ValueError, AttributeError) as error:
+                    raise self._damaged(f"the fields of document {rows[place]} can't be read ({error})") from error
         return ids
 
     def kept(self, rows: npt.NDArray[np.bool_]) -> Iterator[Any]:

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lsr.errors import IndexMissingError
+from lsr.encoders.dense_base import DENSE
+from lsr.errors import IndexDamagedError, IndexMissingError, UsageError
 from lsr.indexer.deletions import unpack
+from lsr.indexer.dense import DenseVectorsOfIndex
 from lsr.indexer.generations import Hold, generations, hold_generation, hold_newest
-from lsr.indexer.manifest import Manifest, SegmentInfo, read_manifest
+from lsr.indexer.manifest import REMEDY, Manifest, SegmentInfo, read_manifest
 from lsr.indexer.segment import Segment
 from lsr.indexer.trust import check_files
 from lsr.indexer.vectors import READY_VECTORS, ReadyVectors
@@ -46,10 +48,20 @@ class Index:
     Its files stay in their place until it is closed or forgotten, whatever writers do meanwhile.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, hold: Hold, *, before: Index | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        manifest: Manifest,
+        hold: Hold,
+        *,
+        encoder: str | Path | None = None,
+        dense_encoder: str | Path | None = None,
+        before: Index | None = None,
+    ) -> None:
         self.path = path
         self.manifest = manifest
         self._hold = hold
+        self._moved_to = {"encoder": encoder, "dense_encoder": dense_encoder}
         self._opening = threading.Lock()
         manifest.vocabulary.check_sizes(path, expected=VOCABULARY_FILES)
         manifest.encoder_files.check_sizes(path)
@@ -60,13 +72,31 @@ class Index:
         if before is not None and before.manifest.vocabulary == manifest.vocabulary:
             names = ["vocabulary"]
             if before.manifest.encoder_files == manifest.encoder_files:
-                names.append("_query_encoder")
+                names += ["_query_encoder", "_dense_encoder"]
             self.__dict__.update({name: before.__dict__[name] for name in names if name in before.__dict__})
+        self._check_dimensions()
+
+    def _check_dimensions(self) -> None:
+        for segment in self.segments:
+            due = None if self.manifest.dense is None else self.manifest.dense["dimension"]
+            if segment.dense is not None and segment.dense.shape[1] != due:
+                raise IndexDamagedError(
+                    f"{segment.folder}: its dense vectors have dimension {segment.dense.shape[1]}, "
+                    f"but those of the index have {due}; {REMEDY}"
+                )
 
     @classmethod
-    def open(cls, path: str | Path, *, generation: int | None = None) -> Index:
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        generation: int | None = None,
+        encoder: str | Path | None = None,
+        dense_encoder: str | Path | None = None,
+    ) -> Index:
         """Open the index at `path`, its last generation by default.
 
+        encoder, dense_encoder: where the models of queries are now, if they aren't where they were.
         Raises IndexMissingError, or IndexDamagedError naming what is wrong.
         """
         path = Path(path)
@@ -77,7 +107,7 @@ class Index:
             if held is None:
                 raise IndexMissingError(f"no generation {generation} of the index at {path}")
             hold = held
-        return cls(path, read_manifest(path, generation), hold)
+        return cls(path, read_manifest(path, generation), hold, encoder=encoder, dense_encoder=dense_encoder)
 
     def refresh(self) -> Index:
         """Return the index's last generation: itself, or a new one that shares with it what has not changed.
@@ -88,7 +118,7 @@ class Index:
         if generation == self.manifest.generation:
             hold.release()
             return self
-        return Index(self.path, read_manifest(self.path, generation), hold, before=self)
+        return Index(self.path, read_manifest(self.path, generation), hold, **self._moved_to, before=self)
 
     def close(self) -> None:
         """Let writers remove this generation's files once there is a newer one. What was read stays valid."""
@@ -156,9 +186,42 @@ class Index:
             self.manifest.encoder_files.folder(self.path),
             self.vocabulary.lookup,
             len(self.vocabulary),
+            moved_to=self._moved_to["encoder"],
         )
 
+    @cached_property
+    def dense(self) -> DenseVectorsOfIndex | None:
+        """The dense vectors of all segments with the description of their encoder, None if there are none."""
+        if self.manifest.dense is None:
+            return None
+        matrices = tuple(segment.dense for segment in self.segments if segment.dense is not None)
+        return DenseVectorsOfIndex(self.manifest.dense, matrices)
 
-def _name_of(info: SegmentInfo) -> tuple[str, str]:
-    """Return what no other segment with other deletions is called."""
-    return info.part.id, "" if info.deletions is None else info.deletions.id
+    @property
+    def dense_encoder(self) -> Any:
+        """What encodes queries for the dense vectors (`lsr.encoders.dense_base.DenseEncoder`), loaded when first asked.
+
+        Raises UsageError for an index without dense vectors, EncoderError if it can't be loaded, or is another than
+        the documents' was.
+        """
+        with self._opening:
+            return self._dense_encoder
+
+    @cached_property
+    def _dense_encoder(self) -> Any:
+        from lsr.encoders.registry import open_dense_encoder
+
+        if self.manifest.dense is None:
+            raise UsageError(
+                f"the index at {self.path} has no dense vectors: add them by 'lsr index --index {self.path} "
+                "--dense E', E being a dense model"
+            )
+        moved_to = self._moved_to["dense_encoder"] or (
+            self._moved_to["encoder"] if self.manifest.dense["kind"] != DENSE else None
+        )
+        return open_dense_encoder(self.manifest.dense, moved_to=moved_to)
+
+
+def _name_of(info: SegmentInfo) -> tuple[str, ...]:
+    """Return what no other segment with other deletions or dense vectors is called."""
+    return info.part.id, *("" if part is None else part.id for part in (info.deletions, info.dense))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,10 @@ from typing import Any
 from lsr.encoders.base import Encoder
 from lsr.errors import IndexLockedError, LsrError, UsageError
 from lsr.indexer.changes import Changes, IndexEditor
-from lsr.indexer.corpus.report import CorpusReport
-from lsr.indexer.corpus.shown import read_shown
+from lsr.indexer.encode.legs import Legs
 from lsr.indexer.encode.window import windows
 from lsr.indexer.merge import merge_index
-from lsr.indexer.pipeline import COUNTED_AT_ONCE, ENCODED_AT_ONCE
+from lsr.indexer.pipeline import COUNTED_AT_ONCE, ENCODED_AT_ONCE, Corpus
 from lsr.indexer.progress import Progress, Silence
 from lsr.indexer.vectors import READY_VECTORS, ReadyVectors, read_vectors
 from lsr.types import Document
@@ -87,14 +86,10 @@ def add_corpus(
     replacing: documents may take the place of those with their doc_ids. The index itself is never read. Raises what
     `read_corpus` and `add_documents` raise.
     """
-    listener = progress or Silence()
-    report = CorpusReport()
+    corpus = Corpus([Path(path) for path in paths], Path(index), skip_bad=skip_bad, progress=progress)
     with IndexEditor(index, encoder=encoder, threads=threads, progress=progress) as editor:
-        documents = read_shown(
-            [Path(path) for path in paths], exclude=[Path(index)], skip_bad=skip_bad, report=report, listener=listener
-        )
-        changes = _take(editor, documents, replacing=replacing)
-    return _merged(changes, index, merge=merge, threads=threads, progress=progress), report.summary()
+        changes = _take(editor, corpus.documents(), replacing=replacing)
+    return _merged(changes, index, merge=merge, threads=threads, progress=progress), corpus.summary()
 
 
 def add_vectors(
@@ -132,6 +127,8 @@ def add_vectors(
 def _lookup(editor: IndexEditor) -> tuple[Any, int | None]:
     """Return how terms become ids, and how many ids there are, if they are given."""
     description = editor.base.manifest.encoder
+    if editor.base.manifest.dense is not None:
+        raise UsageError("the index has dense vectors besides, which ready vectors come without: add texts")
     if description["kind"] == READY_VECTORS:
         encoder = editor.encoder
         assert isinstance(encoder, ReadyVectors)
@@ -142,14 +139,40 @@ def _lookup(editor: IndexEditor) -> tuple[Any, int | None]:
 
 
 def _take(editor: IndexEditor, documents: Iterable[Document], *, replacing: bool) -> Changes:
-    encoder = editor.encoder
-    size = ENCODED_AT_ONCE if encoder.corpus_weighting is None else COUNTED_AT_ONCE
-    for batch in windows(documents, max_documents=size):
-        vectors = encoder.encode_documents(batch)
-        (editor.update if replacing else editor.add)(batch, vectors)
+    legs = Legs(editor.encoder, _dense_encoder(editor))
+    words_alone = editor.encoder.corpus_weighting is not None and legs.dense is None
+    size = COUNTED_AT_ONCE if words_alone else ENCODED_AT_ONCE
+    for batch in windows(_split(editor, legs, documents), max_documents=size):
+        vectors = legs.encode(batch)
+        assert vectors.sparse is not None
+        (editor.update if replacing else editor.add)(batch, vectors.sparse, vectors.dense)
     if editor.n_docs == 0:
         raise LsrError("there is no document to add")
     return editor.commit()
+
+
+def _dense_encoder(editor: IndexEditor) -> Any:
+    """Return what encodes documents for the dense vectors of an index, None if it has none."""
+    described = editor.base.manifest.dense
+    if described is None:
+        return None
+    if described["kind"] == editor.base.manifest.encoder["kind"]:  # one joint encoder gives both
+        return editor.encoder
+    return editor.base.dense_encoder
+
+
+def _split(editor: IndexEditor, legs: Legs, documents: Iterable[Document]) -> Iterator[Document]:
+    """Cut documents into passages as those of the index were."""
+    settings = editor.base.manifest.passages
+    if settings is None:
+        return iter(documents)
+    from lsr.encoders.passages import choose_splitter, split_documents
+
+    if not settings:
+        raise UsageError("the index was made from ready vectors of passages: add those, as --vectors FILE.parquet")
+    assert legs.sparse is not None
+    splitter = choose_splitter(editor.encoder, legs.dense, **settings)
+    return split_documents(documents, splitter)
 
 
 def _merged(changes: Changes, index: str | Path, *, merge: bool, threads: int, progress: Progress | None) -> Changes:

@@ -56,7 +56,7 @@ class SegmentInfo:
     """A segment: its files and what is known of it without opening them.
 
     n_docs, n_postings: as it was written, deleted documents among them. deletions: the part that says
-    which `n_deleted` documents are no longer there, None where all are.
+    which `n_deleted` documents are no longer there, None where all are. dense: where its dense vectors are.
     """
 
     part: Part
@@ -64,6 +64,7 @@ class SegmentInfo:
     n_postings: int
     n_deleted: int = 0
     deletions: Part | None = None
+    dense: Part | None = None
 
     @property
     def n_live(self) -> int:
@@ -73,7 +74,7 @@ class SegmentInfo:
     @property
     def parts(self) -> tuple[Part, ...]:
         """All parts of the segment."""
-        return (self.part,) if self.deletions is None else (self.part, self.deletions)
+        return tuple(part for part in (self.part, self.deletions, self.dense) if part is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,8 @@ class Manifest:
 
     encoder: what `open_query_encoder` needs and a reader may want to know. scale: the weight that one
     impact stands for. n_clipped: weights beyond 255 · scale so far. statistics: of the corpus, where
-    the encoder's weights depend on them.
+    the encoder's weights depend on them. dense: the description of the encoder of dense vectors, if there are any.
+    passages: how long documents were cut into them, if they were: `overlap` and `max_length`, in tokens.
     """
 
     generation: int
@@ -95,6 +97,8 @@ class Manifest:
     encoder_files: Part
     segments: tuple[SegmentInfo, ...]
     statistics: Mapping[str, float] = field(default_factory=dict)
+    dense: Mapping[str, Any] | None = None
+    passages: Mapping[str, int] | None = None
 
     @property
     def n_docs(self) -> int:
@@ -223,21 +227,37 @@ def _parse(content: Mapping[str, Any]) -> Manifest:
         encoder_files=_parse_part(content["encoder_files"], "encoder"),
         segments=segments,
         statistics={name: float(value) for name, value in content["statistics"].items()},
+        dense=_parse_dense(content.get("dense"), segments),
+        passages=_parse_passages(content.get("passages")),
     )
 
 
 def _parse_segment(content: Mapping[str, Any]) -> SegmentInfo:
-    deletions = content["deletions"]
+    deletions, dense = content["deletions"], content["dense"]
     info = SegmentInfo(
         part=_parse_part(content["part"], "segments"),
         n_docs=_count(content["n_docs"]),
         n_postings=_count(content["n_postings"]),
         n_deleted=_count(content["n_deleted"]),
         deletions=None if deletions is None else _parse_part(deletions, "deletions"),
+        dense=None if dense is None else _parse_part(dense, "dense"),
     )
     if info.n_deleted > info.n_docs or (info.n_deleted > 0) != (deletions is not None):
         raise ValueError(f"{info.n_deleted} of {info.n_docs} documents deleted")
     return info
+
+
+def _parse_dense(content: Mapping[str, Any] | None, segments: Iterable[SegmentInfo]) -> Mapping[str, Any] | None:
+    """Parse the description of the dense encoder; all segments have vectors of it, or none has."""
+    if any((segment.dense is None) != (content is None) for segment in segments):
+        raise ValueError("dense vectors of some segments only")
+    if content is None:
+        return None
+    return {"kind": "", **content, "dimension": _count(content["dimension"])}
+
+
+def _parse_passages(content: Mapping[str, Any] | None) -> Mapping[str, int] | None:
+    return None if content is None else {name: _count(value) for name, value in content.items()}
 
 
 def _count(value: Any) -> int:

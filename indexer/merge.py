@@ -16,15 +16,20 @@ import numpy.typing as npt
 
 import lsr
 from lsr.indexer import pending
+from lsr.indexer.dense import KIND as DENSE_KIND
+from lsr.indexer.dense import DensePending
 from lsr.indexer.generations import hold_newest
 from lsr.indexer.index import Index
-from lsr.indexer.manifest import Manifest, SegmentInfo
+from lsr.indexer.manifest import Manifest, Part, SegmentInfo
 from lsr.indexer.policy import Limits, all_of, tiered
 from lsr.indexer.progress import Progress, Silence
 from lsr.indexer.reweigh import stored_rows
 from lsr.indexer.segment import DOCUMENTS, MAX_DOCS, Segment, save_arrays
 from lsr.indexer.workplace import Workplace, explained
 from lsr.indexer.writer import now
+
+DENSE_ROWS = 1 << 14
+"""Dense vectors copied at a time."""
 
 
 def merge_index(
@@ -111,7 +116,20 @@ def _merge(
     files = {DOCUMENTS: info, **save_arrays(folder, arrays | checksums | _id_table(segments))}
     if any(segment.fields is not None for segment in segments):
         files |= write_fields(folder, DocumentStore(folder / DOCUMENTS, n_docs))
-    return SegmentInfo(place.keep("segments", folder, files), n_docs, n_postings)
+    part, dense = place.keep("segments", folder, files), _merge_dense(place, segments)
+    return SegmentInfo(part, n_docs, n_postings, dense=dense)
+
+
+def _merge_dense(place: Workplace, segments: Sequence[Segment]) -> Part | None:
+    """Write the dense vectors of the documents that are left, where there are any."""
+    matrices = [(segment.dense, segment.live_rows) for segment in segments if segment.dense is not None]
+    if not matrices:
+        return None
+    merged = DensePending(place.scratch / f"dense-{segments[0].info.part.id}", matrices[0][0].shape[1])
+    for matrix, live in matrices:
+        for first in range(0, len(matrix), DENSE_ROWS):
+            merged.append_halves(matrix[first : first + DENSE_ROWS][live[first : first + DENSE_ROWS]])
+    return place.keep(DENSE_KIND, merged.folder, merged.finish())
 
 
 def _id_table(segments: Sequence[Segment]) -> dict[str, npt.NDArray[Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import BadDocumentError, LsrError
+from lsr.indexer.dense import DensePending
 from lsr.indexer.documents import DocumentStore, DocumentWriter
 from lsr.indexer.files import FileInfo
 from lsr.indexer.segment import DOCUMENTS, MAX_DOCS, hash_ids
@@ -22,13 +23,17 @@ SEGMENT_POSTINGS = 1 << 28
 
 
 class Pending:
-    """Documents and vectors of a segment to be, in a folder of its own."""
+    """Documents and vectors of a segment to be, in a folder of its own.
 
-    def __init__(self, folder: Path) -> None:
+    dimension: of dense vectors, which come too; None: there are none.
+    """
+
+    def __init__(self, folder: Path, *, dimension: int | None = None) -> None:
         self.folder = folder
         self._documents = DocumentWriter(folder / DOCUMENTS)
         self._spool = Spool(folder)
         self._id_hashes: list[npt.NDArray[np.uint64]] = []
+        self.dense = None if dimension is None else DensePending(folder.with_name(f"{folder.name}-dense"), dimension)
         self.dead: list[int] = []
         """Rows that were replaced or deleted again before the commit."""
 
@@ -47,8 +52,15 @@ class Pending:
         """How many documents may still come."""
         return 0 if self.n_docs and self.n_postings >= SEGMENT_POSTINGS else MAX_DOCS - self.n_docs
 
-    def append(self, documents: Sequence[Document], vectors: SparseBatch) -> None:
-        """Add documents with one row of vectors each."""
+    def append(
+        self,
+        documents: Sequence[Document],
+        vectors: SparseBatch,
+        dense: npt.NDArray[np.floating] | None = None,
+    ) -> None:
+        """Add documents with one row of vectors each, and one of dense ones where those are due."""
+        if self.dense is not None and dense is not None:
+            self.dense.append(dense, documents)
         self._documents.append(documents)
         self._spool.append(vectors)
         self._id_hashes.append(hash_ids(document.doc_id for document in documents))
@@ -120,29 +132,44 @@ class Pending:
             self._documents.abandon()
         with suppress(OSError, ValueError):
             self._spool.close()
+        if self.dense is not None:
+            self.dense.abandon()
 
 
 class Collector:
     """Takes documents with their vectors, and cuts them into pending segments.
 
-    folder: gives a new folder for each.
+    folder: gives a new folder for each. dense: the description of the encoder of dense vectors, if they come too.
     """
 
-    def __init__(self, folder: Callable[[str], Path]) -> None:
+    def __init__(self, folder: Callable[[str], Path], *, dense: Mapping[str, Any] | None = None) -> None:
         self._folder = folder
+        self._dense = dense
         self._pending: list[Pending] = []
         self.n_docs = 0
 
-    def add(self, documents: Sequence[Document], vectors: SparseBatch) -> None:
-        """Add documents with one row of vectors each. Raises LsrError if the counts differ."""
+    def add(
+        self, documents: Sequence[Document], vectors: SparseBatch, dense: npt.NDArray[np.floating] | None = None
+    ) -> None:
+        """Add documents with one row of vectors each; dense: a row each where the index has dense vectors.
+
+        Raises LsrError if the counts or the dimension differ, EncoderError naming a document whose dense vector
+        isn't made of numbers.
+        """
         if len(documents) != len(vectors):
             raise LsrError(f"{len(documents)} documents, but {len(vectors)} vectors")
+        if (dense is None) != (self._dense is None):
+            due = "lack dense vectors, which" if dense is None else "have dense vectors, which none of"
+            raise LsrError(f"{len(documents)} documents {due} the index's others have: all have them, or none")
+        dimension = None if self._dense is None else int(self._dense["dimension"])
         first = 0
         while first < len(documents):
             if not self._pending or self._pending[-1].room == 0:
-                self._pending.append(Pending(self._folder(f"segment-{len(self._pending)}")))
+                folder = self._folder(f"segment-{len(self._pending)}")
+                self._pending.append(Pending(folder, dimension=dimension))
             last = min(len(documents), first + self._pending[-1].room)
-            self._pending[-1].append(documents[first:last], vectors.rows(first, last))
+            some = None if dense is None else dense[first:last]
+            self._pending[-1].append(documents[first:last], vectors.rows(first, last), some)
             first = last
         self.n_docs += len(documents)
 

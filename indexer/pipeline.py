@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lsr.encoders.base import Encoder
+from lsr.encoders.dense_base import DenseEncoder, dense_description
 from lsr.errors import LsrError, UsageError
+from lsr.indexer.encode.job import forget_job, kept_documents
+from lsr.indexer.encode.legs import Legs
+from lsr.indexer.encode.staging import Say, Staging, staging_folder
 from lsr.indexer.encode.window import windows
 from lsr.indexer.manifest import Manifest
 from lsr.indexer.progress import Progress, Silence
 from lsr.indexer.vectors import ReadyVectors, read_vectors, stored_scale
 from lsr.indexer.writer import IndexWriter
-from lsr.types import Document
+from lsr.types import PASSAGE_OF, Document
+
+if TYPE_CHECKING:
+    from lsr.encoders.passages import PassageSplitter
 
 COUNTED_AT_ONCE, ENCODED_AT_ONCE = 2048, 256
 """Documents in a batch: for words, whose counting is fast, and for models, so that progress shows every few seconds."""
 SHOWN_BYTES = 1 << 18
+
+
+def _silent(message: str) -> None:
+    """Say nothing."""
 
 
 def index_documents(
@@ -24,21 +36,22 @@ def index_documents(
     index: str | Path,
     encoder: Encoder,
     *,
+    dense: DenseEncoder | None = None,
+    splitter: PassageSplitter | None = None,
     overwrite: bool = False,
     reorder: bool = True,
     threads: int = 2,
     progress: Progress | None = None,
 ) -> Manifest:
-    """Index a stream of documents. Raises what IndexWriter and the encoder raise; LsrError if there is none."""
-    size = ENCODED_AT_ONCE if encoder.corpus_weighting is None else COUNTED_AT_ONCE
-    with IndexWriter(
-        Path(index), encoder, overwrite=overwrite, reorder=reorder, threads=threads, progress=progress
-    ) as writer:
-        for batch in windows(documents, max_documents=size):
-            writer.add(batch, encoder.encode_documents(batch))
-        if writer.n_docs == 0:
-            raise LsrError("there is no document to index")
-        return writer.commit()
+    """Index a stream of documents, in one go.
+
+    dense: encodes their dense vectors; the same object as `encoder` where that is a joint one. splitter: cuts long
+    documents into passages. Raises what IndexWriter and the encoders raise; LsrError if there is no document.
+    """
+    options = {"overwrite": overwrite, "reorder": reorder, "threads": threads, "progress": progress}
+    with _writer(index, encoder, dense, splitter, options) as writer:
+        _add_directly(writer, _split(documents, splitter), encoder, dense)
+        return _committed(writer)
 
 
 def index_corpus(
@@ -46,39 +59,124 @@ def index_corpus(
     index: str | Path,
     encoder: Encoder,
     *,
+    dense: DenseEncoder | None = None,
+    splitter: PassageSplitter | None = None,
     skip_bad: bool = False,
     overwrite: bool = False,
     reorder: bool = True,
     threads: int = 2,
     progress: Progress | None = None,
+    say: Say = _silent,
 ) -> tuple[Manifest, list[str]]:
     """Index folders and files; return the manifest, and lines that sum up what was read and skipped.
 
-    The index itself is never read, wherever it stands. Raises what `read_corpus` and `index_documents` raise.
+    What a model encodes is kept beside the index until the commit (`Staging`), so that the same call after an
+    interruption goes on where it was; words alone are counted anew. dense, splitter: as of `index_documents`.
+    say: told what is resumed or kept. The index itself is never read, wherever it stands. Raises what `read_corpus`
+    and `index_documents` raise.
     """
-    from lsr.indexer.corpus.reader import read_corpus
-    from lsr.indexer.corpus.report import CorpusReport
-    from lsr.indexer.corpus.walk import total_bytes
-
-    listener = progress or Silence()
-    report = CorpusReport()
-    sources, exclude = [Path(path) for path in paths], [Path(index)]
+    corpus = Corpus([Path(path) for path in paths], Path(index), skip_bad=skip_bad, progress=progress)
 
     def documents() -> Iterator[Document]:
+        return _split(corpus.documents(), splitter)
+
+    options = {"overwrite": overwrite, "reorder": reorder, "threads": threads, "progress": progress}
+    with _writer(index, encoder, dense, splitter, options) as writer:
+        models = Legs(None if encoder.corpus_weighting is not None else encoder, dense)
+        if models == Legs(None):
+            _forget_other_job(Path(index), say)
+            _add_directly(writer, documents(), encoder, None)
+            manifest = _committed(writer)
+        else:
+            settings = {"passages": None if splitter is None else dict(splitter.settings)}
+            with Staging(Path(index), models, settings=settings, say=say) as staging:
+                for shard in staging.encode(documents):
+                    for batch, sparse, halves in staging.read(shard):
+                        writer.add(batch, encoder.encode_documents(batch) if sparse is None else sparse, halves)
+                manifest = _committed(writer)
+    return manifest, corpus.summary()
+
+
+def _split(documents: Iterable[Document], splitter: PassageSplitter | None) -> Iterator[Document]:
+    if splitter is None:
+        return iter(documents)
+    from lsr.encoders.passages import split_documents
+
+    return split_documents(documents, splitter)
+
+
+def _writer(
+    index: str | Path,
+    encoder: Encoder,
+    dense: DenseEncoder | None,
+    splitter: PassageSplitter | None,
+    options: Mapping[str, Any],
+) -> IndexWriter:
+    return IndexWriter(
+        Path(index),
+        encoder,
+        dense=None if dense is None else dense_description(dense),
+        passages=None if splitter is None else splitter.settings,
+        **options,
+    )
+
+
+def _add_directly(
+    writer: IndexWriter, documents: Iterable[Document], encoder: Encoder, dense: DenseEncoder | None
+) -> None:
+    legs = Legs(encoder, dense)
+    words_alone = encoder.corpus_weighting is not None and dense is None
+    for batch in windows(documents, max_documents=COUNTED_AT_ONCE if words_alone else ENCODED_AT_ONCE):
+        vectors = legs.encode(batch)
+        assert vectors.sparse is not None
+        writer.add(batch, vectors.sparse, vectors.dense)
+
+
+def _committed(writer: IndexWriter) -> Manifest:
+    if writer.n_docs == 0:
+        raise LsrError("there is no document to index")
+    return writer.commit()
+
+
+def _forget_other_job(index: Path, say: Say) -> None:
+    folder = staging_folder(index)
+    if n_docs := kept_documents(folder):
+        say(f"{n_docs:,} documents that an interrupted run had encoded by a model are of no use here: removed")
+    forget_job(folder)
+
+
+class Corpus:
+    """Folders and files as documents, as often as asked for; counts what was passed over the last time."""
+
+    def __init__(self, paths: Sequence[Path], index: Path, *, skip_bad: bool, progress: Progress | None) -> None:
+        from lsr.indexer.corpus.report import CorpusReport
+
+        self._paths = paths
+        self._exclude = [index, staging_folder(index)]
+        self._skip_bad = skip_bad
+        self._progress = progress or Silence()
+        self._report = CorpusReport()
+
+    def documents(self) -> Iterator[Document]:
+        """Yield the documents. Nothing is read before the first is asked for."""
+        from lsr.indexer.corpus.reader import read_corpus
+        from lsr.indexer.corpus.report import CorpusReport
+        from lsr.indexer.corpus.walk import total_bytes
+
         # Only now, so that a folder that can't be written to is refused before everything is read.
-        listener.start("reading", total_bytes(sources, exclude=exclude), "B")
+        self._progress.start("reading", total_bytes(self._paths, exclude=self._exclude), "B")
+        report = self._report = CorpusReport()
         shown = 0
-        for document in read_corpus(sources, skip_bad=skip_bad, report=report, exclude=exclude):
+        for document in read_corpus(self._paths, skip_bad=self._skip_bad, report=report, exclude=self._exclude):
             if report.bytes_done - shown > SHOWN_BYTES:
-                listener.advance(report.bytes_done - shown)
+                self._progress.advance(report.bytes_done - shown)
                 shown = report.bytes_done
             yield document
-        listener.advance(report.bytes_done - shown)
+        self._progress.advance(report.bytes_done - shown)
 
-    manifest = index_documents(
-        documents(), index, encoder, overwrite=overwrite, reorder=reorder, threads=threads, progress=progress
-    )
-    return manifest, report.summary()
+    def summary(self) -> list[str]:
+        """Return lines that sum up what was read and skipped."""
+        return self._report.summary()
 
 
 def index_vectors(
@@ -97,6 +195,7 @@ def index_vectors(
     and IndexWriter raise; LsrError if there is no vector.
     """
     source: Encoder
+    lookup: Callable[[str], int | None]
     if encoder is None:
         source = ready = ReadyVectors()
         lookup, n_known = ready.term_id, None
@@ -105,7 +204,7 @@ def index_vectors(
         raise UsageError(f"{name} weighs words by statistics of the corpus, so ready vectors can't be of it")
     else:
         source, n_known = encoder, len(encoder.terms)
-        lookup = {term: i for i, term in enumerate(encoder.terms)}.get  # type: ignore[assignment]
+        lookup = {term: i for i, term in enumerate(encoder.terms)}.get
     listener = progress or Silence()
     dropped = 0
     # Vectors that came out of an index become the same impacts again.
@@ -117,6 +216,8 @@ def index_vectors(
         for file in files:
             for documents, vectors, unknown in read_vectors(Path(file), lookup, n_known=n_known):
                 writer.add(documents, vectors)
+                if any(PASSAGE_OF in document.fields for document in documents):
+                    writer.passages = {}
                 listener.advance(len(documents))
                 dropped += unknown
         if writer.n_docs == 0:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from lsr.errors import IndexDamagedError
 from lsr.indexer.deletions import FILE as LIVE
 from lsr.indexer.deletions import unpack
+from lsr.indexer.dense import Halves, open_dense
 from lsr.indexer.files import FileInfo, map_array, save_array
 from lsr.indexer.manifest import REMEDY, SegmentInfo
 from lsr.indexer.trust import check_files, small_arrays_fault, term_checksum, term_fault
@@ -49,6 +50,7 @@ OTHERS: Mapping[str, tuple[Any, int]] = {
     "term_crc": (np.uint32, 1),
     "document_crc": (np.uint32, 1),
     "id_crc": (np.uint32, 1),
+    "fields_crc": (np.uint32, 1),
 }
 
 COUNTS = (np.uint8, np.uint16, np.uint32)
@@ -79,7 +81,8 @@ class Segment:
     """A segment opened for reading.
 
     Opening maps the arrays and checks headers, sizes and shapes against each other; it reads no array.
-    live: the bitmap of documents that are not deleted, by doc_ord; None where none is.
+    live: the bitmap of documents that are not deleted, by doc_ord; None where none is. dense: the dense vectors, a row
+    a document in the order of insertion, where the index has them.
     """
 
     def __init__(self, index: Path, info: SegmentInfo) -> None:
@@ -94,11 +97,12 @@ class Segment:
         self.kth_impact: npt.NDArray[np.uint8] = arrays["kth_impact"]
         self.id_hash, self.id_row = arrays["id_hash"], arrays["id_row"]
         self.term_crc: npt.NDArray[np.uint32] = arrays["term_crc"]
-        self.document_checksums = {name: arrays[name] for name in ("document_crc", "id_crc")}
+        self.document_checksums = {name: arrays[name] for name in ("document_crc", "id_crc", "fields_crc")}
         self._index = index
         self._trusted = np.zeros(len(self.terms), bool)
         self.counts = self._map_counts() if COUNTS_FILE in info.part.files else None
         self.live = self._map_live(index)
+        self.dense: Halves | None = None if info.dense is None else open_dense(index, info.dense, info.n_docs)
         self._check_shapes()
 
     def _map_counts(self) -> npt.NDArray[Any]:
@@ -136,6 +140,7 @@ class Segment:
             and len(self.term_crc) == n_terms
             and len(self.document_checksums["document_crc"]) == self.n_docs
             and len(self.document_checksums["id_crc"]) == -(-self.n_docs // ROWS)
+            and len(self.document_checksums["fields_crc"]) == -(-self.n_docs // ROWS)
             and self.kth_impact.shape == (n_terms, len(STORED_K))
             and (self.counts is None or len(self.counts) == self.info.n_postings)
         )

@@ -1,7 +1,8 @@
-"""Ready vectors out of Parquet files: columns `id`, `terms` or `term_ids`, `weights`; `title` and `text` if there."""
+"""Ready vectors out of Parquet files: columns `id`, `terms` or `term_ids`, `weights`; and OTHERS where they are."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ from lsr.types import Document, SparseBatch
 ROWS = 4096
 SCALE_KEY = b"lsr.scale"
 """Metadata of a file of vectors that came out of an index: the weight that one impact stands for."""
+OTHERS = ("title", "text", "fields")
+"""Columns that a file of vectors may have besides; `fields` holds JSON objects, or is a struct."""
 READY_VECTORS = "vectors"
 """The kind of encoder that a manifest names where there is none."""
 
@@ -73,7 +76,7 @@ def read_vectors(
                 raise LsrError(
                     f"{path}: has the columns {', '.join(names)}; ready vectors have id, terms or term_ids, weights"
                 )
-            columns = ["id", terms_column, "weights", *(name for name in ("title", "text") if name in names)]
+            columns = ["id", terms_column, "weights", *(name for name in OTHERS if name in names)]
             as_they_are = n_known if terms_column == "term_ids" else None
             first_row = 1
             for batch in file.iter_batches(ROWS, columns=columns):
@@ -133,8 +136,23 @@ class _Rows:
         ids = self._batch.column("id").to_pylist()
         if None in ids or "" in ids:
             self._refuse(next(i for i, value in enumerate(ids) if value in (None, "")), "it has no id")
-        titles, texts = (self._texts(name, len(ids)) for name in ("title", "text"))
-        return [Document(fit_doc_id(str(i)), text, title) for i, text, title in zip(ids, texts, titles, strict=True)]
+        columns = zip(*(self._texts(name, len(ids)) for name in ("text", "title")), self._fields(len(ids)), strict=True)
+        return [Document(fit_doc_id(str(i)), *values) for i, values in zip(ids, columns, strict=True)]
+
+    def _fields(self, n_rows: int) -> list[dict[str, Any]]:
+        """Return the documents' fields: JSON objects, where the file has such a column."""
+        if "fields" not in self._batch.schema.names:
+            return [{} for _ in range(n_rows)]
+        found: list[dict[str, Any]] = []
+        for row, value in enumerate(self._batch.column("fields").to_pylist()):
+            try:
+                fields = json.loads(value) if isinstance(value, str) and value else value or {}
+            except ValueError as error:
+                self._refuse(row, f"its fields are no JSON ({error})")
+            if not isinstance(fields, dict):
+                self._refuse(row, f"its fields are {value!r:.80}, not a JSON object")
+            found.append(fields)
+        return found
 
     def _texts(self, name: str, n_rows: int) -> list[str]:
         if name not in self._batch.schema.names:

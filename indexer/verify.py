@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from lsr.errors import EncoderError, IndexDamagedError
 from lsr.indexer.deletions import pack, unpack
+from lsr.indexer.dense import check_finite
 from lsr.indexer.files import checksum
 from lsr.indexer.generations import hold_newest
 from lsr.indexer.index import Index
@@ -65,6 +66,11 @@ def _wrong_contents(path: Path, generation: int, listener: Progress) -> list[str
     hashes: list[npt.NDArray[np.uint64]] = []
     checks: list[Callable[[], None]] = [index.vocabulary.check, partial(_verify_query_side, index)]
     checks += [partial(_verify_segment, segment, len(index.vocabulary), hashes, listener) for segment in index.segments]
+    checks += [
+        partial(check_finite, segment.dense, segment.info.dense.folder(path))
+        for segment in index.segments
+        if segment.dense is not None and segment.info.dense is not None
+    ]
     checks.append(partial(_verify_ids, path, hashes))
     for check in checks:
         try:

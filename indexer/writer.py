@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 import lsr
 from lsr.encoders.base import Encoder
 from lsr.errors import LsrError
 from lsr.indexer.deletions import save_live
+from lsr.indexer.dense import KIND as DENSE_KIND
 from lsr.indexer.files import FileInfo
 from lsr.indexer.manifest import LARGEST_INDEX, Manifest, SegmentInfo
 from lsr.indexer.pending import Collector, Pending, refuse_duplicates
@@ -25,7 +30,8 @@ class IndexWriter:
 
     scale: the weight that one impact stands for, where it is known; default, chosen by the largest weight.
     A context manager: leaving it without a commit, or by an exception, leaves no trace; after an exception
-    there is nothing else to do. Raises
+    there is nothing else to do. dense: the description of the encoder of dense vectors, if they come too.
+    passages: how documents were cut into passages, to be recorded; may still be set before the commit. Raises
     IndexExistsError if there is an index and not `overwrite`, IndexLockedError if another writer is at it,
     UsageError if the folder holds other things, LsrError if it can't be written to.
     """
@@ -40,15 +46,19 @@ class IndexWriter:
         threads: int = 2,
         scale: float | None = None,
         progress: Progress | None = None,
+        dense: Mapping[str, Any] | None = None,
+        passages: Mapping[str, int] | None = None,
     ) -> None:
         self.path = path
+        self._dense = dense
+        self.passages = passages
         self._encoder = encoder
         self._reorder = reorder
         self._threads = threads
         self._scale = scale
         self._progress = progress or Silence()
         self._place = Workplace.for_new(path, overwrite=overwrite)
-        self._collector = Collector(self._place.folder)
+        self._collector = Collector(self._place.folder, dense=dense)
 
     @property
     def n_docs(self) -> int:
@@ -66,12 +76,18 @@ class IndexWriter:
         self._collector.close()
         self._place.close()
 
-    def add(self, documents: Sequence[Document], vectors: SparseBatch) -> None:
-        """Add documents with one row of vectors each. Raises LsrError if the counts differ."""
+    def add(
+        self, documents: Sequence[Document], vectors: SparseBatch, dense: npt.NDArray[np.floating] | None = None
+    ) -> None:
+        """Add documents with one row of vectors each; dense: a row each where the index has dense vectors.
+
+        Raises LsrError if the counts or the dimension differ, EncoderError naming a document whose dense vector
+        isn't made of numbers.
+        """
         if self.n_docs + len(documents) > LARGEST_INDEX:
             raise LsrError(f"more than {LARGEST_INDEX:,} documents, the limit of an index; make several")
         with explained(self.path):
-            self._collector.add(documents, vectors)
+            self._collector.add(documents, vectors, dense)
 
     def commit(self) -> Manifest:
         """Build what was added, make it the index's next generation, and return its manifest."""
@@ -109,6 +125,8 @@ class IndexWriter:
             encoder_files=self._place.save("encoder", self._save_query_side),
             segments=tuple(segments),
             statistics=statistics,
+            dense=self._dense,
+            passages=self.passages,
         )
         self._place.commit(manifest)
         self._collector.close()
@@ -158,4 +176,7 @@ def build_pending(
         deletions = place.save("deletions", lambda folder: save_live(folder, live, insertion))
     pending.delete_spool()
     part = place.keep("segments", pending.folder, files)
-    return SegmentInfo(part, n_docs, n_postings, n_deleted, deletions), clipped
+    dense = None
+    if pending.dense is not None:
+        dense = place.keep(DENSE_KIND, pending.dense.folder, pending.dense.finish())
+    return SegmentInfo(part, n_docs, n_postings, n_deleted, deletions, dense), clipped

@@ -12,6 +12,18 @@ from lsr.errors import LsrError
 
 FieldValue = str | int | float | bool | list[str] | None
 
+PASSAGE_OF, PASSAGE_START, PASSAGE_END = "passage_of", "passage_start", "passage_end"
+"""Fields of a passage: its document's id, and which characters of the document's text it is.
+
+A document that was not cut has none of them.
+"""
+
+
+def passage_span(fields: Mapping[str, FieldValue]) -> tuple[int, int] | None:
+    """Return which characters of its document's text a passage is, by its fields; None of what is no passage."""
+    start, end = fields.get(PASSAGE_START), fields.get(PASSAGE_END)
+    return (start, end) if isinstance(start, int) and isinstance(end, int) else None
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -134,7 +146,11 @@ class TermContribution:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A document found: `rank` counts from 1; `score` is the exact dot product, dequantised."""
+    """A document found: `rank` counts from 1; `score` is the exact dot product, dequantised.
+
+    passage: where the document was cut into passages, the start and end of the best one in the document's text;
+    `text` is that passage then.
+    """
 
     rank: int
     doc_id: str
@@ -143,3 +159,4 @@ class Hit:
     text: str = ""
     query_id: str | None = None
     terms: tuple[TermContribution, ...] | None = None
+    passage: tuple[int, int] | None = None

@@ -10,13 +10,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from lsr.encoders.base import Encoder, QueryEncoder
 from lsr.errors import UsageError
 from lsr.indexer.index import Index
 from lsr.query.engine import Engine, Ranking
 from lsr.query.filters import DocumentFilter
-from lsr.types import Document, Hit, SparseBatch
+from lsr.query.passages import Owners, best_passages
+from lsr.types import PASSAGE_OF, Document, Hit, SparseBatch, passage_span
 
 TASK = 16
 """Queries that a thread takes at a time."""
@@ -37,6 +39,7 @@ class Searcher:
         self._given = encoder
         self._filters: dict[str, DocumentFilter] = {}
         self._filtering = threading.Lock()
+        self._owners = None if self.index.manifest.passages is None else Owners(self.index)
         self._encoder: QueryEncoder | None = None if encoder is None else self._fitted(encoder)
 
     def refresh(self) -> Searcher:
@@ -96,7 +99,7 @@ class Searcher:
         """
         _check_k(k)
         term_ids, weights = self.encode([query]).row(0)
-        return self.hits(self._engine.rank(term_ids, weights, k, once=once, allowed=allowed))
+        return self.hits(self._rank(term_ids, weights, k, once=once, allowed=allowed))
 
     def rank(
         self,
@@ -120,12 +123,28 @@ class Searcher:
 
         def rank(number: int) -> Ranking:
             term_ids, weights = queries.row(number)
-            return self._engine.rank(term_ids, weights, k, allowed=allowed)
+            return self._rank(term_ids, weights, k, allowed=allowed)
 
         threads = threads or available_cores()
         if threads == 1 or len(queries) <= TASK:
             return map(rank, range(len(queries)))
         return _in_order(rank, len(queries), threads)
+
+    def _rank(
+        self,
+        term_ids: npt.NDArray[np.int32],
+        weights: npt.NDArray[np.float32],
+        k: int,
+        *,
+        once: bool = False,
+        allowed: DocumentFilter | None = None,
+    ) -> Ranking:
+        """Return the k best documents, of an index of passages those with the best passages."""
+
+        def rank(k: int) -> Ranking:
+            return self._engine.rank(term_ids, weights, k, once=once, allowed=allowed)
+
+        return rank(k) if self._owners is None else best_passages(rank, self._owners, k)
 
     def search_batch(
         self,
@@ -147,20 +166,26 @@ class Searcher:
         return (self.hits(ranking, query_id=query_id) for query_id, ranking in zip(ids, rankings, strict=True))
 
     def document(self, position: int) -> Document:
-        """Return the document that was added as number `position` of the index."""
+        """Return the document, or the passage of one, that was added as number `position` of the index."""
         starts = self._engine.first_positions
         number = int(np.searchsorted(starts, position, side="right")) - 1
         return self.index.segments[number].document(int(position - starts[number]))
 
     def doc_ids(self, ranking: Ranking) -> list[str]:
         """Return the doc_ids of a ranking, without reading the texts."""
+        return self._document_ids(ranking.positions)
+
+    def _document_ids(self, positions: npt.NDArray[np.int64]) -> list[str]:
+        """Return the id of the document that stands at each position, or has its passage there."""
         starts = self._engine.first_positions
-        numbers = np.searchsorted(starts, ranking.positions, side="right") - 1
-        ids = [""] * len(ranking)
+        numbers = np.searchsorted(starts, positions, side="right") - 1
+        ids = [""] * len(positions)
         for number in np.unique(numbers):
             places = np.flatnonzero(numbers == number)
-            rows = (ranking.positions[places] - starts[number]).tolist()
-            for place, doc_id in zip(places, self.index.segments[number].documents.doc_ids(rows), strict=True):
+            rows = (positions[places] - starts[number]).tolist()
+            store = self.index.segments[number].documents
+            found = store.doc_ids(rows) if self.index.manifest.passages is None else store.document_ids(rows)
+            for place, doc_id in zip(places, found, strict=True):
                 ids[place] = doc_id
         return ids
 
@@ -169,7 +194,11 @@ class Searcher:
         found = []
         for rank, (position, score) in enumerate(zip(ranking.positions, ranking.scores, strict=True), start=1):
             document = self.document(int(position))
-            found.append(Hit(rank, document.doc_id, float(score), document.title, document.text, query_id))
+            doc_id, passage = document.doc_id, None
+            if self.index.manifest.passages is not None and PASSAGE_OF in document.fields:
+                doc_id, passage = str(document.fields[PASSAGE_OF]), passage_span(document.fields)
+            hit = Hit(rank, doc_id, float(score), document.title, document.text, query_id, passage=passage)
+            found.append(hit)
         return found
 
 

@@ -1,46 +1,34 @@
-"""What an encoder gives of a window of documents, as columns of a shard."""
+"""Documents and their vectors as columns of a shard, by name. Arrow arrays, one value a document."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from lsr.encoders.base import Encoder
-from lsr.encoders.dense_base import DenseEncoder, DenseVectors, JointEncoder
-from lsr.errors import EncoderError, UsageError
+from lsr.encoders.dense_base import DenseVectors
+from lsr.indexer.dense import as_halves
 from lsr.types import Document, SparseBatch
 
 Columns = Mapping[str, Any]
-"""Arrow arrays by name: `terms` and `weights` of sparse vectors, `vector` (float16) of dense ones."""
 
 
-def columns_of(encoder: Encoder | DenseEncoder | JointEncoder) -> Callable[[Sequence[Document]], Columns]:
-    """Return what makes columns of documents: the sparse ones, the dense one, or all of them from one pass.
-
-    Raises UsageError for an encoder whose weights depend on the whole corpus.
-    """
-    if isinstance(encoder, JointEncoder):
-        joint = encoder
-
-        def jointly(documents: Sequence[Document]) -> Columns:
-            sparse, dense = joint.encode_documents_jointly(documents)
-            return {**sparse_columns(sparse, joint.terms), **dense_columns(dense, documents)}
-
-        return jointly
-    if isinstance(encoder, DenseEncoder):
-        dense_encoder = encoder
-        return lambda documents: dense_columns(dense_encoder.encode_dense_documents(documents), documents)
-    if encoder.corpus_weighting is not None:
-        raise UsageError(
-            f"encoder {encoder.description['name']}: its weights depend on the whole corpus, so it has no vectors "
-            "apart from an index: index the corpus instead"
-        )
-    return lambda documents: sparse_columns(encoder.encode_documents(documents), encoder.terms)
+def text_columns(documents: Sequence[Document]) -> dict[str, Any]:
+    """Return `title` and `text`."""
+    return {
+        "title": string_array(document.title for document in documents),
+        "text": string_array(document.text for document in documents),
+    }
 
 
-def sparse_columns(vectors: SparseBatch, terms: Sequence[str]) -> Columns:
+def field_columns(documents: Sequence[Document]) -> dict[str, Any]:
+    """Return `fields`: a JSON object each, an empty string where there are none."""
+    return {"fields": string_array(json.dumps(dict(d.fields)) if d.fields else "" for d in documents)}
+
+
+def sparse_columns(vectors: SparseBatch, terms: Sequence[str]) -> dict[str, Any]:
     """Return `terms` (lists of strings, stored as numbers) and `weights` (lists of float32)."""
     import pyarrow as pa
 
@@ -55,18 +43,22 @@ def sparse_columns(vectors: SparseBatch, terms: Sequence[str]) -> Columns:
     }
 
 
-def dense_columns(vectors: DenseVectors, documents: Sequence[Document]) -> Columns:
-    """Return `vector` (lists of float16). Raises EncoderError for a number that float16 doesn't hold."""
+def numbered_columns(vectors: SparseBatch) -> dict[str, Any]:
+    """Return `term_ids` (lists of int32) and `weights` (lists of float32): of use only beside the vocabulary."""
     import pyarrow as pa
 
-    with np.errstate(over="ignore"):
-        halves = vectors.astype(np.float16)
-    if not np.isfinite(halves).all():
-        row = int(np.argmax(~np.isfinite(halves).all(axis=1)))
-        raise EncoderError(
-            f"document {documents[row].doc_id!r}: its vector holds {np.abs(vectors[row]).max():.4g}, beyond what "
-            f"float16 holds ({np.finfo(np.float16).max}): normalise the vectors"
-        )
+    offsets = pa.array(vectors.indptr.astype(np.int32))
+    return {
+        "term_ids": pa.ListArray.from_arrays(offsets, pa.array(vectors.term_ids)),
+        "weights": pa.ListArray.from_arrays(offsets, pa.array(vectors.weights)),
+    }
+
+
+def dense_columns(vectors: DenseVectors, documents: Sequence[Document]) -> dict[str, Any]:
+    """Return `vector` (lists of float16). Raises EncoderError for what `as_halves` refuses."""
+    import pyarrow as pa
+
+    halves = as_halves(vectors, documents)
     return {"vector": pa.FixedSizeListArray.from_arrays(pa.array(halves.ravel()), vectors.shape[1])}
 
 

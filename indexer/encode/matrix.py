@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -42,11 +43,20 @@ class MatrixWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write how many rows there are, sync and rename; after an exception, remove what was written."""
-        if kind is not None:
+        """Close; after an exception, remove what was written."""
+        if kind is None:
+            self.close()
+        else:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Remove what was written."""
+        with suppress(OSError):  # a full disk doesn't take the rest of the buffer
             self._file.close()
-            self._temporary.unlink()
-            return
+        self._temporary.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Write how many rows there are, sync and rename."""
         with self._file:
             self._file.seek(0)
             self._write_header()
@@ -84,10 +94,10 @@ def matrix_of_shards(shards: Sequence[Path], path: Path) -> None:
             rows = column.flatten().to_numpy().reshape(len(column), -1)
             writer = writer or MatrixWriter(path, rows.shape[1])
             writer.append(rows)
-    except BaseException as error:
+    except BaseException:
         if writer is not None:
-            writer.__exit__(type(error), error, error.__traceback__)
+            writer.abandon()
         raise
     if writer is None:
         raise IndexDamagedError(f"{path}: there are no shards to make a matrix of")
-    writer.__exit__(None, None, None)
+    writer.close()

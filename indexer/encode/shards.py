@@ -1,12 +1,12 @@
-"""Shards of encoded documents: Parquet files with columns `id`, those of the vectors, and `title`, `text`.
+"""Shards of encoded documents: Parquet files with a column `id`, and those that a job gives of each window.
 
-What `lsr index --vectors` reads, where the vectors are sparse. A shard's file is there whole or not at all, and
-says by a hash what it was made of.
+A shard's file is there whole or not at all, and says by a hash what it was made of.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -38,7 +38,7 @@ def shard_path(folder: Path, number: int) -> Path:
 
 
 class SourceHash:
-    """A hash of documents in their order: ids, titles and texts."""
+    """A hash of documents in their order: ids, titles, texts and fields."""
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
@@ -48,7 +48,8 @@ class SourceHash:
         """Take in more documents."""
         for document in documents:
             self.n_docs += 1
-            for part in (document.doc_id, document.title, document.text):
+            fields = json.dumps(dict(document.fields), sort_keys=True) if document.fields else ""
+            for part in (document.doc_id, document.title, document.text, fields):
                 encoded = part.encode("utf-8", "surrogatepass")
                 self._digest.update(len(encoded).to_bytes(8, "little"))
                 self._digest.update(encoded)
@@ -61,10 +62,9 @@ class SourceHash:
 class ShardWriter:
     """Writes a shard to a temporary name, a row group a window; `close` syncs and renames it."""
 
-    def __init__(self, path: Path, *, with_text: bool) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
         self._temporary = path.with_suffix(".tmp")
-        self._with_text = with_text
         self._source = SourceHash()
         self._file = self._temporary.open("wb")
         self._writer: Any = None
@@ -75,16 +75,12 @@ class ShardWriter:
         """Documents so far."""
         return self._source.n_docs
 
-    def append(self, documents: Sequence[Document], vectors: Columns) -> None:
-        """Add documents and the columns of their vectors. `is_sound` is False if that failed half-way."""
+    def append(self, documents: Sequence[Document], columns: Columns) -> None:
+        """Add documents and the columns of them. `is_sound` is False if that failed half-way."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        columns = {"id": string_array(document.doc_id for document in documents), **vectors}
-        if self._with_text:
-            columns["title"] = string_array(document.title for document in documents)
-            columns["text"] = string_array(document.text for document in documents)
-        table = pa.table(columns)
+        table = pa.table({"id": string_array(document.doc_id for document in documents), **columns})
         if self._writer is None:
             self._writer = pq.ParquetWriter(
                 self._file,

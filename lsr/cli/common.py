@@ -102,6 +102,11 @@ class TerminalProgress:
         if self._bar is not None:
             self._bar.update(n)
 
+    def say(self, message: str) -> None:
+        """Take the bar away and say something."""
+        self.close()
+        note(message)
+
     def close(self) -> None:
         """Take the bar away."""
         if self._bar is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.cli.common import TerminalProgress, add_command, note, positive
+from lsr.cli.passages import add_passage_arguments, check_passage_arguments, splitter_of
 
 EXAMPLES = """\
 examples:
@@ -40,12 +41,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--max-length", type=positive, metavar="N", help="tokens of a document (default: the model's)")
     parser.add_argument("--top-k", type=positive, metavar="N", help="keep a document's N largest weights")
     parser.add_argument("--threshold", type=float, metavar="W", help="keep weights above W")
-    parser.add_argument(
-        "--passages",
-        type=int,
-        metavar="OVERLAP",
-        help="cut documents that are too long into passages that share OVERLAP tokens",
-    )
+    add_passage_arguments(parser)
     parser.add_argument("--device", metavar="D", help="cpu or cuda (default: cuda where there is one)")
     parser.add_argument("--dtype", metavar="T", help="float32, bfloat16 or float16 (default: float32 on a cpu)")
     parser.add_argument("--no-text", action="store_true", help="leave titles and texts out")
@@ -61,15 +57,16 @@ def run(args: argparse.Namespace) -> int:
     from lsr.indexer.encode.corpus import encode_corpus
     from lsr.types import Document
 
+    check_passage_arguments(args)
     encoder = _load(args)
     report = CorpusReport()
     documents: Iterable[Document] = read_corpus(
         args.corpus, skip_bad=args.skip_bad, report=report, exclude=[args.out.resolve()]
     )
-    if args.passages is not None:
+    if splitter := splitter_of(args, encoder):
         from lsr.encoders.passages import split_documents
 
-        documents = split_documents(documents, encoder.splitter(overlap=args.passages))
+        documents = split_documents(documents, splitter)
     progress = TerminalProgress()
     began = time.perf_counter()
     try:
@@ -110,14 +107,9 @@ def _load(args: argparse.Namespace) -> Any:
     if not args.dense:
         from lsr.encoders.registry import load_encoder
 
-        encoder = load_encoder(args.encoder, **options)
-        if args.passages is not None and not hasattr(encoder, "splitter"):
-            raise UsageError(f"encoder {args.encoder} reads texts of any length: leave out --passages")
-        return encoder
-    if any(value is not None for value in (args.family, args.top_k, args.threshold, args.passages)):
-        raise UsageError(
-            "--family, --top-k, --threshold and --passages are for sparse models: leave them out of --dense"
-        )
+        return load_encoder(args.encoder, **options)
+    if any(value is not None for value in (args.family, args.top_k, args.threshold)):
+        raise UsageError("--family, --top-k and --threshold are for sparse models: leave them out of --dense")
     from lsr.encoders.dense import load_dense
 
     return load_dense(args.encoder, **options)

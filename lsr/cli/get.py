@@ -34,16 +34,17 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the documents; say which are not there."""
     from lsr.indexer.index import Index
+    from lsr.indexer.passages import passages_of, whole
 
     missing = 0
     with Index.open(index_path(args)) as index:
-        found = index.get(args.doc_ids)
-        for doc_id, document in zip(args.doc_ids, found, strict=True):
-            if document is None:
+        for doc_id in args.doc_ids:
+            passages = passages_of(index, doc_id)
+            if passages:
+                _print(whole(passages), as_json=args.json)
+            else:
                 note(f"no document {doc_id!r} in the index")
                 missing += 1
-            else:
-                _print(document, as_json=args.json)
     return FAILED if missing else 0
 
 

@@ -35,6 +35,8 @@ def hit_json(hit: Hit) -> str:
     """Return a hit as `--json` prints it, in one line."""
     shown: dict[str, Any] = {} if hit.query_id is None else {"query_id": hit.query_id}
     shown |= {"rank": hit.rank, "doc_id": hit.doc_id, "score": hit.score, "title": hit.title, "text": hit.text}
+    if hit.passage is not None:
+        shown["passage"] = {"start": hit.passage[0], "end": hit.passage[1]}
     return json_line(shown)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.cli.common import TerminalProgress, add_command, counted, human_bytes, note, note_compiling, positive
+from lsr.cli.passages import add_passage_arguments, check_passage_arguments, splitter_of
 
 DEFAULT_ENCODER = "bm25"
 
@@ -16,6 +17,8 @@ examples:
   lsr index notes/                           a folder of texts, into ./.lsr
   lsr index corpus.jsonl --index my-index    one file, into the folder my-index
   lsr index notes/ --encoder path/to/model   with a SPLADE model, not BM25
+  lsr index notes/ --dense all-MiniLM-L6-v2  with dense vectors besides
+  lsr index --dense all-MiniLM-L6-v2         dense vectors for the index here
   lsr index --vectors documents.parquet      ready vectors instead of text
 """
 
@@ -43,7 +46,12 @@ def add_parser(subparsers: Any) -> None:
         "--vectors", type=Path, nargs="+", action="extend", default=[], metavar="FILE.parquet",
         help="ready vectors instead of text: columns id, terms or term_ids, weights",
     )  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true", help="replace the index that is there")
+    parser.add_argument(
+        "--dense", metavar="E", help="store dense vectors besides: the folder of a dense model, its name on the hub, "
+        "or 'joint' where --encoder gives both; without CORPUS, add them to the index that is there"
+    )  # fmt: skip
+    add_passage_arguments(parser)
+    parser.add_argument("--overwrite", action="store_true", help="replace the index, or dense vectors, that are there")
     parser.add_argument("--skip-bad", action="store_true", help="pass over, and count, what can't be read")
     parser.add_argument(
         "--no-reorder",
@@ -60,8 +68,15 @@ def run(args: argparse.Namespace) -> int:
     from lsr.errors import UsageError
     from lsr.query.searcher import available_cores
 
+    check_passage_arguments(args)
+    if args.passages and not args.corpus:
+        raise UsageError("--passages cuts the texts of a CORPUS: name its folders and files")
+    if args.dense is not None and not args.corpus and not args.vectors:
+        return _add_dense(args)
     if bool(args.corpus) == bool(args.vectors):
         raise UsageError("name what to index: either CORPUS folders and files, or --vectors FILE.parquet")
+    if args.dense is not None and args.vectors:
+        raise UsageError("--dense encodes text, which ready vectors come without: leave out one of them")
     options = {
         "overwrite": args.overwrite,
         "reorder": not args.no_reorder,
@@ -77,12 +92,13 @@ def run(args: argparse.Namespace) -> int:
     seconds = time.perf_counter() - began
     for line in summary:
         note(line)
+    unit = "document" if manifest.passages is None else "passage"
     if args.json:
         from lsr.cli.hits import json_line
 
         done = {
             "index": str(args.index),
-            "documents": manifest.n_docs,
+            f"{unit}s": manifest.n_docs,
             "postings": manifest.n_postings,
             "size_bytes": manifest.size_bytes,
             "seconds": round(seconds, 3),
@@ -92,18 +108,22 @@ def run(args: argparse.Namespace) -> int:
     else:
         rate = f"{manifest.n_docs / seconds:,.0f} a second"
         size = human_bytes(manifest.size_bytes)
-        print(f"indexed {counted(manifest.n_docs, 'document')} in {seconds:.1f} s ({rate}) into {args.index}, {size}")
+        print(f"indexed {counted(manifest.n_docs, unit)} in {seconds:.1f} s ({rate}) into {args.index}, {size}")
     return 0
 
 
 def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[str, Any]) -> tuple[Any, list[str]]:
-    from lsr.encoders.registry import load_encoder
+    from lsr.encoders.registry import load_dense_encoder, load_encoder
     from lsr.indexer.pipeline import index_corpus
 
     if args.encoder is None:
         note(f"encoding with {DEFAULT_ENCODER}: words, no learned model; --encoder names another")
     encoder = load_encoder(args.encoder or DEFAULT_ENCODER)
-    return index_corpus(args.corpus, args.index, encoder, skip_bad=args.skip_bad, progress=progress, **options)
+    dense = None if args.dense is None else load_dense_encoder(args.dense, sparse=encoder)
+    return index_corpus(
+        args.corpus, args.index, encoder, dense=dense, splitter=splitter_of(args, encoder, dense),
+        skip_bad=args.skip_bad, progress=progress, say=progress.say, **options,
+    )  # fmt: skip
 
 
 def _index_vectors(
@@ -114,3 +134,42 @@ def _index_vectors(
 
     encoder = None if args.encoder is None else load_encoder(args.encoder)
     return index_vectors(args.vectors, args.index, encoder=encoder, progress=progress, **options)
+
+
+def _add_dense(args: argparse.Namespace) -> int:
+    """Add dense vectors to the index that is there, and say what was done."""
+    from lsr.encoders.registry import JOINT, load_dense_encoder, load_recorded
+    from lsr.errors import UsageError
+    from lsr.indexer.dense_addition import add_dense
+    from lsr.indexer.index import Index
+
+    if args.encoder is not None:
+        raise UsageError("--encoder goes with CORPUS: dense vectors alone leave the index's encoder as it is")
+    with Index.open(args.index) as index:
+        recorded = index.manifest.encoder
+    sparse = load_recorded(recorded) if args.dense == JOINT and recorded.get("query_side") == "model" else None
+    encoder = load_dense_encoder(args.dense, sparse=sparse)
+    progress = TerminalProgress()
+    began = time.perf_counter()
+    try:
+        manifest = add_dense(args.index, encoder, overwrite=args.overwrite, say=progress.say, progress=progress)
+    finally:
+        progress.close()
+    seconds = time.perf_counter() - began
+    size_bytes = sum(info.size_bytes for s in manifest.segments if s.dense for info in s.dense.files.values())
+    if args.json:
+        from lsr.cli.hits import json_line
+
+        done = {
+            "index": str(args.index),
+            "documents": manifest.n_docs,
+            "dimension": encoder.dimension,
+            "size_bytes": size_bytes,
+            "seconds": round(seconds, 3),
+            "generation": manifest.generation,
+        }
+        print(json_line(done))
+    else:
+        documents = counted(manifest.n_docs, "document")
+        print(f"added dense vectors of {documents} to {args.index} in {seconds:.1f} s, {human_bytes(size_bytes)}")
+    return 0

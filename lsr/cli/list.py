@@ -39,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from lsr.cli.get import document_json
     from lsr.cli.hits import json_line
     from lsr.indexer.index import Index
+    from lsr.indexer.passages import owner_of, whole
 
     with Index.open(index_path(args)) as index:
         allowed = None
@@ -46,7 +47,10 @@ def run(args: argparse.Namespace) -> int:
             from lsr.query.filter_masks import compile_filter
 
             allowed = compile_filter(index, args.filter_text)
-        for document in islice(index.documents(None if allowed is None else allowed.bitmaps), args.limit):
+        found = index.documents(None if allowed is None else allowed.bitmaps)
+        # Of a document that was cut, its first passage has its id.
+        documents = (whole([document]) for document in found if owner_of(document) == document.doc_id)
+        for document in islice(documents, args.limit):
             if args.json:
                 print(json_line(document_json(document, text=False)))
             else:

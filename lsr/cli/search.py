@@ -38,6 +38,9 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("query", nargs="?", metavar="QUERY", help="what to search for")
     add_index_argument(parser)
+    parser.add_argument(
+        "--encoder", metavar="E", help="where the index's model is now, if it isn't where it was; another is refused"
+    )
     parser.add_argument("-k", type=int, default=10, metavar="K", help="results wanted (default: 10)")
     parser.add_argument("--json", action="store_true", help="print a JSON object a hit")
     parser.add_argument(
@@ -79,13 +82,23 @@ def run(args: argparse.Namespace) -> int:
     return _search_one(args) if args.queries is None else _search_file(args)
 
 
+def _searcher(args: argparse.Namespace) -> Any:
+    from lsr.errors import UsageError
+    from lsr.indexer.index import Index
+    from lsr.query.searcher import Searcher
+
+    index = Index.open(index_path(args), encoder=args.encoder)
+    if args.encoder is not None and index.manifest.encoder["query_side"] != "model":
+        raise UsageError(f"the index at {index.path} needs no model for its queries: leave out --encoder")
+    return Searcher(index)
+
+
 def _search_one(args: argparse.Namespace) -> int:
     from lsr.errors import UsageError
-    from lsr.query.searcher import Searcher
 
     if not args.query.strip():
         raise UsageError("the query is empty; give at least one word")
-    searcher = Searcher(index_path(args))
+    searcher = _searcher(args)
     allowed = _allowed(args, searcher)
     began = time.perf_counter()
     hits = searcher.search(args.query, args.k, once=True, allowed=allowed)
@@ -106,8 +119,9 @@ def _search_one(args: argparse.Namespace) -> int:
 
     print_hits(hits, QueryWords(args.query, searcher.index.manifest.encoder))
     sys.stdout.flush()
+    unit = "document" if searcher.index.manifest.passages is None else "passage"
     n_searched = len(searcher.index) if allowed is None else allowed.n_allowed
-    told = f"the best {len(hits):,} of {counted(n_searched, 'document')}, in {milliseconds:.0f} ms"
+    told = f"the best {len(hits):,} of {counted(n_searched, unit)}, in {milliseconds:.0f} ms"
     print(style(told, DIM, sys.stderr), file=sys.stderr)
     return 0
 
@@ -118,9 +132,7 @@ def _allowed(args: argparse.Namespace, searcher: Any) -> Any:
 
 
 def _search_file(args: argparse.Namespace) -> int:
-    from lsr.query.searcher import Searcher
-
-    searcher = Searcher(index_path(args))
+    searcher = _searcher(args)
     note_compiling("search_exhaustive")
     progress = TerminalProgress()
     try:

@@ -45,6 +45,8 @@ def _statistics(index: Any) -> dict[str, Any]:
             sizes["documents" if name in _DOCUMENT_FILES else "postings"] += info.size_bytes
         if segment.deletions is not None:
             sizes["deletions"] += sum(info.size_bytes for info in segment.deletions.files.values())
+        if segment.dense is not None:
+            sizes["dense vectors"] += sum(info.size_bytes for info in segment.dense.files.values())
     for kind, part in (("vocabulary", manifest.vocabulary), ("encoder", manifest.encoder_files)):
         sizes[kind] += sum(info.size_bytes for info in part.files.values())
     return {
@@ -59,6 +61,8 @@ def _statistics(index: Any) -> dict[str, Any]:
         "size_bytes_of": dict(sizes),
         "bytes_a_posting": round(sizes["postings"] / max(manifest.n_postings, 1), 2),
         "encoder": manifest.encoder,
+        "dense": manifest.dense,
+        "passages": manifest.passages,
         "statistics": manifest.statistics,
         "scale": manifest.scale,
         "clipped": manifest.n_clipped,
@@ -77,7 +81,7 @@ def _print(found: dict[str, Any]) -> None:
     deleted = f", and {found['deleted']:,} deleted that the next merge removes" if found["deleted"] else ""
     lines = {
         "index": found["index"],
-        "documents": f"{found['documents']:,}{deleted}",
+        "documents" if found["passages"] is None else "passages": f"{found['documents']:,}{deleted}",
         "terms": f"{found['terms']:,}",
         "postings": f"{found['postings']:,}, {found['terms_a_document']:,} a document",
         "segments": f"{found['segments']:,}",
@@ -86,6 +90,8 @@ def _print(found: dict[str, Any]) -> None:
         "encoder": found["encoder"].get("name", "?"),
         "query side": found["encoder"].get("query_side", "?"),
         "settings": _flat(found["encoder"].get("settings") or {}),
+        "dense vectors": _dense(found["dense"]),
+        "cut by": _flat(found["passages"] or {}),
         "of the corpus": statistics,
         "impacts": f"of {found['scale']:.6g} each, {found['clipped']:,} weights clipped",
         "generation": f"{found['generation']}, made {found['created']} by lsr {found['library_version']}",
@@ -95,9 +101,15 @@ def _print(found: dict[str, Any]) -> None:
             print(f"{name:<14} {value}")
 
 
+def _dense(description: dict[str, Any] | None) -> str:
+    """Return what dense vectors there are, in one line."""
+    return "" if description is None else f"of {description['dimension']} numbers, by {description.get('name', '?')}"
+
+
 def _flat(settings: dict[str, Any], prefix: str = "") -> str:
     """Return nested settings as one line."""
     return ", ".join(
         _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else f"{prefix}{name} {value}"
         for name, value in settings.items()
+        if value not in (None, "")
     )

@@ -14,6 +14,9 @@ from lsr.types import SparseBatch
 
 _Rows = TypeVar("_Rows")
 
+# Of the allocators of CUDA and of the CPU, and of CUDA's libraries, which allocate for themselves.
+_SIGNS = ("out of memory", "can't allocate memory", "status_alloc_failed")
+
 
 def plan(lengths: Sequence[int], *, max_tokens: int, max_texts: int) -> list[list[int]]:
     """Group texts by length, longest first, so that a padded group has at most `max_tokens` tokens.
@@ -37,7 +40,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError):
         return True
     text = str(error).lower()
-    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+    return isinstance(error, RuntimeError) and any(sign in text for sign in _SIGNS)
 
 
 class Halving(Generic[_Rows]):

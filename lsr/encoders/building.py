@@ -32,6 +32,7 @@ def load_neural(
     name_or_path: str | Path,
     *,
     family: str | None = None,
+    plain_family: str | None = None,
     revision: str | None = None,
     max_length: int | None = None,
     top_k: int | None = None,
@@ -42,13 +43,15 @@ def load_neural(
 ) -> NeuralEncoder:
     """Load an encoder from a folder or from the Hugging Face hub.
 
-    family: what a plain checkpoint, which doesn't say it itself, is to be read as. revision: the hub's commit,
-    branch or tag. max_length: tokens of a document, if fewer than the model takes. top_k, threshold: which of a
-    document's weights are kept. device, dtype, max_tokens: as in `Placement.of`.
+    family: what a plain checkpoint, which doesn't say it itself, is to be read as; a model that says it is refused.
+    plain_family: the same, without meaning for a model that says it. revision: the hub's commit, branch or tag.
+    max_length: tokens of a document, if fewer than the model takes. top_k, threshold: which of a document's weights
+    are kept. device, dtype, max_tokens: as in `Placement.of`.
     Raises EncoderError if it can't be loaded as it was saved.
     """
     source = locate(name_or_path, revision=revision)
-    layout = _read_as(read_layout(source.folder), family)
+    layout = read_layout(source.folder)
+    layout = _read_as(layout, family or (plain_family if layout.is_plain else None))
     placement = Placement.of(device, dtype, max_tokens)
     # The options speak of documents, so queries keep the settings that both sides had.
     query_config = layout.config.query_tower if layout.config.query_side == "same" else layout.config.query

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from lsr.encoders.backbone import HiddenStates
 from lsr.encoders.batching import vectors_in_order
 from lsr.encoders.checkpoints import read_model, read_tokenizer_of, token_limit
-from lsr.encoders.dense_base import DenseVectors
+from lsr.encoders.dense_base import DENSE, DenseVectors
 from lsr.encoders.dense_layout import DenseSettings, read_dense_layout
 from lsr.encoders.heads.dense import DenseHead
 from lsr.encoders.loading import Placement
 from lsr.encoders.neural import query_names, texts_of
+from lsr.encoders.passages import PassageSplitter, length_of_passages
 from lsr.encoders.source import locate
 from lsr.encoders.text_tower import TextTower
 from lsr.encoders.token_batch import TokenBatch
@@ -87,13 +88,24 @@ class TransformerDenseEncoder:
     def description(self) -> Mapping[str, Any]:
         """What tells this encoder from others, as JSON values."""
         return {
-            "kind": "dense",
+            "kind": DENSE,
             "name": self.name,
             "revision": self.revision,
             "tokenizer_hash": self.tokenizer_hash,
             "query_side": "model",
             "settings": {**asdict(self.settings), "dimension": self.dimension},
         }
+
+    @property
+    def text_length(self) -> int | None:
+        """Tokens of a document that are read, special ones and prompt among them; None: all."""
+        return self.settings.max_length
+
+    def splitter(self, *, overlap: int | None = None, max_length: int | None = None) -> PassageSplitter:
+        """Return what cuts documents into passages that this encoder reads whole, as a sparse one's does."""
+        length = length_of_passages(self.name, self.text_length, max_length)
+        prompt = self.settings.document_prompt
+        return PassageSplitter(self.document.tokenizer, length, overlap=overlap, prompt=prompt)
 
     def encode_dense_documents(self, documents: Sequence[Document]) -> DenseVectors:
         """Return one row a document, title and text together."""

@@ -8,7 +8,11 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from lsr.encoders.base import Encoder
 from lsr.types import Document, SparseBatch
+
+DENSE = "dense"
+"""The kind of a dense encoder that is nothing else; a joint one is of its sparse vectors' family."""
 
 DenseVectors = npt.NDArray[np.float32]
 """float32, (n_texts, dimension); a text of nothing but white space has a row of zeros."""
@@ -37,14 +41,14 @@ class DenseEncoder(Protocol):
         ...
 
 
-@runtime_checkable
-class JointEncoder(DenseEncoder, Protocol):
-    """Gives both vectors of a text from one pass through one transformer."""
+def dense_description(encoder: DenseEncoder) -> Mapping[str, Any]:
+    """Return what an index says of the encoder of its dense vectors."""
+    return {**encoder.description, "dimension": encoder.dimension}
 
-    @property
-    def terms(self) -> Sequence[str]:
-        """The vocabulary of the sparse vectors."""
-        ...
+
+@runtime_checkable
+class JointEncoder(DenseEncoder, Encoder, Protocol):
+    """Gives both vectors of a text from one pass through one transformer."""
 
     def encode_documents_jointly(self, documents: Sequence[Document]) -> tuple[SparseBatch, DenseVectors]:
         """Return one sparse and one dense row a document."""

@@ -49,8 +49,11 @@ class Placement:
             raise EncoderError(f"device {device!r} is not known to torch: try cpu or cuda") from error
         if chosen.type == "cuda" and not torch.cuda.is_available():
             raise EncoderError("device 'cuda' is not there: torch finds no CUDA device on this machine")
-        if dtype is None:
-            dtype = "bfloat16" if chosen.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+        if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+            raise EncoderError(f"device {device!r} is not there: torch finds {torch.cuda.device_count()} CUDA devices")
+        if dtype is None:  # older devices only imitate bfloat16, slower than they compute in full
+            is_native = chosen.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+            dtype = "bfloat16" if is_native else "float32"
         if dtype not in ("float32", "bfloat16", "float16"):
             raise EncoderError(f"dtype {dtype!r} is not known: take float32, bfloat16 or float16")
         if max_tokens is not None and max_tokens < 1:

@@ -9,10 +9,10 @@ from typing import Any
 
 from lsr.encoders.config import EncoderConfig
 from lsr.encoders.loading import LoadedTower
-from lsr.encoders.passages import PassageSplitter
+from lsr.encoders.passages import PassageSplitter, length_of_passages
 from lsr.encoders.table import TableQueryEncoder
 from lsr.encoders.tokens import tokenizer_hash, vocabulary
-from lsr.errors import EncoderError, UsageError
+from lsr.errors import EncoderError
 from lsr.types import Document, SparseBatch
 
 
@@ -85,15 +85,20 @@ class NeuralEncoder:
         batch: SparseBatch = self.query.tower.encode(texts, query_names(texts))
         return batch
 
-    def splitter(self, *, overlap: int = 32) -> PassageSplitter:
+    @property
+    def text_length(self) -> int | None:
+        """Tokens of a document that are read, special ones and prompt among them; None: all."""
+        length: int | None = self.document.tower.text_length
+        return length
+
+    def splitter(self, *, overlap: int | None = None, max_length: int | None = None) -> PassageSplitter:
         """Return what cuts documents into passages that this encoder reads whole.
 
-        overlap: tokens that two passages share. Raises UsageError if it is too much, or the model has no limit.
+        overlap: tokens that two passages share. max_length: tokens of a passage, if fewer than the model reads.
+        Raises UsageError if one is out of its range, or the model has no limit.
         """
-        tower = self.document.tower
-        if tower.text_length is None:
-            raise UsageError(f"encoder {self.name} reads texts of any length: there is nothing to split")
-        return PassageSplitter(self.document.backend, tower.text_length, overlap=overlap, prompt=tower.config.prompt)
+        length = length_of_passages(self.name, self.text_length, max_length)
+        return PassageSplitter(self.document.backend, length, overlap=overlap, prompt=self.document.tower.config.prompt)
 
     def save_query_side(self, folder: Path) -> None:
         """Write the table and its tokenizer to `folder`; nothing where queries need the model itself."""

@@ -7,12 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lsr.encoders.analyser import AnalyserSettings
 from lsr.encoders.base import Encoder, QueryEncoder, TermLookup
 from lsr.encoders.bm25 import BM25Encoder, open_bm25_query_encoder
+from lsr.encoders.dense_base import DENSE, DenseEncoder, JointEncoder
 from lsr.errors import EncoderError, UsageError
+
+if TYPE_CHECKING:
+    from lsr.encoders.neural import NeuralEncoder
+
+JOINT = "joint"
+"""Stands for the dense half of a joint encoder where a dense one is to be named."""
 
 NAMED = ("bm25",)
 """Encoders that need no model folder."""
@@ -45,13 +52,36 @@ def load_encoder(name_or_path: str | Path, **options: Any) -> Encoder:
     )
 
 
+def load_dense_encoder(name_or_path: str | Path, *, sparse: Encoder | None = None, **options: Any) -> DenseEncoder:
+    """Load what `--dense` names: a dense model's folder or hub name, or "joint" for the dense vectors of `sparse`.
+
+    options: `revision`, `pooling`, `normalise`, `query_prompt`, `document_prompt`, `max_length`, `device`, `dtype`.
+    Raises EncoderError if it can't be loaded, UsageError for "joint" beside an encoder that isn't a joint one.
+    """
+    if str(name_or_path) == JOINT:
+        if isinstance(sparse, JointEncoder):
+            return sparse
+        name = "none" if sparse is None else sparse.description["name"]
+        raise UsageError(
+            f"--dense {JOINT} takes the dense vectors of a joint encoder, but the encoder is {name}: name a dense model"
+        )
+    from lsr.encoders.dense import load_dense
+
+    return load_dense(name_or_path, **options)
+
+
 def open_query_encoder(
-    description: Mapping[str, Any], folder: Path, lookup: TermLookup, vocab_size: int
+    description: Mapping[str, Any],
+    folder: Path,
+    lookup: TermLookup,
+    vocab_size: int,
+    *,
+    moved_to: str | Path | None = None,
 ) -> QueryEncoder:
     """Open the query side of the encoder that an index was built with.
 
     description: as `Encoder.description` gave it. folder: what `Encoder.save_query_side` wrote to.
-    lookup: the index's term ids. vocab_size: the number of its terms.
+    lookup: the index's term ids. vocab_size: the number of its terms. moved_to: where the model is now.
     Words and tables need neither torch nor transformers. Raises EncoderError if it can't be opened, or is another.
     """
     side = description.get("query_side")
@@ -65,7 +95,10 @@ def open_query_encoder(
             folder, lookup, vocab_size, max_length=query.get("max_length"), prompt=query.get("prompt", "")
         )
     if side == "model":
-        return _open_model(description, lookup, vocab_size)
+        from lsr.encoders.remap import RemappedQueryEncoder
+
+        encoder = load_recorded(description, moved_to=moved_to)
+        return RemappedQueryEncoder(encoder, encoder.terms, lookup, vocab_size)
     raise EncoderError(
         f"the index was built with encoder kind {description.get('kind')!r}, query side {side!r}, "
         "which this program doesn't know: use a newer one, or index the corpus again"
@@ -98,36 +131,81 @@ def open_document_encoder(description: Mapping[str, Any], terms: Sequence[str]) 
         check_same(description, encoder.description)
         return encoder
     if description.get("query_side") in ("table", "model"):
-        return _load_described(description)
+        return load_recorded(description)
     raise EncoderError(
         f"the index was built with encoder kind {description.get('kind')!r}, which this program doesn't know: "
         "use a newer one, or index the corpus again"
     )
 
 
-def _open_model(description: Mapping[str, Any], lookup: TermLookup, vocab_size: int) -> QueryEncoder:
-    from lsr.encoders.remap import RemappedQueryEncoder
+def load_recorded(description: Mapping[str, Any], *, moved_to: str | Path | None = None) -> NeuralEncoder:
+    """Load the model that a description was made of, with the settings that it names.
 
-    encoder = _load_described(description)
-    return RemappedQueryEncoder(encoder, encoder.terms, lookup, vocab_size)
-
-
-def _load_described(description: Mapping[str, Any]) -> Encoder:
-    """Load the model that a description names. Raises EncoderError if it is another by now."""
+    moved_to: the folder where it is now; default, the name that it had. Raises EncoderError if it isn't there, or is
+    another.
+    """
     from lsr.encoders.building import load_neural
 
     document = description["settings"]["document"]
-    name = description["name"]
-    revision = str(description["revision"])
     encoder = load_neural(
-        name,
-        revision=None if revision.startswith("sha256:") else revision,
+        _place(description, moved_to, "--encoder"),
+        plain_family=description["kind"],
+        revision=_revision(description, moved_to),
         max_length=document["max_length"],
         top_k=document["pruning"]["top_k"],
         threshold=document["pruning"]["threshold"],
     )
     check_same(description, encoder.description)
     return encoder
+
+
+def open_dense_encoder(description: Mapping[str, Any], *, moved_to: str | Path | None = None) -> DenseEncoder:
+    """Load the encoder that an index's dense vectors are of.
+
+    description: as `dense_description` gave it. moved_to: the folder where the model is now; default, the name that
+    it had. Raises EncoderError if it isn't there, or is another.
+    """
+    encoder: DenseEncoder
+    if description["kind"] == DENSE:
+        from lsr.encoders.dense import load_dense
+
+        names = ("pooling", "normalise", "query_prompt", "document_prompt", "max_length")
+        encoder = load_dense(
+            _place(description, moved_to, "--dense"),
+            revision=_revision(description, moved_to),
+            **{name: description["settings"][name] for name in names},
+        )
+        check_same(description, encoder.description)
+    else:
+        loaded = load_recorded(description, moved_to=moved_to)
+        if not isinstance(loaded, JointEncoder):
+            raise EncoderError(f"{loaded.name}: the index's dense vectors are of a joint encoder, which it isn't")
+        encoder = loaded
+    if encoder.dimension != description["dimension"]:
+        raise EncoderError(
+            f"the index's dense vectors have dimension {description['dimension']}, but {description['name']} now gives "
+            f"{encoder.dimension}: the model was changed"
+        )
+    return encoder
+
+
+def _place(description: Mapping[str, Any], moved_to: str | Path | None, option: str) -> str | Path:
+    """Return where a model is. Raises EncoderError, naming the remedy, for a folder that is gone."""
+    if moved_to is not None:
+        return moved_to
+    name = str(description["name"])
+    if Path(name).is_absolute() and not Path(name).is_dir():
+        raise EncoderError(
+            f"the index was made with the model in {name}, which isn't there any more: say with {option} where it is "
+            "now; what it holds is compared"
+        )
+    return name
+
+
+def _revision(description: Mapping[str, Any], moved_to: str | Path | None) -> str | None:
+    """Return which revision to ask the hub for; None for a folder."""
+    revision = str(description["revision"])
+    return None if revision.startswith("sha256:") or moved_to is not None else revision
 
 
 def _bm25(**options: Any) -> BM25Encoder:

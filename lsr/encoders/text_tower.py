@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import torch
+from tokenizers import Tokenizer
 from torch import nn
 
 from lsr.encoders.batching import Halving, plan
@@ -51,6 +52,11 @@ class TextTower(nn.Module):
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.parameters()).device
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer; only to be read."""
+        return self._tokenizer.backend
 
     @property
     def text_length(self) -> int | None:

@@ -64,6 +64,11 @@ class TextTokenizer:
             self.max_length = room + overhead
             self._tokenizer.enable_truncation(self.max_length)
 
+    @property
+    def backend(self) -> Tokenizer:
+        """The tokenizer itself; only to be read."""
+        return self._tokenizer
+
     def encode(self, texts: Sequence[str]) -> list[Encoding]:
         """Return each text's tokens, in order."""
         starts = [self._head(clean(text)) for text in texts]

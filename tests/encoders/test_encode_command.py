@@ -42,13 +42,13 @@ def test_encode_then_index_then_search(lsr, corpus, router_folder, tmp_path):
 
 def test_pruned_passages_without_text(lsr, corpus, plain_folder, tmp_path):
     code, text, _ = lsr(
-        "encode", corpus, "--encoder", plain_folder, "--out", tmp_path / "out", "--passages", 8, "--top-k", 2,
-        "--no-text", "--family", "splade-doc", "--max-length", 30, "--json",
+        "encode", corpus, "--encoder", plain_folder, "--out", tmp_path / "out", "--passages", "--overlap", 8,
+        "--top-k", 2, "--no-text", "--family", "splade-doc", "--max-length", 30, "--json",
     )  # fmt: skip
     assert code == 0 and json.loads(text)["documents"] > 3
     table = pq.read_table(tmp_path / "out" / "shard-000000.parquet").to_pydict()
     assert list(table) == ["id", "terms", "weights"]
-    assert table["id"][:3] == ["1", "2", "3#0"] and all(len(terms) <= 2 for terms in table["terms"])
+    assert table["id"][:3] == ["1", "2", "3"] and all(len(terms) <= 2 for terms in table["terms"])
 
 
 def test_dense_vectors(lsr, corpus, plain_folder, tmp_path):
@@ -61,7 +61,7 @@ def test_dense_vectors(lsr, corpus, plain_folder, tmp_path):
     ("options", "code", "message"),
     [
         (["--encoder", "bm25"], 2, "index the corpus instead"),
-        (["--encoder", "bm25", "--passages", "4"], 2, "leave out --passages"),
+        (["--encoder", "bm25", "--overlap", "4"], 2, "--overlap and --passage-length go with --passages"),
         (["--encoder", "nothing-such"], 1, "no encoder 'nothing-such'"),
         (["--encoder", "nothing-such", "--dense", "--top-k", "3"], 2, "for sparse models"),
     ],

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from lsr.encoders.registry import load_encoder
 from lsr.errors import IndexLockedError, LsrError, UsageError
-from lsr.indexer.encode import corpus as encoding
+from lsr.indexer.encode import job as encoding
 from lsr.indexer.encode.corpus import encode_corpus
-from lsr.indexer.encode.window import windows
+from lsr.indexer.encode.window import Pace, windows
 from lsr.indexer.lock import writer_lock
 from lsr.indexer.pipeline import index_vectors
 from lsr.indexer.vectors import read_vectors
@@ -78,6 +78,14 @@ def test_windows_hold_every_document_in_order_and_stay_small(lengths, max_docume
         assert len(window) == 1 or sum(len(d.text) for d in window) <= max_characters
 
 
+def test_windows_grow_until_they_take_some_seconds():
+    pace = Pace(seconds=5, least=32, most=256)
+    assert [pace.after(pace.documents, seconds) for seconds in (0.1, 1, 3, 2, 6, 11, 30, 30, 30)] == [
+        64, 128, 128, 256, 256, 128, 64, 32, 32,
+    ]  # fmt: skip
+    assert pace.after(20, 0.1) == 32  # a window that characters filled says nothing
+
+
 def test_shards_hold_every_document_with_its_vector(tmp_path):
     documents = corpus(23)
     result = encode_corpus(documents, Counter(), tmp_path / "out", window=5)
@@ -90,7 +98,7 @@ def test_shards_hold_every_document_with_its_vector(tmp_path):
     assert rows_of(result) == expected
     first = pq.read_table(result.shards[0])
     assert [str(field.type) for field in first.schema] == [
-        "string", "list<element: string>", "list<element: float>", "string", "string",
+        "string", "list<element: string>", "list<element: float>", "string", "string", "string",
     ]  # fmt: skip
     assert first["title"].to_pylist() == [d.title for d in documents[:5]]
 

@@ -79,5 +79,5 @@ def test_shards_without_dense_vectors_are_refused(router_folder, plain_folder, t
 
 
 def test_numbers_beyond_float16_name_the_document():
-    with pytest.raises(EncoderError, match="document '2': its vector holds 1e"):
+    with pytest.raises(EncoderError, match="document '2': its dense vector holds 1e"):
         dense_columns(np.array([[1, 2], [3, 1e6]], np.float32), [DOCUMENTS[0], DOCUMENTS[2]])

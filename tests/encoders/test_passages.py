@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsr.encoders import passages
-from lsr.encoders.passages import PASSAGE_OF, PassageSplitter, split_documents
+from lsr.encoders.dense import load_dense
+from lsr.encoders.passages import PassageSplitter, choose_splitter, split_documents
 from lsr.encoders.registry import load_encoder
-from lsr.errors import UsageError
-from lsr.indexer.pipeline import index_documents
-from lsr.query.passages import search_documents
+from lsr.errors import BadDocumentError, UsageError
+from lsr.indexer.encode.corpus import encode_corpus
+from lsr.indexer.pipeline import index_documents, index_vectors
 from lsr.query.searcher import Searcher
-from lsr.types import Document
+from lsr.types import PASSAGE_OF, Document
 
 WORDS = st.sampled_from(["the", "cat", "treehouse", "walkers", "zebra", "a", "café", "机机机", ".", "\n", "learned"])
 
@@ -45,7 +46,8 @@ def test_passages_fit_and_cover_the_text(tokenizer, text, max_length, overlap, t
     covered = [False] * len(text)
     for number, passage in enumerate(found):
         start, end = passage.fields["passage_start"], passage.fields["passage_end"]
-        assert passage.doc_id == f"d#{number}" and passage.text == text[start:end] and title.startswith(passage.title)
+        assert passage.doc_id == (f"d#{number}" if number else "d")
+        assert passage.text == text[start:end] and title.startswith(passage.title)
         assert passage.fields[PASSAGE_OF] == "d" and passage.fields["year"] == 2020
         assert length(tokenizer, passage) <= max_length
         covered[start:end] = [True] * (end - start)
@@ -83,33 +85,114 @@ def test_settings_that_leave_no_room_are_refused(tokenizer):
         PassageSplitter(tokenizer, 64, overlap=60)
 
 
-def test_a_document_is_found_once_by_its_best_passage(router_folder, tmp_path):
-    encoder = load_encoder(router_folder)
-    splitter = encoder.splitter(overlap=4)
-    filler = "the dog walks on a tree . " * 12
-    documents = [
-        Document("long", filler + "sparse retrieval index query . " + filler),
-        Document("twice", "sparse retrieval . " * 40),
-        Document("short", "sparse walkers"),
-        Document("other", "café"),
-    ]
-    split = list(split_documents(documents, splitter))
-    assert len(split) > len(documents) and split[-1] == documents[-1]
-    index_documents(split, tmp_path / "index", encoder)
-    searcher = Searcher(tmp_path / "index")
-    everything = searcher.search("sparse retrieval", len(split))
-    expected: dict[str, float] = {}
-    for hit in everything:
-        expected.setdefault(hit.doc_id.partition("#")[0], hit.score)
-    for k in (1, 2, 3, 10):
-        hits = search_documents(searcher, "sparse retrieval", k)
-        assert [(hit.doc_id, hit.score) for hit in hits] == list(expected.items())[:k]
-        assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))
-    best = next(hit for hit in search_documents(searcher, "sparse retrieval") if hit.doc_id == "long")
-    assert best.text in documents[0].text and len(best.text) < len(documents[0].text)
+FILLER = "the dog walks on a tree . " * 12
+LONG = [
+    Document("long", FILLER + "sparse retrieval index query . " + FILLER, fields={"year": 1999}),
+    Document("twice", "sparse retrieval . " * 40),
+    Document("short", "sparse walkers"),
+    Document("other", "café"),
+    *(Document(f"many{i}", "learned retrieval . " * (30 + i)) for i in range(12)),
+]
 
 
-def test_nothing_found_is_no_hit(router_folder, tmp_path):
+def by_document(hits):
+    """Each document's best score, best first."""
+    best: dict[str, float] = {}
+    for hit in hits:
+        best.setdefault(hit.doc_id.partition("#")[0], hit.score)
+    return list(best.items())
+
+
+@pytest.fixture(scope="module", params=["bm25", "a model"])
+def indexes(request, router_folder, tmp_path_factory):
+    """An index of passages, and the same one without a word of what they are."""
+    folder = tmp_path_factory.mktemp("passages")
+    encoder = load_encoder("bm25" if request.param == "bm25" else router_folder)
+    splitter = choose_splitter(encoder, overlap=4, max_length=20 if request.param == "bm25" else None)
+    index_documents(LONG, folder / "passages", encoder, splitter=splitter)
+    index_documents(split_documents(LONG, splitter), folder / "plain", encoder)
+    return Searcher(folder / "passages"), Searcher(folder / "plain")
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 14, 100])
+@pytest.mark.parametrize("query", ["sparse retrieval", "tree walks", "learned", "café", "", "zebra"])
+def test_documents_are_found_once_each_by_their_best_passage(indexes, query, k):
+    searcher, plain = indexes
+    expected = by_document(plain.search(query, len(plain.index)))
+    hits = searcher.search(query, k)
+    assert [(hit.doc_id, hit.score) for hit in hits] == expected[:k]
+    assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))
+    once = searcher.search(query, k, once=True)
+    assert once == hits
+
+
+def test_a_batch_and_a_run_hold_documents_too(indexes):
+    searcher, _ = indexes
+    queries = ["sparse retrieval", "learned", "tree"] * 12
+    expected = [searcher.search(query, 5) for query in queries]
+    assert list(searcher.search_batch(queries, 5, threads=2)) == expected
+    rankings = searcher.rank(searcher.encode(queries), 5, threads=2)
+    assert [searcher.doc_ids(ranking) for ranking in rankings] == [[hit.doc_id for hit in hits] for hits in expected]
+
+
+def test_a_hit_shows_the_passage_and_where_it_stands(indexes):
+    searcher, _ = indexes
+    texts = {document.doc_id: document.text for document in LONG}
+    hits = searcher.search("sparse retrieval café", 30)
+    whole = {hit.doc_id for hit in hits if hit.passage is None}
+    assert whole == {"short", "other"} & {hit.doc_id for hit in hits}
+    for hit in hits:
+        start, end = hit.passage or (0, len(texts[hit.doc_id]))
+        assert hit.text == texts[hit.doc_id][start:end]
+    assert len(next(hit for hit in hits if hit.doc_id == "long").text) < len(LONG[0].text)
+
+
+def test_the_passage_with_the_words_is_the_best(tmp_path):
+    encoder = load_encoder("bm25")
+    index_documents(LONG, tmp_path, encoder, splitter=choose_splitter(encoder, overlap=4, max_length=20))
+    (hit,) = (hit for hit in Searcher(tmp_path).search("query") if hit.doc_id == "long")
+    assert "sparse retrieval index query" in hit.text
+
+
+def test_the_manifest_says_how_documents_were_cut(indexes):
+    searcher, plain = indexes
+    assert plain.index.manifest.passages is None
+    assert searcher.index.manifest.passages["overlap"] == 4
+    document = next(iter(searcher.index.segments[0].documents))
+    assert document.fields["year"] == 1999
+
+
+def test_passages_that_were_encoded_before_are_found_as_documents(router_folder, tmp_path, indexes):
     encoder = load_encoder(router_folder)
-    index_documents([Document("1", "cat")], tmp_path / "index", encoder)
-    assert search_documents(Searcher(tmp_path / "index"), "") == []
+    shards = encode_corpus(split_documents(LONG, encoder.splitter(overlap=4)), encoder, tmp_path / "out").shards
+    manifest, _ = index_vectors(list(shards), tmp_path / "index", encoder=encoder)
+    assert manifest.passages == {}
+    index_documents(LONG, tmp_path / "direct", encoder, splitter=encoder.splitter(overlap=4))
+    direct, ready = Searcher(tmp_path / "direct"), Searcher(tmp_path / "index")
+    assert ready.search("sparse retrieval", 5) == direct.search("sparse retrieval", 5)
+
+
+def test_two_documents_of_one_id_are_noticed_although_both_are_cut(tmp_path):
+    encoder = load_encoder("bm25")
+    documents = [Document("same", "a few words " * 200), Document("x", "y"), Document("same", "other words " * 200)]
+    with pytest.raises(BadDocumentError, match="doc_id same stands twice"):
+        index_documents(documents, tmp_path / "index", encoder, splitter=choose_splitter(encoder))
+
+
+def test_a_field_of_that_name_is_refused(tmp_path):
+    encoder = load_encoder("bm25")
+    documents = [Document("d", "words", fields={"passage_of": "book"})]
+    with pytest.raises(BadDocumentError, match="document d: its field 'passage_of' has a meaning of its own"):
+        index_documents(documents, tmp_path / "index", encoder, splitter=choose_splitter(encoder))
+    index_documents(documents, tmp_path / "index", encoder)
+    assert Searcher(tmp_path / "index").search("words")[0].doc_id == "d"
+
+
+def test_the_encoder_that_reads_less_decides(plain_folder, router_folder):
+    encoder, dense = load_encoder(router_folder), load_dense(plain_folder, max_length=40)
+    assert choose_splitter(encoder).settings == {"overlap": 15, "max_length": 64}
+    assert choose_splitter(encoder, dense, overlap=3).settings == {"overlap": 3, "max_length": 40}
+    assert choose_splitter(load_encoder("bm25"), dense, overlap=3).settings["max_length"] == 40
+    assert choose_splitter(load_encoder("bm25")).settings == {"overlap": 32, "max_length": 200}
+    with pytest.raises(UsageError, match="passages of 41 tokens are longer than the 40 that encoder"):
+        choose_splitter(encoder, dense, max_length=41)

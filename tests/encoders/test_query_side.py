@@ -104,7 +104,7 @@ def test_a_changed_model_is_not_taken_for_the_one_that_built_the_index(plain_fol
 
 def test_a_model_that_is_gone_is_named(plain_folder):
     description = dict(load_encoder(plain_folder).description) | {"name": "/no/such/model"}
-    with pytest.raises(EncoderError, match="no model folder /no/such/model"):
+    with pytest.raises(EncoderError, match="model in /no/such/model, which isn't there any more"):
         open_query_encoder(description, plain_folder, {}.get, 0)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-N_PASSAGES = 5000
+N_PASSAGES, N_ROUNDS = 5000, 5
 ACTIVE_TERMS = 200
 
 
@@ -40,10 +40,10 @@ def model_folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def measure(model_folder, shared):
-    def measure(library: str, n: int) -> dict[str, float]:
+    def measure(library: str, first: int, n: int) -> dict[str, float]:
         worker = Path(__file__).with_name("throughput_worker.py")
         passages = shared / "data" / "text" / "wikipedia.parquet"
-        command = [sys.executable, str(worker), library, str(model_folder), str(passages), str(n)]
+        command = [sys.executable, str(worker), library, str(model_folder), str(passages), str(first), str(n)]
         result = subprocess.run(command, check=True, capture_output=True, text=True)
         return json.loads(result.stdout.splitlines()[-1])
 
@@ -51,10 +51,20 @@ def measure(model_folder, shared):
 
 
 @pytest.mark.large
-@pytest.mark.timeout(3600)
-def test_documents_a_second_and_memory(measure):
-    ours, theirs = measure("lsr", N_PASSAGES), measure("sentence-transformers", N_PASSAGES)
-    few = measure("lsr", N_PASSAGES // 10)
-    assert ours["documents_per_second"] >= 1.5 * theirs["documents_per_second"], (ours, theirs)
-    assert ours["bytes_above_model"] <= 2.5 * 2**30
-    assert ours["bytes_above_model"] <= 1.1 * few["bytes_above_model"]
+@pytest.mark.timeout(7200)
+def test_a_corpus_is_encoded_in_two_thirds_of_the_processor_time(measure):
+    """Both libraries encode the same passages, in turns, so that whatever else the machine does meets both."""
+    n = N_PASSAGES // N_ROUNDS
+    seconds = {"lsr": 0.0, "sentence-transformers": 0.0}
+    for number in range(N_ROUNDS):
+        for library in sorted(seconds, reverse=number % 2 == 1):
+            seconds[library] += measure(library, number * n, n)["processor_seconds"]
+    assert seconds["sentence-transformers"] >= 1.5 * seconds["lsr"], seconds
+
+
+@pytest.mark.large
+@pytest.mark.timeout(7200)
+def test_ten_times_the_corpus_needs_no_more_memory(measure):
+    few, many = (measure("lsr", 0, n)["bytes_above_model"] for n in (N_PASSAGES // 10, N_PASSAGES))
+    assert many <= 2.5 * 2**30
+    assert many <= 1.1 * few, (few, many)

@@ -212,6 +212,7 @@ def test_a_writer_killed_at_a_random_moment_loses_nothing_that_it_acknowledged(t
 
 
 @pytest.mark.large
+@pytest.mark.timeout(7200)
 def test_500_writers_killed_at_random_moments_lose_nothing(tmp_path: Path, small: Any) -> None:
     assert kill_at_random(tmp_path / "index", small, 500, seed=11) > 100
 
@@ -285,6 +286,7 @@ def test_readers_beside_a_writer_see_whole_generations(tmp_path: Path) -> None:
 
 
 @pytest.mark.large
+@pytest.mark.timeout(7200)
 def test_eight_readers_beside_a_writer_for_a_minute(tmp_path: Path, small: Any) -> None:
     n_generations, seen = change_beside_readers(tmp_path / "index", 8, 60.0)
     assert n_generations > 100 and min(seen) > 20

@@ -204,5 +204,6 @@ def test_an_index_does_what_its_model_does() -> None:
 
 
 @pytest.mark.large
+@pytest.mark.timeout(7200)
 def test_an_index_does_what_its_model_does_for_10_000_steps() -> None:
     run(examples=200, steps=50)

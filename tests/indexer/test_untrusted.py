@@ -140,6 +140,7 @@ def test_damage_anywhere_is_found_and_never_makes_a_wrong_answer(path: Path) -> 
 
 
 @pytest.mark.large
+@pytest.mark.timeout(7200)
 def test_damage_at_2000_places_is_found_and_never_makes_a_wrong_answer(path: Path) -> None:
     damage_everywhere(path, 2000, seed=3)
 

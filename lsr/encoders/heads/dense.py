@@ -15,7 +15,7 @@ from lsr.encoders.branch import Branch
 
 
 def _mean(hidden: Tensor, mask: Tensor) -> Tensor:
-    weights = mask.unsqueeze(2).to(hidden.dtype)
+    weights = mask.unsqueeze(2).float()  # in 16 bits a sum of hundreds of positions, and their number, would be off
     return (hidden * weights).sum(1) / weights.sum(1)
 
 
@@ -60,5 +60,6 @@ class DenseHead(nn.Module):
 
     def forward(self, hidden: Tensor, attention_mask: Tensor) -> Tensor:
         """Return float32 (n_texts, dimension) of hidden states (n_texts, length, hidden_size)."""
-        vectors: Tensor = self.layers(self._pool(hidden, attention_mask)).float()
+        pooled = self._pool(hidden, attention_mask)
+        vectors: Tensor = (self.layers(pooled.to(hidden.dtype)) if len(self.layers) else pooled).float()
         return nn.functional.normalize(vectors, dim=1) if self._normalise else vectors

@@ -1,0 +1,56 @@
+"""Which vectors a document gets: a sparse one, a dense one, or both, of two encoders or of one pass of a joint one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from lsr.encoders.base import Encoder
+from lsr.encoders.dense_base import DenseEncoder, DenseVectors, JointEncoder
+from lsr.types import Document, SparseBatch
+
+
+class Vectors(NamedTuple):
+    """What documents were encoded to, a row each; None for what wasn't asked for."""
+
+    sparse: SparseBatch | None
+    dense: DenseVectors | None
+
+
+@dataclass(frozen=True, slots=True)
+class Legs:
+    """The encoders of documents. Where both are the same joint encoder, one pass gives both vectors."""
+
+    sparse: Encoder | JointEncoder | None
+    dense: DenseEncoder | JointEncoder | None = None
+
+    @classmethod
+    def of(cls, encoder: Encoder | DenseEncoder | JointEncoder) -> Legs:
+        """Return all that an encoder gives."""
+        if isinstance(encoder, JointEncoder):
+            return cls(encoder, encoder)
+        return cls(None, encoder) if isinstance(encoder, DenseEncoder) else cls(encoder)
+
+    @property
+    def joint(self) -> JointEncoder | None:
+        """The encoder that gives both vectors in one pass, None where there are two, or one leg."""
+        sparse: object = self.sparse
+        return self.dense if isinstance(self.dense, JointEncoder) and sparse is self.dense else None
+
+    @property
+    def description(self) -> Mapping[str, Any]:
+        """What tells these encoders from others: of a single one its own description."""
+        of_dense = None if self.dense is None else self.dense.description
+        if self.sparse is None or self.joint is not None:
+            return of_dense or {}
+        return self.sparse.description if of_dense is None else {**self.sparse.description, "dense": of_dense}
+
+    def encode(self, documents: Sequence[Document]) -> Vectors:
+        """Encode documents. Raises what the encoders raise."""
+        if self.joint is not None:
+            return Vectors(*self.joint.encode_documents_jointly(documents))
+        return Vectors(
+            None if self.sparse is None else self.sparse.encode_documents(documents),
+            None if self.dense is None else self.dense.encode_dense_documents(documents),
+        )

