@@ -1,50 +1,52 @@
-"""Fusion of whole runs: two or more systems' rankings of the same queries into one."""
+"""Fusion of whole runs: two or more systems' rankings of the same queries into one, by the fusers of `lsr.query`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
 
 from lsr.errors import UsageError
 from lsr.eval.runs import Ranking, trec_order
+from lsr.query.fusion.fuser import Fuser
+from lsr.query.fusion.legs import Leg
+from lsr.query.fusion.registry import make_fuser
 
 Run = Mapping[str, Mapping[str, float]]
-RRF_K = 60
 
 
-def fuse(runs: Sequence[Run], method: str, *, k: int) -> Iterator[Ranking]:
+def fuse(
+    runs: Sequence[Run], method: str | Fuser, *, k: int, minima: Sequence[float | None] | None = None
+) -> Iterator[Ranking]:
     """Yield the fused rankings, the best k of each query, equal scores in the order of doc_id.
 
-    method: a name of `METHODS`. A query that only some runs answer is fused from those. Raises UsageError for an
-    unknown method or fewer than two runs.
+    method: a fuser, or the name of one. minima: the least score that each system can give, where it is known.
+    A query that only some runs answer is fused from those. Raises UsageError for an unknown method, fewer than two
+    runs, or a method that needs minima without them.
     """
-    if method not in METHODS:
-        raise UsageError(f"unknown fusion {method!r}: use one of {', '.join(METHODS)}")
+    fuser = make_fuser(method) if isinstance(method, str) else method
     if len(runs) < 2:
         raise UsageError(f"fusion needs two systems or more, not {len(runs)}: name more encoders")
-    contribute = METHODS[method]
     for query_id in dict.fromkeys(query_id for run in runs for query_id in run):
-        total: dict[str, float] = {}
-        for run in runs:
-            for doc_id, value in contribute(run.get(query_id, {})).items():
-                total[doc_id] = total.get(doc_id, 0.0) + value
-        best = sorted(total.items(), key=lambda item: (-item[1], item[0]))[:k]
-        yield Ranking(query_id, [doc_id for doc_id, _ in best], [score for _, score in best])
+        doc_ids, legs = query_legs([run.get(query_id, {}) for run in runs], minima)
+        fused = fuser(legs, k)
+        yield Ranking(query_id, [doc_ids[doc] for doc in fused.docs], fused.scores)
 
 
-def reciprocal_ranks(found: Mapping[str, float]) -> dict[str, float]:
-    """Return 1 / (60 + rank) for each document (Cormack, Clarke and Büttcher, SIGIR 2009)."""
-    return {doc_id: 1.0 / (RRF_K + rank) for rank, doc_id in enumerate(trec_order(found), 1)}
+def query_legs(
+    found: Sequence[Mapping[str, float]], minima: Sequence[float | None] | None = None
+) -> tuple[list[str], list[Leg]]:
+    """Return the doc_ids of what systems found for one query, ascending, and the legs over places in that list.
 
-
-def min_max(found: Mapping[str, float]) -> dict[str, float]:
-    """Return scores scaled to [0, 1] by the query's own smallest and largest; all alike give 1."""
-    if not found:
-        return {}
-    low, high = min(found.values()), max(found.values())
-    return {doc_id: (score - low) / (high - low) if high > low else 1.0 for doc_id, score in found.items()}
-
-
-METHODS: Mapping[str, Callable[[Mapping[str, float]], dict[str, float]]] = {
-    "rrf": reciprocal_ranks,
-    "min-max": min_max,
-}
+    Scores are taken as trec_eval takes them: rounded to float32, equal ones by doc_id descending.
+    """
+    doc_ids = sorted(set().union(*found))
+    places = {doc_id: place for place, doc_id in enumerate(doc_ids)}
+    legs = []
+    for of_system, minimum in zip(found, minima or [None] * len(found), strict=True):
+        ordered = trec_order(of_system)
+        scores = np.array([of_system[doc_id] for doc_id in ordered], np.float64).astype(np.float32)
+        # A score made smaller than its tie may come to lie just below what is possible.
+        lowest = minimum if minimum is None or not len(scores) else min(minimum, float(scores[-1]))
+        legs.append(Leg.of([places[doc_id] for doc_id in ordered], scores, minimum=lowest))
+    return doc_ids, legs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,8 @@ from lsr.eval.runs import Ranking, Run, run_of
 from lsr.eval.systems import TIMED_QUERIES, Prepared, System
 from lsr.indexer.index import Index
 from lsr.indexer.segment import DOCUMENTS
+from lsr.query.feedback import expand_all
+from lsr.query.searcher import Searcher
 from lsr.types import SparseBatch
 
 TEXT_RULE = "title and text of a document joined by a space"
@@ -60,11 +62,17 @@ def evaluate_system(
     index = prepared.index
     texts_bytes = sum(segment.info.part.files[DOCUMENTS].size_bytes for segment in index.segments)
     vocab_size = len(index.vocabulary)
+    queries, query_terms = prepared.queries, prepared.query_terms
+    encoder = dict(index.manifest.encoder)
+    if prepared.feedback is not None:
+        queries = expand_all(Searcher(index), queries, prepared.feedback)
+        query_terms = queries.nnz / max(1, len(queries))
+        encoder["feedback"] = asdict(prepared.feedback)
     costs = Efficiency(
         threads=options.threads,
         document_terms=index.manifest.n_postings / max(1, len(index)),
-        query_terms=prepared.query_terms,
-        flops=flops(document_df(index), len(index), term_counts(prepared.queries, vocab_size), len(query_ids)),
+        query_terms=query_terms,
+        flops=flops(document_df(index), len(index), term_counts(queries, vocab_size), len(query_ids)),
         index_size_bytes=index.manifest.size_bytes - texts_bytes,
         stored_texts_bytes=texts_bytes,
         index_s=prepared.index_s,
@@ -74,7 +82,6 @@ def evaluate_system(
     )
     facts = dataset_facts(dataset, summary)
     protocol = Protocol(options.k, TEXT_RULE, options.drop_identical_ids, OUR_TIES, None)
-    encoder = dict(index.manifest.encoder)
     return make_result(system.name, encoder, facts, protocol, evaluation, costs, provenance), run
 
 
@@ -154,23 +161,23 @@ def _search(
     prepared: Prepared, query_ids: Sequence[str], k: int, threads: int
 ) -> tuple[list[Ranking], Latency | None, float | None]:
     """Return all rankings; the latency of queries one by one on one thread; the rate of all on `threads`."""
-    from lsr.query.searcher import Searcher
-
     searcher = Searcher(prepared.index)
-    queries = prepared.queries
+    queries, feedback = prepared.queries, prepared.feedback
     singles = [_single(queries, i) for i in range(min(len(queries), TIMED_QUERIES))]
     for single in singles[:WARM_UP_QUERIES]:
-        list(searcher.rank(single, k, threads=1))
+        list(searcher.rank(single, k, threads=1, feedback=feedback))
     began = time.perf_counter()
     rankings = [
         Ranking(query_id, searcher.doc_ids(found), found.scores)
-        for query_id, found in zip(query_ids, searcher.rank(queries, k, threads=threads), strict=True)
+        for query_id, found in zip(
+            query_ids, searcher.rank(queries, k, threads=threads, feedback=feedback), strict=True
+        )
     ]
     elapsed = time.perf_counter() - began
     seconds = []
     for single in singles:
         began = time.perf_counter()
-        for found in searcher.rank(single, k, threads=1):
+        for found in searcher.rank(single, k, threads=1, feedback=feedback):
             searcher.doc_ids(found)
         seconds.append(time.perf_counter() - began)
     return rankings, latency(seconds), len(queries) / elapsed if elapsed > 0 else None

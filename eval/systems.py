@@ -8,7 +8,7 @@ import re
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ from lsr.eval.results import Latency
 from lsr.indexer.index import Index
 from lsr.indexer.manifest import FORMAT_VERSION
 from lsr.indexer.progress import Progress, Silence
+from lsr.query.feedback import Feedback
 from lsr.types import SparseBatch
 
 TIMED_QUERIES = 1000
@@ -35,6 +36,8 @@ class Prepared:
     """Mean active terms a query, those that the index doesn't have among them."""
     encode: Latency | None
     index_s: float | None
+    feedback: Feedback | None = None
+    """How queries are expanded while they are searched; None: not at all."""
 
 
 class System(Protocol):
@@ -147,6 +150,19 @@ class VectorsSystem:
         # Terms unknown to the index are counted for the whole file, so their mean is over its queries.
         query_terms = queries.nnz / max(1, len(queries)) + unknown / max(1, len(query_ids))
         return Prepared(index, queries, query_terms, None, index_s)
+
+
+class FeedbackSystem:
+    """A system whose queries are expanded by what their first documents say, as a system beside it."""
+
+    def __init__(self, system: System, feedback: Feedback) -> None:
+        self.name = f"{system.name}+feedback"
+        self._system = system
+        self._feedback = feedback
+
+    def prepare(self, dataset: Dataset) -> Prepared:
+        """Return the system's own index and queries, to be searched with feedback."""
+        return replace(self._system.prepare(dataset), feedback=self._feedback)
 
 
 def _kept(path: Path) -> Index | None:

@@ -135,13 +135,20 @@ class SparseBatch:
 
 @dataclass(frozen=True, slots=True)
 class TermContribution:
-    """What one term brought to a hit's score: query_weight × impact × scale = contribution."""
+    """What one term brought to a hit's score.
+
+    points: the query's weight as an integer, times the impact; a hit's points times one unit are its score, exactly.
+    contribution: points times that unit. in_text: the term stands in the document; else it was expanded to it.
+    in_query: the same of the query.
+    """
 
     term: str
     query_weight: float
     impact: int
+    points: int
     contribution: float
     in_text: bool
+    in_query: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +17,17 @@ import numpy.typing as npt
 from lsr.encoders.base import Encoder, QueryEncoder
 from lsr.errors import UsageError
 from lsr.indexer.index import Index
+from lsr.indexer.segment import Segment
 from lsr.query.engine import Engine, Ranking
 from lsr.query.filters import DocumentFilter
 from lsr.query.passages import Owners, best_passages
+from lsr.query.planner import TRAVERSALS
+from lsr.query.words import TermFinder
 from lsr.types import PASSAGE_OF, Document, Hit, SparseBatch, passage_span
+
+if TYPE_CHECKING:
+    from lsr.query.explain import ExplainedSearch
+    from lsr.query.feedback import Feedback, SparseVector
 
 TASK = 16
 """Queries that a thread takes at a time."""
@@ -67,9 +76,27 @@ class Searcher:
 
         Raises UsageError for an index that takes encoded queries only, EncoderError if the encoder can't be opened.
         """
-        encoder = self.index.query_encoder if self._encoder is None else self._encoder
-        vectors: SparseBatch = encoder.encode_queries(texts)
-        return vectors
+        return self.query_encoder.encode_queries(texts)
+
+    @property
+    def query_encoder(self) -> QueryEncoder:
+        """What encodes queries, opened when first asked for. Raises EncoderError if it can't be opened."""
+        encoder: QueryEncoder = self.index.query_encoder if self._encoder is None else self._encoder
+        return encoder
+
+    def warm_up(self) -> None:
+        """Load what queries need, compiled kernels and all, so that the first is served as fast as the others."""
+        self.encode(["ready"])
+        for segment in self.index.segments[:1]:
+            for traversal in TRAVERSALS:
+                self._engine.rank(segment.terms[:1].astype(np.int32), np.ones(1, np.float32), 1, traversal=traversal)
+
+    @cached_property
+    def term_finder(self) -> TermFinder:
+        """What finds the terms of the index in texts."""
+        from lsr.query.words import term_finder
+
+        return term_finder(self.index.manifest.encoder, self.query_encoder, self.index.vocabulary)
 
     def filter(self, filter_text: str) -> DocumentFilter:
         """Return the documents that a filter such as `year >= 2020 and lang == 'en'` allows, as `allowed` takes it.
@@ -89,17 +116,57 @@ class Searcher:
             return found
 
     def search(
-        self, query: str, k: int = 10, *, once: bool = False, allowed: DocumentFilter | None = None
+        self,
+        query: str,
+        k: int = 10,
+        *,
+        once: bool = False,
+        allowed: DocumentFilter | None = None,
+        feedback: Feedback | None = None,
     ) -> list[Hit]:
         """Return the k best documents for a text, best first; none if it has no known term.
 
         allowed: the documents that may be found (see `filter`), default all. once: this process serves no other
-        query, so don't load the compiled kernels for it. Raises
-        UsageError for k below 1, and what `encode` raises.
+        query, so don't load the compiled kernels for it. feedback: add to the query what its first documents say, and
+        search again; default, don't. Raises UsageError for k below 1, and what `encode` raises.
         """
         _check_k(k)
-        term_ids, weights = self.encode([query]).row(0)
-        return self.hits(self._rank(term_ids, weights, k, once=once, allowed=allowed))
+        vectors = self.encode([query])
+        return self.hits(self.rank_vector(vectors.row(0), k, once=once, allowed=allowed, feedback=feedback))
+
+    def explain(
+        self,
+        query: str,
+        k: int = 10,
+        *,
+        once: bool = False,
+        allowed: DocumentFilter | None = None,
+        feedback: Feedback | None = None,
+    ) -> ExplainedSearch:
+        """Search as `search` does, and explain every hit: its terms, where they stand, and what the engine did."""
+        from lsr.query.explain import explain
+
+        _check_k(k)
+        return explain(self, query, k, once=once, allowed=allowed, feedback=feedback)
+
+    def rank_vector(
+        self,
+        query: SparseVector,
+        k: int,
+        *,
+        once: bool = False,
+        allowed: DocumentFilter | None = None,
+        feedback: Feedback | None = None,
+    ) -> Ranking:
+        """Return the ranking of one encoded query: term ids of the index, ascending, and weights.
+
+        Of an index of passages it is that of the documents' best passages.
+        """
+        if feedback is not None:
+            from lsr.query.feedback import expand
+
+            query = expand(self, query, feedback, once=once, allowed=allowed)
+        return self._rank(*query, k, once=once, allowed=allowed)
 
     def rank(
         self,
@@ -108,11 +175,12 @@ class Searcher:
         *,
         threads: int | None = None,
         allowed: DocumentFilter | None = None,
+        feedback: Feedback | None = None,
     ) -> Iterator[Ranking]:
         """Return the rankings of encoded queries, one after another as they are asked for.
 
-        threads: default, one a core. allowed: the documents that may be found, default all. Raises
-        UsageError for k below 1, or queries of another vocabulary.
+        threads: default, one a core. allowed, feedback: as for `search`. Raises UsageError for k below 1, or queries
+        of another vocabulary.
         """
         _check_k(k)
         if queries.vocab_size > len(self.index.vocabulary):
@@ -122,8 +190,7 @@ class Searcher:
             )
 
         def rank(number: int) -> Ranking:
-            term_ids, weights = queries.row(number)
-            return self._rank(term_ids, weights, k, allowed=allowed)
+            return self.rank_vector(queries.row(number), k, allowed=allowed, feedback=feedback)
 
         threads = threads or available_cores()
         if threads == 1 or len(queries) <= TASK:
@@ -154,14 +221,14 @@ class Searcher:
         query_ids: Sequence[str] | None = None,
         threads: int | None = None,
         allowed: DocumentFilter | None = None,
+        feedback: Feedback | None = None,
     ) -> Iterator[list[Hit]]:
         """Return the hits of each query, one after another as they are asked for.
 
-        query_ids: to be noted in the hits. allowed: the documents that may be found, default all. Raises what `rank`
-        and `encode` raise.
+        query_ids: to be noted in the hits. allowed, feedback: as for `search`. Raises what `rank` and `encode` raise.
         """
         vectors = queries if isinstance(queries, SparseBatch) else self.encode(queries)
-        rankings = self.rank(vectors, k, threads=threads, allowed=allowed)
+        rankings = self.rank(vectors, k, threads=threads, allowed=allowed, feedback=feedback)
         ids: Sequence[str | None] = [None] * len(vectors) if query_ids is None else query_ids
         return (self.hits(ranking, query_id=query_id) for query_id, ranking in zip(ids, rankings, strict=True))
 
@@ -171,21 +238,23 @@ class Searcher:
         number = int(np.searchsorted(starts, position, side="right")) - 1
         return self.index.segments[number].document(int(position - starts[number]))
 
-    def doc_ids(self, ranking: Ranking) -> list[str]:
-        """Return the doc_ids of a ranking, without reading the texts."""
-        return self._document_ids(ranking.positions)
-
-    def _document_ids(self, positions: npt.NDArray[np.int64]) -> list[str]:
-        """Return the id of the document that stands at each position, or has its passage there."""
+    def by_segment(
+        self, positions: npt.NDArray[np.int64]
+    ) -> Iterator[tuple[Segment, npt.NDArray[np.int64], list[int]]]:
+        """Yield each segment that holds some of the positions, their places in `positions`, and their rows in it."""
         starts = self._engine.first_positions
         numbers = np.searchsorted(starts, positions, side="right") - 1
-        ids = [""] * len(positions)
-        for number in np.unique(numbers):
+        for number in np.unique(numbers).tolist():
             places = np.flatnonzero(numbers == number)
-            rows = (positions[places] - starts[number]).tolist()
-            store = self.index.segments[number].documents
+            yield self.index.segments[number], places, (positions[places] - starts[number]).tolist()
+
+    def doc_ids(self, ranking: Ranking) -> list[str]:
+        """Return the doc_ids of a ranking, without reading the texts."""
+        ids = [""] * len(ranking)
+        for segment, places, rows in self.by_segment(ranking.positions):
+            store = segment.documents
             found = store.doc_ids(rows) if self.index.manifest.passages is None else store.document_ids(rows)
-            for place, doc_id in zip(places, found, strict=True):
+            for place, doc_id in zip(places.tolist(), found, strict=True):
                 ids[place] = doc_id
         return ids
 

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from lsr.encoders.analyser import Analyser, AnalyserSettings
+from lsr.encoders.analyser import AnalyserSettings
+from lsr.query.words import AnalysedWords
 
 SEARCHED_CHARACTERS = 20_000
-_CHUNK = re.compile(r"\S+")
 _SENTENCE_END = re.compile(r"[.!?…]['\")\]”’]* |[。！？]")
 
 Span = tuple[int, int]
+
+
+class Matcher(Protocol):
+    """Says which words of a text are to be shown as found."""
+
+    def matches(self, text: str) -> list[tuple[int, int, str]]:
+        """Return (start, end, form) of each, in order; alike words have one form."""
+        ...
 
 
 class QueryWords:
@@ -25,32 +32,15 @@ class QueryWords:
 
     def __init__(self, query: str, encoder: Mapping[str, Any]) -> None:
         settings = encoder.get("settings", {}).get("analyser")
-        self._analyser = Analyser(None if settings is None else AnalyserSettings.from_json(settings))
-        self._wanted = frozenset(self._analyser.terms(query))
-        self._known: dict[str, list[tuple[int, int, str]]] = {}
+        self._words = AnalysedWords(None if settings is None else AnalyserSettings.from_json(settings))
+        self._wanted = frozenset(self._words.terms(query))
 
     def matches(self, text: str) -> list[tuple[int, int, str]]:
-        """Return (start, end, form) of every word of `text` that the query holds too."""
-        return [
-            (chunk.start() + start, chunk.start() + end, form)
-            for chunk in _CHUNK.finditer(text)
-            for start, end, form in self._in_chunk(chunk.group())
-        ]
-
-    def _in_chunk(self, chunk: str) -> list[tuple[int, int, str]]:
-        """Return the matches in a run of characters without white space."""
-        found = self._known.get(chunk)
-        if found is None:
-            plain = unicodedata.normalize("NFKC", chunk).lower()
-            found, at = [], 0
-            for word in self._analyser.words(chunk):
-                start = plain.find(word, at)
-                at = start + len(word)
-                form = self._analyser.term(word)
-                if form in self._wanted:
-                    # Where normalising changed the length, positions in it say nothing about the chunk.
-                    found.append((start, at, form) if len(plain) == len(chunk) else (0, len(chunk), form))
-            self._known[chunk] = found = sorted(set(found)) if len(plain) == len(chunk) else found[:1]
+        """Return (start, end, form) of every word of `text` that the query holds too, no two of one place."""
+        found: list[tuple[int, int, str]] = []
+        for start, end, term in self._words.find(text):
+            if term in self._wanted and not (found and found[-1][:2] == (start, end)):
+                found.append((start, end, term))
         return found
 
 
@@ -72,7 +62,7 @@ def fold(text: str) -> str:
     return " ".join(text[:SEARCHED_CHARACTERS].split())
 
 
-def find_snippet(text: str, words: QueryWords, width: int = 200) -> Snippet:
+def find_snippet(text: str, words: Matcher, width: int = 200) -> Snippet:
     """Return up to `width` characters of `text` with the most different words of the query, the earliest such.
 
     It begins with a sentence where one begins shortly before. Only the first SEARCHED_CHARACTERS are looked at.

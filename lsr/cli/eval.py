@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lsr.eval.runs import Run
     from lsr.eval.systems import System
     from lsr.eval.table import EvaluationTable
+    from lsr.query.fusion.fuser import Fuser
 
 
 def add_parser(subparsers: Any) -> None:
@@ -35,7 +36,11 @@ def add_parser(subparsers: Any) -> None:
     what.add_argument(
         "--encoder", nargs="+", action="extend", metavar="E", help=f"one or more (default: {DEFAULT_ENCODER})"
     )
-    what.add_argument("--fusion", action="append", metavar="METHOD", help="also fuse the systems: rrf or min-max")
+    what.add_argument("--fusion", action="append", metavar="METHOD",
+                      help="also fuse the systems: min-max, tm2c2, z-score, rrf, dbsf, or learned")  # fmt: skip
+    what.add_argument("--learn-on", default="dev", metavar="SPLIT", help="where 'learned' learns (default: dev)")
+    what.add_argument("--feedback", nargs="?", type=positive, const=10, metavar="DOCS",
+                      help="also measure each with feedback from its first DOCS documents (default: 10)")  # fmt: skip
     what.add_argument("--baseline", action="append", metavar="B",
                       help="also measure Lucene: lucene-bm25, or lucene-impact of the ready vectors")  # fmt: skip
     what.add_argument("--vectors", type=Path, metavar="FILE.parquet", help="ready document vectors of one dataset")
@@ -102,6 +107,7 @@ def _evaluate_systems(args: argparse.Namespace, options: Options, report: Report
     from lsr.eval.baselines import run_baseline
     from lsr.eval.fusion import fuse
     from lsr.eval.harness import evaluate_rankings, evaluate_system
+    from lsr.eval.learned_fusion import learn_fuser
     from lsr.eval.runs import run_of
     from lsr.eval.table import EvaluationTable
 
@@ -125,12 +131,19 @@ def _evaluate_systems(args: argparse.Namespace, options: Options, report: Report
                 runs.append(found)
                 legs.append(result.encoder)
             for method, name in fusions.items():
-                fused = run_of(fuse(runs, method, k=k))
-                about: Mapping[str, Any] = {"kind": "fusion", "method": method, "legs": legs}
+                about: dict[str, Any] = {"kind": "fusion", "method": method, "legs": legs}
+                fuser: str | Fuser = method
+                if method == "learned":
+                    learned = learn_fuser(systems, dataset, split=args.learn_on, k=k, threads=options.threads)
+                    fuser, weights = learned.fuser, learned.fuser.weights or ()
+                    about |= {"weights": weights, "learned_on": args.learn_on}
+                    note(f"{dataset.name}: weights learned on {args.learn_on} are "
+                         f"{', '.join(f'{weight:.3f}' for weight in weights)}")  # fmt: skip
+                fused = run_of(fuse(runs, fuser, k=k, minima=[0.0] * len(runs)))  # sparse weights are positive
                 printer.add(evaluate_rankings(name, fused, about, dataset, summary, options, made_by), fused)
             for name in baselines:
-                found, about = run_baseline(name, dataset, k=k, vectors=args.vectors, queries=args.queries)
-                printer.add(evaluate_rankings(name, found, about, dataset, summary, options, made_by), found)
+                found, lucene = run_baseline(name, dataset, k=k, vectors=args.vectors, queries=args.queries)
+                printer.add(evaluate_rankings(name, found, lucene, dataset, summary, options, made_by), found)
         printer.finish()
     finally:
         progress.close()
@@ -233,6 +246,12 @@ def _systems(args: argparse.Namespace, progress: TerminalProgress, n_datasets: i
             raise UsageError(f"--vectors hold one dataset's documents, but {n_datasets} datasets are named")
         options = {"cache": cache, "threads": args.threads, "progress": progress}
         systems.append(VectorsSystem(args.vectors, args.queries, **options))
+    if args.feedback is not None:
+        from lsr.eval.systems import FeedbackSystem
+        from lsr.query.feedback import Feedback
+
+        feedback = Feedback(n_docs=args.feedback)
+        systems = [one for system in systems for one in (system, FeedbackSystem(system, feedback))]
     names = [system.name for system in systems]
     if len(set(names)) < len(names):
         raise UsageError(f"two systems have the same name, among {', '.join(names)}: rename a folder")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from lsr.cli.terminal import (
@@ -20,7 +21,7 @@ from lsr.cli.terminal import (
     style,
     text_width,
 )
-from lsr.query.snippet import QueryWords, find_snippet, fold
+from lsr.query.snippet import Matcher, find_snippet, fold
 from lsr.types import Hit
 
 INDENT = 5
@@ -33,11 +34,18 @@ _TO_ESCAPE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 def hit_json(hit: Hit) -> str:
     """Return a hit as `--json` prints it, in one line."""
+    return json_line(hit_object(hit))
+
+
+def hit_object(hit: Hit) -> dict[str, Any]:
+    """Return a hit as JSON values."""
     shown: dict[str, Any] = {} if hit.query_id is None else {"query_id": hit.query_id}
     shown |= {"rank": hit.rank, "doc_id": hit.doc_id, "score": hit.score, "title": hit.title, "text": hit.text}
     if hit.passage is not None:
         shown["passage"] = {"start": hit.passage[0], "end": hit.passage[1]}
-    return json_line(shown)
+    if hit.terms is not None:
+        shown["terms"] = [asdict(term) for term in hit.terms]
+    return shown
 
 
 def json_line(value: Any) -> str:
@@ -45,27 +53,26 @@ def json_line(value: Any) -> str:
     return _TO_ESCAPE.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(value, ensure_ascii=False))
 
 
-def print_hits(hits: Iterable[Hit], words: QueryWords) -> None:
+def print_hits(hits: Iterable[Hit], words: Matcher) -> None:
     """Print of each hit its rank, title, score, doc_id, and the stretch of text that says most about the query."""
     width = columns()
     for hit in hits:
-        _print_hit(hit, words, width)
+        print(*hit_lines(hit, words, width), "", sep="\n")
 
 
-def _print_hit(hit: Hit, words: QueryWords, width: int) -> None:
+def hit_lines(hit: Hit, words: Matcher, width: int) -> list[str]:
+    """Return the styled lines of a hit."""
     heading, text = (fold(hit.title), hit.text) if hit.title.strip() else _headed(hit)
     score = f"{hit.score:.3f}"
     heading = shortened(clean(heading), max(8, width - INDENT - len(score) - 2))
     gap = " " * max(2, width - INDENT - text_width(heading) - len(score))
     matches = [(start, end) for start, end, _ in words.matches(heading)]
     shown = marked(heading, matches, 0, len(heading), mark=MATCH, base=BOLD)
-    print(f"{hit.rank:>{INDENT - 2}}  {shown}{gap}{score}")
+    lines = [f"{hit.rank:>{INDENT - 2}}  {shown}{gap}{score}"]
     room = width - INDENT
     if heading != hit.doc_id:
-        print(" " * INDENT + style(shortened(clean(hit.doc_id), room), DIM))
-    for line in _snippet_lines(text, words, room):
-        print(" " * INDENT + line)
-    print()
+        lines.append(" " * INDENT + style(shortened(clean(hit.doc_id), room), DIM))
+    return lines + [" " * INDENT + line for line in _snippet_lines(text, words, room)]
 
 
 def _headed(hit: Hit) -> tuple[str, str]:
@@ -83,7 +90,7 @@ def _headed(hit: Hit) -> tuple[str, str]:
     return folded[:cut] + " …", folded[cut:]
 
 
-def _snippet_lines(text: str, words: QueryWords, room: int) -> list[str]:
+def _snippet_lines(text: str, words: Matcher, room: int) -> list[str]:
     """Return the styled lines of a snippet."""
     snippet = find_snippet(text, words, SNIPPET_LINES * room - 2)
     before = "" if snippet.starts else "… "

@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lsr.cli.common import (
     TerminalProgress,
@@ -19,10 +19,17 @@ from lsr.cli.common import (
     positive,
 )
 
+if TYPE_CHECKING:
+    from lsr.query.feedback import Feedback
+    from lsr.query.searcher import Searcher
+
+FEEDBACK_DOCS = 10
 EXAMPLES = """\
 examples:
   lsr search "vitamin D deficiency"                the best 10, to read
   lsr search "vitamin D deficiency" -k 50 --json   the best 50, an object a line
+  lsr search "vitamin D deficiency" --explain      … and why they were found
+  lsr search "vitamin D deficiency" --html d.html  the same as a page
   lsr search --queries queries.jsonl --run r.trec  a file of queries to a run
 """
 
@@ -46,6 +53,12 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--filter", metavar="F", dest="filter_text",
         help="find only documents whose fields fit, as \"year >= 2020 and lang == 'en'\"; docs/FILTERS.md says more",
+    )  # fmt: skip
+    parser.add_argument("--explain", action="store_true", help="say of each hit what each term brought to its score")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write the explained hits to FILE, a page of its own")
+    parser.add_argument(
+        "--feedback", nargs="?", type=positive, const=FEEDBACK_DOCS, metavar="DOCS",
+        help="add to the query what its first DOCS documents say, and search again (default: 10)",
     )  # fmt: skip
     many = parser.add_argument_group("a file of queries")
     many.add_argument(
@@ -77,6 +90,10 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError('give one QUERY, or --queries FILE; a QUERY of several words stands in quotes: "two words"')
     if args.queries is None and (args.run_file is not None or args.encoded):
         raise UsageError(f"{'--run' if args.run_file is not None else '--encoded'} goes with --queries FILE")
+    if args.run_file is not None and args.explain:
+        raise UsageError("--explain has no place in a run: leave out --run, and the hits are printed as JSON")
+    if args.queries is not None and args.html is not None:
+        raise UsageError("--html shows one QUERY: leave out --queries")
     if args.k < 1:
         raise UsageError(f"-k is {args.k}; it must be at least 1")
     return _search_one(args) if args.queries is None else _search_file(args)
@@ -100,8 +117,10 @@ def _search_one(args: argparse.Namespace) -> int:
         raise UsageError("the query is empty; give at least one word")
     searcher = _searcher(args)
     allowed = _allowed(args, searcher)
+    if args.explain or args.html is not None:
+        return _explain_one(args, searcher, allowed)
     began = time.perf_counter()
-    hits = searcher.search(args.query, args.k, once=True, allowed=allowed)
+    hits = searcher.search(args.query, args.k, once=True, allowed=allowed, feedback=_feedback(args))
     milliseconds = (time.perf_counter() - began) * 1000
     if args.json:
         from lsr.cli.hits import hit_json
@@ -110,8 +129,7 @@ def _search_one(args: argparse.Namespace) -> int:
             print(hit_json(hit))
         return 0
     if not hits:
-        n_searched = len(searcher.index) if allowed is None else allowed.n_allowed
-        note(f"nothing found: no document holds a term of the query (searched {n_searched:,})")
+        _note_nothing(searcher, allowed)
         return 0
     from lsr.cli.hits import print_hits
     from lsr.cli.terminal import DIM, style
@@ -129,6 +147,42 @@ def _search_one(args: argparse.Namespace) -> int:
 def _allowed(args: argparse.Namespace, searcher: Any) -> Any:
     """Return the documents that --filter allows, or None for all."""
     return None if args.filter_text is None else searcher.filter(args.filter_text)
+
+
+def _explain_one(args: argparse.Namespace, searcher: Searcher, allowed: Any) -> int:
+    from lsr.cli.explained import explained_lines, print_explained
+
+    explained = searcher.explain(args.query, args.k, once=True, allowed=allowed, feedback=_feedback(args))
+    if args.html is not None:
+        from lsr.cli.pages.search import search_page
+        from lsr.eval.textio import written_whole
+
+        with written_whole(args.html) as file:
+            file.write(search_page(explained))
+        note(f"{counted(len(explained.hits), 'hit')} explained in {args.html}")
+        if not args.explain:
+            return 0
+    if args.json:
+        for line in explained_lines(explained):
+            print(line)
+        return 0
+    if not explained.hits:
+        _note_nothing(searcher, allowed)
+    print_explained(explained, searcher.term_finder)
+    return 0
+
+
+def _feedback(args: argparse.Namespace) -> Feedback | None:
+    if args.feedback is None:
+        return None
+    from lsr.query.feedback import Feedback
+
+    return Feedback(n_docs=args.feedback)
+
+
+def _note_nothing(searcher: Searcher, allowed: Any) -> None:
+    n_searched = len(searcher.index) if allowed is None else allowed.n_allowed
+    note(f"nothing found: no document holds a term of the query (searched {n_searched:,})")
 
 
 def _search_file(args: argparse.Namespace) -> int:
@@ -178,8 +232,8 @@ def _write_run(args: argparse.Namespace, searcher: Any, query_ids: list[str], qu
     from lsr.eval.runs import Ranking, write_run
 
     def rankings() -> Any:
-        allowed = _allowed(args, searcher)
-        found = searcher.rank(queries, args.k, threads=args.threads, allowed=allowed)
+        options = {"threads": args.threads, "allowed": _allowed(args, searcher), "feedback": _feedback(args)}
+        found = searcher.rank(queries, args.k, **options)
         for query_id, ranking in zip(query_ids, found, strict=True):
             progress.advance(1)
             yield Ranking(query_id, searcher.doc_ids(ranking), ranking.scores)
@@ -188,10 +242,31 @@ def _write_run(args: argparse.Namespace, searcher: Any, query_ids: list[str], qu
 
 
 def _print_all(args: argparse.Namespace, searcher: Any, query_ids: list[str], queries: Any, progress: Any) -> None:
+    if args.explain:
+        _explain_all(args, searcher, query_ids, queries, progress)
+        return
     from lsr.cli.hits import hit_json
 
-    allowed = _allowed(args, searcher)
-    for hits in searcher.search_batch(queries, args.k, query_ids=query_ids, threads=args.threads, allowed=allowed):
+    options = {"query_ids": query_ids, "threads": args.threads, "feedback": _feedback(args)}
+    for hits in searcher.search_batch(queries, args.k, **options, allowed=_allowed(args, searcher)):
         progress.advance(1)
         for hit in hits:
             print(hit_json(hit))
+
+
+def _explain_all(args: argparse.Namespace, searcher: Any, query_ids: list[str], queries: Any, progress: Any) -> None:
+    from lsr.cli.explained import explained_hit
+    from lsr.cli.hits import json_line
+    from lsr.query.explain import explain_hits
+
+    allowed = _allowed(args, searcher)
+    if (feedback := _feedback(args)) is not None:
+        from lsr.query.feedback import expand_all
+
+        queries = expand_all(searcher, queries, feedback, allowed=allowed)
+    rankings = searcher.rank(queries, args.k, threads=args.threads, allowed=allowed)
+    for row, (query_id, ranking) in enumerate(zip(query_ids, rankings, strict=True)):
+        progress.advance(1)
+        hits = searcher.hits(ranking, query_id=query_id)
+        for found in explain_hits(searcher, None, queries.row(row), ranking, hits).hits:
+            print(json_line(explained_hit(found)))

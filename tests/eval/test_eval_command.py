@@ -102,6 +102,27 @@ def test_fusions_stand_beside_their_legs(
     assert len([entry for entry in entries if entry["kind"] == "comparison"]) == 3
 
 
+def test_learned_weights_are_learned_on_another_split(lsr_eval: Command, tiny: Path) -> None:
+    with (tiny / "queries.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"_id": "q9", "text": "sparse posting"}) + "\n")
+    (tiny / "qrels" / "dev.tsv").write_text("query-id\tcorpus-id\tscore\nq9\td1\t1\n")
+    options = ["--feedback", "2", "--fusion", "learned", "--json"]
+    learned = next(json.loads(line) for line in lsr_eval(tiny, *options) if '"learned(' in line)
+    assert learned["system"] == "learned(bm25, bm25+feedback)" and learned["encoder"]["learned_on"] == "dev"
+    assert sum(learned["encoder"]["weights"]) == pytest.approx(1)
+    with pytest.raises(UsageError, match="split 'test' are measured too: learn on another split"):
+        lsr_eval(tiny, *options, "--learn-on", "test")
+
+
+def test_feedback_stands_beside_what_it_feeds(lsr_eval: Command, tiny: Path) -> None:
+    entries = [json.loads(line) for line in lsr_eval(tiny, "--feedback", "2", "--json")]
+    plain, fed = (entry for entry in entries if entry["kind"] == "result")
+    assert (plain["system"], fed["system"]) == ("bm25", "bm25+feedback")
+    assert fed["encoder"] == plain["encoder"] | {"feedback": {"n_docs": 2, "n_terms": 10, "alpha": 1.0, "beta": 0.75}}
+    assert fed["efficiency"]["query_terms"] > plain["efficiency"]["query_terms"]
+    assert fed["efficiency"]["flops"] > plain["efficiency"]["flops"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

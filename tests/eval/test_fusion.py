@@ -6,6 +6,7 @@ import pytest
 
 from lsr.errors import UsageError
 from lsr.eval.fusion import fuse
+from lsr.eval.learned_fusion import learn_from_runs
 
 FIRST = {"q1": {"a": 10.0, "b": 6.0, "c": 2.0}, "q2": {"a": 1.0}}
 SECOND = {"q1": {"c": 0.9, "d": 0.1}, "q3": {"b": 5.0, "a": 5.0}}
@@ -30,7 +31,27 @@ def test_min_max_scales_each_leg_and_query() -> None:
 
 
 def test_unknown_methods_and_single_runs_are_refused() -> None:
-    with pytest.raises(UsageError, match="rrf, min-max"):
+    with pytest.raises(UsageError, match="unknown fusion 'sum': use one of min-max, tm2c2, z-score, rrf, dbsf"):
         list(fuse([FIRST, SECOND], "sum", k=3))
     with pytest.raises(UsageError, match="two systems"):
         list(fuse([FIRST], "rrf", k=3))
+
+
+def test_a_method_that_needs_the_least_possible_score_is_told_it() -> None:
+    with pytest.raises(UsageError, match="tm2c2 needs the least score"):
+        list(fuse([FIRST, SECOND], "tm2c2", k=3))
+    rankings = {r.query_id: r for r in fuse([FIRST, SECOND], "tm2c2", k=9, minima=[0.0, -1.0])}
+    assert dict(zip(rankings["q1"].doc_ids, rankings["q1"].scores, strict=True)) == pytest.approx(
+        {"a": 0.2, "b": 0.12, "c": 0.04 + 0.8, "d": 0.8 * 1.1 / 1.9}
+    )
+
+
+def test_weights_are_learned_from_runs_and_judgements() -> None:
+    good = {f"q{i}": {"a": 3.0, "b": 2.0, "c": 1.0} for i in range(5)}
+    bad = {f"q{i}": {"c": 3.0, "d": 2.0, "a": 1.0} for i in range(5)}
+    qrels = {f"q{i}": {"a": 2, "b": 1, "nowhere": 1, "c": 0} for i in range(5)}
+    learned = learn_from_runs([bad, good], qrels)
+    assert learned.fuser.weights is not None and learned.fuser.weights[1] > learned.fuser.weights[0]
+    assert 0.5 < learned.ndcg < 1  # a relevant document that nobody found is missed
+    (ranking, *_) = fuse([bad, good], learned.fuser, k=10)
+    assert list(ranking.doc_ids)[:2] == ["a", "b"]

@@ -94,6 +94,14 @@ def test_the_encoder_of_the_index_may_be_handed_over_but_no_other(bm25: Path) ->
         Searcher(bm25, encoder=load_encoder("bm25", stemmer="none"))
 
 
+def test_warming_up_changes_no_result(bm25: Path, tmp_path: Path) -> None:
+    searcher = Searcher(bm25)
+    searcher.warm_up()
+    assert searcher.search("cats") == Searcher(bm25).search("cats")
+    index_documents([Document("d1", "")], tmp_path / "empty", load_encoder("bm25"))
+    Searcher(tmp_path / "empty").warm_up()
+
+
 def test_a_folder_without_an_index_is_refused(tmp_path: Path) -> None:
     with pytest.raises(IndexMissingError, match="make one with 'lsr index CORPUS"):
         Searcher(tmp_path)

@@ -1,0 +1,1 @@
+"""Pages of HTML: self-contained, without scripts, everything from outside escaped."""

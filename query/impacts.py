@@ -1,0 +1,118 @@
+"""The stored impacts of a few documents, read out of the inverted index, in numpy alone.
+
+An index keeps no forward rows. For a handful of documents they are near: a frequent term's postings of one
+superblock are a run whose place is known, and rare terms have short lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from lsr.errors import IndexDamagedError
+from lsr.indexer.segment import Segment
+
+BLOCK_BITS, SUPERBLOCK_BITS, PAGE_MASK = 2, 6, 255
+"""As in lsr.kernels.layout: importing that would load numba."""
+STRETCH = 1 << 18
+
+
+def doc_ords_at(segment: Segment, rows: Sequence[int]) -> npt.NDArray[np.int64]:
+    """Return the doc_ords of the documents that were added as numbers `rows` of a segment."""
+    insertion = segment.arrays["insertion"]
+    wanted = np.zeros(segment.n_docs, bool)
+    wanted[list(rows)] = True
+    doc_ords = np.flatnonzero(wanted[insertion])
+    found = insertion[doc_ords]
+    order = np.argsort(found)
+    return doc_ords[order][np.searchsorted(found, rows, sorter=order)]
+
+
+def impacts_at(
+    segment: Segment, terms: npt.NDArray[np.int64], doc_ords: npt.NDArray[np.int64]
+) -> npt.NDArray[np.uint8]:
+    """Return the impacts, uint8, (n_terms, n_docs), 0 where a document lacks a term.
+
+    terms: local ids, as `Segment.local_terms` gives them. Raises IndexDamagedError where a posting list leads
+    out of its array.
+    """
+    impacts = np.zeros((len(terms), len(doc_ords)), np.uint8)
+    try:
+        for i, term in enumerate(terms.tolist()):
+            for j, doc_ord in enumerate(doc_ords.tolist()):
+                impacts[i, j] = _impact(segment, term, doc_ord)
+    except (IndexError, ValueError) as error:
+        raise _damaged(error) from error
+    return impacts
+
+
+def document_rows(
+    segment: Segment, doc_ords: npt.NDArray[np.int64]
+) -> list[tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]]:
+    """Return the term ids (of the index, ascending) and impacts of documents of a segment.
+
+    Raises IndexDamagedError where a posting list leads out of its array.
+    """
+    segment.trust()
+    arrays, row = segment.arrays, segment.arrays["row"]
+    frequent_terms, rare_terms = np.flatnonzero(row >= 0), np.flatnonzero(row < 0)  # rows count in their order
+    wanted = np.zeros(segment.n_docs, bool)
+    wanted[doc_ords] = True
+    try:
+        at = _places(arrays["rare"], wanted)
+        rare, rare_of = arrays["rare"][at], np.searchsorted(arrays["rare_start"], at, side="right") - 1
+        rows = []
+        for doc_ord in doc_ords.tolist():
+            mine = rare >> 8 == doc_ord
+            frequent_of, frequent_impacts = _frequent(segment, doc_ord)
+            local = np.concatenate([frequent_terms[frequent_of], rare_terms[rare_of[mine]]])
+            impacts = np.concatenate([frequent_impacts, rare[mine] & 255]).astype(np.uint8)
+            order = np.argsort(local)
+            segment.trust(local)
+            rows.append((segment.terms[local[order]].astype(np.int32), impacts[order]))
+    except (IndexError, ValueError) as error:
+        raise _damaged(error) from error
+    return rows
+
+
+def _impact(segment: Segment, term: int, doc_ord: int) -> int:
+    arrays = segment.arrays
+    row = int(arrays["row"][term])
+    if row < 0:
+        start = arrays["rare_start"]
+        postings = arrays["rare"][start[-1 - row] : start[-row]]
+        at = int(np.searchsorted(postings, np.uint32(doc_ord << 8)))
+        found = int(postings[at]) if at < len(postings) else 0
+        return found & 255 if found >> 8 == doc_ord else 0
+    superblock = doc_ord >> SUPERBLOCK_BITS
+    begin, end = arrays["run_start"][row, superblock : superblock + 2].astype(np.int64) + arrays["frequent_start"][row]
+    run = arrays["frequent"][begin:end]
+    here = run[run >> 8 == doc_ord & PAGE_MASK]
+    return int(here[0]) & 255 if len(here) else 0
+
+
+def _frequent(segment: Segment, doc_ord: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint16]]:
+    """Return which frequent terms a document holds, by row, and their impacts."""
+    arrays, superblock = segment.arrays, doc_ord >> SUPERBLOCK_BITS
+    rows = np.flatnonzero(arrays["block_max"][:, doc_ord >> BLOCK_BITS])
+    begin = arrays["run_start"][rows, superblock].astype(np.int64)
+    sizes = arrays["run_start"][rows, superblock + 1] - begin
+    begin += arrays["frequent_start"][rows]
+    # Run after run: what is to be added to a count of all postings, to come to the place of each.
+    shift = begin - (np.cumsum(sizes) - sizes)
+    postings = arrays["frequent"][np.arange(int(sizes.sum())) + np.repeat(shift, sizes)]
+    mine = np.flatnonzero(postings >> 8 == doc_ord & PAGE_MASK)
+    return np.repeat(rows, sizes)[mine], postings[mine] & 255
+
+
+def _places(rare: npt.NDArray[np.uint32], wanted: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Return the places of postings of documents that are wanted, a stretch at a time, so that caches hold it."""
+    stretches = range(0, len(rare), STRETCH)
+    found = [np.flatnonzero(wanted[rare[first : first + STRETCH] >> 8]) + first for first in stretches]
+    return np.concatenate([np.empty(0, np.int64), *found])
+
+
+def _damaged(error: Exception) -> IndexDamagedError:
+    return IndexDamagedError(f"the posting lists are damaged ({error}); 'lsr check' says where")

@@ -1,0 +1,65 @@
+"""Terms are found where they stand in a text, by the words or the tokens that the index was made from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+from lsr.encoders.analyser import Analyser, AnalyserSettings
+from lsr.query.words import AnalysedWords, Tokens, term_finder
+
+PIECES = ["[UNK]", "em", "##bol", "##ism", "cafe", "the", "東", "."]
+
+
+def word_pieces() -> Tokenizer:
+    tokenizer = Tokenizer(models.WordPiece({piece: i for i, piece in enumerate(PIECES)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.enable_truncation(3)  # is taken away again: texts are looked through whole
+    return tokenizer
+
+
+def found(finder: Any, text: str) -> list[tuple[str, str]]:
+    return [(text[start:end], term) for start, end, term in finder.find(text)]
+
+
+def test_stems_stand_where_their_words_do() -> None:
+    text = "The patient’s EMBOLISMS, (embolism) – not cafe\u0301 and café"
+    assert found(AnalysedWords(), text) == [
+        ("patient’s", "patient"), ("EMBOLISMS", "embol"), ("embolism", "embol"), ("cafe\u0301", "café"),
+        ("café", "café"),
+    ]  # fmt: skip
+
+
+def test_pieces_stand_where_the_tokenizer_says() -> None:
+    text = "Embolism in the Café. 東"
+    assert found(Tokens(word_pieces()), text) == [
+        ("Em", "em"), ("bol", "##bol"), ("ism", "##ism"), ("in", "in"), ("the", "the"), ("Café", "cafe"),
+        (".", "."), ("東", "東"),
+    ]  # fmt: skip
+
+
+@given(st.text(max_size=200))
+def test_every_term_of_any_text_is_found_and_every_place_lies_in_it(text: str) -> None:
+    for settings in (AnalyserSettings(), AnalyserSettings("none", "none")):
+        spans = AnalysedWords(settings).find(text)
+        assert {span.term for span in spans} == set(Analyser(settings).terms(text))
+        assert all(0 <= span.start < span.end <= len(text) for span in spans)
+    assert all(0 <= span.start < span.end <= len(text) for span in Tokens(word_pieces()).find(text))
+
+
+def finder_of(index: Any) -> Any:
+    return term_finder(index.manifest.encoder, index.query_encoder, index.vocabulary)
+
+
+def test_ready_vectors_of_word_pieces_are_found_by_their_own_vocabulary(tmp_path: Path, collections: Any) -> None:
+    pieces = collections.write_index(tmp_path / "pieces", [{"em": 1.0, "##bol": 2.0, "##ism": 1.0, "##s": 1.0}])
+    assert found(finder_of(pieces), "Embolisms now") == [
+        ("Em", "em"), ("bol", "##bol"), ("ism", "##ism"), ("s", "##s"), ("now", "now"),
+    ]  # fmt: skip
+    words = collections.write_index(tmp_path / "words", [{"the": 1.0, "cats": 2.0}])
+    assert found(finder_of(words), "The Cats") == [("The", "the"), ("Cats", "cats")]
