@@ -40,7 +40,9 @@ def add_dense(
     with Workplace.for_existing(path) as place, explained(path), Index.open(path) as index:
         _refuse_existing(index, overwrite)
         legs = Legs(None, encoder)
-        staging = Staging(path, legs, settings={}, say=say, with_documents=False, progress=progress)
+        staging = Staging(
+            path, legs, settings={}, say=say, with_documents=False, n_documents=index.n_positions, progress=progress
+        )
         with staging:
             shards = staging.encode(lambda: _documents(index))
             return _commit(index, encoder, staging, shards, place)

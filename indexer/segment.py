@@ -33,9 +33,9 @@ POSTINGS: Mapping[str, tuple[Any, int]] = {
     "row": (np.int32, 1),
     "block_max": (np.uint8, 2),
     "superblock_max": (np.uint8, 2),
-    "run_start": (np.uint32, 2),
+    "runs": (np.uint32, 2),
     "frequent_start": (np.int64, 1),
-    "frequent": (np.uint16, 1),
+    "frequent": (np.uint8, 1),
     "rare_start": (np.int64, 1),
     "rare": (np.uint32, 1),
     "insertion": (np.uint32, 1),
@@ -60,7 +60,7 @@ the order of doc_ords, and by term in each."""
 SMALL = ("row", "terms", "frequent_start", "rare_start", "insertion", "kth_impact", "term_crc")
 """The arrays that are verified as a whole before anything is searched."""
 
-SUPERBLOCK, BLOCKS, MAX_DOCS = 64, 16, 1 << 24
+SUPERBLOCK, BLOCKS, RUN, MAX_DOCS = 64, 16, 3, 1 << 24
 """As in lsr.kernels.layout, which is not imported here: numba would take longer to load than a search takes."""
 
 
@@ -132,7 +132,7 @@ class Segment:
             and len(a["row"]) == n_terms == n_frequent + n_rare
             and a["block_max"].shape == (n_frequent, n_superblocks * BLOCKS)
             and a["superblock_max"].shape == (n_frequent, n_superblocks)
-            and a["run_start"].shape == (n_frequent, n_superblocks + 1)
+            and a["runs"].shape == (n_frequent, n_superblocks * RUN)
             and a["frequent_start"][-1] == len(a["frequent"])
             and a["rare_start"][-1] == len(a["rare"])
             and len(a["frequent"]) + len(a["rare"]) == self.info.n_postings

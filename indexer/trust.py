@@ -19,6 +19,8 @@ from lsr.errors import IndexDamagedError
 from lsr.indexer.files import checksum
 from lsr.indexer.manifest import REMEDY, Part
 
+RUN, SUPERBLOCK = 3, 64
+"""As in lsr.kernels, which are not imported here: numba would take longer to load than a search takes."""
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 
@@ -43,7 +45,7 @@ def term_checksum(arrays: Arrays, term: int) -> int:
         return zlib.crc32(arrays["rare"][start:stop].data)
     start, stop = arrays["frequent_start"][row : row + 2].tolist()
     found = zlib.crc32(arrays["frequent"][start:stop].data)
-    for name in ("run_start", "block_max", "superblock_max"):
+    for name in ("runs", "block_max", "superblock_max"):
         found = zlib.crc32(arrays[name][row].data, found)
     return found
 
@@ -79,18 +81,22 @@ def small_arrays_fault(arrays: Arrays, terms: npt.NDArray[np.uint32]) -> str | N
 def term_fault(arrays: Arrays, term: int) -> str | None:
     """Return what in a term's postings could lead compiled code astray, or None. The small arrays are sound.
 
-    Postings of frequent terms can't, whatever they are: they hold offsets of 8 bits within a page.
+    Impacts and bounds can't, whatever they are.
     """
-    row = int(arrays["row"][term])
+    row, n_docs = int(arrays["row"][term]), len(arrays["insertion"])
     if row < 0:
         rank = -1 - row
         start, stop = arrays["rare_start"][rank : rank + 2].tolist()
         doc_ords = arrays["rare"][start:stop] >> 8
-        if np.any(doc_ords[1:] <= doc_ords[:-1]) or (len(doc_ords) and doc_ords[-1] >= len(arrays["insertion"])):
+        if np.any(doc_ords[1:] <= doc_ords[:-1]) or (len(doc_ords) and doc_ords[-1] >= n_docs):
             return "a posting list is not ascending, or a posting is of no document"
         return None
-    runs = arrays["run_start"][row]
+    lower, upper, starts = arrays["runs"][row].reshape(-1, RUN).T
+    sizes = (np.bitwise_count(lower) + np.bitwise_count(upper)).astype(np.int64)
     length = int(arrays["frequent_start"][row + 1] - arrays["frequent_start"][row])
-    if runs[0] != 0 or runs[-1] != length or np.any(runs[1:] < runs[:-1]):
-        return "run_start is not ascending from 0 to where its term ends"
+    if not np.array_equal(starts, np.cumsum(sizes) - sizes) or sizes.sum() != length:
+        return "runs do not ascend from 0 to where their term ends"
+    last = int(lower[-1]) | int(upper[-1]) << 32 if len(starts) else 0
+    if last >> (n_docs - 1) % SUPERBLOCK + 1:
+        return "a run holds a posting of no document"
     return None

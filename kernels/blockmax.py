@@ -10,20 +10,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from lsr.kernels.bounds import RARE_BLOCK, RARE_SUPERBLOCK, add_frequent, add_rare, largest_of_superblocks, split_terms
+from lsr.kernels.bounds import RARE_SUPERBLOCK, split_terms
 from lsr.kernels.compile import kernel
 from lsr.kernels.layout import BLOCKS, SUPERBLOCK, SUPERBLOCK_BITS
 from lsr.kernels.pages import pages_at_least, score_pages
+from lsr.kernels.peaks import LARGEST_WEIGHT, add_rare_to_blocks, as_steps, find_peaks, steps_of
 from lsr.kernels.prefetch import prefetch
+from lsr.kernels.runs import RUN, add_run, run_mask
 from lsr.kernels.topk import offer
 
 BUCKETS = 1024
-AHEAD_RUN_STARTS, AHEAD_RUNS = 6, 3
-"""How many visits ahead the starts of runs, and the runs, are asked for."""
+AHEAD_RUNS, AHEAD_IMPACTS = 6, 3
+"""How many visits ahead what describes runs, and their impacts, are asked for."""
 PROMISED, SAFE = np.uint64(12), np.uint64(10)
 """In sixteenths, the final threshold over the (k / 4)-th largest peak: in the middle, and hardly ever less."""
-RUN_LINE = 16
-"""Postings of a run that is likely to lie in one cache line."""
+RUN_LINE = 32
 
 
 @kernel
@@ -51,34 +52,28 @@ def order_by_peak(peaks, threshold, top, queue):
 
 
 @kernel
-def prefetch_run_starts(postings, rows, superblock):
-    """Ask for the starts of all frequent terms' runs in a superblock."""
+def prefetch_runs(postings, rows, superblock):
+    """Ask for what describes the frequent terms' runs in a superblock."""
     for row in rows:
-        prefetch(postings.run_start[row], superblock)
+        prefetch(postings.runs[row], superblock * RUN)
 
 
 @kernel
-def prefetch_runs(postings, rows, superblock):
-    """Ask for the frequent terms' runs in a superblock, whose starts are at hand: each one's two ends."""
+def prefetch_impacts(postings, rows, superblock):
+    """Ask for the impacts of the frequent terms' runs in a superblock, what describes them being at hand."""
     for row in rows:
-        start = postings.frequent_start[row]
-        begin, end = postings.run_start[row, superblock], postings.run_start[row, superblock + 1]
-        prefetch(postings.frequent, start + begin)
-        if end - begin > RUN_LINE:
-            prefetch(postings.frequent, start + end - 1)
+        start = postings.frequent_start[row] + np.int64(postings.runs[row, superblock * RUN + 2])
+        prefetch(postings.frequent, start)
+        prefetch(postings.frequent, start + RUN_LINE)
 
 
 @kernel
 def score_superblock(postings, rows, row_weights, rare, rare_weights, superblock, places, scores):
     """Add to scores (uint32, SUPERBLOCK) those of all documents of a superblock. places: filled by `add_rare`."""
     for i in range(rows.size):
-        weight = row_weights[i]
-        start = postings.frequent_start[rows[i]]
-        for p in range(
-            start + postings.run_start[rows[i], superblock], start + postings.run_start[rows[i], superblock + 1]
-        ):
-            posting = postings.frequent[p]
-            scores[(posting >> 8) & (SUPERBLOCK - 1)] += weight * np.uint32(posting & 255)
+        runs = postings.runs[rows[i]]
+        start = postings.frequent_start[rows[i]] + np.int64(runs[superblock * RUN + 2])
+        add_run(scores, 0, postings.frequent, start, run_mask(runs, superblock), row_weights[i])
     for i in range(rare.size):
         weight = rare_weights[i]
         start, stop = postings.rare_start[rare[i]], postings.rare_start[rare[i] + 1]
@@ -99,36 +94,55 @@ def count_at_least(peaks, threshold):
 
 
 @kernel
-def visit(postings, rows, row_weights, rare, rare_weights, top, shift, queue, base, allowed, floor, heap, scratch):
+def visit(query, top, shift, queue, base, allowed, floor, heap, scratch, fine, unit, budget):
     """Score the superblocks of `queue`, in its order, whose peak reaches the threshold at that time.
 
-    It stops at the first bucket (see `order_by_peak`) that lies below the threshold as a whole. The peak
-    of a superblock that was scored becomes 0. Returns how many were scored.
+    query: postings, rows, row_weights, rare, rare_weights. fine, unit: see `as_steps`. It stops at the first
+    bucket (see `order_by_peak`) that lies below the threshold as a whole, or when `budget` superblocks were
+    scored. The peak of a superblock that was scored becomes 0. Returns how many were.
     """
+    postings, rows, row_weights, rare, rare_weights = query
     n_docs = postings.insertion.size
     peaks, scores = scratch.peaks, scratch.window[:SUPERBLOCK]
     threshold = max(floor, heap[0] >> np.uint64(32))
+    steps = as_steps(threshold, fine, unit)
     scored = 0
     for i in range(queue.size):
         superblock = np.int64(queue[i])
-        if i + AHEAD_RUN_STARTS < queue.size:
-            prefetch_run_starts(postings, rows, np.int64(queue[i + AHEAD_RUN_STARTS]))
         if i + AHEAD_RUNS < queue.size:
             prefetch_runs(postings, rows, np.int64(queue[i + AHEAD_RUNS]))
+        if i + AHEAD_IMPACTS < queue.size:
+            prefetch_impacts(postings, rows, np.int64(queue[i + AHEAD_IMPACTS]))
         peak = peaks[superblock]
-        if peak < threshold:
+        if peak < steps:
             most_in_bucket = np.uint64(top) - (np.uint64(top - peak) >> shift << shift)
-            if most_in_bucket < threshold:
+            if most_in_bucket < steps:
                 break
             continue
+        if scored == budget:
+            break
         peaks[superblock] = 0
         if allowed.size and allowed[superblock] == 0:
             continue
         scored += 1
         score_superblock(postings, rows, row_weights, rare, rare_weights, superblock, scratch.places, scores)
         first = superblock << SUPERBLOCK_BITS
-        threshold = offer(scores[: n_docs - first], first, postings.insertion, base, allowed, floor, heap)
+        now = offer(scores[: n_docs - first], first, postings.insertion, base, allowed, floor, heap)
+        if now != threshold:
+            threshold = now
+            steps = as_steps(threshold, fine, unit)
     return scored
+
+
+@kernel
+def bound_superblocks(postings, rows, row_weights, rare, rare_weights, scratch):
+    """Set the peaks of all superblocks; return the largest, and `fine` and `unit` of `as_steps`."""
+    n_superblocks = (postings.insertion.size + SUPERBLOCK - 1) >> SUPERBLOCK_BITS
+    bounds, peaks = scratch.bounds[: n_superblocks * BLOCKS], scratch.peaks[:n_superblocks]
+    coarse, finer, steps, unit = steps_of(row_weights, rare_weights)
+    add_rare_to_blocks(postings, rare, steps, bounds, scratch.places)
+    top = find_peaks(postings.block_max, rows, coarse, finer, bounds, peaks, scratch.sums)
+    return top, np.uint64(LARGEST_WEIGHT) << np.uint64(finer), unit
 
 
 @kernel
@@ -141,30 +155,57 @@ def search_blockmax(postings, terms, weights, base, allowed, floor, heap, scratc
     For the other arguments see `search_exhaustive`.
     """
     n_superblocks = (postings.insertion.size + SUPERBLOCK - 1) >> SUPERBLOCK_BITS
-    bounds, peaks = scratch.bounds[: n_superblocks * BLOCKS], scratch.peaks[:n_superblocks]
+    peaks = scratch.peaks[:n_superblocks]
     rows, row_weights, rare, rare_weights = split_terms(postings, terms, weights)
-    bounds[:] = 0
-    add_rare(postings, rare, rare_weights, RARE_BLOCK, bounds, scratch.places)
-    add_frequent(postings.block_max, rows, row_weights, bounds)
-    top = largest_of_superblocks(bounds, peaks)
-    threshold = max(floor, heap[0] >> np.uint64(32))
-    if top < threshold:
-        return
-    n, shift = order_by_peak(peaks, threshold, top, scratch.queue)
-    visits[0] += n
     query = (postings, rows, row_weights, rare, rare_weights)
+    top, fine, unit = bound_superblocks(postings, rows, row_weights, rare, rare_weights, scratch)
+    threshold = max(floor, heap[0] >> np.uint64(32))
+    steps = as_steps(threshold, fine, unit)
+    if top < max(steps, np.uint64(1)):
+        return
+    n, shift = order_by_peak(peaks, steps, top, scratch.queue)
+    visits[0] += n
     peak = np.uint64(peaks[np.int64(scratch.queue[min(heap.size // 4, n - 1)])])
-    if count_at_least(peaks, max(peak * PROMISED // np.uint64(16), threshold)) <= most:
-        visits[1] += visit(*query, top, shift, scratch.queue[:n], base, allowed, floor, heap, scratch)
+    if count_at_least(peaks, max(peak * PROMISED // np.uint64(16), steps)) <= most:
+        queue = scratch.queue[:n]
+        visits[1] += visit(query, top, shift, queue, base, allowed, floor, heap, scratch, fine, unit, n)
         return
     places, queue, window = scratch.places, scratch.queue, scratch.window
-    guess = max(peak * SAFE // np.uint64(16), threshold)
+    guess = max(peak * SAFE // np.uint64(16) * unit // fine, threshold)
     before = heap.copy()
-    pages = queue[: pages_at_least(peaks, guess, queue)]
+    pages = queue[: pages_at_least(peaks, as_steps(guess, fine, unit), queue)]
     visits[2] += pages.size
-    score_pages(*query, places, pages, n_superblocks, base, allowed, guess, heap, window)
+    score_pages(
+        postings,
+        rows,
+        row_weights,
+        rare,
+        rare_weights,
+        places,
+        pages,
+        n_superblocks,
+        base,
+        allowed,
+        guess,
+        heap,
+        window,
+    )
     if heap[0] >> np.uint64(32) < guess and guess > threshold:
         heap[:] = before
-        pages = queue[: pages_at_least(peaks, threshold, queue)]
+        pages = queue[: pages_at_least(peaks, steps, queue)]
         visits[2] += pages.size
-        score_pages(*query, places, pages, n_superblocks, base, allowed, floor, heap, window)
+        score_pages(
+            postings,
+            rows,
+            row_weights,
+            rare,
+            rare_weights,
+            places,
+            pages,
+            n_superblocks,
+            base,
+            allowed,
+            floor,
+            heap,
+            window,
+        )

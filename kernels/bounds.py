@@ -1,11 +1,15 @@
-"""Upper bounds on the score of any document of a block: sums of weight · block maximum, never rounded down."""
+"""Upper bounds on the score of any document of a superblock: sums of weight · largest impact, never rounded down.
+
+Two kinds. `add_frequent` and `add_rare` sum in units of the score itself. For the bounds of blocks, of
+which there are sixteen times as many, `lsr.kernels.peaks` sums weights of seven bits, rounded up.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from lsr.kernels.compile import kernel
-from lsr.kernels.layout import BLOCK_BITS, BLOCKS, SUPERBLOCK_BITS
+from lsr.kernels.layout import BLOCK_BITS, SUPERBLOCK_BITS
 
 BOUND_WINDOW = 4096
 """Bounds worked on at once: 16 KiB, half of a first-level cache."""
@@ -76,11 +80,11 @@ def add_frequent(maxima, rows, row_weights, bounds):
 
 
 @kernel
-def add_rare(postings, rare, rare_weights, shift, bounds, places):
-    """Add the rare terms to bounds, those of posting p to bounds[p >> shift], and note where each run starts.
+def add_rare(postings, rare, rare_weights, bounds, places):
+    """Add the rare terms to the bounds of superblocks, and note where each run starts.
 
-    shift: RARE_BLOCK or RARE_SUPERBLOCK. places: see `Scratch`. Lists are read backwards, so that what is
-    noted last of a superblock is its first posting; nothing is compared or branched on for it.
+    places: see `Scratch`. Lists are read backwards, so that what is noted last of a superblock is its
+    first posting; nothing is compared or branched on for it.
     """
     for i in range(rare.size):
         weight = rare_weights[i]
@@ -89,24 +93,9 @@ def add_rare(postings, rare, rare_weights, shift, bounds, places):
         last, largest = np.uint32(0xFFFFFFFF), np.uint32(0)
         for p in range(postings.rare_start[rare[i] + 1] - 1, start - 1, -1):
             posting = postings.rare[p]
-            here = posting >> shift
+            here = posting >> RARE_SUPERBLOCK
             before = largest if here == last else np.uint32(0)
             largest = max(posting & np.uint32(255), before)
             bounds[here] += weight * (largest - before)
             last = here
-            place[posting >> RARE_SUPERBLOCK] = p - start
-
-
-@kernel
-def largest_of_superblocks(bounds, peaks):
-    """Set peaks[s] to the largest bound of superblock s; return the largest of all."""
-    top = np.uint32(0)
-    for s in range(peaks.size):
-        some = bounds[s * BLOCKS : (s + 1) * BLOCKS]
-        peak = np.uint32(0)
-        for b in range(BLOCKS):
-            peak = some[b] if some[b] > peak else peak
-        peaks[s] = peak
-    for peak in peaks:
-        top = peak if peak > top else top
-    return top
+            place[here] = p - start

@@ -9,26 +9,23 @@ from __future__ import annotations
 import numpy as np
 
 from lsr.kernels.compile import kernel
-from lsr.kernels.layout import PAGE, PAGE_BITS, SUPERBLOCK
+from lsr.kernels.layout import SUPERBLOCK, SUPERBLOCK_BITS
+from lsr.kernels.runs import RUN, add_run, run_mask
 from lsr.kernels.topk import offer
 
 WINDOW = 4096
-PAGE_RUNS = PAGE // SUPERBLOCK
 GROUP = 64
 
 
 @kernel
 def add_frequent(postings, row, weight, first, end, scores):
-    """Add weight · impact to the scores of the documents first … end of one frequent term."""
-    start = postings.frequent_start[row]
-    runs = postings.run_start[row]
-    last = runs.size - 1
-    for page in range(first >> PAGE_BITS, (end + PAGE - 1) >> PAGE_BITS):
-        base = (page << PAGE_BITS) - first
-        stop = start + runs[min((page + 1) * PAGE_RUNS, last)]
-        for p in range(start + runs[page * PAGE_RUNS], stop):
-            posting = postings.frequent[p]
-            scores[base + (posting >> 8)] += weight * np.uint32(posting & 255)
+    """Add weight · impact to the scores of the documents first … end of one frequent term. first: of a superblock."""
+    impacts = postings.frequent[postings.frequent_start[row] : postings.frequent_start[row + 1]]
+    runs = postings.runs[row]
+    superblock = first >> SUPERBLOCK_BITS
+    for at in range(0, end - first, SUPERBLOCK):
+        add_run(scores, at, impacts, np.int64(runs[superblock * RUN + 2]), run_mask(runs, superblock), weight)
+        superblock += 1
 
 
 @kernel

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from lsr.kernels.bits import count_ones, trailing_zeros
 from lsr.kernels.compile import kernel
-from lsr.kernels.layout import PAGE_BITS, SUPERBLOCK_BITS
+from lsr.kernels.layout import SUPERBLOCK_BITS
+from lsr.kernels.runs import RUN, run_mask
 
 NO_DOC = -1
 
@@ -25,17 +27,21 @@ def doc_ords_of(postings, row, doc_ords, impacts):
             ordered = ordered and last < doc_ords[i] < n_docs
             last = doc_ords[i]
         return ordered
-    start = postings.frequent_start[row]
-    runs = postings.run_start[row]
-    for superblock in range(runs.size - 1):
-        page = (superblock << SUPERBLOCK_BITS) >> PAGE_BITS << PAGE_BITS
-        for i in range(runs[superblock], runs[superblock + 1]):
-            posting = np.int64(postings.frequent[start + i])
-            doc_ords[i] = page + (posting >> 8)
-            impacts[i] = posting & 255
-            ordered = ordered and last < doc_ords[i] < n_docs and doc_ords[i] >> SUPERBLOCK_BITS == superblock
+    start, stop = postings.frequent_start[row], postings.frequent_start[row + 1]
+    runs = postings.runs[row]
+    i = 0
+    for superblock in range(runs.size // RUN):
+        mask = run_mask(runs, superblock)
+        ordered = ordered and np.int64(runs[superblock * RUN + 2]) == i and start + i + count_ones(mask) <= stop
+        if not ordered:
+            return False
+        while mask:
+            doc_ords[i] = (superblock << SUPERBLOCK_BITS) + trailing_zeros(mask)
+            impacts[i] = postings.frequent[start + i]
             last = doc_ords[i]
-    return ordered
+            mask &= mask - np.uint64(1)
+            i += 1
+    return start + i == stop and last < n_docs
 
 
 @kernel

@@ -2,13 +2,13 @@
 
 Documents are numbered by doc_ord in an order where alike ones are neighbours. A *block* is BLOCK of
 them: upper bounds are kept per block. A *superblock* is SUPERBLOCK of them: the unit of scoring and
-of filters. Offsets of postings count from the start of a *page* of PAGE documents.
+of filters. A *page* of PAGE documents is the unit of scoring in order.
 
 A term is *frequent* if it stands in at least one of every FREQUENT documents, else *rare*:
 
-- frequent: postings of two bytes, `offset in page << 8 | impact`, in doc_ord order; where each
-  superblock's run of them starts; and the largest impact of every block and of every superblock, a
-  byte each, zero where there is none.
+- frequent: the impacts, a byte a posting, in doc_ord order; of each superblock a mask of the documents
+  that hold the term, and where their impacts start (`lsr.kernels.runs`); and the largest impact of
+  every block and of every superblock, a byte each, zero where there is none.
 - rare: postings of four bytes, `doc_ord << 8 | impact`, in doc_ord order, and nothing else.
 
 So a segment holds at most MAX_DOCS documents, and any number of terms.
@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.kernels.compile import kernel
+from lsr.kernels.runs import RUN
 
 BLOCK_BITS, SUPERBLOCK_BITS, PAGE_BITS = 2, 6, 8
 BLOCK, SUPERBLOCK, PAGE = 1 << BLOCK_BITS, 1 << SUPERBLOCK_BITS, 1 << PAGE_BITS
@@ -36,17 +37,16 @@ class Postings(NamedTuple):
 
     row: int32 (n_terms): of a frequent term its row in `block_max`, of a rare one −1 − its rank among
     the rare. block_max: uint8 (n_frequent, n_superblocks · BLOCKS). superblock_max: uint8 (n_frequent,
-    n_superblocks). run_start: uint32 (n_frequent, n_superblocks + 1), counted from frequent_start[row].
-    frequent_start: int64 (n_frequent + 1). frequent: uint16. rare_start: int64 (n_rare + 1). rare:
-    uint32. insertion: uint32 (n_docs), the position at which each doc_ord was added, which decides ties.
+    n_superblocks). runs: uint32 (n_frequent, n_superblocks · RUN), see `lsr.kernels.runs`. frequent_start:
+    int64 (n_frequent + 1). frequent: uint8. rare_start: int64 (n_rare + 1). rare: uint32. insertion: uint32 (n_docs), the position at which each doc_ord was added, which decides ties.
     """
 
     row: npt.NDArray[np.int32]
     block_max: npt.NDArray[np.uint8]
     superblock_max: npt.NDArray[np.uint8]
-    run_start: npt.NDArray[np.uint32]
+    runs: npt.NDArray[np.uint32]
     frequent_start: npt.NDArray[np.int64]
-    frequent: npt.NDArray[np.uint16]
+    frequent: npt.NDArray[np.uint8]
     rare_start: npt.NDArray[np.int64]
     rare: npt.NDArray[np.uint32]
     insertion: npt.NDArray[np.uint32]
@@ -64,8 +64,8 @@ def fill(order, indptr, term_ids, impacts, row, frequent_cursor, rare_cursor, ou
     """Write all postings of the forward rows, taken in `order`, into the arrays of `out`.
 
     order: doc_ord → row of the forward index. indptr: int64, term_ids: unsigned, impacts: uint8, of the
-    forward index. frequent_cursor, rare_cursor: int64, copies of the starts, used up. out.block_max
-    and out.superblock_max are zero on entry.
+    forward index. frequent_cursor, rare_cursor: int64, copies of the starts, used up. out.block_max,
+    out.superblock_max and out.runs are zero on entry.
     """
     n_docs = order.size
     n_frequent = out.block_max.shape[0]
@@ -73,14 +73,17 @@ def fill(order, indptr, term_ids, impacts, row, frequent_cursor, rare_cursor, ou
         superblock = doc_ord >> SUPERBLOCK_BITS
         if doc_ord & (SUPERBLOCK - 1) == 0:
             for r in range(n_frequent):
-                out.run_start[r, superblock] = frequent_cursor[r] - out.frequent_start[r]
+                out.runs[r, superblock * RUN + 2] = frequent_cursor[r] - out.frequent_start[r]
         block = doc_ord >> BLOCK_BITS
+        word = superblock * RUN + (doc_ord >> 5 & 1)
+        bit = np.uint32(1) << np.uint32(doc_ord & 31)
         doc = order[doc_ord]
         for p in range(indptr[doc], indptr[doc + 1]):
             impact = np.int64(impacts[p])
             r = row[term_ids[p]]
             if r >= 0:
-                out.frequent[frequent_cursor[r]] = (doc_ord & (PAGE - 1)) << 8 | impact
+                out.frequent[frequent_cursor[r]] = impact
+                out.runs[r, word] |= bit
                 frequent_cursor[r] += 1
                 if impact > out.block_max[r, block]:
                     out.block_max[r, block] = impact
@@ -89,9 +92,6 @@ def fill(order, indptr, term_ids, impacts, row, frequent_cursor, rare_cursor, ou
             else:
                 out.rare[rare_cursor[-1 - r]] = doc_ord << 8 | impact
                 rare_cursor[-1 - r] += 1
-    last = out.run_start.shape[1] - 1
-    for r in range(n_frequent):
-        out.run_start[r, last] = frequent_cursor[r] - out.frequent_start[r]
 
 
 def build(indptr, term_ids, impacts, n_terms, order) -> Postings:
@@ -116,9 +116,9 @@ def build(indptr, term_ids, impacts, n_terms, order) -> Postings:
         row=row,
         block_max=np.zeros((n_frequent, n_superblocks * BLOCKS), np.uint8),
         superblock_max=np.zeros((n_frequent, n_superblocks), np.uint8),
-        run_start=np.empty((n_frequent, n_superblocks + 1), np.uint32),
+        runs=np.zeros((n_frequent, n_superblocks * RUN), np.uint32),
         frequent_start=frequent_start,
-        frequent=np.empty(frequent_start[-1], np.uint16),
+        frequent=np.empty(frequent_start[-1], np.uint8),
         rare_start=rare_start,
         rare=np.empty(rare_start[-1], np.uint32),
         insertion=np.asarray(order, np.uint32),

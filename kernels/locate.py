@@ -13,10 +13,10 @@ def locate(postings, segment_terms, kth_impact, column, term_ids, weights, terms
 
     segment_terms: uint32, ascending. term_ids: int32, ascending; weights: uint32. kth_impact: uint8,
     (n_terms, …), of which `column` holds the k-th largest impacts for this query's k, or −1 for no column.
-    Returns how many terms, how many of them are rare, how many postings, and the largest weight · k-th
+    Returns how many terms, how many of them are rare, how many postings, how many of the rare, and the largest weight · k-th
     impact (at least 1): a score that k documents of the segment reach.
     """
-    n, n_rare, n_postings = 0, 0, 0
+    n, n_rare, n_postings, n_rare_postings = 0, 0, 0, 0
     floor = np.uint64(1)
     low = 0
     for i in range(term_ids.size):
@@ -38,10 +38,10 @@ def locate(postings, segment_terms, kth_impact, column, term_ids, weights, terms
         if row >= 0:
             n_postings += postings.frequent_start[row + 1] - postings.frequent_start[row]
         else:
-            n_postings += postings.rare_start[-row] - postings.rare_start[-1 - row]
+            n_rare_postings += postings.rare_start[-row] - postings.rare_start[-1 - row]
             n_rare += 1
         if column >= 0:
             floor = max(floor, np.uint64(weights[i]) * np.uint64(kth_impact[low, column]))
         terms[n], term_weights[n] = low, weights[i]
         n += 1
-    return n, n_rare, n_postings, floor
+    return n, n_rare, n_postings + n_rare_postings, n_rare_postings, floor

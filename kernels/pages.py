@@ -12,6 +12,7 @@ import numpy as np
 from lsr.kernels.bounds import RARE_SUPERBLOCK
 from lsr.kernels.compile import kernel
 from lsr.kernels.layout import PAGE, PAGE_BITS, SUPERBLOCK
+from lsr.kernels.runs import RUN, add_run, run_mask
 from lsr.kernels.topk import offer
 
 PAGE_RUNS = PAGE // SUPERBLOCK
@@ -32,17 +33,16 @@ def pages_at_least(peaks, threshold, pages):
 
 
 @kernel
-def add_runs(postings, row, weight, pages, scores):
+def add_runs(postings, row, weight, pages, n_superblocks, scores):
     """Add a frequent term to the scores of some pages. scores: uint32 (pages.size · PAGE)."""
-    start = postings.frequent_start[row]
-    runs = postings.run_start[row]
-    last = runs.size - 1
+    impacts = postings.frequent[postings.frequent_start[row] : postings.frequent_start[row + 1]]
+    runs = postings.runs[row]
     for i in range(pages.size):
         page = np.int64(pages[i])
-        base = i << PAGE_BITS
-        for p in range(start + runs[page * PAGE_RUNS], start + runs[min((page + 1) * PAGE_RUNS, last)]):
-            posting = postings.frequent[p]
-            scores[base + (posting >> 8)] += weight * np.uint32(posting & 255)
+        at = i << PAGE_BITS
+        for s in range(page * PAGE_RUNS, min((page + 1) * PAGE_RUNS, n_superblocks)):
+            add_run(scores, at, impacts, np.int64(runs[s * RUN + 2]), run_mask(runs, s), weight)
+            at += SUPERBLOCK
 
 
 @kernel
@@ -71,7 +71,7 @@ def score_pages(
         some = pages[first : first + at_once]
         scores = window[: some.size * PAGE]
         for i in range(rows.size):
-            add_runs(postings, rows[i], row_weights[i], some, scores)
+            add_runs(postings, rows[i], row_weights[i], some, n_superblocks, scores)
         for i in range(rare.size):
             add_rare_runs(postings, rare[i], rare_weights[i], places[i], some, n_superblocks, scores)
         for i in range(some.size):

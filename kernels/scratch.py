@@ -7,17 +7,20 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from lsr.kernels.dots import PAGE_BLOCKS
 from lsr.kernels.exhaustive import WINDOW
 from lsr.kernels.layout import BLOCKS
+from lsr.kernels.peaks import PAGES_AT_ONCE
 
 
 class Scratch(NamedTuple):
-    """Scratch of one search at a time. `window` is zero on entry, and zero again on return.
+    """Scratch of one search at a time. `window` and `bounds` are zero on entry, and zero again on return.
 
     bounds: uint32, (n_superblocks · BLOCKS), of blocks. peaks: uint32, (n_superblocks), the largest bound
     in each. queue: uint32, (n_superblocks), superblocks in the order of their visit. places: uint32,
     (rare terms, n_superblocks): where each rare term's run in each superblock starts, counted from the start
-    of its posting list; anything where it has none. window: uint32, (WINDOW): scores.
+    of its posting list; anything where it has none. window: uint32, (WINDOW): scores. sums: uint32,
+    (PAGES_AT_ONCE · PAGE_BLOCKS), of bounds.
     """
 
     bounds: npt.NDArray[np.uint32]
@@ -25,6 +28,7 @@ class Scratch(NamedTuple):
     queue: npt.NDArray[np.uint32]
     places: npt.NDArray[np.uint32]
     window: npt.NDArray[np.uint32]
+    sums: npt.NDArray[np.uint32]
 
 
 def make_scratch(n_superblocks: int, n_rare: int) -> Scratch:
@@ -35,4 +39,5 @@ def make_scratch(n_superblocks: int, n_rare: int) -> Scratch:
         queue=np.zeros(n_superblocks, np.uint32),
         places=np.zeros((n_rare, n_superblocks), np.uint32),
         window=np.zeros(WINDOW, np.uint32),
+        sums=np.zeros(PAGES_AT_ONCE * PAGE_BLOCKS, np.uint32),
     )

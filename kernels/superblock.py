@@ -68,7 +68,7 @@ def search_superblock(postings, terms, weights, base, allowed, floor, heap, scra
     peaks = scratch.peaks[: (n_docs + SUPERBLOCK - 1) >> SUPERBLOCK_BITS]
     rows, row_weights, rare, rare_weights = split_terms(postings, terms, weights)
     peaks[:] = 0
-    add_rare(postings, rare, rare_weights, RARE_SUPERBLOCK, peaks, scratch.places)
+    add_rare(postings, rare, rare_weights, peaks, scratch.places)
     add_frequent(postings.superblock_max, rows, row_weights, peaks)
     top = np.uint32(0)
     for peak in peaks:

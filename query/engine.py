@@ -15,6 +15,7 @@ import numpy.typing as npt
 from lsr.errors import UsageError
 from lsr.indexer.index import Index
 from lsr.indexer.segment import STORED_K, SUPERBLOCK, Segment
+from lsr.query.approximate import NO_LIMIT, Approximate
 from lsr.query.filters import DocumentFilter
 from lsr.query.integers import integer_weights
 from lsr.query.plain import search_plain
@@ -33,6 +34,8 @@ class Ranking:
     exact dot products of query weights and impacts, times the scale. traversals: what ran in each
     segment that has a term of the query; n_postings: of the query's terms; n_bounded,
     n_scored: superblocks whose bound reached the first threshold, and those scored, by traversals that prune.
+    approximate: the settings of a search that may have missed documents, None for an exact one; n_skipped:
+    superblocks that it passed over although their bound, as far as it was computed, reaches the last threshold.
     """
 
     positions: npt.NDArray[np.int64]
@@ -41,6 +44,8 @@ class Ranking:
     n_postings: int = 0
     n_bounded: int = 0
     n_scored: int = 0
+    n_skipped: int = 0
+    approximate: Approximate | None = None
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -51,13 +56,16 @@ class _Query(NamedTuple):
 
     terms: npt.NDArray[np.int64]
     weights: npt.NDArray[np.uint32]
+    n_terms: int
     n_rare: int
     n_postings: int
+    n_rare_postings: int
 
 
 @cache
 def _kernels() -> SimpleNamespace:
     """Load the compiled kernels: late, since one query alone is done without them."""
+    from lsr.kernels.approximate import search_approximately
     from lsr.kernels.blockmax import search_blockmax
     from lsr.kernels.exhaustive import search_exhaustive
     from lsr.kernels.locate import locate
@@ -65,6 +73,7 @@ def _kernels() -> SimpleNamespace:
 
     return SimpleNamespace(
         locate=locate,
+        search_approximately=search_approximately,
         search_blockmax=search_blockmax,
         search_exhaustive=search_exhaustive,
         search_superblock=search_superblock,
@@ -87,7 +96,7 @@ class _ScratchPool(threading.local):
 
 
 class Engine:
-    """Exact search over an open index; safe to call from many threads at once."""
+    """Search over an open index, exact unless asked otherwise; safe to call from many threads at once."""
 
     def __init__(self, index: Index) -> None:
         self.index = index
@@ -104,25 +113,28 @@ class Engine:
         once: bool = False,
         traversal: str | None = None,
         allowed: DocumentFilter | None = None,
+        approximate: Approximate | None = None,
     ) -> Ranking:
         """Return the k best documents of a sparse query.
 
         term_ids: ascending, unique. weights: finite, not negative. k: at least 1. once: the process has no
         other query to serve. traversal: one of TRAVERSALS, instead of the planner's choice. allowed: the
-        documents that may be found, default all. Raises UsageError for weights or a traversal that can't be.
+        documents that may be found, default all. approximate: search so, instead of exactly, wherever postings
+        are pruned at all; `traversal` then means nothing. Raises UsageError for weights or a traversal that can't be.
         """
         if traversal is not None and traversal not in TRAVERSALS:
             raise UsageError(f"no traversal {traversal!r}: there are {', '.join(TRAVERSALS)}")
         integers, factor = integer_weights(weights)
         k = min(k, max(len(self.index), 1))
         heap = np.zeros(k, np.uint64)
-        visits = np.zeros(3, np.int64)
+        visits, skipped = np.zeros(3, np.int64), np.zeros(3, np.int64)
         names: list[str] = []
         queries, floor = [], 1
-        plain = traversal == "plain"
+        plain = traversal == "plain" and approximate is None
         for segment in self.index.segments:
             column = self._column(k + segment.info.n_deleted)
-            query, reached = self._locate(segment, term_ids, integers, column, compiled=not (once or plain))
+            compiled = approximate is not None or not (once or plain)
+            query, reached = self._locate(segment, term_ids, integers, column, compiled=compiled)
             segment.trust(query.terms)
             queries.append(query)
             if allowed is None:
@@ -132,20 +144,23 @@ class Engine:
             if len(query.terms) == 0:
                 continue
             n_postings += query.n_postings
-            name = traversal or choose_traversal(
-                segment.n_docs, len(query.terms), query.n_rare, query.n_postings, once=once
-            )
+            name = "approximate" if approximate is not None else traversal
+            name = name or choose_traversal(-(-segment.n_docs // SUPERBLOCK), *query[2:], k, once=once)
             base = int(self.first_positions[number])
             bitmap = segment.allowed if allowed is None else allowed.bitmaps[number]
             names.append(name)
             planned = traversal is None
+            if approximate is not None:
+                self._approximate(approximate, segment, query, base, bitmap, floor, heap, skipped)
+                continue
             heap = self._traverse(name, segment, query, base, bitmap, floor, heap, visits, planned=planned)
         heap.sort()
         keys = (heap if heap[0] else heap[np.count_nonzero(heap == 0) :])[::-1]
         positions = (LOW_32 - (keys & LOW_32)).view(np.int64)
         scores = (keys >> HIGH_32).astype(np.float64) * (self.index.manifest.scale / factor)
-        n_scored = int(visits[1] + visits[2] * PAGE_SUPERBLOCKS)
-        return Ranking(positions, scores, tuple(names), n_postings, int(visits[0]), n_scored)
+        n_bounded = int(visits[0] + skipped[0])
+        n_scored = int(visits[1] + visits[2] * PAGE_SUPERBLOCKS + skipped[1])
+        return Ranking(positions, scores, tuple(names), n_postings, n_bounded, n_scored, int(skipped[2]), approximate)
 
     @staticmethod
     def _column(k: int) -> int:
@@ -162,15 +177,43 @@ class Engine:
         if compiled:
             kernels = _kernels()
             terms, weights = np.empty(len(term_ids), np.int64), np.empty(len(term_ids), np.uint32)
-            n, n_rare, n_postings, floor = kernels.locate(
+            n, n_rare, n_postings, n_rare_postings, floor = kernels.locate(
                 segment.postings, segment.terms, segment.kth_impact, column, term_ids, integers, terms, weights
             )
-            return _Query(terms[:n], weights[:n], n_rare, n_postings), int(floor)
+            return _Query(terms[:n], weights[:n], n, n_rare, n_postings, n_rare_postings), int(floor)
         terms, at = segment.local_terms(term_ids)
         used = integers[at] > 0
         terms, weights = terms[used], integers[at][used]
-        n_rare = int(np.count_nonzero(segment.arrays["row"][terms] < 0))
-        return _Query(terms, weights, n_rare, int(segment.df(terms).sum())), 1
+        rare, df = segment.arrays["row"][terms] < 0, segment.df(terms)
+        counts = len(terms), int(np.count_nonzero(rare)), int(df.sum()), int(df[rare].sum())
+        return _Query(terms, weights, *counts), 1
+
+    def _approximate(
+        self,
+        settings: Approximate,
+        segment: Segment,
+        query: _Query,
+        base: int,
+        allowed: npt.NDArray[np.uint64],
+        floor: int,
+        heap: npt.NDArray[np.uint64],
+        visits: npt.NDArray[np.int64],
+    ) -> None:
+        """Put documents of the segment into the heap, not surely the best."""
+        scratch = self._pool.take(-(-segment.n_docs // SUPERBLOCK), query.n_rare)
+        limits = settings.alpha, settings.superblocks or NO_LIMIT, settings.query_cut or NO_LIMIT
+        _kernels().search_approximately(
+            segment.postings,
+            query.terms,
+            query.weights,
+            base,
+            allowed,
+            np.uint64(floor),
+            heap,
+            scratch,
+            visits,
+            *limits,
+        )
 
     def _traverse(
         self,
@@ -193,7 +236,7 @@ class Engine:
         scratch = self._pool.take(-(-segment.n_docs // SUPERBLOCK), query.n_rare)
         common = (segment.postings, query.terms, query.weights, base, allowed)
         if name == "blockmax":
-            most = most_superblocks(segment.n_docs, len(query.terms), query.n_postings) if planned else NEVER
+            most = most_superblocks(-(-segment.n_docs // SUPERBLOCK)) if planned else NEVER
             kernels.search_blockmax(*common, np.uint64(floor), heap, scratch, visits, most)
             return heap
         if name == "exhaustive":

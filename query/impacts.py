@@ -14,7 +14,7 @@ import numpy.typing as npt
 from lsr.errors import IndexDamagedError
 from lsr.indexer.segment import Segment
 
-BLOCK_BITS, SUPERBLOCK_BITS, PAGE_MASK = 2, 6, 255
+BLOCK_BITS, SUPERBLOCK_BITS, SUPERBLOCK, RUN = 2, 6, 64, 3
 """As in lsr.kernels.layout: importing that would load numba."""
 STRETCH = 1 << 18
 
@@ -66,7 +66,8 @@ def document_rows(
         rows = []
         for doc_ord in doc_ords.tolist():
             mine = rare >> 8 == doc_ord
-            frequent_of, frequent_impacts = _frequent(segment, doc_ord)
+            in_its_block = np.flatnonzero(segment.arrays["block_max"][:, doc_ord >> BLOCK_BITS])
+            frequent_of, frequent_impacts = _held(segment, in_its_block, doc_ord)
             local = np.concatenate([frequent_terms[frequent_of], rare_terms[rare_of[mine]]])
             impacts = np.concatenate([frequent_impacts, rare[mine] & 255]).astype(np.uint8)
             order = np.argsort(local)
@@ -86,25 +87,22 @@ def _impact(segment: Segment, term: int, doc_ord: int) -> int:
         at = int(np.searchsorted(postings, np.uint32(doc_ord << 8)))
         found = int(postings[at]) if at < len(postings) else 0
         return found & 255 if found >> 8 == doc_ord else 0
-    superblock = doc_ord >> SUPERBLOCK_BITS
-    begin, end = arrays["run_start"][row, superblock : superblock + 2].astype(np.int64) + arrays["frequent_start"][row]
-    run = arrays["frequent"][begin:end]
-    here = run[run >> 8 == doc_ord & PAGE_MASK]
-    return int(here[0]) & 255 if len(here) else 0
+    rows, impacts = _held(segment, np.array([row]), doc_ord)
+    return int(impacts[0]) if len(rows) else 0
 
 
-def _frequent(segment: Segment, doc_ord: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint16]]:
-    """Return which frequent terms a document holds, by row, and their impacts."""
-    arrays, superblock = segment.arrays, doc_ord >> SUPERBLOCK_BITS
-    rows = np.flatnonzero(arrays["block_max"][:, doc_ord >> BLOCK_BITS])
-    begin = arrays["run_start"][rows, superblock].astype(np.int64)
-    sizes = arrays["run_start"][rows, superblock + 1] - begin
-    begin += arrays["frequent_start"][rows]
-    # Run after run: what is to be added to a count of all postings, to come to the place of each.
-    shift = begin - (np.cumsum(sizes) - sizes)
-    postings = arrays["frequent"][np.arange(int(sizes.sum())) + np.repeat(shift, sizes)]
-    mine = np.flatnonzero(postings >> 8 == doc_ord & PAGE_MASK)
-    return np.repeat(rows, sizes)[mine], postings[mine] & 255
+def _held(
+    segment: Segment, rows: npt.NDArray[np.int64], doc_ord: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    """Return which of some frequent terms, by row, a document holds, and their impacts."""
+    arrays, first = segment.arrays, (doc_ord >> SUPERBLOCK_BITS) * RUN
+    low, high, start = arrays["runs"][rows, first : first + RUN].T.astype(np.uint64)
+    mask, bit = low | high << np.uint64(32), np.uint64(1) << np.uint64(doc_ord & (SUPERBLOCK - 1))
+    holding = np.flatnonzero(mask & bit)
+    earlier = np.bitwise_count(mask[holding] & (bit - np.uint64(1)))
+    held = rows[holding]
+    at = arrays["frequent_start"][held] + start[holding].astype(np.int64) + earlier
+    return held, arrays["frequent"][at]
 
 
 def _places(rare: npt.NDArray[np.uint32], wanted: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:

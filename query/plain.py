@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError
 
-PAGE_RUNS, PAGE = 4, 256
+RUN = 3
 """As in lsr.kernels: importing those would load numba."""
 
 
@@ -25,10 +25,12 @@ def term_postings(arrays: Mapping[str, npt.NDArray[Any]], term: int) -> tuple[np
         postings = arrays["rare"][start[-1 - row] : start[-row]]
         return (postings >> 8).astype(np.int64), (postings & 255).astype(np.uint8)
     start = arrays["frequent_start"]
-    postings = arrays["frequent"][start[row] : start[row + 1]]
-    runs = np.append(arrays["run_start"][row, :-1:PAGE_RUNS], len(postings)).astype(np.int64)
-    pages = np.repeat(np.arange(len(runs) - 1) * PAGE, np.diff(runs))
-    return pages + (postings >> 8), (postings & 255).astype(np.uint8)
+    words = arrays["runs"][row].reshape(-1, RUN)[:, :2]
+    docs = np.flatnonzero(np.unpackbits(words.astype("<u4").view(np.uint8).ravel(), bitorder="little"))
+    impacts = arrays["frequent"][start[row] : start[row + 1]]
+    if len(docs) != len(impacts):
+        raise ValueError(f"{len(impacts)} impacts of {len(docs)} documents")
+    return docs, impacts
 
 
 def search_plain(

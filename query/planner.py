@@ -1,8 +1,8 @@
 """Which traversal serves a query in a segment at the least cost. All of them are exact.
 
-Costs are counted in postings scored exhaustively. `blockmax` decides again for itself when it knows
-the bounds: it visits single superblocks, or whole pages in order if too many superblocks promise to be
-scored. docs/ENGINE.md has the measurements behind the constants.
+Costs are nanoseconds on the machine of docs/ENGINE.md, which has the measurements behind the constants; only their
+proportions matter. `blockmax` decides again for itself when it knows the bounds: it visits single superblocks,
+or whole pages in order if too many superblocks promise to be scored.
 """
 
 from __future__ import annotations
@@ -13,40 +13,37 @@ TRAVERSALS = ("plain", "exhaustive", "blockmax", "superblock")
 
 PLAIN_POSTINGS = 3_000_000
 """Up to here numpy is done before the compiled kernels would be loaded (about 0.3 s)."""
-PAGE_COST = 14
-"""Going from one page of 256 documents to the next, exhaustively, costs each term as much as so many postings."""
-VISIT_COST, RUN_COST = 400, 34
-"""Scoring a superblock out of order costs as much as so many postings, and so many more for each term."""
-PAGES_SCORED = 0.85
-"""What scoring pages in order costs, over scoring all of them."""
-BOUND_COST = 1 / 16
-"""Bounding one block by one term costs as much as so many postings."""
+RUN_COST, RARE_COST, OFFER_COST = 7.0, 1.5, 5.0
+"""Exhaustively: a frequent term in a superblock, a posting of a rare term, and looking for the best of a superblock."""
+FIXED_COST, BOUND_COST, RARE_BOUND_COST, VISIT_COST = 12_000.0, 1.6, 1.7, 13.0
+"""Pruning: what is always done; a term's bounds in a superblock; a rare posting; scoring a term out of order."""
+VISITS, VISITS_POWER = 12.0, 0.7
+"""Superblocks visited for k results are about VISITS · k ** VISITS_POWER, in 300,000 documents."""
+MOST_VISITED = 0.4
+"""The share of superblocks beyond which scoring pages in order costs less than visiting superblocks."""
 COMPILED = "lsr.kernels.blockmax"
 MOST_RARE = 64
 """More rare terms than this in a query, and the notes of where their runs start outgrow the caches."""
-BLOCK, PAGE = 4, 256
 
 
-def choose_traversal(n_docs: int, n_terms: int, n_rare: int, n_postings: int, *, once: bool) -> str:
+def choose_traversal(
+    n_superblocks: int, n_terms: int, n_rare: int, n_postings: int, n_rare_postings: int, k: int, *, once: bool
+) -> str:
     """Return the name of the traversal.
 
-    n_docs: of the segment. n_terms, n_rare: terms of the query that the segment has, and how many of them
-    are rare there; n_postings: of all of them. once: whether this is the only query of the process, so
-    that loading the compiled kernels would cost more than they save.
+    n_superblocks: of the segment. n_terms, n_rare: terms of the query that the segment has, and how many of them
+    are rare there; n_postings, n_rare_postings: of these. k: results wanted. once: whether this is the only query
+    of the process, so that loading the compiled kernels would cost more than they save.
     """
     if once and n_postings <= PLAIN_POSTINGS and COMPILED not in sys.modules:
         return "plain"
-    bounds = (n_terms - n_rare + 4) * BOUND_COST * n_docs / BLOCK
-    if n_rare > MOST_RARE or exhaustive_cost(n_docs, n_terms, n_postings) < bounds:
-        return "exhaustive"
-    return "blockmax"
+    n_frequent = n_terms - n_rare
+    exhaustive = n_superblocks * (n_frequent * RUN_COST + OFFER_COST) + n_rare_postings * RARE_COST
+    visits = min(MOST_VISITED * n_superblocks, VISITS * k**VISITS_POWER) * n_terms * VISIT_COST
+    pruned = FIXED_COST + n_superblocks * n_frequent * BOUND_COST + n_rare_postings * RARE_BOUND_COST + visits
+    return "exhaustive" if n_rare > MOST_RARE or exhaustive < pruned else "blockmax"
 
 
-def exhaustive_cost(n_docs: int, n_terms: int, n_postings: int) -> float:
-    """Return what scoring all of a query's postings costs."""
-    return n_postings + n_docs / PAGE * n_terms * PAGE_COST
-
-
-def most_superblocks(n_docs: int, n_terms: int, n_postings: int) -> int:
+def most_superblocks(n_superblocks: int) -> int:
     """Return how many superblocks `blockmax` had better visit one by one, rather than pages in order."""
-    return int(PAGES_SCORED * exhaustive_cost(n_docs, n_terms, n_postings) / (VISIT_COST + RUN_COST * n_terms))
+    return int(MOST_VISITED * n_superblocks)

@@ -18,6 +18,7 @@ from lsr.encoders.base import Encoder, QueryEncoder
 from lsr.errors import UsageError
 from lsr.indexer.index import Index
 from lsr.indexer.segment import Segment
+from lsr.query.approximate import Approximate
 from lsr.query.engine import Engine, Ranking
 from lsr.query.filters import DocumentFilter
 from lsr.query.passages import Owners, best_passages
@@ -39,16 +40,20 @@ class Searcher:
     """Searches one generation of an index. Safe to use from many threads, and after a fork.
 
     encoder: the encoder of the index where it is loaded already; by default the index opens what its queries
-    need. Raises IndexMissingError, IndexDamagedError, or EncoderError for another encoder than the index's.
+    need. approximate: search so, faster, and perhaps not finding the best; by default every search is exact. Raises
+    IndexMissingError, IndexDamagedError, or EncoderError for another encoder than the index's.
     """
 
-    def __init__(self, index: Index | str | Path, *, encoder: Encoder | None = None) -> None:
+    def __init__(
+        self, index: Index | str | Path, *, encoder: Encoder | None = None, approximate: Approximate | None = None
+    ) -> None:
         self.index = index if isinstance(index, Index) else Index.open(index)
         self._engine = Engine(self.index)
         self._given = encoder
         self._filters: dict[str, DocumentFilter] = {}
         self._filtering = threading.Lock()
         self._owners = None if self.index.manifest.passages is None else Owners(self.index)
+        self.approximate = approximate
         self._encoder: QueryEncoder | None = None if encoder is None else self._fitted(encoder)
 
     def refresh(self) -> Searcher:
@@ -58,7 +63,7 @@ class Searcher:
         share stays loaded. Raises what opening raises.
         """
         index = self.index.refresh()
-        return self if index is self.index else Searcher(index, encoder=self._given)
+        return self if index is self.index else Searcher(index, encoder=self._given, approximate=self.approximate)
 
     def _fitted(self, encoder: Encoder) -> QueryEncoder:
         from lsr.encoders.registry import check_same
@@ -160,13 +165,17 @@ class Searcher:
     ) -> Ranking:
         """Return the ranking of one encoded query: term ids of the index, ascending, and weights.
 
-        Of an index of passages it is that of the documents' best passages.
+        Where documents were cut into passages, it holds the best passage of each.
         """
         if feedback is not None:
             from lsr.query.feedback import expand
 
             query = expand(self, query, feedback, once=once, allowed=allowed)
-        return self._rank(*query, k, once=once, allowed=allowed)
+
+        def rank(k: int) -> Ranking:
+            return self._engine.rank(*query, k, once=once, allowed=allowed, approximate=self.approximate)
+
+        return rank(k) if self._owners is None else best_passages(rank, self._owners, k)
 
     def rank(
         self,
@@ -196,22 +205,6 @@ class Searcher:
         if threads == 1 or len(queries) <= TASK:
             return map(rank, range(len(queries)))
         return _in_order(rank, len(queries), threads)
-
-    def _rank(
-        self,
-        term_ids: npt.NDArray[np.int32],
-        weights: npt.NDArray[np.float32],
-        k: int,
-        *,
-        once: bool = False,
-        allowed: DocumentFilter | None = None,
-    ) -> Ranking:
-        """Return the k best documents, of an index of passages those with the best passages."""
-
-        def rank(k: int) -> Ranking:
-            return self._engine.rank(term_ids, weights, k, once=once, allowed=allowed)
-
-        return rank(k) if self._owners is None else best_passages(rank, self._owners, k)
 
     def search_batch(
         self,
@@ -253,7 +246,7 @@ class Searcher:
         ids = [""] * len(ranking)
         for segment, places, rows in self.by_segment(ranking.positions):
             store = segment.documents
-            found = store.doc_ids(rows) if self.index.manifest.passages is None else store.document_ids(rows)
+            found = store.doc_ids(rows) if self._owners is None else store.document_ids(rows)
             for place, doc_id in zip(places.tolist(), found, strict=True):
                 ids[place] = doc_id
         return ids
@@ -264,7 +257,7 @@ class Searcher:
         for rank, (position, score) in enumerate(zip(ranking.positions, ranking.scores, strict=True), start=1):
             document = self.document(int(position))
             doc_id, passage = document.doc_id, None
-            if self.index.manifest.passages is not None and PASSAGE_OF in document.fields:
+            if self._owners is not None and PASSAGE_OF in document.fields:
                 doc_id, passage = str(document.fields[PASSAGE_OF]), passage_span(document.fields)
             hit = Hit(rank, doc_id, float(score), document.title, document.text, query_id, passage=passage)
             found.append(hit)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lsr.errors import LsrError
-from lsr.eval.bench import own
+from lsr.eval.bench import approximations, own
 from lsr.eval.bench.collection import SparseCollection, without_unmatched
 from lsr.eval.bench.engine import Search, Setting
 from lsr.eval.bench.oracle import Truth, recall
@@ -33,6 +33,7 @@ class BenchOptions:
     peers: tuple[str, ...] = ()
     without_reordering: bool = False
     traversals: bool = False
+    approximate: bool = False
     rebuild: bool = False
 
 
@@ -57,6 +58,7 @@ def bench_collection(
         say(f"left out {n_queries - len(collection.queries)} queries that no document matches")
     store = Store(cache, collection, source, threads=options.threads, say=say, rebuild=options.rebuild)
     ours = own.SETTINGS + ((own.NOT_REORDERED,) if options.without_reordering else ())
+    ours += approximations.SETTINGS if options.approximate else ()
     indexes, searches = [], {}
     lines: list[tuple[str, Setting]] = [(OWN, setting) for setting in ours]
     lines += [(peer, setting) for peer in options.peers for setting in engine(peer).SETTINGS]

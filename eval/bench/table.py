@@ -10,7 +10,7 @@ from lsr.eval.bench.report import BenchReport, CollectionReport, Measurement, Tr
 from lsr.eval.bench.timing import Latency
 
 OURS = frozenset(setting.name for setting in (*own.SETTINGS, own.NOT_REORDERED))
-BUSY = 0.03
+BUSY = 0.1
 """Share of time spent waiting for a core beyond which a reader is warned."""
 WIDTH = 110
 

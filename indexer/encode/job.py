@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -73,22 +74,25 @@ def run_job(
     *,
     window: int | Pace,
     shard_seconds: float = FOREVER,
+    n_documents: int | None = None,
     progress: Progress | None = None,
 ) -> EncodedCorpus:
     """Encode documents into Parquet shards in `folder`; memory doesn't grow with their number.
 
     A folder that holds the beginning of the same job is gone on with: what stands there is neither lost nor
     encoded again. window: documents that are sorted by length and encoded together. shard_seconds: how long a shard
-    is added to, and so what a killed process loses at most. Raises OtherJobError, ChangedCorpusError, or LsrError for
-    a folder of other things.
+    is added to, and so what a killed process loses at most. n_documents: how many there are, if that is known.
+    Raises OtherJobError, ChangedCorpusError, or LsrError for a folder of other things.
     """
     if isinstance(window, int) and window < 1:
         raise UsageError(f"window is {window}, but has to be 1 or more")
     listener = progress or Silence()
-    folder.mkdir(parents=True, exist_ok=True)
-    with writer_lock(folder):
-        done = _begin(folder, job)
-        listener.start("encoding", None, "doc")
+    with ExitStack() as stack:
+        with _writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(writer_lock(folder))
+            done = _begin(folder, job)
+        listener.start("encoding", n_documents, "document")
         stream = iter(documents)
         _pass_over(stream, done, listener)
         shards = list(done)
@@ -122,6 +126,8 @@ def forget_shards(folder: Path, first: int) -> None:
 def forget_job(folder: Path) -> None:
     """Remove all that a job made, and nothing else: the folder too, if nothing else is there."""
     if not is_job(folder):
+        with suppress(OSError):  # not there, or not empty
+            folder.rmdir()
         return
     for path in [*folder.glob("shard-*.parquet"), *folder.glob("*.tmp"), folder / LOCK_NAME, folder / JOB_FILE]:
         path.unlink(missing_ok=True)
@@ -137,8 +143,9 @@ def _write_shard(
     until = time.monotonic() + seconds
     try:
         for documents, columns in encoded:
-            writer = writer or ShardWriter(path)
-            writer.append(documents, columns)
+            with _writing(path.parent):
+                writer = writer or ShardWriter(path)
+                writer.append(documents, columns)
             listener.advance(len(documents))
             if writer.n_docs >= SHARD_DOCUMENTS or time.monotonic() >= until:
                 break
@@ -148,7 +155,20 @@ def _write_shard(
         elif writer is not None:
             writer.abandon()
         raise
-    return None if writer is None else writer.close()
+    with _writing(path.parent):
+        return None if writer is None else writer.close()
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Turn what the operating system says into an error that names the place and the remedy."""
+    try:
+        yield
+    except OSError as error:
+        raise LsrError(
+            f"can't write to {folder}: {error.strerror or error}; free some space, change its permissions, or choose "
+            "another place"
+        ) from error
 
 
 def _keep(writer: ShardWriter) -> None:

@@ -51,7 +51,8 @@ class Staging:
     A context manager: left by an exception it keeps what was encoded, and says so; else it removes it.
 
     legs: what encodes; a leg that is None is left to the caller. settings: what else decides the shards.
-    with_documents: whether titles, texts and fields are wanted back. say: told what is gone on with, begun anew,
+    with_documents: whether titles, texts and fields are wanted back. n_documents: how many there are, if that is
+    known. say: told what is gone on with, begun anew,
     or kept.
     """
 
@@ -63,11 +64,13 @@ class Staging:
         settings: Mapping[str, Any],
         say: Say,
         with_documents: bool = True,
+        n_documents: int | None = None,
         progress: Progress | None = None,
     ) -> None:
         self.folder = staging_folder(index)
         self._legs = legs
         self._with_documents = with_documents
+        self._n_documents = n_documents
         self._say = say
         self._progress = progress
         of_legs = {"sparse": legs.sparse is not None, "dense": legs.dense is not None}
@@ -103,6 +106,7 @@ class Staging:
                     self.folder,
                     window=Pace(),
                     shard_seconds=SHARD_SECONDS,
+                    n_documents=self._n_documents,
                     progress=self._progress,
                 ).shards
             except ChangedCorpusError as error:

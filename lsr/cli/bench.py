@@ -45,6 +45,7 @@ def add_parser(subparsers: Any) -> None:
         help="time peers too: bmp, pisa, seismic, lucene; without names, those that are installed",
     )  # fmt: skip
     add("--without-reordering", action="store_true", help="time an index of ours that isn't reordered too")
+    add("--approximate", action="store_true", help="time our approximate search at several settings too")
     add("--traversals", action="store_true", help="time every traversal of ours, and judge the planner")
     add("--cache", type=Path, metavar="DIR", help="where built indexes are kept (default: the user's cache)")
     add("--rebuild", action="store_true", help="build all indexes anew")
@@ -80,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
         peers=tuple(peers),
         without_reordering=args.without_reordering,
         traversals=args.traversals,
+        approximate=args.approximate,
         rebuild=args.rebuild,
     )
     whole = load_collection(args.collection) if args.collection else None

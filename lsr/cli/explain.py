@@ -109,8 +109,8 @@ def vector_lines(vector: TextVector, n: int) -> Iterator[str]:
         bar = bar_of(term.weight / shown[0].weight, room)
         stands = "expanded" if not term.in_text else f"text: {clean(term.word)}" if term.word else "text"
         yield (
-            f"{style(name, BOLD if term.in_text else '')}{' ' * (wide - text_width(name))}  {term.weight:>7.4g}  "
-            f"{style(bar, '' if term.in_text else DIM)}{' ' * (room - len(bar))}  {style(stands, DIM)}"
+            f"{style(name, BOLD) if term.in_text else name}{' ' * (wide - text_width(name))}  {term.weight:>7.4g}  "
+            f"{bar if term.in_text else style(bar, DIM)}{' ' * (room - len(bar))}  {style(stands, DIM)}"
         )
     if len(vector.terms) > n:
         yield style(f"… {counted(len(vector.terms) - n, 'term')} more (-n shows more)", DIM)

@@ -86,9 +86,9 @@ def term_table(found: ExplainedHit, room: int) -> Iterator[str]:
         word = f": {shortened(clean(words[term.term]), WIDEST_TERM)}" if term.term in words else ""
         bar = bar_of(term.points / shown[0].points, bar_room)
         yield (
-            f"{style(name, BOLD if term.in_text else '')}{' ' * (wide - text_width(name))}  "
+            f"{style(name, BOLD) if term.in_text else name}{' ' * (wide - text_width(name))}  "
             f"{term.query_weight:>7.4g}  {term.impact:>6}  {number(term.contribution):>7}  "
-            f"{style(bar, '' if term.in_text else DIM)}{' ' * (bar_room - len(bar))}  {stands_in(term)}{word}"
+            f"{bar if term.in_text else style(bar, DIM)}{' ' * (bar_room - len(bar))}  {stands_in(term)}{word}"
         )
     rest = found.terms[SHOWN_TERMS:]
     if rest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -32,9 +32,9 @@ HEADING_CHARACTERS = 80
 _TO_ESCAPE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-def hit_json(hit: Hit) -> str:
-    """Return a hit as `--json` prints it, in one line."""
-    return json_line(hit_object(hit))
+def hit_json(hit: Hit, approximate: Mapping[str, Any] | None = None) -> str:
+    """Return a hit as `--json` prints it, in one line. approximate: what a search that wasn't exact says of itself."""
+    return json_line(hit_object(hit) if approximate is None else {**hit_object(hit), "approximate": approximate})
 
 
 def hit_object(hit: Hit) -> dict[str, Any]:

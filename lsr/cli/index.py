@@ -11,6 +11,8 @@ from lsr.cli.common import TerminalProgress, add_command, counted, human_bytes, 
 from lsr.cli.passages import add_passage_arguments, check_passage_arguments, splitter_of
 
 DEFAULT_ENCODER = "bm25"
+WORDS = ("bm25",)
+"""Encoders that no device computes."""
 
 EXAMPLES = """\
 examples:
@@ -51,6 +53,10 @@ def add_parser(subparsers: Any) -> None:
         "or 'joint' where --encoder gives both; without CORPUS, add them to the index that is there"
     )  # fmt: skip
     add_passage_arguments(parser)
+    parser.add_argument("--device", metavar="D", help="of models: cpu or cuda (default: cuda where there is one)")
+    parser.add_argument(
+        "--dtype", metavar="T", help="of models: float32, bfloat16 or float16 (default: float32 on a cpu)"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the index, or dense vectors, that are there")
     parser.add_argument("--skip-bad", action="store_true", help="pass over, and count, what can't be read")
     parser.add_argument(
@@ -118,12 +124,19 @@ def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[s
 
     if args.encoder is None:
         note(f"encoding with {DEFAULT_ENCODER}: words, no learned model; --encoder names another")
-    encoder = load_encoder(args.encoder or DEFAULT_ENCODER)
-    dense = None if args.dense is None else load_dense_encoder(args.dense, sparse=encoder)
+    placement = _placement(args)
+    of_words = (args.encoder or DEFAULT_ENCODER) in WORDS
+    encoder = load_encoder(args.encoder or DEFAULT_ENCODER, **({} if of_words else placement))
+    dense = None if args.dense is None else load_dense_encoder(args.dense, sparse=encoder, **placement)
     return index_corpus(
         args.corpus, args.index, encoder, dense=dense, splitter=splitter_of(args, encoder, dense),
         skip_bad=args.skip_bad, progress=progress, say=progress.say, **options,
     )  # fmt: skip
+
+
+def _placement(args: argparse.Namespace) -> dict[str, str]:
+    """Return where and how precisely models compute, as far as the arguments say."""
+    return {name: value for name in ("device", "dtype") if (value := getattr(args, name)) is not None}
 
 
 def _index_vectors(
@@ -147,8 +160,9 @@ def _add_dense(args: argparse.Namespace) -> int:
         raise UsageError("--encoder goes with CORPUS: dense vectors alone leave the index's encoder as it is")
     with Index.open(args.index) as index:
         recorded = index.manifest.encoder
-    sparse = load_recorded(recorded) if args.dense == JOINT and recorded.get("query_side") == "model" else None
-    encoder = load_dense_encoder(args.dense, sparse=sparse)
+    of_model = recorded.get("query_side") in ("model", "table")
+    sparse = load_recorded(recorded, **_placement(args)) if args.dense == JOINT and of_model else None
+    encoder = load_dense_encoder(args.dense, sparse=sparse, **_placement(args))
     progress = TerminalProgress()
     began = time.perf_counter()
     try:

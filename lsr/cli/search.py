@@ -20,6 +20,8 @@ from lsr.cli.common import (
 )
 
 if TYPE_CHECKING:
+    from lsr.query.approximate import Approximate
+    from lsr.query.engine import Ranking
     from lsr.query.feedback import Feedback
     from lsr.query.searcher import Searcher
 
@@ -40,7 +42,7 @@ def add_parser(subparsers: Any) -> None:
         subparsers,
         "search",
         "search an index",
-        "Search an index: exactly, and without torch where the query encoder needs none.",
+        "Search an index: exactly unless --approximate is given, and without torch where the query encoder needs none.",
         EXAMPLES,
     )
     parser.add_argument("query", nargs="?", metavar="QUERY", help="what to search for")
@@ -60,6 +62,11 @@ def add_parser(subparsers: Any) -> None:
         "--feedback", nargs="?", type=positive, const=FEEDBACK_DOCS, metavar="DOCS",
         help="add to the query what its first DOCS documents say, and search again (default: 10)",
     )  # fmt: skip
+    parser.add_argument(
+        "--approximate", nargs="+", metavar="NAME=VALUE",
+        help="search faster, and perhaps miss documents: alpha=0.8 relaxes the bounds, superblocks=50 ends the search "
+        "after so many groups of 64 documents, query_cut=8 bounds by the 8 heaviest of the frequent terms",
+    )  # fmt: skip
     many = parser.add_argument_group("a file of queries")
     many.add_argument(
         "--queries",
@@ -77,7 +84,7 @@ def add_parser(subparsers: Any) -> None:
         "--run", dest="run_file", type=Path, metavar="OUT",
         help="write the results as a TREC run; without it they are printed as JSON, an object a hit",
     )  # fmt: skip
-    many.add_argument("--tag", default="lsr", help="the run's tag (default: lsr)")
+    many.add_argument("--tag", help="the run's tag (default: lsr, or lsr-approximate)")
     many.add_argument("--threads", type=positive, metavar="N", help="threads (default: one a core)")
     parser.set_defaults(run=run)
 
@@ -107,7 +114,7 @@ def _searcher(args: argparse.Namespace) -> Any:
     index = Index.open(index_path(args), encoder=args.encoder)
     if args.encoder is not None and index.manifest.encoder["query_side"] != "model":
         raise UsageError(f"the index at {index.path} needs no model for its queries: leave out --encoder")
-    return Searcher(index)
+    return Searcher(index, approximate=_approximate(args))
 
 
 def _search_one(args: argparse.Namespace) -> int:
@@ -120,13 +127,15 @@ def _search_one(args: argparse.Namespace) -> int:
     if args.explain or args.html is not None:
         return _explain_one(args, searcher, allowed)
     began = time.perf_counter()
-    hits = searcher.search(args.query, args.k, once=True, allowed=allowed, feedback=_feedback(args))
+    query = searcher.encode([args.query]).row(0)
+    ranking = searcher.rank_vector(query, args.k, once=True, allowed=allowed, feedback=_feedback(args))
+    hits = searcher.hits(ranking)
     milliseconds = (time.perf_counter() - began) * 1000
     if args.json:
         from lsr.cli.hits import hit_json
 
         for hit in hits:
-            print(hit_json(hit))
+            print(hit_json(hit, _passed_over(ranking)))
         return 0
     if not hits:
         _note_nothing(searcher, allowed)
@@ -141,6 +150,9 @@ def _search_one(args: argparse.Namespace) -> int:
     n_searched = len(searcher.index) if allowed is None else allowed.n_allowed
     told = f"the best {len(hits):,} of {counted(n_searched, unit)}, in {milliseconds:.0f} ms"
     print(style(told, DIM, sys.stderr), file=sys.stderr)
+    if ranking.approximate is not None:
+        skipped = f"{counted(ranking.n_skipped, 'superblock')} of 64 documents passed over, {ranking.n_scored:,} scored"
+        note(f"approximate ({ranking.approximate}): {skipped}; better documents may be missing")
     return 0
 
 
@@ -178,6 +190,24 @@ def _feedback(args: argparse.Namespace) -> Feedback | None:
     from lsr.query.feedback import Feedback
 
     return Feedback(n_docs=args.feedback)
+
+
+def _approximate(args: argparse.Namespace) -> Approximate | None:
+    if args.approximate is None:
+        return None
+    from lsr.query.approximate import Approximate
+
+    return Approximate.parse(args.approximate)
+
+
+def _passed_over(ranking: Ranking) -> dict[str, Any] | None:
+    """Return what `--json` says of a search that wasn't exact."""
+    if ranking.approximate is None:
+        return None
+    return ranking.approximate.given() | {
+        "superblocks_scored": ranking.n_scored,
+        "superblocks_skipped": ranking.n_skipped,
+    }
 
 
 def _note_nothing(searcher: Searcher, allowed: Any) -> None:
@@ -238,7 +268,7 @@ def _write_run(args: argparse.Namespace, searcher: Any, query_ids: list[str], qu
             progress.advance(1)
             yield Ranking(query_id, searcher.doc_ids(ranking), ranking.scores)
 
-    write_run(args.run_file, rankings(), tag=args.tag)
+    write_run(args.run_file, rankings(), tag=args.tag or ("lsr" if args.approximate is None else "lsr-approximate"))
 
 
 def _print_all(args: argparse.Namespace, searcher: Any, query_ids: list[str], queries: Any, progress: Any) -> None:
@@ -247,11 +277,12 @@ def _print_all(args: argparse.Namespace, searcher: Any, query_ids: list[str], qu
         return
     from lsr.cli.hits import hit_json
 
-    options = {"query_ids": query_ids, "threads": args.threads, "feedback": _feedback(args)}
-    for hits in searcher.search_batch(queries, args.k, **options, allowed=_allowed(args, searcher)):
+    options = {"threads": args.threads, "allowed": _allowed(args, searcher), "feedback": _feedback(args)}
+    rankings = searcher.rank(queries, args.k, **options)
+    for query_id, ranking in zip(query_ids, rankings, strict=True):
         progress.advance(1)
-        for hit in hits:
-            print(hit_json(hit))
+        for hit in searcher.hits(ranking, query_id=query_id):
+            print(hit_json(hit, _passed_over(ranking)))
 
 
 def _explain_all(args: argparse.Namespace, searcher: Any, query_ids: list[str], queries: Any, progress: Any) -> None:

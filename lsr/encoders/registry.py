@@ -14,6 +14,7 @@ from lsr.encoders.base import Encoder, QueryEncoder, TermLookup
 from lsr.encoders.bm25 import BM25Encoder, open_bm25_query_encoder
 from lsr.encoders.dense_base import DENSE, DenseEncoder, JointEncoder
 from lsr.errors import EncoderError, UsageError
+from lsr.models import carried
 
 if TYPE_CHECKING:
     from lsr.encoders.neural import NeuralEncoder
@@ -21,15 +22,15 @@ if TYPE_CHECKING:
 JOINT = "joint"
 """Stands for the dense half of a joint encoder where a dense one is to be named."""
 
-NAMED = ("bm25",)
-"""Encoders that need no model folder."""
+NAMED = ("bm25", "default")
+"""Encoders that need no model folder: words, and the model that the package carries."""
 
 IDENTITY = ("kind", "revision", "tokenizer_hash", "query_side", "settings")
 """What of a description has to be the same for two encoders to give the same vectors."""
 
 
 def load_encoder(name_or_path: str | Path, **options: Any) -> Encoder:
-    """Load an encoder: a name (`bm25`), a model's folder, or a model's name on the Hugging Face hub.
+    """Load an encoder: `bm25`, `default` (the model that the package carries), a folder, or a name on the hub.
 
     options, bm25: `k1`, `b`, `stemmer`, `stop_words`, `terms` (of an index that is to be continued).
     options, models: `revision`, `max_length`, `top_k`, `threshold`, `device`, `dtype`, `max_tokens`.
@@ -38,7 +39,7 @@ def load_encoder(name_or_path: str | Path, **options: Any) -> Encoder:
     try:
         if str(name_or_path) == "bm25":
             return _bm25(**options)
-        if str(name_or_path) in NAMED or _might_be_model(name_or_path):
+        if carried(str(name_or_path)) is not None or _might_be_model(name_or_path):
             from lsr.encoders.building import load_neural
 
             return load_neural(name_or_path, **options)
@@ -138,11 +139,13 @@ def open_document_encoder(description: Mapping[str, Any], terms: Sequence[str]) 
     )
 
 
-def load_recorded(description: Mapping[str, Any], *, moved_to: str | Path | None = None) -> NeuralEncoder:
+def load_recorded(
+    description: Mapping[str, Any], *, moved_to: str | Path | None = None, **options: Any
+) -> NeuralEncoder:
     """Load the model that a description was made of, with the settings that it names.
 
-    moved_to: the folder where it is now; default, the name that it had. Raises EncoderError if it isn't there, or is
-    another.
+    moved_to: the folder where it is now; default, the name that it had. options: `device`, `dtype`. Raises
+    EncoderError if it isn't there, or is another.
     """
     from lsr.encoders.building import load_neural
 
@@ -154,6 +157,7 @@ def load_recorded(description: Mapping[str, Any], *, moved_to: str | Path | None
         max_length=document["max_length"],
         top_k=document["pruning"]["top_k"],
         threshold=document["pruning"]["threshold"],
+        **options,
     )
     check_same(description, encoder.description)
     return encoder

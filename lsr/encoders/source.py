@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lsr.errors import EncoderError
+from lsr.models import carried
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 # Models that an installed package brings, so that no hub is asked.
@@ -26,10 +27,14 @@ class Source:
 
 
 def locate(name_or_path: str | Path, *, revision: str | None = None) -> Source:
-    """Find a model's folder; a name on the hub is downloaded unless it is there already, or in a package.
+    """Find a model's folder: one that this package carries, a folder, or a name on the Hugging Face hub.
 
+    What is on the hub is downloaded unless it is there already, or an installed package brings it.
     revision: the hub's commit, branch or tag. Raises EncoderError if there is no such folder or model.
     """
+    own = carried(str(name_or_path))
+    if own is not None:
+        return Source(own.name, own)
     packaged = _PACKAGED.get(str(name_or_path))
     package = importlib.util.find_spec(packaged) if packaged else None
     if package is not None and package.origin is not None:

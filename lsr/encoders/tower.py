@@ -73,11 +73,13 @@ class Tower(TextTower):
         """Return the weights of each text, float32, (n_texts, vocab_size). Every text has a scored position."""
         return self._weights(self.backbone(batch.input_ids, batch.attention_mask), batch)
 
-    def for_training(self, batch: TokenBatch, terms: Tensor | None = None) -> TrainingOutput:
-        """Return weights of all or of chosen terms, logits and dense vectors, each with a gradient."""
+    def for_training(
+        self, batch: TokenBatch, terms: Tensor | None = None, *, with_dense: bool = False
+    ) -> TrainingOutput:
+        """Return weights of all or of chosen terms, logits, and dense vectors if wanted, each with a gradient."""
         hidden = None
         # A branch stays what it was: nothing is learned from its vectors.
-        if self.dense_head is None or self.dense_head.branch is not None:
+        if self.dense_head is None or self.dense_head.branch is not None or not with_dense:
             states = self.backbone(batch.input_ids, batch.attention_mask)
         else:
             states, hidden = self.backbone.both(batch.input_ids, batch.attention_mask, None)

@@ -70,9 +70,11 @@ class Rhythm(TrainerCallback):
             control.should_evaluate = True
         every = settings.train.checkpoint_every
         minutes = (time.monotonic() - self._saved_at) / 60
-        if is_last or self._request or (every and step % every == 0) or minutes >= settings.train.checkpoint_minutes:
+        is_asked, is_due = self._trainer.agree(bool(self._request), minutes >= settings.train.checkpoint_minutes)
+        if is_last or is_asked or is_due or (every and step % every == 0):
             control.should_save = True
-        if self._request:
+        if is_asked:
+            self._request.signal_name = self._request.signal_name or "a signal"
             control.should_training_stop = True
             control.should_evaluate = False
         return control

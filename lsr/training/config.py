@@ -121,7 +121,8 @@ class TeacherSettings:
 
 @dataclass(frozen=True, slots=True)
 class SideSettings:
-    """How one side is made sparse: by a weight for the regulariser, or by a target of active terms a text.
+    """How one side is made sparse: by a weight for the regulariser, or by a target of active terms a text, which
+    is followed where both are given.
 
     schedule, ramp: how the weight grows, over how many steps; with a target, the steps in which the terms are brought
     to it, by default a third of all, at most 2,000. threshold: of `l0-mask`.
@@ -141,8 +142,8 @@ class SideSettings:
     def __post_init__(self) -> None:
         one_of(self.regulariser, REGULARISERS, "sparsity.….regulariser")
         one_of(self.schedule, tuple(SCHEDULES), "sparsity.….schedule")
-        if (self.weight is None) == (self.target is None):
-            raise UsageError("config: sparsity of a side takes either a weight or a target of active terms, not both")
+        if self.weight is None and self.target is None:
+            raise UsageError("config: sparsity of a side takes a weight, or a target of active terms")
         at_least(self.weight, 0, "sparsity.….weight")
         above(self.target, 0, "sparsity.….target")
         above(self.begin, 0, "sparsity.….begin")
@@ -279,6 +280,8 @@ class TrainingConfig:
             raise UsageError(f"config: loss.{taught[0]} needs a [[teacher]], but there is none")
         if self.teacher and not taught:
             raise UsageError(f"config: teacher {self.teacher[0].name!r} is asked by no loss: add loss.kl or another")
+        if "regression" in self.loss and self.encoder.dense is None:
+            raise UsageError("config: loss.regression trains a dense head, but there is no [encoder.dense]")
         if self.eval.every and not self.eval.datasets:
             raise UsageError("config: eval.every is set, but eval.datasets names no BEIR folder")
 

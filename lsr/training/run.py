@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from accelerate import PartialState
+from transformers import TrainingArguments
 
 from lsr.encoders.neural import NeuralEncoder
 from lsr.errors import LsrError, UsageError
 from lsr.training.building import begin_encoder, choose_attention, inverse_document_frequencies, resume_encoder
 from lsr.training.callbacks import Rhythm, StopRequest, graceful_stop
 from lsr.training.checkpoints import MODEL, Checkpoint, finished_checkpoints, remove_unfinished
+from lsr.training.checks import check_examples, check_start
 from lsr.training.collator import Collator
 from lsr.training.config import TeacherSettings, TrainingConfig
 from lsr.training.evaluation import Evaluator
@@ -28,6 +35,7 @@ from lsr.training.output import (
     write_config,
     write_json,
 )
+from lsr.training.plots import plot_run
 from lsr.training.provenance import training_record
 from lsr.training.run_log import RunLog
 from lsr.training.student import Student
@@ -35,6 +43,8 @@ from lsr.training.teaching import Panel
 from lsr.training.topics import TOPICS_FILE, TopicSampler, cluster, kept_topics, save_topics
 from lsr.training.trainer import SparseTrainer, training_arguments
 from lsr.types import Document
+
+PLOT_FILE = "training.png"
 
 
 class TrainingInterruptedError(LsrError):
@@ -69,69 +79,105 @@ def train(
     Raises LsrError and its kinds, before the first step wherever that can be told; TrainingInterruptedError after
     Ctrl-C or SIGTERM, when a checkpoint is saved.
     """
-    with claimed(output):
-        prepare(output, resume=resume, overwrite=overwrite)
-        if resume:
-            check_unchanged(read_run_config(output), config.to_json())
-        else:
-            write_config(output, config.to_json())
-        with graceful_stop(say) as request:
-            return _train(config, output, examples, teachers, say, request, resumed=resume)
+    arguments = training_arguments(config, output / CHECKPOINTS)
+    is_main = arguments.process_index == 0
+    with ExitStack() as stack:
+        if is_main:
+            stack.enter_context(claimed(output))
+            prepare(output, resume=resume, overwrite=overwrite)
+            if resume:
+                check_unchanged(read_run_config(output), config.to_json())
+            else:
+                write_config(output, config.to_json())
+            (output / CHECKPOINTS).mkdir(exist_ok=True)
+            remove_unfinished(output / CHECKPOINTS)
+        PartialState().wait_for_everyone()
+        speak = say if is_main else _silence
+        request = stack.enter_context(graceful_stop(speak))
+        trainer = _begin(config, output, arguments, examples, teachers, speak, request, resumed=resume)
+        return _run(trainer, output, speak, request)
 
 
-def _train(
+def _begin(
     config: TrainingConfig,
     output: Path,
+    arguments: TrainingArguments,
     examples: Examples | None,
     teachers: Callable[[TeacherSettings], Any] | None,
     say: Callable[[str], None],
     request: StopRequest,
     *,
     resumed: bool,
-) -> TrainingResult:
-    checkpoints = output / CHECKPOINTS
-    checkpoints.mkdir(exist_ok=True)
-    remove_unfinished(checkpoints)
-    last = max(finished_checkpoints(checkpoints), key=lambda checkpoint: checkpoint.step, default=None)
-    evaluator = Evaluator(config.eval, seed=config.train.seed) if config.eval.datasets else None
-    if examples is None:
-        data = config.data
-        examples = read_examples(
-            data.files, corpus=data.corpus, queries=data.queries, split=data.split, max_negatives=data.negatives
-        )
-    encoder = _encoder(config, output, examples, last)
-    panel = Panel(config, teachers or _opener(examples))
+) -> SparseTrainer:
+    """Open everything that the config names, look at it, and put it together."""
+    is_main = arguments.process_index == 0
+    found = finished_checkpoints(output / CHECKPOINTS)
+    last = found[-1] if found else None
+    evaluator = Evaluator(config.eval, seed=config.train.seed) if config.eval.datasets and is_main else None
+    # What is prepared and kept on the way is prepared once: by the first process.
+    with arguments.main_process_first(local=False):
+        if examples is None:
+            examples = _examples(config)
+        check_examples(examples, config, n_processes=arguments.world_size)
+        encoder = _encoder(config, output, examples, last)
+        panel = Panel(config, teachers or _opener(examples))
+        order = _order(config, output, examples, teachers or _opener(examples), say)
+    choose_attention(encoder, precision=config.train.precision, on_cpu=arguments.use_cpu)
     student = Student(
-        encoder, learn_query_table=config.encoder.learn_query_table, cached_batch=config.train.cached_batch
+        encoder,
+        learn_query_table=config.encoder.learn_query_table,
+        cached_batch=config.train.cached_batch,
+        with_dense="regression" in config.loss,
     )
     student.freeze(config.encoder.freeze_layers, embeddings=config.encoder.freeze_embeddings)
+    if config.sparsity.sampled_terms and not student.has_table:
+        raise UsageError("config: sparsity.sampled_terms needs queries from a table, but here they have a model")
     collator = Collator(
         encoder,
         negatives=config.data.negatives,
         max_length=config.train.max_length,
         max_query_length=config.train.max_query_length,
     )
-    log = RunLog(output, say, resumed_at=last.step if last else None)
+    if last is None:
+        check_start(student.to(arguments.device), collator, panel, examples, config, say)
+    log = RunLog(output, say, resumed_at=last.step if last else None) if is_main else None
+    trainer = SparseTrainer(student, config, examples, collator, panel, evaluator, log, arguments, order)
+    trainer.add_callback(Rhythm(trainer, request))
+    if last is not None:
+        trainer.resume(last)
+        say(f"going on from step {last.step:,} of {config.train.steps:,}")
+    elif resumed:
+        say("no checkpoint was finished before: beginning anew")
+    return trainer
+
+
+def _run(trainer: SparseTrainer, output: Path, say: Callable[[str], None], request: StopRequest) -> TrainingResult:
+    """Train to the end or to a signal, and save what came of it."""
     try:
-        arguments = training_arguments(config, checkpoints)
-        choose_attention(encoder, precision=config.train.precision, on_cpu=arguments.use_cpu)
-        order = _order(config, output, examples, teachers or _opener(examples), say)
-        trainer = SparseTrainer(student, config, examples, collator, panel, evaluator, log, arguments, order)
-        trainer.add_callback(Rhythm(trainer, request))
-        if last is not None:
-            trainer.resume(last)
-            say(f"going on from step {last.step:,} of {config.train.steps:,}")
-        elif resumed:
-            say("no checkpoint was finished before: beginning anew")
-        trainer.train(resume_from_checkpoint=None if last is None else str(last.folder))
+        trainer.train(resume_from_checkpoint=trainer.resumed_from)
     finally:
-        log.close()
+        if trainer.run_log is not None:
+            trainer.run_log.close()
     if request:
         raise TrainingInterruptedError(
             f"interrupted by {request.signal_name} after step {trainer.state.global_step:,}; checkpoint saved; go on "
             f"with: lsr train --resume --output {output}"
         )
-    return _finish(trainer, output, say)
+    if trainer.is_world_process_zero():
+        _finish(trainer, output, say)
+    trainer.accelerator.wait_for_everyone()
+    return TrainingResult(output / MODEL, json.loads((output / TRAINING_FILE).read_text(encoding="utf-8")))
+
+
+def _examples(config: TrainingConfig) -> Examples:
+    data = config.data
+    return read_examples(
+        data.files, corpus=data.corpus, queries=data.queries, split=data.split, max_negatives=data.negatives
+    )
+
+
+def _silence(line: str) -> None:
+    del line
 
 
 def _encoder(config: TrainingConfig, output: Path, examples: Examples, last: Checkpoint | None) -> NeuralEncoder:
@@ -193,7 +239,7 @@ def _order(
     return TopicSampler(topics, batch_size=size, per_batch=data.topics_per_batch, seed=config.train.seed)
 
 
-def _finish(trainer: SparseTrainer, output: Path, say: Callable[[str], None]) -> TrainingResult:
+def _finish(trainer: SparseTrainer, output: Path, say: Callable[[str], None]) -> None:
     """Put the best model, or the last where nothing was measured, in its place, with where it comes from."""
     step = trainer.progress.best_step or trainer.state.global_step
     chosen = next(c for c in finished_checkpoints(output / CHECKPOINTS) if c.step == step)
@@ -207,4 +253,6 @@ def _finish(trainer: SparseTrainer, output: Path, say: Callable[[str], None]) ->
     temporary.replace(target)
     write_json(output / TRAINING_FILE, record)
     say(f"trained {trainer.state.global_step:,} steps in {record['seconds']:,.0f} s; the model is in {target}")
-    return TrainingResult(target, record)
+    if importlib.util.find_spec("matplotlib") is not None and trainer.run_log is not None:
+        name = trainer.config.name or output.name
+        plot_run(trainer.run_log.rows, output / PLOT_FILE, targets=trainer.objective.targets(), title=name)

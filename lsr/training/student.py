@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ class Student(nn.Module):
     """An encoder's towers, and its query table if it has one, as parameters.
 
     learn_query_table: whether the table's weights are trained; they stay 0 or more (projected gradient descent).
+    with_dense: whether a joint encoder's dense vectors are trained too.
     cached_batch: texts that are encoded with a gradient at a time; 0: all. Less memory for twice the forward
     passes: vectors of all texts are computed first, in groups whose inner states are dropped; once the loss has given
     each vector its gradient, group after group is computed again and sent back. This is gradient caching, Gao et
@@ -30,12 +32,22 @@ class Student(nn.Module):
     checkpointing does it when what it is given is a whole encoder, dropout's random numbers included.
     """
 
-    def __init__(self, encoder: NeuralEncoder, *, learn_query_table: bool = False, cached_batch: int = 0) -> None:
+    def __init__(
+        self,
+        encoder: NeuralEncoder,
+        *,
+        learn_query_table: bool = False,
+        cached_batch: int = 0,
+        with_dense: bool = False,
+    ) -> None:
         super().__init__()
         self._encoder = encoder
         self._cached_batch = cached_batch
+        self._with_dense = with_dense
         self._frozen: list[nn.Module] = []
         self.document: Tower = encoder.document.tower
+        if self.document.dense_head is not None and not with_dense:
+            self.document.dense_head.requires_grad_(False)
         query = encoder.query
         self.query: Tower | None = query.tower if isinstance(query, LoadedTower) else None
         self.table: nn.Parameter | None = None
@@ -71,6 +83,15 @@ class Student(nn.Module):
         for module in self._frozen:
             module.eval()
         return self
+
+    @contextmanager
+    def uncached(self) -> Iterator[None]:
+        """Encode all texts at once meanwhile, and remember what the backward pass needs."""
+        size, self._cached_batch = self._cached_batch, 0
+        try:
+            yield
+        finally:
+            self._cached_batch = size
 
     def forward(
         self, queries: Mapping[str, Any], documents: Mapping[str, Any], terms: Tensor | None = None
@@ -118,8 +139,11 @@ class Student(nn.Module):
 
     def _part(self, tower: Tower, batch: TokenBatch, terms: Tensor | None) -> TrainingOutput:
         if self._cached_batch and torch.is_grad_enabled():
-            return TrainingOutput(*checkpoint(lambda: tuple(tower.for_training(batch, terms)), use_reentrant=False))
-        return tower.for_training(batch, terms)
+            parts = checkpoint(
+                lambda: tuple(tower.for_training(batch, terms, with_dense=self._with_dense)), use_reentrant=False
+            )
+            return TrainingOutput(*parts)
+        return tower.for_training(batch, terms, with_dense=self._with_dense)
 
     def export(self) -> NeuralEncoder:
         """Return the encoder as it now is, on the same weights, to encode with or to be saved."""

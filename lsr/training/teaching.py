@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from lsr.errors import LsrError
+from lsr.errors import LsrError, UsageError
 from lsr.training.building import candidates_of
 from lsr.training.collator import BatchTexts
 from lsr.training.config import TAUGHT_LOSSES, TeacherSettings, TrainingConfig
@@ -47,6 +47,18 @@ class Panel:
         ]
         tensors = [torch.from_numpy(scores).to(own.device) for scores in found]
         return ensemble(tensors, [one.weight for one in self._settings], mask, normalise=self._normalise)
+
+    def vectors(self, texts: BatchTexts, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Return the queries' and the documents' vectors of the first dense teacher, for vector regression.
+
+        Raises UsageError if there is no dense teacher.
+        """
+        teacher = next((one for one in self._teachers if hasattr(one, "document_vectors")), None)
+        if teacher is None:
+            raise UsageError("loss.regression needs a teacher with dense vectors: add [[teacher]] name = 'dense:MODEL'")
+        vectors = teacher.query_vectors(texts.queries), teacher.document_vectors(texts.documents)
+        queries, documents = (torch.from_numpy(np.asarray(one, np.float32)).to(device) for one in vectors)
+        return queries, documents
 
     def _ask(
         self, teacher: Any, name: str, texts: BatchTexts, wanted: npt.NDArray[np.bool_]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from accelerate.utils import broadcast_object_list
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import Sampler
@@ -26,6 +27,7 @@ from lsr.training.evaluation import Evaluator
 from lsr.training.examples import Examples
 from lsr.training.guards import CollapseGuard, TrainingError, check_numbers
 from lsr.training.losses.base import ScoredBatch
+from lsr.training.losses.regression import vector_regression
 from lsr.training.objective import Objective
 from lsr.training.regularisers.base import TermWeights
 from lsr.training.run_log import RunLog
@@ -92,8 +94,9 @@ class SparseTrainer(Trainer):
         self.progress = Progress()
         self._panel = panel
         self._evaluator = evaluator
+        self.run_log = log
+        self.resumed_from: str | None = None
         self._order = order
-        self._log = log
         self._guard = CollapseGuard(config.sparsity)
         self._sums: dict[str, float] = {}
         self._n_summed = 0
@@ -117,9 +120,11 @@ class SparseTrainer(Trainer):
         scores = queries.weights.float() @ documents.weights.float().T
         teacher = self._panel.scores(inputs["texts"], inputs)
         scored = ScoredBatch(scores, inputs["positives"], inputs["own"], inputs["same"], teacher)
+        regression = self._regression(inputs, queries, documents)
         loss = self.objective(
             scored, _term_weights(queries, terms, counts), _term_weights(documents, terms, counts),
             step=self.state.global_step,
+            regression=regression,
         )  # fmt: skip
         parts = dict(
             zip(loss.parts, torch.stack([value.float() for value in loss.parts.values()]).tolist(), strict=True)
@@ -127,6 +132,13 @@ class SparseTrainer(Trainer):
         check_numbers(self.state.global_step, parts)
         self._note(parts)
         return loss.total
+
+    def _regression(self, inputs: Mapping[str, Any], queries: Any, documents: Any) -> Tensor | None:
+        if "regression" not in self.config.loss:
+            return None
+        wanted = self._panel.vectors(inputs["texts"], documents.dense.device)
+        sides = zip((queries.dense, documents.dense), wanted, strict=True)
+        return torch.stack([vector_regression(own, theirs) for own, theirs in sides if own is not None]).mean()
 
     def _sample(self, inputs: Mapping[str, Any]) -> tuple[Tensor | None, Tensor | None]:
         n_others = self.config.sparsity.sampled_terms
@@ -176,8 +188,8 @@ class SparseTrainer(Trainer):
         if "grad_norm" in logs:
             row["grad_norm"] = float(logs["grad_norm"])
         self._sums, self._n_summed, self._logged_at = {}, 0, now
-        if self._log is not None:
-            self._log.add(row)
+        if self.run_log is not None:
+            self.run_log.add(row)
 
     @property
     def seconds(self) -> float:
@@ -198,12 +210,15 @@ class SparseTrainer(Trainer):
             name = self.config.eval.measure
             metrics = {f"{name} {dataset}": value for dataset, value in measured.values.items()}
             metrics[name] = measured.mean
-            if self._log is not None:
-                self._log.add({"step": float(self.state.global_step), "seconds": self.seconds, **metrics})
+            if self.run_log is not None:
+                self.run_log.add({"step": float(self.state.global_step), "seconds": self.seconds, **metrics})
             self.progress.evaluations.append({"step": self.state.global_step, **metrics})
             self._rank(measured.mean)
             self._logged_at += time.monotonic() - began
-        self.accelerator.wait_for_everyone()
+        decided = [self.control.should_save, self.control.should_training_stop]
+        if self.args.world_size > 1:  # the first process has measured, all have to do the same
+            broadcast_object_list(decided)
+        self.control.should_save, self.control.should_training_stop = decided
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
@@ -218,6 +233,13 @@ class SparseTrainer(Trainer):
                 self.control.should_training_stop = True
 
     # Checkpoints.
+
+    def agree(self, *wishes: bool) -> list[bool]:
+        """Return for each wish whether any process has it: all have to do the same at the same step."""
+        if self.args.world_size == 1:
+            return list(wishes)
+        votes = self.accelerator.reduce(torch.tensor(wishes, device=self.args.device, dtype=torch.float32), "sum")
+        return [bool(vote) for vote in votes.tolist()]
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
@@ -259,6 +281,7 @@ class SparseTrainer(Trainer):
         self.objective.load(checkpoint.state["controllers"], load_file(checkpoint.folder / TENSORS_FILE))
         self._guard.load(checkpoint.state["guard"])
         self.progress.load(checkpoint.state["progress"])
+        self.resumed_from = str(checkpoint.folder)
         logged = checkpoint.state["logged"]
         self._sums, self._n_summed = dict(logged["sums"]), logged["n_summed"]
 
@@ -323,6 +346,7 @@ def training_arguments(config: TrainingConfig, folder: Path) -> TrainingArgument
         dataloader_drop_last=True,
         dataloader_num_workers=train.workers,
         dataloader_pin_memory=not on_cpu,
+        ddp_find_unused_parameters=True,
         optim="adamw_torch",
         log_level="error",
     )
@@ -330,6 +354,3 @@ def training_arguments(config: TrainingConfig, folder: Path) -> TrainingArgument
 
 def _term_weights(output: TrainingOutput, terms: Tensor | None, counts: Tensor | None) -> TermWeights:
     return TermWeights(output.weights.float(), terms, counts, output.logits)
-
-
-SayLine = Callable[[str], None]

@@ -22,6 +22,8 @@ from lsr.query.fusion.registry import DEFAULT_FUSER, METHODS
 Values = npt.NDArray[np.float64]
 ROUNDS = 5
 """Of line searches over three legs or more; two legs are done in one."""
+DECIMALS = 9
+"""Of a weight: no step that is narrower is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ def _best_on_line(queries: Sequence[_Query], weights: Values, leg: int, cutoff: 
     others[leg] = 0.0
     others = others / others.sum() if others.sum() > 0 else np.where(np.arange(len(weights)) == leg, 0.0, 1.0)
     others /= others.sum()
-    steps = [_steps(query, others @ query.comparable, query.comparable[leg], cutoff) for query in queries]
+    steps = [_steps(query, _weighed(others, query), query.comparable[leg], cutoff) for query in queries]
     at = np.concatenate([edges for edges, _ in steps])
     change = np.concatenate([changes for _, changes in steps])
     order = np.argsort(at, kind="stable")
@@ -132,14 +134,16 @@ def _steps(query: _Query, start: Values, end: Values, cutoff: int) -> tuple[Valu
         rank = int(np.count_nonzero(ahead))
         with np.errstate(divide="ignore", invalid="ignore"):
             crossing = -gap / slope
-        crosses = (slope != 0) & (crossing > 0) & (crossing < 1)
-        order = np.argsort(crossing[crosses], kind="stable")
+        # Rounded, so that what would cross at one place crosses there, whatever the last digits of a float say.
+        rounded = np.round(crossing, DECIMALS)
+        crosses = (slope != 0) & (crossing > 0) & (rounded < 1)
+        order = np.argsort(rounded[crosses], kind="stable")
         moves = np.where(ahead[crosses], -1, 1)[order]
         ranks = np.minimum(np.concatenate([[rank], rank + np.cumsum(moves)]), cutoff)
         worth = gain / query.ideal * discounts[ranks]
         value_at_0 += worth[0]
         changed = np.flatnonzero(np.diff(worth))
-        all_edges.append(crossing[crosses][order][changed])
+        all_edges.append(rounded[crosses][order][changed])
         all_changes.append(np.diff(worth)[changed])
     return np.concatenate(all_edges), np.concatenate([[value_at_0], *all_changes])
 
@@ -159,9 +163,17 @@ def _highest(edges: Values, heights: Values, smoothing: float) -> float:
     return float(best[len(best) // 2])
 
 
+def _weighed(weights: Values, query: _Query) -> Values:
+    """Return the fused scores, summed as a fuser does: a matrix product may round equal columns differently."""
+    scores: Values = np.zeros(query.comparable.shape[1])
+    for weight, values in zip(weights, query.comparable, strict=True):
+        scores += weight * values
+    return scores
+
+
 def _ndcg(query: _Query, weights: Values, cutoff: int) -> float:
     """Return nDCG@cutoff with some weights."""
-    scores = weights @ query.comparable
+    scores = _weighed(weights, query)
     order = np.argsort(-scores, kind="stable")
     ranks = np.empty(len(order), np.int64)
     ranks[order] = np.arange(len(order))

@@ -305,3 +305,22 @@ def test_a_broken_model_is_stopped_at_the_document(tmp_path: Path, lsr: Lsr, jso
         done = lsr("index", corpus, option, "./broken")
         assert done.code == 1 and f"document '{doc_id}'" in done.err and "NaN" in done.err
         assert not (tmp_path / ".lsr").exists() and not (tmp_path / ".lsr.partial").exists()
+
+
+def test_a_place_that_can_not_be_written_to_is_named(
+    tmp_path: Path, lsr: Lsr, jsonl: Any, masked_lm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = jsonl(tmp_path / "corpus.jsonl", records(5))
+    (tmp_path / ".lsr.partial").write_text("a file where the shards should stand")
+    done = lsr("index", corpus, "--encoder", masked_lm)
+    assert done.code == 1 and "can't write to " in done.err and ".lsr.partial: File exists" in done.err
+    assert not (tmp_path / ".lsr").exists() and (tmp_path / ".lsr.partial").is_file()
+    (tmp_path / ".lsr.partial").unlink()
+
+    def full(*args: object, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pyarrow.parquet.ParquetWriter.write_table", full)
+    done = lsr("index", corpus, "--encoder", masked_lm)
+    assert done.code == 1 and ".lsr.partial: No space left on device; free some space" in done.err
+    assert [path.name for path in tmp_path.iterdir()] == ["corpus.jsonl"]

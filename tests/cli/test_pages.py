@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsr.cli.pages.fragments import marked, plain, stretch
@@ -108,6 +108,7 @@ def test_what_stands_in_documents_and_queries_stays_text(tmp_path: Path, lsr: Ls
         assert "<script>alert('cat')</script>" in outline.text and "\x00" not in page and "\x1b" not in page
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60), st.lists(st.tuples(st.integers(0, 60), st.integers(1, 5)), max_size=8))
 def test_marking_changes_no_text(text: str, places: list[tuple[int, int]]) -> None:
     spans, last = [], 0

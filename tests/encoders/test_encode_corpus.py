@@ -121,7 +121,7 @@ def test_a_disk_that_is_full_leaves_no_half_shard(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(LsrError, match=f"can't write to {tmp_path}: No space left on device; free some space"):
         encode_corpus(corpus(7), Counter(), tmp_path, window=5)
     monkeypatch.undo()
     assert not list(tmp_path.glob("shard-*"))

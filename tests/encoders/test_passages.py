@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -145,6 +146,14 @@ def test_a_hit_shows_the_passage_and_where_it_stands(indexes):
         start, end = hit.passage or (0, len(texts[hit.doc_id]))
         assert hit.text == texts[hit.doc_id][start:end]
     assert len(next(hit for hit in hits if hit.doc_id == "long").text) < len(LONG[0].text)
+
+
+def test_an_explanation_is_of_the_passage(indexes):
+    searcher, _ = indexes
+    explained = searcher.explain("sparse retrieval", 5)
+    assert [replace(found.hit, terms=None) for found in explained.hits] == searcher.search("sparse retrieval", 5)
+    for found in explained.hits:
+        assert sum(term.contribution for term in found.terms) == pytest.approx(found.hit.score)
 
 
 def test_the_passage_with_the_words_is_the_best(tmp_path):

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 
 from lsr.encoders.registry import load_encoder, open_query_encoder
-from lsr.encoders.table import TableQueryEncoder, open_table
+from lsr.encoders.table import open_table
 from lsr.errors import EncoderError
 from lsr.types import Document
 
@@ -129,19 +128,3 @@ def test_a_damaged_table_is_refused(router_folder, tmp_path, damage, message):
     damage(tmp_path)
     with pytest.raises(EncoderError, match=message):
         open_table(tmp_path, {}.get, 0)
-
-
-def test_a_table_of_the_size_of_a_real_vocabulary_encodes_a_query_in_200_microseconds(tiny, tmp_path):
-    tokenizer = tiny.tokenizer().backend_tokenizer
-    TableQueryEncoder(tokenizer, np.ones(30_522, np.float32)).save(tmp_path)
-    encoder = open_table(tmp_path, {word: i for i, word in enumerate(tiny.words)}.get, len(tiny.words))
-    queries = ["the cat sat on the mat walkers learned sparse retrieval"] * 200
-    best = min(_seconds(encoder, queries) for _ in range(5))
-    assert best / len(queries) <= 200e-6
-
-
-def _seconds(encoder, queries):
-    start = time.perf_counter()
-    for query in queries:
-        encoder.encode_queries([query])
-    return time.perf_counter() - start

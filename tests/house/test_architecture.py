@@ -19,6 +19,7 @@ FLOORS = {
     "lsr.kernels": 1,
     "lsr.types": 0,
     "lsr.errors": 0,
+    "lsr.models": 0,
     "lsr": 0,
 }
 EXCEPTIONS = {"lsr.encoders": {0}, "lsr.kernels": {1}}

@@ -186,8 +186,8 @@ def test_passages_leave_and_come_back_as_vectors(cut: Path, tmp_path: Path) -> N
         term = np.array([old.vocabulary.lookup("w80")], np.int32)
         again = np.array([new.vocabulary.lookup("w80")], np.int32)
         one = np.ones(1, np.float32)
-        assert Searcher(old).hits(Searcher(old)._rank(term, one, 5)) == Searcher(new).hits(
-            Searcher(new)._rank(again, one, 5)
+        assert Searcher(old).hits(Searcher(old).rank_vector((term, one), 5)) == Searcher(new).hits(
+            Searcher(new).rank_vector((again, one), 5)
         )
     with pytest.raises(UsageError, match=r"takes vectors, not text|ready vectors of passages"):
         add_documents([long("x", 5)], tmp_path / "again")

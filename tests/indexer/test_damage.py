@@ -96,8 +96,8 @@ def test_every_file_that_was_cut_is_noticed(sound: Path, tmp_path: Path, cut: in
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (b"'<u2'", b"'<i2'", "holds int16 .* not uint16 of 1 axes"),
-        (b"'<u2'", b"'|O2'", "its header is not one that this program writes"),
+        (b"'<u4'", b"'<i4'", "holds int32 .* not uint32 of 1 axes"),
+        (b"'<u4'", b"'|O4'", "its header is not one that this program writes"),
         (b"False", b"True ", "its header is not one that this program writes"),
         (b"(", b" ", "its header is not one that this program writes"),
         (b"\x93NUMPY\x01", b"\x93NUMPY\x02", "not those of an .npy file of version 1.0"),
@@ -105,11 +105,11 @@ def test_every_file_that_was_cut_is_noticed(sound: Path, tmp_path: Path, cut: in
     ],
 )
 def test_the_headers_of_arrays_are_checked(index: Path, old: bytes, new: bytes, message: str) -> None:
-    file = find(index, "frequent.npy")
+    file = find(index, "rare.npy")
     data = file.read_bytes()
     assert old in data[:128]
     file.write_bytes(data.replace(old, new, 1))
-    with pytest.raises(IndexDamagedError, match=f"frequent.npy: not an array of this index .*{message}"):
+    with pytest.raises(IndexDamagedError, match=f"rare.npy: not an array of this index .*{message}"):
         Index.open(index)
 
 
@@ -266,9 +266,9 @@ MEANINGS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "block_max.npy": (lower, "block_max does not fit the postings"),
     "superblock_max.npy": (lower, "superblock_max does not fit the postings"),
     "kth_impact.npy": (lower, "kth_impact does not fit the postings"),
-    "frequent.npy": (swap, "a posting list is not ascending"),
+    "frequent.npy": (lower, "block_max does not fit the postings"),
     "frequent_start.npy": (lambda a: a.__setitem__(1, a[2] + 1), "frequent_start is not ascending"),
-    "run_start.npy": (lambda a: a.__setitem__((0, 1), a[0, 2] + 1), "run_start is not ascending"),
+    "runs.npy": (lambda a: a.__setitem__((0, 2), 1), "runs do not ascend from 0"),
     "row.npy": (swap, "rows of frequent terms are not 0, 1"),
     "insertion.npy": (lambda a: a.__setitem__(0, a[1]), "insertion is not a permutation"),
     "terms.npy": (swap, "its terms are not ascending"),
@@ -340,9 +340,9 @@ def _read_flipped(index: Path, whole: bytes, places: Any, rng: Any, expected: li
 
 
 def test_a_posting_list_that_leads_out_of_its_array_is_no_crash(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    replace_array(index, "frequent.npy", lambda a: a.__setitem__(slice(None), 0xFFFF))
+    replace_array(index, "runs.npy", lambda a: a.__setitem__(slice(None), 0xFFFFFFFF))
     searcher = Searcher(index)
-    with pytest.raises(IndexDamagedError, match="the postings of a term are not what was written; 'lsr check' says"):
+    with pytest.raises(IndexDamagedError, match="runs do not ascend from 0 to where their term ends; 'lsr check' says"):
         searcher._engine.rank(np.arange(10, dtype=np.int32), np.ones(10, np.float32), 10, traversal="plain")
     monkeypatch.setattr(searcher.index.segments[0], "trust", lambda *terms: None)
     with pytest.raises(IndexDamagedError, match=r"the posting lists are damaged .*'lsr check' says where"):

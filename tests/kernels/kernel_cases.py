@@ -158,6 +158,14 @@ def bitmap(allowed: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint64]:
     return np.packbits(padded, bitorder="little").view(np.uint64)
 
 
+def from_python(function: Any, n_arguments: int) -> Callable[..., Any]:
+    """Wrap what only compiled code can call, such as a processor's instruction; give back all else as it is."""
+    if not isinstance(function, numba.core.extending._Intrinsic):
+        return function  # type: ignore[no-any-return]
+    names = ", ".join(f"a{i}" for i in range(n_arguments))
+    return numba.njit(eval(f"lambda {names}: function({names})", {"function": function}))  # type: ignore[no-any-return]
+
+
 def count_rare(postings: Postings, terms: npt.NDArray[np.int64]) -> int:
     """Return how many of a query's terms are rare."""
     return int(np.count_nonzero(postings.row[terms] < 0))
@@ -176,10 +184,12 @@ class GuardedScratch:
         self.arrays.places[:, ::2] = 0
         self.arrays.places[:, ::3] = 1
         self.arrays.window[:] = 0
+        self.arrays.bounds[:] = 0
 
     def check(self) -> None:
         """Assert that what was zero is zero again, and that nothing lies beyond."""
         assert not self.arrays.window.any()
+        assert not self.arrays.bounds.any()
         for name, backing in zip(Scratch._fields, self._backing, strict=True):
             assert (backing[-GUARD:] == POISON).all(), f"written past the end of {name}"
 

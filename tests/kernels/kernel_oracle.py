@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ import numpy.typing as npt
 
 from lsr.kernels.blockmax import BUCKETS, PROMISED, SAFE
 from lsr.kernels.layout import BLOCK, BLOCKS, PAGE, SUPERBLOCK, Postings
+from lsr.kernels.peaks import FINEST, LARGEST_WEIGHT, STEPS_IN_A_BLOCK
+from lsr.kernels.runs import RUN
 from lsr.kernels.scratch import Scratch
 
 LARGEST_POSITION = 2**32 - 1
@@ -25,10 +28,13 @@ def posting_list(postings: Postings, term: int) -> tuple[npt.NDArray[np.int64], 
     if row < 0:
         rare = postings.rare[postings.rare_start[-1 - row] : postings.rare_start[-row]].astype(np.int64)
         return rare >> 8, rare & 255
-    frequent = postings.frequent[postings.frequent_start[row] : postings.frequent_start[row + 1]].astype(np.int64)
-    lengths = np.diff(postings.run_start[row].astype(np.int64))
-    superblock = np.repeat(np.arange(len(lengths)), lengths)
-    return superblock * SUPERBLOCK // PAGE * PAGE + (frequent >> 8), frequent & 255
+    impacts = postings.frequent[postings.frequent_start[row] : postings.frequent_start[row + 1]].astype(np.int64)
+    doc_ords = []
+    for superblock, (low, high, start) in enumerate(postings.runs[row].reshape(-1, RUN).tolist()):
+        assert start == len(doc_ords)
+        mask = low | high << 32
+        doc_ords += [superblock * SUPERBLOCK + i for i in range(SUPERBLOCK) if mask >> i & 1]
+    return np.array(doc_ords, np.int64), impacts
 
 
 def scores_of(postings: Postings, terms: Sequence[int], weights: Sequence[int]) -> list[int]:
@@ -120,6 +126,45 @@ def bounds_plain(postings: Postings, terms: Sequence[int], weights: Sequence[int
     return bounds.tolist()  # type: ignore[no-any-return]
 
 
+def steps_plain(row_weights: Sequence[int], rare_weights: Sequence[int]) -> tuple[list[int], int, list[int], int]:
+    """Return the weights of frequent terms in coarse steps, `finer`, those of rare ones in steps, and `unit`."""
+    unit, finer = max([1, *(row_weights or rare_weights)]), FINEST
+
+    def in_steps(weights: Sequence[int], to_a_unit: int) -> list[int]:
+        return [-(-weight * to_a_unit // unit) for weight in weights]
+
+    while True:
+        fine = LARGEST_WEIGHT << finer
+        rare = in_steps(rare_weights, fine)
+        if len(row_weights) * fine * 255 + STEPS_IN_A_BLOCK * sum(rare) < 2**32:
+            return in_steps(row_weights, LARGEST_WEIGHT), finer, rare, unit
+        finer, unit = (finer - 1, unit) if finer else (0, unit * 2)
+
+
+def rare_in_blocks_plain(postings: Postings, term: int) -> npt.NDArray[np.int64]:
+    """Return what a rare term adds to each block's bound with weight 1: its last impact there, and every rise before."""
+    of_blocks: dict[int, list[int]] = {}
+    for doc_ord, impact in zip(*posting_list(postings, term), strict=True):
+        of_blocks.setdefault(int(doc_ord) // BLOCK, []).append(int(impact))
+    added = np.zeros(-(-len(postings.insertion) // SUPERBLOCK) * BLOCKS, np.int64)
+    for block, impacts in of_blocks.items():
+        added[block] = impacts[-1] + sum(max(0, a - b) for a, b in pairwise(impacts))
+    return added
+
+
+def peaks_plain(postings: Postings, terms: Sequence[int], weights: Sequence[int]) -> tuple[list[int], int, int]:
+    """Return the peak of every superblock in steps, `fine` and `unit`."""
+    frequent, row_weights, rare, rare_weights = split_terms_plain(postings, terms, weights)
+    coarse, finer, steps, unit = steps_plain(row_weights, rare_weights)
+    bounds = np.zeros(-(-len(postings.insertion) // SUPERBLOCK) * BLOCKS, np.int64)
+    for row, weight in zip(frequent, coarse, strict=True):
+        bounds += postings.block_max[row].astype(np.int64) * (weight << finer)
+    for rank, weight in zip(rare, steps, strict=True):
+        term = int(np.flatnonzero(postings.row == -1 - rank)[0])
+        bounds += weight * rare_in_blocks_plain(postings, term)
+    return bounds.reshape(-1, BLOCKS).max(axis=1).tolist(), LARGEST_WEIGHT << finer, unit
+
+
 def runs_plain(postings: Postings, terms: Sequence[int]) -> list[tuple[int, int, int]]:
     """Return, of each rare term in each superblock, (which rare term, superblock, where its run starts)."""
     runs = []
@@ -166,38 +211,40 @@ def search_blockmax_plain(
     guessed than is known. "reached": pages, and k documents reach the guess. "again": pages, and fewer do.
     """
     scores = np.array(scores_of(postings, terms.tolist(), weights.tolist()), np.uint32)
-    bounds = np.array(bounds_plain(postings, terms.tolist(), weights.tolist()), np.int64)
-    peaks = bounds.reshape(-1, BLOCKS).max(axis=1).tolist()
+    peaks, fine, unit = peaks_plain(postings, terms.tolist(), weights.tolist())
 
     def threshold() -> int:
         return max(int(floor), int(heap[0]) >> 32)
+
+    def as_steps(score: int) -> int:
+        return score * fine // unit
 
     def offer_run(size: int, number: int, least: int) -> None:
         own = scores[number * size : (number + 1) * size].copy()
         offer_plain(own, number * size, postings.insertion, base, allowed, least, heap)
 
     known, top = threshold(), max(peaks, default=0)
-    if top < known:
+    if top < max(as_steps(known), 1):
         return [0, 0, 0], "nothing"
-    queue, shift = order_by_peak_plain(peaks, known, top, BUCKETS)
+    queue, shift = order_by_peak_plain(peaks, as_steps(known), top, BUCKETS)
     peak = peaks[queue[min(len(heap) // 4, len(queue) - 1)]]
-    if sum(p >= max(peak * int(PROMISED) // 16, known) for p in peaks) <= most:
+    if sum(p >= max(peak * int(PROMISED) // 16, as_steps(known)) for p in peaks) <= most:
         scored = 0
         for superblock in queue:
-            if top - ((top - peaks[superblock]) >> shift << shift) < threshold():
+            if top - ((top - peaks[superblock]) >> shift << shift) < as_steps(threshold()):
                 break
-            if peaks[superblock] >= threshold() and (allowed.size == 0 or allowed[superblock]):
+            if peaks[superblock] >= as_steps(threshold()) and (allowed.size == 0 or allowed[superblock]):
                 offer_run(SUPERBLOCK, superblock, int(floor))
                 scored += 1
         return [len(queue), scored, 0], "visits"
-    guess = max(peak * int(SAFE) // 16, known)
-    before, pages = heap.copy(), pages_plain(peaks, guess)
+    guess = max(peak * int(SAFE) // 16 * unit // fine, known)
+    before, pages = heap.copy(), pages_plain(peaks, as_steps(guess))
     for page in pages:
         offer_run(PAGE, page, guess)
     if guess == known or threshold() >= guess:
         return [len(queue), 0, len(pages)], "pages" if guess == known else "reached"
     heap[:] = before
-    all_pages = pages_plain(peaks, known)
+    all_pages = pages_plain(peaks, as_steps(known))
     for page in all_pages:
         offer_run(PAGE, page, int(floor))
     return [len(queue), 0, len(pages) + len(all_pages)], "again"

@@ -24,13 +24,14 @@ from kernel_oracle import order_by_peak_plain, scores_of
 from lsr.kernels.blockmax import (
     BUCKETS,
     order_by_peak,
-    prefetch_run_starts,
+    prefetch_impacts,
     prefetch_runs,
     score_superblock,
     search_blockmax,
 )
-from lsr.kernels.bounds import RARE_BLOCK, add_rare, split_terms
+from lsr.kernels.bounds import split_terms
 from lsr.kernels.layout import SUPERBLOCK
+from lsr.kernels.peaks import add_rare_to_blocks
 from lsr.kernels.topk import NO_FILTER
 
 
@@ -63,13 +64,12 @@ def test_a_superblock_gets_the_scores_of_its_documents(seed: int, n_docs: int) -
     scores = np.array(scores_of(postings, terms.tolist(), weights.tolist()), np.uint32)
     n_superblocks = -(-len(scores) // SUPERBLOCK)
     scratch = GuardedScratch(n_superblocks, count_rare(postings, terms))
-    scratch.arrays.bounds[:] = 0
     rows, row_weights, rare, rare_weights = split_terms(postings, terms, weights)
     places = scratch.arrays.places
-    add_rare(postings, rare, rare_weights, RARE_BLOCK, scratch.arrays.bounds, places)
+    add_rare_to_blocks(postings, rare, np.zeros(len(rare), np.uint32), scratch.arrays.bounds, places)
     for superblock in np.random.default_rng(seed).permutation(n_superblocks).tolist():
-        prefetch_run_starts(postings, rows, superblock)
         prefetch_runs(postings, rows, superblock)
+        prefetch_impacts(postings, rows, superblock)
         window = np.zeros(SUPERBLOCK, np.uint32)
         score_superblock(postings, rows, row_weights, rare, rare_weights, superblock, places, window)
         own = scores[superblock * SUPERBLOCK : (superblock + 1) * SUPERBLOCK]

@@ -11,6 +11,7 @@ from kernel_oracle import posting_list
 
 from lsr.kernels.forward import doc_ords_of, forward_rows
 from lsr.kernels.layout import SUPERBLOCK, Postings
+from lsr.kernels.runs import RUN
 
 
 @property_cases(4)
@@ -53,7 +54,7 @@ def damaged(field: str, places: list[int], values: list[int]) -> Postings:
     matrix[[70, 199], 1] = 4
     postings = invert(matrix)
     array = getattr(postings, field).copy()
-    array[places] = values
+    array.reshape(-1)[places] = values
     return postings._replace(**{field: array})
 
 
@@ -67,12 +68,14 @@ def test_undamaged_lists_are_in_order() -> None:
         ("rare", [0, 1], [199 << 8 | 4, 70 << 8 | 4]),
         ("rare", [0, 1], [70 << 8 | 4, 70 << 8 | 4]),
         ("rare", [1], [200 << 8 | 4]),
-        ("frequent", [4, 5], [5 << 8 | 3, 4 << 8 | 3]),
-        ("frequent", [4], [3 << 8 | 3]),
-        ("frequent", [SUPERBLOCK - 1], [SUPERBLOCK << 8 | 3]),
-        ("frequent", [198], [200 << 8 | 3]),
+        ("runs", [RUN + 2], [62]),
+        ("runs", [RUN + 2], [65]),
+        ("runs", [RUN], [2**32 - 4]),
+        ("runs", [RUN], [2**32 - 1]),
+        ("runs", [3 * RUN], [511]),
+        ("runs", [2 * RUN, 3 * RUN], [2**32 - 2, 511]),
     ],
-    ids=["descends", "repeats", "beyond", "frequent descends", "frequent repeats", "strays", "frequent beyond"],
+    ids=["descends", "repeats", "beyond", "overlaps", "leaves a gap", "too few", "too many", "past the end", "strays"],
 )
 def test_lists_out_of_order_are_noticed(field: str, places: list[int], values: list[int]) -> None:
     assert not forward_rows(damaged(field, places, values), 2)[3]

@@ -9,8 +9,9 @@ from kernel_cases import UNCOMPILED, Collection, draw_collection, forward_rows, 
 from kernel_oracle import posting_list
 
 from lsr.kernels.layout import BLOCK, BLOCKS, FREQUENT, MAX_DOCS, PAGE, SUPERBLOCK, Postings, build, count_terms
+from lsr.kernels.runs import RUN
 
-DTYPES = Postings(np.int32, np.uint8, np.uint8, np.uint32, np.int64, np.uint16, np.int64, np.uint32, np.uint32)  # type: ignore[arg-type]
+DTYPES = Postings(np.int32, np.uint8, np.uint8, np.uint32, np.int64, np.uint8, np.int64, np.uint32, np.uint32)  # type: ignore[arg-type]
 
 
 def check_layout(postings: Postings, matrix: np.ndarray, order: np.ndarray) -> None:
@@ -23,6 +24,7 @@ def check_layout(postings: Postings, matrix: np.ndarray, order: np.ndarray) -> N
     df = np.count_nonzero(matrix, axis=0)
     assert tuple(array.dtype for array in postings) == tuple(DTYPES)
     assert np.array_equal(postings.insertion, order)
+    assert postings.runs.shape == (len(postings.frequent_start) - 1, n_superblocks * RUN)
     assert np.array_equal(postings.row >= 0, (df * FREQUENT >= n_docs) & (df > 0))
     frequent, rare = np.flatnonzero(postings.row >= 0), np.flatnonzero(postings.row < 0)
     assert np.array_equal(postings.row[frequent], np.arange(len(frequent)))
@@ -34,9 +36,6 @@ def check_layout(postings: Postings, matrix: np.ndarray, order: np.ndarray) -> N
         held = np.flatnonzero(reordered[:, term])
         assert np.array_equal(doc_ords, held)
         assert np.array_equal(impacts, reordered[held, term])
-    in_superblocks = np.count_nonzero(filled_up.reshape(n_superblocks, SUPERBLOCK, n_terms), axis=1)
-    ends = np.cumsum(np.concatenate([np.zeros((1, n_terms), np.int64), in_superblocks]), axis=0)
-    assert np.array_equal(postings.run_start, ends[:, frequent].T)
     blocks = filled_up.reshape(n_superblocks * BLOCKS, BLOCK, n_terms).max(axis=1)
     assert np.array_equal(postings.block_max, blocks[:, frequent].T)
     superblocks = blocks.reshape(n_superblocks, BLOCKS, n_terms).max(axis=1)
@@ -84,7 +83,7 @@ def test_no_documents_make_empty_arrays() -> None:
     postings = invert(np.zeros((0, 4), np.uint8))
     assert postings.row.tolist() == [-1, -2, -3, -4]
     assert postings.block_max.shape == postings.superblock_max.shape == (0, 0)
-    assert postings.run_start.shape == (0, 1)
+    assert postings.runs.shape == (0, 0)
     assert postings.frequent_start.tolist() == [0]
     assert postings.rare_start.tolist() == [0, 0, 0, 0, 0]
     assert postings.frequent.size == postings.rare.size == postings.insertion.size == 0

@@ -26,6 +26,7 @@ class Located(NamedTuple):
     weights: list[int]
     n_rare: int
     n_postings: int
+    n_rare_postings: int
     floor: int
 
 
@@ -50,9 +51,11 @@ def locate_plain(
     number_of = {term_id: local for local, term_id in enumerate(vocabulary.tolist())}
     found = [(number_of[t], w) for t, w in zip(ids, of, strict=True) if w and t in number_of]
     df = [int(np.count_nonzero(matrix[:, local])) for local, _ in found]
-    n_rare = sum(d * 64 < max(len(matrix), 1) for d in df)
+    rare = [d for d in df if d * 64 < max(len(matrix), 1)]
     reached = [w * int(kth[local, column]) for local, w in found] if column >= 0 else []
-    return Located([local for local, _ in found], [w for _, w in found], n_rare, sum(df), max([1, *reached]))
+    return Located(
+        [local for local, _ in found], [w for _, w in found], len(rare), sum(df), sum(rare), max([1, *reached])
+    )
 
 
 def draw_vocabulary(rng: np.random.Generator, n_terms: int) -> tuple[np.ndarray, np.ndarray]:
@@ -82,7 +85,9 @@ def test_equals_the_plain_twin_and_the_segments_own_lookup(seed: int, n_docs: in
     local, at = Segment.local_terms(segment, np.array(ids, np.int32))
     local, used = local[weights[at] > 0], weights[at][weights[at] > 0]
     assert found[:2] == (local.tolist(), used.tolist())
-    assert found.n_postings == Segment.df(segment, local).sum()
+    df = Segment.df(segment, local)
+    assert found.n_postings == df.sum()
+    assert found.n_rare_postings == df[postings.row[local] < 0].sum()
     assert found.n_rare == np.count_nonzero(postings.row[local] < 0)
 
 

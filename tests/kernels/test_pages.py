@@ -29,9 +29,10 @@ from kernel_cases import (
 from kernel_oracle import key_of_plain, pages_plain, posting_list, rank_by_matrix, search_blockmax_plain, search_plain
 
 from lsr.kernels.blockmax import SAFE, search_blockmax
-from lsr.kernels.bounds import RARE_BLOCK, add_rare, split_terms
+from lsr.kernels.bounds import split_terms
 from lsr.kernels.layout import BLOCK, PAGE, SUPERBLOCK
 from lsr.kernels.pages import add_rare_runs, add_runs, pages_at_least, score_pages
+from lsr.kernels.peaks import add_rare_to_blocks
 from lsr.kernels.topk import NO_FILTER
 
 
@@ -65,9 +66,9 @@ def test_a_term_is_added_to_some_pages(seed: int, n_docs: int, weight: int) -> N
     rng = np.random.default_rng(seed)
     n_superblocks = -(-n_docs // SUPERBLOCK)
     scratch = GuardedScratch(n_superblocks, count_rare(postings, terms))
-    rows, _, rare, rare_weights = split_terms(postings, terms, weights)
-    scratch.arrays.bounds[:] = 0
-    add_rare(postings, rare, rare_weights, RARE_BLOCK, scratch.arrays.bounds, scratch.arrays.places)
+    rows, _, rare, _ = split_terms(postings, terms, weights)
+    no_bounds = np.zeros(len(rare), np.uint32)
+    add_rare_to_blocks(postings, rare, no_bounds, scratch.arrays.bounds, scratch.arrays.places)
     pages = draw_pages(rng, n_docs)
     before = rng.integers(0, 2**31, len(pages) * PAGE).astype(np.uint32)
     for term in rng.permutation(terms)[:6].tolist():
@@ -77,7 +78,7 @@ def test_a_term_is_added_to_some_pages(seed: int, n_docs: int, weight: int) -> N
         scores, row = before.copy(), int(postings.row[term])
         if row >= 0:
             assert row in rows
-            add_runs(postings, row, np.uint32(weight), pages, scores)
+            add_runs(postings, row, np.uint32(weight), pages, n_superblocks, scores)
         else:
             place = scratch.arrays.places[np.flatnonzero(rare == -1 - row)[0]]
             add_rare_runs(postings, -1 - row, np.uint32(weight), place, pages, n_superblocks, scores)
@@ -93,8 +94,8 @@ def test_the_best_of_some_pages_are_found(seed: int, n_docs: int) -> None:
     n_superblocks = -(-n_docs // SUPERBLOCK)
     scratch = GuardedScratch(n_superblocks, count_rare(postings, terms))
     split = split_terms(postings, terms, weights)
-    scratch.arrays.bounds[:] = 0
-    add_rare(postings, split[2], split[3], RARE_BLOCK, scratch.arrays.bounds, scratch.arrays.places)
+    no_bounds = np.zeros(len(split[2]), np.uint32)
+    add_rare_to_blocks(postings, split[2], no_bounds, scratch.arrays.bounds, scratch.arrays.places)
     pages = draw_pages(rng, n_docs)
     mask = rng.random(n_docs) < rng.choice((0.05, 0.6, 1.0))
     filtered = bitmap(mask) if rng.random() < 0.5 else NO_FILTER

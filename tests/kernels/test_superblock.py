@@ -7,7 +7,7 @@ from hypothesis import given
 from kernel_cases import GuardedScratch, bitmap, count_rare, draw_case, hits, invert, property_cases, seeds, sizes
 from kernel_oracle import blocks_plain, bounds_plain, runs_plain
 
-from lsr.kernels.bounds import RARE_SUPERBLOCK, add_frequent, add_rare, split_terms
+from lsr.kernels.bounds import add_frequent, add_rare, split_terms
 from lsr.kernels.layout import BLOCK, BLOCKS, SUPERBLOCK
 from lsr.kernels.superblock import largest_block_bound, search_superblock
 from lsr.kernels.topk import NO_FILTER
@@ -22,7 +22,7 @@ def test_both_levels_equal_their_plain_twins(seed: int, n_docs: int) -> None:
     rows, row_weights, rare, rare_weights = split_terms(postings, terms, weights)
     peaks, places = scratch.arrays.peaks, scratch.arrays.places
     peaks[:] = 0
-    add_rare(postings, rare, rare_weights, RARE_SUPERBLOCK, peaks, places)
+    add_rare(postings, rare, rare_weights, peaks, places)
     add_frequent(postings.superblock_max, rows, row_weights, peaks)
     scratch.check()
     expected = np.zeros(n_superblocks, np.int64)
@@ -46,7 +46,7 @@ def test_neighbours_of_a_rare_term_count_by_their_largest() -> None:
     scratch = GuardedScratch(7, 1)
     scratch.arrays.peaks[:] = 0
     rare, weights = np.array([1]), np.array([10], np.uint32)
-    add_rare(postings, rare, weights, RARE_SUPERBLOCK, scratch.arrays.peaks, scratch.arrays.places)
+    add_rare(postings, rare, weights, scratch.arrays.peaks, scratch.arrays.places)
     assert scratch.arrays.peaks.tolist() == [90, 80, 0, 0, 0, 0, 0]
     none = np.empty(0, np.int64), np.empty(0, np.uint32)
     for superblock, peak in ((0, 90), (1, 80), (2, 0), (6, 0)):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lsr.errors import UsageError
@@ -50,6 +50,7 @@ def plain_rocchio(query: Row, documents: list[Row], feedback: Feedback) -> Row:
 ROW = st.dictionaries(st.integers(0, 12), st.floats(0.125, 8.0, width=32), max_size=6)
 
 
+@settings(deadline=None)
 @given(
     query=ROW, documents=st.lists(ROW, max_size=4), n_terms=st.sampled_from([1, 3, 50]),
     beta=st.sampled_from([0.0, 0.75]),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsr.errors import UsageError
@@ -74,6 +74,7 @@ def check_consistent(fused: Fused, legs: Sequence[Found]) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
+@settings(deadline=None)
 @given(legs=LEGS, weigh=st.lists(st.integers(1, 4), min_size=4, max_size=4))
 def test_fusers_agree_with_their_plain_twins(method: str, legs: list[Found], weigh: list[int]) -> None:
     weights = [float(weight) for weight in weigh[: len(legs)]]
@@ -85,6 +86,7 @@ def test_fusers_agree_with_their_plain_twins(method: str, legs: list[Found], wei
     assert best.docs.tolist() == fused.docs.tolist()[:3] and best.leg_ranks.shape == (len(best), len(legs))
 
 
+@settings(deadline=None)
 @given(legs=LEGS)
 def test_scaling_a_leg_changes_nothing_where_scores_are_made_comparable(legs: list[Found]) -> None:
     scaled = [{doc: 8 * score for doc, score in legs[0].items()}, *legs[1:]]

@@ -69,9 +69,8 @@ def test_term_ids_ascend(tmp_path: Path, collections: Any) -> None:
 def test_posting_lists_that_lead_nowhere_are_damage(tmp_path: Path, collections: Any) -> None:
     index = collections.write_index(tmp_path / "index", [{"a": 1.0}] * 100 + [{"b": 2.0}])
     (segment,) = index.segments
-    broken = np.full_like(segment.arrays["run_start"], 10**6)
-    broken[:, 0] = 0
-    damaged = dict(segment.arrays) | {"run_start": broken}
+    broken = np.full_like(segment.arrays["runs"], 2**32 - 1)
+    damaged = dict(segment.arrays) | {"runs": broken}
     object.__setattr__(segment, "arrays", MappingProxyType(damaged))
     with pytest.raises(IndexDamagedError, match="'lsr check' says where"):
         document_rows(segment, np.array([0]))

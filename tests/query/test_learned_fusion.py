@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lsr.errors import UsageError
@@ -33,10 +33,13 @@ def mean_ndcg(queries: Sequence[JudgedQuery], method: str, weights: Sequence[flo
 
 
 LEG = st.dictionaries(st.integers(0, 15), st.integers(-20, 20).map(float), min_size=1, max_size=10)
+TIED = {0: -1.0, 1: 0.0, 2: 0.0, 3: 0.0, 4: 0.0, 5: 1.0, 6: -3.0, 7: -1.0, 8: 0.0}
 QUERY = st.tuples(LEG, LEG, st.dictionaries(st.integers(0, 15), st.integers(0, 2), min_size=1, max_size=5))
 
 
+@settings(deadline=None)
 @given(raw=st.lists(QUERY, min_size=1, max_size=4), method=st.sampled_from(["min-max", "z-score"]))
+@example(raw=[(TIED, {0: 0.0}, {1: 1})], method="z-score")
 def test_no_weights_of_a_grid_are_better(raw: list[tuple[dict[int, float], ...]], method: str) -> None:
     queries = [JudgedQuery([leg(a), leg(b)], judged) for a, b, judged in raw]
     found = [doc for a, b, judged in raw for doc, gain in judged.items() if gain and (doc in a or doc in b)]
@@ -51,6 +54,17 @@ def test_no_weights_of_a_grid_are_better(raw: list[tuple[dict[int, float], ...]]
     # A grid may hit a place where two documents tie; the search looks only between such places.
     for t in np.linspace(0, 1, 74)[1:-1] + 1e-4 * math.pi:
         assert mean_ndcg(queries, method, [1 - t, t], 3) <= learned.ndcg + 1e-9
+
+
+def test_lines_that_meet_at_an_end_make_no_step_beside_it() -> None:
+    first = {2: -6.0, 15: -17.0, 12: -17.0, 13: 20.0, 1: 12.0, 11: 2.0, 10: 16.0, 3: 6.0, 9: -16.0, 7: 17.0}
+    queries = [
+        JudgedQuery([leg(first), leg({6: 3.0, 7: 2.0, 10: 20.0, 5: 3.0})], {9: 2}),
+        JudgedQuery([leg(first), leg({0: 6.0})], {12: 1, 1: 2, 13: 2}),
+    ]
+    learned = learn_weights(queries, method="z-score", cutoff=3, smoothing=0)
+    assert learned.fuser.weights is not None and min(learned.fuser.weights) > 1e-6
+    assert learned.ndcg >= max(mean_ndcg(queries, "z-score", [1 - t, t], 3) for t in np.linspace(0.003, 0.997, 200))
 
 
 def test_the_better_leg_gets_the_weight() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
@@ -43,11 +43,12 @@ def test_pieces_stand_where_the_tokenizer_says() -> None:
     ]  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_every_term_of_any_text_is_found_and_every_place_lies_in_it(text: str) -> None:
-    for settings in (AnalyserSettings(), AnalyserSettings("none", "none")):
-        spans = AnalysedWords(settings).find(text)
-        assert {span.term for span in spans} == set(Analyser(settings).terms(text))
+    for how in (AnalyserSettings(), AnalyserSettings("none", "none")):
+        spans = AnalysedWords(how).find(text)
+        assert {span.term for span in spans} == set(Analyser(how).terms(text))
         assert all(0 <= span.start < span.end <= len(text) for span in spans)
     assert all(0 <= span.start < span.end <= len(text) for span in Tokens(word_pieces()).find(text))
 

@@ -15,9 +15,9 @@ import torch
 from lsr.training.example import Example
 from lsr.types import Document
 
-N_DOCS = 48
-KEYS = [f"key{i:02d}" for i in range(60)]
-NOISE = [f"noise{i}" for i in range(12)]
+N_DOCS = 32
+KEYS = [f"key{i:02d}" for i in range(32)]
+NOISE = [f"noise{i}" for i in range(8)]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = SPECIAL + KEYS + NOISE
 
@@ -71,12 +71,12 @@ def make_toy() -> Toy:
     documents, training, testing = [], [], []
     for number in range(N_DOCS):
         keys = rng.sample(KEYS, 4)
-        words = keys + rng.sample(NOISE, 5)
+        words = keys + rng.sample(NOISE, 3)
         rng.shuffle(words)
         documents.append(Document(f"d{number}", " ".join(words)))
-        for n, place in ((4, training), (1, testing)):
+        for n, place in ((8, training), (1, testing)):
             for _ in range(n):
-                chosen = rng.sample(keys, 3) + rng.sample(NOISE, 2)
+                chosen = rng.sample(keys, 3) + rng.sample(NOISE, 1)
                 rng.shuffle(chosen)
                 place.append((" ".join(chosen), number))
     return Toy(tuple(documents), tuple(training), tuple(testing))
@@ -100,12 +100,12 @@ def save_random_model(folder: Path, **changes: Any) -> Path:
 
     values = {
         "vocab_size": len(WORDS),
-        "hidden_size": 32,
-        "num_hidden_layers": 2,
+        "hidden_size": 64,
+        "num_hidden_layers": 1,
         "num_attention_heads": 2,
         "intermediate_size": 64,
         "max_position_embeddings": 32,
-        "initializer_range": 0.2,
+        "initializer_range": 0.1,
     }
     torch.manual_seed(0)
     BertForMaskedLM(BertConfig(**{**values, **changes})).save_pretrained(folder)

@@ -92,8 +92,12 @@ class TwoSidedTeacher(Generic[_Vectors]):
         return scores
 
     def query_vectors(self, queries: Sequence[str]) -> _Vectors:
-        """Return the vectors of queries alone."""
+        """Return the queries' vectors, from the cache where they are kept."""
         return self._queries.vectors(queries)
+
+    def document_vectors(self, documents: Sequence[Document]) -> _Vectors:
+        """Return the documents' vectors, from the cache where they are kept."""
+        return self._documents.vectors([document.full_text for document in documents])
 
     def prepare(self, examples: Iterable[Example], advance: Advance = ignore) -> int:
         """Compute and keep the vectors of the examples' queries and documents; return how many were new."""

@@ -1,0 +1,138 @@
+"""The peak of every superblock: the largest bound of its blocks.
+
+Bounds count in *steps* of unit / fine of a score, so that a frequent term's weight takes seven bits
+and bytes can be multiplied four at a time. Everything is rounded up, so that a peak is at least `fine /
+unit` times the score of any document in its superblock, rounded down or not (see `as_steps`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lsr.kernels.bounds import RARE_BLOCK, RARE_SUPERBLOCK
+from lsr.kernels.compile import kernel
+from lsr.kernels.dots import PAGE_BLOCKS, add_dots, largest_of_page
+from lsr.kernels.layout import BLOCKS
+
+LARGEST_WEIGHT = 127
+FINEST = 8
+"""Bits that bounds are finer than sums of seven-bit weights: for the rare terms, whose weights have more."""
+PAGES_AT_ONCE = 64
+"""Pages whose sums stay in the first-level cache: 16 KiB."""
+AHEAD = 512
+RARE_AT_ONCE = 256
+STEPS_IN_A_BLOCK = 2 * 255
+"""The most that `add_rare_to_blocks` makes of a block's four impacts."""
+
+
+@kernel
+def steps_of(row_weights, rare_weights):
+    """Choose the steps; return the frequent terms' weights in coarse ones (uint8), `finer`, the rare ones', and `unit`.
+
+    A coarse step is 2 ** finer steps, of which unit / (127 · 2 ** finer) make one of the score. No sum of bounds
+    reaches 2³². Weights: uint32, below 2²⁵; returned, for the rare terms, uint32 in (fine) steps.
+    """
+    unit = np.uint64(1)
+    for weight in row_weights if row_weights.size else rare_weights:
+        unit = max(unit, np.uint64(weight))
+    finer = FINEST
+    while True:
+        fine = np.uint64(LARGEST_WEIGHT) << np.uint64(finer)
+        most = np.uint64(row_weights.size) * fine * np.uint64(255)
+        for weight in rare_weights:
+            most += np.uint64(STEPS_IN_A_BLOCK) * ((np.uint64(weight) * fine + unit - np.uint64(1)) // unit)
+        if most <= np.uint64(0xFFFFFFFF):
+            break
+        if finer:
+            finer -= 1
+        else:
+            unit *= np.uint64(2)
+    coarse = np.empty(row_weights.size, np.uint8)
+    for i in range(row_weights.size):
+        coarse[i] = (np.uint64(row_weights[i]) * np.uint64(LARGEST_WEIGHT) + unit - np.uint64(1)) // unit
+    steps = np.empty(rare_weights.size, np.uint32)
+    for i in range(rare_weights.size):
+        steps[i] = (np.uint64(rare_weights[i]) * fine + unit - np.uint64(1)) // unit
+    return coarse, finer, steps, unit
+
+
+@kernel
+def as_steps(score, fine, unit):
+    """Return the most steps that don't exceed a score: a peak below that is of no document with the score.
+
+    score: below 2³⁴; fine: below 2²⁴; both uint64.
+    """
+    return score * fine // unit
+
+
+@kernel
+def add_rare_to_blocks(postings, rare, steps, bounds, places):
+    """Add the rare terms to the bounds of blocks, and note where each run starts. places: see `Scratch`.
+
+    Of a block's impacts it adds the last, and of every other what it exceeds its successor by: at least
+    the largest, just that if there are two, and each can be had without waiting for the one before.
+    """
+    added = np.empty(RARE_AT_ONCE, np.uint32)
+    same_block = np.uint32(1) << RARE_BLOCK
+    for i in range(rare.size):
+        weight = steps[i]
+        own = postings.rare[postings.rare_start[rare[i]] : postings.rare_start[rare[i] + 1]]
+        place = places[i]
+        end = own.size
+        if end == 0:
+            continue
+        last = own[end - 1]
+        bounds[last >> RARE_BLOCK] += weight * (last & np.uint32(255))
+        place[last >> RARE_SUPERBLOCK] = end - 1
+        end -= 1
+        while end > 0:
+            first = max(end - RARE_AT_ONCE, 0)
+            some, after = own[first:end], own[first + 1 : end + 1]
+            for j in range(some.size):
+                impact = some[j] & np.uint32(255)
+                beyond = impact - min(impact, after[j] & np.uint32(255))
+                added[j] = weight * (beyond if some[j] ^ after[j] < same_block else impact)
+            for j in range(some.size - 1, -1, -1):
+                bounds[some[j] >> RARE_BLOCK] += added[j]
+                place[some[j] >> RARE_SUPERBLOCK] = first + j
+            end = first
+
+
+@kernel
+def find_peaks(maxima, rows, coarse, finer, bounds, peaks, sums):
+    """Set peaks to the largest bound of each superblock's blocks, and bounds to zero; return the largest of all.
+
+    maxima: uint8 (n_frequent, n_superblocks · BLOCKS). bounds: uint32, of blocks, the rare terms being in
+    it. sums: uint32, (PAGES_AT_ONCE · PAGE_BLOCKS), scratch.
+    """
+    n_blocks = maxima.shape[1]
+    flat = maxima.reshape(maxima.size)
+    n_pages = n_blocks // PAGE_BLOCKS
+    starts = np.empty(4, np.int64)
+    for first in range(0, n_pages, PAGES_AT_ONCE):
+        n = min(PAGES_AT_ONCE, n_pages - first)
+        sums[: n * PAGE_BLOCKS] = 0
+        for i in range(0, rows.size, 4):
+            four = np.uint32(0)
+            for j in range(4):
+                # Fewer than four: a row is taken again, with weight 0.
+                starts[j] = rows[min(i + j, rows.size - 1)] * n_blocks + first * PAGE_BLOCKS
+                if i + j < rows.size:
+                    four |= np.uint32(coarse[i + j]) << np.uint32(8 * j)
+            add_dots(sums, n, flat, starts, four, AHEAD)
+        for page in range(n):
+            at = (first + page) * PAGE_BLOCKS
+            largest_of_page(sums, page * PAGE_BLOCKS, np.uint32(finer), bounds, at, peaks, at // BLOCKS)
+    for s in range(n_pages * PAGE_BLOCKS // BLOCKS, peaks.size):
+        peak = np.uint32(0)
+        for b in range(s * BLOCKS, (s + 1) * BLOCKS):
+            total = np.uint32(0)
+            for i in range(rows.size):
+                total = np.uint32(total + np.uint32(coarse[i]) * np.uint32(maxima[rows[i], b]))
+            peak = max(peak, np.uint32(np.uint32(total << np.uint32(finer)) + bounds[b]))
+        peaks[s] = peak
+    bounds[:] = 0
+    top = np.uint32(0)
+    for peak in peaks:
+        top = peak if peak > top else top
+    return top

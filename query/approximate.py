@@ -1,0 +1,61 @@
+"""The settings of a search that may miss documents. Nothing searches so unless it is asked to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lsr.errors import UsageError
+
+LEAST_ALPHA = 0.01
+NO_LIMIT = 1 << 62
+SETTINGS = "alpha=A, superblocks=N, query_cut=N"
+
+
+@dataclass(frozen=True, slots=True)
+class Approximate:
+    """How much a search may pass over.
+
+    alpha: from 0.01 to 1; upper bounds are multiplied by it before they are compared with the threshold, so that
+    documents which could only just enter the results are missed. superblocks: the most to score in a segment, of
+    64 documents each, the most promising first. query_cut: how many of the terms that are frequent in a segment,
+    the heaviest, choose what is scored (besides all that are rare there); scores are always those of the
+    whole query. Raises UsageError for values outside these, and if all three are left out.
+    """
+
+    alpha: float = 1.0
+    superblocks: int | None = None
+    query_cut: int | None = None
+
+    def __post_init__(self) -> None:
+        if not LEAST_ALPHA <= self.alpha <= 1:
+            raise UsageError(f"alpha is {self.alpha:g}; it must be from {LEAST_ALPHA:g} to 1")
+        for name, value in (("superblocks", self.superblocks), ("query_cut", self.query_cut)):
+            if value is not None and value < 1:
+                raise UsageError(f"{name} is {value}; it must be at least 1")
+        if self.alpha == 1 and self.superblocks is None and self.query_cut is None:
+            raise UsageError(f"an approximate search needs one of {SETTINGS}")
+
+    @classmethod
+    def parse(cls, settings: Sequence[str]) -> Approximate:
+        """Read settings as the command line gives them, `name=value`. Raises UsageError for others."""
+        values: dict[str, float | int] = {}
+        for setting in settings:
+            name, _, value = setting.partition("=")
+            kind = {"alpha": float, "superblocks": int, "query_cut": int}.get(name)
+            try:
+                if kind is None:
+                    raise ValueError
+                values[name] = kind(value)
+            except ValueError:
+                raise UsageError(f"--approximate {setting}: the settings are {SETTINGS}") from None
+        return cls(**values)  # type: ignore[arg-type]
+
+    def given(self) -> dict[str, float | int]:
+        """Return the settings that differ from their defaults."""
+        settings = {"alpha": self.alpha if self.alpha < 1 else None}
+        settings |= {"superblocks": self.superblocks, "query_cut": self.query_cut}
+        return {name: value for name, value in settings.items() if value is not None}
+
+    def __str__(self) -> str:
+        return " ".join(f"{name}={value:g}" for name, value in self.given().items())

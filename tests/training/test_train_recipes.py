@@ -1,0 +1,65 @@
+"""Every recipe trains, saves, loads, indexes and searches: nearly perfect, and as sparse as was asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lsr.encoders.registry import load_encoder
+from lsr.indexer.pipeline import index_documents
+from lsr.query.searcher import Searcher
+from lsr.training.config import make_config, read_config, with_overrides
+from lsr.training.recipes import RECIPES_FOLDER, recipes
+from lsr.training.run import train
+
+DOCUMENT_TARGET, QUERY_TARGET = 7.0, 5.0
+
+# What a recipe for millions of steps needs to be one for a toy.
+SMALL = [
+    "train.steps=250", "train.batch_size=16", "train.learning_rate=5e-3", "train.warmup=10", "train.log_every=25",
+    "train.precision=float32", "encoder.dropout=0.0", "data.negatives=6",
+]  # fmt: skip
+TARGETS = {
+    "documents": [f"sparsity.documents.target={DOCUMENT_TARGET}", "sparsity.documents.ramp=100"],
+    "queries": [f"sparsity.queries.target={QUERY_TARGET}", "sparsity.queries.ramp=100"],
+}
+PER_RECIPE: dict[str, list[str]] = {
+    "l0-mask": [f"sparsity.documents.threshold={DOCUMENT_TARGET - 2}"],
+}
+
+
+def small_config(name: str, model: Path) -> Any:
+    values = read_config(RECIPES_FOLDER / f"{name}.toml")
+    changes = [*SMALL, f"encoder.start={model}", *PER_RECIPE.get(name, [])]
+    for side, targets in TARGETS.items():
+        changes += targets if side in values.get("sparsity", {}) else []
+    return make_config(with_overrides(values, changes))
+
+
+@pytest.mark.parametrize("name", [recipe.name for recipe in recipes()])
+def test_a_recipe_reaches_nearly_perfect_ranking_as_sparse_as_asked(
+    name: str, tmp_path: Path, random_model: Path, toy: Any, toy_beir: Path, key_teacher: Any
+) -> None:
+    config = small_config(name, random_model)
+    result = train(config, tmp_path / "run", examples=toy.examples(scored=True, negatives=6), teachers=key_teacher)
+
+    encoder = load_encoder(result.model)
+    index_documents(toy.documents, tmp_path / "index", encoder)
+    searcher = Searcher(tmp_path / "index")
+    ranks = []
+    for query, number in toy.testing:
+        found = [hit.doc_id for hit in searcher.search(query, k=10)]
+        ranks.append(found.index(f"d{number}") if f"d{number}" in found else 100)
+    assert np.mean(1 / (1 + np.array(ranks))) >= 0.9, ranks
+
+    targets = {"documents": config.sparsity.documents, "queries": config.sparsity.queries}
+    vectors = {
+        "documents": encoder.encode_documents(toy.documents),
+        "queries": encoder.encode_queries([query for query, _ in toy.training]),
+    }
+    for side, settings in targets.items():
+        if settings is not None:
+            assert vectors[side].nnz / len(vectors[side]) == pytest.approx(settings.target, rel=0.1), side
