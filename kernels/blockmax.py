@@ -25,6 +25,7 @@ AHEAD_RUNS, AHEAD_IMPACTS = 6, 3
 PROMISED, SAFE = np.uint64(12), np.uint64(10)
 """In sixteenths, the final threshold over the (k / 4)-th largest peak: in the middle, and hardly ever less."""
 RUN_LINE = 32
+"""How far behind a run's first impact to ask for another cache line: most runs end before."""
 
 
 @kernel

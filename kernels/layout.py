@@ -38,7 +38,8 @@ class Postings(NamedTuple):
     row: int32 (n_terms): of a frequent term its row in `block_max`, of a rare one −1 − its rank among
     the rare. block_max: uint8 (n_frequent, n_superblocks · BLOCKS). superblock_max: uint8 (n_frequent,
     n_superblocks). runs: uint32 (n_frequent, n_superblocks · RUN), see `lsr.kernels.runs`. frequent_start:
-    int64 (n_frequent + 1). frequent: uint8. rare_start: int64 (n_rare + 1). rare: uint32. insertion: uint32 (n_docs), the position at which each doc_ord was added, which decides ties.
+    int64 (n_frequent + 1). frequent: uint8. rare_start: int64 (n_rare + 1). rare: uint32. insertion:
+    uint32 (n_docs), the position at which each doc_ord was added, which decides ties.
     """
 
     row: npt.NDArray[np.int32]

@@ -13,8 +13,8 @@ def locate(postings, segment_terms, kth_impact, column, term_ids, weights, terms
 
     segment_terms: uint32, ascending. term_ids: int32, ascending; weights: uint32. kth_impact: uint8,
     (n_terms, …), of which `column` holds the k-th largest impacts for this query's k, or −1 for no column.
-    Returns how many terms, how many of them are rare, how many postings, how many of the rare, and the largest weight · k-th
-    impact (at least 1): a score that k documents of the segment reach.
+    Returns how many terms, how many of them are rare, how many postings, how many of the rare, and the
+    largest weight · k-th impact (at least 1): a score that k documents of the segment reach.
     """
     n, n_rare, n_postings, n_rare_postings = 0, 0, 0, 0
     floor = np.uint64(1)

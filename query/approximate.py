@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lsr.errors import UsageError
@@ -37,10 +36,10 @@ class Approximate:
             raise UsageError(f"an approximate search needs one of {SETTINGS}")
 
     @classmethod
-    def parse(cls, settings: Sequence[str]) -> Approximate:
-        """Read settings as the command line gives them, `name=value`. Raises UsageError for others."""
+    def parse(cls, settings: str) -> Approximate:
+        """Read settings as the command line gives them, `name=value,name=value`. Raises UsageError for others."""
         values: dict[str, float | int] = {}
-        for setting in settings:
+        for setting in settings.split(","):
             name, _, value = setting.partition("=")
             kind = {"alpha": float, "superblocks": int, "query_cut": int}.get(name)
             try:

@@ -151,7 +151,7 @@ class Engine:
             names.append(name)
             planned = traversal is None
             if approximate is not None:
-                self._approximate(approximate, segment, query, base, bitmap, floor, heap, skipped)
+                self._approximate(approximate, segment, query, base, bitmap, heap, skipped)
                 continue
             heap = self._traverse(name, segment, query, base, bitmap, floor, heap, visits, planned=planned)
         heap.sort()
@@ -195,11 +195,13 @@ class Engine:
         query: _Query,
         base: int,
         allowed: npt.NDArray[np.uint64],
-        floor: int,
         heap: npt.NDArray[np.uint64],
         visits: npt.NDArray[np.int64],
     ) -> None:
-        """Put documents of the segment into the heap, not surely the best."""
+        """Put documents of the segment into the heap, not surely the best.
+
+        There is no first threshold: the documents that reach it might lie in what is passed over.
+        """
         scratch = self._pool.take(-(-segment.n_docs // SUPERBLOCK), query.n_rare)
         limits = settings.alpha, settings.superblocks or NO_LIMIT, settings.query_cut or NO_LIMIT
         _kernels().search_approximately(
@@ -208,7 +210,7 @@ class Engine:
             query.weights,
             base,
             allowed,
-            np.uint64(floor),
+            np.uint64(1),
             heap,
             scratch,
             visits,

@@ -40,8 +40,8 @@ class Searcher:
     """Searches one generation of an index. Safe to use from many threads, and after a fork.
 
     encoder: the encoder of the index where it is loaded already; by default the index opens what its queries
-    need. approximate: search so, faster, and perhaps not finding the best; by default every search is exact. Raises
-    IndexMissingError, IndexDamagedError, or EncoderError for another encoder than the index's.
+    need. approximate: search so, faster, and perhaps not finding the best; by default every search is exact.
+    Raises IndexMissingError, IndexDamagedError, or EncoderError for another encoder than the index's.
     """
 
     def __init__(

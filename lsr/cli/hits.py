@@ -33,8 +33,8 @@ _TO_ESCAPE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def hit_json(hit: Hit, approximate: Mapping[str, Any] | None = None) -> str:
-    """Return a hit as `--json` prints it, in one line. approximate: what a search that wasn't exact says of itself."""
-    return json_line(hit_object(hit) if approximate is None else {**hit_object(hit), "approximate": approximate})
+    """Return a hit as `--json` prints it, in one line. approximate: what to say of a search that wasn't exact."""
+    return json_line(hit_object(hit) | ({} if approximate is None else {"approximate": approximate}))
 
 
 def hit_object(hit: Hit) -> dict[str, Any]:

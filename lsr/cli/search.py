@@ -63,7 +63,7 @@ def add_parser(subparsers: Any) -> None:
         help="add to the query what its first DOCS documents say, and search again (default: 10)",
     )  # fmt: skip
     parser.add_argument(
-        "--approximate", nargs="+", metavar="NAME=VALUE",
+        "--approximate", metavar="NAME=VALUE,…",
         help="search faster, and perhaps miss documents: alpha=0.8 relaxes the bounds, superblocks=50 ends the search "
         "after so many groups of 64 documents, query_cut=8 bounds by the 8 heaviest of the frequent terms",
     )  # fmt: skip

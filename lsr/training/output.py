@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,11 @@ CONFIG_FILE = "config.json"
 CHECKPOINTS = "checkpoints"
 TRAINING_FILE = "training.json"
 
+LOCK_FILE = ".lock"
+
+BEFORE_THE_FIRST_STEP = {CONFIG_FILE, CHECKPOINTS, "fitted-head", "topics.npy"}
+"""What is in a folder before anything was trained; nothing is lost with it."""
+
 CHANGEABLE = ("train.log_every", "train.checkpoint", "train.keep", "train.workers", "eval.", "description")
 """Beginnings of what may differ where a run is resumed: it changes nothing of what is computed."""
 
@@ -24,7 +29,7 @@ CHANGEABLE = ("train.log_every", "train.checkpoint", "train.keep", "train.worker
 def claimed(folder: Path) -> Iterator[None]:
     """Hold a run's folder, which is made if need be. Raises LsrError while another process holds it."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a") as lock:
+    with (folder / LOCK_FILE).open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -37,14 +42,14 @@ def prepare(folder: Path, *, resume: bool, overwrite: bool) -> None:
 
     Raises UsageError where something stands in it and it isn't said what is to be done with that.
     """
-    there = [path for path in folder.iterdir() if path.name != ".lock"]
+    there = [path for path in folder.iterdir() if path.name != LOCK_FILE]
     if resume and overwrite:
         raise UsageError("--resume and --overwrite exclude each other")
     if resume and not (folder / CONFIG_FILE).is_file():
         raise UsageError(f"{folder}: no training has begun here, so there is nothing to resume: leave out --resume")
     if not there or resume:
         return
-    if not overwrite:
+    if not overwrite and not _was_refused(folder, there):
         raise UsageError(
             f"{folder} is in use: --resume goes on with it, --overwrite begins anew, --output takes another"
         )
@@ -52,6 +57,11 @@ def prepare(folder: Path, *, resume: bool, overwrite: bool) -> None:
         raise UsageError(f"{folder} holds something else than a training: it isn't overwritten; take another --output")
     for path in there:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _was_refused(folder: Path, there: Sequence[Path]) -> bool:
+    """Return whether all that stands in a folder is of a training that ended before its first step."""
+    return {path.name for path in there} <= BEFORE_THE_FIRST_STEP and not any((folder / CHECKPOINTS).glob("*"))
 
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:

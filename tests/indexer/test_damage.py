@@ -176,6 +176,11 @@ CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "segments that are a number": lambda c: c.update(segments=7),
     "an encoder that is a text": lambda c: c.update(encoder="bm25"),
     "statistics that are none": lambda c: c.update(statistics={"n_docs": "many"}),
+    "dense vectors of nobody": lambda c: c.update(dense={"kind": "dense", "dimension": 3}),
+    "dense vectors outside the index": lambda c: c["segments"][0].update(
+        dense={"kind": "dense", "id": "../x", "files": {}}
+    ),
+    "passages of a text": lambda c: c.update(passages={"overlap": "many"}),
 }
 
 

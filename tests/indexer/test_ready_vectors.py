@@ -117,6 +117,11 @@ def test_several_files_share_a_vocabulary(tmp_path: Path, vectors_file: VectorsF
             {"id": ["a", "b"], "terms": [["x"], ["y", "y"]], "weights": [[1], [1, 2]]},
             "row 2: a term stands there twice",
         ),
+        ({"id": ["a"], "terms": [["y"]], "weights": [[1]], "fields": ["{"]}, "row 1: its fields are no JSON"),
+        (
+            {"id": ["a"], "terms": [["y"]], "weights": [[1]], "fields": ["[1]"]},
+            r"row 1: its fields are '\[1\]', not a JSON object",
+        ),
     ],
 )
 def test_what_is_no_vector_is_named(
@@ -125,6 +130,14 @@ def test_what_is_no_vector_is_named(
     with pytest.raises(LsrError, match=message):
         index_vectors([vectors_file(columns)], tmp_path / "index")
     assert not (tmp_path / "index").exists()
+
+
+def test_fields_are_kept_as_json_or_as_a_struct(tmp_path: Path, vectors_file: VectorsFile) -> None:
+    columns = {"id": ["a", "b", "c"], "terms": [["x"]] * 3, "weights": [[1.0]] * 3}
+    for name, fields in {"json": ['{"n": 1}', "", None], "struct": [{"n": 1}, None, {"n": None}]}.items():
+        index_vectors([vectors_file(columns | {"fields": fields}, f"{name}.parquet")], tmp_path / name)
+        segment = Index.open(tmp_path / name).segments[0]
+        assert [segment.document(row).fields.get("n") for row in range(3)] == [1, None, None]
 
 
 def test_rows_are_counted_through_the_whole_file(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def steps_plain(row_weights: Sequence[int], rare_weights: Sequence[int]) -> tupl
 
 
 def rare_in_blocks_plain(postings: Postings, term: int) -> npt.NDArray[np.int64]:
-    """Return what a rare term adds to each block's bound with weight 1: its last impact there, and every rise before."""
+    """Return what a rare term adds to each block's bound, with weight 1: its last impact, and every fall before."""
     of_blocks: dict[int, list[int]] = {}
     for doc_ord, impact in zip(*posting_list(postings, term), strict=True):
         of_blocks.setdefault(int(doc_ord) // BLOCK, []).append(int(impact))

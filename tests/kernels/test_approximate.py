@@ -1,4 +1,4 @@
-"""Approximate search returns true scores of true documents, counts what it skips, and is exact if nothing is skipped."""
+"""Approximate search returns true scores, counts what it skips, and is exact if nothing is skipped."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_scores_are_true_and_what_nothing_was_skipped_for_is_exact(seed: int, n_
     cut = int(rng.choice((NO_LIMIT, 1, 4)))
     found, (bounded, scored, skipped) = search(segments, query, k, alpha=alpha, budget=budget, cut=cut, allowed=allowed)
     best = rank_by_matrix(matrix, *query, everything, 1, k)
-    truth = dict((position, score) for score, position in rank_by_matrix(matrix, *query, everything, 1, n_docs))
+    truth = {position: score for score, position in rank_by_matrix(matrix, *query, everything, 1, n_docs)}
     assert all(truth[position] == score for score, position in found)
     assert found == sorted(found, key=lambda hit: (-hit[0], hit[1]))
     assert scored <= min(bounded, budget * len(segments))

@@ -115,13 +115,13 @@ def known(n_docs: int = 100) -> tuple[Postings, np.ndarray, np.ndarray]:
 
 
 def test_terms_the_segment_lacks_are_skipped() -> None:
-    assert run(*known(), 0, [0, 2, 4, 7, 9, LAST_ID - 1], [5] * 6) == ([], [], 0, 0, 1)
-    assert run(*known(), 0, [2, 3, 5, 8, 9, LAST_ID], [5] * 6) == ([0, 1, 2], [5] * 3, 1, 151, 45)
+    assert run(*known(), 0, [0, 2, 4, 7, 9, LAST_ID - 1], [5] * 6) == ([], [], 0, 0, 0, 1)
+    assert run(*known(), 0, [2, 3, 5, 8, 9, LAST_ID], [5] * 6) == ([0, 1, 2], [5] * 3, 1, 151, 1, 45)
 
 
 def test_terms_of_weight_zero_are_skipped() -> None:
-    assert run(*known(), 0, [3, 8, LAST_ID], [7, 0, 2]) == ([0, 2], [7, 2], 0, 150, 28)
-    assert run(*known(), 0, [3, 8, LAST_ID], [0, 0, 0]) == ([], [], 0, 0, 1)
+    assert run(*known(), 0, [3, 8, LAST_ID], [7, 0, 2]) == ([0, 2], [7, 2], 0, 150, 0, 28)
+    assert run(*known(), 0, [3, 8, LAST_ID], [0, 0, 0]) == ([], [], 0, 0, 0, 1)
 
 
 def test_the_score_is_of_the_wanted_column_or_one() -> None:
@@ -140,7 +140,7 @@ def test_the_largest_weight_does_not_overflow(weight: int) -> None:
 
 
 def test_no_terms_and_no_documents() -> None:
-    assert run(*known(), 0, [], []) == ([], [], 0, 0, 1)
-    assert run(*known(0), 0, [3, 8], [5, 5]) == ([0, 1], [5, 5], 2, 0, 1)
+    assert run(*known(), 0, [], []) == ([], [], 0, 0, 0, 1)
+    assert run(*known(0), 0, [3, 8], [5, 5]) == ([0, 1], [5, 5], 2, 0, 0, 1)
     no_terms = invert(np.zeros((0, 0), np.uint8)), np.empty(0, np.uint32), np.empty((0, len(STORED_K)), np.uint8)
-    assert run(*no_terms, 0, [3, 8], [5, 5]) == ([], [], 0, 0, 1)
+    assert run(*no_terms, 0, [3, 8], [5, 5]) == ([], [], 0, 0, 0, 1)

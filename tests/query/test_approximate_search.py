@@ -1,4 +1,4 @@
-"""Approximate search happens only where it is asked for, and says so: in rankings, on the terminal, in JSON and runs."""
+"""Approximate search happens only where it is asked for, and says so: in rankings, on the terminal, JSON and runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Document(str(i), " ".join([words[int(d)] for d in f"{i:04}"] + ["even"] * (1 - i % 2) + ["zero"]))
         for i in range(2000)
     ]
-    index_documents(documents, folder, load_encoder("bm25", stopwords="none"))
+    index_documents(documents, folder, load_encoder("bm25"))
     return folder
 
 
@@ -67,13 +67,13 @@ def test_settings_that_make_no_sense_are_refused(settings: Any, message: str) ->
 
 @pytest.mark.parametrize("setting", ["speed=9", "alpha", "alpha=x", "superblocks=1.5"])
 def test_settings_of_the_command_are_read_or_refused(setting: str) -> None:
-    assert Approximate.parse(["alpha=0.5", "query_cut=8"]) == Approximate(alpha=0.5, query_cut=8)
+    assert Approximate.parse("alpha=0.5,query_cut=8") == Approximate(alpha=0.5, query_cut=8)
     with pytest.raises(UsageError, match="the settings are alpha=A, superblocks=N, query_cut=N"):
-        Approximate.parse([setting])
+        Approximate.parse(setting)
 
 
 def test_the_command_says_approximate(index: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    call = ["search", "--index", str(index), "-k", "3", "--approximate", "superblocks=1", "query_cut=1"]
+    call = ["search", "--index", str(index), "-k", "3", "--approximate", "superblocks=1,query_cut=1"]
     assert main([*call, "even seven"]) == 0
     assert "approximate (superblocks=1 query_cut=1)" in capsys.readouterr().err
     assert main([*call, "even seven", "--json"]) == 0

@@ -125,7 +125,7 @@ def test_many_threads_may_search_at_once(wide: Any, tmp_path: Path, collections:
             if collections.ranked(searcher, queries[at], 10) != expected[at]:
                 wrong.append(at)
 
-    threads = [threading.Thread(target=search, args=(shift,)) for shift in range(8)]
+    threads = [threading.Thread(target=search, args=(shift,)) for shift in range(16)]
     for thread in threads:
         thread.start()
     for thread in threads:

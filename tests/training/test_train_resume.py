@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
+from lsr.training.callbacks import graceful_stop
 from lsr.training.checkpoints import finished_checkpoints
 from lsr.training.config import make_config
 from lsr.training.run import TrainingInterruptedError, train
@@ -106,6 +106,13 @@ def test_a_checkpoint_that_a_kill_left_half_written_is_not_used(
     assert_same_weights(output / "model", uninterrupted / "model")
 
 
-def test_the_signals_belong_to_their_owner_again_afterwards(uninterrupted: Path) -> None:
-    assert threading.current_thread() is threading.main_thread()
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+def test_a_second_signal_stops_at_once_and_afterwards_signals_belong_to_their_owner() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    lines: list[str] = []
+    with graceful_stop(lines.append) as request:
+        assert not request
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert request and lines == ["SIGTERM: saving a checkpoint after this step; once more stops at once"]
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
