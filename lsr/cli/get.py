@@ -22,7 +22,7 @@ def add_parser(subparsers: Any) -> None:
         subparsers,
         "get",
         "show documents by their ids",
-        "Show documents by their doc_ids, as they were indexed. Exit code 1 if one of them\nis not there.",
+        "Show documents by their doc_ids, as they were indexed. Exit code 1 if one of\nthem is not there.",
         EXAMPLES,
     )
     parser.add_argument("doc_ids", nargs="+", metavar="ID", help="doc_ids, as hits show them")

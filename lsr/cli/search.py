@@ -42,7 +42,8 @@ def add_parser(subparsers: Any) -> None:
         subparsers,
         "search",
         "search an index",
-        "Search an index: exactly unless --approximate is given, and without torch where the query encoder needs none.",
+        "Search an index: exactly unless --approximate is given, and without torch where\n"
+        "the query encoder needs none.",
         EXAMPLES,
     )
     parser.add_argument("query", nargs="?", metavar="QUERY", help="what to search for")
