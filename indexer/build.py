@@ -9,8 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.indexer.arrange import by_bisection
+from lsr.indexer.segment import COUNTS
 from lsr.indexer.spool import Rows
+from lsr.indexer.trust import term_checksums
 from lsr.kernels import layout
+from lsr.kernels.forward import take_rows
 from lsr.kernels.quantise import LARGEST_IMPACT, quantise
 from lsr.kernels.thresholds import STORED_K, kth_impacts
 
@@ -25,8 +28,7 @@ def choose_scale(all_rows: Sequence[Rows], *, final: bool) -> float:
     """
     largest, whole = 0.0, True
     for rows in all_rows:
-        for _, span in rows.stretches():
-            weights = rows.weights[span]
+        for _, weights in rows.live_stretches():
             largest = max(largest, float(weights.max(initial=0.0)))
             whole = whole and largest <= LARGEST_IMPACT and np.array_equal(weights, np.rint(weights))
     if whole:
@@ -45,23 +47,60 @@ def compact_terms(term_ids: npt.NDArray[np.int32], vocab_size: int) -> tuple[npt
 
 
 def segment_arrays(
-    rows: Rows, scale: float, vocab_size: int, *, reorder: bool, threads: int, advance: Callable[[int], None]
+    rows: Rows,
+    scale: float,
+    vocab_size: int,
+    *,
+    counts: npt.NDArray[Any] | None = None,
+    order: npt.NDArray[np.int64] | None = None,
+    reorder: bool,
+    threads: int,
+    advance: Callable[[int], None],
 ) -> tuple[dict[str, npt.NDArray[Any]], int]:
     """Quantise, reorder and invert rows; return the arrays of a segment by name, and how many weights were clipped.
 
-    advance: told how many documents are done, all in all as many as there are rows.
+    counts: what the weights were made from, to be kept for when they are made anew. order: doc_ord → row, where
+    it is known. advance: told how many documents are done, all in all as many as there are rows.
     """
-    terms, local = compact_terms(rows.term_ids, vocab_size)
     impacts = np.empty(len(rows.weights), np.uint8)
     clipped = int(quantise(rows.weights, np.float32(scale), impacts))
-    n_docs = len(rows.indptr) - 1
-    if reorder:
-        order = by_bisection(rows.indptr, local, len(terms), threads=threads, advance=advance)
-    else:
-        order = np.arange(n_docs, dtype=np.int64)
-        advance(n_docs)
-    postings = layout.build(rows.indptr, local, impacts, len(terms), order)
-    arrays = postings._asdict()
-    arrays["terms"] = terms
-    arrays["kth_impact"] = kth_impacts(rows.indptr, local, impacts, len(terms), STORED_K)
+    arrays = inverted(
+        rows.indptr, rows.term_ids, impacts, vocab_size,
+        counts=counts, order=order, reorder=reorder, threads=threads, advance=advance,
+    )  # fmt: skip
     return arrays, clipped
+
+
+def inverted(
+    indptr: npt.NDArray[np.int64],
+    term_ids: npt.NDArray[np.int32],
+    impacts: npt.NDArray[np.uint8],
+    vocab_size: int,
+    *,
+    counts: npt.NDArray[Any] | None,
+    order: npt.NDArray[np.int64] | None = None,
+    reorder: bool,
+    threads: int,
+    advance: Callable[[int], None],
+) -> dict[str, npt.NDArray[Any]]:
+    """Reorder and invert rows of impacts; return the arrays of a segment by name. See `segment_arrays`."""
+    terms, local = compact_terms(term_ids, vocab_size)
+    n_docs = len(indptr) - 1
+    if order is not None or not reorder:
+        order = np.arange(n_docs, dtype=np.int64) if order is None else order
+        advance(n_docs)
+    else:
+        order = by_bisection(indptr, local, len(terms), threads=threads, advance=advance)
+    arrays = layout.build(indptr, local, impacts, len(terms), order)._asdict()
+    arrays["terms"] = terms
+    arrays["kth_impact"] = kth_impacts(indptr, local, impacts, len(terms), STORED_K)
+    arrays["term_crc"] = term_checksums(arrays)
+    if counts is not None:
+        arrays["counts"] = take_rows(order, indptr, _smallest(counts))
+    return arrays
+
+
+def _smallest(counts: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return whole numbers in the smallest unsigned dtype that holds them."""
+    largest = int(counts.max(initial=0))
+    return counts.astype(next(dtype for dtype in COUNTS if largest <= np.iinfo(dtype).max))

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
-import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import lsr
@@ -16,12 +12,12 @@ from lsr.errors import IndexExistsError, LsrError
 from lsr.indexer.dense import KIND, DensePending
 from lsr.indexer.encode.legs import Legs
 from lsr.indexer.encode.staging import Say, Staging
-from lsr.indexer.generations import SCRATCH_PREFIX, hold_newest, remove_leftovers
+from lsr.indexer.generations import hold_newest
 from lsr.indexer.index import Index
-from lsr.indexer.lock import writer_lock
-from lsr.indexer.manifest import Manifest, Part, SegmentInfo, write_manifest
+from lsr.indexer.manifest import Manifest, SegmentInfo
 from lsr.indexer.progress import Progress
-from lsr.indexer.writer import explained, keep_part
+from lsr.indexer.workplace import Workplace, explained
+from lsr.indexer.writer import now
 from lsr.types import Document
 
 
@@ -41,21 +37,15 @@ def add_dense(
     """
     path = Path(path)
     hold_newest(path)[1].release()
-    with explained(path), writer_lock(path), ExitStack() as stack:
-        stack.callback(remove_leftovers, path)
-        remove_leftovers(path)
-        with Index.open(path) as index:
-            _refuse_existing(index, overwrite)
-            legs = Legs(None, encoder)
-            staging = Staging(
-                path, legs, settings={}, say=say, with_documents=False, n_documents=len(index), progress=progress
-            )
-            with staging:
-                shards = staging.encode(lambda: _documents(index))
-                scratch = path / f"{SCRATCH_PREFIX}{secrets.token_hex(6)}"
-                scratch.mkdir()
-                stack.callback(shutil.rmtree, scratch, ignore_errors=True)
-                return _commit(index, encoder, staging, shards, scratch)
+    with Workplace.for_existing(path) as place, explained(path), Index.open(path) as index:
+        _refuse_existing(index, overwrite)
+        legs = Legs(None, encoder)
+        staging = Staging(
+            path, legs, settings={}, say=say, with_documents=False, n_documents=index.n_positions, progress=progress
+        )
+        with staging:
+            shards = staging.encode(lambda: _documents(index))
+            return _commit(index, encoder, staging, shards, place)
 
 
 def _refuse_existing(index: Index, overwrite: bool) -> None:
@@ -74,15 +64,14 @@ def _documents(index: Index) -> Iterator[Document]:
             yield segment.document(row)
 
 
-def _commit(index: Index, encoder: DenseEncoder, staging: Staging, shards: tuple[Path, ...], scratch: Path) -> Manifest:
-    old = index.manifest
-    generation = old.generation + 1
-    part_id = f"{generation:08d}-{secrets.token_hex(4)}"
+def _commit(
+    index: Index, encoder: DenseEncoder, staging: Staging, shards: tuple[Path, ...], place: Workplace
+) -> Manifest:
     rows = (dense for shard in shards for _, _, dense in staging.read(shard) if dense is not None)
     waiting = next(rows)
     segments: list[SegmentInfo] = []
     for number, segment in enumerate(index.segments):
-        pending = DensePending(scratch / f"segment-{number}", encoder.dimension)
+        pending = DensePending(place.scratch / f"dense-{number}", encoder.dimension)
         due = segment.n_docs
         while due:
             if len(waiting) == 0:
@@ -91,15 +80,14 @@ def _commit(index: Index, encoder: DenseEncoder, staging: Staging, shards: tuple
             pending.append_halves(waiting[:due])
             taken = min(due, len(waiting))
             waiting, due = waiting[taken:], due - taken
-        part = Part(KIND, f"{part_id}-{number}", pending.finish())
-        segments.append(replace(segment.info, dense=keep_part(index.path, part, pending.folder)))
+        segments.append(replace(segment.info, dense=place.keep(KIND, pending.folder, pending.finish())))
     manifest = replace(
-        old,
-        generation=generation,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        index.manifest,
+        generation=place.generation,
+        created=now(),
         library_version=lsr.__version__,
         segments=tuple(segments),
         dense=dict(dense_description(encoder)),
     )
-    write_manifest(index.path, manifest)
+    place.commit(manifest)
     return manifest

@@ -18,7 +18,7 @@ from lsr.errors import IndexDamagedError, IndexMissingError
 from lsr.indexer.manifest import PART_ID, manifest_path, read_manifest
 
 SCRATCH_PREFIX = "tmp-"
-PART_KINDS = ("segments", "vocabulary", "encoder", "dense")
+PART_KINDS = ("segments", "deletions", "vocabulary", "encoder", "dense")
 _NAME = re.compile(r"manifest-(\d{8})\.json")
 _ASIDE = re.compile(r"manifest-\d{8}\.json\.tmp")
 _SCRATCH = re.compile(SCRATCH_PREFIX + "[0-9a-f]{12}")

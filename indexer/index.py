@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from lsr.encoders.dense_base import DENSE
 from lsr.errors import IndexDamagedError, IndexMissingError, UsageError
+from lsr.indexer.deletions import unpack
 from lsr.indexer.dense import DenseVectorsOfIndex
 from lsr.indexer.generations import Hold, generations, hold_generation, hold_newest
-from lsr.indexer.manifest import REMEDY, Manifest, read_manifest
+from lsr.indexer.manifest import REMEDY, Manifest, SegmentInfo, read_manifest
 from lsr.indexer.segment import Segment
+from lsr.indexer.trust import check_files
 from lsr.indexer.vectors import READY_VECTORS, ReadyVectors
 from lsr.indexer.vocabulary import FILES as VOCABULARY_FILES
 from lsr.indexer.vocabulary import Vocabulary
+from lsr.types import Document
 
 DEFAULT_NAME = ".lsr"
 
@@ -49,6 +56,7 @@ class Index:
         *,
         encoder: str | Path | None = None,
         dense_encoder: str | Path | None = None,
+        before: Index | None = None,
     ) -> None:
         self.path = path
         self.manifest = manifest
@@ -57,7 +65,15 @@ class Index:
         self._opening = threading.Lock()
         manifest.vocabulary.check_sizes(path, expected=VOCABULARY_FILES)
         manifest.encoder_files.check_sizes(path)
-        self.segments = tuple(Segment(path, info) for info in manifest.segments)
+        known = {} if before is None else {_name_of(segment.info): segment for segment in before.segments}
+        self.segments: tuple[Segment, ...] = tuple(
+            known.get(_name_of(info)) or Segment(path, info) for info in manifest.segments
+        )
+        if before is not None and before.manifest.vocabulary == manifest.vocabulary:
+            names = ["vocabulary"]
+            if before.manifest.encoder_files == manifest.encoder_files:
+                names += ["_query_encoder", "_dense_encoder"]
+            self.__dict__.update({name: before.__dict__[name] for name in names if name in before.__dict__})
         self._check_dimensions()
 
     def _check_dimensions(self) -> None:
@@ -93,6 +109,17 @@ class Index:
             hold = held
         return cls(path, read_manifest(path, generation), hold, encoder=encoder, dense_encoder=dense_encoder)
 
+    def refresh(self) -> Index:
+        """Return the index's last generation: itself, or a new one that shares with it what has not changed.
+
+        This one stays as it is, and open. Raises what `open` raises.
+        """
+        generation, hold = hold_newest(self.path)
+        if generation == self.manifest.generation:
+            hold.release()
+            return self
+        return Index(self.path, read_manifest(self.path, generation), hold, **self._moved_to, before=self)
+
     def close(self) -> None:
         """Let writers remove this generation's files once there is a newer one. What was read stays valid."""
         self._hold.release()
@@ -106,9 +133,36 @@ class Index:
     def __len__(self) -> int:
         return self.manifest.n_docs
 
+    @property
+    def n_positions(self) -> int:
+        """Positions that documents may have: as many as there are documents, and those deleted since the last merge."""
+        return self.manifest.n_positions
+
+    def get(self, doc_ids: Sequence[str]) -> list[Document | None]:
+        """Return the documents of some doc_ids, None for one that isn't there."""
+        found: list[Document | None] = [None] * len(doc_ids)
+        for segment in self.segments:
+            for i, row in enumerate(segment.find(doc_ids)):
+                if row is not None:
+                    found[i] = segment.document(row)
+        return found
+
+    def documents(self, allowed: Sequence[npt.NDArray[np.uint64]] | None = None) -> Iterator[Document]:
+        """Yield the documents in the order in which they were added.
+
+        allowed: a bitmap a segment, as filters have them; default all. Raises IndexDamagedError.
+        """
+        for number, segment in enumerate(self.segments):
+            rows = segment.live_rows
+            if allowed is not None:
+                rows = rows.copy()
+                rows[segment.arrays["insertion"]] &= unpack(allowed[number], segment.n_docs)
+            yield from segment.documents.some(rows)
+
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """The terms."""
+        """The terms. Raises IndexDamagedError if they are not what was written."""
+        check_files(self.path, self.manifest.vocabulary, VOCABULARY_FILES)
         return Vocabulary(self.manifest.vocabulary.folder(self.path))
 
     @property
@@ -126,6 +180,7 @@ class Index:
             return ReadyVectors()
         from lsr.encoders.registry import open_query_encoder
 
+        check_files(self.path, self.manifest.encoder_files, self.manifest.encoder_files.files)
         return open_query_encoder(
             self.manifest.encoder,
             self.manifest.encoder_files.folder(self.path),
@@ -165,3 +220,8 @@ class Index:
             self._moved_to["encoder"] if self.manifest.dense["kind"] != DENSE else None
         )
         return open_dense_encoder(self.manifest.dense, moved_to=moved_to)
+
+
+def _name_of(info: SegmentInfo) -> tuple[str, ...]:
+    """Return what no other segment with other deletions or dense vectors is called."""
+    return info.part.id, *("" if part is None else part.id for part in (info.deletions, info.dense))

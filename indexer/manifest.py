@@ -6,10 +6,10 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lsr.errors import IndexDamagedError, IndexMissingError
 from lsr.indexer.files import FileInfo, new_file, sync_folder
@@ -53,12 +53,28 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class SegmentInfo:
-    """A segment: its files and what is known of it without opening them. dense: where its dense vectors are."""
+    """A segment: its files and what is known of it without opening them.
+
+    n_docs, n_postings: as it was written, deleted documents among them. deletions: the part that says
+    which `n_deleted` documents are no longer there, None where all are. dense: where its dense vectors are.
+    """
 
     part: Part
     n_docs: int
     n_postings: int
+    n_deleted: int = 0
+    deletions: Part | None = None
     dense: Part | None = None
+
+    @property
+    def n_live(self) -> int:
+        """Documents that are not deleted."""
+        return self.n_docs - self.n_deleted
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All parts of the segment."""
+        return tuple(part for part in (self.part, self.deletions, self.dense) if part is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +102,42 @@ class Manifest:
 
     @property
     def n_docs(self) -> int:
-        """Documents in all segments."""
+        """Documents in all segments, deleted ones not among them."""
+        return sum(segment.n_live for segment in self.segments)
+
+    @property
+    def n_positions(self) -> int:
+        """Documents in all segments, deleted ones among them: positions are below this."""
         return sum(segment.n_docs for segment in self.segments)
 
     @property
     def n_postings(self) -> int:
-        """Postings in all segments."""
+        """Postings in all segments, those of deleted documents among them."""
         return sum(segment.n_postings for segment in self.segments)
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """All parts of the generation."""
-        dense = (segment.dense for segment in self.segments if segment.dense is not None)
-        return (self.vocabulary, self.encoder_files, *(segment.part for segment in self.segments), *dense)
+        return (self.vocabulary, self.encoder_files, *(part for segment in self.segments for part in segment.parts))
+
+    def with_parts(self, of: Callable[[Part], Part]) -> Manifest:
+        """Return the same with each part replaced by what `of` gives for it."""
+        segments = tuple(_with_parts(segment, of) for segment in self.segments)
+        return replace(_with_parts(self, of), segments=segments)
 
     @property
     def size_bytes(self) -> int:
         """Bytes of all files but the manifest."""
         return sum(info.size_bytes for part in self.parts for info in part.files.values())
+
+
+_Holder = TypeVar("_Holder", SegmentInfo, Manifest)
+
+
+def _with_parts(holder: _Holder, of: Callable[[Part], Part]) -> _Holder:
+    values = ((each.name, getattr(holder, each.name)) for each in fields(holder))
+    changed: dict[str, Any] = {name: of(value) for name, value in values if isinstance(value, Part)}
+    return replace(holder, **changed)
 
 
 def manifest_path(index: Path, generation: int) -> Path:
@@ -139,11 +173,23 @@ def read_manifest(index: Path, generation: int) -> Manifest:
     """
     path = manifest_path(index, generation)
     try:
-        content = json.loads(path.read_bytes())
+        data = path.read_bytes()
     except FileNotFoundError:
         raise IndexMissingError(f"no generation {generation} of the index at {index}") from None
     except OSError as error:
         raise IndexDamagedError(f"{path}: can't be read ({error.strerror or error}); check its permissions") from error
+    manifest = parse_manifest(data, path)
+    if manifest.generation != generation:
+        raise IndexDamagedError(
+            f"{path}: a field is missing or malformed (it is of generation {manifest.generation}); {REMEDY}"
+        )
+    return manifest
+
+
+def parse_manifest(data: bytes, path: Path) -> Manifest:
+    """Parse the content of a manifest. path: of the file that it is from. Raises IndexDamagedError."""
+    try:
+        content = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise IndexDamagedError(f"{path}: not a readable manifest ({error}); {REMEDY}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -158,12 +204,9 @@ def read_manifest(index: Path, generation: int) -> Manifest:
     if crc != zlib.crc32(_canonical(content)):
         raise IndexDamagedError(f"{path}: its checksum does not fit; {REMEDY}")
     try:
-        manifest = _parse(content)
-        if manifest.generation != generation:
-            raise ValueError(f"it says that it is of generation {manifest.generation}")
+        return _parse(content)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise IndexDamagedError(f"{path}: a field is missing or malformed ({error!r}); {REMEDY}") from error
-    return manifest
 
 
 def _parse(content: Mapping[str, Any]) -> Manifest:
@@ -190,13 +233,18 @@ def _parse(content: Mapping[str, Any]) -> Manifest:
 
 
 def _parse_segment(content: Mapping[str, Any]) -> SegmentInfo:
-    dense = content.get("dense")
-    return SegmentInfo(
-        _parse_part(content["part"], "segments"),
-        _count(content["n_docs"]),
-        _count(content["n_postings"]),
-        None if dense is None else _parse_part(dense, "dense"),
+    deletions, dense = content["deletions"], content["dense"]
+    info = SegmentInfo(
+        part=_parse_part(content["part"], "segments"),
+        n_docs=_count(content["n_docs"]),
+        n_postings=_count(content["n_postings"]),
+        n_deleted=_count(content["n_deleted"]),
+        deletions=None if deletions is None else _parse_part(deletions, "deletions"),
+        dense=None if dense is None else _parse_part(dense, "dense"),
     )
+    if info.n_deleted > info.n_docs or (info.n_deleted > 0) != (deletions is not None):
+        raise ValueError(f"{info.n_deleted} of {info.n_docs} documents deleted")
+    return info
 
 
 def _parse_dense(content: Mapping[str, Any] | None, segments: Iterable[SegmentInfo]) -> Mapping[str, Any] | None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lsr.errors import BadDocumentError
+from lsr.errors import BadDocumentError, LsrError
 from lsr.indexer.dense import DensePending
 from lsr.indexer.documents import DocumentStore, DocumentWriter
 from lsr.indexer.files import FileInfo
@@ -28,12 +29,13 @@ class Pending:
     """
 
     def __init__(self, folder: Path, *, dimension: int | None = None) -> None:
-        folder.mkdir()
         self.folder = folder
         self._documents = DocumentWriter(folder / DOCUMENTS)
         self._spool = Spool(folder)
         self._id_hashes: list[npt.NDArray[np.uint64]] = []
         self.dense = None if dimension is None else DensePending(folder.with_name(f"{folder.name}-dense"), dimension)
+        self.dead: list[int] = []
+        """Rows that were replaced or deleted again before the commit."""
 
     @property
     def n_docs(self) -> int:
@@ -67,13 +69,31 @@ class Pending:
         """Write and sync the documents; no more may come."""
         self.documents_info: FileInfo = self._documents.close()
 
+    @property
+    def n_dead(self) -> int:
+        """How many rows are dead."""
+        return len(self.dead)
+
+    @property
+    def live(self) -> npt.NDArray[np.bool_]:
+        """Which rows are not dead: bool, (n_docs)."""
+        live = np.ones(self.n_docs, bool)
+        live[self.dead] = False
+        return live
+
     @cached_property
     def rows(self) -> Rows:
         """The vectors."""
-        return self._spool.rows()
+        rows = self._spool.rows()
+        return rows._replace(live=self.live) if self.dead else rows
+
+    @property
+    def counts(self) -> npt.NDArray[np.float32] | None:
+        """What stood in the place of the weights of `rows` before they were replaced; None if they weren't."""
+        return self._spool.counts()
 
     def replace_weights(self, pieces: Iterable[npt.NDArray[np.float32]]) -> None:
-        """Put other weights in the place of those of `rows`, one piece after another."""
+        """Put other weights in the place of those of `rows`, one piece after another; see `counts`."""
         self._spool.replace_weights(pieces)
         del self.rows
 
@@ -87,9 +107,19 @@ class Pending:
         id_row = np.argsort(self.id_hashes, kind="stable").astype(np.uint32)
         return self.id_hashes[id_row], id_row
 
+    @property
+    def document_checksums(self) -> dict[str, npt.NDArray[Any]]:
+        """The checksums of the documents, by the names of the arrays that hold them."""
+        return self._documents.checksums.arrays
+
+    @cached_property
+    def documents(self) -> DocumentStore:
+        """The documents of a finished segment."""
+        return DocumentStore(self.folder / DOCUMENTS, self.n_docs)
+
     def doc_ids(self, rows: Sequence[int]) -> list[str]:
         """Return the ids of rows of a finished segment."""
-        return DocumentStore(self.folder / DOCUMENTS, self.n_docs).doc_ids(rows)
+        return self.documents.doc_ids(rows)
 
     def delete_spool(self) -> None:
         """Remove the vectors once they are built in."""
@@ -104,6 +134,56 @@ class Pending:
             self._spool.close()
         if self.dense is not None:
             self.dense.abandon()
+
+
+class Collector:
+    """Takes documents with their vectors, and cuts them into pending segments.
+
+    folder: gives a new folder for each. dense: the description of the encoder of dense vectors, if they come too.
+    """
+
+    def __init__(self, folder: Callable[[str], Path], *, dense: Mapping[str, Any] | None = None) -> None:
+        self._folder = folder
+        self._dense = dense
+        self._pending: list[Pending] = []
+        self.n_docs = 0
+
+    def add(
+        self, documents: Sequence[Document], vectors: SparseBatch, dense: npt.NDArray[np.floating] | None = None
+    ) -> None:
+        """Add documents with one row of vectors each; dense: a row each where the index has dense vectors.
+
+        Raises LsrError if the counts or the dimension differ, EncoderError naming a document whose dense vector
+        isn't made of numbers.
+        """
+        if len(documents) != len(vectors):
+            raise LsrError(f"{len(documents)} documents, but {len(vectors)} vectors")
+        if (dense is None) != (self._dense is None):
+            due = "lack dense vectors, which" if dense is None else "have dense vectors, which none of"
+            raise LsrError(f"{len(documents)} documents {due} the index's others have: all have them, or none")
+        dimension = None if self._dense is None else int(self._dense["dimension"])
+        first = 0
+        while first < len(documents):
+            if not self._pending or self._pending[-1].room == 0:
+                folder = self._folder(f"segment-{len(self._pending)}")
+                self._pending.append(Pending(folder, dimension=dimension))
+            last = min(len(documents), first + self._pending[-1].room)
+            some = None if dense is None else dense[first:last]
+            self._pending[-1].append(documents[first:last], vectors.rows(first, last), some)
+            first = last
+        self.n_docs += len(documents)
+
+    def finish(self) -> list[Pending]:
+        """Write and sync the documents; no more may come. Return what was collected."""
+        for pending in self._pending:
+            pending.finish()
+        return self._pending
+
+    def close(self) -> None:
+        """Close the files of what will not be."""
+        for pending in self._pending:
+            pending.close()
+        self._pending = []
 
 
 def refuse_duplicates(segments: Sequence[Pending]) -> None:

@@ -15,7 +15,7 @@ from lsr.indexer.encode.staging import Say, Staging, staging_folder
 from lsr.indexer.encode.window import windows
 from lsr.indexer.manifest import Manifest
 from lsr.indexer.progress import Progress, Silence
-from lsr.indexer.vectors import ReadyVectors, read_vectors
+from lsr.indexer.vectors import ReadyVectors, read_vectors, stored_scale
 from lsr.indexer.writer import IndexWriter
 from lsr.types import PASSAGE_OF, Document
 
@@ -75,7 +75,7 @@ def index_corpus(
     say: told what is resumed or kept. The index itself is never read, wherever it stands. Raises what `read_corpus`
     and `index_documents` raise.
     """
-    corpus = _Corpus([Path(path) for path in paths], Path(index), skip_bad=skip_bad, progress=progress)
+    corpus = Corpus([Path(path) for path in paths], Path(index), skip_bad=skip_bad, progress=progress)
 
     def documents() -> Iterator[Document]:
         return _split(corpus.documents(), splitter)
@@ -145,7 +145,7 @@ def _forget_other_job(index: Path, say: Say) -> None:
     forget_job(folder)
 
 
-class _Corpus:
+class Corpus:
     """Folders and files as documents, as often as asked for; counts what was passed over the last time."""
 
     def __init__(self, paths: Sequence[Path], index: Path, *, skip_bad: bool, progress: Progress | None) -> None:
@@ -207,8 +207,10 @@ def index_vectors(
         lookup = {term: i for i, term in enumerate(encoder.terms)}.get
     listener = progress or Silence()
     dropped = 0
+    # Vectors that came out of an index become the same impacts again.
+    scale = stored_scale([Path(file) for file in files])
     with IndexWriter(
-        Path(index), source, overwrite=overwrite, reorder=reorder, threads=threads, progress=progress
+        Path(index), source, overwrite=overwrite, reorder=reorder, threads=threads, scale=scale, progress=progress
     ) as writer:
         listener.start("reading", None, "vector")
         for file in files:

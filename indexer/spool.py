@@ -16,11 +16,20 @@ STRETCH = 1 << 22
 
 
 class Rows(NamedTuple):
-    """Spooled rows, CSR. indptr: int64 (n + 1); term_ids: int32; weights: float32; the last two mapped."""
+    """Spooled rows, CSR. indptr: int64 (n + 1); term_ids: int32; weights: float32; the last two mapped.
+
+    live: bool (n), False for rows that are stored but no longer there; None where all are.
+    """
 
     indptr: npt.NDArray[np.int64]
     term_ids: npt.NDArray[np.int32]
     weights: npt.NDArray[np.float32]
+    live: npt.NDArray[np.bool_] | None = None
+
+    @property
+    def n_live(self) -> int:
+        """Rows that are there."""
+        return len(self.indptr) - 1 if self.live is None else int(self.live.sum())
 
     def stretches(self) -> Iterator[tuple[slice, slice]]:
         """Yield consecutive rows, and their weights, some STRETCH weights at a time (or one longer row)."""
@@ -31,6 +40,15 @@ class Rows(NamedTuple):
             yield slice(first, last), slice(int(self.indptr[first]), int(self.indptr[last]))
             first = last
 
+    def live_stretches(self) -> Iterator[tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]]:
+        """Yield term ids and weights of the rows that are there, some STRETCH weights at a time."""
+        for documents, span in self.stretches():
+            term_ids, weights = self.term_ids[span], self.weights[span]
+            if self.live is not None:
+                kept = np.repeat(self.live[documents], np.diff(self.indptr[documents.start : documents.stop + 1]))
+                term_ids, weights = term_ids[kept], weights[kept]
+            yield term_ids, weights
+
 
 class Spool:
     """Appends rows to two files of a folder."""
@@ -38,6 +56,7 @@ class Spool:
     def __init__(self, folder: Path) -> None:
         self._paths = [folder / "term_ids.spool", folder / "weights.spool"]
         self._files = [path.open("xb") for path in self._paths]
+        self._counts = folder / "counts.spool"
         self._lengths: list[npt.NDArray[np.int64]] = []
         self.n_postings = 0
 
@@ -70,7 +89,16 @@ class Spool:
         with path.open("xb") as file:
             for piece in pieces:
                 file.write(np.ascontiguousarray(piece, np.float32).data)
-        path.replace(self._paths[1])
+        self._paths[1].rename(self._counts)
+        path.rename(self._paths[1])
+
+    def counts(self) -> npt.NDArray[np.float32] | None:
+        """Return the weights that were replaced; None if none were."""
+        if not self._counts.exists():
+            return None
+        if self.n_postings == 0:
+            return np.empty(0, np.float32)
+        return np.asarray(np.memmap(self._counts, np.float32, "r"))
 
     def close(self) -> None:
         """Close the files; what is written no longer matters."""
@@ -80,5 +108,5 @@ class Spool:
     def delete(self) -> None:
         """Close and remove the files."""
         self.close()
-        for path in self._paths:
+        for path in (*self._paths, self._counts):
             path.unlink(missing_ok=True)

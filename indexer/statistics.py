@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,14 +24,14 @@ class Statistics:
 
 
 def corpus_statistics(all_rows: Sequence[Rows], vocab_size: int) -> Statistics:
-    """Count rows of term counts."""
+    """Count the rows of term counts that are there."""
     df = np.zeros(vocab_size, np.int64)
     n_docs, length = 0, 0.0
     for rows in all_rows:
-        n_docs += len(rows.indptr) - 1
-        for _, span in rows.stretches():
-            df += np.bincount(rows.term_ids[span], minlength=vocab_size)
-            length += float(rows.weights[span].sum(dtype=np.float64))
+        n_docs += rows.n_live
+        for term_ids, counts in rows.live_stretches():
+            df += np.bincount(term_ids, minlength=vocab_size)
+            length += float(counts.sum(dtype=np.float64))
     return Statistics(n_docs, df, length / max(n_docs, 1))
 
 
@@ -42,3 +43,24 @@ def weigh(
         indptr = rows.indptr[documents.start : documents.stop + 1]
         counts = SparseBatch(indptr - indptr[0], rows.term_ids[span], rows.weights[span], vocab_size)
         yield weighting.weigh(counts, statistics).weights
+
+
+class Weighable(Protocol):
+    """Rows of counts that can become rows of weights."""
+
+    @property
+    def rows(self) -> Rows:
+        """The counts; the weights, once they were replaced."""
+        ...
+
+    def replace_weights(self, pieces: Iterable[npt.NDArray[Any]]) -> None:
+        """Put weights in the place of the counts."""
+        ...
+
+
+def weigh_all(segments: Sequence[Weighable], vocab_size: int, weighting: CorpusWeighting) -> Mapping[str, float]:
+    """Weigh the counts of all segments by statistics of all that is there; return those for the manifest."""
+    known = corpus_statistics([segment.rows for segment in segments], vocab_size)
+    for segment in segments:
+        segment.replace_weights(weigh(segment.rows, vocab_size, known, weighting))
+    return {"n_docs": known.n_docs, "mean_length": known.mean_length}

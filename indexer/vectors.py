@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,6 +15,8 @@ from lsr.errors import BadDocumentError, LsrError, UsageError
 from lsr.types import Document, SparseBatch
 
 ROWS = 4096
+SCALE_KEY = b"lsr.scale"
+"""Metadata of a file of vectors that came out of an index: the weight that one impact stands for."""
 OTHERS = ("title", "text", "fields")
 """Columns that a file of vectors may have besides; `fields` holds JSON objects, or is a struct."""
 READY_VECTORS = "vectors"
@@ -21,14 +24,17 @@ READY_VECTORS = "vectors"
 
 
 class ReadyVectors:
-    """Stands for an encoder where vectors come ready; its vocabulary is what they bring."""
+    """Stands for an encoder where vectors come ready; its vocabulary is what they bring.
+
+    terms: the vocabulary of an index that is to be continued, term i having id i.
+    """
 
     corpus_weighting = None
     description: Mapping[str, Any] = {"kind": READY_VECTORS, "name": "ready vectors", "query_side": "none"}
 
-    def __init__(self) -> None:
-        self.terms: list[str] = []
-        self._ids: dict[str, int] = {}
+    def __init__(self, terms: Iterable[str] = ()) -> None:
+        self.terms: list[str] = list(terms)
+        self._ids: dict[str, int] = {term: i for i, term in enumerate(self.terms)}
 
     def term_id(self, term: str) -> int:
         """Return the id of a term, a new one if it hasn't been seen."""
@@ -79,6 +85,24 @@ def read_vectors(
     except (OSError, pa.ArrowException) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise LsrError(f"{path}: not a readable Parquet file ({reason})") from error
+
+
+def stored_scale(files: Sequence[Path]) -> float | None:
+    """Return the scale of the index that all these files of vectors came out of; None if they didn't, or differ.
+
+    A file that can't be read has none: reading it will say so.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    scales: set[float | None] = set()
+    for path in files:
+        try:
+            scales.add(float(dict(pq.read_schema(path).metadata or {})[SCALE_KEY]))
+        except (OSError, pa.ArrowException, KeyError, ValueError):
+            scales.add(None)
+    scale = scales.pop() if len(scales) == 1 else None
+    return scale if scale is not None and 0 < scale < math.inf else None
 
 
 class _Rows:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import EncoderError, IndexDamagedError
+from lsr.indexer.deletions import pack, unpack
 from lsr.indexer.dense import check_finite
 from lsr.indexer.files import checksum
 from lsr.indexer.generations import hold_newest
@@ -18,9 +19,9 @@ from lsr.indexer.index import Index
 from lsr.indexer.manifest import Manifest, read_manifest
 from lsr.indexer.progress import Progress, Silence
 from lsr.indexer.segment import STORED_K, Segment, hash_ids
+from lsr.indexer.trust import small_arrays_fault, term_checksums, term_fault
 from lsr.kernels import layout
 from lsr.kernels.forward import forward_rows
-from lsr.kernels.runs import RUN
 from lsr.kernels.thresholds import kth_impacts
 
 
@@ -86,12 +87,11 @@ def _verify_query_side(index: Index) -> None:
 
 
 def _verify_ids(path: Path, hashes: list[npt.NDArray[np.uint64]]) -> None:
-    """Look for a doc_id in two segments; those of one were compared with each other when it was made."""
-    if len(hashes) > 1:
-        every = np.concatenate(hashes)
-        n_twice = len(every) - len(np.unique(every))
-        if n_twice:
-            raise IndexDamagedError(f"{path}: {n_twice} doc_ids stand in two segments")
+    """Look for a doc_id that stands twice. hashes: of those that are not deleted, a segment each."""
+    every = np.concatenate([np.empty(0, np.uint64), *hashes])
+    n_twice = len(every) - len(np.unique(every))
+    if n_twice:
+        raise IndexDamagedError(f"{path}: {n_twice} doc_ids stand there twice")
 
 
 def _verify_segment(
@@ -103,20 +103,13 @@ def _verify_segment(
         if not condition:
             raise IndexDamagedError(f"{segment.folder}: {what}")
 
-    rows = a["row"].astype(np.int64)
-    n_frequent = len(a["frequent_start"]) - 1
-    require(np.all(np.diff(segment.terms.astype(np.int64)) > 0), "its terms are not ascending")
+    fault = small_arrays_fault(a, segment.terms)
+    require(fault is None, str(fault))
     require(len(segment.terms) == 0 or segment.terms[-1] < vocab_size, "a term is outside the vocabulary")
-    require(np.array_equal(rows[rows >= 0], np.arange(n_frequent)), "rows of frequent terms are not 0, 1, …")
-    require(np.array_equal(-1 - rows[rows < 0], np.arange(len(rows) - n_frequent)), "ranks of rare terms are wrong")
-    for name in ("frequent_start", "rare_start"):
-        require(a[name][0] == 0 and np.all(np.diff(a[name]) >= 0), f"{name} is not ascending from 0")
-    for row in range(n_frequent):
-        starts = a["runs"][row, RUN - 1 :: RUN].astype(np.int64)
-        length = a["frequent_start"][row + 1] - a["frequent_start"][row]
-        require(starts[0] == 0 and np.all(np.diff(starts) >= 0) and starts[-1] <= length, "runs do not ascend from 0")
+    for term in range(len(segment.terms)):
+        fault = term_fault(a, term)
+        require(fault is None, str(fault))
     require(np.array_equal(np.sort(a["insertion"]), np.arange(segment.n_docs)), "insertion is not a permutation")
-    require(len(a["rare"]) == 0 or (a["rare"] >> 8).max() < segment.n_docs, "a posting is of no document")
     _verify_postings(segment, require)
     parts = []
     for doc_ids in segment.documents.all_doc_ids():
@@ -126,7 +119,14 @@ def _verify_segment(
     order: npt.NDArray[Any] = np.argsort(found, kind="stable")
     require(np.array_equal(found[order], segment.id_hash), "id_hash does not fit the documents")
     require(np.array_equal(order, segment.id_row), "id_row does not fit the documents")
-    hashes.append(found)
+    for name, checksums in segment.documents.all_checksums().items():
+        require(np.array_equal(checksums, segment.document_checksums[name]), f"{name} does not fit the documents")
+    require(segment.live_rows.sum() == segment.info.n_live, "its deletions are not as many as the manifest says")
+    if segment.live is not None:
+        require(
+            np.array_equal(pack(unpack(segment.live, segment.n_docs)), segment.live), "a deletion is of no document"
+        )
+    hashes.append(found[segment.live_rows])
 
 
 def _verify_postings(segment: Segment, require: Callable[[Any, str], None]) -> None:
@@ -134,6 +134,7 @@ def _verify_postings(segment: Segment, require: Callable[[Any, str], None]) -> N
     indptr, term_ids, impacts, ordered = forward_rows(segment.postings, len(segment.terms))
     require(ordered, "a posting list is not ascending, or a posting is outside its superblock")
     require(len(impacts) == 0 or impacts.min() > 0, "an impact is 0")
+    require(segment.counts is None or np.all(segment.counts > 0), "a count is 0")
     again = layout.build(indptr, term_ids, impacts, len(segment.terms), np.arange(segment.n_docs))
     for name in again._fields:
         if name != "insertion":
@@ -141,3 +142,4 @@ def _verify_postings(segment: Segment, require: Callable[[Any, str], None]) -> N
     stored = np.array(STORED_K, np.int64)
     found = kth_impacts(indptr, term_ids, impacts, len(segment.terms), stored)
     require(np.array_equal(found, segment.kth_impact), "kth_impact does not fit the postings")
+    require(np.array_equal(term_checksums(segment.arrays), segment.term_crc), "term_crc does not fit the postings")

@@ -81,3 +81,21 @@ def forward_rows(postings, n_terms):
             for d in range(n_docs + 1):
                 indptr[d + 1] += indptr[d]
     return indptr[: n_docs + 1], term_ids, impacts, ordered
+
+
+@kernel
+def take_rows(order, indptr, values):
+    """Return the values of the rows `order[0]`, `order[1]`, … of a CSR array, one after another.
+
+    order: int64, rows in [0, indptr.size − 1), not all of them need be in it. indptr: int64. values: any dtype.
+    """
+    n = 0
+    for row in order:
+        n += indptr[row + 1] - indptr[row]
+    out = np.empty(n, values.dtype)
+    at = 0
+    for row in order:
+        for p in range(indptr[row], indptr[row + 1]):
+            out[at] = values[p]
+            at += 1
+    return out

@@ -69,6 +69,14 @@ class SparseBatch:
         span = slice(self.indptr[i], self.indptr[i + 1])
         return self.term_ids[span], self.weights[span]
 
+    def rows(self, first: int, last: int) -> SparseBatch:
+        """Return the rows first … last − 1 as a batch."""
+        if (first, last) == (0, len(self)):
+            return self
+        indptr = self.indptr[first : last + 1]
+        span = slice(indptr[0], indptr[-1])
+        return SparseBatch(indptr - indptr[0], self.term_ids[span], self.weights[span], self.vocab_size)
+
     def __iter__(self) -> Iterator[tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]]:
         return (self.row(i) for i in range(len(self)))
 

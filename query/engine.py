@@ -21,8 +21,6 @@ from lsr.query.integers import integer_weights
 from lsr.query.plain import search_plain
 from lsr.query.planner import TRAVERSALS, choose_traversal, most_superblocks
 
-NO_FILTER = np.empty(0, np.uint64)
-"""The bitmap that allows every document."""
 LOW_32, HIGH_32 = np.uint64(0xFFFFFFFF), np.uint64(32)
 NEVER = 1 << 62
 PAGE_SUPERBLOCKS = 4
@@ -128,16 +126,16 @@ class Engine:
             raise UsageError(f"no traversal {traversal!r}: there are {', '.join(TRAVERSALS)}")
         integers, factor = integer_weights(weights)
         k = min(k, max(len(self.index), 1))
-        column = bisect_left(STORED_K, k) if k <= STORED_K[-1] else -1
         heap = np.zeros(k, np.uint64)
         visits, skipped = np.zeros(3, np.int64), np.zeros(3, np.int64)
         names: list[str] = []
         queries, floor = [], 1
         plain = traversal == "plain" and approximate is None
         for segment in self.index.segments:
-            query, reached = self._locate(
-                segment, term_ids, integers, column, compiled=approximate is not None or not (once or plain)
-            )
+            column = self._column(k + segment.info.n_deleted)
+            compiled = approximate is not None or not (once or plain)
+            query, reached = self._locate(segment, term_ids, integers, column, compiled=compiled)
+            segment.trust(query.terms)
             queries.append(query)
             if allowed is None:
                 floor = max(floor, reached)
@@ -149,11 +147,11 @@ class Engine:
             name = "approximate" if approximate is not None else traversal
             name = name or choose_traversal(-(-segment.n_docs // SUPERBLOCK), *query[2:], k, once=once)
             base = int(self.first_positions[number])
-            bitmap = NO_FILTER if allowed is None else allowed.bitmaps[number]
+            bitmap = segment.allowed if allowed is None else allowed.bitmaps[number]
             names.append(name)
             planned = traversal is None
             if approximate is not None:
-                self._approximate(approximate, segment, query, base, bitmap, floor, heap, skipped)
+                self._approximate(approximate, segment, query, base, bitmap, heap, skipped)
                 continue
             heap = self._traverse(name, segment, query, base, bitmap, floor, heap, visits, planned=planned)
         heap.sort()
@@ -165,8 +163,17 @@ class Engine:
         return Ranking(positions, scores, tuple(names), n_postings, n_bounded, n_scored, int(skipped[2]), approximate)
 
     @staticmethod
+    def _column(k: int) -> int:
+        """Return the column of `kth_impact` for the k-th largest impact, −1 for none.
+
+        Where d documents are deleted, only the (k + d)-th largest impact is sure to be reached by k others.
+        """
+        return bisect_left(STORED_K, k) if k <= STORED_K[-1] else -1
+
+    @staticmethod
     def _locate(segment: Segment, term_ids: Any, integers: Any, column: int, *, compiled: bool) -> tuple[_Query, int]:
         """Return the query in a segment, and a score that k of its documents reach (1 if none is known)."""
+        segment.trust()
         if compiled:
             kernels = _kernels()
             terms, weights = np.empty(len(term_ids), np.int64), np.empty(len(term_ids), np.uint32)
@@ -188,11 +195,13 @@ class Engine:
         query: _Query,
         base: int,
         allowed: npt.NDArray[np.uint64],
-        floor: int,
         heap: npt.NDArray[np.uint64],
         visits: npt.NDArray[np.int64],
     ) -> None:
-        """Put documents of the segment into the heap, not surely the best."""
+        """Put documents of the segment into the heap, not surely the best.
+
+        There is no first threshold: the documents that reach it might lie in what is passed over.
+        """
         scratch = self._pool.take(-(-segment.n_docs // SUPERBLOCK), query.n_rare)
         limits = settings.alpha, settings.superblocks or NO_LIMIT, settings.query_cut or NO_LIMIT
         _kernels().search_approximately(
@@ -201,7 +210,7 @@ class Engine:
             query.weights,
             base,
             allowed,
-            np.uint64(floor),
+            np.uint64(1),
             heap,
             scratch,
             visits,

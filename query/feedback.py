@@ -111,9 +111,11 @@ def expand(
     return rocchio(query, documents, feedback)
 
 
-def expand_all(searcher: Searcher, queries: SparseBatch, feedback: Feedback) -> SparseBatch:
-    """Return queries, each moved towards the first documents that it finds."""
-    rows = [expand(searcher, query, feedback) for query in queries]
+def expand_all(
+    searcher: Searcher, queries: SparseBatch, feedback: Feedback, *, allowed: DocumentFilter | None = None
+) -> SparseBatch:
+    """Return queries, each moved towards the first documents that it finds. allowed: as for `Searcher.search`."""
+    rows = [expand(searcher, query, feedback, allowed=allowed) for query in queries]
     indptr = np.cumsum([0] + [len(ids) for ids, _ in rows]).astype(np.int64)
     term_ids = np.concatenate([np.empty(0, np.int32), *(ids for ids, _ in rows)])
     weights = np.concatenate([np.empty(0, np.float32), *(values for _, values in rows)])

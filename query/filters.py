@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import UsageError
+from lsr.indexer.deletions import pack
 from lsr.indexer.index import Index
-from lsr.indexer.segment import SUPERBLOCK
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,27 +25,26 @@ class DocumentFilter:
 
     @classmethod
     def from_mask(cls, index: Index, mask: npt.NDArray[np.bool_]) -> DocumentFilter:
-        """Allow the documents whose place in `mask` is true: bool, (n_docs), by the order in which they were added.
+        """Allow the documents whose place in `mask` is true: bool, by position, (`index.n_positions`).
 
-        Raises UsageError for a mask of another length.
+        Deleted documents are not allowed, whatever it says. Raises UsageError for a mask of another length.
         """
         mask = np.asarray(mask, bool)
-        if mask.shape != (len(index),):
-            raise UsageError(f"the filter is of shape {mask.shape}, but the index has {len(index)} documents")
-        bitmaps, first = [], 0
+        if mask.shape != (index.n_positions,):
+            raise UsageError(f"the filter is of shape {mask.shape}, but the index has {index.n_positions} documents")
+        bitmaps, first, n_allowed = [], 0, 0
         for segment in index.segments:
-            of_segment = mask[first : first + segment.n_docs]
-            bits = np.zeros(-(-segment.n_docs // SUPERBLOCK) * SUPERBLOCK, bool)
-            bits[: segment.n_docs] = of_segment[segment.arrays["insertion"]]
-            bitmaps.append(np.packbits(bits, bitorder="little").view("<u8").astype(np.uint64))
+            of_segment = mask[first : first + segment.n_docs] & segment.live_rows
+            bitmaps.append(pack(of_segment[segment.arrays["insertion"]]))
             first += segment.n_docs
-        return cls(tuple(bitmaps), int(mask.sum()))
+            n_allowed += int(of_segment.sum())
+        return cls(tuple(bitmaps), n_allowed)
 
     @classmethod
     def from_doc_ids(cls, index: Index, doc_ids: Iterable[str]) -> DocumentFilter:
         """Allow the documents with these ids; ids that the index doesn't have are passed over."""
         wanted = list(doc_ids)
-        mask = np.zeros(len(index), bool)
+        mask = np.zeros(index.n_positions, bool)
         first = 0
         for segment in index.segments:
             rows = [row for row in segment.find(wanted) if row is not None]

@@ -55,6 +55,7 @@ def document_rows(
 
     Raises IndexDamagedError where a posting list leads out of its array.
     """
+    segment.trust()
     arrays, row = segment.arrays, segment.arrays["row"]
     frequent_terms, rare_terms = np.flatnonzero(row >= 0), np.flatnonzero(row < 0)  # rows count in their order
     wanted = np.zeros(segment.n_docs, bool)
@@ -70,6 +71,7 @@ def document_rows(
             local = np.concatenate([frequent_terms[frequent_of], rare_terms[rare_of[mine]]])
             impacts = np.concatenate([frequent_impacts, rare[mine] & 255]).astype(np.uint8)
             order = np.argsort(local)
+            segment.trust(local)
             rows.append((segment.terms[local[order]].astype(np.int32), impacts[order]))
     except (IndexError, ValueError) as error:
         raise _damaged(error) from error

@@ -13,12 +13,14 @@ TRAVERSALS = ("plain", "exhaustive", "blockmax", "superblock")
 
 PLAIN_POSTINGS = 3_000_000
 """Up to here numpy is done before the compiled kernels would be loaded (about 0.3 s)."""
-RUN_COST, RARE_COST, OFFER_COST = 7.0, 1.5, 5.0
-"""Exhaustively: a frequent term in a superblock, a posting of a rare term, and looking for the best of a superblock."""
+RUN_COST, RARE_COST, OFFER_COST = 14.0, 1.5, 5.0
+"""Exhaustively: a frequent term in a superblock, a posting of a rare term, looking for the best of a superblock."""
 FIXED_COST, BOUND_COST, RARE_BOUND_COST, VISIT_COST = 12_000.0, 1.6, 1.7, 13.0
-"""Pruning: what is always done; a term's bounds in a superblock; a rare posting; scoring a term out of order."""
-VISITS, VISITS_POWER = 12.0, 0.7
-"""Superblocks visited for k results are about VISITS · k ** VISITS_POWER, in 300,000 documents."""
+"""Pruning: what is always done; a term's bounds in a superblock; a rare posting; scoring a frequent term there."""
+VISITS, VISITS_POWER, EXPECTED_VISITED = 12.0, 0.7, 0.25
+"""Superblocks visited for k results are about VISITS · k ** VISITS_POWER, at most such a share of all: a rare
+term costs half as much in them.
+"""
 MOST_VISITED = 0.4
 """The share of superblocks beyond which scoring pages in order costs less than visiting superblocks."""
 COMPILED = "lsr.kernels.blockmax"
@@ -39,8 +41,9 @@ def choose_traversal(
         return "plain"
     n_frequent = n_terms - n_rare
     exhaustive = n_superblocks * (n_frequent * RUN_COST + OFFER_COST) + n_rare_postings * RARE_COST
-    visits = min(MOST_VISITED * n_superblocks, VISITS * k**VISITS_POWER) * n_terms * VISIT_COST
-    pruned = FIXED_COST + n_superblocks * n_frequent * BOUND_COST + n_rare_postings * RARE_BOUND_COST + visits
+    visits = min(EXPECTED_VISITED * n_superblocks, VISITS * k**VISITS_POWER) * (n_frequent + n_rare / 2)
+    pruned = FIXED_COST + n_superblocks * n_frequent * BOUND_COST + n_rare_postings * RARE_BOUND_COST
+    pruned += visits * VISIT_COST
     return "exhaustive" if n_rare > MOST_RARE or exhaustive < pruned else "blockmax"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 TASK = 16
 """Queries that a thread takes at a time."""
+KEPT_FILTERS = 64
+"""Filters that a searcher keeps: an eighth of a byte a document each."""
 
 
 class Searcher:
@@ -46,9 +49,21 @@ class Searcher:
     ) -> None:
         self.index = index if isinstance(index, Index) else Index.open(index)
         self._engine = Engine(self.index)
+        self._given = encoder
+        self._filters: dict[str, DocumentFilter] = {}
+        self._filtering = threading.Lock()
         self._owners = None if self.index.manifest.passages is None else Owners(self.index)
         self.approximate = approximate
         self._encoder: QueryEncoder | None = None if encoder is None else self._fitted(encoder)
+
+    def refresh(self) -> Searcher:
+        """Return a searcher of the index's last generation: itself, if there is none newer.
+
+        This one goes on in its own generation, so that rankings and documents always fit each other. What both
+        share stays loaded. Raises what opening raises.
+        """
+        index = self.index.refresh()
+        return self if index is self.index else Searcher(index, encoder=self._given, approximate=self.approximate)
 
     def _fitted(self, encoder: Encoder) -> QueryEncoder:
         from lsr.encoders.registry import check_same
@@ -88,6 +103,23 @@ class Searcher:
 
         return term_finder(self.index.manifest.encoder, self.query_encoder, self.index.vocabulary)
 
+    def filter(self, filter_text: str) -> DocumentFilter:
+        """Return the documents that a filter such as `year >= 2020 and lang == 'en'` allows, as `allowed` takes it.
+
+        It is made once and kept, like some others. Raises FilterError where it can't be understood or doesn't fit
+        the documents' fields; docs/FILTERS.md has the language.
+        """
+        with self._filtering:
+            found = self._filters.pop(filter_text, None)
+            if found is None:
+                from lsr.query.filter_masks import compile_filter
+
+                found = compile_filter(self.index, filter_text)
+            self._filters[filter_text] = found
+            if len(self._filters) > KEPT_FILTERS:
+                del self._filters[next(iter(self._filters))]
+            return found
+
     def search(
         self,
         query: str,
@@ -99,9 +131,9 @@ class Searcher:
     ) -> list[Hit]:
         """Return the k best documents for a text, best first; none if it has no known term.
 
-        allowed: the documents that may be found, default all. once: this process serves no other query, so
-        don't load the compiled kernels for it. feedback: add to the query what its first documents say, and search
-        again; default, don't. Raises UsageError for k below 1, and what `encode` raises.
+        allowed: the documents that may be found (see `filter`), default all. once: this process serves no other
+        query, so don't load the compiled kernels for it. feedback: add to the query what its first documents say, and
+        search again; default, don't. Raises UsageError for k below 1, and what `encode` raises.
         """
         _check_k(k)
         vectors = self.encode([query])
@@ -181,14 +213,15 @@ class Searcher:
         *,
         query_ids: Sequence[str] | None = None,
         threads: int | None = None,
+        allowed: DocumentFilter | None = None,
         feedback: Feedback | None = None,
     ) -> Iterator[list[Hit]]:
         """Return the hits of each query, one after another as they are asked for.
 
-        query_ids: to be noted in the hits. feedback: as for `search`. Raises what `rank` and `encode` raise.
+        query_ids: to be noted in the hits. allowed, feedback: as for `search`. Raises what `rank` and `encode` raise.
         """
         vectors = queries if isinstance(queries, SparseBatch) else self.encode(queries)
-        rankings = self.rank(vectors, k, threads=threads, feedback=feedback)
+        rankings = self.rank(vectors, k, threads=threads, allowed=allowed, feedback=feedback)
         ids: Sequence[str | None] = [None] * len(vectors) if query_ids is None else query_ids
         return (self.hits(ranking, query_id=query_id) for query_id, ranking in zip(ids, rankings, strict=True))
 

@@ -8,15 +8,14 @@ from lsr.query.approximate import Approximate
 SETTINGS = tuple(
     Setting(f"lsr, {settings}", "lsr", {"reorder": True}, {"approximate": settings}, approximate=True)
     for settings in (
+        Approximate(alpha=0.98),
+        Approximate(alpha=0.95),
         Approximate(alpha=0.9),
-        Approximate(alpha=0.8),
-        Approximate(alpha=0.7),
-        Approximate(superblocks=10),
         Approximate(superblocks=20),
         Approximate(superblocks=50),
         Approximate(superblocks=200),
         Approximate(query_cut=8),
-        Approximate(query_cut=8, superblocks=20),
-        Approximate(query_cut=6, superblocks=50),
+        Approximate(query_cut=12),
+        Approximate(query_cut=8, superblocks=50),
     )
 )

@@ -12,8 +12,10 @@ from contextlib import suppress
 
 import lsr
 from lsr.cli import (
+    add,
     bench,
     check,
+    delete,
     doctor,
     encode,
     explain,
@@ -25,8 +27,14 @@ from lsr.cli import (
     size_study,
     stats,
     train,
+    update,
 )
 from lsr.cli import eval as evaluation
+from lsr.cli import export as exporting
+from lsr.cli import get as getting
+from lsr.cli import import_ as importing
+from lsr.cli import list as listing
+from lsr.cli import merge as merging
 from lsr.cli.common import note
 from lsr.errors import LsrError
 
@@ -35,6 +43,14 @@ COMMANDS = (
     search,
     explain,
     serve,
+    add,
+    update,
+    delete,
+    merging,
+    getting,
+    listing,
+    exporting,
+    importing,
     encode,
     train,
     mine,
@@ -86,6 +102,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
     except LsrError as error:
         note(str(error))
+        if detail := getattr(error, "detail", ""):
+            print(detail, file=sys.stderr)
         return error.exit_code
     except MemoryError:
         note("not enough memory; what was there before is unchanged; close other programs, or index in smaller parts")

@@ -42,7 +42,8 @@ def add_parser(subparsers: Any) -> None:
         subparsers,
         "search",
         "search an index",
-        "Search an index: exactly unless --approximate is given, and without torch where the query encoder needs none.",
+        "Search an index: exactly unless --approximate is given, and without torch where\n"
+        "the query encoder needs none.",
         EXAMPLES,
     )
     parser.add_argument("query", nargs="?", metavar="QUERY", help="what to search for")
@@ -52,6 +53,10 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("-k", type=int, default=10, metavar="K", help="results wanted (default: 10)")
     parser.add_argument("--json", action="store_true", help="print a JSON object a hit")
+    parser.add_argument(
+        "--filter", metavar="F", dest="filter_text",
+        help="find only documents whose fields fit, as \"year >= 2020 and lang == 'en'\"; docs/FILTERS.md says more",
+    )  # fmt: skip
     parser.add_argument("--explain", action="store_true", help="say of each hit what each term brought to its score")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write the explained hits to FILE, a page of its own")
     parser.add_argument(
@@ -119,11 +124,12 @@ def _search_one(args: argparse.Namespace) -> int:
     if not args.query.strip():
         raise UsageError("the query is empty; give at least one word")
     searcher = _searcher(args)
+    allowed = _allowed(args, searcher)
     if args.explain or args.html is not None:
-        return _explain_one(args, searcher)
+        return _explain_one(args, searcher, allowed)
     began = time.perf_counter()
     query = searcher.encode([args.query]).row(0)
-    ranking = searcher.rank_vector(query, args.k, once=True, feedback=_feedback(args))
+    ranking = searcher.rank_vector(query, args.k, once=True, allowed=allowed, feedback=_feedback(args))
     hits = searcher.hits(ranking)
     milliseconds = (time.perf_counter() - began) * 1000
     if args.json:
@@ -133,7 +139,7 @@ def _search_one(args: argparse.Namespace) -> int:
             print(hit_json(hit, _passed_over(ranking)))
         return 0
     if not hits:
-        _note_nothing(searcher)
+        _note_nothing(searcher, allowed)
         return 0
     from lsr.cli.hits import print_hits
     from lsr.cli.terminal import DIM, style
@@ -142,7 +148,8 @@ def _search_one(args: argparse.Namespace) -> int:
     print_hits(hits, QueryWords(args.query, searcher.index.manifest.encoder))
     sys.stdout.flush()
     unit = "document" if searcher.index.manifest.passages is None else "passage"
-    told = f"the best {len(hits):,} of {counted(len(searcher.index), unit)}, in {milliseconds:.0f} ms"
+    n_searched = len(searcher.index) if allowed is None else allowed.n_allowed
+    told = f"the best {len(hits):,} of {counted(n_searched, unit)}, in {milliseconds:.0f} ms"
     print(style(told, DIM, sys.stderr), file=sys.stderr)
     if ranking.approximate is not None:
         skipped = f"{counted(ranking.n_skipped, 'superblock')} of 64 documents passed over, {ranking.n_scored:,} scored"
@@ -150,10 +157,15 @@ def _search_one(args: argparse.Namespace) -> int:
     return 0
 
 
-def _explain_one(args: argparse.Namespace, searcher: Searcher) -> int:
+def _allowed(args: argparse.Namespace, searcher: Any) -> Any:
+    """Return the documents that --filter allows, or None for all."""
+    return None if args.filter_text is None else searcher.filter(args.filter_text)
+
+
+def _explain_one(args: argparse.Namespace, searcher: Searcher, allowed: Any) -> int:
     from lsr.cli.explained import explained_lines, print_explained
 
-    explained = searcher.explain(args.query, args.k, once=True, feedback=_feedback(args))
+    explained = searcher.explain(args.query, args.k, once=True, allowed=allowed, feedback=_feedback(args))
     if args.html is not None:
         from lsr.cli.pages.search import search_page
         from lsr.eval.textio import written_whole
@@ -168,7 +180,7 @@ def _explain_one(args: argparse.Namespace, searcher: Searcher) -> int:
             print(line)
         return 0
     if not explained.hits:
-        _note_nothing(searcher)
+        _note_nothing(searcher, allowed)
     print_explained(explained, searcher.term_finder)
     return 0
 
@@ -199,8 +211,9 @@ def _passed_over(ranking: Ranking) -> dict[str, Any] | None:
     }
 
 
-def _note_nothing(searcher: Searcher) -> None:
-    note(f"nothing found: no document holds a term of the query (searched {len(searcher.index):,})")
+def _note_nothing(searcher: Searcher, allowed: Any) -> None:
+    n_searched = len(searcher.index) if allowed is None else allowed.n_allowed
+    note(f"nothing found: no document holds a term of the query (searched {n_searched:,})")
 
 
 def _search_file(args: argparse.Namespace) -> int:
@@ -250,7 +263,8 @@ def _write_run(args: argparse.Namespace, searcher: Any, query_ids: list[str], qu
     from lsr.eval.runs import Ranking, write_run
 
     def rankings() -> Any:
-        found = searcher.rank(queries, args.k, threads=args.threads, feedback=_feedback(args))
+        options = {"threads": args.threads, "allowed": _allowed(args, searcher), "feedback": _feedback(args)}
+        found = searcher.rank(queries, args.k, **options)
         for query_id, ranking in zip(query_ids, found, strict=True):
             progress.advance(1)
             yield Ranking(query_id, searcher.doc_ids(ranking), ranking.scores)
@@ -264,7 +278,8 @@ def _print_all(args: argparse.Namespace, searcher: Any, query_ids: list[str], qu
         return
     from lsr.cli.hits import hit_json
 
-    rankings = searcher.rank(queries, args.k, threads=args.threads, feedback=_feedback(args))
+    options = {"threads": args.threads, "allowed": _allowed(args, searcher), "feedback": _feedback(args)}
+    rankings = searcher.rank(queries, args.k, **options)
     for query_id, ranking in zip(query_ids, rankings, strict=True):
         progress.advance(1)
         for hit in searcher.hits(ranking, query_id=query_id):
@@ -276,11 +291,12 @@ def _explain_all(args: argparse.Namespace, searcher: Any, query_ids: list[str], 
     from lsr.cli.hits import json_line
     from lsr.query.explain import explain_hits
 
+    allowed = _allowed(args, searcher)
     if (feedback := _feedback(args)) is not None:
         from lsr.query.feedback import expand_all
 
-        queries = expand_all(searcher, queries, feedback)
-    rankings = searcher.rank(queries, args.k, threads=args.threads)
+        queries = expand_all(searcher, queries, feedback, allowed=allowed)
+    rankings = searcher.rank(queries, args.k, threads=args.threads, allowed=allowed)
     for row, (query_id, ranking) in enumerate(zip(query_ids, rankings, strict=True)):
         progress.advance(1)
         hits = searcher.hits(ranking, query_id=query_id)

@@ -43,6 +43,8 @@ def _statistics(index: Any) -> dict[str, Any]:
     for segment in manifest.segments:
         for name, info in segment.part.files.items():
             sizes["documents" if name in _DOCUMENT_FILES else "postings"] += info.size_bytes
+        if segment.deletions is not None:
+            sizes["deletions"] += sum(info.size_bytes for info in segment.deletions.files.values())
         if segment.dense is not None:
             sizes["dense vectors"] += sum(info.size_bytes for info in segment.dense.files.values())
     for kind, part in (("vocabulary", manifest.vocabulary), ("encoder", manifest.encoder_files)):
@@ -50,6 +52,7 @@ def _statistics(index: Any) -> dict[str, Any]:
     return {
         "index": str(index.path),
         "documents": manifest.n_docs,
+        "deleted": manifest.n_positions - manifest.n_docs,
         "postings": manifest.n_postings,
         "terms": len(index.vocabulary),
         "terms_a_document": round(manifest.n_postings / max(manifest.n_docs, 1), 1),
@@ -75,9 +78,10 @@ _DOCUMENT_FILES = ("documents.arrow", "id_hash.npy", "id_row.npy")
 def _print(found: dict[str, Any]) -> None:
     parts = ", ".join(f"{kind} {human_bytes(size)}" for kind, size in found["size_bytes_of"].items() if size)
     statistics = ", ".join(f"{name} {value:,.6g}" for name, value in found["statistics"].items())
+    deleted = f", and {found['deleted']:,} deleted that the next merge removes" if found["deleted"] else ""
     lines = {
         "index": found["index"],
-        "documents" if found["passages"] is None else "passages": f"{found['documents']:,}",
+        "documents" if found["passages"] is None else "passages": f"{found['documents']:,}{deleted}",
         "terms": f"{found['terms']:,}",
         "postings": f"{found['postings']:,}, {found['terms_a_document']:,} a document",
         "segments": f"{found['segments']:,}",

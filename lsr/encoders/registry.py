@@ -5,7 +5,7 @@ Nothing here imports torch until a model is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,6 +114,29 @@ def check_same(recorded: Mapping[str, Any], loaded: Mapping[str, Any]) -> None:
                 f"the index was built with encoder {recorded.get('name')!r}, {key} {recorded.get(key)!r:.120}, "
                 f"but this one has {key} {loaded.get(key)!r:.120}: give the first, or index the corpus again"
             )
+
+
+def open_document_encoder(description: Mapping[str, Any], terms: Sequence[str]) -> Encoder:
+    """Open the encoder that an index was built with, so that documents can be added to it.
+
+    description: as `Encoder.description` gave it. terms: the index's, term i having id i. Raises EncoderError if it
+    can't be opened, or is another by now.
+    """
+    if description.get("kind") == "bm25":
+        try:
+            settings = description["settings"]
+            analyser = AnalyserSettings.from_json(settings["analyser"])
+            encoder: Encoder = BM25Encoder(analyser, k1=settings["k1"], b=settings["b"], terms=terms)
+        except (KeyError, TypeError) as error:
+            raise EncoderError("BM25: the index doesn't say how its words were made: index the corpus again") from error
+        check_same(description, encoder.description)
+        return encoder
+    if description.get("query_side") in ("table", "model"):
+        return load_recorded(description)
+    raise EncoderError(
+        f"the index was built with encoder kind {description.get('kind')!r}, which this program doesn't know: "
+        "use a newer one, or index the corpus again"
+    )
 
 
 def load_recorded(

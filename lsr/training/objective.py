@@ -76,6 +76,8 @@ class Objective:
             total = total + self._sparsity.joint * parts["joint"]
         if self._sparsity.collapse.peak:
             parts["peak"] = peak_hinge(documents)
+            if queries.logits is not None:
+                parts["peak"] = parts["peak"] + peak_hinge(queries)
             total = total + self._sparsity.collapse.peak * parts["peak"]
         if self._sparsity.collapse.spread:
             parts["spread"] = spread_hinge(scored.scores)

@@ -230,7 +230,7 @@ class SparseTrainer(Trainer):
         else:
             self.progress.n_worse += 1
             if self.config.eval.patience and self.progress.n_worse >= self.config.eval.patience:
-                self.control.should_training_stop = True
+                self.control.should_training_stop = self.control.should_save = True
 
     # Checkpoints.
 

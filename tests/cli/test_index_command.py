@@ -175,7 +175,9 @@ def test_an_index_that_exists_is_kept_unless_it_is_to_be_overwritten(
     assert lsr("index", "corpus.jsonl").code == 0
     done = lsr("index", "other.jsonl")
     assert done.code == 1
-    assert error_of(done) == "there is an index at .lsr already; --overwrite replaces it, --index DIR makes another"
+    assert error_of(done) == (
+        "there is an index at .lsr already; --overwrite replaces it, 'lsr add' adds to it, --index DIR makes another"
+    )
     assert len(Index.open(".lsr")) == 4
     assert lsr("index", "nowhere", "--overwrite").code == 1
     assert len(Index.open(".lsr")) == 4

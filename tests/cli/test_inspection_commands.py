@@ -102,14 +102,19 @@ def test_doctor_sees_a_cache_folder_that_is_not_kept(lsr_process: Lsr, tmp_path:
     assert "empty: the first use compiles for seconds" in done.out
 
 
-@pytest.mark.parametrize("command", [[], ["index"], ["search"], ["stats"], ["check"], ["doctor"]])
+LIVING = ["add", "update", "delete", "merge", "get", "list", "export", "import"]
+
+
+@pytest.mark.parametrize(
+    "command", [[], ["index"], ["search"], ["stats"], ["check"], ["doctor"], *([name] for name in LIVING)]
+)
 def test_help_is_for_terminals_of_80_columns(lsr: Lsr, command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     done = lsr(*command, "--help")
     assert done.code == 0 and done.out.startswith(f"usage: {' '.join(['lsr', *command])} ")
     assert max(len(line) for line in done.lines) <= 80
     for example in re.findall(r"^  lsr (\w+)", done.out, re.MULTILINE):
-        assert example in ("index", "search")
+        assert example in ("index", "search", *LIVING)
 
 
 def test_the_version(lsr: Lsr) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lsr.indexer.generations import PART_KINDS
 from lsr.indexer.index import Index
 from lsr.indexer.vectors import ReadyVectors
 from lsr.indexer.writer import IndexWriter
@@ -36,7 +38,8 @@ def write(path: Path, n: int = 150, *, shift: int = 0, **options: Any) -> Index:
 
 
 def content(path: Path) -> list[Any]:
-    """Return all that an index at `path` answers: its documents, and every term's postings by document."""
+    """Return all that an index at `path` answers: its documents, deleted ones left out, and every term's postings by
+    document."""
     from lsr.indexer.verify import verify
     from lsr.kernels.forward import forward_rows
 
@@ -50,13 +53,68 @@ def content(path: Path) -> list[Any]:
                 span = slice(indptr[doc_ord], indptr[doc_ord + 1])
                 names = [index.vocabulary.term(int(segment.terms[t])) for t in term_ids[span]]
                 by_position[position] = dict(zip(names, impacts[span].tolist(), strict=True))
-            found += [(segment.document(row), postings) for row, postings in enumerate(by_position)]
+            live = segment.live_rows
+            found += [(segment.document(row), postings) for row, postings in enumerate(by_position) if live[row]]
     return found
+
+
+def leftovers(path: Path) -> set[str]:
+    """Return what stands in an index that nobody holds and its last manifest does not name."""
+    with Index.open(path) as index:
+        kept = {f"{part.kind}/{part.id}" for part in index.manifest.parts}
+        kept |= {"writer.lock", f"manifest-{index.manifest.generation:08d}.json"}
+    there = {name for name in os.listdir(path) if not (path / name).is_dir() or name.startswith("tmp-")}
+    for kind in PART_KINDS:
+        if (path / kind).is_dir():
+            there |= {f"{kind}/{name}" for name in os.listdir(path / kind)}
+    return there - kept
 
 
 def names(path: Path) -> set[str]:
     """Return every file and folder below `path`, relative to it."""
     return {entry.relative_to(path).as_posix() for entry in path.rglob("*")}
+
+
+@contextmanager
+def failing(step: int, error: Callable[[], BaseException]) -> Iterator[list[str]]:
+    """Let the step-th write, sync or rename fail, in whatever file; give the list of what was called."""
+    calls: list[str] = []
+
+    def spoiled(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            calls.append(name)
+            if len(calls) == step:
+                raise error()
+            return original(*args, **kwargs)
+
+        return call
+
+    from lsr.indexer.files import ChecksummedFile
+    from lsr.indexer.spool import Spool
+
+    with pytest.MonkeyPatch.context() as patch:
+        for owner, name in (
+            (os, "fsync"),
+            (os, "rename"),
+            (os, "mkdir"),
+            (os, "link"),
+            (ChecksummedFile, "write"),
+            (Spool, "append"),
+        ):
+            patch.setattr(owner, name, spoiled(name, getattr(owner, name)))
+        yield calls
+
+
+def killed_at(step: int, write: Callable[[], object]) -> bool:
+    """Write in a process of its own that is killed at a step; say whether it was."""
+    pid = os.fork()
+    if pid == 0:
+        with failing(step, lambda: os._exit(9)):  # type: ignore[arg-type, return-value]
+            write()
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert code in (0, 9)
+    return code == 9
 
 
 class Small:
@@ -66,6 +124,9 @@ class Small:
     write = staticmethod(write)
     content = staticmethod(content)
     names = staticmethod(names)
+    leftovers = staticmethod(leftovers)
+    failing = staticmethod(failing)
+    killed_at = staticmethod(killed_at)
 
 
 @pytest.fixture(scope="session")

@@ -96,8 +96,8 @@ def test_every_file_that_was_cut_is_noticed(sound: Path, tmp_path: Path, cut: in
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (b"'<u2'", b"'<i2'", "holds int16 .* not uint16 of 1 axes"),
-        (b"'<u2'", b"'|O2'", "its header is not one that this program writes"),
+        (b"'<u4'", b"'<i4'", "holds int32 .* not uint32 of 1 axes"),
+        (b"'<u4'", b"'|O4'", "its header is not one that this program writes"),
         (b"False", b"True ", "its header is not one that this program writes"),
         (b"(", b" ", "its header is not one that this program writes"),
         (b"\x93NUMPY\x01", b"\x93NUMPY\x02", "not those of an .npy file of version 1.0"),
@@ -105,11 +105,11 @@ def test_every_file_that_was_cut_is_noticed(sound: Path, tmp_path: Path, cut: in
     ],
 )
 def test_the_headers_of_arrays_are_checked(index: Path, old: bytes, new: bytes, message: str) -> None:
-    file = find(index, "frequent.npy")
+    file = find(index, "rare.npy")
     data = file.read_bytes()
     assert old in data[:128]
     file.write_bytes(data.replace(old, new, 1))
-    with pytest.raises(IndexDamagedError, match=f"frequent.npy: not an array of this index .*{message}"):
+    with pytest.raises(IndexDamagedError, match=f"rare.npy: not an array of this index .*{message}"):
         Index.open(index)
 
 
@@ -297,7 +297,7 @@ def test_an_id_in_two_segments_is_found(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(writer, "refuse_duplicates", lambda segments: None)
     documents = [Document(str(i % 100), "x") for i in range(110)]
     index_documents(documents, tmp_path / "index", load_encoder("bm25"))
-    assert verify(tmp_path / "index")[1] == [f"{tmp_path / 'index'}: 10 doc_ids stand in two segments"]
+    assert verify(tmp_path / "index")[1] == [f"{tmp_path / 'index'}: 10 doc_ids stand there twice"]
 
 
 def test_a_query_side_of_another_analyser_is_found(tmp_path: Path) -> None:
@@ -344,9 +344,12 @@ def _read_flipped(index: Path, whole: bytes, places: Any, rng: Any, expected: li
     return again == expected and refused > 0
 
 
-def test_a_posting_list_that_leads_out_of_its_array_is_no_crash(index: Path) -> None:
-    replace_array(index, "frequent.npy", lambda a: a.__setitem__(slice(None), 0xFFFF))
+def test_a_posting_list_that_leads_out_of_its_array_is_no_crash(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace_array(index, "runs.npy", lambda a: a.__setitem__(slice(None), 0xFFFFFFFF))
     searcher = Searcher(index)
+    with pytest.raises(IndexDamagedError, match="runs do not ascend from 0 to where their term ends; 'lsr check' says"):
+        searcher._engine.rank(np.arange(10, dtype=np.int32), np.ones(10, np.float32), 10, traversal="plain")
+    monkeypatch.setattr(searcher.index.segments[0], "trust", lambda *terms: None)
     with pytest.raises(IndexDamagedError, match=r"the posting lists are damaged .*'lsr check' says where"):
         searcher._engine.rank(np.arange(10, dtype=np.int32), np.ones(10, np.float32), 10, traversal="plain")
 

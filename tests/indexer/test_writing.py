@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -181,35 +180,6 @@ def test_readers_never_see_anything_but_a_whole_generation(tmp_path: Path, small
     assert len(parts(path)) == 3  # nobody holds the older ones any more
 
 
-@contextmanager
-def failing(step: int, error: Callable[[], BaseException]) -> Iterator[list[str]]:
-    """Let the step-th write, sync or rename fail, in whatever file; give the list of what was called."""
-    calls: list[str] = []
-
-    def spoiled(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            calls.append(name)
-            if len(calls) == step:
-                raise error()
-            return original(*args, **kwargs)
-
-        return call
-
-    from lsr.indexer.files import ChecksummedFile
-    from lsr.indexer.spool import Spool
-
-    with pytest.MonkeyPatch.context() as patch:
-        for owner, name in (
-            (os, "fsync"),
-            (os, "rename"),
-            (os, "mkdir"),
-            (ChecksummedFile, "write"),
-            (Spool, "append"),
-        ):
-            patch.setattr(owner, name, spoiled(name, getattr(owner, name)))
-        yield calls
-
-
 @pytest.mark.parametrize("existing", [True, False])
 def test_a_disk_that_is_full_at_any_step_costs_nothing(tmp_path: Path, small: Any, existing: bool) -> None:
     path = tmp_path / "index"
@@ -218,7 +188,7 @@ def test_a_disk_that_is_full_at_any_step_costs_nothing(tmp_path: Path, small: An
     before = small.content(path) if existing else None
     names = small.names(tmp_path)
     for step in range(1, 1000):
-        with failing(step, lambda: OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))) as calls:
+        with small.failing(step, lambda: OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))) as calls:
             try:
                 small.write(path, 5, overwrite=True).close()
             except LsrError as error:
@@ -241,20 +211,8 @@ def test_a_disk_that_is_full_at_any_step_costs_nothing(tmp_path: Path, small: An
      (errno.EIO, "choose another place with --index")],
 )  # fmt: skip
 def test_the_remedy_fits_the_error(tmp_path: Path, small: Any, code: int, remedy: str) -> None:
-    with failing(1, lambda: OSError(code, os.strerror(code))), pytest.raises(LsrError, match=remedy):
+    with small.failing(1, lambda: OSError(code, os.strerror(code))), pytest.raises(LsrError, match=remedy):
         small.write(tmp_path / "index")
-
-
-def killed_at(step: int, write: Callable[[], object]) -> bool:
-    """Write in a process of its own that is killed at a step; say whether it was."""
-    pid = os.fork()
-    if pid == 0:
-        with failing(step, lambda: os._exit(9)):  # type: ignore[arg-type, return-value]
-            write()
-        os._exit(0)
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    assert code in (0, 9)
-    return code == 9
 
 
 def test_what_a_killed_writer_left_is_taken_away_by_the_next(tmp_path: Path, small: Any) -> None:
@@ -266,7 +224,7 @@ def test_what_a_killed_writer_left_is_taken_away_by_the_next(tmp_path: Path, sma
         assert not any(name.startswith("tmp-") or name.endswith(".tmp") for name in os.listdir(path))
         with Index.open(path) as index:
             assert parts(path) == {f"{part.kind}/{part.id}" for part in index.manifest.parts}
-        killed = killed_at(step, lambda: small.write(path, 5, overwrite=True))
+        killed = small.killed_at(step, lambda: small.write(path, 5, overwrite=True))
         outcomes.add((killed, len(small.content(path))))
         if not killed:
             break
@@ -276,7 +234,7 @@ def test_what_a_killed_writer_left_is_taken_away_by_the_next(tmp_path: Path, sma
 def test_a_first_writer_that_was_killed_does_not_make_the_folder_foreign(tmp_path: Path, small: Any) -> None:
     for step in range(4, 1000, 3):
         path = tmp_path / str(step)
-        if not killed_at(step, lambda path=path: small.write(path, 5)):
+        if not small.killed_at(step, lambda path=path: small.write(path, 5)):
             break
         assert len(small.write(path, 7, overwrite=(path / "manifest-00000001.json").exists())) == 7
     assert 40 < step < 999

@@ -9,7 +9,7 @@ from kernel_cases import draw_collection, invert, property_cases, seeds, sizes
 from kernel_cases import forward_rows as rows_of
 from kernel_oracle import posting_list
 
-from lsr.kernels.forward import doc_ords_of, forward_rows
+from lsr.kernels.forward import doc_ords_of, forward_rows, take_rows
 from lsr.kernels.layout import SUPERBLOCK, Postings
 from lsr.kernels.runs import RUN
 
@@ -79,3 +79,11 @@ def test_undamaged_lists_are_in_order() -> None:
 )
 def test_lists_out_of_order_are_noticed(field: str, places: list[int], values: list[int]) -> None:
     assert not forward_rows(damaged(field, places, values), 2)[3]
+
+
+def test_rows_are_taken_in_any_order() -> None:
+    indptr = np.array([0, 2, 2, 5, 6], np.int64)
+    values = np.array([10, 11, 20, 21, 22, 30], np.uint8)
+    found = take_rows(np.array([3, 1, 0, 3], np.int64), indptr, values)
+    assert found.dtype == np.uint8 and found.tolist() == [30, 10, 11, 30]
+    assert take_rows(np.empty(0, np.int64), indptr, values).tolist() == []

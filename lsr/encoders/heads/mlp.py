@@ -23,7 +23,9 @@ class MLPHead(Head):
         super().__init__()
         self.vocab_size = vocab_size
         inner = [module for _ in range(layers - 1) for module in (nn.Linear(hidden_size, hidden_size), nn.ReLU())]
-        self.layers = nn.Sequential(*inner, nn.Linear(hidden_size, 1))
+        last = nn.Linear(hidden_size, 1)
+        nn.init.ones_(last.bias)  # every token begins by weighing about 1: a relu that is dead at the start stays so
+        self.layers = nn.Sequential(*inner, last)
         self._activation = ACTIVATIONS[activation]
         self._reduce = "amax" if pooling == "max" else "sum"
 
