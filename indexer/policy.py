@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lsr.indexer.manifest import SegmentInfo
 
-FACTOR = 8
+FACTOR = 4
 """So many neighbours are merged at once, if none of them is larger than the others together."""
 MOST = 24
 """More segments than this are merged in any case."""
