@@ -51,6 +51,21 @@ eval: $(VENV)/full  ## Print the evaluation table for DATASETS, BEIR folders
 	$(if $(DATASETS),,$(error no test collections in $(SHARED)/data/beir: make eval DATASETS="FOLDER …"))
 	$(BIN)/lsr eval $(DATASETS) --output build/eval
 
+TEXTS := $(SHARED)/data/text
+TRAINING := build/train
+
+.PHONY: train
+train: $(VENV)/full  ## Train the model that the package carries, over some hours; interrupted, it goes on
+	$(if $(wildcard $(TEXTS)),,$(error no training texts in $(TEXTS)))
+	mkdir -p $(TRAINING)
+	test -f $(TRAINING)/wikipedia.parquet || $(BIN)/lsr mine $(TEXTS)/wikipedia.parquet --make-queries --sample 0.12 \
+		--seed 1 --output $(TRAINING)/wikipedia.parquet
+	$(BIN)/lsr train lsr/models/lsr-mini-v1.toml --output $(TRAINING)/lsr-mini-v1 \
+		--data $(SHARED)/data/train/pairs.parquet $(TRAINING)/wikipedia.parquet \
+		--set 'encoder.fit_head={files = ["$(TEXTS)/wikipedia.parquet"]}' \
+		$(if $(wildcard $(TRAINING)/lsr-mini-v1/checkpoints),--resume)
+	$(BIN)/python -m lsr.training.carry $(TRAINING)/lsr-mini-v1/model lsr/models/lsr-mini-v1
+
 .PHONY: bench
 bench: $(VENV)/peers  ## Time the engine against its peers
 	$(BIN)/lsr bench --peers

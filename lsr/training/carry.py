@@ -1,0 +1,43 @@
+"""Bring a trained model into the package: `python -m lsr.training.carry RUN/model lsr/models/NAME`."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+from lsr.encoders.building import load_neural
+from lsr.encoders.saving import save_encoder
+from lsr.errors import UsageError
+
+LARGEST_BYTES = 50_000_000
+
+
+def carry(model: Path, target: Path) -> int:
+    """Write a model in few bytes to `target`, in place of the one that is there; its card stays. Return its bytes.
+
+    Raises UsageError where it would be larger than what a package may carry.
+    """
+    part = target.with_name(f"{target.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    save_encoder(load_neural(model, device="cpu", dtype="float32"), part, compact=True)
+    for path in part.rglob("*.safetensors"):
+        path.chmod(0o644)  # they are written for their owner alone
+    size = sum(path.stat().st_size for path in part.rglob("*") if path.is_file())
+    if size > LARGEST_BYTES:
+        shutil.rmtree(part)
+        raise UsageError(f"{model}: {size:,} bytes, but a model in the package has at most {LARGEST_BYTES:,}")
+    for name in ("README.md", "LICENSE"):
+        if (target / name).is_file():
+            shutil.copy2(target / name, part / name)
+    shutil.rmtree(target, ignore_errors=True)
+    part.rename(target)
+    return size
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("target", type=Path)
+    arguments = parser.parse_args()
+    print(f"{carry(arguments.model, arguments.target):,} bytes in {arguments.target}")  # noqa: T201

