@@ -51,7 +51,7 @@ def test_it_finds_what_is_meant(encoder):
     rows = encoder.encode_documents(DOCUMENTS)
     counts = np.diff(rows.indptr)
     assert counts[3] == 0 and (counts[:3] > 20).all() and (counts[:3] < 400).all()
-    queries = ["how do I bake a loaf", "insects that make honey", "good first moves of a game"]
+    queries = ["how do I bake a loaf", "insects that make honey", "which opening to play against a pawn move"]
     table = encoder.encode_queries(queries)
     scores = np.zeros((len(queries), len(DOCUMENTS)))
     for i, (terms, weights) in enumerate(table):
