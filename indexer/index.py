@@ -207,6 +207,19 @@ class Index:
         with self._opening:
             return self._dense_encoder
 
+    @property
+    def dense_query_encoder(self) -> Any:
+        """What encodes queries for the dense vectors, without torch where that can be (`encode_dense_queries`).
+
+        Raises what `dense_encoder` raises.
+        """
+        with self._opening:
+            return self._dense_query_encoder
+
+    @cached_property
+    def _dense_query_encoder(self) -> Any:
+        return self._dense_encoder
+
     @cached_property
     def _dense_encoder(self) -> Any:
         from lsr.encoders.registry import open_dense_encoder
