@@ -311,8 +311,12 @@ class Searcher:
 
     def doc_ids(self, ranking: Ranking) -> list[str]:
         """Return the doc_ids of a ranking, without reading the texts."""
-        ids = [""] * len(ranking)
-        for segment, places, rows in self.by_segment(ranking.positions):
+        return self.doc_ids_at(ranking.positions)
+
+    def doc_ids_at(self, positions: npt.NDArray[np.int64]) -> list[str]:
+        """Return the doc_ids of documents, or of those that passages are of, by their positions in the index."""
+        ids = [""] * len(positions)
+        for segment, places, rows in self.by_segment(positions):
             store = segment.documents
             found = store.doc_ids(rows) if self._owners is None else store.document_ids(rows)
             for place, doc_id in zip(places.tolist(), found, strict=True):
