@@ -80,7 +80,7 @@ class HybridSystem:
         index = self._with_dense(prepared.index)
         searcher = Searcher(index)
         assert index.dense is not None
-        vectors = index.dense_query_encoder.encode_dense_queries(list(dataset.queries.values()))
+        vectors = index.dense_encoder.encode_dense_queries(list(dataset.queries.values()))
         queries = HybridQueries(prepared.queries, vectors)
         k = options.k + options.drop_identical_ids
         dense_about = dict(index.dense.description)

@@ -218,7 +218,16 @@ class Index:
 
     @cached_property
     def _dense_query_encoder(self) -> Any:
-        return self._dense_encoder
+        from lsr.encoders.bare_query import open_bare
+
+        if self.manifest.dense is None or "_dense_encoder" in self.__dict__:
+            return self._dense_encoder
+        return open_bare(self.manifest.dense, moved_to=self._dense_moved_to) or self._dense_encoder
+
+    @property
+    def _dense_moved_to(self) -> str | Path | None:
+        joint = self.manifest.dense is not None and self.manifest.dense["kind"] != DENSE
+        return self._moved_to["dense_encoder"] or (self._moved_to["encoder"] if joint else None)
 
     @cached_property
     def _dense_encoder(self) -> Any:
@@ -229,10 +238,7 @@ class Index:
                 f"the index at {self.path} has no dense vectors: add them by 'lsr index --index {self.path} "
                 "--dense E', E being a dense model"
             )
-        moved_to = self._moved_to["dense_encoder"] or (
-            self._moved_to["encoder"] if self.manifest.dense["kind"] != DENSE else None
-        )
-        return open_dense_encoder(self.manifest.dense, moved_to=moved_to)
+        return open_dense_encoder(self.manifest.dense, moved_to=self._dense_moved_to)
 
 
 def _name_of(info: SegmentInfo) -> tuple[str, ...]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from lsr.query.searcher import Searcher
 
 SPARSE = "sparse"
+FEW_QUERIES = 64
+"""Queries up to which a model without torch, which takes one at a time, is done sooner."""
 LEAST_SPARSE = 0.0
 """Weights are positive, so no score is less."""
 
@@ -44,7 +46,9 @@ def encode_queries(searcher: Searcher, texts: Sequence[str], hybrid: Hybrid) -> 
     dense = None
     if hybrid.needs_dense:
         dense_of(searcher.index)
-        dense = searcher.index.dense_query_encoder.encode_dense_queries(texts)
+        few = len(texts) <= FEW_QUERIES
+        encoder = searcher.index.dense_query_encoder if few else searcher.index.dense_encoder
+        dense = encoder.encode_dense_queries(texts)
     return HybridQueries(searcher.encode(texts), dense, texts)
 
 

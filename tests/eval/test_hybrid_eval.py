@@ -36,12 +36,15 @@ class Letters:
         }
 
     def encode_dense_documents(self, documents: Sequence[Document]) -> npt.NDArray[np.float32]:
-        return self.encode_dense_queries([document.full_text for document in documents])
+        return self._rows([document.full_text for document in documents])
 
     def encode_dense_queries(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        return -self._rows(texts) if self.wrong else self._rows(texts)
+
+    def _rows(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         rows = np.array([[text.count(digit) for digit in "0123456789"] for text in texts], np.float32)
-        rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
-        return -rows if self.wrong and len(texts) < len(TEXTS) else rows
+        unit: npt.NDArray[np.float32] = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+        return unit
 
 
 @pytest.fixture
@@ -50,7 +53,7 @@ def dataset(tmp_path: Path) -> Path:
     (folder / "qrels").mkdir(parents=True)
     rows = ({"_id": doc_id, "text": text} for doc_id, text in TEXTS.items())
     (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    queries = ({"_id": f"q{i}", "text": f"word{i} word{i + 1}"} for i in range(2, 30, 3))
+    queries = ({"_id": f"q{i}", "text": TEXTS[f"d{i}"]} for i in range(2, 30, 3))
     (folder / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in queries))
     judged = "".join(f"q{i}\td{i}\t1\n" for i in range(2, 30, 3))
     (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged)
