@@ -72,7 +72,7 @@ class Index:
         if before is not None and before.manifest.vocabulary == manifest.vocabulary:
             names = ["vocabulary"]
             if before.manifest.encoder_files == manifest.encoder_files:
-                names += ["_query_encoder", "_dense_encoder"]
+                names += ["_query_encoder", "_dense_encoder", "_dense_query_encoder"]
             self.__dict__.update({name: before.__dict__[name] for name in names if name in before.__dict__})
         self._check_dimensions()
 

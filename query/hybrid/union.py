@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from lsr.indexer.deletions import unpack
 from lsr.indexer.index import Index
 from lsr.query.fusion.legs import Leg
 from lsr.query.hybrid.ann import FLAT, AnnParameters, choose_parameters, search
@@ -66,14 +67,15 @@ def dense_leg(searcher: Searcher, query: Query, k: int, *, allowed: DocumentFilt
 def allowed_positions(index: Index, allowed: DocumentFilter | None) -> npt.NDArray[np.bool_] | None:
     """Return which positions may be found: bool, (n_positions); None if all may."""
     if allowed is None:
-        return None
+        if all(segment.live is None for segment in index.segments):
+            return None
+        return np.concatenate([segment.live_rows for segment in index.segments])
     parts = []
     for number, segment in enumerate(index.segments):
-        bits = np.unpackbits(allowed.bitmaps[number].astype("<u8").view(np.uint8), bitorder="little")
         rows = np.zeros(segment.n_docs, bool)
-        rows[segment.arrays["insertion"]] = bits[: segment.n_docs].astype(bool)
-        parts.append(rows)
-    return np.concatenate(parts)
+        rows[segment.arrays["insertion"]] = unpack(allowed.bitmaps[number], segment.n_docs)
+        parts.append(rows & segment.live_rows)
+    return np.concatenate([np.empty(0, bool), *parts])
 
 
 def one_position_each(searcher: Searcher, legs: tuple[Leg, Leg]) -> tuple[Leg, Leg]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
@@ -17,6 +18,7 @@ from lsr.encoders.registry import load_encoder
 from lsr.errors import EncoderError, IndexDamagedError, UsageError
 from lsr.indexer import pending as pendings
 from lsr.indexer.index import Index
+from lsr.indexer.living import delete_documents
 from lsr.indexer.pipeline import index_documents
 from lsr.query.filters import DocumentFilter
 from lsr.query.fusion.legs import Leg
@@ -165,6 +167,21 @@ def test_what_a_filter_forbids_is_not_found(searcher: Searcher, mode: str) -> No
     hits = searcher.search(QUERY, 100, hybrid=Hybrid(mode=mode), allowed=allowed)
     assert hits and all(int(hit.doc_id[1:]) % 7 == 0 for hit in hits)
     assert len(hits) == (43 if mode == "union" else len(searcher.search(QUERY, 100, allowed=allowed)))
+
+
+@pytest.mark.parametrize("mode", ["rerank", "union"])
+def test_what_was_deleted_is_not_found(path: Path, tmp_path: Path, mode: str) -> None:
+    shutil.copytree(path, tmp_path / "index")
+    delete_documents([f"d{i}" for i in range(300) if i % 5], tmp_path / "index", merge=False)
+    index = Index.open(tmp_path / "index")
+    index.__dict__["_dense_query_encoder"] = Noise()
+    searcher = Searcher(index)
+    hits = searcher.search(QUERY, 100, hybrid=Hybrid(mode=mode))
+    assert hits and all(int(hit.doc_id[1:]) % 5 == 0 for hit in hits)
+    assert mode == "rerank" or len(hits) == 60
+    allowed = DocumentFilter.from_doc_ids(index, [f"d{i}" for i in range(30)])
+    few = searcher.search(QUERY, 100, hybrid=Hybrid(mode=mode), allowed=allowed)
+    assert few and {hit.doc_id for hit in few} <= {f"d{i}" for i in range(0, 30, 5)}
 
 
 def test_union_finds_what_no_term_finds(searcher: Searcher) -> None:
