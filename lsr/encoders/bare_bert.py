@@ -75,7 +75,8 @@ class BareBert:
     def _normed(self, values: Floats, weight: Floats, bias: Floats) -> Floats:
         centred = values - values.mean(1, keepdims=True)
         variance = np.square(centred).mean(1, keepdims=True)
-        return centred / np.sqrt(variance + np.float32(self._epsilon)) * weight + bias
+        normed: Floats = centred / np.sqrt(variance + np.float32(self._epsilon)) * weight + bias
+        return normed
 
 
 def gelu(values: npt.NDArray[np.float32]) -> Floats:

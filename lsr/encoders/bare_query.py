@@ -14,7 +14,7 @@ from lsr.encoders.dense_base import DENSE, DenseVectors
 from lsr.encoders.dense_layout import DenseSettings, read_dense_layout
 from lsr.encoders.layout import HEAD_FILE, read_json, read_layout
 from lsr.encoders.source import hash_of_weights, locate
-from lsr.encoders.tensors import Tensors
+from lsr.encoders.tensors import Floats, Tensors
 from lsr.encoders.tokens import TextTokenizer, copy_of, read_tokenizer, tokenizer_hash
 from lsr.errors import EncoderError
 
@@ -33,7 +33,7 @@ class BareQueryEncoder:
     prompt: str
     pooling: str
     normalise: bool
-    linear: tuple[np.ndarray, np.ndarray] | None = None
+    linear: tuple[Floats, Floats] | None = None
 
     def encode_dense_queries(self, texts: Sequence[str]) -> DenseVectors:
         """Return one row a text, zeros for one of nothing but white space. Raises EncoderError for no numbers."""
@@ -46,9 +46,9 @@ class BareQueryEncoder:
             raise EncoderError("the dense model gives a query what isn't a number (NaN or infinite); it is broken")
         return rows
 
-    def _vector(self, ids: Sequence[int]) -> np.ndarray:
+    def _vector(self, ids: Sequence[int]) -> Floats:
         hidden = self.model.hidden_states(ids)
-        vector = hidden.mean(0) if self.pooling == "mean" else hidden[0]
+        vector: Floats = hidden.mean(0) if self.pooling == "mean" else hidden[0]
         if self.linear is not None:
             vector = self.linear[0] @ vector + self.linear[1]
         return vector / max(float(np.linalg.norm(vector)), 1e-12) if self.normalise else vector

@@ -16,7 +16,12 @@ from lsr.errors import EncoderError
 
 Floats = npt.NDArray[np.float32]
 
-_DTYPES = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2"), "I8": np.dtype("i1")}
+_DTYPES: Mapping[str, np.dtype[Any]] = {
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "BF16": np.dtype("<u2"),
+    "I8": np.dtype("i1"),
+}
 _SIZE_BYTES = 8
 _MOST_HEADER = 100_000_000
 SCALE = ":scale"
