@@ -51,6 +51,12 @@ eval: $(VENV)/full  ## Print the evaluation table for DATASETS, BEIR folders
 	$(if $(DATASETS),,$(error no test collections in $(SHARED)/data/beir: make eval DATASETS="FOLDER …"))
 	$(BIN)/lsr eval $(DATASETS) --output build/eval
 
+.PHONY: hybrid
+hybrid: $(VENV)/full  ## Print legs and fusions of BM25 with all-MiniLM-L6-v2 for DATASETS, the table of docs/HYBRID.md
+	$(if $(DATASETS),,$(error no test collections in $(SHARED)/data/beir: make hybrid DATASETS="FOLDER …"))
+	$(BIN)/lsr eval $(DATASETS) --encoder bm25 --hybrid --dense all-MiniLM-L6-v2 --dtype bfloat16 \
+		$(addprefix --fusion ,min-max tm2c2 z-score rrf dbsf) --measures nDCG@10 Recall@100
+
 TEXTS := $(SHARED)/data/text
 TRAINING := build/train
 

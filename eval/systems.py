@@ -68,7 +68,7 @@ class EncoderSystem:
 
         Raises LsrError where the index in the cache is of another encoder, and what encoding and indexing raise.
         """
-        encoder = self._load()
+        encoder = self.encoder()
         wanted = _plain(encoder.description)
         path = self._cache / _cache_name(dataset, self.name, wanted)
         index, index_s = self._open(path, dataset, encoder)
@@ -85,7 +85,8 @@ class EncoderSystem:
             seconds.append(time.perf_counter() - began)
         return Prepared(index, queries, queries.nnz / max(1, len(queries)), latency(seconds), index_s)
 
-    def _load(self) -> Encoder:
+    def encoder(self) -> Encoder:
+        """Return the encoder, loaded when first asked for."""
         # An encoder of corpus statistics gathers the vocabulary of what it reads: each dataset gets a new one.
         if self._encoder is None or self._encoder.corpus_weighting is not None:
             from lsr.encoders.registry import load_encoder

@@ -72,7 +72,7 @@ class Index:
         if before is not None and before.manifest.vocabulary == manifest.vocabulary:
             names = ["vocabulary"]
             if before.manifest.encoder_files == manifest.encoder_files:
-                names += ["_query_encoder", "_dense_encoder"]
+                names += ["_query_encoder", "_dense_encoder", "_dense_query_encoder"]
             self.__dict__.update({name: before.__dict__[name] for name in names if name in before.__dict__})
         self._check_dimensions()
 
@@ -207,6 +207,28 @@ class Index:
         with self._opening:
             return self._dense_encoder
 
+    @property
+    def dense_query_encoder(self) -> Any:
+        """What encodes queries for the dense vectors, without torch where that can be (`encode_dense_queries`).
+
+        Raises what `dense_encoder` raises.
+        """
+        with self._opening:
+            return self._dense_query_encoder
+
+    @cached_property
+    def _dense_query_encoder(self) -> Any:
+        from lsr.encoders.bare_query import open_bare
+
+        if self.manifest.dense is None or "_dense_encoder" in self.__dict__:
+            return self._dense_encoder
+        return open_bare(self.manifest.dense, moved_to=self._dense_moved_to) or self._dense_encoder
+
+    @property
+    def _dense_moved_to(self) -> str | Path | None:
+        joint = self.manifest.dense is not None and self.manifest.dense["kind"] != DENSE
+        return self._moved_to["dense_encoder"] or (self._moved_to["encoder"] if joint else None)
+
     @cached_property
     def _dense_encoder(self) -> Any:
         from lsr.encoders.registry import open_dense_encoder
@@ -216,10 +238,7 @@ class Index:
                 f"the index at {self.path} has no dense vectors: add them by 'lsr index --index {self.path} "
                 "--dense E', E being a dense model"
             )
-        moved_to = self._moved_to["dense_encoder"] or (
-            self._moved_to["encoder"] if self.manifest.dense["kind"] != DENSE else None
-        )
-        return open_dense_encoder(self.manifest.dense, moved_to=moved_to)
+        return open_dense_encoder(self.manifest.dense, moved_to=self._dense_moved_to)
 
 
 def _name_of(info: SegmentInfo) -> tuple[str, ...]:

@@ -152,11 +152,20 @@ class TermContribution:
 
 
 @dataclass(frozen=True, slots=True)
+class LegScore:
+    """What one leg of a hybrid search said of a hit: its score and rank, None where it didn't find the document."""
+
+    leg: str
+    score: float | None
+    rank: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """A document found: `rank` counts from 1; `score` is the exact dot product, dequantised.
 
     passage: where the document was cut into passages, the start and end of the best one in the document's text;
-    `text` is that passage then.
+    `text` is that passage then. legs: of a hybrid search, whose fused score `score` is then.
     """
 
     rank: int
@@ -167,3 +176,4 @@ class Hit:
     query_id: str | None = None
     terms: tuple[TermContribution, ...] | None = None
     passage: tuple[int, int] | None = None
+    legs: tuple[LegScore, ...] | None = None

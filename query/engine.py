@@ -26,6 +26,17 @@ NEVER = 1 << 62
 PAGE_SUPERBLOCKS = 4
 
 
+class RankedLeg(NamedTuple):
+    """What one leg of a hybrid search said of a ranking's documents.
+
+    scores: float64, (n), NaN for a document that it didn't find. ranks: int64, (n), from 1, and 0 for such.
+    """
+
+    name: str
+    scores: npt.NDArray[np.float64]
+    ranks: npt.NDArray[np.int64]
+
+
 @dataclass(frozen=True, slots=True)
 class Ranking:
     """What a query found, best first.
@@ -36,6 +47,7 @@ class Ranking:
     n_scored: superblocks whose bound reached the first threshold, and those scored, by traversals that prune.
     approximate: the settings of a search that may have missed documents, None for an exact one; n_skipped:
     superblocks that it passed over although their bound, as far as it was computed, reaches the last threshold.
+    legs: of a hybrid search, whose fused scores `scores` are then; else none.
     """
 
     positions: npt.NDArray[np.int64]
@@ -46,6 +58,7 @@ class Ranking:
     n_scored: int = 0
     n_skipped: int = 0
     approximate: Approximate | None = None
+    legs: tuple[RankedLeg, ...] = ()
 
     def __len__(self) -> int:
         return len(self.positions)

@@ -22,6 +22,7 @@ from lsr.types import Hit, TermContribution
 
 if TYPE_CHECKING:
     from lsr.query.filters import DocumentFilter
+    from lsr.query.hybrid.settings import Hybrid
     from lsr.query.searcher import Searcher
 
 SEARCHED_CHARACTERS = 200_000
@@ -37,6 +38,7 @@ class Seconds(NamedTuple):
     feedback: float
     search: float
     documents: float
+    rerank: float = 0.0
 
 
 UNTIMED = Seconds(0.0, 0.0, 0.0, 0.0)
@@ -57,7 +59,8 @@ class EngineFacts:
 
     traversals: what ran, a segment each. n_postings: of the query's terms. n_superblocks: of 64 documents, in all;
     n_bounded, n_scored: of these, whose bound reached the first threshold, and those scored, by traversals that prune.
-    Times in µs: query text to vector; feedback, 0 without; search; reading the documents.
+    Times in µs: query text to vectors; feedback, 0 without; search; reading the documents; the second
+    leg and the fusion of a hybrid search, 0 for others.
     """
 
     n_docs: int
@@ -72,6 +75,7 @@ class EngineFacts:
     feedback_us: float
     search_us: float
     documents_us: float
+    rerank_us: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,20 +127,35 @@ def explain(
     once: bool = False,
     allowed: DocumentFilter | None = None,
     feedback: Feedback | None = None,
+    hybrid: Hybrid | None = None,
 ) -> ExplainedSearch:
     """Search, and explain every hit. The arguments are those of `Searcher.search`, and so are the hits."""
     clock = [time.perf_counter()]
-    vector = searcher.encode([query]).row(0)
+    row = None
+    if hybrid is not None:
+        from lsr.query.hybrid.search import encode_queries
+
+        row = encode_queries(searcher, [query], hybrid).row(0)
+    vector = searcher.encode([query]).row(0) if row is None else (row.term_ids, row.weights)
     clock.append(time.perf_counter())
     if feedback is not None:
         vector = expand(searcher, vector, feedback, once=once, allowed=allowed)
     clock.append(time.perf_counter())
-    ranking = searcher.rank_vector(vector, k, once=once, allowed=allowed)
+    rerank_s = 0.0
+    if hybrid is None or row is None:
+        ranking = searcher.rank_vector(vector, k, once=once, allowed=allowed)
+    else:
+        from lsr.query.hybrid.search import rank_hybrid
+
+        row = row._replace(term_ids=vector[0], weights=vector[1])
+        found = rank_hybrid(searcher, row, k, hybrid, once=once, allowed=allowed)
+        ranking, rerank_s = found.ranking, found.other_s + found.fusion_s
     clock.append(time.perf_counter())
     hits = searcher.hits(ranking)
     clock.append(time.perf_counter())
     encode_s, feedback_s, search_s, documents_s = (after - before for before, after in pairwise(clock))
-    seconds = Seconds(encode_s, 0.0 if feedback is None else feedback_s, search_s, documents_s)
+    feedback_s = 0.0 if feedback is None else feedback_s
+    seconds = Seconds(encode_s, feedback_s, search_s - rerank_s, documents_s, rerank_s)
     return explain_hits(searcher, query, vector, ranking, hits, seconds)
 
 
@@ -182,6 +201,7 @@ def explain_hits(
         feedback_us=seconds.feedback * 1e6,
         search_us=seconds.search * 1e6,
         documents_us=seconds.documents * 1e6,
+        rerank_us=seconds.rerank * 1e6,
     )
     return ExplainedSearch(
         query=query or "",

@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,11 +25,13 @@ from lsr.query.filters import DocumentFilter
 from lsr.query.passages import Owners, best_passages
 from lsr.query.planner import TRAVERSALS
 from lsr.query.words import TermFinder
-from lsr.types import PASSAGE_OF, Document, Hit, SparseBatch, passage_span
+from lsr.types import PASSAGE_OF, Document, Hit, LegScore, SparseBatch, passage_span
 
 if TYPE_CHECKING:
     from lsr.query.explain import ExplainedSearch
     from lsr.query.feedback import Feedback, SparseVector
+    from lsr.query.fusion.fuser import Fuser
+    from lsr.query.hybrid.settings import Hybrid, HybridQueries
 
 TASK = 16
 """Queries that a thread takes at a time."""
@@ -41,11 +44,18 @@ class Searcher:
 
     encoder: the encoder of the index where it is loaded already; by default the index opens what its queries
     need. approximate: search so, faster, and perhaps not finding the best; by default every search is exact.
-    Raises IndexMissingError, IndexDamagedError, or EncoderError for another encoder than the index's.
+    fuser: a fuser, or the name of one; every search of texts is hybrid then, its candidates reranked by the index's
+    dense vectors, unless a search says otherwise. Raises IndexMissingError, IndexDamagedError, EncoderError for
+    another encoder than the index's, or UsageError for a fuser and an index without dense vectors.
     """
 
     def __init__(
-        self, index: Index | str | Path, *, encoder: Encoder | None = None, approximate: Approximate | None = None
+        self,
+        index: Index | str | Path,
+        *,
+        encoder: Encoder | None = None,
+        approximate: Approximate | None = None,
+        fuser: Fuser | str | None = None,
     ) -> None:
         self.index = index if isinstance(index, Index) else Index.open(index)
         self._engine = Engine(self.index)
@@ -55,6 +65,7 @@ class Searcher:
         self._owners = None if self.index.manifest.passages is None else Owners(self.index)
         self.approximate = approximate
         self._encoder: QueryEncoder | None = None if encoder is None else self._fitted(encoder)
+        self._hybrid = None if fuser is None else self._hybrid_by(fuser)
 
     def refresh(self) -> Searcher:
         """Return a searcher of the index's last generation: itself, if there is none newer.
@@ -63,7 +74,10 @@ class Searcher:
         share stays loaded. Raises what opening raises.
         """
         index = self.index.refresh()
-        return self if index is self.index else Searcher(index, encoder=self._given, approximate=self.approximate)
+        if index is self.index:
+            return self
+        fuser = None if self._hybrid is None else self._hybrid.fuser
+        return Searcher(index, encoder=self._given, approximate=self.approximate, fuser=fuser)
 
     def _fitted(self, encoder: Encoder) -> QueryEncoder:
         from lsr.encoders.registry import check_same
@@ -75,6 +89,13 @@ class Searcher:
             encoder_of_index: QueryEncoder = self.index.query_encoder
             return encoder_of_index
         return RemappedQueryEncoder(encoder, encoder.terms, vocabulary.lookup, len(vocabulary))
+
+    def _hybrid_by(self, fuser: Fuser | str) -> Hybrid:
+        from lsr.query.hybrid.settings import Hybrid
+        from lsr.query.hybrid.vectors import dense_of
+
+        dense_of(self.index)
+        return Hybrid(fuser=fuser)
 
     def encode(self, texts: Sequence[str]) -> SparseBatch:
         """Return the sparse vectors of query texts, a row each.
@@ -128,14 +149,23 @@ class Searcher:
         once: bool = False,
         allowed: DocumentFilter | None = None,
         feedback: Feedback | None = None,
+        hybrid: Hybrid | None = None,
     ) -> list[Hit]:
         """Return the k best documents for a text, best first; none if it has no known term.
 
         allowed: the documents that may be found (see `filter`), default all. once: this process serves no other
         query, so don't load the compiled kernels for it. feedback: add to the query what its first documents say, and
-        search again; default, don't. Raises UsageError for k below 1, and what `encode` raises.
+        search again; default, don't. hybrid: fuse with a second leg; default, don't, or what the searcher was made
+        with. Raises UsageError for k below 1, or a hybrid search of an index without dense vectors, and what `encode`
+        raises.
         """
         _check_k(k)
+        hybrid = hybrid or self._hybrid
+        if hybrid is not None:
+            from lsr.query.hybrid.search import encode_queries, rank_hybrid
+
+            row = encode_queries(self, [query], hybrid).row(0)
+            return self.hits(rank_hybrid(self, row, k, hybrid, once=once, allowed=allowed, feedback=feedback).ranking)
         vectors = self.encode([query])
         return self.hits(self.rank_vector(vectors.row(0), k, once=once, allowed=allowed, feedback=feedback))
 
@@ -147,12 +177,13 @@ class Searcher:
         once: bool = False,
         allowed: DocumentFilter | None = None,
         feedback: Feedback | None = None,
+        hybrid: Hybrid | None = None,
     ) -> ExplainedSearch:
         """Search as `search` does, and explain every hit: its terms, where they stand, and what the engine did."""
         from lsr.query.explain import explain
 
         _check_k(k)
-        return explain(self, query, k, once=once, allowed=allowed, feedback=feedback)
+        return explain(self, query, k, once=once, allowed=allowed, feedback=feedback, hybrid=hybrid or self._hybrid)
 
     def rank_vector(
         self,
@@ -201,10 +232,33 @@ class Searcher:
         def rank(number: int) -> Ranking:
             return self.rank_vector(queries.row(number), k, allowed=allowed, feedback=feedback)
 
-        threads = threads or available_cores()
-        if threads == 1 or len(queries) <= TASK:
-            return map(rank, range(len(queries)))
-        return _in_order(rank, len(queries), threads)
+        return _ranked(rank, len(queries), threads)
+
+    def rank_hybrid(
+        self,
+        queries: HybridQueries,
+        k: int = 10,
+        *,
+        hybrid: Hybrid | None = None,
+        threads: int | None = None,
+        allowed: DocumentFilter | None = None,
+        feedback: Feedback | None = None,
+    ) -> Iterator[Ranking]:
+        """Return the fused rankings of encoded queries, one after another as they are asked for.
+
+        hybrid: default, that of the searcher, or the dense vectors' scores of 100 candidates by min-max. The others are
+        as for `rank`. Raises what `rank` raises.
+        """
+        from lsr.query.hybrid.search import rank_hybrid
+        from lsr.query.hybrid.settings import Hybrid
+
+        _check_k(k)
+        how = hybrid or self._hybrid or Hybrid()
+
+        def rank(number: int) -> Ranking:
+            return rank_hybrid(self, queries.row(number), k, how, allowed=allowed, feedback=feedback).ranking
+
+        return _ranked(rank, len(queries), threads)
 
     def search_batch(
         self,
@@ -215,15 +269,29 @@ class Searcher:
         threads: int | None = None,
         allowed: DocumentFilter | None = None,
         feedback: Feedback | None = None,
+        hybrid: Hybrid | None = None,
     ) -> Iterator[list[Hit]]:
         """Return the hits of each query, one after another as they are asked for.
 
-        query_ids: to be noted in the hits. allowed, feedback: as for `search`. Raises what `rank` and `encode` raise.
+        query_ids: to be noted in the hits. allowed, feedback, hybrid: as for `search`; encoded queries are searched by
+        their terms alone, `rank_hybrid` takes both vectors. Raises what `rank` and `encode` raise.
         """
-        vectors = queries if isinstance(queries, SparseBatch) else self.encode(queries)
-        rankings = self.rank(vectors, k, threads=threads, allowed=allowed, feedback=feedback)
-        ids: Sequence[str | None] = [None] * len(vectors) if query_ids is None else query_ids
+        hybrid = hybrid or self._hybrid
+        if isinstance(queries, SparseBatch) or hybrid is None:
+            vectors = queries if isinstance(queries, SparseBatch) else self.encode(queries)
+            rankings = self.rank(vectors, k, threads=threads, allowed=allowed, feedback=feedback)
+        else:
+            from lsr.query.hybrid.search import encode_queries
+
+            encoded = encode_queries(self, queries, hybrid)
+            rankings = self.rank_hybrid(encoded, k, hybrid=hybrid, threads=threads, allowed=allowed, feedback=feedback)
+        ids: Sequence[str | None] = [None] * len(queries) if query_ids is None else query_ids
         return (self.hits(ranking, query_id=query_id) for query_id, ranking in zip(ids, rankings, strict=True))
+
+    @property
+    def owners(self) -> Owners | None:
+        """Which document each passage is of, None where documents were not cut."""
+        return self._owners
 
     def document(self, position: int) -> Document:
         """Return the document, or the passage of one, that was added as number `position` of the index."""
@@ -243,8 +311,12 @@ class Searcher:
 
     def doc_ids(self, ranking: Ranking) -> list[str]:
         """Return the doc_ids of a ranking, without reading the texts."""
-        ids = [""] * len(ranking)
-        for segment, places, rows in self.by_segment(ranking.positions):
+        return self.doc_ids_at(ranking.positions)
+
+    def doc_ids_at(self, positions: npt.NDArray[np.int64]) -> list[str]:
+        """Return the doc_ids of documents, or of those that passages are of, by their positions in the index."""
+        ids = [""] * len(positions)
+        for segment, places, rows in self.by_segment(positions):
             store = segment.documents
             found = store.doc_ids(rows) if self._owners is None else store.document_ids(rows)
             for place, doc_id in zip(places.tolist(), found, strict=True):
@@ -260,13 +332,29 @@ class Searcher:
             if self._owners is not None and PASSAGE_OF in document.fields:
                 doc_id, passage = str(document.fields[PASSAGE_OF]), passage_span(document.fields)
             hit = Hit(rank, doc_id, float(score), document.title, document.text, query_id, passage=passage)
-            found.append(hit)
+            found.append(replace(hit, legs=_legs_of(ranking, rank - 1)) if ranking.legs else hit)
         return found
+
+
+def _legs_of(ranking: Ranking, place: int) -> tuple[LegScore, ...]:
+    return tuple(
+        LegScore(leg.name, float(leg.scores[place]), int(leg.ranks[place]))
+        if leg.ranks[place]
+        else LegScore(leg.name, None, None)
+        for leg in ranking.legs
+    )
 
 
 def available_cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _ranked(rank: Callable[[int], Ranking], n_queries: int, threads: int | None) -> Iterator[Ranking]:
+    threads = threads or available_cores()
+    if threads == 1 or n_queries <= TASK:
+        return map(rank, range(n_queries))
+    return _in_order(rank, n_queries, threads)
 
 
 def _in_order(rank: Callable[[int], Ranking], n_queries: int, threads: int) -> Iterator[Ranking]:

@@ -38,6 +38,12 @@ def add_parser(subparsers: Any) -> None:
     )
     what.add_argument("--fusion", action="append", metavar="METHOD",
                       help="also fuse the systems: min-max, tm2c2, z-score, rrf, dbsf, or learned")  # fmt: skip
+    what.add_argument("--hybrid", action="store_true",
+                      help="also measure each with dense vectors: the dense leg, and both fused by --fusion (default: "
+                      "min-max), as rerank and as union; warns where a fusion loses to a leg")  # fmt: skip
+    what.add_argument("--dense", metavar="D", help="the dense model of --hybrid (default: the encoder's own dense "
+                      "vectors, else all-MiniLM-L6-v2)")  # fmt: skip
+    what.add_argument("--dtype", metavar="T", help="of the dense model: float32, bfloat16 or float16")
     what.add_argument("--learn-on", default="dev", metavar="SPLIT", help="where 'learned' learns (default: dev)")
     what.add_argument("--feedback", nargs="?", type=positive, const=10, metavar="DOCS",
                       help="also measure each with feedback from its first DOCS documents (default: 10)")  # fmt: skip
@@ -107,6 +113,7 @@ def _evaluate_systems(args: argparse.Namespace, options: Options, report: Report
     from lsr.eval.baselines import run_baseline
     from lsr.eval.fusion import fuse
     from lsr.eval.harness import evaluate_rankings, evaluate_system
+    from lsr.eval.hybrid import losses
     from lsr.eval.learned_fusion import learn_fuser
     from lsr.eval.runs import run_of
     from lsr.eval.table import EvaluationTable
@@ -115,9 +122,12 @@ def _evaluate_systems(args: argparse.Namespace, options: Options, report: Report
     try:
         datasets = _datasets(args, progress)
         systems = _systems(args, progress, len(datasets))
-        fusions = {method: f"{method}({', '.join(system.name for system in systems)})" for method in args.fusion or ()}
+        hybrids = _hybrids(args, systems, progress)
+        methods = () if hybrids else args.fusion or ()
+        fusions = {method: f"{method}({', '.join(system.name for system in systems)})" for method in methods}
         baselines = args.baseline or []
-        names = [*(system.name for system in systems), *fusions.values(), *baselines]
+        of_hybrids = [name for hybrid in hybrids.values() for name in hybrid.names()]
+        names = [*(system.name for system in systems), *of_hybrids, *fusions.values(), *baselines]
         printer = _Printer(args, report, EvaluationTable([d.name for d in datasets], names, options.measures))
         for dataset in datasets:
             summary = dataset.summary()
@@ -130,6 +140,15 @@ def _evaluate_systems(args: argparse.Namespace, options: Options, report: Report
                 printer.add(result, found)
                 runs.append(found)
                 legs.append(result.encoder)
+                if system.name in hybrids:
+                    some = [result]
+                    found_by = hybrids[system.name].evaluate(result, dataset, summary, options, made_by)
+                    for of_hybrid, hybrid_run in found_by:
+                        progress.close()
+                        printer.add(of_hybrid, hybrid_run)
+                        some.append(of_hybrid)
+                    for loss in losses(some, options.measures[0]):
+                        note(f"warning: {loss}")
             for method, name in fusions.items():
                 about: dict[str, Any] = {"kind": "fusion", "method": method, "legs": legs}
                 fuser: str | Fuser = method
@@ -147,6 +166,30 @@ def _evaluate_systems(args: argparse.Namespace, options: Options, report: Report
         printer.finish()
     finally:
         progress.close()
+
+
+def _hybrids(args: argparse.Namespace, systems: Sequence[System], progress: TerminalProgress) -> dict[str, Any]:
+    """Return what measures each system with dense vectors, by the system's name."""
+    from lsr.errors import UsageError
+    from lsr.eval.hybrid import HybridSystem
+    from lsr.eval.systems import EncoderSystem
+    from lsr.query.fusion.registry import make_fuser
+
+    if not args.hybrid:
+        if args.dense or args.dtype:
+            raise UsageError(f"--{'dense' if args.dense else 'dtype'} goes with --hybrid")
+        return {}
+    methods = args.fusion or ["min-max"]
+    if "learned" in methods:
+        raise UsageError("--hybrid takes no learned fusion: leave out --fusion learned")
+    for method in methods:
+        make_fuser(method)  # an unknown one is refused before hours of encoding
+    options = {} if args.dtype is None else {"dtype": args.dtype}
+    return {
+        system.name: HybridSystem(system, args.dense, methods, progress=progress, **options)
+        for system in systems
+        if isinstance(system, EncoderSystem)
+    }
 
 
 class _Printer:
@@ -255,7 +298,7 @@ def _systems(args: argparse.Namespace, progress: TerminalProgress, n_datasets: i
     names = [system.name for system in systems]
     if len(set(names)) < len(names):
         raise UsageError(f"two systems have the same name, among {', '.join(names)}: rename a folder")
-    if args.fusion and len(systems) < 2:
+    if args.fusion and len(systems) < 2 and not args.hybrid:
         raise UsageError("--fusion needs two systems or more: name more than one encoder")
     return systems
 

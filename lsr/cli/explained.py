@@ -124,11 +124,12 @@ def engine_facts(explained: ExplainedSearch) -> Mapping[str, str]:
     if facts.n_scored:
         work += f"; {facts.n_scored:,} of {counted(facts.n_superblocks, 'superblock')} scored"
     fed = f"feedback {facts.feedback_us:,.0f} µs, " if facts.feedback_us else ""
+    reranked = f"rerank {facts.rerank_us:,.0f} µs, " if facts.rerank_us else ""
     return {
         "searched": f"{counted(facts.n_docs, 'document')} in {counted(facts.n_segments, 'segment')}",
         "engine": work,
         "time": f"encode {facts.encode_us:,.0f} µs, {fed}search {facts.search_us:,.0f} µs, "
-        f"documents {facts.documents_us:,.0f} µs (loading included)",
+        f"{reranked}documents {facts.documents_us:,.0f} µs (loading included)",
     }
 
 
@@ -141,5 +142,7 @@ def _facts(explained: ExplainedSearch) -> dict[str, str]:
         shown["unknown"] = clean(", ".join(explained.unknown))
     shown |= engine_facts(explained)
     if explained.hits:
-        shown["score"] = f"the sum of query weight × impact × {explained.scale:.6g}"
+        sum_of_terms = f"the sum of query weight × impact × {explained.scale:.6g}"
+        hybrid = any(found.hit.legs for found in explained.hits)
+        shown["score"] = f"two legs fused; that of the sparse leg is {sum_of_terms}" if hybrid else sum_of_terms
     return shown

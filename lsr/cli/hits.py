@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -22,7 +22,7 @@ from lsr.cli.terminal import (
     text_width,
 )
 from lsr.query.snippet import Matcher, find_snippet, fold
-from lsr.types import Hit
+from lsr.types import Hit, LegScore
 
 INDENT = 5
 SNIPPET_LINES = 2
@@ -43,6 +43,8 @@ def hit_object(hit: Hit) -> dict[str, Any]:
     shown |= {"rank": hit.rank, "doc_id": hit.doc_id, "score": hit.score, "title": hit.title, "text": hit.text}
     if hit.passage is not None:
         shown["passage"] = {"start": hit.passage[0], "end": hit.passage[1]}
+    if hit.legs is not None:
+        shown["legs"] = {leg.leg: {"score": leg.score, "rank": leg.rank} for leg in hit.legs}
     if hit.terms is not None:
         shown["terms"] = [asdict(term) for term in hit.terms]
     return shown
@@ -72,7 +74,17 @@ def hit_lines(hit: Hit, words: Matcher, width: int) -> list[str]:
     room = width - INDENT
     if heading != hit.doc_id:
         lines.append(" " * INDENT + style(shortened(clean(hit.doc_id), room), DIM))
+    if hit.legs is not None:
+        lines.append(" " * INDENT + style(shortened(legs_line(hit.legs), room), DIM))
     return lines + [" " * INDENT + line for line in _snippet_lines(text, words, room)]
+
+
+def legs_line(legs: Sequence[LegScore]) -> str:
+    """Say what each leg of a hybrid search gave a hit."""
+    said = (
+        f"{leg.leg}: not found" if leg.score is None else f"{leg.leg}: {leg.score:.3f}, rank {leg.rank}" for leg in legs
+    )
+    return " · ".join(said)
 
 
 def _headed(hit: Hit) -> tuple[str, str]:

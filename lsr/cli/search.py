@@ -18,11 +18,13 @@ from lsr.cli.common import (
     note_compiling,
     positive,
 )
+from lsr.cli.hybrid import add_hybrid_arguments, hybrid_of, note_nothing
 
 if TYPE_CHECKING:
     from lsr.query.approximate import Approximate
     from lsr.query.engine import Ranking
     from lsr.query.feedback import Feedback
+    from lsr.query.hybrid.settings import Hybrid
     from lsr.query.searcher import Searcher
 
 FEEDBACK_DOCS = 10
@@ -32,6 +34,7 @@ examples:
   lsr search "vitamin D deficiency" -k 50 --json   the best 50, an object a line
   lsr search "vitamin D deficiency" --explain      … and why they were found
   lsr search "vitamin D deficiency" --html d.html  the same as a page
+  lsr search "vitamin D deficiency" --hybrid        … with dense vectors, where the index has them
   lsr search --queries queries.jsonl --run r.trec  a file of queries to a run
 """
 
@@ -68,6 +71,7 @@ def add_parser(subparsers: Any) -> None:
         help="search faster, and perhaps miss documents: alpha=0.8 relaxes the bounds, superblocks=50 ends the search "
         "after so many groups of 64 documents, query_cut=8 bounds by the 8 heaviest of the frequent terms",
     )  # fmt: skip
+    add_hybrid_arguments(parser)
     many = parser.add_argument_group("a file of queries")
     many.add_argument(
         "--queries",
@@ -112,7 +116,7 @@ def _searcher(args: argparse.Namespace) -> Any:
     from lsr.indexer.index import Index
     from lsr.query.searcher import Searcher
 
-    index = Index.open(index_path(args), encoder=args.encoder)
+    index = Index.open(index_path(args), encoder=args.encoder, dense_encoder=args.dense)
     if args.encoder is not None and index.manifest.encoder["query_side"] != "model":
         raise UsageError(f"the index at {index.path} needs no model for its queries: leave out --encoder")
     return Searcher(index, approximate=_approximate(args))
@@ -123,13 +127,13 @@ def _search_one(args: argparse.Namespace) -> int:
 
     if not args.query.strip():
         raise UsageError("the query is empty; give at least one word")
+    hybrid = hybrid_of(args)
     searcher = _searcher(args)
     allowed = _allowed(args, searcher)
     if args.explain or args.html is not None:
-        return _explain_one(args, searcher, allowed)
+        return _explain_one(args, searcher, allowed, hybrid)
     began = time.perf_counter()
-    query = searcher.encode([args.query]).row(0)
-    ranking = searcher.rank_vector(query, args.k, once=True, allowed=allowed, feedback=_feedback(args))
+    ranking = _rank_one(args, searcher, allowed, hybrid)
     hits = searcher.hits(ranking)
     milliseconds = (time.perf_counter() - began) * 1000
     if args.json:
@@ -139,7 +143,7 @@ def _search_one(args: argparse.Namespace) -> int:
             print(hit_json(hit, _passed_over(ranking)))
         return 0
     if not hits:
-        _note_nothing(searcher, allowed)
+        note_nothing(_searched(searcher, allowed), hybrid)
         return 0
     from lsr.cli.hits import print_hits
     from lsr.cli.terminal import DIM, style
@@ -157,15 +161,30 @@ def _search_one(args: argparse.Namespace) -> int:
     return 0
 
 
+def _rank_one(args: argparse.Namespace, searcher: Searcher, allowed: Any, hybrid: Hybrid | None) -> Ranking:
+    options = {"once": True, "allowed": allowed, "feedback": _feedback(args)}
+    if hybrid is None:
+        return searcher.rank_vector(searcher.encode([args.query]).row(0), args.k, **options)
+    from lsr.query.hybrid.search import encode_queries, rank_hybrid
+
+    row = encode_queries(searcher, [args.query], hybrid).row(0)
+    return rank_hybrid(searcher, row, args.k, hybrid, **options).ranking
+
+
 def _allowed(args: argparse.Namespace, searcher: Any) -> Any:
     """Return the documents that --filter allows, or None for all."""
     return None if args.filter_text is None else searcher.filter(args.filter_text)
 
 
-def _explain_one(args: argparse.Namespace, searcher: Searcher, allowed: Any) -> int:
+def _searched(searcher: Searcher, allowed: Any) -> int:
+    return len(searcher.index) if allowed is None else int(allowed.n_allowed)
+
+
+def _explain_one(args: argparse.Namespace, searcher: Searcher, allowed: Any, hybrid: Hybrid | None) -> int:
     from lsr.cli.explained import explained_lines, print_explained
 
-    explained = searcher.explain(args.query, args.k, once=True, allowed=allowed, feedback=_feedback(args))
+    options = {"once": True, "allowed": allowed, "feedback": _feedback(args), "hybrid": hybrid}
+    explained = searcher.explain(args.query, args.k, **options)
     if args.html is not None:
         from lsr.cli.pages.search import search_page
         from lsr.eval.textio import written_whole
@@ -180,7 +199,7 @@ def _explain_one(args: argparse.Namespace, searcher: Searcher, allowed: Any) -> 
             print(line)
         return 0
     if not explained.hits:
-        _note_nothing(searcher, allowed)
+        note_nothing(_searched(searcher, allowed), hybrid)
     print_explained(explained, searcher.term_finder)
     return 0
 
@@ -211,17 +230,13 @@ def _passed_over(ranking: Ranking) -> dict[str, Any] | None:
     }
 
 
-def _note_nothing(searcher: Searcher, allowed: Any) -> None:
-    n_searched = len(searcher.index) if allowed is None else allowed.n_allowed
-    note(f"nothing found: no document holds a term of the query (searched {n_searched:,})")
-
-
 def _search_file(args: argparse.Namespace) -> int:
     searcher = _searcher(args)
     note_compiling("search_exhaustive")
     progress = TerminalProgress()
     try:
-        query_ids, queries = _read_queries(args, searcher, progress)
+        hybrid = hybrid_of(args)
+        query_ids, queries = _read_queries(args, searcher, progress, hybrid)
         progress.start("searching", len(query_ids), "query")
         began = time.perf_counter()
         if args.run_file is not None:
@@ -235,11 +250,16 @@ def _search_file(args: argparse.Namespace) -> int:
     return 0
 
 
-def _read_queries(args: argparse.Namespace, searcher: Any, progress: TerminalProgress) -> tuple[list[str], Any]:
-    """Return query ids and vectors."""
+def _read_queries(
+    args: argparse.Namespace, searcher: Any, progress: TerminalProgress, hybrid: Hybrid | None
+) -> tuple[list[str], Any]:
+    """Return query ids and vectors: a SparseBatch, or HybridQueries for a hybrid search."""
+    from lsr.errors import UsageError
     from lsr.query.encoded import is_parquet, read_encoded_queries
 
     if args.encoded or is_parquet(args.queries) or searcher.index.manifest.encoder["kind"] == "vectors":
+        if hybrid is not None:
+            raise UsageError(f"--hybrid needs the texts of the queries, but {args.queries} holds encoded ones")
         query_ids, queries, unknown = read_encoded_queries(args.queries, searcher.index)
         if unknown:
             note(f"{counted(unknown, 'term')} of the queries not in the index: nothing is found by them")
@@ -250,6 +270,10 @@ def _read_queries(args: argparse.Namespace, searcher: Any, progress: TerminalPro
     texts = read_queries(args.queries)
     query_ids = list(texts)
     progress.start("encoding", len(texts), "query")
+    if hybrid is not None:
+        from lsr.query.hybrid.search import encode_queries
+
+        return query_ids, encode_queries(searcher, list(texts.values()), hybrid)
     batches = []
     step = 64
     for first in range(0, len(query_ids), step):
@@ -259,13 +283,19 @@ def _read_queries(args: argparse.Namespace, searcher: Any, progress: TerminalPro
     return query_ids, SparseBatch.concatenate(batches)
 
 
+def _rankings(args: argparse.Namespace, searcher: Any, queries: Any) -> Any:
+    options = {"threads": args.threads, "allowed": _allowed(args, searcher), "feedback": _feedback(args)}
+    hybrid = hybrid_of(args)
+    if hybrid is None:
+        return searcher.rank(queries, args.k, **options)
+    return searcher.rank_hybrid(queries, args.k, hybrid=hybrid, **options)
+
+
 def _write_run(args: argparse.Namespace, searcher: Any, query_ids: list[str], queries: Any, progress: Any) -> None:
     from lsr.eval.runs import Ranking, write_run
 
     def rankings() -> Any:
-        options = {"threads": args.threads, "allowed": _allowed(args, searcher), "feedback": _feedback(args)}
-        found = searcher.rank(queries, args.k, **options)
-        for query_id, ranking in zip(query_ids, found, strict=True):
+        for query_id, ranking in zip(query_ids, _rankings(args, searcher, queries), strict=True):
             progress.advance(1)
             yield Ranking(query_id, searcher.doc_ids(ranking), ranking.scores)
 
@@ -278,9 +308,7 @@ def _print_all(args: argparse.Namespace, searcher: Any, query_ids: list[str], qu
         return
     from lsr.cli.hits import hit_json
 
-    options = {"threads": args.threads, "allowed": _allowed(args, searcher), "feedback": _feedback(args)}
-    rankings = searcher.rank(queries, args.k, **options)
-    for query_id, ranking in zip(query_ids, rankings, strict=True):
+    for query_id, ranking in zip(query_ids, _rankings(args, searcher, queries), strict=True):
         progress.advance(1)
         for hit in searcher.hits(ranking, query_id=query_id):
             print(hit_json(hit, _passed_over(ranking)))
@@ -291,14 +319,13 @@ def _explain_all(args: argparse.Namespace, searcher: Any, query_ids: list[str], 
     from lsr.cli.hits import json_line
     from lsr.query.explain import explain_hits
 
-    allowed = _allowed(args, searcher)
+    vectors = queries if hybrid_of(args) is None else queries.sparse
     if (feedback := _feedback(args)) is not None:
         from lsr.query.feedback import expand_all
 
-        queries = expand_all(searcher, queries, feedback, allowed=allowed)
-    rankings = searcher.rank(queries, args.k, threads=args.threads, allowed=allowed)
-    for row, (query_id, ranking) in enumerate(zip(query_ids, rankings, strict=True)):
+        vectors = expand_all(searcher, vectors, feedback, allowed=_allowed(args, searcher))
+    for row, (query_id, ranking) in enumerate(zip(query_ids, _rankings(args, searcher, queries), strict=True)):
         progress.advance(1)
         hits = searcher.hits(ranking, query_id=query_id)
-        for found in explain_hits(searcher, None, queries.row(row), ranking, hits).hits:
+        for found in explain_hits(searcher, None, vectors.row(row), ranking, hits).hits:
             print(json_line(explained_hit(found)))

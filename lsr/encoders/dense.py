@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from lsr.encoders.heads.dense import DenseHead
 from lsr.encoders.loading import Placement
 from lsr.encoders.neural import query_names, texts_of
 from lsr.encoders.passages import PassageSplitter, length_of_passages
-from lsr.encoders.source import locate
+from lsr.encoders.source import hash_of_weights, locate
 from lsr.encoders.text_tower import TextTower
 from lsr.encoders.token_batch import TokenBatch
 from lsr.encoders.tokens import TextTokenizer, copy_of, tokenizer_hash
@@ -170,7 +169,7 @@ def load_dense(
     weights = [path for folder in (layout.transformer, *layout.layers) for path in sorted(folder.glob("*.safetensors"))]
     return TransformerDenseEncoder(
         source.name,
-        source.commit or _hash(weights),
+        source.commit or hash_of_weights(weights),
         tokenizer_hash(tokenizer.backend_tokenizer),
         settings,
         document,
@@ -197,12 +196,3 @@ def _layers(folders: Sequence[Path]) -> list[nn.Module]:
             raise EncoderError(f"{path} doesn't fit its config: {', '.join(sorted(weights))}") from error
         layers += [linear, *([nn.Tanh()] if config["activation_function"].endswith("Tanh") else [])]
     return layers
-
-
-def _hash(paths: Sequence[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(path.name.encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return f"sha256:{digest.hexdigest()}"

@@ -48,6 +48,7 @@ class JointNeuralEncoder(NeuralEncoder):
         if isinstance(self.query, LoadedTower):
             tower, texts = self.query.tower, list(texts)
         else:
-            tower, texts = self.document.tower, [self.query.prompt + text for text in texts]
+            prompt = self.query.prompt
+            tower, texts = self.document.tower, [prompt + text if text.strip() else "" for text in texts]
         vectors: DenseVectors = tower.encode_dense(texts, query_names(texts))
         return vectors

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +48,16 @@ def locate(name_or_path: str | Path, *, revision: str | None = None) -> Source:
     if not _HUB_NAME.fullmatch(name):
         raise EncoderError(f"no model folder {name}: give an existing folder, or a hub name such as owner/model")
     return _from_hub(name, revision)
+
+
+def hash_of_weights(paths: Sequence[Path]) -> str:
+    """Return a hash of files of weights and their names, which stands for a revision where there is none."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.name.encode())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return f"sha256:{digest.hexdigest()}"
 
 
 def _from_hub(name: str, revision: str | None) -> Source:

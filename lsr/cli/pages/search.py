@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from lsr.cli.common import counted
 from lsr.cli.explained import number, stands_in
+from lsr.cli.hits import legs_line
 from lsr.cli.pages.fragments import marked, page, percent, plain, shade, stretch
 from lsr.query.explain import ExplainedHit, ExplainedSearch
 from lsr.types import TermContribution
@@ -61,6 +62,7 @@ def _facts(explained: ExplainedSearch) -> Iterator[str]:
     times = (
         ("encode", facts.encode_us, "query to vector"),
         ("search", facts.search_us, f"after {_time(facts.feedback_us)} feedback" if facts.feedback_us else "exact"),
+        *((("rerank", facts.rerank_us, "second leg and fusion"),) if facts.rerank_us else ()),
         ("documents", facts.documents_us, "read"),
     )
     ran = ", ".join(dict.fromkeys(facts.traversals)) or "–"
@@ -87,6 +89,8 @@ def _hit(found: ExplainedHit, best: float) -> Iterator[str]:
     yield '<article class="hit"><header>'
     yield f'<div><h2 dir=auto>{title}</h2><p><span class="soft number">{hit.rank}</span>{name}</p></div>'
     yield f'<p class="score number">{number(hit.score)}</p></header>'
+    if hit.legs is not None:
+        yield f'<p class="soft">{plain(legs_line(hit.legs))}</p>'
     yield f'<div class="strip" role="img" aria-label="{plain(_told(terms))}">'
     for term in terms:
         yield (

@@ -1,0 +1,137 @@
+"""Legs and fusions side by side: a sparse encoder, a dense one, and what a hybrid search makes of both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lsr.encoders.dense_base import DenseEncoder, JointEncoder, dense_description
+from lsr.encoders.registry import load_dense_encoder
+from lsr.eval.datasets import CorpusSummary, Dataset
+from lsr.eval.harness import Options, evaluate_rankings
+from lsr.eval.provenance import Provenance
+from lsr.eval.results import Result
+from lsr.eval.runs import Ranking, Run, run_of
+from lsr.eval.systems import EncoderSystem
+from lsr.indexer.dense_addition import add_dense
+from lsr.indexer.index import Index
+from lsr.indexer.progress import Progress
+from lsr.query.fusion.registry import make_fuser
+from lsr.query.hybrid.settings import FEWEST, MODES, MOST, Hybrid, HybridQueries
+from lsr.query.hybrid.union import dense_leg
+from lsr.query.searcher import Searcher
+
+JOINT, USUAL = "joint", "all-MiniLM-L6-v2"
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A fusion that is worse than its better leg on a dataset. metrics: of the first measure."""
+
+    dataset: str
+    fusion: str
+    leg: str
+    measure: str
+    fusion_metric: float
+    leg_metric: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.dataset}: {self.fusion} loses to its leg {self.leg}: {self.measure} {self.fusion_metric:.4f}, "
+            f"{self.leg_metric:.4f} alone"
+        )
+
+
+class HybridSystem:
+    """A sparse encoder with dense vectors beside it: makes, or finds in the cache, the index, and searches it.
+
+    dense: a dense model, or "joint" for the second vectors of the encoder itself; default, these where there are any,
+    else all-MiniLM-L6-v2. methods: names of fusers. options: `device`, `dtype` of the dense model.
+    """
+
+    def __init__(
+        self,
+        sparse: EncoderSystem,
+        dense: str | None,
+        methods: Sequence[str],
+        *,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> None:
+        self._sparse = sparse
+        self._dense_name = dense
+        self._methods = methods
+        self._progress = progress
+        self._options = options
+        self._dense: DenseEncoder | None = None
+
+    def names(self) -> list[str]:
+        """Return what the rows are called: the dense leg, then a fusion a mode and method."""
+        dense = self._dense_name or USUAL
+        both = f"{self._sparse.name}+{dense.rstrip('/').rpartition('/')[2]}"
+        return [f"{both}: dense", *(f"{both}: {mode} {method}" for mode in MODES for method in self._methods)]
+
+    def evaluate(
+        self, sparse: Result, dataset: Dataset, summary: CorpusSummary, options: Options, provenance: Provenance
+    ) -> Iterator[tuple[Result, Run]]:
+        """Yield the result and the run of the dense leg, and of each fusion. sparse: what the sparse leg gave."""
+        prepared = self._sparse.prepare(dataset)
+        index = self._with_dense(prepared.index)
+        searcher = Searcher(index)
+        assert index.dense is not None
+        vectors = index.dense_encoder.encode_dense_queries(list(dataset.queries.values()))
+        queries = HybridQueries(prepared.queries, vectors)
+        k = options.k + options.drop_identical_ids
+        dense_about = dict(index.dense.description)
+        names = iter(self.names())
+
+        def result(run: Run, about: Mapping[str, Any]) -> tuple[Result, Run]:
+            return evaluate_rankings(next(names), run, about, dataset, summary, options, provenance), run
+
+        yield result(_dense_run(searcher, queries, dataset, k), dense_about)
+        candidates = min(max(k, FEWEST), MOST)
+        for mode in MODES:
+            for method in self._methods:
+                hybrid = Hybrid(mode=mode, candidates=candidates, fuser=make_fuser(method))
+                found = searcher.rank_hybrid(queries, k, hybrid=hybrid, threads=options.threads)
+                rankings = zip(dataset.queries, found, strict=True)
+                run = run_of(Ranking(query_id, searcher.doc_ids(r), r.scores) for query_id, r in rankings)
+                about = {"kind": "hybrid", "mode": mode, "method": method, "candidates": candidates}
+                yield result(run, about | {"legs": [sparse.encoder, dense_about]})
+
+    def _with_dense(self, index: Index) -> Index:
+        """Return the index with the dense vectors that are wanted, added now unless they are there."""
+        encoder = self._load(index)
+        wanted = dict(dense_description(encoder))
+        if index.manifest.dense is None or dict(index.manifest.dense) != wanted:
+            index.close()
+            add_dense(index.path, encoder, overwrite=True, progress=self._progress)
+            index = Index.open(index.path)
+        return index
+
+    def _load(self, index: Index) -> DenseEncoder:
+        if self._dense is None:
+            sparse = self._sparse.encoder()
+            name = self._dense_name or (JOINT if isinstance(sparse, JointEncoder) else USUAL)
+            options = {} if name == JOINT else self._options
+            self._dense = load_dense_encoder(name, sparse=sparse, **options)
+        return self._dense
+
+
+def losses(results: Sequence[Result], measure: str) -> list[Loss]:
+    """Return the fusions that are worse than a leg. results: of one dataset, the two legs first, then fusions."""
+    better = max(results[:2], key=lambda result: result.measures[measure])
+    return [
+        Loss(fusion.dataset.name, fusion.system, better.system, measure, metric, better.measures[measure])
+        for fusion in results[2:]
+        if (metric := fusion.measures[measure]) < better.measures[measure]
+    ]
+
+
+def _dense_run(searcher: Searcher, queries: HybridQueries, dataset: Dataset, k: int) -> Run:
+    rankings = []
+    for number, query_id in enumerate(dataset.queries):
+        leg, _ = dense_leg(searcher, queries.row(number), k)
+        rankings.append(Ranking(query_id, searcher.doc_ids_at(leg.docs), leg.scores))
+    return run_of(rankings)

@@ -1,0 +1,122 @@
+"""How a hybrid search is done, and what a reranker is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from lsr.errors import UsageError
+from lsr.query.fusion.fuser import Fuser
+from lsr.query.fusion.registry import make_fuser
+from lsr.types import SparseBatch
+
+if TYPE_CHECKING:
+    from lsr.query.searcher import Searcher
+
+RERANK, UNION = "rerank", "union"
+MODES = (RERANK, UNION)
+FEWEST, MOST = 10, 1000
+"""Candidates that may be asked for."""
+
+DenseRow = npt.NDArray[np.float32]
+"""float32, (dimension)."""
+
+
+class Query(NamedTuple):
+    """A query as legs take it. text, dense: None where no leg of the search needs them."""
+
+    term_ids: npt.NDArray[np.int32]
+    weights: npt.NDArray[np.float32]
+    text: str | None = None
+    dense: DenseRow | None = None
+
+
+class Reranker(Protocol):
+    """Scores candidates that the sparse leg found. Safe to use from many threads."""
+
+    @property
+    def name(self) -> str:
+        """What its leg is called."""
+        ...
+
+    def minimum(self, searcher: Searcher) -> float | None:
+        """Return the least score that it can give, None if there is no knowing."""
+        ...
+
+    def scores(self, searcher: Searcher, query: Query, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Return a finite score of each position, the higher the better."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class HybridQueries:
+    """Encoded queries, row i being the i-th.
+
+    dense: float32, (n, dimension), None where no leg is dense. texts: None for queries that came encoded.
+    """
+
+    sparse: SparseBatch
+    dense: npt.NDArray[np.float32] | None = None
+    texts: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        """Raise UsageError unless there is a dense row, and a text, for each sparse row."""
+        for name, rows in (("dense vectors", self.dense), ("texts", self.texts)):
+            if rows is not None and len(rows) != len(self.sparse):
+                raise UsageError(f"{len(self.sparse)} sparse queries, but {len(rows)} {name}: give one a query")
+
+    def __len__(self) -> int:
+        return len(self.sparse)
+
+    def row(self, number: int) -> Query:
+        """Return one query."""
+        return Query(
+            *self.sparse.row(number),
+            None if self.texts is None else self.texts[number],
+            None if self.dense is None else self.dense[number],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Hybrid:
+    """How a hybrid search is done.
+
+    mode: `rerank` scores what the sparse leg found; `union` searches by dense vectors too, and fuses what
+    either leg found. candidates: documents of each leg, 10 to 1,000; never fewer than are wanted. fuser: a name,
+    or a fuser with weights for the sparse and the other leg, in that order. reranker: what scores candidates; default,
+    the dense vectors of the index.
+    """
+
+    mode: str = RERANK
+    candidates: int = 100
+    fuser: Fuser | str = field(default_factory=make_fuser)
+    reranker: Reranker | None = None
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for a value outside its range."""
+        if self.mode not in MODES:
+            raise UsageError(f"hybrid: no mode {self.mode!r}; there are {' and '.join(MODES)}")
+        if not FEWEST <= self.candidates <= MOST:
+            raise UsageError(f"hybrid: {self.candidates} candidates; give {FEWEST} to {MOST:,}")
+        if isinstance(self.fuser, str):
+            object.__setattr__(self, "fuser", make_fuser(self.fuser))
+        weights = self.method.weights
+        if weights is not None and len(weights) != 2:
+            raise UsageError(f"hybrid: {len(weights)} weights; give two, for the sparse and the other leg")
+        if self.mode == UNION and self.reranker is not None:
+            raise UsageError("hybrid: union takes its second leg from dense vectors; a reranker goes with rerank")
+
+    @property
+    def method(self) -> Fuser:
+        """The fuser."""
+        assert isinstance(self.fuser, Fuser)
+        return self.fuser
+
+    @property
+    def needs_dense(self) -> bool:
+        """Whether queries are to be encoded as dense vectors."""
+        return self.reranker is None

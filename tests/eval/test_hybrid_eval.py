@@ -1,0 +1,131 @@
+"""`lsr eval --hybrid`: both legs and their fusions side by side, and a warning where a fusion loses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from lsr.cli.main import main
+from lsr.encoders import registry
+from lsr.eval import hybrid as hybrids
+from lsr.eval.hybrid import losses
+from lsr.types import Document
+
+TEXTS = {f"d{i}": " ".join(f"word{j}" for j in range(i, i + 5)) for i in range(40)}
+
+
+class Letters:
+    """A dense encoder without a model: which digits stand in a text; `wrong` turns it against the truth."""
+
+    dimension = 10
+
+    def __init__(self, *, wrong: bool = False) -> None:
+        self.wrong = wrong
+        self.description: Mapping[str, Any] = {
+            "kind": "dense",
+            "name": "letters",
+            "revision": str(wrong),
+            "settings": {"normalise": True},
+        }
+
+    def encode_dense_documents(self, documents: Sequence[Document]) -> npt.NDArray[np.float32]:
+        return self._rows([document.full_text for document in documents])
+
+    def encode_dense_queries(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        return -self._rows(texts) if self.wrong else self._rows(texts)
+
+    def _rows(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        rows = np.array([[text.count(digit) for digit in "0123456789"] for text in texts], np.float32)
+        unit: npt.NDArray[np.float32] = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+        return unit
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    folder = tmp_path / "small"
+    (folder / "qrels").mkdir(parents=True)
+    rows = ({"_id": doc_id, "text": text} for doc_id, text in TEXTS.items())
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    queries = ({"_id": f"q{i}", "text": TEXTS[f"d{i}"]} for i in range(2, 30, 3))
+    (folder / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in queries))
+    judged = "".join(f"q{i}\td{i}\t1\n" for i in range(2, 30, 3))
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged)
+    return folder
+
+
+def use(monkeypatch: pytest.MonkeyPatch, encoder: Letters) -> None:
+    monkeypatch.setattr(hybrids, "load_dense_encoder", lambda *_, **__: encoder)
+    monkeypatch.setattr(registry, "open_dense_encoder", lambda *_, **__: encoder)
+
+
+def evaluate(dataset: Path, cache: Path, *args: str) -> int:
+    return main(["eval", str(dataset), "--encoder", "bm25", "--hybrid", "--cache", str(cache), "--json", *args])
+
+
+def test_legs_and_fusions_stand_side_by_side(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use(monkeypatch, Letters())
+    assert evaluate(dataset, tmp_path, "--dense", "models/letters", "--fusion", "rrf", "--fusion", "min-max") == 0
+    results = [row for row in map(json.loads, capsys.readouterr().out.splitlines()) if "measures" in row]
+    assert [row["system"] for row in results][:6] == [
+        "bm25",
+        "bm25+letters: dense",
+        "bm25+letters: rerank rrf",
+        "bm25+letters: rerank min-max",
+        "bm25+letters: union rrf",
+        "bm25+letters: union min-max",
+    ]
+    assert all(0 < row["measures"]["nDCG@10"] <= 1 for row in results)
+
+
+def test_a_fusion_that_loses_to_a_leg_is_told(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use(monkeypatch, Letters(wrong=True))
+    assert evaluate(dataset, tmp_path) == 0
+    said = capsys.readouterr().err
+    assert "warning: small: bm25+all-MiniLM-L6-v2: union min-max loses to its leg bm25: nDCG@10" in said
+
+
+def test_vectors_of_another_model_are_replaced(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = []
+    for encoder in (Letters(wrong=True), Letters()):
+        use(monkeypatch, encoder)
+        assert evaluate(dataset, tmp_path) == 0
+        rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        found.append(next(row["measures"]["nDCG@10"] for row in rows if row.get("system", "").endswith(": dense")))
+    assert found[0] < found[1]
+
+
+def test_losses_are_against_the_better_leg() -> None:
+    def result(name: str, value: float) -> Any:
+        return SimpleNamespace(system=name, measures={"m": value}, dataset=SimpleNamespace(name="set"))
+
+    found = losses([result("a", 0.4), result("b", 0.5), result("x", 0.45), result("y", 0.5)], "m")
+    assert [str(loss) for loss in found] == ["set: x loses to its leg b: m 0.4500, 0.5000 alone"]
+
+
+@pytest.mark.parametrize(
+    ("args", "error"),
+    [
+        (["--fusion", "learned"], "--hybrid takes no learned fusion"),
+        (["--fusion", "best"], "unknown fusion 'best'"),
+    ],
+)
+def test_bad_options_are_refused(
+    dataset: Path, tmp_path: Path, args: list[str], error: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate(dataset, tmp_path, *args) == 2
+    assert error in capsys.readouterr().err
+    assert main(["eval", str(dataset), "--dense", "d", "--cache", str(tmp_path)]) == 2
+    assert "--dense goes with --hybrid" in capsys.readouterr().err
