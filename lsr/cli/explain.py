@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\
 examples:
   lsr explain --text "heart attack" --encoder my-model   as a document
-  lsr explain --text "heart attack"                      as a query of this index
+  lsr explain --text "heart attack"                      as a query
   lsr explain --doc MED-10 --html vector.html            what the index holds
 """
 SHOWN_TERMS = 40
