@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
 examples:
-  lsr explain --text "heart attack" --encoder path/to/model   as a document
-  lsr explain --text "heart attack"                           as a query of the index here
-  lsr explain --doc MED-10 --html vector.html                 what the index holds of it
+  lsr explain --text "heart attack" --encoder my-model   as a document
+  lsr explain --text "heart attack"                      as a query
+  lsr explain --doc MED-10 --html vector.html            what the index holds
 """
 SHOWN_TERMS = 40
 WIDEST_TERM, WIDEST_BAR = 24, 50
@@ -29,9 +29,9 @@ def add_parser(subparsers: Any) -> None:
         subparsers,
         "explain",
         "show the sparse vector of a text",
-        "Show what a text is to an encoder, or to an index: its terms, how much each weighs,\n"
-        "and whether it stands in the text or was expanded to. For the hits of a search,\n"
-        "see 'lsr search --explain'.",
+        "Show what a text is to an encoder, or to an index: its terms, how much each\n"
+        "weighs, and whether it stands in the text or was expanded to. For the hits of a\n"
+        "search, see 'lsr search --explain'.",
         EXAMPLES,
     )
     what = parser.add_mutually_exclusive_group(required=True)

@@ -34,7 +34,7 @@ examples:
   lsr search "vitamin D deficiency" -k 50 --json   the best 50, an object a line
   lsr search "vitamin D deficiency" --explain      … and why they were found
   lsr search "vitamin D deficiency" --html d.html  the same as a page
-  lsr search "vitamin D deficiency" --hybrid        … with dense vectors, where the index has them
+  lsr search "vitamin D deficiency" --hybrid  dense vectors help
   lsr search --queries queries.jsonl --run r.trec  a file of queries to a run
 """
 

@@ -106,7 +106,7 @@ LIVING = ["add", "update", "delete", "merge", "get", "list", "export", "import"]
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["index"], ["search"], ["stats"], ["check"], ["doctor"], *([name] for name in LIVING)]
+    "command", [[], ["index"], ["search"], ["stats"], ["check"], ["doctor"], ["explain"], *([name] for name in LIVING)]
 )
 def test_help_is_for_terminals_of_80_columns(lsr: Lsr, command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
@@ -114,7 +114,7 @@ def test_help_is_for_terminals_of_80_columns(lsr: Lsr, command: list[str], monke
     assert done.code == 0 and done.out.startswith(f"usage: {' '.join(['lsr', *command])} ")
     assert max(len(line) for line in done.lines) <= 80
     for example in re.findall(r"^  lsr (\w+)", done.out, re.MULTILINE):
-        assert example in ("index", "search", *LIVING)
+        assert example in ("index", "search", "explain", *LIVING)
 
 
 def test_the_version(lsr: Lsr) -> None:
