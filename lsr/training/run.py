@@ -93,8 +93,9 @@ def train(
             remove_unfinished(output / CHECKPOINTS)
         PartialState().wait_for_everyone()
         speak = say if is_main else _silence
+        trainer = _begin(config, output, arguments, examples, teachers, speak, resumed=resume)
+        # Only from here on is there a step to wait for: what comes before ends at once.
         request = stack.enter_context(graceful_stop(speak))
-        trainer = _begin(config, output, arguments, examples, teachers, speak, request, resumed=resume)
         return _run(trainer, output, speak, request)
 
 
@@ -105,7 +106,6 @@ def _begin(
     examples: Examples | None,
     teachers: Callable[[TeacherSettings], Any] | None,
     say: Callable[[str], None],
-    request: StopRequest,
     *,
     resumed: bool,
 ) -> SparseTrainer:
@@ -142,7 +142,6 @@ def _begin(
         check_start(student.to(arguments.device), collator, panel, examples, config, say)
     log = RunLog(output, say, resumed_at=last.step if last else None) if is_main else None
     trainer = SparseTrainer(student, config, examples, collator, panel, evaluator, log, arguments, order)
-    trainer.add_callback(Rhythm(trainer, request))
     if last is not None:
         trainer.resume(last)
         say(f"going on from step {last.step:,} of {config.train.steps:,}")
@@ -153,6 +152,7 @@ def _begin(
 
 def _run(trainer: SparseTrainer, output: Path, say: Callable[[str], None], request: StopRequest) -> TrainingResult:
     """Train to the end or to a signal, and save what came of it."""
+    trainer.add_callback(Rhythm(trainer, request))
     try:
         trainer.train(resume_from_checkpoint=trainer.resumed_from)
     finally:
