@@ -54,7 +54,10 @@ class Collator:
         Raises BadDocumentError for a text that has no token.
         """
         queries = [example.query for example in examples]
-        kept = [example.documents[: 1 + self._negatives] for example in examples]
+        kept = [
+            [_untitled(example.query, document) for document in example.documents[: 1 + self._negatives]]
+            for example in examples
+        ]
         documents = [document for group in kept for document in group]
         ends = np.cumsum([len(group) for group in kept])
         starts = ends - [len(group) for group in kept]
@@ -74,6 +77,15 @@ class Collator:
             "same": torch.from_numpy(same),
             "texts": BatchTexts(tuple(queries), tuple(documents), _file_scores(examples, kept, own)),
         }
+
+
+def _untitled(query: str, document: Document) -> Document:
+    """Leave out a title that is the query itself: from finding a text by its own title nothing is learned.
+
+    Where titles are all the queries that there are, as in pairs of title and abstract, the abstract has to be found.
+    """
+    is_query = bool(document.title) and document.title.casefold().split() == query.casefold().split()
+    return Document(document.doc_id, document.text, "") if is_query and document.text.strip() else document
 
 
 class _TowerReader:

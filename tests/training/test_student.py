@@ -193,3 +193,14 @@ def test_a_batch_knows_which_documents_are_the_same(random_model: Path) -> None:
     assert inputs["positives"].tolist() == [0, 2]
     assert inputs["own"].tolist() == [[True, True, False], [False, False, True]]
     assert inputs["same"].tolist() == [[False, False, True], [True, False, False]]
+
+
+def test_a_title_that_is_the_query_is_left_out_and_teachers_read_what_the_student_reads(random_model: Path) -> None:
+    document = Document("1", "w3 w4", "W1  w2")
+    examples = [Example("w1 w2", (document, document)), Example("w2 w1", (document,))]
+    batch = inputs_of(student_of(random_model, "inference-free-l0"), examples)
+    texts = [document.full_text for document in batch["texts"].documents]
+    assert texts == ["w3 w4", "w3 w4", document.full_text]
+    assert batch["documents"]["lengths"][0] < batch["documents"]["lengths"][2]
+    alone = Example("w1 w2", (Document("2", "", "w1 w2"),))
+    assert inputs_of(student_of(random_model, "inference-free-l0"), [alone])["texts"].documents[0].title == "w1 w2"
