@@ -7,11 +7,12 @@ take for contamination.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from lsr.errors import LsrError
 from lsr.eval.datasets import dataset_folders, read_queries
@@ -19,6 +20,7 @@ from lsr.indexer.corpus.reader import read_corpus
 from lsr.indexer.progress import Progress, Silence
 from lsr.training.example import Example, Examples
 from lsr.training.shingles import Hashes, WordHashes, runs
+from lsr.types import Document
 
 RUN_WORDS = 13
 """Words, case and punctuation aside, that two texts share by more than chance."""
@@ -31,12 +33,24 @@ _AT_ONCE = 4096
 
 @dataclass(slots=True)
 class Overlap:
-    """What training texts share with test collections. by_collection: texts with a run of it; first: one of them."""
+    """What training texts share with test collections. by_collection: texts with a run of it; first: one of them.
 
-    n_examples: int = 0
-    n_overlapping: int = 0
+    overlapping: which examples have a run of any, bool (n_examples).
+    """
+
+    overlapping: npt.NDArray[np.bool_]
     by_collection: dict[str, int] = field(default_factory=dict)
     first: str = ""
+
+    @property
+    def n_examples(self) -> int:
+        """How many were compared."""
+        return len(self.overlapping)
+
+    @property
+    def n_overlapping(self) -> int:
+        """How many share a run with any collection."""
+        return int(np.count_nonzero(self.overlapping))
 
     def summary(self) -> str:
         """Return a line for people."""
@@ -58,25 +72,36 @@ def count_overlap(
     beir_folders: BEIR folders, or folders of such. Memory: 512 MB, or 8 bytes a word of a
     collection that is larger.
     """
-    overlap, listener = Overlap(len(examples)), progress or Silence()
+    overlap, listener = Overlap(np.zeros(len(examples), bool)), progress or Silence()
     words = WordHashes()
-    overlapping = np.zeros(len(examples), bool)
-    collections = [found for given in beir_folders for found in dataset_folders(Path(given))]
-    often = Counter(name for name, _ in collections)
-    named = {name if often[name] == 1 else str(folder): folder for name, folder in collections}
-    for tested in _in_groups(named, words):
+    for tested in _in_groups(_named(beir_folders), words):
         listener.start(f"comparing with {', '.join(tested)}", len(examples), "example")
         overlap.by_collection |= dict.fromkeys(tested, 0)
         for i in range(len(examples)):
             example = examples[i]
             own = [runs(words.of(text), RUN_WORDS) for text in _texts_of_example(example)]
             for name in _sharing(np.concatenate(own), tested):
-                overlapping[i] = True
+                overlap.overlapping[i] = True
                 overlap.by_collection[name] += 1
                 overlap.first = overlap.first or f"example {i:,}, query {example.query[:80]!r}, with {name}"
             listener.advance(1)
-    overlap.n_overlapping = int(overlapping.sum())
     return overlap
+
+
+def without_overlap(documents: Iterable[Document], beir_folders: Sequence[str | Path]) -> Iterator[Document]:
+    """Yield the documents that share no run of 13 words with a test collection. Memory: 8 bytes a word of these."""
+    words = WordHashes()
+    tested = {name: _runs_of(folder, words) for name, folder in _named(beir_folders).items()}
+    for document in documents:
+        if not any(_sharing(runs(words.of(document.full_text), RUN_WORDS), tested)):
+            yield document
+
+
+def _named(beir_folders: Sequence[str | Path]) -> dict[str, Path]:
+    """Return the test collections in folders by their names, by their folders where a name comes twice."""
+    collections = [found for given in beir_folders for found in dataset_folders(Path(given))]
+    often = Counter(name for name, _ in collections)
+    return {name if often[name] == 1 else str(folder): folder for name, folder in collections}
 
 
 def _texts_of_example(example: Example) -> Iterator[str]:
