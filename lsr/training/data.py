@@ -76,7 +76,8 @@ def without_test_texts(examples: Examples, data: DataSettings, folder: Path, say
                 "there are not zero-shot"
             )
         say(overlap.summary() + ("; they are left out" if overlap.n_overlapping else ""))
-        overlapping = overlap.overlapping
+        overlapping = np.zeros(len(examples), bool)
+        overlapping[overlap.rows] = True
         part = path.with_suffix(".part.npy")
         np.save(part, overlapping, allow_pickle=False)
         part.replace(path)

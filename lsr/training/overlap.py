@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from lsr.errors import LsrError
 from lsr.eval.datasets import dataset_folders, read_queries
@@ -35,22 +34,18 @@ _AT_ONCE = 4096
 class Overlap:
     """What training texts share with test collections. by_collection: texts with a run of it; first: one of them.
 
-    overlapping: which examples have a run of any, bool (n_examples).
+    rows: the numbers of the examples that have a run of any, ascending.
     """
 
-    overlapping: npt.NDArray[np.bool_]
+    n_examples: int = 0
+    rows: list[int] = field(default_factory=list)
     by_collection: dict[str, int] = field(default_factory=dict)
     first: str = ""
 
     @property
-    def n_examples(self) -> int:
-        """How many were compared."""
-        return len(self.overlapping)
-
-    @property
     def n_overlapping(self) -> int:
         """How many share a run with any collection."""
-        return int(np.count_nonzero(self.overlapping))
+        return len(self.rows)
 
     def summary(self) -> str:
         """Return a line for people."""
@@ -72,8 +67,9 @@ def count_overlap(
     beir_folders: BEIR folders, or folders of such. Memory: 512 MB, or 8 bytes a word of a
     collection that is larger.
     """
-    overlap, listener = Overlap(np.zeros(len(examples), bool)), progress or Silence()
+    overlap, listener = Overlap(len(examples)), progress or Silence()
     words = WordHashes()
+    rows: set[int] = set()
     for tested in _in_groups(_named(beir_folders), words):
         listener.start(f"comparing with {', '.join(tested)}", len(examples), "example")
         overlap.by_collection |= dict.fromkeys(tested, 0)
@@ -81,10 +77,11 @@ def count_overlap(
             example = examples[i]
             own = [runs(words.of(text), RUN_WORDS) for text in _texts_of_example(example)]
             for name in _sharing(np.concatenate(own), tested):
-                overlap.overlapping[i] = True
+                rows.add(i)
                 overlap.by_collection[name] += 1
                 overlap.first = overlap.first or f"example {i:,}, query {example.query[:80]!r}, with {name}"
             listener.advance(1)
+    overlap.rows = sorted(rows)
     return overlap
 
 
