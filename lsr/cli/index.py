@@ -114,7 +114,8 @@ def run(args: argparse.Namespace) -> int:
         }
         print(json_line(done))
     else:
-        rate = f"{manifest.n_docs / seconds:,.0f} a second"
+        per_second = manifest.n_docs / seconds
+        rate = f"{per_second:,.{0 if per_second >= 10 else 1}f} a second"
         size = human_bytes(manifest.size_bytes)
         print(f"indexed {counted(manifest.n_docs, unit)} in {seconds:.1f} s ({rate}) into {args.index}, {size}")
     return 0
