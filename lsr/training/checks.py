@@ -16,6 +16,8 @@ from lsr.training.example import Example, Examples
 from lsr.training.student import Student
 from lsr.training.teaching import FILE, Panel
 
+IDF_FLOPS = "idf-flops"
+
 N_LOOKED_AT = 8
 """Examples that are encoded for a look at logits, scores and memory."""
 
@@ -24,6 +26,29 @@ N_SCANNED = 2000
 
 HEADROOM = 1.2
 """A step takes so much more memory than what its tensors hold: fragments, workspaces, the loss."""
+
+
+def check_parts(student: Student, config: TrainingConfig) -> None:
+    """Raise UsageError where what makes vectors sparse doesn't fit the encoder's query side."""
+    sparsity = config.sparsity
+    if sparsity.sampled_terms and not student.has_table:
+        raise UsageError("config: sparsity.sampled_terms needs queries from a table, but here they have a model")
+    if sparsity.queries is not None and sparsity.queries.regulariser == IDF_FLOPS:
+        raise UsageError(f"config: sparsity.queries.regulariser is {IDF_FLOPS!r}, but that is for documents alone")
+    if sparsity.documents is None or sparsity.documents.regulariser != IDF_FLOPS:
+        return
+    if student.table is None:
+        raise UsageError(
+            f"config: sparsity.documents.regulariser is {IDF_FLOPS!r}, but queries have a model, not a table of idf: "
+            "take 'flops', or a family such as inference-free"
+        )
+    weights = student.table.detach()
+    weights = weights[weights > 0]
+    if not len(weights) or bool((weights == weights[0]).all()):
+        raise UsageError(
+            f"config: sparsity.documents.regulariser is {IDF_FLOPS!r}, but all terms weigh the same in queries: set "
+            "encoder.query_table to 'idf', or take 'flops'"
+        )
 
 
 def check_examples(examples: Examples, config: TrainingConfig, *, n_processes: int) -> None:

@@ -18,12 +18,12 @@ from accelerate import PartialState
 from transformers import TrainingArguments
 
 from lsr.encoders.neural import NeuralEncoder
-from lsr.errors import LsrError, UsageError
+from lsr.errors import LsrError
 from lsr.training.arguments import training_arguments
 from lsr.training.building import begin_encoder, choose_attention, inverse_document_frequencies, resume_encoder
 from lsr.training.callbacks import Rhythm, StopRequest, graceful_stop
 from lsr.training.checkpoints import MODEL, Checkpoint, finished_checkpoints, remove_unfinished
-from lsr.training.checks import check_candidates, check_examples, check_start
+from lsr.training.checks import check_candidates, check_examples, check_parts, check_start
 from lsr.training.collator import Collator
 from lsr.training.config import TeacherSettings, TrainingConfig, make_config
 from lsr.training.data import open_examples, without_test_texts
@@ -146,8 +146,7 @@ def _begin(
         with_dense="regression" in config.loss,
     )
     student.freeze(config.encoder.freeze_layers, embeddings=config.encoder.freeze_embeddings)
-    if config.sparsity.sampled_terms and not student.has_table:
-        raise UsageError("config: sparsity.sampled_terms needs queries from a table, but here they have a model")
+    check_parts(student, config)
     collator = Collator(
         encoder,
         negatives=config.data.negatives,

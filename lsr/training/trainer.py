@@ -74,6 +74,7 @@ class SparseTrainer(Trainer):
         self._n_summed = 0
         self._step_terms: list[tuple[float, float]] = []
         self._n_micro = 0
+        self._has_ended_early = False
         self._began = time.monotonic()
         self._logged_at = self._began
 
@@ -187,30 +188,27 @@ class SparseTrainer(Trainer):
             self.progress.evaluations.append({"step": self.state.global_step, **metrics})
             self._rank(measured.mean)
             self._logged_at += time.monotonic() - began
-        decided = [self.control.should_save, self.control.should_training_stop]
+        decided = [self.control.should_save, self.control.should_training_stop, self._has_ended_early]
         if self.args.world_size > 1:  # the first process has measured, all have to do the same
             broadcast_object_list(decided)
-        self.control.should_save, self.control.should_training_stop = decided
+        self.control.should_save, self.control.should_training_stop, self._has_ended_early = decided
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
     def _rank(self, value: float) -> None:
-        if self.progress.rank(self.state.global_step, value):
+        is_best = self.progress.rank(self.state.global_step, value)
+        self._has_ended_early = 0 < self.config.eval.patience <= self.progress.n_worse
+        if is_best or self._has_ended_early:
             self.control.should_save = True
-        elif self.has_ended_early:
-            self.control.should_training_stop = self.control.should_save = True
-
-    @property
-    def has_ended_early(self) -> bool:
-        """Whether so many evaluations found nothing better that the training is to end."""
-        return 0 < self.config.eval.patience <= self.progress.n_worse
+        if self._has_ended_early:
+            self.control.should_training_stop = True
 
     @property
     def negatives_are_due(self) -> bool:
         """Whether the training is to pause after this step, for negatives to be mined anew."""
         mining = self.config.data.mining
         is_due = mining is not None and mining.is_due(self.state.global_step, steps=self.state.max_steps)
-        return is_due and not self.has_ended_early
+        return is_due and not self._has_ended_early
 
     # Checkpoints.
 

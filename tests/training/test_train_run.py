@@ -160,6 +160,7 @@ def test_two_processes_train_one_model(tmp_path: Path, random_model: Path, toy: 
         f'[encoder]\nstart = "{random_model}"\nfamily = "inference-free"\n[loss.infonce]\nweight = 1.0\n'
         "[sparsity.documents]\ntarget = 8\n[train]\nsteps = 6\nbatch_size = 8\nlog_every = 1\ndevice = 'cpu'\n"
         f'[eval]\ndatasets = ["{toy_beir}"]\nevery = 3\n'
+        '[data]\nnegatives = 1\n[data.mining]\nfirst = "bm25"\nevery = 3\ndepth = 10\n'
     )
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "lsr.cli.main", "train"]
     command = [*launch, "mine.toml", "--data", "data.jsonl", "--output", "run"]
@@ -170,4 +171,6 @@ def test_two_processes_train_one_model(tmp_path: Path, random_model: Path, toy: 
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "run" / "training.json").read_text())
     assert (record["n_processes"], record["steps"], len(record["evaluations"])) == (2, 6, 2)
+    assert (tmp_path / "run" / "negatives" / "step-3-mined").is_dir()
+    assert done.stderr.count("finding 1 negatives") == 2, "by one process only"
     load_encoder(tmp_path / "run" / "model")
