@@ -34,7 +34,8 @@ class EncoderSettings:
     freeze_layers: so many of the lowest layers stay as they are, and the embeddings with them, in the head too.
     freeze_embeddings: the embeddings alone. query_table: the weights that an inference-free query side begins with:
     `ones`, or `idf` over the documents of the data (of `idf_corpus`, if given), at most `idf_max`.
-    learn_query_table: whether they are trained. dropout: in place of the model's own.
+    learn_query_table: whether they are trained. query_repeats: how it counts repeated tokens, `once` or `log`
+    (`EncoderConfig`). dropout: in place of the model's own.
     """
 
     start: str
@@ -50,6 +51,7 @@ class EncoderSettings:
     idf_corpus: tuple[str, ...] = ()
     idf_max: float = 10.0
     learn_query_table: bool = False
+    query_repeats: str | None = None
     dropout: float | None = None
 
     def __post_init__(self) -> None:
