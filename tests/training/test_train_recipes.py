@@ -15,6 +15,8 @@ from lsr.training.config import make_config, read_config, with_overrides
 from lsr.training.recipes import RECIPES_FOLDER, recipes
 from lsr.training.run import train
 
+pytestmark = pytest.mark.usefixtures("without_plots")
+
 DOCUMENT_TARGET, QUERY_TARGET = 7.0, 5.0
 
 # What a recipe for millions of steps needs to be one for a toy.

@@ -24,6 +24,8 @@ from lsr.training.run_log import read_log
 from lsr.training.sources.table import ExampleTable
 from lsr.types import Document
 
+pytestmark = pytest.mark.usefixtures("without_plots")
+
 
 def config_of(model: Path, *changes: str) -> Any:
     values = {

@@ -59,6 +59,8 @@ def test_the_best_model_is_kept_and_the_run_ends_early(
     assert [row.get("nDCG@10") for row in rows] == [None, 0.5, 0.9, 0.8, 0.7]
     assert all(row["lambda_documents"] > 0 and row["document_terms"] > 0 for row in rows)
     assert (tmp_path / "run" / "training.png").read_bytes().startswith(b"\x89PNG")
+    (events,) = (tmp_path / "run" / "tensorboard").iterdir()
+    assert b"document_terms" in events.read_bytes() and b"nDCG@10" in events.read_bytes()
 
 
 def test_what_is_measured_on_the_way_is_what_lsr_eval_measures(
