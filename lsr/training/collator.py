@@ -121,7 +121,9 @@ class _TableReader:
         )
 
     def read(self, texts: Sequence[str], what: str) -> dict[str, Any]:
-        rows, ids, factors = [], [], []
+        rows: list[int] = []
+        ids: list[int] = []
+        factors: list[float] = []
         for row, encoding in enumerate(self._tokenizer.encode([self._prompt + text for text in texts])):
             terms = sorted(set(encoding.ids))
             if not terms:
