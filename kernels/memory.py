@@ -26,10 +26,13 @@ else:
     @intrinsic
     def pointer(typing_context, address):
         """Return an address (int64) as a pointer."""
-        del typing_context
-        return types.voidptr(types.int64), lambda context, builder, sig, args: builder.inttoptr(
-            args[0], cgutils.voidptr_t
-        )
+        del typing_context, address
+
+        def generate(context, builder, signature, args):
+            del context, signature
+            return builder.inttoptr(args[0], cgutils.voidptr_t)
+
+        return types.voidptr(types.int64), generate
 
 
 @kernel

@@ -15,11 +15,13 @@ WAYS = ("exhaustive", "blockmax", "superblock")
 
 RUN_COST, RARE_COST, OFFER_COST = 14.0, 1.5, 5.0
 """Exhaustively: a frequent term in a superblock, a posting of a rare term, looking for the best of a superblock."""
-FIXED_COST, BOUND_COST, RARE_BOUND_COST, VISIT_COST = 12_000.0, 1.6, 1.7, 13.0
-"""Pruning: what is always done; a term's bounds in a superblock; a rare posting; scoring a frequent term there."""
+BOUND_COST, RARE_BOUND_COST, VISIT_COST = 1.6, 1.7, 13.0
+"""Pruning: a term's bounds in a superblock; a rare posting; scoring a frequent term in a superblock."""
+FIRST_COST, FURTHER_COST = 12_000.0, 2_000.0
+"""What pruning costs besides, without a threshold to begin with, and with that of another segment."""
 VISITS, VISITS_POWER, EXPECTED_VISITED = 12.0, 0.7, 0.25
-"""Superblocks visited for k results are about VISITS · k ** VISITS_POWER, at most such a share of all: a rare
-term costs half as much in them.
+"""Superblocks visited for k results are about VISITS · k ** VISITS_POWER in all segments together, at most such a
+share of all: a rare term costs half as much in them.
 """
 MOST_VISITED = 0.4
 """The share of superblocks beyond which scoring pages in order costs less than visiting superblocks."""
@@ -28,16 +30,18 @@ MOST_RARE = 64
 
 
 @kernel
-def cheapest(n_superblocks, n_terms, n_rare, n_rare_postings, k):
+def cheapest(n_superblocks, n_before, n_terms, n_rare, n_rare_postings, k):
     """Return EXHAUSTIVE or BLOCKMAX.
 
-    n_superblocks: of the segment. n_terms, n_rare: terms of the query that the segment has, and how many of them
-    are rare there; n_rare_postings: of these. k: results wanted.
+    n_superblocks: of the segment; n_before: of those searched before it. n_terms, n_rare: terms of the query that the
+    segment has, and how many of them are rare there; n_rare_postings: of these. k: results wanted.
     """
     n_frequent = n_terms - n_rare
     exhaustive = n_superblocks * (n_frequent * RUN_COST + OFFER_COST) + n_rare_postings * RARE_COST
-    visits = min(EXPECTED_VISITED * n_superblocks, VISITS * k**VISITS_POWER) * (n_frequent + n_rare / 2)
-    pruned = FIXED_COST + n_superblocks * n_frequent * BOUND_COST + n_rare_postings * RARE_BOUND_COST
+    share = n_superblocks / max(n_before + n_superblocks, 1)
+    visits = min(EXPECTED_VISITED * n_superblocks, VISITS * k**VISITS_POWER * share) * (n_frequent + n_rare / 2)
+    pruned = FURTHER_COST if n_before else FIRST_COST
+    pruned += n_superblocks * n_frequent * BOUND_COST + n_rare_postings * RARE_BOUND_COST
     pruned += visits * VISIT_COST
     return EXHAUSTIVE if n_rare > MOST_RARE or exhaustive < pruned else BLOCKMAX
 

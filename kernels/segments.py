@@ -1,4 +1,4 @@
-"""A query in all segments of an index at once: two calls, however many segments there are.
+"""A query in all segments of an index at once: one call, however many segments there are.
 
 Calling a kernel costs more than a small segment's search does, so that the segments which a growing index gathers
 would be felt if each took calls of its own. They share one heap, and the threshold reached so far goes on from one to
@@ -36,7 +36,7 @@ COLUMNS = N_ARRAYS + 12
 FOUND, RARE, POSTINGS, POSTINGS_OF_RARE, UNTRUSTED, COUNTS = range(6)
 """What `locate_segments` counts in a segment: the query's terms, the rare ones, all postings, those of rare ones, and
 terms whose postings weren't verified yet."""
-PLANNED, NOT_SEARCHED = -1, -1
+PLANNED = -1
 NEVER = 1 << 62
 
 
@@ -138,20 +138,18 @@ def scratch_of(scratch, n_superblocks, n_rare):
 def search_segments(table, order, terms, weights, counts, way, floor, heap, scratch, visits, ways):
     """Leave the best documents of all segments in `heap`.
 
-    table, terms, weights, counts: as `locate_segments` took and wrote them. order: int64, the segments in the order
-    in which to search them. way: one of `plan.WAYS`, by number, or PLANNED. floor: see `topk.offer`. scratch: for the
-    largest segment, and the most rare terms. visits: see `search_blockmax`. ways: int64, (n_segments): the traversal
-    that each segment got is written, NOT_SEARCHED where it has no term.
+    terms, weights, counts: as `locate_segments` wrote them. floor: see `topk.offer`. For the others see `rank`.
     """
+    n_before = 0
     for s in order:
         n, n_rare, segment = counts[s, FOUND], counts[s, RARE], table[s]
         if n == 0:
-            ways[s] = NOT_SEARCHED
             continue
         n_superblocks = (segment[N_DOCS] + SUPERBLOCK - 1) >> SUPERBLOCK_BITS
         ways[s] = way
         if way == PLANNED:
-            ways[s] = cheapest(n_superblocks, n, n_rare, counts[s, POSTINGS_OF_RARE], heap.size)
+            ways[s] = cheapest(n_superblocks, n_before, n, n_rare, counts[s, POSTINGS_OF_RARE], heap.size)
+        n_before += n_superblocks
         postings, some = postings_of(segment), scratch_of(scratch, n_superblocks, n_rare)
         allowed = uint64_at(segment[ALLOWED], (segment[N_ALLOWED],))
         in_it, of_it, base = terms[s, :n], weights[s, :n], segment[BASE]
@@ -165,26 +163,61 @@ def search_segments(table, order, terms, weights, counts, way, floor, heap, scra
 
 
 @kernel
-def search_segments_approximately(table, order, terms, weights, counts, heap, scratch, visits, alpha, budget, cut):
-    """Leave documents of all segments in `heap`, not surely the best. See `search_segments`, `search_approximately`.
+def rank(table, order, stored_k, term_ids, weights, way, filtered, heap, scratch, visits, ways):
+    """Leave the best documents of all segments in `heap`, the same ones however they are divided into segments.
 
-    There is no first threshold: the documents that reach it might lie in what is passed over.
+    table, stored_k, term_ids, weights: see `locate_segments`; the heap's size is k. order: int64, the segments in the
+    order in which to search them. way: one of `plan.WAYS`, by number, or PLANNED. filtered: whether `ALLOWED`
+    of the table is a filter's, so that documents which reach a first threshold may be others. scratch: for the largest
+    segment. visits: see `search_blockmax`. ways: int64, (n_segments): the traversal of each segment is written,
+    nothing where it has no term.
+
+    Returns how many postings there are, how many terms are untrusted, and the most rare terms in a segment. If one is
+    untrusted, or scratch is for fewer rare terms, nothing was searched: verify or allocate, and call again.
     """
-    for s in order:
-        n, n_rare, segment = counts[s, FOUND], counts[s, RARE], table[s]
-        if n == 0:
-            continue
-        search_approximately(
-            postings_of(segment),
-            terms[s, :n],
-            weights[s, :n],
-            segment[BASE],
-            uint64_at(segment[ALLOWED], (segment[N_ALLOWED],)),
-            np.uint64(1),
-            heap,
-            scratch_of(scratch, (segment[N_DOCS] + SUPERBLOCK - 1) >> SUPERBLOCK_BITS, n_rare),
-            visits,
-            alpha,
-            budget,
-            cut,
-        )
+    terms, term_weights = (
+        np.empty((len(table), len(term_ids)), np.int64),
+        np.empty((len(table), len(term_ids)), np.uint32),
+    )
+    counts = np.empty((len(table), COUNTS), np.int64)
+    found = locate_segments(table, stored_k, heap.size, term_ids, weights, terms, term_weights, counts)
+    n_postings, n_untrusted, most_rare, floor = found
+    if n_untrusted == 0 and most_rare <= len(scratch.places):
+        floor = np.uint64(1) if filtered else floor
+        search_segments(table, order, terms, term_weights, counts, way, floor, heap, scratch, visits, ways)
+    return n_postings, n_untrusted, most_rare
+
+
+@kernel
+def rank_approximately(table, order, stored_k, term_ids, weights, settings, heap, scratch, visits, ways):
+    """Leave documents of all segments in `heap`, not surely the best. See `rank`, and `search_approximately`.
+
+    settings: alpha, budget and cut. ways: 0 is written where a segment has a term. There is no first threshold: the
+    documents that reach it might lie in what is passed over.
+    """
+    terms, term_weights = (
+        np.empty((len(table), len(term_ids)), np.int64),
+        np.empty((len(table), len(term_ids)), np.uint32),
+    )
+    counts = np.empty((len(table), COUNTS), np.int64)
+    found = locate_segments(table, stored_k, heap.size, term_ids, weights, terms, term_weights, counts)
+    n_postings, n_untrusted, most_rare, _floor = found
+    if n_untrusted == 0 and most_rare <= len(scratch.places):
+        for s in order:
+            n, segment = counts[s, FOUND], table[s]
+            if n == 0:
+                continue
+            ways[s] = 0
+            search_approximately(
+                postings_of(segment),
+                terms[s, :n],
+                term_weights[s, :n],
+                segment[BASE],
+                uint64_at(segment[ALLOWED], (segment[N_ALLOWED],)),
+                np.uint64(1),
+                heap,
+                scratch_of(scratch, (segment[N_DOCS] + SUPERBLOCK - 1) >> SUPERBLOCK_BITS, counts[s, RARE]),
+                visits,
+                *settings,
+            )
+    return n_postings, n_untrusted, most_rare

@@ -1,4 +1,4 @@
-"""Runs a query over the segments of an index: in two calls of compiled code, or in numpy for a query that is alone."""
+"""Runs a query over the segments of an index: in one call of compiled code, or in numpy for a query that is alone."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from lsr.query.planner import PLAIN_POSTINGS, TRAVERSALS, compiled_is_loaded
 
 LOW_32, HIGH_32 = np.uint64(0xFFFFFFFF), np.uint64(32)
 PAGE_SUPERBLOCKS = 4
+NOT_SEARCHED = -1
 
 
 class RankedLeg(NamedTuple):
@@ -70,30 +71,14 @@ def _kernels() -> SimpleNamespace:
 
     return SimpleNamespace(
         describe=segments.describe,
-        locate=segments.locate_segments,
-        search=segments.search_segments,
-        search_approximately=segments.search_segments_approximately,
+        rank=segments.rank,
+        rank_approximately=segments.rank_approximately,
         allowed=[segments.ALLOWED, segments.N_ALLOWED],
         columns=segments.COLUMNS,
-        counts=segments.COUNTS,
-        untrusted=segments.UNTRUSTED,
-        found=segments.FOUND,
         planned=segments.PLANNED,
-        not_searched=segments.NOT_SEARCHED,
         stored_k=np.array(STORED_K, np.int64),
         ways=WAYS,
     )
-
-
-class _Located(NamedTuple):
-    """A query in all segments, as `lsr.kernels.segments.locate_segments` writes it."""
-
-    terms: npt.NDArray[np.int64]
-    weights: npt.NDArray[np.uint32]
-    counts: npt.NDArray[np.int64]
-    n_postings: int
-    most_rare: int
-    floor: int
 
 
 class _ScratchPool(threading.local):
@@ -203,20 +188,6 @@ class Engine:
         positions, scores = _read(keys, scale)
         return Ranking(positions, scores, ("plain",) * len(found), n_postings)
 
-    def _locate(self, term_ids: npt.NDArray[np.int32], integers: npt.NDArray[np.uint32], k: int) -> _Located:
-        """Find a query's terms in all segments, and verify their postings."""
-        kernels, table = _kernels(), self._table
-        shape = len(table), len(term_ids)
-        terms, weights = np.empty(shape, np.int64), np.empty(shape, np.uint32)
-        counts = np.empty((len(table), kernels.counts), np.int64)
-        n_postings, n_untrusted, most_rare, floor = kernels.locate(
-            table, kernels.stored_k, k, term_ids, integers, terms, weights, counts
-        )
-        if n_untrusted:
-            for number in np.flatnonzero(counts[:, kernels.untrusted]).tolist():
-                self.index.segments[number].trust(terms[number, : counts[number, kernels.found]])
-        return _Located(terms, weights, counts, n_postings, most_rare, floor)
-
     def _rank_compiled(
         self,
         term_ids: npt.NDArray[np.int32],
@@ -227,32 +198,41 @@ class Engine:
         approximate: Approximate | None,
         scale: float,
     ) -> Ranking:
-        kernels = _kernels()
-        query = self._locate(term_ids, integers, k)
-        table, floor = self._table, query.floor
+        kernels, table = _kernels(), self._table
         if allowed is not None:
-            # The documents that reach the floor might be others than those allowed.
-            table, floor = table.copy(), 1
+            table = table.copy()
             table[:, kernels.allowed] = [(bitmap.ctypes.data, len(bitmap)) for bitmap in allowed.bitmaps]
-        heap, visits = np.zeros(k, np.uint64), np.zeros(3, np.int64)
-        scratch = self._pool.take(self._n_superblocks, query.most_rare)
-        common = table, self._order, query.terms, query.weights, query.counts
-        n_skipped = 0
-        if approximate is not None:
-            limits = approximate.alpha, approximate.superblocks or NO_LIMIT, approximate.query_cut or NO_LIMIT
-            kernels.search_approximately(*common, heap, scratch, visits, *limits)
-            names = ("approximate",) * int(np.count_nonzero(query.counts[:, kernels.found]))
-            n_skipped, visits[2] = int(visits[2]), 0
-        else:
-            way = kernels.planned if traversal is None else kernels.ways.index(traversal)
-            ways = np.empty(len(table), np.int64)
-            kernels.search(*common, way, np.uint64(floor), heap, scratch, visits, ways)
-            names = tuple(kernels.ways[way] for way in ways.tolist() if way != kernels.not_searched)
+        heap, visits, ways = np.zeros(k, np.uint64), np.zeros(3, np.int64), np.full(len(table), NOT_SEARCHED)
+        query = table, self._order, kernels.stored_k, term_ids, integers
+        scratch = self._pool.take(self._n_superblocks, 0)
+        while True:
+            results = heap, scratch, visits, ways
+            if approximate is None:
+                way = kernels.planned if traversal is None else kernels.ways.index(traversal)
+                found = kernels.rank(*query, way, allowed is not None, *results)
+            else:
+                limits = approximate.alpha, approximate.superblocks or NO_LIMIT, approximate.query_cut or NO_LIMIT
+                found = kernels.rank_approximately(*query, limits, *results)
+            n_postings, n_untrusted, most_rare = found
+            if n_untrusted:
+                self._trust(term_ids[integers > 0])
+            elif most_rare > len(scratch.places):
+                scratch = self._pool.take(self._n_superblocks, most_rare)
+            else:
+                break
+        names = kernels.ways if approximate is None else ("approximate",)
+        ran = tuple([names[way] for way in ways.tolist() if way != NOT_SEARCHED])
+        n_bounded, n_scored, third = visits.tolist()
         heap.sort()
         positions, scores = _read(heap, scale)
-        n_bounded, n_scored, n_pages = visits.tolist()
-        n_scored += n_pages * PAGE_SUPERBLOCKS
-        return Ranking(positions, scores, names, query.n_postings, n_bounded, n_scored, n_skipped, approximate)
+        if approximate is not None:
+            return Ranking(positions, scores, ran, n_postings, n_bounded, n_scored, third, approximate)
+        return Ranking(positions, scores, ran, n_postings, n_bounded, n_scored + third * PAGE_SUPERBLOCKS)
+
+    def _trust(self, term_ids: npt.NDArray[np.int32]) -> None:
+        """Verify what the segments have of some terms. Raises IndexDamagedError."""
+        for segment in self.index.segments:
+            segment.trust(segment.local_terms(term_ids)[0])
 
 
 def _read(keys: npt.NDArray[np.uint64], scale: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
@@ -260,4 +240,4 @@ def _read(keys: npt.NDArray[np.uint64], scale: float) -> tuple[npt.NDArray[np.in
     if len(keys) and not keys[0]:
         keys = keys[np.count_nonzero(keys == 0) :]
     keys = keys[::-1]
-    return (LOW_32 - (keys & LOW_32)).view(np.int64), (keys >> HIGH_32).astype(np.float64) * scale
+    return (~keys & LOW_32).view(np.int64), (keys >> HIGH_32) * scale

@@ -24,6 +24,8 @@ FILES = (
     "blockmax",
     "pages",
     "superblock",
+    "plan",
+    "segments",
     "quantise",
     "reorder",
     "traversals",
