@@ -24,6 +24,7 @@ FILES = (
     "blockmax",
     "pages",
     "superblock",
+    "documents",
     "plan",
     "segments",
     "quantise",
