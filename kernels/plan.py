@@ -13,8 +13,10 @@ EXHAUSTIVE, BLOCKMAX, SUPERBLOCK_MAX = 0, 1, 2
 """The traversals that may be chosen, in the order of WAYS."""
 WAYS = ("exhaustive", "blockmax", "superblock")
 
-RUN_COST, RARE_COST, OFFER_COST = 14.0, 1.5, 5.0
-"""Exhaustively: a frequent term in a superblock, a posting of a rare term, looking for the best of a superblock."""
+RUN_COST, RARE_COST, OFFER_COST, ENTER_COST = 14.0, 1.5, 5.0, 100.0
+"""Exhaustively: a frequent term in a superblock, a posting of a rare term, looking for the best of a superblock; and
+for each of the k best, that others were among them before: in the order of memory many are.
+"""
 BOUND_COST, RARE_BOUND_COST, VISIT_COST = 1.6, 1.7, 13.0
 """Pruning: a term's bounds in a superblock; a rare posting; scoring a frequent term in a superblock."""
 FIRST_COST, FURTHER_COST = 12_000.0, 2_000.0
@@ -38,6 +40,8 @@ def cheapest(n_superblocks, n_before, n_terms, n_rare, n_rare_postings, k):
     """
     n_frequent = n_terms - n_rare
     exhaustive = n_superblocks * (n_frequent * RUN_COST + OFFER_COST) + n_rare_postings * RARE_COST
+    if n_before == 0:
+        exhaustive += min(k, n_superblocks) * ENTER_COST
     share = n_superblocks / max(n_before + n_superblocks, 1)
     visits = min(EXPECTED_VISITED * n_superblocks, VISITS * k**VISITS_POWER * share) * (n_frequent + n_rare / 2)
     pruned = FURTHER_COST if n_before else FIRST_COST
