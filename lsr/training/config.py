@@ -26,13 +26,15 @@ class EncoderSettings:
     """What is trained.
 
     start: a checkpoint's folder or hub name, or `package:NAME` for a Python package that holds a folder `model`.
-    family: of `lsr.encoders.families`; document, query: parts that differ from it, as `lsr_encoder.json` has them.
+    family: of `lsr.encoders.families`; `saved`: `start` is an encoder that goes on with its parts, heads and table.
+    document, query: parts that differ from the family, as `lsr_encoder.json` has them.
     query_start: where queries have a model of their own, the checkpoint it begins from; default, `start`.
     fit_head: settings of `lsr.training.fitted_head`, which makes the head that `start` lacks.
     freeze_layers: so many of the lowest layers stay as they are, and the embeddings with them, in the head too.
     freeze_embeddings: the embeddings alone. query_table: the weights that an inference-free query side begins with:
     `ones`, or `idf` over the documents of the data (of `idf_corpus`, if given), at most `idf_max`.
-    learn_query_table: whether they are trained. dropout: in place of the model's own.
+    learn_query_table: whether they are trained. query_repeats: how it counts repeated tokens, `once` or `log`
+    (`EncoderConfig`). dropout: in place of the model's own.
     """
 
     start: str
@@ -48,6 +50,7 @@ class EncoderSettings:
     idf_corpus: tuple[str, ...] = ()
     idf_max: float = 10.0
     learn_query_table: bool = False
+    query_repeats: str | None = None
     dropout: float | None = None
 
     def __post_init__(self) -> None:
