@@ -240,4 +240,4 @@ def _read(keys: npt.NDArray[np.uint64], scale: float) -> tuple[npt.NDArray[np.in
     if len(keys) and not keys[0]:
         keys = keys[np.count_nonzero(keys == 0) :]
     keys = keys[::-1]
-    return (~keys & LOW_32).view(np.int64), (keys >> HIGH_32) * scale
+    return (~keys & LOW_32).view(np.int64), (keys >> HIGH_32).astype(np.float64) * scale
