@@ -203,7 +203,7 @@ def _mine(args: argparse.Namespace, examples: Any, teachers: list[Any], progress
         return {"examples": write_examples(args.output, (examples[i] for i in range(len(examples)))), "negatives": 0}
     from lsr.training.mining import Mining
 
-    note_compiling("search_exhaustive")
+    note_compiling("search_segments")
     report = mine_to_file(
         examples, _encoder(args), args.output, index=args.index, mining=Mining(**_mining(args)),
         teacher=teachers[0] if teachers else None, more=_haystack(args, examples), threads=args.threads,

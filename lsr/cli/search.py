@@ -232,7 +232,7 @@ def _passed_over(ranking: Ranking) -> dict[str, Any] | None:
 
 def _search_file(args: argparse.Namespace) -> int:
     searcher = _searcher(args)
-    note_compiling("search_exhaustive")
+    note_compiling("search_segments")
     progress = TerminalProgress()
     try:
         hybrid = hybrid_of(args)

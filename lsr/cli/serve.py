@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from lsr.query.searcher import Searcher
 
     searcher = Searcher(index_path(args))
-    note_compiling("search_exhaustive")
+    note_compiling("search_segments")
     searcher.warm_up()
     try:
         server = SearchServer(searcher, args.host, args.port)
