@@ -11,12 +11,17 @@ from lsr.cli.common import TerminalProgress, add_command, counted, note, note_co
 
 EXAMPLES = """\
 examples:
-  lsr mine pairs.parquet --encoder bm25 --output mined.parquet           8 negatives a query, from BM25's best 200
-  lsr mine pairs.parquet --encoder my-model --index mining/index --skip 5 \\
-    --teacher dense:all-MiniLM-L6-v2 --output mined.parquet              a model's mistakes, as far as a teacher agrees
-  lsr mine notes/ --make-queries --output made.parquet                   queries for documents that have none
-  lsr mine pairs.parquet --teacher dense:all-MiniLM-L6-v2 --scores-only  compute what training will ask a teacher
-  lsr mine pairs.parquet --check-overlap beir/                           does anything stand in a test collection?
+  8 negatives a query, from BM25's best 200:
+    lsr mine pairs.parquet --encoder bm25 --output mined.parquet
+  a model's mistakes, as far as a teacher agrees:
+    lsr mine pairs.parquet --encoder my-model --index mining/index --skip 5 \\
+      --teacher dense:all-MiniLM-L6-v2 --output mined.parquet
+  queries for documents that have none:
+    lsr mine notes/ --make-queries --output made.parquet
+  what a training will ask a teacher, computed before:
+    lsr mine pairs.parquet --teacher dense:all-MiniLM-L6-v2 --scores-only
+  does anything stand in a test collection?
+    lsr mine pairs.parquet --check-overlap beir/
 """
 
 
