@@ -157,7 +157,10 @@ def _markings(tokenizer: Any, settings: LateSettings, name: str) -> tuple[Markin
     skipped = (backend.token_to_id(word) for word in settings.skipped)
     return (
         Marking(
-            ids[settings.query_marker] or 0, settings.query_length, tokenizer.mask_token_id, attends=settings.attends
+            ids[settings.query_marker] or 0,
+            settings.query_length if settings.fills else None,
+            tokenizer.mask_token_id,
+            settings.attends,
         ),
         Marking(ids[settings.document_marker] or 0, skipped=frozenset(i for i in skipped if i is not None)),
     )
@@ -169,8 +172,8 @@ def _projection(layout: LateLayout, hidden_size: int) -> nn.Module:
     weight = torch.tensor(Tensors(layout.projection).get(PROJECTION))
     if weight.ndim != 2 or weight.shape[1] != hidden_size:
         raise EncoderError(
-            f"{layout.projection}: {PROJECTION} is of shape {tuple(weight.shape)}, but hidden states have {hidden_size} "
-            "numbers"
+            f"{layout.projection}: {PROJECTION} is of shape {tuple(weight.shape)}, but hidden states have "
+            f"{hidden_size} numbers"
         )
     layer = nn.Linear(hidden_size, len(weight), bias=False)
     with torch.no_grad():

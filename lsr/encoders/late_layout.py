@@ -26,15 +26,16 @@ _IDENTITY = ("", "Identity")
 class LateSettings:
     """What decides a text's token vectors beside the weights.
 
-    query_marker, document_marker: the token behind the first, that says what a text is. query_length: tokens of a
-    query, filled up with masks, whose vectors count too. document_length: tokens of a document that are read.
-    attends: whether a query's tokens read those masks. skipped: words whose vectors are left out of documents.
+    query_marker, document_marker: the token behind the first, that says what a text is. query_length,
+    document_length: tokens that are read. fills: whether a query is filled up with masks, whose vectors count too.
+    attends: whether its tokens read those masks. skipped: words whose vectors are left out of documents.
     """
 
     query_marker: str
     document_marker: str
     query_length: int = 32
     document_length: int = 180
+    fills: bool = True
     attends: bool = False
     skipped: tuple[str, ...] = tuple(string.punctuation)
 
@@ -72,6 +73,7 @@ def _colbert(folder: Path) -> LateLayout:
         values.get("doc_token_id", "[unused1]"),
         int(values.get("query_maxlen", 32)),
         int(values.get("doc_maxlen", 180)),
+        True,
         bool(values.get("attend_to_mask_tokens", False)),
         tuple(string.punctuation) if values.get("mask_punctuation", True) else (),
     )
@@ -99,6 +101,7 @@ def _pylate(folder: Path) -> LateLayout | None:
         values["document_prefix"],
         int(values.get("query_length") or 32),
         int(values.get("document_length") or 180),
+        values.get("do_query_expansion") is not False,
         bool(values.get("attend_to_expansion_tokens", False)),
         tuple(string.punctuation) if skipped is None else tuple(skipped),
     )

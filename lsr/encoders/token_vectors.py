@@ -102,15 +102,15 @@ class TokenTower(TextTower):
         def encode(batch: TokenBatch, names: list[str]) -> list[TokenVectors]:
             vectors = self(batch)
             lengths = batch.scored.sum(1)
-            refuse_no_numbers(vectors, [name for name, n in zip(names, lengths.tolist(), strict=True) for _ in range(n)])
+            refuse_no_numbers(
+                vectors, [name for name, n in zip(names, lengths.tolist(), strict=True) for _ in range(n)]
+            )
             rows = vectors.half().cpu().numpy()
             ends = [0, *lengths.cumsum(0).tolist()]
             return [rows[first:last].copy() for first, last in pairwise(ends)]
 
         found: list[TokenVectors] = [np.zeros((0, 0), np.float16)] * len(texts)
-        for group, parts in self.in_batches(
-            texts, names, encode, max_tokens=self.max_tokens, max_texts=MAX_TEXTS
-        ):
+        for group, parts in self.in_batches(texts, names, encode, max_tokens=self.max_tokens, max_texts=MAX_TEXTS):
             for i, part in zip(group, parts, strict=True):
                 found[i] = part
         return found

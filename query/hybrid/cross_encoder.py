@@ -25,13 +25,15 @@ NAME = "cross-encoder"
 class CrossEncoderReranker:
     """Scores candidates by what a classifier says of query and text. Safe for threads.
 
-    model: a folder, a name on the hub, or one that is loaded. It is loaded for the first candidates.
+    model: a folder, a name on the hub, or one that is loaded. It is loaded for the first candidates. options: of
+    loading, such as `device`, `dtype`.
     """
 
     name = NAME
 
-    def __init__(self, model: str | Path | CrossEncoder) -> None:
+    def __init__(self, model: str | Path | CrossEncoder, **options: Any) -> None:
         self._model: Any = model
+        self._options = options
         self._working = threading.Lock()
 
     def minimum(self, searcher: Searcher) -> None:
@@ -48,6 +50,6 @@ class CrossEncoderReranker:
             if isinstance(self._model, str | Path):
                 from lsr.encoders.cross_encoder import load_cross_encoder
 
-                self._model = load_cross_encoder(self._model)
+                self._model = load_cross_encoder(self._model, **self._options)
             scores: npt.NDArray[np.float32] = self._model.scores([(text, candidate) for candidate in texts])
         return scores.astype(np.float64)

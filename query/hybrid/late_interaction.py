@@ -50,13 +50,17 @@ class LateInteractionReranker:
     """Scores candidates by the token vectors of their texts, made when they are first asked for. Safe for threads.
 
     model: a folder, a name on the hub, or one that is loaded; None: that of the index's own dense vectors. It is
-    loaded for the first candidates. kept_bytes: of token vectors that are remembered.
+    loaded for the first candidates. kept_bytes: of token vectors that are remembered. options: of loading, such as
+    `device`, `dtype`.
     """
 
     name = NAME
 
-    def __init__(self, model: str | Path | LateInteraction | None = None, *, kept_bytes: int = KEPT_BYTES) -> None:
+    def __init__(
+        self, model: str | Path | LateInteraction | None = None, *, kept_bytes: int = KEPT_BYTES, **options: Any
+    ) -> None:
         self._model: Any = model
+        self._options = options
         self._loaded: LateInteraction | None = None
         self._kept: OrderedDict[bytes, TokenVectors] = OrderedDict()
         self._room = kept_bytes
@@ -83,7 +87,7 @@ class LateInteractionReranker:
         from lsr.encoders.late_interaction import late_interaction_of, load_late_interaction
 
         if isinstance(self._model, str | Path):
-            return load_late_interaction(self._model)
+            return load_late_interaction(self._model, **self._options)
         if self._model is not None:
             given: LateInteraction = self._model
             return given
