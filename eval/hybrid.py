@@ -73,7 +73,7 @@ class HybridSystem:
 
     def names(self) -> list[str]:
         """Return what the rows are called: the dense leg, a fusion a mode and method, and what has feedback."""
-        dense = self._dense_name or USUAL
+        dense = self._dense_called()
         both = f"{self._sparse.name}+{dense.rstrip('/').rpartition('/')[2]}"
         fusions = [f"{mode} {method}" for mode in MODES for method in self._methods]
         return [f"{both}: {name}" for name in ("dense", *fusions, *(NAMES if self._feedback else ()))]
@@ -115,7 +115,7 @@ class HybridSystem:
 
     def _with_dense(self, index: Index) -> Index:
         """Return the index with the dense vectors that are wanted, added now unless they are there."""
-        encoder = self._load(index)
+        encoder = self._load()
         wanted = dict(dense_description(encoder))
         if index.manifest.dense is None or dict(index.manifest.dense) != wanted:
             index.close()
@@ -123,13 +123,15 @@ class HybridSystem:
             index = Index.open(index.path)
         return index
 
-    def _load(self, index: Index) -> DenseEncoder:
+    def _load(self) -> DenseEncoder:
         if self._dense is None:
-            sparse = self._sparse.encoder()
-            name = self._dense_name or (JOINT if isinstance(sparse, JointEncoder) else USUAL)
+            name = self._dense_called()
             options = {} if name == JOINT else self._options
-            self._dense = load_dense_encoder(name, sparse=sparse, **options)
+            self._dense = load_dense_encoder(name, sparse=self._sparse.encoder(), **options)
         return self._dense
+
+    def _dense_called(self) -> str:
+        return self._dense_name or (JOINT if isinstance(self._sparse.encoder(), JointEncoder) else USUAL)
 
 
 def losses(results: Sequence[Result], measure: str) -> list[Loss]:
