@@ -14,6 +14,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--large", action="store_true", help="run the tests that take minutes or gigabytes")
 
 
+def pytest_configure() -> None:
+    # Most tests are not of the default model: words are encoded in no time.
+    os.environ["LSR_ENCODER"] = "bm25"
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--large"):
         return

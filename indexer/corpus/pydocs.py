@@ -75,11 +75,16 @@ def read_python_documentation() -> Iterator[Document]:
             yield document
 
 
-def write_jsonl(path: Path) -> int:
-    """Write the documentation as JSON Lines, ready to be indexed, and return how many documents it has."""
+def write_jsonl(path: Path, *, without: tuple[str, ...] = ()) -> int:
+    """Write the documentation as JSON Lines, ready to be indexed, and return how many documents it has.
+
+    without: kinds that are left out.
+    """
     count = 0
     with path.open("w", encoding="utf-8") as file:
         for document in read_python_documentation():
+            if document.fields["kind"] in without:
+                continue
             record = {"_id": document.doc_id, "title": document.title, "text": document.text, **document.fields}
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
             count += 1

@@ -21,7 +21,7 @@ def main() -> int:
 
     corpus = FOLDER / "python-docs"
     corpus.mkdir(parents=True, exist_ok=True)
-    count = write_jsonl(corpus / "python.jsonl")
+    count = write_jsonl(corpus / "python.jsonl", without=("method",))
     print(f"{count:,} passages of Python's own documentation are in {corpus}\n", flush=True)
     index = FOLDER / "index"
     commands = [["index", str(corpus), "--index", str(index), "--overwrite"]]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lsr.cli.common import TerminalProgress, note, positive
 from lsr.cli.eval_hybrid import OWN_DENSE, add_arguments, second_legs
 from lsr.cli.eval_printer import Printer
-from lsr.cli.index import DEFAULT_ENCODER
+from lsr.models import DEFAULT, default_encoder
 
 if TYPE_CHECKING:
     from lsr.eval.datasets import CorpusSummary, Dataset
@@ -33,7 +33,11 @@ def add_parser(subparsers: Any) -> None:
     what = parser.add_argument_group("what is measured")
     what.add_argument("datasets", nargs="*", metavar="DATASET", help="a BEIR folder, or a BEIR name to be downloaded")
     what.add_argument(
-        "--encoder", nargs="+", action="extend", metavar="E", help=f"one or more (default: {DEFAULT_ENCODER})"
+        "--encoder",
+        nargs="+",
+        action="extend",
+        metavar="E",
+        help=f"one or more (default: $LSR_ENCODER, or {DEFAULT})",
     )
     what.add_argument("--fusion", action="append", metavar="METHOD",
                       help="also fuse the systems: min-max, tm2c2, z-score, rrf, dbsf, or learned")  # fmt: skip
@@ -198,7 +202,7 @@ def _systems(args: argparse.Namespace, progress: TerminalProgress, n_datasets: i
     from lsr.eval.systems import EncoderSystem, VectorsSystem
 
     cache = args.cache / "eval" if args.cache else cache_folder()
-    encoders = list(dict.fromkeys(args.encoder or ([] if args.vectors else [DEFAULT_ENCODER])))
+    encoders = list(dict.fromkeys(args.encoder or ([] if args.vectors else [default_encoder()])))
     jointly = args.hybrid and args.dense in OWN_DENSE
     systems: list[System] = [
         EncoderSystem(encoder, cache=cache, name=name, threads=args.threads, jointly=jointly, progress=progress)

@@ -9,8 +9,8 @@ from typing import Any
 
 from lsr.cli.common import TerminalProgress, add_command, counted, human_bytes, note, note_compiling, positive
 from lsr.cli.passages import add_passage_arguments, check_passage_arguments, splitter_of
+from lsr.models import DEFAULT, default_encoder
 
-DEFAULT_ENCODER = "bm25"
 WORDS = ("bm25",)
 """Encoders that no device computes."""
 
@@ -18,7 +18,8 @@ EXAMPLES = """\
 examples:
   lsr index notes/                           a folder of texts, into ./.lsr
   lsr index corpus.jsonl --index my-index    one file, into the folder my-index
-  lsr index notes/ --encoder path/to/model   with a SPLADE model, not BM25
+  lsr index notes/ --encoder bm25            words alone, in seconds, no model
+  lsr index notes/ --encoder path/to/model   with a SPLADE model of your own
   lsr index notes/ --dense all-MiniLM-L6-v2  with dense vectors besides
   lsr index --dense all-MiniLM-L6-v2         dense vectors for the index here
   lsr index --vectors documents.parquet      ready vectors instead of text
@@ -42,7 +43,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--encoder",
         metavar="E",
-        help=f"bm25, the folder of a model, or its name on the Hugging Face hub (default: {DEFAULT_ENCODER})",
+        help=f"bm25, the folder of a model, or its name on the Hugging Face hub (default: $LSR_ENCODER, or {DEFAULT}, "
+        "which comes along)",
     )
     parser.add_argument(
         "--vectors", type=Path, nargs="+", action="extend", default=[], metavar="FILE.parquet",
@@ -110,7 +112,8 @@ def run(args: argparse.Namespace) -> int:
         }
         print(json_line(done))
     else:
-        rate = f"{manifest.n_docs / seconds:,.0f} a second"
+        per_second = manifest.n_docs / seconds
+        rate = f"{per_second:,.{0 if per_second >= 10 else 1}f} a second"
         size = human_bytes(manifest.size_bytes)
         print(f"indexed {counted(manifest.n_docs, unit)} in {seconds:.1f} s ({rate}) into {args.index}, {size}")
     return 0
@@ -120,11 +123,13 @@ def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[s
     from lsr.encoders.registry import load_dense_encoder, load_encoder
     from lsr.indexer.pipeline import index_corpus
 
-    if args.encoder is None:
-        note(f"encoding with {DEFAULT_ENCODER}: words, no learned model; --encoder names another")
+    name = args.encoder or default_encoder()
+    if args.encoder is None and name == DEFAULT:
+        note(f"encoding with {name}, the model that comes along; --encoder bm25 is quicker: words alone, no model")
+    elif args.encoder is None:
+        note(f"encoding with {name}, as LSR_ENCODER has it")
     placement = _placement(args)
-    of_words = (args.encoder or DEFAULT_ENCODER) in WORDS
-    encoder = load_encoder(args.encoder or DEFAULT_ENCODER, **({} if of_words else placement))
+    encoder = load_encoder(name, **({} if name in WORDS else placement))
     dense = None if args.dense is None else load_dense_encoder(args.dense, sparse=encoder, **placement)
     return index_corpus(
         args.corpus, args.index, encoder, dense=dense, splitter=splitter_of(args, encoder, dense),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.cli.common import TerminalProgress, note, positive
-from lsr.cli.index import DEFAULT_ENCODER
+from lsr.models import DEFAULT, default_encoder
 
 DEFAULT_SIZES = (0, 1_000, 10_000, 100_000)
 
@@ -26,7 +26,7 @@ def add_parser(subparsers: Any) -> None:
                         help="text to add: anything 'lsr index' reads, such as Wikipedia passages")  # fmt: skip
     parser.add_argument("--sizes", type=int, nargs="+", default=list(DEFAULT_SIZES), metavar="N",
                         help=f"numbers of distractors (default: {' '.join(map(str, DEFAULT_SIZES))})")  # fmt: skip
-    parser.add_argument("--encoder", default=DEFAULT_ENCODER, metavar="E", help="the sparse encoder")
+    parser.add_argument("--encoder", metavar="E", help=f"the sparse encoder (default: $LSR_ENCODER, or {DEFAULT})")
     parser.add_argument("--dense", metavar="D", help="a Sentence-Transformers model, such as all-MiniLM-L6-v2")
     parser.add_argument("--split", default="test", help="of the qrels (default: test)")
     parser.add_argument("--threads", type=positive, default=2, metavar="N", help="for indexing and search (default: 2)")
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     from lsr.indexer.corpus.reader import read_corpus
 
     dataset = load_dataset(args.dataset, split=args.split)
-    encoder = load_encoder(args.encoder)
+    encoder = load_encoder(args.encoder or default_encoder())
     dense = SentenceTransformerEncoder(args.dense) if args.dense else None
     progress = TerminalProgress()
     try:

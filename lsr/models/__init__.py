@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 DEFAULT = "lsr-mini-v1"
 """What text is encoded with where no encoder is named; `default` means this one."""
+
+ENCODER_VARIABLE = "LSR_ENCODER"
+"""An encoder that this environment variable names takes the place of the default one in commands."""
+
+
+def default_encoder() -> str:
+    """Return the encoder of commands that aren't given one."""
+    return os.environ.get(ENCODER_VARIABLE) or DEFAULT
 
 
 def carried(name: str) -> Path | None:

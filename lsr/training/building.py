@@ -11,6 +11,8 @@ from lsr.encoders.building import load_neural, start_encoder
 from lsr.encoders.config import EncoderConfig
 from lsr.encoders.families import family_config
 from lsr.encoders.neural import NeuralEncoder
+from lsr.encoders.source import locate
+from lsr.encoders.table import TableQueryEncoder
 from lsr.errors import LsrError, UsageError
 from lsr.training.config import EncoderSettings, LossSettings, SideSettings, TrainingConfig
 from lsr.training.controller import SparsityController
@@ -26,7 +28,11 @@ from lsr.training.regularisers.idf_flops import IDFAwareFLOPS
 from lsr.training.regularisers.l0_mask import L0Mask
 from lsr.training.regularisers.l1 import L1
 from lsr.training.start_folder import start_folder
+from lsr.training.teachers.opening import model_folder
 from lsr.types import Document
+
+SAVED = "saved"
+"""The family of an encoder that goes on as it was saved."""
 
 ENSEMBLE_SCALE = 30.0
 """What normalised scores are multiplied by before the softmax, as Geng et al. (2024) have it."""
@@ -54,6 +60,8 @@ def begin_encoder(
     work: a folder for what is made on the way. idf: by token, where the query table begins with it.
     Raises UsageError for parts that don't fit, EncoderError for checkpoints that can't be loaded.
     """
+    if settings.family == SAVED:
+        return _go_on(settings)
     config = encoder_config(settings)
     query = (settings.query_start or settings.start) if config.query_side == "own" else None
     if settings.query_start is not None and config.query_side != "own":
@@ -73,6 +81,21 @@ def begin_encoder(
         dtype="float32",
     )
     set_dropout(encoder, settings.dropout)
+    return encoder
+
+
+def _go_on(settings: EncoderSettings) -> NeuralEncoder:
+    """Open an encoder that was saved before, heads and query table as they are, to be trained further."""
+    plain = EncoderSettings(settings.start)
+    names = ("document", "query", "dense", "query_start", "fit_head", "query_table")
+    changed = [name for name in names if getattr(settings, name) != getattr(plain, name)]
+    if changed:
+        raise UsageError(
+            f"config: encoder.{changed[0]} is set, but with family {SAVED!r} the encoder goes on as it is: leave it out"
+        )
+    encoder = resume_encoder(settings, Path(locate(model_folder(settings.start)).folder))
+    if settings.learn_query_table and not isinstance(encoder.query, TableQueryEncoder):
+        raise UsageError(f"config: encoder.learn_query_table is set, but {settings.start} has no table")
     return encoder
 
 

@@ -26,7 +26,8 @@ class EncoderSettings:
     """What is trained.
 
     start: a checkpoint's folder or hub name, or `package:NAME` for a Python package that holds a folder `model`.
-    family: of `lsr.encoders.families`; document, query: parts that differ from it, as `lsr_encoder.json` has them.
+    family: of `lsr.encoders.families`; `saved`: `start` is an encoder that goes on with its parts, heads and table.
+    document, query: parts that differ from the family, as `lsr_encoder.json` has them.
     query_start: where queries have a model of their own, the checkpoint it begins from; default, `start`.
     fit_head: settings of `lsr.training.fitted_head`, which makes the head that `start` lacks.
     freeze_layers: so many of the lowest layers stay as they are, and the embeddings with them, in the head too.

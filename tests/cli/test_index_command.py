@@ -40,7 +40,7 @@ def test_a_folder_of_texts_becomes_the_index_here(tmp_path: Path, lsr: Lsr) -> N
     done = lsr("index", "notes")
     assert done.code == 0
     assert done.out.startswith("indexed 3 documents in ") and " into .lsr, " in done.out
-    assert "lsr: encoding with bm25: words, no learned model; --encoder names another" in done.err
+    assert "lsr: encoding with bm25, as LSR_ENCODER has it" in done.err
     assert "lsr: read 3 documents from 3 files" in done.err
     assert "lsr: skipped 1: of a kind that isn't read (first: notes/d.xyz)" in done.err
     hits = lsr("search", "dogs", "--json").objects

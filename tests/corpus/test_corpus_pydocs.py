@@ -98,3 +98,9 @@ def test_nothing_of_the_library_is_run(documentation):
 def test_the_written_file_reads_back_as_the_same_corpus(documentation, tmp_path):
     assert write_jsonl(tmp_path / "python.jsonl") == len(documentation)
     assert list(read_corpus([tmp_path])) == list(documentation.values())
+
+
+def test_kinds_of_documents_can_be_left_out(documentation, tmp_path):
+    kinds = [document.fields["kind"] for document in documentation.values()]
+    n_written = write_jsonl(tmp_path / "python.jsonl", without=("method", "topic"))
+    assert 0 < n_written == sum(kind not in ("method", "topic") for kind in kinds) < len(kinds)

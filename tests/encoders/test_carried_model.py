@@ -77,7 +77,7 @@ def test_text_is_indexed_and_searched_with_it(tmp_path):
     )
     command = [sys.executable, "-P", "-m", "lsr.cli.main"]
     index = ["--index", str(tmp_path / "index")]
-    subprocess.run([*command, "index", str(tmp_path / "corpus.jsonl"), "--encoder", "default", *index], check=True)
+    subprocess.run([*command, "index", str(tmp_path / "corpus.jsonl"), *index], check=True)
     found = subprocess.run(
         [*command, "search", "baking bread at home", "-k", "1", "--json", *index], check=True, capture_output=True
     )

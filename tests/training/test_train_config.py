@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+import lsr.models
 from lsr.errors import UsageError
 from lsr.training.config import make_config, read_config, with_overrides
 from lsr.training.recipes import RECIPES_FOLDER, recipes
 
+MODELS_FOLDER = Path(lsr.models.__file__).parent
 LEAST: dict[str, Any] = {"encoder": {"start": "model"}, "loss": {"infonce": {}}, "train": {"steps": 10}}
 
 
@@ -77,3 +79,10 @@ def test_a_recipe_is_a_config_with_its_paper(recipe: Any) -> None:
     config = make_config(read_config(RECIPES_FOLDER / f"{recipe.name}.toml"))
     assert config.name == recipe.name and config.description
     assert "arXiv:" in config.paper
+
+
+@pytest.mark.parametrize("path", sorted(MODELS_FOLDER.glob("*.toml")), ids=lambda path: path.stem)
+def test_trainings_of_the_model_that_is_carried_are_configs(path: Path) -> None:
+    config = make_config(read_config(path))
+    assert config.name == path.stem
+    assert config.encoder.freeze_layers == 3

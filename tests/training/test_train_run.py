@@ -13,7 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lsr.encoders.building import start_encoder
 from lsr.encoders.registry import load_encoder
+from lsr.encoders.saving import save_encoder
+from lsr.errors import UsageError
 from lsr.training.checkpoints import finished_checkpoints
 from lsr.training.config import EvalSettings, make_config, with_overrides
 from lsr.training.evaluation import Evaluator, Measured
@@ -112,6 +115,41 @@ def test_a_joint_encoders_dense_head_learns_a_teachers_vectors(tmp_path: Path, r
     found = encoder.encode_dense_documents(toy.documents)
     wanted = DenseTeacher().document_vectors(toy.documents)
     assert (found * wanted).sum(1).mean() > 0.7
+
+
+def test_a_second_training_goes_on_where_the_first_ended(tmp_path: Path, random_model: Path, toy: Any) -> None:
+    first = config_of(
+        random_model, "encoder.family=inference-free", "encoder.learn_query_table=true", "encoder.dense={}",
+        "train.steps=4", "train.table_learning_rate=0.1",
+    )  # fmt: skip
+    begun = train(first, tmp_path / "first", examples=toy.examples()).model
+    second = config_of(
+        begun, "encoder.family=saved", "encoder.learn_query_table=true", "train.steps=1", "train.learning_rate=1e-9",
+    )  # fmt: skip
+    went_on: Any = load_encoder(train(second, tmp_path / "second", examples=toy.examples()).model)
+    former: Any = load_encoder(begun)
+    assert set(former.query.weights) > {0.0, 1.0}
+    np.testing.assert_allclose(went_on.query.weights, former.query.weights, atol=1e-6)
+    texts = toy.documents[:4]
+    for one, other in zip(went_on.encode_documents(texts), former.encode_documents(texts), strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+        np.testing.assert_allclose(one[1], other[1], atol=1e-4)
+    np.testing.assert_allclose(went_on.encode_dense_documents(texts), former.encode_dense_documents(texts), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [("encoder.query_table='idf'", "encoder.query_table is set"), ("encoder.learn_query_table=true", "has no table")],
+)
+def test_an_encoder_that_goes_on_keeps_its_parts(
+    tmp_path: Path, random_model: Path, toy: Any, override: str, said: str
+) -> None:
+    saved = start_encoder("splade", random_model)
+    save_encoder(saved, tmp_path / "saved")
+    with pytest.raises(UsageError, match=said):
+        train(
+            config_of(tmp_path / "saved", "encoder.family=saved", override), tmp_path / "run", examples=toy.examples()
+        )
 
 
 @pytest.mark.large
