@@ -211,9 +211,9 @@ def index_vectors(
     dropped = 0
     # Vectors that came out of an index become the same impacts again.
     scale = stored_scale([Path(file) for file in files])
-    options = {"overwrite": overwrite, "reorder": reorder, "threads": threads, "scale": scale, "progress": progress}
+    options: dict[str, Any] = {"overwrite": overwrite, "reorder": reorder, "threads": threads, "scale": scale}
     described = None if dense is None else dense_description(dense)
-    with IndexWriter(Path(index), source, dense=described, **options) as writer:
+    with IndexWriter(Path(index), source, dense=described, progress=progress, **options) as writer:
         listener.start("reading", None, "vector")
         for file in files:
             for documents, vectors, unknown in read_vectors(Path(file), lookup, n_known=n_known):

@@ -142,5 +142,6 @@ class _Model:
 
     def autoencoder(self) -> SparseAutoencoder:
         """Return what was learned."""
-        parts = (self._encoder, self._bias, self._centre, self._decoder)
-        return SparseAutoencoder(*(part.detach().numpy().copy() for part in parts), n_active=self._settings.n_active)
+        learned = {"encoder": self._encoder, "bias": self._bias, "centre": self._centre, "decoder": self._decoder}
+        parts = {name: part.detach().numpy().copy() for name, part in learned.items()}
+        return SparseAutoencoder(n_active=self._settings.n_active, **parts)

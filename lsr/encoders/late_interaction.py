@@ -53,7 +53,7 @@ class LateInteraction:
 
     def encode_query(self, text: str) -> TokenVectors:
         """Return the token vectors of a query."""
-        (vectors,) = self._query.encode([text], query_names([text]))
+        vectors: TokenVectors = self._query.encode([text], query_names([text]))[0]
         return vectors
 
 
@@ -73,7 +73,7 @@ def load_late_interaction(
     source = locate(name_or_path, revision=revision)
     layout = read_late_layout(source.folder)
     if layout is None:
-        options = {"revision": revision, "device": device, "dtype": dtype, "max_tokens": max_tokens}
+        options: dict[str, Any] = {"revision": revision, "device": device, "dtype": dtype, "max_tokens": max_tokens}
         return late_interaction_of(load_dense(name_or_path, **options))
     placement = Placement.of(device, dtype, max_tokens)
     model = read_model(layout.transformer, "mlp", placement.dtype)
@@ -128,7 +128,7 @@ def late_interaction_of(encoder: DenseEncoder) -> LateInteraction:
 
 
 def _tower_of(tower: TextTower, head: DenseHead, *, prompt: str = "") -> TokenTower:
-    return TokenTower(
+    token_tower: TokenTower = TokenTower(
         tower.backbone,
         head.layers,
         TextTokenizer(copy_of(tower.tokenizer), max_length=tower.text_length),
@@ -137,6 +137,7 @@ def _tower_of(tower: TextTower, head: DenseHead, *, prompt: str = "") -> TokenTo
         pad_id=tower.pad_id,
         max_tokens=tower.max_tokens,
     ).to(tower.device)
+    return token_tower
 
 
 def _room(length: int, limit: int | None) -> int:

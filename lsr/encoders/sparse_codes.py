@@ -126,8 +126,8 @@ def read_codes(folder: Path) -> tuple[SparseAutoencoder, Mapping[str, Any]]:
         )
     tensors = Tensors(folder / WEIGHTS)
     try:
-        parts = [tensors.get(name) for name in _PARTS]
-        return SparseAutoencoder(*parts, n_active=int(config["n_active"])), dict(config["dense"])
+        parts = {name: tensors.get(name) for name in _PARTS}
+        return SparseAutoencoder(n_active=int(config["n_active"]), **parts), dict(config["dense"])
     except (KeyError, TypeError, ValueError) as error:
         raise EncoderError(f"{folder / CONFIG} is not as 'lsr codes' writes it: {error!r}") from error
 

@@ -46,6 +46,7 @@ def load_cross_encoder(name: str, model: str, cache: Path | None, **options: Any
     encoder = cross_encoder.load_cross_encoder(model, **options)
 
     def compute(pairs: Sequence[Pair]) -> npt.NDArray[np.float32]:
-        return encoder.scores([(query, document.full_text) for query, document in pairs])
+        scores: npt.NDArray[np.float32] = encoder.scores([(query, document.full_text) for query, document in pairs])
+        return scores
 
     return CrossEncoderTeacher(name, PairScores(open_store(cache, "cross-encoder", encoder.description), compute))
