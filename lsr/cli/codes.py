@@ -34,12 +34,12 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="the folder for the codes")
     parser.add_argument("--dense", metavar="E", help="the dense model that encodes CORPUS")
     parser.add_argument("--codes", type=positive, default=4096, metavar="N", help="all there are (default: 4096)")
-    parser.add_argument("--active", type=positive, default=64, metavar="K", help="of a vector (default: 64)")
-    parser.add_argument("--steps", type=positive, default=1000, metavar="N", help="of fitting (default: 1000)")
+    parser.add_argument("--active", type=positive, default=128, metavar="K", help="of a vector (default: 128)")
+    parser.add_argument("--steps", type=int, default=1000, metavar="N", help="of fitting (default: 1000)")
     parser.add_argument("--sample", type=positive, default=100_000, metavar="N",
                         help="fit to N vectors, drawn at random, if there are more (default: 100000)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of all that is random (default: 0)")
-    parser.add_argument("--device", metavar="D", help="of the dense model: cpu or cuda")
+    parser.add_argument("--device", metavar="D", help="cpu or cuda (default: cuda where there is one)")
     parser.add_argument("--dtype", metavar="T", help="of the dense model: float32, bfloat16 or float16")
     parser.add_argument("--json", action="store_true", help="print what was done as a JSON object")
     parser.set_defaults(run=run)
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         vectors, description = _of_corpus(args, progress) if args.corpus else _of_index(args)
         vectors = vectors[vectors.any(axis=1)]
         progress.start("fitting", settings.steps, "step")
-        autoencoder = fit_codes(vectors, settings, advance=progress.advance)
+        autoencoder = fit_codes(vectors, settings, device=args.device, advance=progress.advance)
     finally:
         progress.close()
     explained = reconstruction(autoencoder, vectors[:10_000])

@@ -143,7 +143,8 @@ def _evaluate_systems(args: argparse.Namespace, options: Options, report: Report
                     for of_hybrid, hybrid_run in hybrid.evaluate(result, dataset, summary, options, made_by):
                         progress.close()
                         printer.add(of_hybrid, hybrid_run)
-                        some.append(of_hybrid)
+                        if "feedback" not in (of_hybrid.encoder or {}):  # which is no fusion that is to beat its legs
+                            some.append(of_hybrid)
                     for loss in losses(some, options.measures[0]):
                         note(f"warning: {loss}")
             for method, name in fusions.items():

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from lsr.encoders.loading import Placement
 from lsr.encoders.sparse_codes import SparseAutoencoder
 from lsr.errors import EncoderError, UsageError
 
@@ -30,7 +31,8 @@ WARM_DOWN = 0.2
 class FittingSettings:
     """How an autoencoder is fitted.
 
-    n_codes: all there are. n_active: of a vector. contrast: weight of the contrastive part.
+    n_codes: all there are. n_active: of a vector. steps: 0 leaves the random directions that fitting begins with.
+    contrast: weight of the contrastive part.
     """
 
     n_codes: int = 4096
@@ -43,9 +45,9 @@ class FittingSettings:
 
     def __post_init__(self) -> None:
         """Raise UsageError for a value outside its range."""
-        for name in ("n_codes", "n_active", "steps", "batch_size"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"sparse codes: {name} is {getattr(self, name)}; it must be at least 1")
+        for name, least in (("n_codes", 1), ("n_active", 1), ("steps", 0), ("batch_size", 1)):
+            if getattr(self, name) < least:
+                raise UsageError(f"sparse codes: {name} is {getattr(self, name)}; it must be at least {least}")
         if self.n_active * WIDER > self.n_codes:
             raise UsageError(
                 f"sparse codes: {self.n_active} active of {self.n_codes} codes; give {self.n_codes // WIDER} at most, "
@@ -61,10 +63,12 @@ def fit_codes(
     vectors: npt.NDArray[np.float32],
     settings: FittingSettings | None = None,
     *,
+    device: str | None = None,
     advance: Callable[[int], None] = lambda n: None,  # noqa: ARG005
 ) -> SparseAutoencoder:
-    """Fit an autoencoder to vectors, float32, (n, dimension). advance: told of each step.
+    """Fit an autoencoder to vectors, float32, (n, dimension). device: default, CUDA where there is such a device.
 
+    advance: told of each step.
     The same vectors and settings give the same codes on the same machine. Raises UsageError for fewer than two
     vectors, EncoderError for vectors that aren't made of numbers, and where fitting comes to nothing.
     """
@@ -73,7 +77,8 @@ def fit_codes(
         raise UsageError(f"sparse codes: vectors of shape {vectors.shape}; give two or more, a row each")
     if not np.isfinite(vectors).all():
         raise EncoderError("sparse codes: the vectors hold NaN or infinity; the model that made them is broken")
-    model = _Model(torch.from_numpy(np.ascontiguousarray(vectors, np.float32)), settings)
+    place = Placement.of(device, "float32").device
+    model = _Model(torch.from_numpy(np.ascontiguousarray(vectors, np.float32)).to(place), settings)
     for step in range(settings.steps):
         model.step(min(1.0, (settings.steps - step) / (WARM_DOWN * settings.steps)))
         advance(1)
@@ -86,23 +91,23 @@ class _Model:
         self._settings = settings
         self._random = torch.Generator().manual_seed(settings.seed)
         directions = torch.randn(settings.n_codes, vectors.shape[1], generator=self._random)
-        directions = nn.functional.normalize(directions, dim=1)
+        directions = nn.functional.normalize(directions, dim=1).to(vectors.device)
         self._encoder = nn.Parameter(directions.clone())
         self._decoder = nn.Parameter(directions)
-        self._bias = nn.Parameter(torch.zeros(settings.n_codes))
+        self._bias = nn.Parameter(torch.zeros(settings.n_codes, device=vectors.device))
         self._centre = nn.Parameter(vectors.mean(0))
         spread = (vectors - self._centre.detach()).pow(2).sum(1).mean()
         self._spread = spread.clamp_min(1e-12)
         parameters = [self._encoder, self._decoder, self._bias, self._centre]
         self._optimiser = torch.optim.Adam(parameters, lr=settings.learning_rate)
-        self._unused_steps = torch.zeros(settings.n_codes)
+        self._unused_steps = torch.zeros(settings.n_codes, device=vectors.device)
 
     def step(self, rate: float) -> None:
         """Learn from a batch. rate: which part of the learning rate."""
         for group in self._optimiser.param_groups:
             group["lr"] = rate * self._settings.learning_rate
         chosen = torch.randint(len(self._vectors), (self._settings.batch_size,), generator=self._random)
-        loss = self._loss(self._vectors[chosen])
+        loss = self._loss(self._vectors[chosen.to(self._vectors.device)])
         if not torch.isfinite(loss):
             raise EncoderError("sparse codes: the loss is no number any more; give a lower learning_rate")
         self._optimiser.zero_grad()
@@ -122,7 +127,7 @@ class _Model:
         loss = loss + UNUSED_WEIGHT * self._of_unused(values, at[:, :k], rest.detach())
         if self._settings.contrast:
             units = nn.functional.normalize(codes, dim=1)
-            each = torch.arange(len(units))
+            each = torch.arange(len(units), device=units.device)
             loss = loss + self._settings.contrast * nn.functional.cross_entropy(units @ units.T / TEMPERATURE, each)
         return loss
 
@@ -143,5 +148,5 @@ class _Model:
     def autoencoder(self) -> SparseAutoencoder:
         """Return what was learned."""
         learned = {"encoder": self._encoder, "bias": self._bias, "centre": self._centre, "decoder": self._decoder}
-        parts = {name: part.detach().numpy().copy() for name, part in learned.items()}
+        parts = {name: part.detach().cpu().numpy().copy() for name, part in learned.items()}
         return SparseAutoencoder(n_active=self._settings.n_active, **parts)

@@ -65,7 +65,7 @@ def test_fitting_finds_what_vectors_are_made_of() -> None:
     steps: list[int] = []
     fitted = fit_codes(vectors[:600], SMALL, advance=steps.append)
     assert sum(steps) == SMALL.steps
-    untrained = fit_codes(vectors[:600], replace(SMALL, steps=1))
+    untrained = fit_codes(vectors[:600], replace(SMALL, steps=0))
     unseen = reconstruction(fitted, vectors[600:])
     assert unseen > 0.8 > reconstruction(untrained, vectors[600:]) + 0.3
     assert np.linalg.norm(fitted.decoder, axis=1) == pytest.approx(1, abs=1e-3)
@@ -79,6 +79,7 @@ def test_fitting_finds_what_vectors_are_made_of() -> None:
     ("values", "message"),
     [
         ({"n_codes": 0}, "n_codes is 0"),
+        ({"steps": -1}, "steps is -1; it must be at least 0"),
         ({"n_active": 20}, "20 active of 64 codes; give 16 at most, or 80 codes"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0"),
         ({"contrast": float("nan")}, "contrast is nan"),
