@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lsr.encoders.base import Encoder
 from lsr.errors import IndexDamagedError, IndexMissingError, UsageError
 from lsr.indexer.deletions import unpack
 from lsr.indexer.dense import DenseVectorsOfIndex
@@ -187,6 +188,19 @@ class Index:
             len(self.vocabulary),
             moved_to=self._moved_to["encoder"],
         )
+
+    def fit_query_encoder(self, encoder: Encoder) -> Any:
+        """Return what encodes queries of this index, where its encoder is loaded already, and needn't be again.
+
+        Raises EncoderError for another than the index's.
+        """
+        from lsr.encoders.registry import check_same
+        from lsr.encoders.remap import RemappedQueryEncoder
+
+        check_same(self.manifest.encoder, encoder.description)
+        if self.manifest.encoder["query_side"] != "model":  # the index has it, and its own vocabulary
+            return self.query_encoder
+        return RemappedQueryEncoder(encoder, encoder.terms, self.vocabulary.lookup, len(self.vocabulary))
 
     @cached_property
     def dense(self) -> DenseVectorsOfIndex | None:

@@ -99,7 +99,7 @@ class Segment:
         self.term_crc: npt.NDArray[np.uint32] = arrays["term_crc"]
         self.document_checksums = {name: arrays[name] for name in ("document_crc", "id_crc", "fields_crc")}
         self._index = index
-        self._trusted = np.zeros(len(self.terms), bool)
+        self.trusted = np.zeros(len(self.terms), bool)
         self.counts = self._map_counts() if COUNTS_FILE in info.part.files else None
         self.live = self._map_live(index)
         self.dense: Halves | None = None if info.dense is None else open_dense(index, info.dense, info.n_docs)
@@ -197,14 +197,14 @@ class Segment:
         local: default none, so that only what all traversals read is verified. Raises IndexDamagedError.
         """
         self._small_arrays_are_sound  # noqa: B018
-        if local is None or self._trusted[local].all():
+        if local is None or self.trusted[local].all():
             return
-        for term in local[~self._trusted[local]].tolist():
+        for term in local[~self.trusted[local]].tolist():
             fault = term_fault(self.arrays, term)
             if fault is not None or term_checksum(self.arrays, term) != self.term_crc[term]:
                 what = fault or "the postings of a term are not what was written"
                 raise IndexDamagedError(f"{self.folder}: {what}; 'lsr check' says more; {REMEDY}")
-            self._trusted[term] = True
+            self.trusted[term] = True
 
     def trust_all(self) -> None:
         """Verify all arrays, before all of them are read. Raises IndexDamagedError."""

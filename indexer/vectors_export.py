@@ -55,6 +55,16 @@ def export_vectors(path: str | Path, target: Path, *, overwrite: bool = False) -
         return len(index)
 
 
+def left_out(index: Index) -> list[str]:
+    """Return what of an index such a file doesn't hold, a sentence each, and how to have it nevertheless."""
+    found = []
+    if index.manifest.passages is not None:
+        found.append("passages are documents of their own in it; a file without --vectors keeps them together")
+    if index.manifest.dense is not None:
+        found.append("dense vectors are not in it; a file without --vectors has them")
+    return found
+
+
 def _batches(segment: Segment, terms: Any, scale: float) -> Iterator[Any]:
     from lsr.kernels.forward import take_rows
 

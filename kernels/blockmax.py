@@ -32,18 +32,20 @@ RUN_LINE = 32
 def order_by_peak(peaks, threshold, top, queue):
     """Write to `queue` the superblocks whose peak is ≥ threshold, in descending buckets of peaks.
 
-    Returns how many, and `shift`: superblocks s, u are in one bucket if (top − peak) >> shift agrees.
+    There are as many buckets as superblocks, BUCKETS at most. Returns how many superblocks were written, and `shift`:
+    superblocks s, u are in one bucket if (top − peak) >> shift agrees.
     """
+    n_buckets = min(BUCKETS, max(peaks.size, 1))
     shift = np.uint64(0)
-    while (np.uint64(top) - threshold) >> shift >= BUCKETS:
+    while (np.uint64(top) - threshold) >> shift >= n_buckets:
         shift += np.uint64(1)
-    start = np.zeros(BUCKETS + 1, np.int64)
+    start = np.zeros(n_buckets + 1, np.int64)
     for s in range(peaks.size):
         if peaks[s] >= threshold:
             start[(np.uint64(top - peaks[s]) >> shift) + np.uint64(1)] += 1
-    for i in range(BUCKETS):
+    for i in range(n_buckets):
         start[i + 1] += start[i]
-    n = start[BUCKETS]
+    n = start[n_buckets]
     for s in range(peaks.size):
         if peaks[s] >= threshold:
             bucket = np.uint64(top - peaks[s]) >> shift

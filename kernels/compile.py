@@ -21,6 +21,8 @@ import numba
 import numpy as np
 from numba import njit
 
+from lsr.kernels.cache import forget_unused, note_use
+
 
 def _is_private(folder: Path) -> bool:
     """Make the folder if need be; say whether it is ours alone to write to."""
@@ -34,7 +36,10 @@ def _is_private(folder: Path) -> bool:
 
 @cache
 def cache_folder() -> Path:
-    """Return the folder of compiled kernels: in $LSR_CACHE, else the user's cache, else made for this process."""
+    """Return the folder of compiled kernels: in $LSR_CACHE, else the user's cache, else made for this process.
+
+    Where it is new, a new version has been installed, and old folders are removed (`lsr.kernels.cache`).
+    """
     sources = sorted(Path(__file__).parent.glob("*.py"))
     versions = [numba.__version__, np.__version__, platform.python_version()]
     # Numba's cache would also mix code compiled with checks of bounds and without.
@@ -43,7 +48,13 @@ def cache_folder() -> Path:
     home = os.environ.get("LSR_CACHE")
     base = Path(home) if home else Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "lsr"
     folder = base / name
-    return folder if _is_private(folder) else Path(tempfile.mkdtemp(prefix="lsr-kernels-"))
+    is_new = not folder.is_dir()
+    if not _is_private(folder):
+        return Path(tempfile.mkdtemp(prefix="lsr-kernels-"))
+    note_use(folder)
+    if is_new:
+        forget_unused(folder)
+    return folder
 
 
 def kernel(function: Callable[..., Any]) -> Any:

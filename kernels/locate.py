@@ -18,21 +18,16 @@ def locate(postings, segment_terms, kth_impact, column, term_ids, weights, terms
     """
     n, n_rare, n_postings, n_rare_postings = 0, 0, 0, 0
     floor = np.uint64(1)
-    low = 0
+    if segment_terms.size == 0:
+        return n, n_rare, n_postings, n_rare_postings, floor
     for i in range(term_ids.size):
-        if weights[i] == 0:
-            continue
         wanted = np.uint32(term_ids[i])
-        high = segment_terms.size
-        while low < high:
-            mid = (low + high) >> 1
-            if segment_terms[mid] < wanted:
-                low = mid + 1
-            else:
-                high = mid
-        if low == segment_terms.size:
-            break
-        if segment_terms[low] != wanted:
+        low, left = 0, segment_terms.size
+        while left > 1:  # No branch to mispredict, and no waiting for the term before.
+            half = left >> 1
+            low += half * (segment_terms[low + half] <= wanted)
+            left -= half
+        if segment_terms[low] != wanted or weights[i] == 0:
             continue
         row = postings.row[low]
         if row >= 0:

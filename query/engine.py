@@ -1,11 +1,10 @@
-"""Runs a query over the segments of an index: terms to local ids, floor, traversal, one heap for all."""
+"""Runs a query over the segments of an index: in one call of compiled code, or in numpy for a query that is alone."""
 
 from __future__ import annotations
 
 import threading
-from bisect import bisect_left
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -14,16 +13,16 @@ import numpy.typing as npt
 
 from lsr.errors import UsageError
 from lsr.indexer.index import Index
-from lsr.indexer.segment import STORED_K, SUPERBLOCK, Segment
+from lsr.indexer.segment import STORED_K, SUPERBLOCK
 from lsr.query.approximate import NO_LIMIT, Approximate
 from lsr.query.filters import DocumentFilter
 from lsr.query.integers import integer_weights
 from lsr.query.plain import search_plain
-from lsr.query.planner import TRAVERSALS, choose_traversal, most_superblocks
+from lsr.query.planner import PLAIN_POSTINGS, TRAVERSALS, compiled_is_loaded
 
 LOW_32, HIGH_32 = np.uint64(0xFFFFFFFF), np.uint64(32)
-NEVER = 1 << 62
 PAGE_SUPERBLOCKS = 4
+NOT_SEARCHED = -1
 
 
 class RankedLeg(NamedTuple):
@@ -64,48 +63,36 @@ class Ranking:
         return len(self.positions)
 
 
-class _Query(NamedTuple):
-    """A query in one segment."""
-
-    terms: npt.NDArray[np.int64]
-    weights: npt.NDArray[np.uint32]
-    n_terms: int
-    n_rare: int
-    n_postings: int
-    n_rare_postings: int
-
-
 @cache
 def _kernels() -> SimpleNamespace:
     """Load the compiled kernels: late, since one query alone is done without them."""
-    from lsr.kernels.approximate import search_approximately
-    from lsr.kernels.blockmax import search_blockmax
-    from lsr.kernels.exhaustive import search_exhaustive
-    from lsr.kernels.locate import locate
-    from lsr.kernels.superblock import search_superblock
+    from lsr.kernels import segments
+    from lsr.kernels.plan import WAYS
 
     return SimpleNamespace(
-        locate=locate,
-        search_approximately=search_approximately,
-        search_blockmax=search_blockmax,
-        search_exhaustive=search_exhaustive,
-        search_superblock=search_superblock,
+        describe=segments.describe,
+        rank=segments.rank,
+        rank_approximately=segments.rank_approximately,
+        allowed=[segments.ALLOWED, segments.N_ALLOWED],
+        columns=segments.COLUMNS,
+        planned=segments.PLANNED,
+        stored_k=np.array(STORED_K, np.int64),
+        ways=WAYS,
     )
 
 
 class _ScratchPool(threading.local):
-    """Scratch arrays of each thread, one set a segment size, grown when a query has more rare terms."""
+    """Scratch arrays of each thread, for the largest segment, grown when a query has more rare terms."""
 
     def __init__(self) -> None:
-        self._held: dict[int, Any] = {}
+        self._held: Any = None
 
     def take(self, n_superblocks: int, n_rare: int) -> Any:
-        held = self._held.get(n_superblocks)
-        if held is None or len(held.places) < n_rare:
+        if self._held is None or len(self._held.places) < n_rare:
             from lsr.kernels.scratch import make_scratch
 
-            held = self._held[n_superblocks] = make_scratch(n_superblocks, max(2 * n_rare, 16))
-        return held
+            self._held = make_scratch(n_superblocks, max(2 * n_rare, 16))
+        return self._held
 
 
 class Engine:
@@ -114,8 +101,23 @@ class Engine:
     def __init__(self, index: Index) -> None:
         self.index = index
         self._pool = _ScratchPool()
-        sizes = [segment.n_docs for segment in index.segments]
+        sizes = np.array([segment.n_docs for segment in index.segments], np.int64)
         self.first_positions = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        # The largest first: the threshold that it reaches spares the others most.
+        self._order = np.argsort(-sizes, kind="stable")
+        self._n_superblocks = int(-(-sizes.max(initial=0) // SUPERBLOCK))
+
+    @cached_property
+    def _table(self) -> npt.NDArray[np.int64]:
+        """The segments as compiled code takes them, their small arrays verified. Raises IndexDamagedError."""
+        kernels = _kernels()
+        table = np.empty((len(self.index.segments), kernels.columns), np.int64)
+        for number, segment in enumerate(self.index.segments):
+            segment.trust()
+            base, n_deleted = int(self.first_positions[number]), segment.info.n_deleted
+            arrays = segment.postings, segment.terms, segment.kth_impact, segment.trusted, segment.allowed
+            table[number] = kernels.describe(*arrays, base=base, n_deleted=n_deleted)
+        return table
 
     def rank(
         self,
@@ -133,129 +135,109 @@ class Engine:
         term_ids: ascending, unique. weights: finite, not negative. k: at least 1. once: the process has no
         other query to serve. traversal: one of TRAVERSALS, instead of the planner's choice. allowed: the
         documents that may be found, default all. approximate: search so, instead of exactly, wherever postings
-        are pruned at all; `traversal` then means nothing. Raises UsageError for weights or a traversal that can't be.
+        are pruned at all; `traversal` then means nothing. Raises UsageError for weights or a traversal that can't be,
+        or a filter of another generation of the index.
         """
         if traversal is not None and traversal not in TRAVERSALS:
             raise UsageError(f"no traversal {traversal!r}: there are {', '.join(TRAVERSALS)}")
+        if allowed is not None:
+            self._check(allowed)
         integers, factor = integer_weights(weights)
         k = min(k, max(len(self.index), 1))
-        heap = np.zeros(k, np.uint64)
-        visits, skipped = np.zeros(3, np.int64), np.zeros(3, np.int64)
-        names: list[str] = []
-        queries, floor = [], 1
-        plain = traversal == "plain" and approximate is None
-        for segment in self.index.segments:
-            column = self._column(k + segment.info.n_deleted)
-            compiled = approximate is not None or not (once or plain)
-            query, reached = self._locate(segment, term_ids, integers, column, compiled=compiled)
-            segment.trust(query.terms)
-            queries.append(query)
-            if allowed is None:
-                floor = max(floor, reached)
-        n_postings = 0
-        for number, (segment, query) in enumerate(zip(self.index.segments, queries, strict=True)):
-            if len(query.terms) == 0:
+        scale = self.index.manifest.scale / factor
+        if approximate is None and (traversal == "plain" or (once and traversal is None and not compiled_is_loaded())):
+            limit = None if traversal else PLAIN_POSTINGS
+            ranking = self._rank_plain(term_ids, integers, k, allowed, scale, limit)
+            if ranking is not None:
+                return ranking
+        return self._rank_compiled(term_ids, integers, k, traversal, allowed, approximate, scale)
+
+    def _check(self, allowed: DocumentFilter) -> None:
+        sizes = [-(-segment.n_docs // SUPERBLOCK) for segment in self.index.segments]
+        if [len(bitmap) for bitmap in allowed.bitmaps] != sizes:
+            raise UsageError("the filter was made for another generation of the index: make it anew")
+
+    def _rank_plain(
+        self,
+        term_ids: npt.NDArray[np.int32],
+        integers: npt.NDArray[np.uint32],
+        k: int,
+        allowed: DocumentFilter | None,
+        scale: float,
+        limit: int | None,
+    ) -> Ranking | None:
+        """Return the ranking, or None where there are more postings than `limit`, so that compiled code is faster."""
+        found, n_postings = [], 0
+        for number, segment in enumerate(self.index.segments):
+            segment.trust()
+            terms, at = segment.local_terms(term_ids)
+            used = integers[at] > 0
+            terms = terms[used]
+            if len(terms) == 0:
                 continue
-            n_postings += query.n_postings
-            name = "approximate" if approximate is not None else traversal
-            name = name or choose_traversal(-(-segment.n_docs // SUPERBLOCK), *query[2:], k, once=once)
-            base = int(self.first_positions[number])
+            n_postings += int(segment.df(terms).sum())
+            found.append((number, segment, terms, integers[at][used]))
+        if limit is not None and n_postings > limit:
+            return None
+        keys = np.empty(0, np.uint64)
+        for number, segment, terms, weights in found:
+            segment.trust(terms)
             bitmap = segment.allowed if allowed is None else allowed.bitmaps[number]
-            names.append(name)
-            planned = traversal is None
-            if approximate is not None:
-                self._approximate(approximate, segment, query, base, bitmap, heap, skipped)
-                continue
-            heap = self._traverse(name, segment, query, base, bitmap, floor, heap, visits, planned=planned)
+            of_it = search_plain(segment.arrays, terms, weights, int(self.first_positions[number]), bitmap, k)
+            keys = np.sort(np.concatenate([keys, of_it]))[-k:]
+        positions, scores = _read(keys, scale)
+        return Ranking(positions, scores, ("plain",) * len(found), n_postings)
+
+    def _rank_compiled(
+        self,
+        term_ids: npt.NDArray[np.int32],
+        integers: npt.NDArray[np.uint32],
+        k: int,
+        traversal: str | None,
+        allowed: DocumentFilter | None,
+        approximate: Approximate | None,
+        scale: float,
+    ) -> Ranking:
+        kernels, table = _kernels(), self._table
+        if allowed is not None:
+            table = table.copy()
+            table[:, kernels.allowed] = [(bitmap.ctypes.data, len(bitmap)) for bitmap in allowed.bitmaps]
+        heap, visits, ways = np.zeros(k, np.uint64), np.zeros(3, np.int64), np.full(len(table), NOT_SEARCHED)
+        query = table, self._order, kernels.stored_k, term_ids, integers
+        scratch = self._pool.take(self._n_superblocks, 0)
+        while True:
+            results = heap, scratch, visits, ways
+            if approximate is None:
+                way = kernels.planned if traversal is None else kernels.ways.index(traversal)
+                found = kernels.rank(*query, way, allowed is not None, *results)
+            else:
+                limits = approximate.alpha, approximate.superblocks or NO_LIMIT, approximate.query_cut or NO_LIMIT
+                found = kernels.rank_approximately(*query, limits, *results)
+            n_postings, n_untrusted, most_rare = found
+            if n_untrusted:
+                self._trust(term_ids[integers > 0])
+            elif most_rare > len(scratch.places):
+                scratch = self._pool.take(self._n_superblocks, most_rare)
+            else:
+                break
+        names = kernels.ways if approximate is None else ("approximate",)
+        ran = tuple([names[way] for way in ways.tolist() if way != NOT_SEARCHED])
+        n_bounded, n_scored, third = visits.tolist()
         heap.sort()
-        keys = (heap if heap[0] else heap[np.count_nonzero(heap == 0) :])[::-1]
-        positions = (LOW_32 - (keys & LOW_32)).view(np.int64)
-        scores = (keys >> HIGH_32).astype(np.float64) * (self.index.manifest.scale / factor)
-        n_bounded = int(visits[0] + skipped[0])
-        n_scored = int(visits[1] + visits[2] * PAGE_SUPERBLOCKS + skipped[1])
-        return Ranking(positions, scores, tuple(names), n_postings, n_bounded, n_scored, int(skipped[2]), approximate)
+        positions, scores = _read(heap, scale)
+        if approximate is not None:
+            return Ranking(positions, scores, ran, n_postings, n_bounded, n_scored, third, approximate)
+        return Ranking(positions, scores, ran, n_postings, n_bounded, n_scored + third * PAGE_SUPERBLOCKS)
 
-    @staticmethod
-    def _column(k: int) -> int:
-        """Return the column of `kth_impact` for the k-th largest impact, −1 for none.
+    def _trust(self, term_ids: npt.NDArray[np.int32]) -> None:
+        """Verify what the segments have of some terms. Raises IndexDamagedError."""
+        for segment in self.index.segments:
+            segment.trust(segment.local_terms(term_ids)[0])
 
-        Where d documents are deleted, only the (k + d)-th largest impact is sure to be reached by k others.
-        """
-        return bisect_left(STORED_K, k) if k <= STORED_K[-1] else -1
 
-    @staticmethod
-    def _locate(segment: Segment, term_ids: Any, integers: Any, column: int, *, compiled: bool) -> tuple[_Query, int]:
-        """Return the query in a segment, and a score that k of its documents reach (1 if none is known)."""
-        segment.trust()
-        if compiled:
-            kernels = _kernels()
-            terms, weights = np.empty(len(term_ids), np.int64), np.empty(len(term_ids), np.uint32)
-            n, n_rare, n_postings, n_rare_postings, floor = kernels.locate(
-                segment.postings, segment.terms, segment.kth_impact, column, term_ids, integers, terms, weights
-            )
-            return _Query(terms[:n], weights[:n], n, n_rare, n_postings, n_rare_postings), int(floor)
-        terms, at = segment.local_terms(term_ids)
-        used = integers[at] > 0
-        terms, weights = terms[used], integers[at][used]
-        rare, df = segment.arrays["row"][terms] < 0, segment.df(terms)
-        counts = len(terms), int(np.count_nonzero(rare)), int(df.sum()), int(df[rare].sum())
-        return _Query(terms, weights, *counts), 1
-
-    def _approximate(
-        self,
-        settings: Approximate,
-        segment: Segment,
-        query: _Query,
-        base: int,
-        allowed: npt.NDArray[np.uint64],
-        heap: npt.NDArray[np.uint64],
-        visits: npt.NDArray[np.int64],
-    ) -> None:
-        """Put documents of the segment into the heap, not surely the best.
-
-        There is no first threshold: the documents that reach it might lie in what is passed over.
-        """
-        scratch = self._pool.take(-(-segment.n_docs // SUPERBLOCK), query.n_rare)
-        limits = settings.alpha, settings.superblocks or NO_LIMIT, settings.query_cut or NO_LIMIT
-        _kernels().search_approximately(
-            segment.postings,
-            query.terms,
-            query.weights,
-            base,
-            allowed,
-            np.uint64(1),
-            heap,
-            scratch,
-            visits,
-            *limits,
-        )
-
-    def _traverse(
-        self,
-        name: str,
-        segment: Segment,
-        query: _Query,
-        base: int,
-        allowed: npt.NDArray[np.uint64],
-        floor: int,
-        heap: npt.NDArray[np.uint64],
-        visits: npt.NDArray[np.int64],
-        *,
-        planned: bool,
-    ) -> npt.NDArray[np.uint64]:
-        """Return the heap with the segment's best documents in it."""
-        if name == "plain":
-            keys = search_plain(segment.arrays, query.terms, query.weights, base, allowed, len(heap))
-            return np.sort(np.concatenate([heap, keys]))[-len(heap) :]
-        kernels = _kernels()
-        scratch = self._pool.take(-(-segment.n_docs // SUPERBLOCK), query.n_rare)
-        common = (segment.postings, query.terms, query.weights, base, allowed)
-        if name == "blockmax":
-            most = most_superblocks(-(-segment.n_docs // SUPERBLOCK)) if planned else NEVER
-            kernels.search_blockmax(*common, np.uint64(floor), heap, scratch, visits, most)
-            return heap
-        if name == "exhaustive":
-            kernels.search_exhaustive(*common, np.uint64(floor), heap, scratch)
-        else:
-            kernels.search_superblock(*common, np.uint64(floor), heap, scratch, visits)
-        return heap
+def _read(keys: npt.NDArray[np.uint64], scale: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Return positions and scores, the best first, of sorted keys (`lsr.kernels.topk`); 0 is none."""
+    if len(keys) and not keys[0]:
+        keys = keys[np.count_nonzero(keys == 0) :]
+    keys = keys[::-1]
+    return (~keys & LOW_32).view(np.int64), (keys >> HIGH_32).astype(np.float64) * scale

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -11,6 +12,9 @@ import numpy.typing as npt
 from lsr.errors import UsageError
 from lsr.indexer.deletions import pack
 from lsr.indexer.index import Index
+
+KEPT = 64
+"""Filters that are kept: an eighth of a byte a document each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +55,25 @@ class DocumentFilter:
             mask[first + np.array(rows, np.int64)] = True
             first += segment.n_docs
         return cls.from_mask(index, mask)
+
+
+class FilterCache:
+    """The filters of one generation of an index, made from text once and kept, those that were used last."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._kept: dict[str, DocumentFilter] = {}
+        self._lock = threading.Lock()
+
+    def get(self, filter_text: str) -> DocumentFilter:
+        """Return the filter that a text means. Raises FilterError; see `lsr.query.filter_masks.compile_filter`."""
+        with self._lock:
+            found = self._kept.pop(filter_text, None)
+            if found is None:
+                from lsr.query.filter_masks import compile_filter
+
+                found = compile_filter(self._index, filter_text)
+            self._kept[filter_text] = found
+            if len(self._kept) > KEPT:
+                del self._kept[next(iter(self._kept))]
+            return found

@@ -1,7 +1,8 @@
-"""The stored impacts of a few documents, read out of the inverted index, in numpy alone.
+"""The stored impacts of a few documents, read out of the inverted index.
 
 An index keeps no forward rows. For a handful of documents they are near: a frequent term's postings of one
-superblock are a run whose place is known, and rare terms have short lists.
+superblock are a run whose place is known, and rare terms have short lists, in which a document is found by halving.
+All this is done in numpy, unless the process has the compiled kernels anyway.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError
 from lsr.indexer.segment import Segment
+from lsr.query.planner import compiled_is_loaded
 
 BLOCK_BITS, SUPERBLOCK_BITS, SUPERBLOCK, RUN = 2, 6, 64, 3
 """As in lsr.kernels.layout: importing that would load numba."""
@@ -58,10 +60,8 @@ def document_rows(
     segment.trust()
     arrays, row = segment.arrays, segment.arrays["row"]
     frequent_terms, rare_terms = np.flatnonzero(row >= 0), np.flatnonzero(row < 0)  # rows count in their order
-    wanted = np.zeros(segment.n_docs, bool)
-    wanted[doc_ords] = True
     try:
-        at = _places(arrays["rare"], wanted)
+        at = _places(segment, np.unique(doc_ords))
         rare, rare_of = arrays["rare"][at], np.searchsorted(arrays["rare_start"], at, side="right") - 1
         rows = []
         for doc_ord in doc_ords.tolist():
@@ -105,11 +105,20 @@ def _held(
     return held, arrays["frequent"][at]
 
 
-def _places(rare: npt.NDArray[np.uint32], wanted: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """Return the places of postings of documents that are wanted, a stretch at a time, so that caches hold it."""
+def _places(segment: Segment, doc_ords: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the places of documents' postings among those of rare terms, ascending. doc_ords: ascending."""
+    rare = segment.arrays["rare"]
+    if compiled_is_loaded():
+        from lsr.kernels.documents import places_of
+
+        found: npt.NDArray[np.int64] = places_of(segment.arrays["rare_start"], rare, doc_ords)
+        return found
+    wanted = np.zeros(segment.n_docs, bool)
+    wanted[doc_ords] = True
+    # A stretch at a time, so that caches hold it.
     stretches = range(0, len(rare), STRETCH)
-    found = [np.flatnonzero(wanted[rare[first : first + STRETCH] >> 8]) + first for first in stretches]
-    return np.concatenate([np.empty(0, np.int64), *found])
+    some = [np.flatnonzero(wanted[rare[first : first + STRETCH] >> 8]) + first for first in stretches]
+    return np.concatenate([np.empty(0, np.int64), *some])
 
 
 def _damaged(error: Exception) -> IndexDamagedError:

@@ -1,9 +1,4 @@
-"""Which traversal serves a query in a segment at the least cost. All of them are exact.
-
-Costs are nanoseconds on the machine of docs/ENGINE.md, which has the measurements behind the constants; only their
-proportions matter. `blockmax` decides again for itself when it knows the bounds: it visits single superblocks,
-or whole pages in order if too many superblocks promise to be scored.
-"""
+"""Whether a query is served by numpy alone, or by compiled kernels, which choose a traversal (`lsr.kernels.plan`)."""
 
 from __future__ import annotations
 
@@ -12,41 +7,10 @@ import sys
 TRAVERSALS = ("plain", "exhaustive", "blockmax", "superblock")
 
 PLAIN_POSTINGS = 3_000_000
-"""Up to here numpy is done before the compiled kernels would be loaded (about 0.3 s)."""
-RUN_COST, RARE_COST, OFFER_COST = 14.0, 1.5, 5.0
-"""Exhaustively: a frequent term in a superblock, a posting of a rare term, looking for the best of a superblock."""
-FIXED_COST, BOUND_COST, RARE_BOUND_COST, VISIT_COST = 12_000.0, 1.6, 1.7, 13.0
-"""Pruning: what is always done; a term's bounds in a superblock; a rare posting; scoring a frequent term there."""
-VISITS, VISITS_POWER, EXPECTED_VISITED = 12.0, 0.7, 0.25
-"""Superblocks visited for k results are about VISITS · k ** VISITS_POWER, at most such a share of all: a rare
-term costs half as much in them.
-"""
-MOST_VISITED = 0.4
-"""The share of superblocks beyond which scoring pages in order costs less than visiting superblocks."""
-COMPILED = "lsr.kernels.blockmax"
-MOST_RARE = 64
-"""More rare terms than this in a query, and the notes of where their runs start outgrow the caches."""
+"""Up to here a process's only query is done in numpy before the compiled kernels would be loaded (about 0.3 s)."""
+COMPILED = "lsr.kernels.segments"
 
 
-def choose_traversal(
-    n_superblocks: int, n_terms: int, n_rare: int, n_postings: int, n_rare_postings: int, k: int, *, once: bool
-) -> str:
-    """Return the name of the traversal.
-
-    n_superblocks: of the segment. n_terms, n_rare: terms of the query that the segment has, and how many of them
-    are rare there; n_postings, n_rare_postings: of these. k: results wanted. once: whether this is the only query
-    of the process, so that loading the compiled kernels would cost more than they save.
-    """
-    if once and n_postings <= PLAIN_POSTINGS and COMPILED not in sys.modules:
-        return "plain"
-    n_frequent = n_terms - n_rare
-    exhaustive = n_superblocks * (n_frequent * RUN_COST + OFFER_COST) + n_rare_postings * RARE_COST
-    visits = min(EXPECTED_VISITED * n_superblocks, VISITS * k**VISITS_POWER) * (n_frequent + n_rare / 2)
-    pruned = FIXED_COST + n_superblocks * n_frequent * BOUND_COST + n_rare_postings * RARE_BOUND_COST
-    pruned += visits * VISIT_COST
-    return "exhaustive" if n_rare > MOST_RARE or exhaustive < pruned else "blockmax"
-
-
-def most_superblocks(n_superblocks: int) -> int:
-    """Return how many superblocks `blockmax` had better visit one by one, rather than pages in order."""
-    return int(MOST_VISITED * n_superblocks)
+def compiled_is_loaded() -> bool:
+    """Say whether this process has the compiled kernels already, so that nothing is saved by doing without."""
+    return COMPILED in sys.modules

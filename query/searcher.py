@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,23 +15,20 @@ from lsr.errors import UsageError
 from lsr.indexer.index import Index
 from lsr.indexer.segment import Segment
 from lsr.query.approximate import Approximate
+from lsr.query.batches import ranked
 from lsr.query.engine import Engine, Ranking
-from lsr.query.filters import DocumentFilter
+from lsr.query.filters import DocumentFilter, FilterCache
+from lsr.query.hits import hits_of
 from lsr.query.passages import Owners, best_passages
 from lsr.query.planner import TRAVERSALS
 from lsr.query.words import TermFinder
-from lsr.types import PASSAGE_OF, Document, Hit, LegScore, SparseBatch, passage_span
+from lsr.types import Document, Hit, SparseBatch
 
 if TYPE_CHECKING:
     from lsr.query.explain import ExplainedSearch
     from lsr.query.feedback import Feedback, SparseVector
     from lsr.query.fusion.fuser import Fuser
     from lsr.query.hybrid.settings import Hybrid, HybridQueries
-
-TASK = 16
-"""Queries that a thread takes at a time."""
-KEPT_FILTERS = 64
-"""Filters that a searcher keeps: an eighth of a byte a document each."""
 
 
 class Searcher:
@@ -45,8 +37,9 @@ class Searcher:
     encoder: the encoder of the index where it is loaded already; by default the index opens what its queries
     need. approximate: search so, faster, and perhaps not finding the best; by default every search is exact.
     fuser: a fuser, or the name of one; every search of texts is hybrid then, its candidates reranked by the index's
-    dense vectors, unless a search says otherwise. Raises IndexMissingError, IndexDamagedError, EncoderError for
-    another encoder than the index's, or UsageError for a fuser and an index without dense vectors.
+    dense vectors, unless a search says otherwise. The attribute `owners` says which document each passage is of, None
+    where documents were not cut. Raises IndexMissingError, IndexDamagedError, EncoderError for another encoder than the
+    index's, or UsageError for a fuser and an index without dense vectors.
     """
 
     def __init__(
@@ -60,11 +53,10 @@ class Searcher:
         self.index = index if isinstance(index, Index) else Index.open(index)
         self._engine = Engine(self.index)
         self._given = encoder
-        self._filters: dict[str, DocumentFilter] = {}
-        self._filtering = threading.Lock()
-        self._owners = None if self.index.manifest.passages is None else Owners(self.index)
+        self._filters = FilterCache(self.index)
+        self.owners = None if self.index.manifest.passages is None else Owners(self.index)
         self.approximate = approximate
-        self._encoder: QueryEncoder | None = None if encoder is None else self._fitted(encoder)
+        self._encoder: QueryEncoder | None = None if encoder is None else self.index.fit_query_encoder(encoder)
         self._hybrid = None if fuser is None else self._hybrid_by(fuser)
 
     def refresh(self) -> Searcher:
@@ -78,17 +70,6 @@ class Searcher:
             return self
         fuser = None if self._hybrid is None else self._hybrid.fuser
         return Searcher(index, encoder=self._given, approximate=self.approximate, fuser=fuser)
-
-    def _fitted(self, encoder: Encoder) -> QueryEncoder:
-        from lsr.encoders.registry import check_same
-        from lsr.encoders.remap import RemappedQueryEncoder
-
-        check_same(self.index.manifest.encoder, encoder.description)
-        vocabulary = self.index.vocabulary
-        if self.index.manifest.encoder["query_side"] != "model":  # the index has it, and its own vocabulary
-            encoder_of_index: QueryEncoder = self.index.query_encoder
-            return encoder_of_index
-        return RemappedQueryEncoder(encoder, encoder.terms, vocabulary.lookup, len(vocabulary))
 
     def _hybrid_by(self, fuser: Fuser | str) -> Hybrid:
         from lsr.query.hybrid.settings import Hybrid
@@ -130,16 +111,7 @@ class Searcher:
         It is made once and kept, like some others. Raises FilterError where it can't be understood or doesn't fit
         the documents' fields; docs/FILTERS.md has the language.
         """
-        with self._filtering:
-            found = self._filters.pop(filter_text, None)
-            if found is None:
-                from lsr.query.filter_masks import compile_filter
-
-                found = compile_filter(self.index, filter_text)
-            self._filters[filter_text] = found
-            if len(self._filters) > KEPT_FILTERS:
-                del self._filters[next(iter(self._filters))]
-            return found
+        return self._filters.get(filter_text)
 
     def search(
         self,
@@ -160,8 +132,7 @@ class Searcher:
         raises.
         """
         _check_k(k)
-        hybrid = hybrid or self._hybrid
-        if hybrid is not None:
+        if hybrid := hybrid or self._hybrid:
             from lsr.query.hybrid.search import encode_queries, rank_hybrid
 
             row = encode_queries(self, [query], hybrid).row(0)
@@ -206,7 +177,7 @@ class Searcher:
         def rank(k: int) -> Ranking:
             return self._engine.rank(*query, k, once=once, allowed=allowed, approximate=self.approximate)
 
-        return rank(k) if self._owners is None else best_passages(rank, self._owners, k)
+        return rank(k) if self.owners is None else best_passages(rank, self.owners, k)
 
     def rank(
         self,
@@ -232,7 +203,7 @@ class Searcher:
         def rank(number: int) -> Ranking:
             return self.rank_vector(queries.row(number), k, allowed=allowed, feedback=feedback)
 
-        return _ranked(rank, len(queries), threads)
+        return ranked(rank, len(queries), threads)
 
     def rank_hybrid(
         self,
@@ -258,7 +229,7 @@ class Searcher:
         def rank(number: int) -> Ranking:
             return rank_hybrid(self, queries.row(number), k, how, allowed=allowed, feedback=feedback).ranking
 
-        return _ranked(rank, len(queries), threads)
+        return ranked(rank, len(queries), threads)
 
     def search_batch(
         self,
@@ -288,11 +259,6 @@ class Searcher:
         ids: Sequence[str | None] = [None] * len(queries) if query_ids is None else query_ids
         return (self.hits(ranking, query_id=query_id) for query_id, ranking in zip(ids, rankings, strict=True))
 
-    @property
-    def owners(self) -> Owners | None:
-        """Which document each passage is of, None where documents were not cut."""
-        return self._owners
-
     def document(self, position: int) -> Document:
         """Return the document, or the passage of one, that was added as number `position` of the index."""
         starts = self._engine.first_positions
@@ -318,63 +284,15 @@ class Searcher:
         ids = [""] * len(positions)
         for segment, places, rows in self.by_segment(positions):
             store = segment.documents
-            found = store.doc_ids(rows) if self._owners is None else store.document_ids(rows)
+            found = store.doc_ids(rows) if self.owners is None else store.document_ids(rows)
             for place, doc_id in zip(places.tolist(), found, strict=True):
                 ids[place] = doc_id
         return ids
 
     def hits(self, ranking: Ranking, *, query_id: str | None = None) -> list[Hit]:
         """Return the hits of a ranking, with titles and texts."""
-        found = []
-        for rank, (position, score) in enumerate(zip(ranking.positions, ranking.scores, strict=True), start=1):
-            document = self.document(int(position))
-            doc_id, passage = document.doc_id, None
-            if self._owners is not None and PASSAGE_OF in document.fields:
-                doc_id, passage = str(document.fields[PASSAGE_OF]), passage_span(document.fields)
-            hit = Hit(rank, doc_id, float(score), document.title, document.text, query_id, passage=passage)
-            found.append(replace(hit, legs=_legs_of(ranking, rank - 1)) if ranking.legs else hit)
-        return found
-
-
-def _legs_of(ranking: Ranking, place: int) -> tuple[LegScore, ...]:
-    return tuple(
-        LegScore(leg.name, float(leg.scores[place]), int(leg.ranks[place]))
-        if leg.ranks[place]
-        else LegScore(leg.name, None, None)
-        for leg in ranking.legs
-    )
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _ranked(rank: Callable[[int], Ranking], n_queries: int, threads: int | None) -> Iterator[Ranking]:
-    threads = threads or available_cores()
-    if threads == 1 or n_queries <= TASK:
-        return map(rank, range(n_queries))
-    return _in_order(rank, n_queries, threads)
-
-
-def _in_order(rank: Callable[[int], Ranking], n_queries: int, threads: int) -> Iterator[Ranking]:
-    """Yield rankings in order; only so many are made ahead that no thread waits."""
-
-    def task(first: int) -> list[Ranking]:
-        return [rank(number) for number in range(first, min(first + TASK, n_queries))]
-
-    with ThreadPoolExecutor(threads) as pool:
-        ahead: deque[Future[list[Ranking]]] = deque()
-        try:
-            for first in range(0, n_queries, TASK):
-                ahead.append(pool.submit(task, first))
-                if len(ahead) > 4 * threads:
-                    yield from ahead.popleft().result()
-            while ahead:
-                yield from ahead.popleft().result()
-        finally:
-            for future in ahead:
-                future.cancel()
+        documents = map(self.document, ranking.positions.tolist())
+        return hits_of(ranking, documents, query_id=query_id, passages=self.owners is not None)
 
 
 def _check_k(k: int) -> None:

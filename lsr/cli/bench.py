@@ -6,10 +6,14 @@ import argparse
 import os
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lsr.cli.common import note, positive
+
+if TYPE_CHECKING:
+    from lsr.eval.bench.collection import SparseCollection
 
 DOCS, QUERIES = 300_000, 500
 DESCRIPTION = """
@@ -47,6 +51,11 @@ def add_parser(subparsers: Any) -> None:
     add("--without-reordering", action="store_true", help="time an index of ours that isn't reordered too")
     add("--approximate", action="store_true", help="time our approximate search at several settings too")
     add("--traversals", action="store_true", help="time every traversal of ours, and judge the planner")
+    add(
+        "--grow", type=positive, metavar="COMMITS",
+        help="instead of all that: add the last documents in so many commits, and search what that leaves",
+    )  # fmt: skip
+    add("--batch", type=positive, default=1000, metavar="N", help="documents a commit, with --grow (default 1000)")
     add("--cache", type=Path, metavar="DIR", help="where built indexes are kept (default: the user's cache)")
     add("--rebuild", action="store_true", help="build all indexes anew")
     add("--json", type=Path, metavar="FILE", help="write all numbers")
@@ -71,6 +80,18 @@ def run(args: argparse.Namespace) -> int:
     from lsr.eval.bench.timing import PROTOCOL
     from lsr.eval.provenance import provenance
 
+    whole = load_collection(args.collection) if args.collection else None
+    sizes = sorted(set(args.docs or [len(whole.documents) if whole else DOCS]))
+    cache = args.cache or default_cache()
+    command = f"lsr {shlex.join(sys.argv[1:])}"
+
+    def collections() -> Iterator[SparseCollection]:
+        for n_docs in sizes:
+            collection = whole or make_collection(n_docs, args.queries or QUERIES)
+            yield collection.take(docs=n_docs, queries=args.queries, query_terms=args.query_terms)
+
+    if args.grow:
+        return _grow(args, collections(), cache, command)
     peers, notes = choose_peers(args.peers) if args.peers is not None else ([], [])
     for message in notes:
         note(message)
@@ -84,15 +105,10 @@ def run(args: argparse.Namespace) -> int:
         approximate=args.approximate,
         rebuild=args.rebuild,
     )
-    whole = load_collection(args.collection) if args.collection else None
-    sizes = sorted(set(args.docs or [len(whole.documents) if whole else DOCS]))
-    reports = []
-    for n_docs in sizes:
-        collection = whole or make_collection(n_docs, args.queries or QUERIES)
-        collection = collection.take(docs=n_docs, queries=args.queries, query_terms=args.query_terms)
-        cache = args.cache or default_cache()
-        reports.append(bench_collection(collection, options, cache=cache, source=args.collection, say=note))
-    command = f"lsr {shlex.join(sys.argv[1:])}"
+    reports = [
+        bench_collection(collection, options, cache=cache, source=args.collection, say=note)
+        for collection in collections()
+    ]
     report = BenchReport(PROTOCOL, args.rounds, tuple(notes), tuple(reports), provenance(command))
     for line in lines(report):
         print(line)
@@ -102,4 +118,21 @@ def run(args: argparse.Namespace) -> int:
         from lsr.eval.bench.figure import draw
 
         draw(report, args.plot)
+    return 0
+
+
+def _grow(args: argparse.Namespace, collections: Iterator[SparseCollection], cache: Path, command: str) -> int:
+    """Measure growing, print the numbers, write the file."""
+    from lsr.eval.bench.growth import GrowthOptions, bench_growth, growth_lines, write_growth
+    from lsr.eval.provenance import provenance
+
+    ks = tuple(sorted(set(args.k)))
+    options = GrowthOptions(args.grow, args.batch, ks, args.rounds, args.threads)
+    reports = []
+    for collection in collections:
+        reports.append(bench_growth(collection, options, cache=cache, source=args.collection, say=note))
+        for line in growth_lines(reports[-1]):
+            print(line)
+    if args.json:
+        write_growth(args.json, reports, provenance(command))
     return 0

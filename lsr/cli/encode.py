@@ -13,10 +13,11 @@ from lsr.cli.passages import add_passage_arguments, check_passage_arguments, spl
 
 EXAMPLES = """\
 examples:
-  lsr encode notes/ --encoder path/to/model --out vectors/       sparse vectors
-  lsr encode notes/ --encoder path/to/model --out vectors/       … goes on if it was interrupted
-  lsr index --vectors vectors/*.parquet --encoder path/to/model  an index of them
+  lsr encode notes/ --encoder path/to/model --out vectors/
+  lsr index --vectors vectors/*.parquet --encoder path/to/model
   lsr encode notes/ --encoder all-MiniLM-L6-v2 --dense --out dense/
+
+Interrupted, the same command goes on where it was.
 """
 
 
@@ -28,7 +29,7 @@ def add_parser(subparsers: Any) -> None:
         "turn text into vectors",
         "Read folders and files as 'lsr index' does, and write the vectors of their\n"
         "documents to Parquet files: id, terms, weights, title, text. Memory doesn't\n"
-        "grow with the corpus. Interrupted, the same command goes on where it was.",
+        "grow with the corpus.",
         EXAMPLES,
     )
     parser.add_argument("corpus", nargs="+", type=Path, metavar="CORPUS", help="folders and files to read")

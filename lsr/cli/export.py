@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from lsr.cli.common import add_command, add_index_argument, counted, human_bytes, index_path
+from lsr.cli.common import add_command, add_index_argument, counted, human_bytes, index_path, note
 
 EXAMPLES = """\
 examples:
@@ -24,8 +24,8 @@ def add_parser(subparsers: Any) -> None:
         "export",
         "write an index to one file",
         "Write the last generation of an index to one file (an uncompressed tar). With\n"
-        "--vectors, write its documents and their vectors as Parquet instead: columns id,\n"
-        "terms, weights, title, text, fields.",
+        "--vectors, write its documents and their sparse vectors as Parquet instead: columns\n"
+        "id, terms, weights, title, text, fields.",
         EXAMPLES,
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="the file to be written")
@@ -40,9 +40,13 @@ def run(args: argparse.Namespace) -> int:
     """Export, and say what was done."""
     path = index_path(args)
     if args.vectors:
-        from lsr.indexer.vectors_export import export_vectors
+        from lsr.indexer.index import Index
+        from lsr.indexer.vectors_export import export_vectors, left_out
 
         n_docs = export_vectors(path, args.file, overwrite=args.overwrite)
+        with Index.open(path) as index:
+            for sentence in left_out(index):
+                note(sentence)
     else:
         from lsr.indexer.archive import export_index
 

@@ -11,12 +11,17 @@ from lsr.cli.common import TerminalProgress, add_command, counted, note, note_co
 
 EXAMPLES = """\
 examples:
-  lsr mine pairs.parquet --encoder bm25 --output mined.parquet           8 negatives a query, from BM25's best 200
-  lsr mine pairs.parquet --encoder my-model --index mining/index --skip 5 \\
-    --teacher dense:all-MiniLM-L6-v2 --output mined.parquet              a model's mistakes, as far as a teacher agrees
-  lsr mine notes/ --make-queries --output made.parquet                   queries for documents that have none
-  lsr mine pairs.parquet --teacher dense:all-MiniLM-L6-v2 --scores-only  compute what training will ask a teacher
-  lsr mine pairs.parquet --check-overlap beir/                           does anything stand in a test collection?
+  8 negatives a query, from BM25's best 200:
+    lsr mine pairs.parquet --encoder bm25 --output mined.parquet
+  a model's mistakes, as far as a teacher agrees:
+    lsr mine pairs.parquet --encoder my-model --index mining/index --skip 5 \\
+      --teacher dense:all-MiniLM-L6-v2 --output mined.parquet
+  queries for documents that have none:
+    lsr mine notes/ --make-queries --output made.parquet
+  what a training will ask a teacher, computed before:
+    lsr mine pairs.parquet --teacher dense:all-MiniLM-L6-v2 --scores-only
+  does anything stand in a test collection?
+    lsr mine pairs.parquet --check-overlap beir/
 """
 
 
@@ -198,7 +203,7 @@ def _mine(args: argparse.Namespace, examples: Any, teachers: list[Any], progress
         return {"examples": write_examples(args.output, (examples[i] for i in range(len(examples)))), "negatives": 0}
     from lsr.training.mining import Mining
 
-    note_compiling("search_exhaustive")
+    note_compiling("search_segments")
     report = mine_to_file(
         examples, _encoder(args), args.output, index=args.index, mining=Mining(**_mining(args)),
         teacher=teachers[0] if teachers else None, more=_haystack(args, examples), threads=args.threads,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def search_file(args: argparse.Namespace) -> int:
     """Search for every query of --queries."""
     searcher = open_searcher(args)
-    note_compiling("search_exhaustive")
+    note_compiling("search_segments")
     progress = TerminalProgress()
     try:
         hybrid = hybrid_of(args)

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
     hybrid = hybrid_of(args)
     searcher = Searcher(Index.open(index_path(args), dense_encoder=args.dense))
-    note_compiling("search_exhaustive")
+    note_compiling("search_segments")
     searcher.warm_up()
     if hybrid is not None:
         from lsr.query.hybrid.search import encode_queries

@@ -10,10 +10,12 @@ from lsr.cli.common import add_command, note
 
 EXAMPLES = """\
 examples:
-  lsr train --list                                               the recipes
-  lsr train splade-v2-max --data pairs.parquet --set encoder.start=path/to/bert --output runs/first
-  lsr train my.toml --output runs/mine --set train.steps=2000 --set sparsity.documents.target=150
-  lsr train --resume --output runs/mine                          goes on where it was
+  lsr train --list                         the recipes
+  lsr train splade-v2-max --data pairs.parquet --output runs/first \\
+    --set encoder.start=path/to/bert       a recipe on data of your own
+  lsr train my.toml --output runs/mine --set train.steps=2000 \\
+    --set sparsity.documents.target=150
+  lsr train --resume --output runs/mine    goes on where it was
   lsr index notes/ --encoder runs/mine/model
 
 CONFIG is a TOML file or a recipe's name. docs/TRAINING.md has every key.

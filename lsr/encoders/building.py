@@ -64,7 +64,7 @@ def load_neural(
     elif config.query_side == "own":
         query = load_tower(_query_folder(layout), config.query_tower, placement)
     else:
-        query = _load_table(layout, config.query_tower, document)
+        query = _load_table(layout, config, document)
     kind = NeuralEncoder if config.dense is None else JointNeuralEncoder
     return kind(config, source.name, source.commit or layout.revision(), document, query)
 
@@ -104,7 +104,7 @@ def start_encoder(
         weights = np.ones(document_tower.tower.head.vocab_size, np.float32)
         if query_weights is not None:
             weights = _by_token(query_weights, document_tower)
-        query_part = _table(weights, config.query_tower, document_tower.tokenizer)
+        query_part = _table(weights, config, document_tower.tokenizer)
     kind = NeuralEncoder if config.dense is None else JointNeuralEncoder
     return kind(config, config.family, f"unsaved:{uuid4().hex}", document_tower, query_part)
 
@@ -139,7 +139,7 @@ def _query_folder(layout: Layout) -> Path:
     return layout.query
 
 
-def _load_table(layout: Layout, config: TowerConfig, document: LoadedTower) -> TableQueryEncoder:
+def _load_table(layout: Layout, config: EncoderConfig, document: LoadedTower) -> TableQueryEncoder:
     if layout.config.query_side == "binary":
         return _table(np.ones(document.tower.head.vocab_size, np.float32), config, document.tokenizer)
     folder = _query_folder(layout)
@@ -151,14 +151,16 @@ def _load_table(layout: Layout, config: TowerConfig, document: LoadedTower) -> T
     return _table(_read_weights(folder, document.tower.head.vocab_size), config, tokenizer)
 
 
-def _table(weights: npt.NDArray[np.float32], config: TowerConfig, tokenizer: Any) -> TableQueryEncoder:
+def _table(weights: npt.NDArray[np.float32], config: EncoderConfig, tokenizer: Any) -> TableQueryEncoder:
     weights[special_token_ids(tokenizer)] = 0
-    limits = (config.max_length, tokenizer.model_max_length, MAX_QUERY_TOKENS)
+    query = config.query_tower
+    limits = (query.max_length, tokenizer.model_max_length, MAX_QUERY_TOKENS)
     return TableQueryEncoder(
         copy_of(tokenizer.backend_tokenizer),
         weights,
         max_length=int(min(limit for limit in limits if limit is not None)),
-        prompt=config.prompt,
+        prompt=query.prompt,
+        repeats=config.query_repeats,
     )
 
 

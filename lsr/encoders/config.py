@@ -14,6 +14,7 @@ ACTIVATION_NAMES = ("relu", "log1p(relu)", "log1p(log1p(relu))")
 POOLINGS = ("max", "sum")
 EXPANSIONS = ("all", "input")
 QUERY_SIDES = ("same", "own", "table", "binary")
+REPEATS = ("once", "log")
 
 _Settings = TypeVar("_Settings")
 
@@ -118,6 +119,7 @@ class EncoderConfig:
     query_side: `same` (the documents' model), `own` (another model), `table` (a weight a token) or `binary`
     (each token of the query weighs 1).
     query: the queries' parts; None: the documents'. A table reads only prompt and max_length.
+    query_repeats: how a table counts a token that a query has n times: `once`, or as 1 + ln n (`log`).
     dense: a joint encoder's second head, which gives a dense vector of the same pass. Beside a table, queries get
     their dense vector of the documents' model.
     """
@@ -126,11 +128,15 @@ class EncoderConfig:
     document: TowerConfig = field(default_factory=TowerConfig)
     query_side: str = "same"
     query: TowerConfig | None = None
+    query_repeats: str = "once"
     dense: DenseConfig | None = None
 
     def __post_init__(self) -> None:
         """Raise UsageError for sides that don't fit together."""
         _one_of("query_side", self.query_side, QUERY_SIDES)
+        _one_of("query_repeats", self.query_repeats, REPEATS)
+        if self.query_repeats != "once" and self.query_side not in ("table", "binary"):
+            raise UsageError(f"encoder: query_repeats is for a table, but query_side is {self.query_side!r}")
         if self.query_side == "same" and self.query is not None and self.query.head != self.document.head:
             raise UsageError(
                 f"encoder: queries share the documents' model, so their head can't be {self.query.head!r} "
@@ -145,8 +151,11 @@ class EncoderConfig:
         return self.document if self.query is None else self.query
 
     def to_json(self) -> dict[str, Any]:
-        """Return the config as JSON values."""
-        return asdict(self)
+        """Return the config as JSON values; what is said by few encoders is left out by the others."""
+        values = asdict(self)
+        if self.query_repeats == "once":
+            del values["query_repeats"]
+        return values
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> EncoderConfig:

@@ -100,9 +100,15 @@ def open_query_encoder(
     if side == "table":
         from lsr.encoders.table import open_table
 
-        query = description["settings"].get("query") or {}
+        settings = description["settings"]
+        query = settings.get("query") or {}
         return open_table(
-            folder, lookup, vocab_size, max_length=query.get("max_length"), prompt=query.get("prompt", "")
+            folder,
+            lookup,
+            vocab_size,
+            max_length=query.get("max_length"),
+            prompt=query.get("prompt", ""),
+            repeats=settings.get("query_repeats", "once"),
         )
     if side == "model" and description["kind"] == CODES:
         return _open_codes_queries(description, folder, lookup, vocab_size, moved_to)

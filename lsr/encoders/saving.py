@@ -56,7 +56,7 @@ def _is_known_to_sentence_transformers(encoder: NeuralEncoder) -> bool:
     if encoder.config.dense is not None or not _is_splade(encoder.document.tower.config):
         return False
     if isinstance(query, TableQueryEncoder):
-        return True
+        return query.repeats == "once"
     if not _is_splade(query.tower.config):
         return False
     # One transformer has one length there, for both sides.

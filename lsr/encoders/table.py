@@ -1,8 +1,11 @@
-"""Inference-free queries: a token weighs what a table says, once, however often it stands there.
+"""Inference-free queries: a token weighs what a table says.
 
 Geng et al., "Towards Competitive Search Relevance for Inference-Free Learned Sparse Retrievers" (2024),
 arXiv:2411.04403: s(q, d) is the sum of w_t · d_t over the distinct tokens t of the query, w being an idf or learned.
-With all weights 1 it is the binary query side of SPLADE-doc (Formal et al., 2021, arXiv:2109.10086).
+With all weights 1 it is the binary query side of SPLADE-doc (Formal et al., 2021, arXiv:2109.10086). Long queries say
+twice what matters to them: with `repeats` "log", a token that stands there n times weighs 1 + ln n times as much, the
+logarithmic term frequency of Buckley, Salton and Allan, "Automatic Retrieval with Locality Information Using SMART"
+(TREC-1, 1992).
 
 This module and what it imports must not import torch: a search starts through it.
 """
@@ -30,7 +33,7 @@ class TableQueryEncoder:
     """Query texts as the weights of their tokens; `term_map` leads to an index's terms.
 
     tokenizer: as the documents' model has it; is configured, so nobody else may use it.
-    weights: float32, (number of tokens), 0 for what is to be ignored.
+    weights: float32, (number of tokens), 0 for what is to be ignored. repeats: of `config.REPEATS`.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class TableQueryEncoder:
         *,
         max_length: int | None = None,
         prompt: str = "",
+        repeats: str = "once",
         term_map: TermMap | None = None,
         vocab_size: int | None = None,
     ) -> None:
@@ -55,12 +59,13 @@ class TableQueryEncoder:
         self.weights = weights
         self._texts = TextTokenizer(tokenizer, max_length=max_length, special_tokens=False)
         self.prompt = prompt
+        self.repeats = repeats
         self.max_length = max_length
         self._term_map = term_map
         self._vocab_size = len(weights) if vocab_size is None else vocab_size
 
     def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
-        """Return one row a text: each of its tokens once; tokens of weight 0 or unknown to the index are dropped."""
+        """Return one row a text: each of its tokens; tokens of weight 0 or unknown to the index are dropped."""
         rows = [self._row(encoding.ids) for encoding in self._texts.encode([self.prompt + text for text in texts])]
         indptr = np.zeros(len(rows) + 1, np.int64)
         np.cumsum([len(ids) for ids, _ in rows], out=indptr[1:])
@@ -71,6 +76,8 @@ class TableQueryEncoder:
     def _row(self, token_ids: list[int]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
         ids = np.array(sorted(set(token_ids)), np.int64)
         weights = self.weights[ids]
+        if self.repeats == "log" and len(ids) < len(token_ids):
+            weights = weights * frequency_factors(token_ids)
         if not weights.all():
             ids, weights = ids[weights > 0], weights[weights > 0]
         if self._term_map is None or len(ids) == 0:
@@ -86,6 +93,12 @@ class TableQueryEncoder:
         np.save(folder / WEIGHTS_FILE, self.weights, allow_pickle=False)
 
 
+def frequency_factors(token_ids: Sequence[int]) -> npt.NDArray[np.float32]:
+    """Return 1 + ln n of each distinct token, in ascending order, n being how often it stands there."""
+    counts = np.unique(np.array(token_ids, np.int64), return_counts=True)[1]
+    return (1 + np.log(counts)).astype(np.float32)
+
+
 def open_table(
     folder: Path,
     lookup: TermLookup,
@@ -93,6 +106,7 @@ def open_table(
     *,
     max_length: int | None = None,
     prompt: str = "",
+    repeats: str = "once",
 ) -> TableQueryEncoder:
     """Open what `TableQueryEncoder.save` wrote, for an index whose terms `lookup` finds.
 
@@ -111,6 +125,7 @@ def open_table(
         weights,
         max_length=max_length,
         prompt=prompt,
+        repeats=repeats,
         term_map=TermMap(tokenizer.id_to_token, len(weights), lookup),
         vocab_size=vocab_size,
     )

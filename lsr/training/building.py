@@ -46,6 +46,8 @@ def encoder_config(settings: EncoderSettings) -> EncoderConfig:
         values["query"] = (values["query"] or (values["document"] if values["query_side"] == "same" else {})) | dict(
             settings.query
         )
+    if settings.query_repeats is not None:
+        values["query_repeats"] = settings.query_repeats
     config = EncoderConfig.from_json(values)
     if settings.dense is not None:
         config = EncoderConfig.from_json({**values, "dense": dict(settings.dense)})
@@ -87,7 +89,7 @@ def begin_encoder(
 def _go_on(settings: EncoderSettings) -> NeuralEncoder:
     """Open an encoder that was saved before, heads and query table as they are, to be trained further."""
     plain = EncoderSettings(settings.start)
-    names = ("document", "query", "dense", "query_start", "fit_head", "query_table")
+    names = ("document", "query", "dense", "query_start", "fit_head", "query_table", "query_repeats")
     changed = [name for name in names if getattr(settings, name) != getattr(plain, name)]
     if changed:
         raise UsageError(

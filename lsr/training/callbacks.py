@@ -53,7 +53,7 @@ def graceful_stop(say: Callable[[str], None]) -> Iterator[StopRequest]:
 
 
 class Rhythm(TrainerCallback):
-    """After each step: steers λ, and asks for checkpoints and evaluations when they are due."""
+    """After each step: steers λ, and asks for checkpoints, evaluations and new negatives when they are due."""
 
     def __init__(self, trainer: SparseTrainer, request: StopRequest) -> None:
         self._trainer = trainer
@@ -73,6 +73,8 @@ class Rhythm(TrainerCallback):
         is_asked, is_due = self._trainer.agree(bool(self._request), minutes >= settings.train.checkpoint_minutes)
         if is_last or is_asked or is_due or (every and step % every == 0):
             control.should_save = True
+        if self._trainer.negatives_are_due:
+            control.should_save = control.should_training_stop = True
         if is_asked:
             self._request.signal_name = self._request.signal_name or "a signal"
             control.should_training_stop = True

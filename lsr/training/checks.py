@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ from torch import Tensor
 from lsr.errors import LsrError, UsageError
 from lsr.training.collator import Collator
 from lsr.training.config import TAUGHT_LOSSES, TrainingConfig
-from lsr.training.examples import Examples
+from lsr.training.example import Example, Examples
 from lsr.training.student import Student
 from lsr.training.teaching import FILE, Panel
+
+IDF_FLOPS = "idf-flops"
 
 N_LOOKED_AT = 8
 """Examples that are encoded for a look at logits, scores and memory."""
@@ -26,27 +28,50 @@ HEADROOM = 1.2
 """A step takes so much more memory than what its tensors hold: fragments, workspaces, the loss."""
 
 
-def check_examples(examples: Examples, config: TrainingConfig, *, n_processes: int) -> None:
-    """Raise UsageError or LsrError for too few examples, empty texts, or scores and negatives that are wanted and lack.
+def check_parts(student: Student, config: TrainingConfig) -> None:
+    """Raise UsageError where what makes vectors sparse doesn't fit the encoder's query side."""
+    sparsity = config.sparsity
+    if sparsity.sampled_terms and not student.has_table:
+        raise UsageError("config: sparsity.sampled_terms needs queries from a table, but here they have a model")
+    if sparsity.queries is not None and sparsity.queries.regulariser == IDF_FLOPS:
+        raise UsageError(f"config: sparsity.queries.regulariser is {IDF_FLOPS!r}, but that is for documents alone")
+    if sparsity.documents is None or sparsity.documents.regulariser != IDF_FLOPS:
+        return
+    if student.table is None:
+        raise UsageError(
+            f"config: sparsity.documents.regulariser is {IDF_FLOPS!r}, but queries have a model, not a table of idf: "
+            "take 'flops', or a family such as inference-free"
+        )
+    weights = student.table.detach()
+    weights = weights[weights > 0]
+    if not len(weights) or bool((weights == weights[0]).all()):
+        raise UsageError(
+            f"config: sparsity.documents.regulariser is {IDF_FLOPS!r}, but all terms weigh the same in queries: set "
+            "encoder.query_table to 'idf', or take 'flops'"
+        )
 
-    Looks at N_SCANNED of the examples.
-    """
+
+def check_examples(examples: Examples, config: TrainingConfig, *, n_processes: int) -> None:
+    """Raise UsageError or LsrError for too few examples, or empty texts. Looks at N_SCANNED of the examples."""
     wanted = config.train.batch_size * config.train.accumulate * n_processes
     if len(examples) < wanted:
         raise UsageError(
             f"{len(examples):,} examples, but a step takes {wanted:,} (train.batch_size × accumulate × processes):"
             f" set train.batch_size to {max(2, len(examples) // (config.train.accumulate * n_processes))}, or give more"
         )
-    needs_scores = any(teacher.name == FILE for teacher in config.teacher)
-    needs_negatives = _own_only(config)
-    stride = max(1, len(examples) // N_SCANNED)
-    for i in range(0, len(examples), stride):
-        example = examples[i]
+    for i, example in _scanned(examples):
         if not example.query.strip():
             raise LsrError(f"example {i}: its query is empty: remove it")
         for document in example.documents[: 1 + config.data.negatives]:
             if not document.full_text.strip():
                 raise LsrError(f"example {i}, query {example.query!r:.60}: document {document.doc_id!r} is empty")
+
+
+def check_candidates(examples: Examples, config: TrainingConfig) -> None:
+    """Raise UsageError or LsrError where examples lack scores or negatives that a loss needs. Looks at N_SCANNED."""
+    needs_scores = any(teacher.name == FILE for teacher in config.teacher)
+    needs_negatives = _own_only(config)
+    for i, example in _scanned(examples):
         if needs_scores and example.scores is None:
             raise LsrError(
                 f"example {i}, query {example.query!r:.60}, has no scores, but teacher 'file' gives those: take "
@@ -58,6 +83,10 @@ def check_examples(examples: Examples, config: TrainingConfig, *, n_processes: i
                 f"data.negatives is {config.data.negatives}, but loss.{needs_negatives} ranks an example's own "
                 "documents: mine negatives with `lsr mine`, set data.negatives, or set its candidates to 'batch'"
             )
+
+
+def _scanned(examples: Examples) -> Iterator[tuple[int, Example]]:
+    return ((i, examples[i]) for i in range(0, len(examples), max(1, len(examples) // N_SCANNED)))
 
 
 def check_start(

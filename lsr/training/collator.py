@@ -12,7 +12,7 @@ import torch
 
 from lsr.encoders.loading import LoadedTower
 from lsr.encoders.neural import NeuralEncoder
-from lsr.encoders.table import TableQueryEncoder
+from lsr.encoders.table import TableQueryEncoder, frequency_factors
 from lsr.encoders.token_batch import TextTokens
 from lsr.encoders.tokens import TextTokenizer, copy_of
 from lsr.errors import BadDocumentError
@@ -115,19 +115,26 @@ class _TableReader:
     def __init__(self, table: TableQueryEncoder, max_length: int | None) -> None:
         limits = [length for length in (table.max_length, max_length) if length is not None]
         self._prompt = table.prompt
+        self._repeats = table.repeats
         self._tokenizer = TextTokenizer(
             copy_of(table.tokenizer), max_length=min(limits, default=None), special_tokens=False
         )
 
     def read(self, texts: Sequence[str], what: str) -> dict[str, Any]:
-        rows, ids = [], []
+        rows, ids, factors = [], [], []
         for row, encoding in enumerate(self._tokenizer.encode([self._prompt + text for text in texts])):
             terms = sorted(set(encoding.ids))
             if not terms:
                 raise BadDocumentError(f"{what} {texts[row]!r:.80} has no token: remove its example")
             rows += [row] * len(terms)
             ids += terms
-        return {"rows": torch.tensor(rows), "ids": torch.tensor(ids), "n_texts": len(texts)}
+            factors += frequency_factors(encoding.ids).tolist() if self._repeats == "log" else [1.0] * len(terms)
+        return {
+            "rows": torch.tensor(rows),
+            "ids": torch.tensor(ids),
+            "factors": torch.tensor(factors),
+            "n_texts": len(texts),
+        }
 
 
 def _file_scores(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.errors import UsageError
+from lsr.training.data_settings import DataSettings
 from lsr.training.losses.base import CANDIDATES
 from lsr.training.schedules import SCHEDULES
 from lsr.training.settings import above, at_least, one_of, parse_settings
@@ -33,7 +34,8 @@ class EncoderSettings:
     freeze_layers: so many of the lowest layers stay as they are, and the embeddings with them, in the head too.
     freeze_embeddings: the embeddings alone. query_table: the weights that an inference-free query side begins with:
     `ones`, or `idf` over the documents of the data (of `idf_corpus`, if given), at most `idf_max`.
-    learn_query_table: whether they are trained. dropout: in place of the model's own.
+    learn_query_table: whether they are trained. query_repeats: how it counts repeated tokens, `once` or `log`
+    (`EncoderConfig`). dropout: in place of the model's own.
     """
 
     start: str
@@ -49,6 +51,7 @@ class EncoderSettings:
     idf_corpus: tuple[str, ...] = ()
     idf_max: float = 10.0
     learn_query_table: bool = False
+    query_repeats: str | None = None
     dropout: float | None = None
 
     def __post_init__(self) -> None:
@@ -57,32 +60,6 @@ class EncoderSettings:
         above(self.idf_max, 0, "encoder.idf_max")
         if self.dropout is not None and not 0 <= self.dropout < 1:
             raise UsageError(f"config: encoder.dropout is {self.dropout}, but has to be 0 or more and below 1")
-
-
-@dataclass(frozen=True, slots=True)
-class DataSettings:
-    """What it is trained on. files: as `read_examples` takes them. negatives: hard ones of each example that are used.
-
-    corpus, queries, split: where the files name documents and queries by ids.
-    topics: into so many the queries are clustered, by the vectors of `topic_model` (a teacher `dense:MODEL`), and
-    each batch is of `topics_per_batch` of them (`lsr.training.topics`); 0: batches are drawn at random.
-    """
-
-    files: tuple[str, ...] = ()
-    topics: int = 0
-    topics_per_batch: int = 2
-    topic_model: str | None = None
-    negatives: int = 0
-    corpus: tuple[str, ...] = ()
-    queries: str | None = None
-    split: str = "train"
-
-    def __post_init__(self) -> None:
-        at_least(self.negatives, 0, "data.negatives")
-        at_least(self.topics, 0, "data.topics")
-        at_least(self.topics_per_batch, 1, "data.topics_per_batch")
-        if self.topics and self.topic_model is None:
-            raise UsageError("config: data.topics is set, but data.topic_model names no teacher to cluster queries by")
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +258,10 @@ class TrainingConfig:
             raise UsageError(f"config: loss.{taught[0]} needs a [[teacher]], but there is none")
         if self.teacher and not taught:
             raise UsageError(f"config: teacher {self.teacher[0].name!r} is asked by no loss: add loss.kl or another")
+        if self.data.mining is not None and any(teacher.name == "file" for teacher in self.teacher):
+            raise UsageError(
+                "config: teacher 'file' has scores of the files' own negatives, but data.mining finds others"
+            )
         if "regression" in self.loss and self.encoder.dense is None:
             raise UsageError("config: loss.regression trains a dense head, but there is no [encoder.dense]")
         if self.eval.every and not self.eval.datasets:

@@ -18,7 +18,7 @@ TRAINING_FILE = "training.json"
 
 LOCK_FILE = ".lock"
 
-BEFORE_THE_FIRST_STEP = {CONFIG_FILE, CHECKPOINTS, "fitted-head", "topics.npy"}
+BEFORE_THE_FIRST_STEP = {CONFIG_FILE, CHECKPOINTS, "fitted-head", "topics.npy", "overlap.npy", "negatives"}
 """What is in a folder before anything was trained; nothing is lost with it."""
 
 CHANGEABLE = ("train.log_every", "train.checkpoint", "train.keep", "train.workers", "eval.", "description")
@@ -80,7 +80,7 @@ def read_run_config(folder: Path) -> dict[str, Any]:
 
 def check_unchanged(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Raise UsageError if a resumed run's config would compute something else than it began with."""
-    old, new = _flat(before), _flat(json.loads(json.dumps(now)))
+    old, new = (_flat(json.loads(json.dumps(values))) for values in (before, now))
     for key in sorted(old.keys() | new.keys()):
         if old.get(key) != new.get(key) and not key.startswith(CHANGEABLE):
             raise UsageError(

@@ -7,7 +7,7 @@ take for contamination.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from lsr.indexer.corpus.reader import read_corpus
 from lsr.indexer.progress import Progress, Silence
 from lsr.training.example import Example, Examples
 from lsr.training.shingles import Hashes, WordHashes, runs
+from lsr.types import Document
 
 RUN_WORDS = 13
 """Words, case and punctuation aside, that two texts share by more than chance."""
@@ -31,12 +32,20 @@ _AT_ONCE = 4096
 
 @dataclass(slots=True)
 class Overlap:
-    """What training texts share with test collections. by_collection: texts with a run of it; first: one of them."""
+    """What training texts share with test collections. by_collection: texts with a run of it; first: one of them.
+
+    rows: the numbers of the examples that have a run of any, ascending.
+    """
 
     n_examples: int = 0
-    n_overlapping: int = 0
+    rows: list[int] = field(default_factory=list)
     by_collection: dict[str, int] = field(default_factory=dict)
     first: str = ""
+
+    @property
+    def n_overlapping(self) -> int:
+        """How many share a run with any collection."""
+        return len(self.rows)
 
     def summary(self) -> str:
         """Return a line for people."""
@@ -60,23 +69,36 @@ def count_overlap(
     """
     overlap, listener = Overlap(len(examples)), progress or Silence()
     words = WordHashes()
-    overlapping = np.zeros(len(examples), bool)
-    collections = [found for given in beir_folders for found in dataset_folders(Path(given))]
-    often = Counter(name for name, _ in collections)
-    named = {name if often[name] == 1 else str(folder): folder for name, folder in collections}
-    for tested in _in_groups(named, words):
+    rows: set[int] = set()
+    for tested in _in_groups(_named(beir_folders), words):
         listener.start(f"comparing with {', '.join(tested)}", len(examples), "example")
         overlap.by_collection |= dict.fromkeys(tested, 0)
         for i in range(len(examples)):
             example = examples[i]
             own = [runs(words.of(text), RUN_WORDS) for text in _texts_of_example(example)]
             for name in _sharing(np.concatenate(own), tested):
-                overlapping[i] = True
+                rows.add(i)
                 overlap.by_collection[name] += 1
                 overlap.first = overlap.first or f"example {i:,}, query {example.query[:80]!r}, with {name}"
             listener.advance(1)
-    overlap.n_overlapping = int(overlapping.sum())
+    overlap.rows = sorted(rows)
     return overlap
+
+
+def without_overlap(documents: Iterable[Document], beir_folders: Sequence[str | Path]) -> Iterator[Document]:
+    """Yield the documents that share no run of 13 words with a test collection. Memory: 8 bytes a word of these."""
+    words = WordHashes()
+    tested = {name: _runs_of(folder, words) for name, folder in _named(beir_folders).items()}
+    for document in documents:
+        if not any(_sharing(runs(words.of(document.full_text), RUN_WORDS), tested)):
+            yield document
+
+
+def _named(beir_folders: Sequence[str | Path]) -> dict[str, Path]:
+    """Return the test collections in folders by their names, by their folders where a name comes twice."""
+    collections = [found for given in beir_folders for found in dataset_folders(Path(given))]
+    often = Counter(name for name, _ in collections)
+    return {name if often[name] == 1 else str(folder): folder for name, folder in collections}
 
 
 def _texts_of_example(example: Example) -> Iterator[str]:

@@ -22,6 +22,7 @@ def plot_run(rows: Rows, path: Path, *, targets: Mapping[str, float], title: str
 
     try:
         from matplotlib.figure import Figure
+        from matplotlib.ticker import LogFormatter
     except ImportError as error:
         raise MissingExtraError("matplotlib", "eval") from error
     measures = _names(rows, lambda name: "@" in name)
@@ -36,7 +37,9 @@ def plot_run(rows: Rows, path: Path, *, targets: Mapping[str, float], title: str
         line = _line(sparsity, rows, name)
         if side in targets and line is not None:
             sparsity.axhline(targets[side], linestyle="--", linewidth=1, color=line.get_color())
-    sparsity.set(title="active terms; λ (dotted, right)", xlabel="step", yscale="log")
+    sparsity.set(title="active terms, targets dashed; λ dotted (right)", xlabel="step", yscale="log")
+    for which in ("major", "minor"):  # 20 and 200, not powers of ten
+        getattr(sparsity.yaxis, f"set_{which}_formatter")(LogFormatter(minor_thresholds=(2, 0.5)))
     weights = _names(rows, lambda name: name.startswith("lambda"))
     if weights:
         right = sparsity.twinx()

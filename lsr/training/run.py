@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import json
 import shutil
@@ -12,19 +13,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import PartialState
 from transformers import TrainingArguments
 
 from lsr.encoders.neural import NeuralEncoder
-from lsr.errors import LsrError, UsageError
+from lsr.errors import LsrError
+from lsr.training.arguments import training_arguments
 from lsr.training.building import begin_encoder, choose_attention, inverse_document_frequencies, resume_encoder
 from lsr.training.callbacks import Rhythm, StopRequest, graceful_stop
 from lsr.training.checkpoints import MODEL, Checkpoint, finished_checkpoints, remove_unfinished
-from lsr.training.checks import check_examples, check_start
+from lsr.training.checks import check_candidates, check_examples, check_parts, check_start
 from lsr.training.collator import Collator
-from lsr.training.config import TeacherSettings, TrainingConfig
+from lsr.training.config import TeacherSettings, TrainingConfig, make_config
+from lsr.training.data import open_examples, without_test_texts
 from lsr.training.evaluation import Evaluator
-from lsr.training.examples import Examples, read_examples
+from lsr.training.example import Examples
+from lsr.training.opening import batch_order, teacher_opener
 from lsr.training.output import (
     CHECKPOINTS,
     TRAINING_FILE,
@@ -37,11 +42,11 @@ from lsr.training.output import (
 )
 from lsr.training.plots import plot_run
 from lsr.training.provenance import training_record
+from lsr.training.refreshing import Refresher
 from lsr.training.run_log import RunLog
 from lsr.training.student import Student
 from lsr.training.teaching import Panel
-from lsr.training.topics import TOPICS_FILE, TopicSampler, cluster, kept_topics, save_topics
-from lsr.training.trainer import SparseTrainer, training_arguments
+from lsr.training.trainer import SparseTrainer
 from lsr.types import Document
 
 PLOT_FILE = "training.png"
@@ -86,17 +91,24 @@ def train(
             stack.enter_context(claimed(output))
             prepare(output, resume=resume, overwrite=overwrite)
             if resume:
-                check_unchanged(read_run_config(output), config.to_json())
+                check_unchanged(make_config(read_run_config(output)).to_json(), config.to_json())
             else:
                 write_config(output, config.to_json())
             (output / CHECKPOINTS).mkdir(exist_ok=True)
             remove_unfinished(output / CHECKPOINTS)
         PartialState().wait_for_everyone()
         speak = say if is_main else _silence
-        trainer = _begin(config, output, arguments, examples, teachers, speak, resumed=resume)
-        # Only from here on is there a step to wait for: what comes before ends at once.
-        request = stack.enter_context(graceful_stop(speak))
-        return _run(trainer, output, speak, request)
+        while True:
+            trainer = _begin(config, output, arguments, examples, teachers, speak, resumed=resume)
+            # Only from here on is there a step to wait for: what comes before ends at once.
+            with graceful_stop(speak) as request:
+                _run(trainer, request, output)
+            if not trainer.negatives_are_due:
+                return _result(trainer, output, speak)
+            # The run goes on from the checkpoint that it has just saved, with negatives mined anew.
+            resume = True
+            del trainer
+            _free_memory()
 
 
 def _begin(
@@ -116,12 +128,16 @@ def _begin(
     evaluator = Evaluator(config.eval, seed=config.train.seed) if config.eval.datasets and is_main else None
     # What is prepared and kept on the way is prepared once: by the first process.
     with arguments.main_process_first(local=False):
-        if examples is None:
-            examples = _examples(config)
-        check_examples(examples, config, n_processes=arguments.world_size)
-        encoder = _encoder(config, output, examples, last)
-        panel = Panel(config, teachers or _opener(examples))
-        order = _order(config, output, examples, teachers or _opener(examples), say)
+        given = examples if examples is not None else open_examples(config.data, _silence if last else say)
+        given = without_test_texts(given, config.data, output, say)
+        check_examples(given, config, n_processes=arguments.world_size)
+        encoder = _encoder(config, output, given, last)
+        open_one = teachers or teacher_opener(given)
+        refresher = Refresher(config, output, open_teacher=open_one, device=arguments.device.type, say=say)
+        examples = refresher.examples(given, encoder, found)
+        check_candidates(examples, config)
+        panel = Panel(config, open_one)
+        order = batch_order(config, output, examples, open_one, say)
     choose_attention(encoder, precision=config.train.precision, on_cpu=arguments.use_cpu)
     student = Student(
         encoder,
@@ -130,8 +146,7 @@ def _begin(
         with_dense="regression" in config.loss,
     )
     student.freeze(config.encoder.freeze_layers, embeddings=config.encoder.freeze_embeddings)
-    if config.sparsity.sampled_terms and not student.has_table:
-        raise UsageError("config: sparsity.sampled_terms needs queries from a table, but here they have a model")
+    check_parts(student, config)
     collator = Collator(
         encoder,
         negatives=config.data.negatives,
@@ -150,8 +165,8 @@ def _begin(
     return trainer
 
 
-def _run(trainer: SparseTrainer, output: Path, say: Callable[[str], None], request: StopRequest) -> TrainingResult:
-    """Train to the end or to a signal, and save what came of it."""
+def _run(trainer: SparseTrainer, request: StopRequest, output: Path) -> None:
+    """Train to the end, until negatives are due, or until a signal, for which TrainingInterruptedError is raised."""
     trainer.add_callback(Rhythm(trainer, request))
     try:
         trainer.train(resume_from_checkpoint=trainer.resumed_from)
@@ -163,17 +178,21 @@ def _run(trainer: SparseTrainer, output: Path, say: Callable[[str], None], reque
             f"interrupted by {request.signal_name} after step {trainer.state.global_step:,}; checkpoint saved; go on "
             f"with: lsr train --resume --output {output}"
         )
+
+
+def _result(trainer: SparseTrainer, output: Path, say: Callable[[str], None]) -> TrainingResult:
+    """Save what came of a training that is at its end."""
     if trainer.is_world_process_zero():
         _finish(trainer, output, say)
     trainer.accelerator.wait_for_everyone()
     return TrainingResult(output / MODEL, json.loads((output / TRAINING_FILE).read_text(encoding="utf-8")))
 
 
-def _examples(config: TrainingConfig) -> Examples:
-    data = config.data
-    return read_examples(
-        data.files, corpus=data.corpus, queries=data.queries, split=data.split, max_negatives=data.negatives
-    )
+def _free_memory() -> None:
+    """Give back what a trainer that is done with held: it stands in circles of references."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _silence(line: str) -> None:
@@ -201,42 +220,6 @@ def _corpus(paths: tuple[str, ...]) -> Iterator[Document]:
     from lsr.indexer.corpus.reader import read_corpus
 
     return read_corpus([Path(path) for path in paths])
-
-
-def _opener(examples: Examples) -> Callable[[TeacherSettings], Any]:
-    def open_one(settings: TeacherSettings) -> Any:
-        from lsr.training.caches import cache_home
-        from lsr.training.teachers.opening import open_teacher
-
-        return open_teacher(settings.name, cache=cache_home() / "teachers", examples=examples, **settings.options)
-
-    return open_one
-
-
-def _order(
-    config: TrainingConfig,
-    output: Path,
-    examples: Examples,
-    open_one: Callable[[TeacherSettings], Any],
-    say: Callable[[str], None],
-) -> TopicSampler | None:
-    data = config.data
-    if not data.topics:
-        return None
-    path = output / TOPICS_FILE
-    topics = kept_topics(path)
-    if topics is None:
-        say(f"clustering the queries of {len(examples):,} examples into {data.topics:,} topics")
-        # The same model may teach; its vectors are then computed once, if it is opened with the same options.
-        options = next((one.options for one in config.teacher if one.name == data.topic_model), {})
-        teacher = open_one(TeacherSettings(str(data.topic_model), options=options))
-        if not hasattr(teacher, "query_vectors") or not str(data.topic_model).startswith("dense:"):
-            raise UsageError(f"config: data.topic_model is {data.topic_model!r}, but has to be dense:MODEL")
-        texts = [examples[i].query for i in range(len(examples))]
-        topics = cluster(teacher.query_vectors(texts), data.topics, seed=config.train.seed)
-        save_topics(path, topics)
-    size = config.train.batch_size
-    return TopicSampler(topics, batch_size=size, per_batch=data.topics_per_batch, seed=config.train.seed)
 
 
 def _finish(trainer: SparseTrainer, output: Path, say: Callable[[str], None]) -> None:

@@ -112,12 +112,13 @@ class Student(nn.Module):
         with torch.no_grad():
             self.table.clamp_(min=0)
         rows, ids = queries["rows"], queries["ids"]
+        found = self.table[ids] * queries["factors"]
         if terms is None:
             places, n_columns = ids, self.vocab_size
         else:
             places, n_columns = torch.searchsorted(terms, ids), len(terms)
         weights = torch.zeros(int(queries["n_texts"]), n_columns, device=self.table.device)
-        return weights.index_put((rows, places), self.table[ids])
+        return weights.index_put((rows, places), found)
 
     def _encode(self, tower: Tower, texts: Mapping[str, Any], terms: Tensor | None) -> TrainingOutput:
         batch = TokenBatch(*(texts[name] for name in ("input_ids", "attention_mask", "literal", "scored")))
@@ -153,6 +154,10 @@ class Student(nn.Module):
             assert self.table is not None
             weights = self.table.detach().clamp(min=0).cpu().numpy().copy()
             query = TableQueryEncoder(
-                copy_of(query.tokenizer), weights, max_length=query.max_length, prompt=query.prompt
+                copy_of(query.tokenizer),
+                weights,
+                max_length=query.max_length,
+                prompt=query.prompt,
+                repeats=query.repeats,
             )
         return type(source)(source.config, source.name, source.revision, source.document, query)

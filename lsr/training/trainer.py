@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArg
 
 from lsr.encoders.saving import save_encoder
 from lsr.encoders.tower import TrainingOutput
+from lsr.training.arguments import parameter_groups
 from lsr.training.checkpoints import MODEL, TENSORS_FILE, Checkpoint, finish, rotate
 from lsr.training.collator import Collator
 from lsr.training.config import TrainingConfig
@@ -29,39 +28,12 @@ from lsr.training.guards import CollapseGuard, TrainingError, check_numbers
 from lsr.training.losses.base import ScoredBatch
 from lsr.training.losses.regression import vector_regression
 from lsr.training.objective import Objective
+from lsr.training.progress import Progress
 from lsr.training.regularisers.base import TermWeights
 from lsr.training.run_log import RunLog
 from lsr.training.sampled_terms import sample_terms
 from lsr.training.student import Student
 from lsr.training.teaching import Panel
-
-
-@dataclass(slots=True)
-class Progress:
-    """What a run knows of itself beside what the library's trainer keeps. seconds: of training, without pauses."""
-
-    seconds: float = 0.0
-    best_step: int | None = None
-    best_value: float = -math.inf
-    n_worse: int = 0
-    evaluations: list[dict[str, Any]] = field(default_factory=list)
-
-    def state(self) -> dict[str, Any]:
-        """Return it as JSON values."""
-        best = self.best_value if self.best_step is not None else None
-        return {
-            "seconds": self.seconds,
-            "best_step": self.best_step,
-            "best_value": best,
-            "n_worse": self.n_worse,
-            "evaluations": self.evaluations,
-        }
-
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` gave."""
-        self.seconds, self.best_step, self.n_worse = state["seconds"], state["best_step"], state["n_worse"]
-        self.best_value = -math.inf if state["best_value"] is None else state["best_value"]
-        self.evaluations = list(state["evaluations"])
 
 
 class SparseTrainer(Trainer):
@@ -102,6 +74,7 @@ class SparseTrainer(Trainer):
         self._n_summed = 0
         self._step_terms: list[tuple[float, float]] = []
         self._n_micro = 0
+        self._has_ended_early = False
         self._began = time.monotonic()
         self._logged_at = self._began
 
@@ -215,22 +188,27 @@ class SparseTrainer(Trainer):
             self.progress.evaluations.append({"step": self.state.global_step, **metrics})
             self._rank(measured.mean)
             self._logged_at += time.monotonic() - began
-        decided = [self.control.should_save, self.control.should_training_stop]
+        decided = [self.control.should_save, self.control.should_training_stop, self._has_ended_early]
         if self.args.world_size > 1:  # the first process has measured, all have to do the same
             broadcast_object_list(decided)
-        self.control.should_save, self.control.should_training_stop = decided
+        self.control.should_save, self.control.should_training_stop, self._has_ended_early = decided
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
     def _rank(self, value: float) -> None:
-        if value > self.progress.best_value:
-            self.progress.best_value, self.progress.best_step = value, self.state.global_step
-            self.progress.n_worse = 0
+        is_best = self.progress.rank(self.state.global_step, value)
+        self._has_ended_early = 0 < self.config.eval.patience <= self.progress.n_worse
+        if is_best or self._has_ended_early:
             self.control.should_save = True
-        else:
-            self.progress.n_worse += 1
-            if self.config.eval.patience and self.progress.n_worse >= self.config.eval.patience:
-                self.control.should_training_stop = self.control.should_save = True
+        if self._has_ended_early:
+            self.control.should_training_stop = True
+
+    @property
+    def negatives_are_due(self) -> bool:
+        """Whether the training is to pause after this step, for negatives to be mined anew."""
+        mining = self.config.data.mining
+        is_due = mining is not None and mining.is_due(self.state.global_step, steps=self.state.max_steps)
+        return is_due and not self._has_ended_early
 
     # Checkpoints.
 
@@ -294,62 +272,6 @@ class SparseTrainer(Trainer):
             kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.student)
             self.optimizer = kind(groups, **options)
         return self.optimizer
-
-
-def parameter_groups(student: Student, config: TrainingConfig) -> list[dict[str, Any]]:
-    """Return what is trained, in groups of one learning rate and one weight decay; biases and norms have none."""
-    train = config.train
-    by_group: dict[tuple[float, float], list[Any]] = {}
-    towers = [tower for tower in (student.document, student.query) if tower is not None]
-    bodies = {id(value) for tower in towers for value in tower.backbone.model.base_model.parameters()}
-    for name, value in student.named_parameters():
-        if not value.requires_grad:
-            continue
-        rate, decay = train.learning_rate, train.weight_decay if value.dim() > 1 else 0.0
-        if name == "table":
-            rate = train.table_learning_rate or rate
-        elif id(value) not in bodies:
-            rate = train.head_learning_rate or rate
-        by_group.setdefault((rate, decay), []).append(value)
-    return [{"params": values, "lr": rate, "weight_decay": decay} for (rate, decay), values in by_group.items()]
-
-
-def training_arguments(config: TrainingConfig, folder: Path) -> TrainingArguments:
-    """Return the library's arguments for a config. folder: for checkpoints."""
-    train = config.train
-    on_cpu = train.device == "cpu" or not torch.cuda.is_available()
-    return TrainingArguments(
-        output_dir=str(folder),
-        max_steps=train.steps,
-        per_device_train_batch_size=train.batch_size,
-        gradient_accumulation_steps=train.accumulate,
-        learning_rate=train.learning_rate,
-        lr_scheduler_type=train.schedule,
-        warmup_steps=train.warmup,
-        weight_decay=train.weight_decay,
-        max_grad_norm=train.max_grad_norm,
-        seed=train.seed,
-        data_seed=train.seed,
-        bf16=train.precision == "bfloat16",
-        fp16=train.precision == "float16",
-        use_cpu=on_cpu,
-        logging_strategy="steps",
-        logging_steps=train.log_every,
-        logging_first_step=True,
-        logging_nan_inf_filter=False,
-        save_strategy="no",
-        eval_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        label_names=[],
-        dataloader_drop_last=True,
-        dataloader_num_workers=train.workers,
-        dataloader_pin_memory=not on_cpu,
-        ddp_find_unused_parameters=True,
-        optim="adamw_torch",
-        log_level="error",
-    )
 
 
 def _term_weights(output: TrainingOutput, terms: Tensor | None, counts: Tensor | None) -> TermWeights:

@@ -103,10 +103,12 @@ def test_doctor_sees_a_cache_folder_that_is_not_kept(lsr_process: Lsr, tmp_path:
 
 
 LIVING = ["add", "update", "delete", "merge", "get", "list", "export", "import"]
+MODELS = ["encode", "train", "mine"]
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["index"], ["search"], ["stats"], ["check"], ["doctor"], ["explain"], *([name] for name in LIVING)]
+    "command",
+    [[], ["index"], ["search"], ["stats"], ["check"], ["doctor"], ["explain"], *([name] for name in LIVING + MODELS)],
 )
 def test_help_is_for_terminals_of_80_columns(lsr: Lsr, command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
@@ -114,7 +116,7 @@ def test_help_is_for_terminals_of_80_columns(lsr: Lsr, command: list[str], monke
     assert done.code == 0 and done.out.startswith(f"usage: {' '.join(['lsr', *command])} ")
     assert max(len(line) for line in done.lines) <= 80
     for example in re.findall(r"^  lsr (\w+)", done.out, re.MULTILINE):
-        assert example in ("index", "search", "explain", *LIVING)
+        assert example in ("index", "search", "explain", *LIVING, *MODELS)
 
 
 def test_the_version(lsr: Lsr) -> None:

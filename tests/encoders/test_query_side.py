@@ -9,9 +9,13 @@ import sys
 import numpy as np
 import pytest
 
+from lsr.encoders.building import load_neural, start_encoder
+from lsr.encoders.config import EncoderConfig
+from lsr.encoders.families import family_config
 from lsr.encoders.registry import load_encoder, open_query_encoder
+from lsr.encoders.saving import save_encoder
 from lsr.encoders.table import open_table
-from lsr.errors import EncoderError
+from lsr.errors import EncoderError, UsageError
 from lsr.types import Document
 
 QUERIES = ["the cat cat sat", "walkers learned sparse", "", "zebra", "café 机 \ud800", "the"]
@@ -128,3 +132,32 @@ def test_a_damaged_table_is_refused(router_folder, tmp_path, damage, message):
     damage(tmp_path)
     with pytest.raises(EncoderError, match=message):
         open_table(tmp_path, {}.get, 0)
+
+
+def repeating(plain_folder):
+    config = EncoderConfig.from_json({**family_config("inference-free").to_json(), "query_repeats": "log"})
+    encoder = start_encoder(config, plain_folder, device="cpu")
+    encoder.query.weights[:] = np.linspace(0, 2, len(encoder.query.weights), dtype=np.float32)
+    return encoder
+
+
+def test_a_table_may_count_repeated_tokens_by_their_logarithm(plain_folder, tmp_path):
+    save_encoder(repeating(plain_folder), tmp_path / "model")
+    encoder = load_neural(tmp_path / "model", device="cpu")
+    once, thrice, twice = by_term(encoder.encode_queries(["cat sat", "cat cat sat cat", "sat sat cat"]), encoder.terms)
+    assert thrice == pytest.approx({"cat": once["cat"] * (1 + np.log(3)), "sat": once["sat"]})
+    assert twice == pytest.approx({"cat": once["cat"], "sat": once["sat"] * (1 + np.log(2))})
+    encoder.save_query_side(tmp_path)
+    ids = {term: i for i, term in enumerate(encoder.terms)}
+    opened = open_query_encoder(json.loads(json.dumps(encoder.description)), tmp_path, ids.get, len(ids))
+    assert by_term(opened.encode_queries(QUERIES), encoder.terms) == by_term(
+        encoder.encode_queries(QUERIES), encoder.terms
+    )
+
+
+def test_repeated_tokens_are_counted_by_tables_alone():
+    with pytest.raises(UsageError, match="query_repeats is for a table, but query_side is 'same'"):
+        EncoderConfig("splade", query_repeats="log")
+    with pytest.raises(UsageError, match="query_repeats is 'twice'"):
+        EncoderConfig("inference-free", query_side="table", query_repeats="twice")
+    assert "query_repeats" not in EncoderConfig("splade").to_json()

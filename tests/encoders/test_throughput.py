@@ -78,3 +78,13 @@ def test_ten_times_the_corpus_needs_no_more_memory():
     )
     peak = json.loads(result.stdout)
     assert peak["many"] <= 1.1 * peak["few"], peak
+
+
+@pytest.mark.large
+@pytest.mark.timeout(3600)
+def test_ten_times_the_corpus_needs_no_more_memory_with_a_model_either():
+    """A small model, so that it takes minutes; from a corpus of more than a shard on."""
+    worker = Path(__file__).with_name("model_memory_worker.py")
+    result = subprocess.run([sys.executable, str(worker), "5000", "50000"], check=True, capture_output=True, text=True)
+    peak = json.loads(result.stdout)
+    assert peak["50000"] <= 1.1 * peak["5000"], peak

@@ -102,6 +102,26 @@ def test_without_a_folder_a_collection_is_made_up(bench: Bench) -> None:
     assert collection["measurements"][0]["recall"] == 1.0
 
 
+def test_growing_is_measured_and_changes_no_ranking(
+    bench: Bench, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = bench(str(folder), "--grow", "3", "--batch", "100", "-k", "5", "50")
+    (collection,) = report["collections"]
+    assert (report["format"], collection["commits"], collection["batch"]) == ("lsr-bench-growth", 3, 100)
+    assert collection["adding"]["n_docs"] == 1700
+    assert collection["n_segments"] == 4
+    for adding in (collection["adding"], collection["adding_to_small"]):
+        assert adding["s"] > 0 and adding["cpu_s"] > 0 and adding["first_s"] > 0
+    assert [searching["k"] for searching in collection["searching"]] == [5, 50]
+    printed = capsys.readouterr().out
+    assert "Adding 100 to 1,700:" in printed and "Searching, k = 50, median: merged" in printed
+
+
+def test_more_growth_than_documents_is_an_error(folder: Path, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", str(folder), "--grow", "2", "--cache", str(cache)]) == 2
+    assert "2 commits of 1000 documents need more than the 2000" in capsys.readouterr().err
+
+
 LEAST_RECALL = {"bmp": 0.9, "pisa": 1.0, "seismic": 0.75, "lucene": 1.0}
 
 

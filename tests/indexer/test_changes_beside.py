@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lsr.cli.main import main
 from lsr.encoders import registry
 from lsr.encoders.passages import choose_splitter
 from lsr.encoders.registry import load_encoder
@@ -21,7 +22,7 @@ from lsr.indexer.living import add_documents, add_vectors, delete_documents, upd
 from lsr.indexer.merge import merge_index
 from lsr.indexer.passages import owner_of, passages_of, whole
 from lsr.indexer.pipeline import index_documents, index_vectors
-from lsr.indexer.vectors_export import export_vectors
+from lsr.indexer.vectors_export import export_vectors, left_out
 from lsr.indexer.verify import verify
 from lsr.query.searcher import Searcher
 from lsr.types import Document
@@ -191,3 +192,14 @@ def test_passages_leave_and_come_back_as_vectors(cut: Path, tmp_path: Path) -> N
         )
     with pytest.raises(UsageError, match=r"takes vectors, not text|ready vectors of passages"):
         add_documents([long("x", 5)], tmp_path / "again")
+
+
+def test_what_a_file_of_vectors_leaves_out_is_said(cut: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    add_dense(cut, Lengths())
+    with Index.open(cut) as index:
+        assert ["passages" in left_out(index)[0], "dense vectors" in left_out(index)[1]] == [True, True]
+    assert main(["export", "--vectors", str(cut.with_name("vectors.parquet")), "--index", str(cut)]) == 0
+    said = capsys.readouterr().err
+    assert "dense vectors are not in it" in said and "passages are documents of their own" in said
+    assert main(["export", str(cut.with_name("cut.tar")), "--index", str(cut)]) == 0
+    assert capsys.readouterr().err == ""

@@ -181,10 +181,10 @@ def split_terms_plain(postings: Postings, terms: Sequence[int], weights: Sequenc
     return [r for r, _ in frequent], [w for _, w in frequent], [r for r, _ in rare], [w for _, w in rare]
 
 
-def order_by_peak_plain(peaks: Sequence[int], threshold: int, top: int, buckets: int) -> tuple[list[int], int]:
+def order_by_peak_plain(peaks: Sequence[int], threshold: int, top: int) -> tuple[list[int], int]:
     """Return the superblocks that reach the threshold in the order of their visit, and the bits of a bucket."""
     shift = 0
-    while (top - threshold) >> shift >= buckets:
+    while (top - threshold) >> shift >= min(BUCKETS, max(len(peaks), 1)):
         shift += 1
     reaching = [s for s, peak in enumerate(peaks) if peak >= threshold]
     return sorted(reaching, key=lambda s: (top - peaks[s]) >> shift), shift
@@ -226,7 +226,7 @@ def search_blockmax_plain(
     known, top = threshold(), max(peaks, default=0)
     if top < max(as_steps(known), 1):
         return [0, 0, 0], "nothing"
-    queue, shift = order_by_peak_plain(peaks, as_steps(known), top, BUCKETS)
+    queue, shift = order_by_peak_plain(peaks, as_steps(known), top)
     peak = peaks[queue[min(len(heap) // 4, len(queue) - 1)]]
     if sum(p >= max(peak * int(PROMISED) // 16, as_steps(known)) for p in peaks) <= most:
         scored = 0

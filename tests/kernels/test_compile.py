@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -85,6 +86,61 @@ def test_code_with_checks_of_bounds_has_a_folder_of_its_own(
     before = load(sources).cache_folder()
     monkeypatch.setattr(numba.config, "BOUNDSCHECK", 1)
     assert load(sources).cache_folder() != before
+
+
+def made(home: Path, name: str, days: float) -> Path:
+    """Make a folder that was last used so many days ago."""
+    folder = home / name
+    folder.mkdir(parents=True)
+    (folder / "code.nbc").write_bytes(b"code")
+    then = time.time() - days * 24 * 3600
+    os.utime(folder, (then, then))
+    return folder
+
+
+def test_a_new_folder_has_those_removed_that_were_unused_for_a_month(sources: Path, home: Path) -> None:
+    old, recent = made(home, "kernels-" + "0" * 16, 31), made(home, "kernels-" + "1" * 16, 29)
+    half_removed = made(home, "removed-" + "2" * 16, 0)
+    others = [made(home, name, 99) for name in ("kernels-mine", "bench", "kernels-" + "0" * 17)]
+    (home / ("kernels-" + "3" * 16)).symlink_to(others[0])
+    folder = load(sources).cache_folder()
+    assert not old.exists() and not half_removed.exists()
+    assert folder.is_dir() and recent.is_dir() and (home / ("kernels-" + "3" * 16)).is_symlink()
+    assert all((other / "code.nbc").is_file() for other in others)
+
+
+def test_of_many_used_folders_the_last_sixteen_stay(sources: Path, home: Path) -> None:
+    folders = [made(home, f"kernels-{i:016x}", i / 24) for i in range(30)]
+    used = load(sources).cache_folder()
+    assert [f.exists() for f in folders] == [i < 15 for i in range(30)]
+    assert used.is_dir()
+
+
+def test_nothing_is_removed_where_the_folder_is_there_already(sources: Path, home: Path) -> None:
+    folder = load(sources).cache_folder()
+    os.utime(folder, (0, 0))
+    old = made(home, "kernels-" + "0" * 16, 400)
+    assert load(sources).cache_folder() == folder
+    assert old.is_dir()
+    assert time.time() - folder.stat().st_mtime < 60, "that it is used is to be seen"
+
+
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
+def test_a_process_whose_folder_is_removed_goes_on(home: Path) -> None:
+    script = (
+        "import numpy as np, shutil; from lsr.kernels.topk import key_of as k; from lsr.kernels.compile import *;"
+        "k(np.uint32(1), 1); shutil.rmtree(cache_folder()); k(np.uint32(1), np.uint8(1)); print(k(np.uint32(2), 1))"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert int(run.stdout) == (2 << 32) + 2**32 - 2
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
+def test_old_folders_of_somebody_else_stay(sources: Path, home: Path) -> None:
+    old = made(home, "kernels-" + "0" * 16, 400)
+    os.chown(old, 12345, 12345)
+    load(sources).cache_folder()
+    assert old.is_dir()
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o722])

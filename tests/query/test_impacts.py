@@ -59,6 +59,20 @@ def test_rows_and_impacts_are_those_that_were_stored(
     assert seen == len(chosen)
 
 
+def test_numpy_and_compiled_code_read_the_same_rows(
+    tmp_path: Path, collections: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{f"w{(7 * i + j) ** 2 % 900}": 1.0 + j % 250 for j in range(1 + i % 120)} for i in range(400)]
+    (segment,) = collections.write_index(tmp_path / "index", rows).segments
+    doc_ords = np.array([399, 0, 17, 64, 63, 200])
+    found = []
+    for compiled in (False, True):
+        monkeypatch.setattr("lsr.query.impacts.compiled_is_loaded", lambda compiled=compiled: compiled)
+        found.append([(ids.tolist(), impacts.tolist()) for ids, impacts in document_rows(segment, doc_ords)])
+    assert found[0] == found[1]
+    assert [len(ids) for ids, _ in found[0]] == [len(rows[i]) for i in segment.arrays["insertion"][doc_ords]]
+
+
 def test_term_ids_ascend(tmp_path: Path, collections: Any) -> None:
     rows = [{f"w{(7 * i + j) % 50}": 1.0 + j for j in range(20)} for i in range(300)]
     (segment,) = collections.write_index(tmp_path / "index", rows).segments

@@ -134,6 +134,12 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture
+def without_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes half a second a training; where it isn't looked at, it isn't done."""
+    monkeypatch.setattr("lsr.training.run.plot_run", lambda *args, **options: None)
+
+
 @pytest.fixture(scope="session")
 def key_teacher() -> Callable[[Any], KeyTeacher]:
     return lambda settings: KeyTeacher()

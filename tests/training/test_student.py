@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lsr.encoders.building import load_neural, start_encoder
+from lsr.encoders.config import EncoderConfig
+from lsr.encoders.families import family_config
 from lsr.encoders.heads.max_projection import trainable_largest_logits
 from lsr.encoders.heads.pooling import largest_logits
 from lsr.encoders.saving import save_encoder
@@ -123,6 +125,19 @@ def test_chosen_terms_have_the_values_and_gradients_of_all(random_model: Path, t
     torch.testing.assert_close(chosen[0].weights, every[0].weights[:, terms])
     for a, b in ((every[0].weights @ every[1].weights.T, chosen[0].weights @ chosen[1].weights.T),):
         torch.testing.assert_close(a, b)
+
+
+def test_a_table_that_counts_repeated_tokens_is_trained_as_it_encodes(random_model: Path, toy: Any) -> None:
+    config = EncoderConfig.from_json({**family_config("inference-free").to_json(), "query_repeats": "log"})
+    student = Student(start_encoder(config, random_model, seed=1, device="cpu"), learn_query_table=True)
+    query = "key00 key01 key00"
+    inputs = inputs_of(student, [Example(query, (toy.documents[0],), None)])
+    trained = student(inputs["queries"], inputs["documents"])[0].weights
+    row = student.export().encode_queries([query])
+    expected = np.zeros(student.vocab_size, np.float32)
+    expected[row.term_ids] = row.weights
+    assert {1.0, np.float32(1 + np.log(2))} <= set(row.weights.tolist())
+    np.testing.assert_allclose(trained[0].detach().numpy(), expected, rtol=1e-6)
 
 
 def test_frozen_layers_get_no_gradient_and_no_dropout(random_model: Path, toy: Any) -> None:

@@ -118,10 +118,17 @@ def test_memory_is_known_on_this_machine() -> None:
         ("encoder.query_table=idf", "queries have no table"),
         ("encoder.query_start=x", "queries have no model"),
         ("encoder.freeze_layers=9", "the model has 1 layers"),
+        ("sparsity.documents.regulariser=idf-flops", "queries have a model, not a table of idf"),
+        ("sparsity.queries={regulariser='idf-flops', weight=1.0}", "is for documents alone"),
     ],
 )
 def test_parts_that_do_not_fit(refused: Any, change: str, message: str) -> None:
     assert message in refused("encoder.family=splade", change)
+
+
+def test_idf_aware_flops_without_idf(refused: Any) -> None:
+    text = refused("sparsity.documents.regulariser=idf-flops")
+    assert "all terms weigh the same in queries: set encoder.query_table to 'idf'" in text
 
 
 def test_an_output_folder_in_use_is_refused(tmp_path: Path, random_model: Path, toy: Any) -> None:

@@ -15,12 +15,14 @@ from lsr.training.config import make_config, read_config, with_overrides
 from lsr.training.recipes import RECIPES_FOLDER, recipes
 from lsr.training.run import train
 
+pytestmark = pytest.mark.usefixtures("without_plots")
+
 DOCUMENT_TARGET, QUERY_TARGET = 7.0, 5.0
 
 # What a recipe for millions of steps needs to be one for a toy.
 SMALL = [
     "train.steps=250", "train.batch_size=16", "train.learning_rate=5e-3", "train.warmup=10", "train.log_every=25",
-    "train.precision=float32", "encoder.dropout=0.0", "data.negatives=6",
+    "train.precision=float32", "encoder.dropout=0.0", "data.negatives=4",
 ]  # fmt: skip
 TARGETS = {
     "documents": [f"sparsity.documents.target={DOCUMENT_TARGET}", "sparsity.documents.ramp=100"],
@@ -44,7 +46,7 @@ def test_a_recipe_reaches_nearly_perfect_ranking_as_sparse_as_asked(
     name: str, tmp_path: Path, random_model: Path, toy: Any, toy_beir: Path, key_teacher: Any
 ) -> None:
     config = small_config(name, random_model)
-    result = train(config, tmp_path / "run", examples=toy.examples(scored=True, negatives=6), teachers=key_teacher)
+    result = train(config, tmp_path / "run", examples=toy.examples(scored=True, negatives=4), teachers=key_teacher)
 
     encoder = load_encoder(result.model)
     index_documents(toy.documents, tmp_path / "index", encoder)

@@ -17,6 +17,8 @@ from lsr.training.config import make_config
 from lsr.training.run import TrainingInterruptedError, train
 from lsr.training.run_log import read_log
 
+pytestmark = pytest.mark.usefixtures("without_plots")
+
 
 def config_of(model: Path, **changes: Any) -> Any:
     values: dict[str, Any] = {

@@ -59,6 +59,8 @@ def test_the_best_model_is_kept_and_the_run_ends_early(
     assert [row.get("nDCG@10") for row in rows] == [None, 0.5, 0.9, 0.8, 0.7]
     assert all(row["lambda_documents"] > 0 and row["document_terms"] > 0 for row in rows)
     assert (tmp_path / "run" / "training.png").read_bytes().startswith(b"\x89PNG")
+    (events,) = (tmp_path / "run" / "tensorboard").iterdir()
+    assert b"document_terms" in events.read_bytes() and b"nDCG@10" in events.read_bytes()
 
 
 def test_what_is_measured_on_the_way_is_what_lsr_eval_measures(
@@ -160,6 +162,7 @@ def test_two_processes_train_one_model(tmp_path: Path, random_model: Path, toy: 
         f'[encoder]\nstart = "{random_model}"\nfamily = "inference-free"\n[loss.infonce]\nweight = 1.0\n'
         "[sparsity.documents]\ntarget = 8\n[train]\nsteps = 6\nbatch_size = 8\nlog_every = 1\ndevice = 'cpu'\n"
         f'[eval]\ndatasets = ["{toy_beir}"]\nevery = 3\n'
+        '[data]\nnegatives = 1\n[data.mining]\nfirst = "bm25"\nevery = 3\ndepth = 10\n'
     )
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "lsr.cli.main", "train"]
     command = [*launch, "mine.toml", "--data", "data.jsonl", "--output", "run"]
@@ -170,4 +173,6 @@ def test_two_processes_train_one_model(tmp_path: Path, random_model: Path, toy: 
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "run" / "training.json").read_text())
     assert (record["n_processes"], record["steps"], len(record["evaluations"])) == (2, 6, 2)
+    assert (tmp_path / "run" / "negatives" / "step-3-mined").is_dir()
+    assert done.stderr.count("finding 1 negatives") == 2, "by one process only"
     load_encoder(tmp_path / "run" / "model")

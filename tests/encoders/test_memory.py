@@ -1,0 +1,17 @@
+"""What keeps memory from growing with the corpus: few kernels are kept."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from lsr.encoders.memory import KERNEL_CACHES, MAX_KERNELS, limit_kernels
+
+
+def test_few_kernels_are_kept_unless_the_environment_says_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KERNEL_CACHES[0], "7")
+    monkeypatch.setenv(KERNEL_CACHES[1], "")  # so that what is set below ends with the test
+    monkeypatch.delenv(KERNEL_CACHES[1])
+    limit_kernels()
+    assert [os.environ[name] for name in KERNEL_CACHES] == ["7", str(MAX_KERNELS)]

@@ -1,0 +1,31 @@
+"""The planner prunes where that saves work, the sooner the more is known, and scores everything where it doesn't."""
+
+from __future__ import annotations
+
+import pytest
+
+from lsr.kernels.plan import BLOCKMAX, EXHAUSTIVE, MOST_RARE, WAYS, cheapest, most_superblocks
+
+
+def test_large_segments_are_pruned_and_a_first_small_one_is_not() -> None:
+    assert WAYS[cheapest(4700, 0, 24, 8, 16_000, 10)] == "blockmax"
+    assert WAYS[cheapest(8, 0, 24, 8, 30, 10)] == "exhaustive"
+
+
+def test_a_small_segment_is_pruned_by_the_threshold_of_one_before() -> None:
+    assert cheapest(16, 0, 20, 5, 50, 10) == EXHAUSTIVE
+    assert cheapest(16, 4700, 20, 5, 50, 10) == BLOCKMAX
+
+
+@pytest.mark.parametrize("n_before", [0, 1, 100_000])
+def test_many_rare_terms_are_scored_in_order(n_before: int) -> None:
+    assert cheapest(10_000, n_before, MOST_RARE + 30, MOST_RARE + 1, 1000, 10) == EXHAUSTIVE
+
+
+def test_segments_without_superblocks_are_not_divided_by() -> None:
+    assert cheapest(0, 0, 3, 3, 0, 10) == EXHAUSTIVE
+
+
+def test_a_share_of_the_superblocks_is_visited_one_by_one() -> None:
+    assert most_superblocks(0) == 0
+    assert most_superblocks(1000) == 400
