@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lsr.errors import UsageError
 from lsr.eval.datasets import CorpusSummary, Dataset
 from lsr.eval.harness import Options, evaluate_rankings
 from lsr.eval.provenance import Provenance
@@ -37,7 +38,10 @@ class RerankedSystem:
     ) -> None:
         self._sparse = sparse
         self._name = reranker
-        self._reranker = make_reranker(reranker, **options)
+        made = make_reranker(reranker, **options)
+        if made is None:
+            raise UsageError("--rerank dense: what dense vectors make of candidates is measured by --hybrid")
+        self._reranker = made
         self._methods = methods
         self._candidates = candidates
 
@@ -71,7 +75,6 @@ class RerankedSystem:
             yield evaluate_rankings(name, run, told, dataset, summary, options, provenance), run
 
     def _legs(self, searcher: Searcher, queries: HybridQueries, number: int, candidates: int) -> tuple[Leg, Leg]:
-        assert self._reranker is not None
         query = queries.row(number)
         sparse = searcher.rank_vector((query.term_ids, query.weights), candidates)
         minimum = self._reranker.minimum(searcher)

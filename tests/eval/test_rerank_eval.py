@@ -53,6 +53,7 @@ def test_a_reranker_stands_beside_its_sparse_leg(
     ("args", "error"),
     [
         (["--rerank", "magic"], "no reranker 'magic'"),
+        (["--rerank", "dense"], "is measured by --hybrid"),
         (["--rerank", "cross-encoder"], "a cross-encoder is a model"),
         (["--rerank", "late-interaction", "--candidates", "5"], "hybrid: 5 candidates; give 10 to 1,000"),
         (["--candidates", "50"], "--candidates goes with --rerank"),
