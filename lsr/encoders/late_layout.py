@@ -20,6 +20,8 @@ PROJECTION = "linear.weight"
 _MODULES = ("sentence_transformers.models.Transformer", "sentence_transformers.base.modules.transformer.Transformer")
 _DENSE = "pylate.models.Dense."
 _IDENTITY = ("", "Identity")
+_ARCHITECTURE = "HF_ColBERT"
+"""What ColBERT calls its model in `config.json`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +58,18 @@ def read_late_layout(folder: Path) -> LateLayout | None:
     """
     try:
         if (folder / METADATA).is_file():
-            return _colbert(folder)
+            return _colbert(folder, read_json(folder / METADATA))
         if (folder / "modules.json").is_file():
             return _pylate(folder)
+        path = folder / "config.json"
+        if path.is_file() and _ARCHITECTURE in (read_json(path).get("architectures") or ()):
+            return _colbert(folder, {})
     except (KeyError, TypeError, AttributeError) as error:
         raise EncoderError(f"{folder}: not as ColBERT or PyLate write a late-interaction model: {error!r}") from error
     return None
 
 
-def _colbert(folder: Path) -> LateLayout:
-    values = read_json(folder / METADATA)
+def _colbert(folder: Path, values: Mapping[str, Any]) -> LateLayout:
     if values.get("similarity", "cosine") != "cosine":
         raise EncoderError(f"{folder}: similarity {values['similarity']!r} is not supported: only cosine")
     settings = LateSettings(

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from lsr.encoders.dense import load_dense
 from lsr.encoders.late_interaction import late_interaction_of, load_late_interaction
+from lsr.encoders.late_layout import LateSettings, read_late_layout
 from lsr.errors import EncoderError, UsageError
 
 TEXTS = ["the cat sat on the mat .", "a dog run ##ning", "tree ##house ?"]
@@ -96,6 +97,17 @@ def test_tokens_are_marked_masked_and_projected_as_the_library_does(
         assert vectors.dtype == np.float16
         assert vectors == pytest.approx(one_by_one(plain, text, tiny, query=False), abs=2e-3)
         assert model.encode_query(text) == pytest.approx(one_by_one(plain, text, tiny, query=True), abs=2e-3)
+
+
+def test_a_colbert_model_without_its_metadata_has_the_usual_settings(colbert: Path) -> None:
+    (colbert / "artifact.metadata").unlink()
+    assert read_late_layout(colbert) is None  # a plain BERT, for all that is known
+    config = json.loads((colbert / "config.json").read_text())
+    (colbert / "config.json").write_text(json.dumps({**config, "architectures": ["HF_ColBERT"]}))
+    layout = read_late_layout(colbert)
+    assert layout is not None and layout.settings == LateSettings("[unused0]", "[unused1]")
+    with pytest.raises(EncoderError, match=r"doesn't have the token '\[unused0\]'"):
+        load_late_interaction(colbert)
 
 
 def test_a_dense_model_has_token_vectors_whose_mean_is_its_own(tmp_path: Path, tiny: Any) -> None:
