@@ -52,10 +52,11 @@ eval: $(VENV)/full  ## Print the evaluation table of BM25 and the default model 
 	$(BIN)/lsr eval $(DATASETS) --encoder bm25 default --hybrid --threads 2 --output build/eval
 
 .PHONY: hybrid
-hybrid: $(VENV)/full  ## Print legs and fusions of BM25 with all-MiniLM-L6-v2 for DATASETS, the table of docs/HYBRID.md
+hybrid: $(VENV)/full  ## Print legs, fusions and feedback of BM25 with all-MiniLM-L6-v2 for DATASETS, and what they cost
 	$(if $(DATASETS),,$(error no test collections in $(SHARED)/data/beir: make hybrid DATASETS="FOLDER …"))
 	$(BIN)/lsr eval $(DATASETS) --encoder bm25 --hybrid --dense all-MiniLM-L6-v2 --dtype bfloat16 \
-		$(addprefix --fusion ,min-max tm2c2 z-score rrf dbsf) --measures nDCG@10 Recall@100
+		$(addprefix --fusion ,min-max tm2c2 z-score rrf dbsf) --feedback --measures nDCG@10 Recall@100
+	$(BIN)/python -m lsr.eval.bench.hybrid
 
 TEXTS := $(SHARED)/data/text
 TRAINING := build/train

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from lsr.encoders.dense_base import DenseEncoder, JointEncoder, dense_description
 from lsr.encoders.registry import load_dense_encoder
 from lsr.eval.datasets import CorpusSummary, Dataset
+from lsr.eval.dense_feedback import NAMES, feedback_runs
 from lsr.eval.harness import Options, evaluate_rankings
 from lsr.eval.provenance import Provenance
 from lsr.eval.results import Result
@@ -17,6 +18,7 @@ from lsr.eval.systems import EncoderSystem
 from lsr.indexer.dense_addition import add_dense
 from lsr.indexer.index import Index
 from lsr.indexer.progress import Progress
+from lsr.query.feedback import Feedback
 from lsr.query.fusion.registry import make_fuser
 from lsr.query.hybrid.settings import FEWEST, MODES, MOST, Hybrid, HybridQueries
 from lsr.query.hybrid.union import dense_leg
@@ -47,7 +49,8 @@ class HybridSystem:
     """A sparse encoder with dense vectors beside it: makes, or finds in the cache, the index, and searches it.
 
     dense: a dense model, or "joint" for the second vectors of the encoder itself; default, these where there are any,
-    else all-MiniLM-L6-v2. methods: names of fusers. options: `device`, `dtype` of the dense model.
+    else all-MiniLM-L6-v2. methods: names of fusers. feedback: also measure feedback in the dense leg, the first method
+    mixing the sparse one in. options: `device`, `dtype` of the dense model.
     """
 
     def __init__(
@@ -56,10 +59,12 @@ class HybridSystem:
         dense: str | None,
         methods: Sequence[str],
         *,
+        feedback: Feedback | None = None,
         progress: Progress | None = None,
         **options: Any,
     ) -> None:
         self._sparse = sparse
+        self._feedback = feedback
         self._dense_name = dense
         self._methods = methods
         self._progress = progress
@@ -67,10 +72,11 @@ class HybridSystem:
         self._dense: DenseEncoder | None = None
 
     def names(self) -> list[str]:
-        """Return what the rows are called: the dense leg, then a fusion a mode and method."""
-        dense = self._dense_name or USUAL
+        """Return what the rows are called: the dense leg, a fusion a mode and method, and what has feedback."""
+        dense = self._dense_called()
         both = f"{self._sparse.name}+{dense.rstrip('/').rpartition('/')[2]}"
-        return [f"{both}: dense", *(f"{both}: {mode} {method}" for mode in MODES for method in self._methods)]
+        fusions = [f"{mode} {method}" for mode in MODES for method in self._methods]
+        return [f"{both}: {name}" for name in ("dense", *fusions, *(NAMES if self._feedback else ()))]
 
     def evaluate(
         self, sparse: Result, dataset: Dataset, summary: CorpusSummary, options: Options, provenance: Provenance
@@ -80,7 +86,9 @@ class HybridSystem:
         index = self._with_dense(prepared.index)
         searcher = Searcher(index)
         assert index.dense is not None
-        vectors = index.dense_encoder.encode_dense_queries(list(dataset.queries.values()))
+        # A model of its own is opened anew: it may have encoded the documents in 16 bits. A joint one is there already.
+        encoder = self._dense if isinstance(self._dense, JointEncoder) else index.dense_encoder
+        vectors = encoder.encode_dense_queries(list(dataset.queries.values()))
         queries = HybridQueries(prepared.queries, vectors)
         k = options.k + options.drop_identical_ids
         dense_about = dict(index.dense.description)
@@ -99,10 +107,15 @@ class HybridSystem:
                 run = run_of(Ranking(query_id, searcher.doc_ids(r), r.scores) for query_id, r in rankings)
                 about = {"kind": "hybrid", "mode": mode, "method": method, "candidates": candidates}
                 yield result(run, about | {"legs": [sparse.encoder, dense_about]})
+        if self._feedback is not None:
+            fuser = make_fuser(self._methods[0])
+            for name, run in feedback_runs(searcher, queries, dataset, candidates, self._feedback, fuser).items():
+                about = {"kind": "hybrid", "feedback": name, "method": fuser.name, **asdict(self._feedback)}
+                yield result(run, about | {"legs": [sparse.encoder, dense_about]})
 
     def _with_dense(self, index: Index) -> Index:
         """Return the index with the dense vectors that are wanted, added now unless they are there."""
-        encoder = self._load(index)
+        encoder = self._load()
         wanted = dict(dense_description(encoder))
         if index.manifest.dense is None or dict(index.manifest.dense) != wanted:
             index.close()
@@ -110,13 +123,15 @@ class HybridSystem:
             index = Index.open(index.path)
         return index
 
-    def _load(self, index: Index) -> DenseEncoder:
+    def _load(self) -> DenseEncoder:
         if self._dense is None:
-            sparse = self._sparse.encoder()
-            name = self._dense_name or (JOINT if isinstance(sparse, JointEncoder) else USUAL)
+            name = self._dense_called()
             options = {} if name == JOINT else self._options
-            self._dense = load_dense_encoder(name, sparse=sparse, **options)
+            self._dense = load_dense_encoder(name, sparse=self._sparse.encoder(), **options)
         return self._dense
+
+    def _dense_called(self) -> str:
+        return self._dense_name or (JOINT if isinstance(self._sparse.encoder(), JointEncoder) else USUAL)
 
 
 def losses(results: Sequence[Result], measure: str) -> list[Loss]:

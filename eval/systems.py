@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lsr.encoders.base import Encoder
+from lsr.encoders.dense_base import JointEncoder
 from lsr.errors import IndexDamagedError, IndexMissingError, LsrError
 from lsr.eval.datasets import Dataset
 from lsr.eval.efficiency import latency
@@ -51,11 +52,22 @@ class System(Protocol):
 
 
 class EncoderSystem:
-    """An encoder, by the name that `lsr index --encoder` takes; indexes are kept in `cache` and used again."""
+    """An encoder, by the name that `lsr index --encoder` takes; indexes are kept in `cache` and used again.
+
+    jointly: of a joint encoder, index its dense vectors too, which come of the same pass.
+    """
 
     def __init__(
-        self, encoder: str, *, cache: Path, name: str | None = None, threads: int = 2, progress: Progress | None = None
+        self,
+        encoder: str,
+        *,
+        cache: Path,
+        name: str | None = None,
+        threads: int = 2,
+        jointly: bool = False,
+        progress: Progress | None = None,
     ) -> None:
+        self._jointly = jointly
         self.name = name or encoder
         self._encoder_name = encoder
         self._encoder: Encoder | None = None
@@ -102,7 +114,8 @@ class EncoderSystem:
         self._progress.start(f"encoding {dataset.name}", None, "document")
         began = time.perf_counter()
         documents = _counted(dataset, self._progress)
-        index_documents(documents, path, encoder, threads=self._threads, progress=self._progress)
+        dense = encoder if self._jointly and isinstance(encoder, JointEncoder) else None
+        index_documents(documents, path, encoder, dense=dense, threads=self._threads, progress=self._progress)
         seconds = time.perf_counter() - began
         return Index.open(path), seconds
 

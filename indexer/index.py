@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.encoders.base import Encoder
-from lsr.encoders.dense_base import DENSE
 from lsr.errors import IndexDamagedError, IndexMissingError, UsageError
 from lsr.indexer.deletions import unpack
 from lsr.indexer.dense import DenseVectorsOfIndex
@@ -240,7 +239,7 @@ class Index:
 
     @property
     def _dense_moved_to(self) -> str | Path | None:
-        joint = self.manifest.dense is not None and self.manifest.dense["kind"] != DENSE
+        joint = self.manifest.dense is not None and self.manifest.dense["kind"] == self.manifest.encoder["kind"]
         return self._moved_to["dense_encoder"] or (self._moved_to["encoder"] if joint else None)
 
     @cached_property

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsr.encoders.base import Encoder
-from lsr.encoders.dense_base import DenseEncoder, dense_description
-from lsr.errors import LsrError, UsageError
+from lsr.encoders.dense_base import DenseEncoder, DenseVectors, dense_description
+from lsr.errors import BadDocumentError, LsrError, UsageError
 from lsr.indexer.encode.job import forget_job, kept_documents
 from lsr.indexer.encode.legs import Legs
 from lsr.indexer.encode.staging import Say, Staging, staging_folder
@@ -184,6 +184,7 @@ def index_vectors(
     index: str | Path,
     *,
     encoder: Encoder | None = None,
+    dense: DenseEncoder | None = None,
     overwrite: bool = False,
     reorder: bool = True,
     threads: int = 2,
@@ -191,8 +192,9 @@ def index_vectors(
 ) -> tuple[Manifest, list[str]]:
     """Index ready vectors; return the manifest, and lines that sum up what was dropped.
 
-    encoder: what queries will be encoded by; its vocabulary then decides the terms. Raises what `read_vectors`
-    and IndexWriter raise; LsrError if there is no vector.
+    encoder: what queries will be encoded by; its vocabulary then decides the terms. dense: encodes the titles and
+    texts that come with the vectors. Raises what `read_vectors` and IndexWriter raise; LsrError if there is no vector,
+    BadDocumentError for one without text where `dense` would read it.
     """
     source: Encoder
     lookup: Callable[[str], int | None]
@@ -209,13 +211,13 @@ def index_vectors(
     dropped = 0
     # Vectors that came out of an index become the same impacts again.
     scale = stored_scale([Path(file) for file in files])
-    with IndexWriter(
-        Path(index), source, overwrite=overwrite, reorder=reorder, threads=threads, scale=scale, progress=progress
-    ) as writer:
+    options: dict[str, Any] = {"overwrite": overwrite, "reorder": reorder, "threads": threads, "scale": scale}
+    described = None if dense is None else dense_description(dense)
+    with IndexWriter(Path(index), source, dense=described, progress=progress, **options) as writer:
         listener.start("reading", None, "vector")
         for file in files:
             for documents, vectors, unknown in read_vectors(Path(file), lookup, n_known=n_known):
-                writer.add(documents, vectors)
+                writer.add(documents, vectors, None if dense is None else _of_texts(dense, documents, Path(file)))
                 if any(PASSAGE_OF in document.fields for document in documents):
                     writer.passages = {}
                 listener.advance(len(documents))
@@ -224,3 +226,14 @@ def index_vectors(
             raise LsrError(f"there is no vector in {', '.join(map(str, files))}")
         manifest = writer.commit()
     return manifest, [f"{dropped:,} weights of terms that the encoder doesn't know were dropped"] if dropped else []
+
+
+def _of_texts(dense: DenseEncoder, documents: Sequence[Document], file: Path) -> DenseVectors:
+    for document in documents:
+        if not document.full_text.strip():
+            raise BadDocumentError(
+                f"{file}: vector {document.doc_id!r} comes without title and text, which the dense model reads: write "
+                "them beside the vectors, or leave out the dense model"
+            )
+    vectors: DenseVectors = dense.encode_dense_documents(documents)
+    return vectors

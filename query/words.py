@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from lsr.encoders.analyser import Analyser, AnalyserSettings
+from lsr.encoders.registry import CODES
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -102,6 +103,15 @@ class Tokens:
         return found
 
 
+class NoWords:
+    """Finds nothing: of terms that are no words, such as codes of dense vectors."""
+
+    def find(self, text: str) -> list[TermSpan]:
+        """Return nothing."""
+        del text
+        return []
+
+
 def term_finder(description: Mapping[str, Any], encoder: Any, vocabulary: Iterable[str] = ()) -> TermFinder:
     """Return what finds terms in texts. description: of an encoder, as a manifest has it. encoder: itself, opened.
 
@@ -118,6 +128,8 @@ def term_finder(description: Mapping[str, Any], encoder: Any, vocabulary: Iterab
         if not _WORD_PIECES.isdisjoint(terms):
             return Tokens(_word_pieces(terms))
         return AnalysedWords(AnalyserSettings("none", "none"))
+    if description["kind"] == CODES:
+        return NoWords()
     settings = description.get("settings", {}).get("analyser")
     return AnalysedWords(None if settings is None else AnalyserSettings.from_json(settings))
 

@@ -111,6 +111,6 @@ def _load(args: argparse.Namespace) -> Any:
         return load_encoder(args.encoder, **options)
     if any(value is not None for value in (args.family, args.top_k, args.threshold)):
         raise UsageError("--family, --top-k and --threshold are for sparse models: leave them out of --dense")
-    from lsr.encoders.dense import load_dense
+    from lsr.encoders.registry import load_dense_encoder
 
-    return load_dense(args.encoder, **options)
+    return load_dense_encoder(args.encoder, **options)

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsr.cli.common import TerminalProgress, note, positive
+from lsr.cli.eval_hybrid import OWN_DENSE, add_arguments, second_legs
+from lsr.cli.eval_printer import Printer
 from lsr.models import DEFAULT, default_encoder
 
 if TYPE_CHECKING:
@@ -16,10 +18,7 @@ if TYPE_CHECKING:
     from lsr.eval.harness import Options
     from lsr.eval.provenance import Provenance
     from lsr.eval.report import Report
-    from lsr.eval.results import Result
-    from lsr.eval.runs import Run
     from lsr.eval.systems import System
-    from lsr.eval.table import EvaluationTable
     from lsr.query.fusion.fuser import Fuser
 
 
@@ -42,12 +41,7 @@ def add_parser(subparsers: Any) -> None:
     )
     what.add_argument("--fusion", action="append", metavar="METHOD",
                       help="also fuse the systems: min-max, tm2c2, z-score, rrf, dbsf, or learned")  # fmt: skip
-    what.add_argument("--hybrid", action="store_true",
-                      help="also measure each with dense vectors: the dense leg, and both fused by --fusion (default: "
-                      "min-max), as rerank and as union; warns where a fusion loses to a leg")  # fmt: skip
-    what.add_argument("--dense", metavar="D", help="the dense model of --hybrid (default: the encoder's own dense "
-                      "vectors, else all-MiniLM-L6-v2)")  # fmt: skip
-    what.add_argument("--dtype", metavar="T", help="of the dense model: float32, bfloat16 or float16")
+    add_arguments(what)
     what.add_argument("--learn-on", default="dev", metavar="SPLIT", help="where 'learned' learns (default: dev)")
     what.add_argument("--feedback", nargs="?", type=positive, const=10, metavar="DOCS",
                       help="also measure each with feedback from its first DOCS documents (default: 10)")  # fmt: skip
@@ -107,7 +101,7 @@ def _evaluate_runs(args: argparse.Namespace, options: Options, report: Report, m
     names = _distinct(args.run_files)
     dataset = _name_and_split(args.qrels)
     table = EvaluationTable(dataset[:1], names, options.measures)
-    printer = _Printer(args, report, table)
+    printer = Printer(args, report, table)
     for name, path in zip(names, args.run_files, strict=True):
         printer.add(evaluate_run(name, read_run(path), qrels, dataset, options, made_by))
     printer.finish()
@@ -126,13 +120,13 @@ def _evaluate_systems(args: argparse.Namespace, options: Options, report: Report
     try:
         datasets = _datasets(args, progress)
         systems = _systems(args, progress, len(datasets))
-        hybrids = _hybrids(args, systems, progress)
+        hybrids = second_legs(args, systems, progress)
         methods = () if hybrids else args.fusion or ()
         fusions = {method: f"{method}({', '.join(system.name for system in systems)})" for method in methods}
         baselines = args.baseline or []
-        of_hybrids = [name for hybrid in hybrids.values() for name in hybrid.names()]
+        of_hybrids = [name for legs_of in hybrids.values() for hybrid in legs_of for name in hybrid.names()]
         names = [*(system.name for system in systems), *of_hybrids, *fusions.values(), *baselines]
-        printer = _Printer(args, report, EvaluationTable([d.name for d in datasets], names, options.measures))
+        printer = Printer(args, report, EvaluationTable([d.name for d in datasets], names, options.measures))
         for dataset in datasets:
             summary = dataset.summary()
             _note_oddities(dataset, summary, drops=options.drop_identical_ids)
@@ -144,13 +138,13 @@ def _evaluate_systems(args: argparse.Namespace, options: Options, report: Report
                 printer.add(result, found)
                 runs.append(found)
                 legs.append(result.encoder)
-                if system.name in hybrids:
+                for hybrid in hybrids.get(system.name, ()):
                     some = [result]
-                    found_by = hybrids[system.name].evaluate(result, dataset, summary, options, made_by)
-                    for of_hybrid, hybrid_run in found_by:
+                    for of_hybrid, hybrid_run in hybrid.evaluate(result, dataset, summary, options, made_by):
                         progress.close()
                         printer.add(of_hybrid, hybrid_run)
-                        some.append(of_hybrid)
+                        if "feedback" not in (of_hybrid.encoder or {}):  # which is no fusion that is to beat its legs
+                            some.append(of_hybrid)
                     for loss in losses(some, options.measures[0]):
                         note(f"warning: {loss}")
             for method, name in fusions.items():
@@ -170,80 +164,6 @@ def _evaluate_systems(args: argparse.Namespace, options: Options, report: Report
         printer.finish()
     finally:
         progress.close()
-
-
-def _hybrids(args: argparse.Namespace, systems: Sequence[System], progress: TerminalProgress) -> dict[str, Any]:
-    """Return what measures each system with dense vectors, by the system's name."""
-    from lsr.errors import UsageError
-    from lsr.eval.hybrid import HybridSystem
-    from lsr.eval.systems import EncoderSystem
-    from lsr.query.fusion.registry import make_fuser
-
-    if not args.hybrid:
-        if args.dense or args.dtype:
-            raise UsageError(f"--{'dense' if args.dense else 'dtype'} goes with --hybrid")
-        return {}
-    methods = args.fusion or ["min-max"]
-    if "learned" in methods:
-        raise UsageError("--hybrid takes no learned fusion: leave out --fusion learned")
-    for method in methods:
-        make_fuser(method)  # an unknown one is refused before hours of encoding
-    options = {} if args.dtype is None else {"dtype": args.dtype}
-    return {
-        system.name: HybridSystem(system, args.dense, methods, progress=progress, **options)
-        for system in systems
-        if isinstance(system, EncoderSystem)
-    }
-
-
-class _Printer:
-    """Prints a row as soon as it is there, and the rest at the end."""
-
-    def __init__(self, args: argparse.Namespace, report: Report, table: EvaluationTable) -> None:
-        self._args = args
-        self._report = report
-        self._table = table
-
-    def add(self, result: Result, found: Run | None = None) -> None:
-        """Print one result; write its file, and the run's where it was made here."""
-        from lsr.eval.report import result_json, save_result, save_run
-
-        if self._args.json:
-            print(result_json(result, per_query=self._args.per_query), flush=True)
-        else:
-            if not self._report.results:
-                print(self._table.header())
-            print(self._table.row(result), flush=True)
-        self._report.results.append(result)
-        if result.n_queries_without_results:
-            note(f"{result.system}: {result.n_queries_without_results} of {result.dataset.n_queries} queries of "
-                 f"{result.dataset.name} have no results and count 0")  # fmt: skip
-        if result.n_queries_not_judged:
-            note(f"{result.system}: {result.n_queries_not_judged} queries of the run have no judgements: left out")
-        if result.identical_ids_dropped:
-            note(f"{result.system}: {result.identical_ids_dropped} hits with the query's own id dropped")
-        if self._args.output:
-            save_result(result, self._args.output, per_query=self._args.per_query)
-            if found is not None:
-                save_run(result, found, self._args.output)
-
-    def finish(self) -> None:
-        """Print means, costs, comparisons and, if asked for, every query; draw the plots."""
-        report = self._report
-        if self._args.json:
-            for line in report.json_lines(per_query=self._args.per_query):
-                print(line)
-        else:
-            for line in self._table.means(report.results):
-                print(line)
-            for block in (self._table.costs(report.results), report.comparison_lines()):
-                if block:
-                    print("", *block, sep="\n")
-            if self._args.per_query:
-                print("", *report.per_query_lines(), sep="\n")
-        if self._args.output:
-            plots = report.write_plots(self._args.output)
-            note(f"{len(report.results)} result files and {len(plots)} plots in {self._args.output}")
 
 
 def _datasets(args: argparse.Namespace, progress: TerminalProgress) -> list[Dataset]:
@@ -284,8 +204,9 @@ def _systems(args: argparse.Namespace, progress: TerminalProgress, n_datasets: i
 
     cache = args.cache / "eval" if args.cache else cache_folder()
     encoders = list(dict.fromkeys(args.encoder or ([] if args.vectors else [default_encoder()])))
+    jointly = args.hybrid and args.dense in OWN_DENSE
     systems: list[System] = [
-        EncoderSystem(encoder, cache=cache, name=name, threads=args.threads, progress=progress)
+        EncoderSystem(encoder, cache=cache, name=name, threads=args.threads, jointly=jointly, progress=progress)
         for encoder, name in zip(encoders, _distinct([Path(e) for e in encoders]), strict=True)
     ]
     if args.vectors:
@@ -302,7 +223,7 @@ def _systems(args: argparse.Namespace, progress: TerminalProgress, n_datasets: i
     names = [system.name for system in systems]
     if len(set(names)) < len(names):
         raise UsageError(f"two systems have the same name, among {', '.join(names)}: rename a folder")
-    if args.fusion and len(systems) < 2 and not args.hybrid:
+    if args.fusion and len(systems) < 2 and not (args.hybrid or args.rerank):
         raise UsageError("--fusion needs two systems or more: name more than one encoder")
     return systems
 

@@ -24,8 +24,8 @@ def add_parser(subparsers: Any) -> None:
         "export",
         "write an index to one file",
         "Write the last generation of an index to one file (an uncompressed tar). With\n"
-        "--vectors, write its documents and their sparse vectors as Parquet instead: columns\n"
-        "id, terms, weights, title, text, fields.",
+        "--vectors, write its documents and their sparse vectors as Parquet instead:\n"
+        "columns id, terms, weights, title, text, fields.",
         EXAMPLES,
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="the file to be written")

@@ -25,6 +25,11 @@ def add_hybrid_arguments(parser: Any) -> None:
         help="fuse with the index's dense vectors: 'rerank' scores the candidates of the sparse search by them (the "
         "default), 'union' searches by them too",
     )
+    group.add_argument(
+        "--rerank", metavar="R", help="score the candidates by R, in place of dense vectors: late-interaction (by the "
+        "token vectors of the index's dense model), late-interaction:MODEL or cross-encoder:MODEL, MODEL being a "
+        "folder or a name on the hub",
+    )  # fmt: skip
     group.add_argument("--fuser", choices=FUSERS, metavar="NAME", help=f"{', '.join(FUSERS)} (default: {FUSERS[0]})")
     group.add_argument(
         "--weights", nargs=2, type=float, metavar="W", help="of the sparse and the other leg (default: alike)"
@@ -38,15 +43,20 @@ def hybrid_of(args: argparse.Namespace) -> Hybrid | None:
     from lsr.errors import UsageError
 
     given = [name for name in ("fuser", "weights", "candidates", "dense") if getattr(args, name) is not None]
-    if args.hybrid is None:
+    if args.hybrid is None and args.rerank is None:
         if given:
-            raise UsageError(f"--{given[0]} goes with --hybrid")
+            raise UsageError(f"--{given[0]} goes with --hybrid or --rerank")
         return None
     from lsr.query.fusion.registry import make_fuser
     from lsr.query.hybrid.settings import Hybrid
 
-    options = {} if args.candidates is None else {"candidates": args.candidates}
-    return Hybrid(mode=args.hybrid, fuser=make_fuser(args.fuser or FUSERS[0], weights=args.weights), **options)
+    options: dict[str, Any] = {} if args.candidates is None else {"candidates": args.candidates}
+    if args.rerank is not None:
+        from lsr.query.hybrid.rerankers import make_reranker
+
+        options["reranker"] = make_reranker(args.rerank)
+    mode = args.hybrid or MODES[0]
+    return Hybrid(mode=mode, fuser=make_fuser(args.fuser or FUSERS[0], weights=args.weights), **options)
 
 
 def note_nothing(n_searched: int, hybrid: Hybrid | None) -> None:

@@ -83,8 +83,6 @@ def run(args: argparse.Namespace) -> int:
         return _add_dense(args)
     if bool(args.corpus) == bool(args.vectors):
         raise UsageError("name what to index: either CORPUS folders and files, or --vectors FILE.parquet")
-    if args.dense is not None and args.vectors:
-        raise UsageError("--dense encodes text, which ready vectors come without: leave out one of them")
     options = {
         "overwrite": args.overwrite,
         "reorder": not args.no_reorder,
@@ -147,11 +145,12 @@ def _placement(args: argparse.Namespace) -> dict[str, str]:
 def _index_vectors(
     args: argparse.Namespace, progress: TerminalProgress, options: dict[str, Any]
 ) -> tuple[Any, list[str]]:
-    from lsr.encoders.registry import load_encoder
+    from lsr.encoders.registry import load_dense_encoder, load_encoder
     from lsr.indexer.pipeline import index_vectors
 
     encoder = None if args.encoder is None else load_encoder(args.encoder)
-    return index_vectors(args.vectors, args.index, encoder=encoder, progress=progress, **options)
+    dense = None if args.dense is None else load_dense_encoder(args.dense, sparse=encoder, **_placement(args))
+    return index_vectors(args.vectors, args.index, encoder=encoder, dense=dense, progress=progress, **options)
 
 
 def _add_dense(args: argparse.Namespace) -> int:

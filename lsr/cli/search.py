@@ -8,22 +8,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lsr.cli.common import (
-    TerminalProgress,
-    add_command,
-    add_index_argument,
-    counted,
-    index_path,
-    note,
-    note_compiling,
-    positive,
-)
+from lsr.cli.common import add_command, add_index_argument, counted, note, positive
 from lsr.cli.hybrid import add_hybrid_arguments, hybrid_of, note_nothing
+from lsr.cli.search_options import allowed_of, feedback_of, open_searcher, passed_over
 
 if TYPE_CHECKING:
-    from lsr.query.approximate import Approximate
     from lsr.query.engine import Ranking
-    from lsr.query.feedback import Feedback
     from lsr.query.hybrid.settings import Hybrid
     from lsr.query.searcher import Searcher
 
@@ -34,7 +24,8 @@ examples:
   lsr search "vitamin D deficiency" -k 50 --json   the best 50, an object a line
   lsr search "vitamin D deficiency" --explain      … and why they were found
   lsr search "vitamin D deficiency" --html d.html  the same as a page
-  lsr search "vitamin D deficiency" --hybrid  dense vectors help
+  lsr search "vitamin D deficiency" --hybrid       dense vectors help
+  lsr search "vitamin D" --rerank cross-encoder:M  a model reads the candidates
   lsr search --queries queries.jsonl --run r.trec  a file of queries to a run
 """
 
@@ -108,18 +99,11 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--html shows one QUERY: leave out --queries")
     if args.k < 1:
         raise UsageError(f"-k is {args.k}; it must be at least 1")
-    return _search_one(args) if args.queries is None else _search_file(args)
+    if args.queries is None:
+        return _search_one(args)
+    from lsr.cli.search_file import search_file
 
-
-def _searcher(args: argparse.Namespace) -> Any:
-    from lsr.errors import UsageError
-    from lsr.indexer.index import Index
-    from lsr.query.searcher import Searcher
-
-    index = Index.open(index_path(args), encoder=args.encoder, dense_encoder=args.dense)
-    if args.encoder is not None and index.manifest.encoder["query_side"] != "model":
-        raise UsageError(f"the index at {index.path} needs no model for its queries: leave out --encoder")
-    return Searcher(index, approximate=_approximate(args))
+    return search_file(args)
 
 
 def _search_one(args: argparse.Namespace) -> int:
@@ -128,8 +112,8 @@ def _search_one(args: argparse.Namespace) -> int:
     if not args.query.strip():
         raise UsageError("the query is empty; give at least one word")
     hybrid = hybrid_of(args)
-    searcher = _searcher(args)
-    allowed = _allowed(args, searcher)
+    searcher = open_searcher(args)
+    allowed = allowed_of(args, searcher)
     if args.explain or args.html is not None:
         return _explain_one(args, searcher, allowed, hybrid)
     began = time.perf_counter()
@@ -140,7 +124,7 @@ def _search_one(args: argparse.Namespace) -> int:
         from lsr.cli.hits import hit_json
 
         for hit in hits:
-            print(hit_json(hit, _passed_over(ranking)))
+            print(hit_json(hit, passed_over(ranking)))
         return 0
     if not hits:
         note_nothing(_searched(searcher, allowed), hybrid)
@@ -162,18 +146,13 @@ def _search_one(args: argparse.Namespace) -> int:
 
 
 def _rank_one(args: argparse.Namespace, searcher: Searcher, allowed: Any, hybrid: Hybrid | None) -> Ranking:
-    options = {"once": True, "allowed": allowed, "feedback": _feedback(args)}
+    options = {"once": True, "allowed": allowed, "feedback": feedback_of(args)}
     if hybrid is None:
         return searcher.rank_vector(searcher.encode([args.query]).row(0), args.k, **options)
     from lsr.query.hybrid.search import encode_queries, rank_hybrid
 
     row = encode_queries(searcher, [args.query], hybrid).row(0)
     return rank_hybrid(searcher, row, args.k, hybrid, **options).ranking
-
-
-def _allowed(args: argparse.Namespace, searcher: Any) -> Any:
-    """Return the documents that --filter allows, or None for all."""
-    return None if args.filter_text is None else searcher.filter(args.filter_text)
 
 
 def _searched(searcher: Searcher, allowed: Any) -> int:
@@ -183,7 +162,7 @@ def _searched(searcher: Searcher, allowed: Any) -> int:
 def _explain_one(args: argparse.Namespace, searcher: Searcher, allowed: Any, hybrid: Hybrid | None) -> int:
     from lsr.cli.explained import explained_lines, print_explained
 
-    options = {"once": True, "allowed": allowed, "feedback": _feedback(args), "hybrid": hybrid}
+    options = {"once": True, "allowed": allowed, "feedback": feedback_of(args), "hybrid": hybrid}
     explained = searcher.explain(args.query, args.k, **options)
     if args.html is not None:
         from lsr.cli.pages.search import search_page
@@ -202,130 +181,3 @@ def _explain_one(args: argparse.Namespace, searcher: Searcher, allowed: Any, hyb
         note_nothing(_searched(searcher, allowed), hybrid)
     print_explained(explained, searcher.term_finder)
     return 0
-
-
-def _feedback(args: argparse.Namespace) -> Feedback | None:
-    if args.feedback is None:
-        return None
-    from lsr.query.feedback import Feedback
-
-    return Feedback(n_docs=args.feedback)
-
-
-def _approximate(args: argparse.Namespace) -> Approximate | None:
-    if args.approximate is None:
-        return None
-    from lsr.query.approximate import Approximate
-
-    return Approximate.parse(args.approximate)
-
-
-def _passed_over(ranking: Ranking) -> dict[str, Any] | None:
-    """Return what `--json` says of a search that wasn't exact."""
-    if ranking.approximate is None:
-        return None
-    return ranking.approximate.given() | {
-        "superblocks_scored": ranking.n_scored,
-        "superblocks_skipped": ranking.n_skipped,
-    }
-
-
-def _search_file(args: argparse.Namespace) -> int:
-    searcher = _searcher(args)
-    note_compiling("search_segments")
-    progress = TerminalProgress()
-    try:
-        hybrid = hybrid_of(args)
-        query_ids, queries = _read_queries(args, searcher, progress, hybrid)
-        progress.start("searching", len(query_ids), "query")
-        began = time.perf_counter()
-        if args.run_file is not None:
-            _write_run(args, searcher, query_ids, queries, progress)
-        else:
-            _print_all(args, searcher, query_ids, queries, progress)
-        seconds = time.perf_counter() - began
-    finally:
-        progress.close()
-    note(f"{counted(len(query_ids), 'query')} in {seconds:.2f} s ({len(query_ids) / seconds:,.0f} a second)")
-    return 0
-
-
-def _read_queries(
-    args: argparse.Namespace, searcher: Any, progress: TerminalProgress, hybrid: Hybrid | None
-) -> tuple[list[str], Any]:
-    """Return query ids and vectors: a SparseBatch, or HybridQueries for a hybrid search."""
-    from lsr.errors import UsageError
-    from lsr.query.encoded import is_parquet, read_encoded_queries
-
-    if args.encoded or is_parquet(args.queries) or searcher.index.manifest.encoder["kind"] == "vectors":
-        if hybrid is not None:
-            raise UsageError(f"--hybrid needs the texts of the queries, but {args.queries} holds encoded ones")
-        query_ids, queries, unknown = read_encoded_queries(args.queries, searcher.index)
-        if unknown:
-            note(f"{counted(unknown, 'term')} of the queries not in the index: nothing is found by them")
-        return query_ids, queries
-    from lsr.eval.datasets import read_queries
-    from lsr.types import SparseBatch
-
-    texts = read_queries(args.queries)
-    query_ids = list(texts)
-    progress.start("encoding", len(texts), "query")
-    if hybrid is not None:
-        from lsr.query.hybrid.search import encode_queries
-
-        return query_ids, encode_queries(searcher, list(texts.values()), hybrid)
-    batches = []
-    step = 64
-    for first in range(0, len(query_ids), step):
-        some = query_ids[first : first + step]
-        batches.append(searcher.encode([texts[query_id] for query_id in some]))
-        progress.advance(len(some))
-    return query_ids, SparseBatch.concatenate(batches)
-
-
-def _rankings(args: argparse.Namespace, searcher: Any, queries: Any) -> Any:
-    options = {"threads": args.threads, "allowed": _allowed(args, searcher), "feedback": _feedback(args)}
-    hybrid = hybrid_of(args)
-    if hybrid is None:
-        return searcher.rank(queries, args.k, **options)
-    return searcher.rank_hybrid(queries, args.k, hybrid=hybrid, **options)
-
-
-def _write_run(args: argparse.Namespace, searcher: Any, query_ids: list[str], queries: Any, progress: Any) -> None:
-    from lsr.eval.runs import Ranking, write_run
-
-    def rankings() -> Any:
-        for query_id, ranking in zip(query_ids, _rankings(args, searcher, queries), strict=True):
-            progress.advance(1)
-            yield Ranking(query_id, searcher.doc_ids(ranking), ranking.scores)
-
-    write_run(args.run_file, rankings(), tag=args.tag or ("lsr" if args.approximate is None else "lsr-approximate"))
-
-
-def _print_all(args: argparse.Namespace, searcher: Any, query_ids: list[str], queries: Any, progress: Any) -> None:
-    if args.explain:
-        _explain_all(args, searcher, query_ids, queries, progress)
-        return
-    from lsr.cli.hits import hit_json
-
-    for query_id, ranking in zip(query_ids, _rankings(args, searcher, queries), strict=True):
-        progress.advance(1)
-        for hit in searcher.hits(ranking, query_id=query_id):
-            print(hit_json(hit, _passed_over(ranking)))
-
-
-def _explain_all(args: argparse.Namespace, searcher: Any, query_ids: list[str], queries: Any, progress: Any) -> None:
-    from lsr.cli.explained import explained_hit
-    from lsr.cli.hits import json_line
-    from lsr.query.explain import explain_hits
-
-    vectors = queries if hybrid_of(args) is None else queries.sparse
-    if (feedback := _feedback(args)) is not None:
-        from lsr.query.feedback import expand_all
-
-        vectors = expand_all(searcher, vectors, feedback, allowed=_allowed(args, searcher))
-    for row, (query_id, ranking) in enumerate(zip(query_ids, _rankings(args, searcher, queries), strict=True)):
-        progress.advance(1)
-        hits = searcher.hits(ranking, query_id=query_id)
-        for found in explain_hits(searcher, None, vectors.row(row), ranking, hits).hits:
-            print(json_line(explained_hit(found)))

@@ -6,13 +6,16 @@ import argparse
 from typing import Any
 
 from lsr.cli.common import add_command, add_index_argument, counted, index_path, note, note_compiling
+from lsr.cli.hybrid import add_hybrid_arguments, hybrid_of
 
 EXAMPLES = """\
 examples:
   lsr serve                     a page at http://127.0.0.1:8754/
+  lsr serve --hybrid            every search is hybrid unless a request says not
   curl 'http://127.0.0.1:8754/search?q=vitamin+d&k=3&explain=1'
 
-paths: /  /search?q=…[&k=10][&explain=1][&feedback=10]  /doc/ID  /health
+paths: /  /doc/ID  /health
+  /search?q=…[&k=10][&explain=1][&feedback=10][&hybrid=rerank|union|none]
 """
 HOST, PORT = "127.0.0.1", 8754
 
@@ -31,6 +34,7 @@ def add_parser(subparsers: Any) -> None:
     add_index_argument(parser)
     parser.add_argument("--host", default=HOST, metavar="H", help=f"listen at H (default: {HOST}, this machine alone)")
     parser.add_argument("--port", type=port, default=PORT, metavar="P", help=f"0 for any (default: {PORT})")
+    add_hybrid_arguments(parser)
     parser.set_defaults(run=run)
 
 
@@ -46,13 +50,19 @@ def run(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
     from lsr.cli.server import SearchServer
     from lsr.errors import LsrError
+    from lsr.indexer.index import Index
     from lsr.query.searcher import Searcher
 
-    searcher = Searcher(index_path(args))
+    hybrid = hybrid_of(args)
+    searcher = Searcher(Index.open(index_path(args), dense_encoder=args.dense))
     note_compiling("search_segments")
     searcher.warm_up()
+    if hybrid is not None:
+        from lsr.query.hybrid.search import encode_queries
+
+        encode_queries(searcher, ["ready"], hybrid)
     try:
-        server = SearchServer(searcher, args.host, args.port)
+        server = SearchServer(searcher, args.host, args.port, hybrid=hybrid)
     except (OSError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or error
         raise LsrError(

@@ -11,6 +11,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -24,6 +25,7 @@ from lsr.cli.pages.served import served_page
 from lsr.errors import LsrError, UsageError
 from lsr.indexer.generations import generations
 from lsr.query.feedback import Feedback
+from lsr.query.hybrid.settings import MODES, Hybrid
 from lsr.query.searcher import Searcher
 
 MAX_K, MAX_QUERY, MAX_FIELDS = 1000, 10_000, 20
@@ -47,13 +49,14 @@ class RequestError(Exception):
 class SearchServer(ThreadingHTTPServer):
     """Serves an index, a thread a connection; of an index that changes, always the newest generation.
 
-    host: a name or address to listen at. port: 0 for any that is free.
+    host: a name or address to listen at. port: 0 for any that is free. hybrid: how searches are done that don't say it.
     """
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, searcher: Searcher, host: str, port: int) -> None:
+    def __init__(self, searcher: Searcher, host: str, port: int, *, hybrid: Hybrid | None = None) -> None:
+        self.hybrid = hybrid
         self._searcher = searcher
         self._renewing = threading.Lock()
         # More threads than cores would only wait for each other, each holding its scratch memory.
@@ -81,7 +84,7 @@ class SearchServer(ThreadingHTTPServer):
             newest = max(generations(index.path), default=index.manifest.generation)
             if newest != index.manifest.generation:
                 try:
-                    self._searcher = Searcher(index.path)
+                    self._searcher = self._searcher.refresh()
                 except LsrError as error:
                     sys.stderr.write(f"lsr: generation {newest} is not served: {error}\n")
             return self._searcher
@@ -148,27 +151,30 @@ class Handler(BaseHTTPRequestHandler):
         raise RequestError(HTTPStatus.NOT_FOUND, f"nothing at {path}: there are /, /search?q=…, /doc/ID and /health")
 
     def _page(self, fields: Mapping[str, str]) -> str:
-        _check_known(fields, ("q", "k", "feedback"))
+        _check_known(fields, ("q", "k", "feedback", "hybrid"))
         searcher = self.server.searcher
         query = fields.get("q", "")
         if not query.strip():
             return served_page(searcher.index, "")
-        k, feedback = _k(fields), _feedback(fields)
+        k, options = _k(fields), self._options(fields)
         with self.server.searching:
-            return served_page(searcher.index, query, searcher.explain(_query(fields), k, feedback=feedback))
+            return served_page(searcher.index, query, searcher.explain(_query(fields), k, **options))
 
     def _search(self, fields: Mapping[str, str]) -> dict[str, Any]:
-        _check_known(fields, ("q", "k", "explain", "feedback"))
-        query, k, feedback = _query(fields), _k(fields), _feedback(fields)
+        _check_known(fields, ("q", "k", "explain", "feedback", "hybrid"))
+        query, k, options = _query(fields), _k(fields), self._options(fields)
         explain = fields.get("explain", "0")
         if explain not in ("0", "1"):
             raise RequestError(HTTPStatus.BAD_REQUEST, f"explain is {explain!r}; it must be 0 or 1")
         searcher = self.server.searcher
         with self.server.searching:
             if explain == "1":
-                explained = searcher.explain(query, k, feedback=feedback)
+                explained = searcher.explain(query, k, **options)
                 return {"hits": [explained_hit(found) for found in explained.hits]} | engine_object(explained)
-            return {"hits": [hit_object(hit) for hit in searcher.search(query, k, feedback=feedback)], "query": query}
+            return {"hits": [hit_object(hit) for hit in searcher.search(query, k, **options)], "query": query}
+
+    def _options(self, fields: Mapping[str, str]) -> dict[str, Any]:
+        return {"feedback": _feedback(fields), "hybrid": _hybrid(fields, self.server.hybrid)}
 
     def _document(self, doc_id: str) -> dict[str, Any]:
         for segment in self.server.searcher.index.segments:
@@ -252,6 +258,17 @@ def _k(fields: Mapping[str, str]) -> int:
 
 def _feedback(fields: Mapping[str, str]) -> Feedback | None:
     return Feedback(n_docs=_number(fields, "feedback", 10, MAX_K)) if "feedback" in fields else None
+
+
+def _hybrid(fields: Mapping[str, str], default: Hybrid | None) -> Hybrid | None:
+    mode = fields.get("hybrid")
+    if mode is None or (default is not None and mode == default.mode):
+        return default
+    if mode not in (*MODES, "none"):
+        raise RequestError(HTTPStatus.BAD_REQUEST, f"hybrid is {mode!r:.40}; it must be {', '.join(MODES)} or none")
+    if mode == "none":
+        return None
+    return Hybrid(mode=mode) if default is None else replace(default, mode=mode, reranker=None)
 
 
 def _number(fields: Mapping[str, str], name: str, default: int, limit: int) -> int:

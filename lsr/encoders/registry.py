@@ -25,6 +25,9 @@ JOINT = "joint"
 NAMED = ("bm25", "default")
 """Encoders that need no model folder: words, and the model that the package carries."""
 
+CODES, DENSIFIED = "codes", "densified"
+"""Kinds that stand before a colon: sparse codes of dense vectors, in a folder; a sparse encoder as a dense one."""
+
 IDENTITY = ("kind", "revision", "tokenizer_hash", "query_side", "settings")
 """What of a description has to be the same for two encoders to give the same vectors."""
 
@@ -32,6 +35,7 @@ IDENTITY = ("kind", "revision", "tokenizer_hash", "query_side", "settings")
 def load_encoder(name_or_path: str | Path, **options: Any) -> Encoder:
     """Load an encoder: `bm25`, `default` (the model that the package carries), a folder, or a name on the hub.
 
+    `codes:FOLDER` is a dense encoder whose vectors become sparse codes, as `lsr codes` made them.
     options, bm25: `k1`, `b`, `stemmer`, `stop_words`, `terms` (of an index that is to be continued).
     options, models: `revision`, `max_length`, `top_k`, `threshold`, `device`, `dtype`, `max_tokens`.
     Raises EncoderError if there is no such encoder or it is broken, UsageError for an option that it doesn't take.
@@ -39,6 +43,8 @@ def load_encoder(name_or_path: str | Path, **options: Any) -> Encoder:
     try:
         if str(name_or_path) == "bm25":
             return _bm25(**options)
+        if str(name_or_path).startswith(f"{CODES}:"):
+            return _load_codes(Path(str(name_or_path).removeprefix(f"{CODES}:")), **options)
         if carried(str(name_or_path)) is not None or _might_be_model(name_or_path):
             from lsr.encoders.building import load_neural
 
@@ -49,13 +55,14 @@ def load_encoder(name_or_path: str | Path, **options: Any) -> Encoder:
         raise UsageError(f"encoder {name_or_path}: {str(error).partition(') ')[2] or error}") from error
     raise EncoderError(
         f"no encoder {str(name_or_path)!r}: known are {', '.join(NAMED)}, "
-        "the folder of a model, and names on the hub such as owner/model"
+        f"the folder of a model, names on the hub such as owner/model, and {CODES}:FOLDER"
     )
 
 
 def load_dense_encoder(name_or_path: str | Path, *, sparse: Encoder | None = None, **options: Any) -> DenseEncoder:
     """Load what `--dense` names: a dense model's folder or hub name, or "joint" for the dense vectors of `sparse`.
 
+    `densified:E` is the sparse encoder E as a dense one, of 768 slices; `densified:N:E` of N.
     options: `revision`, `pooling`, `normalise`, `query_prompt`, `document_prompt`, `max_length`, `device`, `dtype`.
     Raises EncoderError if it can't be loaded, UsageError for "joint" beside an encoder that isn't a joint one.
     """
@@ -66,6 +73,8 @@ def load_dense_encoder(name_or_path: str | Path, *, sparse: Encoder | None = Non
         raise UsageError(
             f"--dense {JOINT} takes the dense vectors of a joint encoder, but the encoder is {name}: name a dense model"
         )
+    if str(name_or_path).startswith(f"{DENSIFIED}:"):
+        return _densified(str(name_or_path), **options)
     from lsr.encoders.dense import load_dense
 
     return load_dense(name_or_path, **options)
@@ -101,10 +110,12 @@ def open_query_encoder(
             prompt=query.get("prompt", ""),
             repeats=settings.get("query_repeats", "once"),
         )
+    if side == "model" and description["kind"] == CODES:
+        return _open_codes_queries(description, folder, lookup, vocab_size, moved_to)
     if side == "model":
         from lsr.encoders.remap import RemappedQueryEncoder
 
-        encoder = load_recorded(description, moved_to=moved_to)
+        encoder: Encoder = load_recorded(description, moved_to=moved_to)
         return RemappedQueryEncoder(encoder, encoder.terms, lookup, vocab_size)
     raise EncoderError(
         f"the index was built with encoder kind {description.get('kind')!r}, query side {side!r}, "
@@ -135,6 +146,10 @@ def open_document_encoder(description: Mapping[str, Any], terms: Sequence[str]) 
             encoder: Encoder = BM25Encoder(analyser, k1=settings["k1"], b=settings["b"], terms=terms)
         except (KeyError, TypeError) as error:
             raise EncoderError("BM25: the index doesn't say how its words were made: index the corpus again") from error
+        check_same(description, encoder.description)
+        return encoder
+    if description.get("kind") == CODES:
+        encoder = _load_codes(Path(str(description["name"]).removeprefix(f"{CODES}:")))
         check_same(description, encoder.description)
         return encoder
     if description.get("query_side") in ("table", "model"):
@@ -169,11 +184,13 @@ def load_recorded(
     return encoder
 
 
-def open_dense_encoder(description: Mapping[str, Any], *, moved_to: str | Path | None = None) -> DenseEncoder:
+def open_dense_encoder(
+    description: Mapping[str, Any], *, moved_to: str | Path | None = None, **options: Any
+) -> DenseEncoder:
     """Load the encoder that an index's dense vectors are of.
 
     description: as `dense_description` gave it. moved_to: the folder where the model is now; default, the name that
-    it had. Raises EncoderError if it isn't there, or is another.
+    it had. options: `device`, `dtype`. Raises EncoderError if it isn't there, or is another.
     """
     encoder: DenseEncoder
     if description["kind"] == DENSE:
@@ -184,10 +201,22 @@ def open_dense_encoder(description: Mapping[str, Any], *, moved_to: str | Path |
             _place(description, moved_to, "--dense"),
             revision=_revision(description, moved_to),
             **{name: description["settings"][name] for name in names},
+            **options,
         )
         check_same(description, encoder.description)
+    elif description["kind"] == DENSIFIED:
+        from lsr.encoders.densified import DensifiedEncoder
+
+        settings = description["settings"]
+        sparse = (
+            open_document_encoder(settings["encoder"], ())
+            if moved_to is None
+            else load_recorded(settings["encoder"], moved_to=moved_to)
+        )
+        encoder = DensifiedEncoder(sparse, int(settings["dimension"]))
+        check_same(description, encoder.description)
     else:
-        loaded = load_recorded(description, moved_to=moved_to)
+        loaded = load_recorded(description, moved_to=moved_to, **options)
         if not isinstance(loaded, JointEncoder):
             raise EncoderError(f"{loaded.name}: the index's dense vectors are of a joint encoder, which it isn't")
         encoder = loaded
@@ -197,6 +226,43 @@ def open_dense_encoder(description: Mapping[str, Any], *, moved_to: str | Path |
             f"{encoder.dimension}: the model was changed"
         )
     return encoder
+
+
+def _load_codes(folder: Path, **options: Any) -> Encoder:
+    """Load sparse codes and the dense encoder that they were fitted to. options: `device`, `dtype`."""
+    from lsr.encoders.sparse_codes import SparseCodesEncoder, read_codes
+
+    folder = folder.expanduser().resolve()
+    autoencoder, description = read_codes(folder)
+    return SparseCodesEncoder(folder, open_dense_encoder(description, **options), autoencoder)
+
+
+def _open_codes_queries(
+    description: Mapping[str, Any], folder: Path, lookup: TermLookup, vocab_size: int, moved_to: str | Path | None
+) -> QueryEncoder:
+    """Open the queries' side of sparse codes: without torch where the dense model is one for numpy.
+
+    moved_to: where the dense model is now.
+    """
+    from lsr.encoders.bare_query import open_bare
+    from lsr.encoders.remap import RemappedQueryEncoder
+    from lsr.encoders.sparse_codes import names_of, open_codes_query_encoder
+
+    described = description["settings"]["dense"]
+    dense = open_bare(described, moved_to=moved_to) or open_dense_encoder(described, moved_to=moved_to)
+    terms = names_of(int(description["settings"]["n_codes"]))
+    return RemappedQueryEncoder(open_codes_query_encoder(folder, dense), terms, lookup, vocab_size)
+
+
+def _densified(name: str, **options: Any) -> DenseEncoder:
+    from lsr.encoders.densified import SLICES, DensifiedEncoder
+
+    n_slices, colon, encoder = name.removeprefix(f"{DENSIFIED}:").partition(":")
+    if not (colon and n_slices.isdigit()):
+        n_slices, encoder = str(SLICES), name.removeprefix(f"{DENSIFIED}:")
+    if not encoder:
+        raise UsageError(f"{name} names no sparse encoder: {DENSIFIED}:E, E being the folder of a model or its name")
+    return DensifiedEncoder(load_encoder(encoder, **options), int(n_slices))
 
 
 def _place(description: Mapping[str, Any], moved_to: str | Path | None, option: str) -> str | Path:

@@ -60,6 +60,16 @@ class TextTower(nn.Module):
         return self._tokenizer.backend
 
     @property
+    def prompt(self) -> str:
+        """What is put before each text."""
+        return self._prompt
+
+    @property
+    def pad_id(self) -> int:
+        """What stands behind shorter texts."""
+        return self._pad_id
+
+    @property
     def text_length(self) -> int | None:
         """Tokens of a text that are read, special ones among them, each counted once; None: all."""
         return self._tokenizer.max_length

@@ -62,13 +62,8 @@ class DenseReranker:
 
     def scores(self, searcher: Searcher, query: Query, positions: npt.NDArray[np.int64]) -> Scores:
         """Return the dot product of each. Raises IndexDamagedError for a vector that isn't made of numbers."""
-        dense = dense_of(searcher.index)
-        vector = checked_query(query.dense, dense)
-        rows = np.empty((len(positions), dense.dimension), np.float32)
-        for segment, places, numbers in searcher.by_segment(positions):
-            assert segment.dense is not None
-            rows[places] = segment.dense[numbers]
-        found = rows @ vector
+        vector = checked_query(query.dense, dense_of(searcher.index))
+        found = rows_at(searcher, positions) @ vector
         if not np.isfinite(found).all():
             at = int(np.argmin(np.isfinite(found)))
             raise IndexDamagedError(
@@ -76,6 +71,15 @@ class DenseReranker:
                 f"holds what is not a number; {REMEDY}"
             )
         return found.astype(np.float64)
+
+
+def rows_at(searcher: Searcher, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """Return the dense vectors of documents, float32, (n_positions, dimension). Raises UsageError without any."""
+    rows = np.empty((len(positions), dense_of(searcher.index).dimension), np.float32)
+    for segment, places, numbers in searcher.by_segment(positions):
+        assert segment.dense is not None
+        rows[places] = segment.dense[numbers]
+    return rows
 
 
 def ranked_leg(positions: npt.NDArray[np.int64], scores: npt.NDArray[np.float64], minimum: float | None) -> Leg:

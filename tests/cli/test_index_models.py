@@ -214,7 +214,6 @@ def test_passages_of_long_texts(tmp_path: Path, lsr: Lsr, masked_lm: Path, encod
         (["corpus.jsonl", "--passages", "--passage-length", "3"], "max_length is 3"),
         (["--passages", "--dense", "x/y"], "--passages cuts the texts of a CORPUS"),
         (["corpus.jsonl", "--dense", "joint"], "takes the dense vectors of a joint encoder, but the encoder is bm25"),
-        (["--vectors", "x.parquet", "--dense", "x/y"], "leave out one of them"),
         (["--dense", "x/y", "--encoder", "bm25"], "--encoder goes with CORPUS"),
     ],
 )

@@ -14,8 +14,15 @@ import pytest
 
 from lsr.cli.main import main
 from lsr.encoders import registry
+from lsr.encoders.registry import load_encoder
 from lsr.eval import hybrid as hybrids
+from lsr.eval.dense_feedback import DENSE, NAMES, feedback_runs
 from lsr.eval.hybrid import losses
+from lsr.indexer.pipeline import index_documents
+from lsr.query.feedback import Feedback
+from lsr.query.fusion.registry import make_fuser
+from lsr.query.hybrid.settings import HybridQueries
+from lsr.query.searcher import Searcher
 from lsr.types import Document
 
 TEXTS = {f"d{i}": " ".join(f"word{j}" for j in range(i, i + 5)) for i in range(40)}
@@ -86,6 +93,86 @@ def test_legs_and_fusions_stand_side_by_side(
     assert all(0 < row["measures"]["nDCG@10"] <= 1 for row in results)
 
 
+def test_feedback_in_the_dense_leg_is_measured_with_the_sparse_one_mixed_in(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use(monkeypatch, Letters())
+    assert evaluate(dataset, tmp_path, "--dense", "letters", "--feedback", "2", "--measures", "nDCG@10") == 0
+    rows = {}
+    for row in map(json.loads, capsys.readouterr().out.splitlines()):
+        if "measures" in row:
+            rows[row["system"]] = row["measures"]["nDCG@10"]
+    both = "bm25+letters: "
+    fed = ["dense+feedback", *(f"feedback, sparse {when}" for when in ("before", "after", "both"))]
+    assert {*(both + name for name in fed), both + "feedback in both legs", "bm25+feedback"} <= set(rows)
+    assert all(0 < value <= 1 for value in rows.values())
+
+
+def test_dense_feedback_moves_the_query_to_its_first_documents(tmp_path: Path) -> None:
+    encoder = Letters()
+    documents = [Document(doc_id, text) for doc_id, text in TEXTS.items()]
+    index_documents(documents, tmp_path / "index", load_encoder("bm25"), dense=encoder)
+    searcher = Searcher(tmp_path / "index")
+    texts = {"q1": "word3 word4", "q2": "word17"}
+    queries = HybridQueries(searcher.encode(list(texts.values())), encoder.encode_dense_queries(list(texts.values())))
+    feedback = Feedback(n_docs=3, beta=2.0)
+    dataset: Any = SimpleNamespace(queries=texts)
+    runs = feedback_runs(searcher, queries, dataset, 5, feedback, make_fuser())
+    assert list(runs) == list(NAMES)
+    rows = encoder.encode_dense_documents(documents).astype(np.float16).astype(np.float32)
+    for query_id, text in texts.items():
+        (query,) = encoder.encode_dense_queries([text])
+        first = np.lexsort((np.arange(40), -(rows @ query)))[:3]
+        moved = query + 2.0 * (rows[first] / np.linalg.norm(rows[first], axis=1, keepdims=True)).mean(axis=0)
+        best = np.sort(rows @ moved)[::-1][:5] / np.linalg.norm(moved)
+        found = [int(doc_id[1:]) for doc_id in runs[DENSE][query_id]]
+        assert (rows @ moved)[found] / np.linalg.norm(moved) == pytest.approx(best, abs=1e-5)
+        assert all(len(run[query_id]) == 5 for run in runs.values())
+
+
+def test_a_joint_encoder_encodes_each_document_once(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
+
+    from lsr.encoders.building import start_encoder
+    from lsr.encoders.config import DenseConfig, EncoderConfig
+    from lsr.encoders.joint import JointNeuralEncoder
+    from lsr.encoders.saving import save_encoder
+
+    words = ["[PAD]", "[UNK]", "[MASK]", *(f"word{i}" for i in range(45))]
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "mask_token": "[MASK]"}
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=16, **names).save_pretrained(tmp_path / "mlm")
+    config = BertConfig(
+        vocab_size=len(words),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=16,
+    )
+    BertForMaskedLM(config).save_pretrained(tmp_path / "mlm")
+    joint = start_encoder(EncoderConfig("mine", dense=DenseConfig()), tmp_path / "mlm")
+    save_encoder(joint, tmp_path / "joint")
+    passes: list[str] = []
+    for name in ("encode_documents", "encode_documents_jointly", "encode_dense_documents"):
+        original = getattr(JointNeuralEncoder, name)
+
+        def counting(self: Any, documents: Any, name: str = name, original: Any = original) -> Any:
+            passes.extend([name] * len(documents))
+            return original(self, documents)
+
+        monkeypatch.setattr(JointNeuralEncoder, name, counting)
+    args = ["eval", dataset, "--encoder", tmp_path / "joint", "--hybrid", "--cache", tmp_path / "cache", "--json"]
+    assert main([str(arg) for arg in args]) == 0
+    assert passes == ["encode_documents_jointly"] * len(TEXTS)
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert any(row.get("system") == "joint+joint: dense" for row in rows), [row.get("system") for row in rows]
+
+
 def test_a_fusion_that_loses_to_a_leg_is_told(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -118,7 +205,7 @@ def test_losses_are_against_the_better_leg() -> None:
 @pytest.mark.parametrize(
     ("args", "error"),
     [
-        (["--fusion", "learned"], "--hybrid takes no learned fusion"),
+        (["--fusion", "learned"], "--hybrid and --rerank take no learned fusion"),
         (["--fusion", "best"], "unknown fusion 'best'"),
     ],
 )
@@ -128,4 +215,4 @@ def test_bad_options_are_refused(
     assert evaluate(dataset, tmp_path, *args) == 2
     assert error in capsys.readouterr().err
     assert main(["eval", str(dataset), "--dense", "d", "--cache", str(tmp_path)]) == 2
-    assert "--dense goes with --hybrid" in capsys.readouterr().err
+    assert "--dense goes with --hybrid or --rerank" in capsys.readouterr().err

@@ -131,3 +131,22 @@ def test_many_threads_may_search_at_once(wide: Any, tmp_path: Path, collections:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_a_query_alone_is_served_by_numpy_unless_it_has_too_many_postings(
+    wide: Any, tmp_path: Path, collections: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, queries = wide
+    index = collections.write_index(tmp_path / "index", rows, segment_docs=800)
+    searcher = Searcher(index)
+    term_ids, weights = collections.encoded(index, queries[0]).row(0)
+    expected = searcher._engine.rank(term_ids, weights, 10)
+    assert "plain" not in expected.traversals
+    monkeypatch.setattr("lsr.query.engine.compiled_is_loaded", lambda: False)
+    for limit, plain in ((expected.n_postings, True), (expected.n_postings - 1, False)):
+        monkeypatch.setattr("lsr.query.engine.PLAIN_POSTINGS", limit)
+        found = searcher._engine.rank(term_ids, weights, 10, once=True)
+        assert (set(found.traversals) == {"plain"}) is plain
+        assert found.n_postings == expected.n_postings
+        assert found.positions.tolist() == expected.positions.tolist()
+        assert found.scores.tolist() == expected.scores.tolist()

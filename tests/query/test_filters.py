@@ -59,3 +59,10 @@ def test_documents_are_allowed_by_id(engine: Engine) -> None:
 def test_a_mask_of_another_length_is_refused(engine: Engine) -> None:
     with pytest.raises(UsageError, match="700 documents"):
         DocumentFilter.from_mask(engine.index, np.ones(5, bool))
+
+
+def test_a_filter_of_another_generation_is_refused(engine: Engine) -> None:
+    whole = DocumentFilter.from_mask(engine.index, np.ones(700, bool))
+    for bitmaps in (whole.bitmaps[:-1], (*whole.bitmaps[:-1], whole.bitmaps[0][:-1])):
+        with pytest.raises(UsageError, match="another generation of the index"):
+            engine.rank(*query(engine, 1), 10, allowed=DocumentFilter(bitmaps, 1))
