@@ -119,17 +119,17 @@ class EncoderConfig:
     query_side: `same` (the documents' model), `own` (another model), `table` (a weight a token) or `binary`
     (each token of the query weighs 1).
     query: the queries' parts; None: the documents'. A table reads only prompt and max_length.
-    query_repeats: how a table counts a token that a query has n times: `once`, or as 1 + ln n (`log`).
     dense: a joint encoder's second head, which gives a dense vector of the same pass. Beside a table, queries get
     their dense vector of the documents' model.
+    query_repeats: how a table counts a token that a query has n times: `once`, or as 1 + ln n (`log`).
     """
 
     family: str
     document: TowerConfig = field(default_factory=TowerConfig)
     query_side: str = "same"
     query: TowerConfig | None = None
-    query_repeats: str = "once"
     dense: DenseConfig | None = None
+    query_repeats: str = "once"
 
     def __post_init__(self) -> None:
         """Raise UsageError for sides that don't fit together."""
