@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
 import shutil
 import tempfile
 import time
@@ -16,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from lsr.cache import cache_home
 from lsr.errors import LsrError
 from lsr.eval.archives import BEIR_MD5, BEIR_URL
 
@@ -26,8 +26,8 @@ _CHUNK_BYTES = 1 << 18
 
 
 def dataset_cache() -> Path:
-    """Return the folder that downloaded datasets are kept in: `$XDG_CACHE_HOME/lsr/datasets`, or `~/.cache/…`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lsr" / "datasets"
+    """Return the folder that downloaded datasets are kept in."""
+    return cache_home() / "datasets"
 
 
 def fetch_dataset(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import secrets
 import shutil
@@ -18,6 +17,7 @@ import numpy.typing as npt
 
 import lsr.indexer
 import lsr.kernels
+from lsr.cache import cache_home
 from lsr.errors import LsrError
 from lsr.eval.bench.child import BuildCost, OpenCost, run_child
 from lsr.eval.bench.collection import SparseCollection, digest, save_collection, save_vectors
@@ -43,9 +43,7 @@ class Built:
 
 def default_cache() -> Path:
     """Return the folder where indexes are kept: in $LSR_CACHE, else in the user's cache."""
-    home = os.environ.get("LSR_CACHE")
-    base = Path(home) if home else Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "lsr"
-    return base / "bench"
+    return cache_home() / "bench"
 
 
 class Store:

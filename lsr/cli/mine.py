@@ -173,7 +173,7 @@ def _examples(args: argparse.Namespace) -> Any:
 
 def _cache(args: argparse.Namespace, part: str) -> Path:
     """Return where the examples or the teachers keep things, in the same places as a training looks for them."""
-    from lsr.training.caches import cache_home
+    from lsr.cache import cache_home
 
     return Path(args.cache or cache_home()) / part
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 import shutil
 import time
@@ -15,12 +14,6 @@ from typing import Any
 from lsr.errors import LsrError
 
 ABANDONED_SECONDS = 86_400
-
-
-def cache_home() -> Path:
-    """Return the user's cache of this program: $LSR_CACHE, else `lsr` in $XDG_CACHE_HOME or ~/.cache."""
-    home = os.environ.get("LSR_CACHE")
-    return Path(home) if home else Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "lsr"
 
 
 def digest_of(*values: Any) -> str:

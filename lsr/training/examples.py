@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 
+from lsr.cache import cache_home
 from lsr.errors import LsrError, UsageError
 from lsr.indexer.documents import DocumentStore
-from lsr.training.caches import cache_home
 from lsr.training.example import Example, Examples
 from lsr.training.sources.intake import ExamplesReport
 from lsr.training.sources.prepare import Preparation

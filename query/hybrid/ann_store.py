@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from lsr.cache import cache_home
 from lsr.indexer.index import Index
 from lsr.query.hybrid.ann import AnnParameters, build, faiss_library
 
@@ -60,9 +61,7 @@ def _header(index: Index, parameters: AnnParameters) -> bytes:
 
 def _private_folder() -> Path | None:
     """Return a folder that nobody else can write to, made if need be; None where there can't be one."""
-    home = os.environ.get("LSR_CACHE")
-    base = Path(home) if home else Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "lsr"
-    folder = base / "ann"
+    folder = cache_home() / "ann"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         state = folder.stat()
