@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from lsr.kernels.blockmax import bound_superblocks, order_by_peak, visit
+from lsr.kernels.blockmax import bound_superblocks, order_by_peak, superblocks_at_least, threshold_in_steps, visit
 from lsr.kernels.bounds import split_terms
 from lsr.kernels.compile import kernel
 from lsr.kernels.layout import SUPERBLOCK, SUPERBLOCK_BITS
-from lsr.kernels.peaks import as_steps
+from lsr.kernels.peaks import forbid
 
 
 @kernel
@@ -47,16 +47,18 @@ def search_approximately(postings, terms, weights, base, allowed, floor, heap, s
         heaviest_first(rows, row_weights)
         n_rows = cut
     top, fine, unit = bound_superblocks(postings, rows[:n_rows], row_weights[:n_rows], rare, rare_weights, scratch)
-    steps = as_steps(max(floor, heap[0] >> np.uint64(32)), fine, unit)
-    if top < max(steps, np.uint64(1)):
+    if allowed.size:
+        top = forbid(peaks, allowed)
+    steps = threshold_in_steps(floor, heap, fine, unit)
+    if top < steps:
         return
-    n, shift = order_by_peak(peaks, steps, top, scratch.queue)
+    n = superblocks_at_least(peaks, steps, scratch.list)
+    shift = order_by_peak(peaks, scratch.list[:n], steps, top, scratch.queue)
     queue = scratch.queue[:n]
     visits[0] += n
     query = (postings, rows, row_weights, rare, rare_weights)
     relaxed = np.uint64(np.ceil(np.float64(fine) / alpha))
     visits[1] += visit(query, top, shift, queue, base, allowed, floor, heap, scratch, relaxed, unit, budget)
-    steps = max(as_steps(max(floor, heap[0] >> np.uint64(32)), fine, unit), np.uint64(1))
+    steps = threshold_in_steps(floor, heap, fine, unit)
     for superblock in queue:
-        passed_over = peaks[np.int64(superblock)] >= steps
-        visits[2] += passed_over and (allowed.size == 0 or allowed[np.int64(superblock)] != 0)
+        visits[2] += peaks[np.int64(superblock)] >= steps

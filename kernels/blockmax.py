@@ -14,7 +14,7 @@ from lsr.kernels.bounds import RARE_SUPERBLOCK, split_terms
 from lsr.kernels.compile import kernel
 from lsr.kernels.layout import BLOCKS, SUPERBLOCK, SUPERBLOCK_BITS
 from lsr.kernels.pages import pages_at_least, score_pages
-from lsr.kernels.peaks import LARGEST_WEIGHT, add_rare_to_blocks, as_steps, find_peaks, steps_of
+from lsr.kernels.peaks import LARGEST_WEIGHT, add_rare_to_blocks, as_steps, find_peaks, forbid, steps_of
 from lsr.kernels.prefetch import prefetch
 from lsr.kernels.runs import RUN, add_run, run_mask
 from lsr.kernels.topk import offer
@@ -29,29 +29,50 @@ RUN_LINE = 32
 
 
 @kernel
-def order_by_peak(peaks, threshold, top, queue):
-    """Write to `queue` the superblocks whose peak is ≥ threshold, in descending buckets of peaks.
+def threshold_in_steps(floor, heap, fine, unit):
+    """Return the steps, at least 1, that a peak has to reach for its superblock to be scored. See `as_steps`."""
+    return max(as_steps(max(floor, heap[0] >> np.uint64(32)), fine, unit), np.uint64(1))
 
-    There are as many buckets as superblocks, BUCKETS at most. Returns how many superblocks were written, and `shift`:
-    superblocks s, u are in one bucket if (top − peak) >> shift agrees.
-    """
-    n_buckets = min(BUCKETS, max(peaks.size, 1))
+
+@kernel
+def bucket_shift(threshold, top, n_buckets):
+    """Return the least shift for which (top − threshold) >> shift is less than n_buckets."""
     shift = np.uint64(0)
     while (np.uint64(top) - threshold) >> shift >= n_buckets:
         shift += np.uint64(1)
-    start = np.zeros(n_buckets + 1, np.int64)
+    return shift
+
+
+@kernel
+def superblocks_at_least(peaks, threshold, superblocks):
+    """Write to `superblocks` (uint32) those whose peak is ≥ threshold, ascending; return how many."""
+    n = 0
     for s in range(peaks.size):
         if peaks[s] >= threshold:
-            start[(np.uint64(top - peaks[s]) >> shift) + np.uint64(1)] += 1
+            superblocks[n] = s
+            n += 1
+    return n
+
+
+@kernel
+def order_by_peak(peaks, superblocks, threshold, top, queue):
+    """Write to `queue` some superblocks, none with a peak below the threshold, in descending buckets of peaks.
+
+    top: the largest of their peaks. There are as many buckets as superblocks, BUCKETS at most. Returns `shift`:
+    superblocks s, u are in one bucket if (top − peak) >> shift agrees.
+    """
+    n_buckets = min(BUCKETS, max(superblocks.size, 1))
+    shift = bucket_shift(threshold, top, n_buckets)
+    start = np.zeros(n_buckets + 1, np.int64)
+    for s in superblocks:
+        start[(np.uint64(top - peaks[np.int64(s)]) >> shift) + np.uint64(1)] += 1
     for i in range(n_buckets):
         start[i + 1] += start[i]
-    n = start[n_buckets]
-    for s in range(peaks.size):
-        if peaks[s] >= threshold:
-            bucket = np.uint64(top - peaks[s]) >> shift
-            queue[start[bucket]] = s
-            start[bucket] += 1
-    return n, shift
+    for s in superblocks:
+        bucket = np.uint64(top - peaks[np.int64(s)]) >> shift
+        queue[start[bucket]] = s
+        start[bucket] += 1
+    return shift
 
 
 @kernel
@@ -162,11 +183,14 @@ def search_blockmax(postings, terms, weights, base, allowed, floor, heap, scratc
     rows, row_weights, rare, rare_weights = split_terms(postings, terms, weights)
     query = (postings, rows, row_weights, rare, rare_weights)
     top, fine, unit = bound_superblocks(postings, rows, row_weights, rare, rare_weights, scratch)
+    if allowed.size:
+        top = forbid(peaks, allowed)
     threshold = max(floor, heap[0] >> np.uint64(32))
-    steps = as_steps(threshold, fine, unit)
-    if top < max(steps, np.uint64(1)):
+    steps = threshold_in_steps(floor, heap, fine, unit)
+    if top < steps:
         return
-    n, shift = order_by_peak(peaks, steps, top, scratch.queue)
+    n = superblocks_at_least(peaks, steps, scratch.list)
+    shift = order_by_peak(peaks, scratch.list[:n], steps, top, scratch.queue)
     visits[0] += n
     peak = np.uint64(peaks[np.int64(scratch.queue[min(heap.size // 4, n - 1)])])
     if count_at_least(peaks, max(peak * PROMISED // np.uint64(16), steps)) <= most:

@@ -45,8 +45,15 @@ def largest_of_page_plainly(sums, at, finer, bounds, first, peaks, superblock):
         peaks[superblock + lane] = peak
 
 
+@kernel
+def add_in_order_plainly(sums, at, finer, out, first):
+    """Add (sums << finer) of a page to out[first:], in the order of its bytes."""
+    for i in range(PAGE_BLOCKS):
+        out[first + i] += sums[at + i] << finer
+
+
 if not has_feature("avx512vnni"):
-    add_dots, largest_of_page = add_dots_plainly, largest_of_page_plainly
+    add_dots, largest_of_page, add_in_order = add_dots_plainly, largest_of_page_plainly, add_in_order_plainly
 else:
     from llvmlite import ir
     from numba.core import cgutils
@@ -136,6 +143,14 @@ else:
 
     def _larger(builder, a, b):
         return builder.select(builder.icmp_unsigned(">", a, b), a, b)
+
+    @kernel
+    def add_in_order(sums, at, finer, out, first):
+        """Do what `add_in_order_plainly` does, for sums in the order of `_add_page`."""
+        for lane in range(LANES):
+            for part in range(4):
+                for i in range(4):
+                    out[first + lane * LANE_BLOCKS + part * 4 + i] += sums[at + part * 16 + lane * 4 + i] << finer
 
     @kernel
     def add_dots(sums, n_pages, maxima, starts, four, ahead):

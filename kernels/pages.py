@@ -11,11 +11,10 @@ import numpy as np
 
 from lsr.kernels.bounds import RARE_SUPERBLOCK
 from lsr.kernels.compile import kernel
-from lsr.kernels.layout import PAGE, PAGE_BITS, SUPERBLOCK
+from lsr.kernels.layout import PAGE, PAGE_BITS, PAGE_SUPERBLOCKS, SUPERBLOCK
 from lsr.kernels.runs import RUN, add_run, run_mask
 from lsr.kernels.topk import offer
 
-PAGE_RUNS = PAGE // SUPERBLOCK
 GROUP = 64
 
 
@@ -23,8 +22,8 @@ GROUP = 64
 def pages_at_least(peaks, threshold, pages):
     """Write to `pages` (uint32) the pages with a superblock whose peak is ≥ threshold; return how many."""
     n = 0
-    for page in range((peaks.size + PAGE_RUNS - 1) // PAGE_RUNS):
-        for s in range(page * PAGE_RUNS, min((page + 1) * PAGE_RUNS, peaks.size)):
+    for page in range((peaks.size + PAGE_SUPERBLOCKS - 1) // PAGE_SUPERBLOCKS):
+        for s in range(page * PAGE_SUPERBLOCKS, min((page + 1) * PAGE_SUPERBLOCKS, peaks.size)):
             if peaks[s] >= threshold:
                 pages[n] = page
                 n += 1
@@ -40,7 +39,7 @@ def add_runs(postings, row, weight, pages, n_superblocks, scores):
     for i in range(pages.size):
         page = np.int64(pages[i])
         at = i << PAGE_BITS
-        for s in range(page * PAGE_RUNS, min((page + 1) * PAGE_RUNS, n_superblocks)):
+        for s in range(page * PAGE_SUPERBLOCKS, min((page + 1) * PAGE_SUPERBLOCKS, n_superblocks)):
             add_run(scores, at, impacts, np.int64(runs[s * RUN + 2]), run_mask(runs, s), weight)
             at += SUPERBLOCK
 
@@ -52,7 +51,7 @@ def add_rare_runs(postings, rank, weight, place, pages, n_superblocks, scores):
     for i in range(pages.size):
         page = np.int64(pages[i])
         base = i << PAGE_BITS
-        for s in range(page * PAGE_RUNS, min((page + 1) * PAGE_RUNS, n_superblocks)):
+        for s in range(page * PAGE_SUPERBLOCKS, min((page + 1) * PAGE_SUPERBLOCKS, n_superblocks)):
             p = start + np.int64(place[s])
             while p < stop and postings.rare[p] >> RARE_SUPERBLOCK == s:
                 posting = postings.rare[p]

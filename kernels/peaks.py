@@ -11,8 +11,9 @@ import numpy as np
 
 from lsr.kernels.bounds import RARE_BLOCK, RARE_SUPERBLOCK
 from lsr.kernels.compile import kernel
-from lsr.kernels.dots import PAGE_BLOCKS, add_dots, largest_of_page
-from lsr.kernels.layout import BLOCKS
+from lsr.kernels.dots import PAGE_BLOCKS, add_dots, add_in_order, largest_of_page
+from lsr.kernels.layout import BLOCKS, PAGE_SUPERBLOCKS
+from lsr.kernels.prefetch import prefetch
 
 LARGEST_WEIGHT = 127
 FINEST = 8
@@ -20,6 +21,10 @@ FINEST = 8
 PAGES_AT_ONCE = 64
 """Pages whose sums stay in the first-level cache: 16 KiB."""
 AHEAD = 512
+AHEAD_PAGES = 8
+"""How many pages ahead the maxima of single pages are asked for."""
+DENSE = 0.4
+"""Where this share of neighbouring pages is wanted, or more, summing all of them in a stream costs less."""
 RARE_AT_ONCE = 256
 STEPS_IN_A_BLOCK = 2 * 255
 """The most that `add_rare_to_blocks` makes of a block's four impacts."""
@@ -99,6 +104,21 @@ def add_rare_to_blocks(postings, rare, steps, bounds, places):
 
 
 @kernel
+def in_fours(rows, coarse):
+    """Return rows four at a time, as `add_dots` takes them: int64 (n, 4), and their weights, a byte each: uint32 (n).
+
+    Where fewer than four are left, a row is taken again, with weight 0.
+    """
+    n = (rows.size + 3) // 4
+    fours, weights = np.empty((n, 4), np.int64), np.zeros(n, np.uint32)
+    for i in range(4 * n):
+        fours[i // 4, i % 4] = rows[min(i, rows.size - 1)]
+        if i < rows.size:
+            weights[i // 4] |= np.uint32(coarse[i]) << np.uint32(8 * (i % 4))
+    return fours, weights
+
+
+@kernel
 def find_peaks(maxima, rows, coarse, finer, bounds, peaks, sums):
     """Set peaks to the largest bound of each superblock's blocks, and bounds to zero; return the largest of all.
 
@@ -108,22 +128,24 @@ def find_peaks(maxima, rows, coarse, finer, bounds, peaks, sums):
     n_blocks = maxima.shape[1]
     flat = maxima.reshape(maxima.size)
     n_pages = n_blocks // PAGE_BLOCKS
-    starts = np.empty(4, np.int64)
+    fours, weights = in_fours(rows, coarse)
     for first in range(0, n_pages, PAGES_AT_ONCE):
         n = min(PAGES_AT_ONCE, n_pages - first)
         sums[: n * PAGE_BLOCKS] = 0
-        for i in range(0, rows.size, 4):
-            four = np.uint32(0)
-            for j in range(4):
-                # Fewer than four: a row is taken again, with weight 0.
-                starts[j] = rows[min(i + j, rows.size - 1)] * n_blocks + first * PAGE_BLOCKS
-                if i + j < rows.size:
-                    four |= np.uint32(coarse[i + j]) << np.uint32(8 * j)
-            add_dots(sums, n, flat, starts, four, AHEAD)
+        for i in range(weights.size):
+            add_dots(sums, n, flat, fours[i] * n_blocks + first * PAGE_BLOCKS, weights[i], AHEAD)
         for page in range(n):
             at = (first + page) * PAGE_BLOCKS
             largest_of_page(sums, page * PAGE_BLOCKS, np.uint32(finer), bounds, at, peaks, at // BLOCKS)
-    for s in range(n_pages * PAGE_BLOCKS // BLOCKS, peaks.size):
+    find_last_peaks(maxima, rows, coarse, finer, bounds, peaks)
+    bounds[:] = 0
+    return largest(peaks)
+
+
+@kernel
+def find_last_peaks(maxima, rows, coarse, finer, bounds, peaks):
+    """Set the peaks of those superblocks, fewer than four, that are no whole page. See `find_peaks`."""
+    for s in range(peaks.size - peaks.size % PAGE_SUPERBLOCKS, peaks.size):
         peak = np.uint32(0)
         for b in range(s * BLOCKS, (s + 1) * BLOCKS):
             total = np.uint32(0)
@@ -131,8 +153,93 @@ def find_peaks(maxima, rows, coarse, finer, bounds, peaks, sums):
                 total = np.uint32(total + np.uint32(coarse[i]) * np.uint32(maxima[rows[i], b]))
             peak = max(peak, np.uint32(np.uint32(total << np.uint32(finer)) + bounds[b]))
         peaks[s] = peak
-    bounds[:] = 0
+
+
+@kernel
+def find_peaks_of_pages(maxima, rows, coarse, finer, bounds, peaks, sums, pages):
+    """Set the peaks of some pages' superblocks, as `find_peaks` does those of all; bounds stay. pages: ascending."""
+    n_blocks = maxima.shape[1]
+    flat = maxima.reshape(maxima.size)
+    n = pages.size
+    while n > 0 and np.int64(pages[n - 1]) >= n_blocks // PAGE_BLOCKS:
+        find_last_peaks(maxima, rows, coarse, finer, bounds, peaks)
+        n -= 1
+    fours, weights = in_fours(rows, coarse)
+    starts = np.empty(4, np.int64)
+    i = 0
+    while i < n:
+        first = np.int64(pages[i])
+        end = i + 1
+        while end < n and np.int64(pages[end]) < first + PAGES_AT_ONCE:
+            end += 1
+        if end - i < DENSE * PAGES_AT_ONCE:
+            end = i + 1
+            if i + AHEAD_PAGES < n:
+                ahead = np.int64(pages[i + AHEAD_PAGES]) * PAGE_BLOCKS
+                for row in rows:
+                    prefetch(flat, row * n_blocks + ahead)
+        n_pages = np.int64(pages[end - 1]) + 1 - first
+        sums[: n_pages * PAGE_BLOCKS] = 0
+        for j in range(weights.size):
+            for k in range(4):
+                starts[k] = fours[j, k] * n_blocks + first * PAGE_BLOCKS
+            add_dots(sums, n_pages, flat, starts, weights[j], AHEAD if n_pages > 1 else 0)
+        for page in pages[i:end]:
+            at = np.int64(page) * PAGE_BLOCKS
+            largest_of_page(sums, at - first * PAGE_BLOCKS, np.uint32(finer), bounds, at, peaks, at // BLOCKS)
+        i = end
+
+
+@kernel
+def find_coarse_peaks(maxima, rows, coarse, finer, bounds, has_rare, peaks, sums):
+    """Set peaks to bounds that are at least those of `find_peaks`, from a sixteenth of the maxima; return the largest.
+
+    maxima: uint8 (n_frequent, n_superblocks), of superblocks. bounds stay; has_rare: whether there is anything in
+    them. For the others see `find_peaks`.
+    """
+    n_superblocks = peaks.size
+    if has_rare:
+        sums[:PAGE_BLOCKS] = 0
+        for s in range(0, n_superblocks - n_superblocks % PAGE_SUPERBLOCKS, PAGE_SUPERBLOCKS):
+            largest_of_page(sums, 0, np.uint32(0), bounds, s * BLOCKS, peaks, s)
+        for s in range(n_superblocks - n_superblocks % PAGE_SUPERBLOCKS, n_superblocks):
+            peaks[s] = largest(bounds[s * BLOCKS : (s + 1) * BLOCKS])
+    else:
+        peaks[:] = 0
+    flat = maxima.reshape(maxima.size)
+    n_lines = n_superblocks // PAGE_BLOCKS
+    fours, weights = in_fours(rows, coarse)
+    for first in range(0, n_lines, PAGES_AT_ONCE):
+        n = min(PAGES_AT_ONCE, n_lines - first)
+        sums[: n * PAGE_BLOCKS] = 0
+        for i in range(weights.size):
+            add_dots(sums, n, flat, fours[i] * n_superblocks + first * PAGE_BLOCKS, weights[i], AHEAD)
+        for line in range(n):
+            add_in_order(sums, line * PAGE_BLOCKS, np.uint32(finer), peaks, (first + line) * PAGE_BLOCKS)
+    for s in range(n_lines * PAGE_BLOCKS, n_superblocks):
+        total = np.uint32(0)
+        for i in range(rows.size):
+            total = np.uint32(total + np.uint32(coarse[i]) * np.uint32(maxima[rows[i], s]))
+        peaks[s] += np.uint32(total << np.uint32(finer))
+    return largest(peaks)
+
+
+@kernel
+def forbid(peaks, allowed):
+    """Set the peaks of superblocks without an allowed document to zero; return the largest of all.
+
+    allowed: see `topk.offer`; empty: every document.
+    """
+    for s in range(allowed.size):
+        if allowed[s] == 0:
+            peaks[s] = 0
+    return largest(peaks)
+
+
+@kernel
+def largest(numbers):
+    """Return the largest of uint32, 0 of none."""
     top = np.uint32(0)
-    for peak in peaks:
-        top = peak if peak > top else top
+    for number in numbers:
+        top = number if number > top else top
     return top

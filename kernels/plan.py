@@ -27,13 +27,17 @@ share of all: a rare term costs half as much in them.
 """
 MOST_VISITED = 0.4
 """The share of superblocks beyond which scoring pages in order costs less than visiting superblocks."""
+TWO_LEVELS, TWO_LEVELS_POWER = 1700.0, 0.5
+"""Bounding superblocks before blocks costs less in a segment of more than about TWO_LEVELS · k ** TWO_LEVELS_POWER
+superblocks: 340,000 documents for 10 results, a million for 100.
+"""
 MOST_RARE = 64
 """More rare terms than this in a query, and the notes of where their runs start outgrow the caches."""
 
 
 @kernel
 def cheapest(n_superblocks, n_before, n_terms, n_rare, n_rare_postings, k):
-    """Return EXHAUSTIVE or BLOCKMAX.
+    """Return EXHAUSTIVE, BLOCKMAX or SUPERBLOCK_MAX.
 
     n_superblocks: of the segment; n_before: of those searched before it. n_terms, n_rare: terms of the query that the
     segment has, and how many of them are rare there; n_rare_postings: of these. k: results wanted.
@@ -47,7 +51,9 @@ def cheapest(n_superblocks, n_before, n_terms, n_rare, n_rare_postings, k):
     pruned = FURTHER_COST if n_before else FIRST_COST
     pruned += n_superblocks * n_frequent * BOUND_COST + n_rare_postings * RARE_BOUND_COST
     pruned += visits * VISIT_COST
-    return EXHAUSTIVE if n_rare > MOST_RARE or exhaustive < pruned else BLOCKMAX
+    if n_rare > MOST_RARE or exhaustive < pruned:
+        return EXHAUSTIVE
+    return SUPERBLOCK_MAX if n_superblocks > TWO_LEVELS * k**TWO_LEVELS_POWER else BLOCKMAX
 
 
 @kernel

@@ -17,7 +17,8 @@ class Scratch(NamedTuple):
     """Scratch of one search at a time. `window` and `bounds` are zero on entry, and zero again on return.
 
     bounds: uint32, (n_superblocks · BLOCKS), of blocks. peaks: uint32, (n_superblocks), the largest bound
-    in each. queue: uint32, (n_superblocks), superblocks in the order of their visit. places: uint32,
+    in each. queue: uint32, (n_superblocks), superblocks in the order of their visit. list: uint32, (n_superblocks), of
+    superblocks or pages. places: uint32,
     (rare terms, n_superblocks): where each rare term's run in each superblock starts, counted from the start
     of its posting list; anything where it has none. window: uint32, (WINDOW): scores. sums: uint32,
     (PAGES_AT_ONCE · PAGE_BLOCKS), of bounds.
@@ -26,6 +27,7 @@ class Scratch(NamedTuple):
     bounds: npt.NDArray[np.uint32]
     peaks: npt.NDArray[np.uint32]
     queue: npt.NDArray[np.uint32]
+    list: npt.NDArray[np.uint32]
     places: npt.NDArray[np.uint32]
     window: npt.NDArray[np.uint32]
     sums: npt.NDArray[np.uint32]
@@ -37,6 +39,7 @@ def make_scratch(n_superblocks: int, n_rare: int) -> Scratch:
         bounds=np.zeros(n_superblocks * BLOCKS, np.uint32),
         peaks=np.zeros(n_superblocks, np.uint32),
         queue=np.zeros(n_superblocks, np.uint32),
+        list=np.zeros(n_superblocks, np.uint32),
         places=np.zeros((n_rare, n_superblocks), np.uint32),
         window=np.zeros(WINDOW, np.uint32),
         sums=np.zeros(PAGES_AT_ONCE * PAGE_BLOCKS, np.uint32),

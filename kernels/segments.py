@@ -128,6 +128,7 @@ def scratch_of(scratch, n_superblocks, n_rare):
         scratch.bounds[: n_superblocks * BLOCKS],
         scratch.peaks[:n_superblocks],
         scratch.queue[:n_superblocks],
+        scratch.list[:n_superblocks],
         scratch.places.reshape(scratch.places.size)[: n_rare * n_superblocks].reshape((n_rare, n_superblocks)),
         scratch.window,
         scratch.sums,
@@ -186,6 +187,38 @@ def rank(table, order, stored_k, term_ids, weights, way, filtered, heap, scratch
         floor = np.uint64(1) if filtered else floor
         search_segments(table, order, terms, term_weights, counts, way, floor, heap, scratch, visits, ways)
     return n_postings, n_untrusted, most_rare
+
+
+@kernel
+def rank_many(
+    first, table, order, stored_k, starts, term_ids, weights, way, filtered, heaps, scratch, visits, ways, postings
+):
+    """Do what `rank` does for one query after another, from number `first` on, without coming back in between.
+
+    starts: int64, (n_queries + 1), where each query's terms begin in term_ids and weights. heaps: uint64, (n_queries,
+    k), sorted when done. visits: int64, (n_queries, 3); ways: (n_queries, n_segments); postings: int64, (n_queries),
+    is written. Returns how many queries are done, and of the one that isn't what `rank` returned.
+    """
+    for q in range(first, starts.size - 1):
+        own = starts[q], starts[q + 1]
+        n_postings, n_untrusted, most_rare = rank(
+            table,
+            order,
+            stored_k,
+            term_ids[own[0] : own[1]],
+            weights[own[0] : own[1]],
+            way,
+            filtered,
+            heaps[q],
+            scratch,
+            visits[q],
+            ways[q],
+        )
+        if n_untrusted or most_rare > len(scratch.places):
+            return q, n_untrusted, most_rare
+        postings[q] = n_postings
+        heaps[q].sort()
+    return starts.size - 1, 0, 0
 
 
 @kernel

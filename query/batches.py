@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain
 
 from lsr.query.engine import Ranking
 
@@ -18,25 +19,25 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def ranked(rank: Callable[[int], Ranking], n_queries: int, threads: int | None) -> Iterator[Ranking]:
-    """Return the rankings of the queries 0, 1, … as they are asked for. threads: default, one a core."""
+def ranked(rank: Callable[[range], Sequence[Ranking]], n_queries: int, threads: int | None) -> Iterator[Ranking]:
+    """Return the rankings of the queries 0, 1, … as they are asked for. threads: default, one a core.
+
+    rank: returns those of some queries, TASK at most.
+    """
     threads = threads or available_cores()
-    if threads == 1 or n_queries <= TASK:
-        return map(rank, range(n_queries))
-    return _in_order(rank, n_queries, threads)
+    tasks = [range(first, min(first + TASK, n_queries)) for first in range(0, n_queries, TASK)]
+    if threads == 1 or len(tasks) <= 1:
+        return chain.from_iterable(map(rank, tasks))
+    return _in_order(rank, tasks, threads)
 
 
-def _in_order(rank: Callable[[int], Ranking], n_queries: int, threads: int) -> Iterator[Ranking]:
+def _in_order(rank: Callable[[range], Sequence[Ranking]], tasks: Sequence[range], threads: int) -> Iterator[Ranking]:
     """Yield rankings in order; only so many are made ahead that no thread waits."""
-
-    def task(first: int) -> list[Ranking]:
-        return [rank(number) for number in range(first, min(first + TASK, n_queries))]
-
     with ThreadPoolExecutor(threads) as pool:
-        ahead: deque[Future[list[Ranking]]] = deque()
+        ahead: deque[Future[Sequence[Ranking]]] = deque()
         try:
-            for first in range(0, n_queries, TASK):
-                ahead.append(pool.submit(task, first))
+            for task in tasks:
+                ahead.append(pool.submit(rank, task))
                 if len(ahead) > 4 * threads:
                     yield from ahead.popleft().result()
             while ahead:

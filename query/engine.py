@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from types import SimpleNamespace
@@ -72,6 +73,7 @@ def _kernels() -> SimpleNamespace:
     return SimpleNamespace(
         describe=segments.describe,
         rank=segments.rank,
+        rank_many=segments.rank_many,
         rank_approximately=segments.rank_approximately,
         allowed=[segments.ALLOWED, segments.N_ALLOWED],
         columns=segments.COLUMNS,
@@ -119,6 +121,14 @@ class Engine:
             table[number] = kernels.describe(*arrays, base=base, n_deleted=n_deleted)
         return table
 
+    def _table_for(self, allowed: DocumentFilter | None) -> npt.NDArray[np.int64]:
+        """Return the segments' table with a filter in it. Raises IndexDamagedError."""
+        if allowed is None:
+            return self._table
+        table = self._table.copy()
+        table[:, _kernels().allowed] = [(bitmap.ctypes.data, len(bitmap)) for bitmap in allowed.bitmaps]
+        return table
+
     def rank(
         self,
         term_ids: npt.NDArray[np.int32],
@@ -151,6 +161,49 @@ class Engine:
             if ranking is not None:
                 return ranking
         return self._rank_compiled(term_ids, integers, k, traversal, allowed, approximate, scale)
+
+    def rank_many(
+        self,
+        queries: Sequence[tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]],
+        k: int,
+        *,
+        allowed: DocumentFilter | None = None,
+    ) -> list[Ranking]:
+        """Return the k best documents of each of several queries, which compiled code takes one after another.
+
+        That spares threads the waiting for each other that calls of Python need. For the arguments see `rank`.
+        """
+        if allowed is not None:
+            self._check(allowed)
+        if not queries:
+            return []
+        kernels, table, n = _kernels(), self._table_for(allowed), len(queries)
+        k = min(k, max(len(self.index), 1))
+        integers = [integer_weights(weights) for _, weights in queries]
+        starts = np.concatenate([[0], np.cumsum([len(terms) for terms, _ in queries])]).astype(np.int64)
+        term_ids, weights = (
+            np.concatenate([terms for terms, _ in queries]),
+            np.concatenate([weights for weights, _ in integers]),
+        )
+        batch = table, self._order, kernels.stored_k, starts, term_ids, weights, kernels.planned, allowed is not None
+        heaps, visits, postings = np.zeros((n, k), np.uint64), np.zeros((n, 3), np.int64), np.zeros(n, np.int64)
+        ways = np.full((n, len(table)), NOT_SEARCHED)
+        scratch = self._pool.take(self._n_superblocks, 0)
+        done = 0
+        while True:
+            done, n_untrusted, most_rare = kernels.rank_many(done, *batch, heaps, scratch, visits, ways, postings)
+            if done == n:
+                break
+            if n_untrusted:
+                own = slice(starts[done], starts[done + 1])
+                self._trust(term_ids[own][weights[own] > 0])
+            else:
+                scratch = self._pool.take(self._n_superblocks, most_rare)
+        rankings = []
+        for i, (_, factor) in enumerate(integers):
+            positions, scores = _read(heaps[i], self.index.manifest.scale / factor)
+            rankings.append(_ranking(positions, scores, ways[i], int(postings[i]), visits[i]))
+        return rankings
 
     def _check(self, allowed: DocumentFilter) -> None:
         sizes = [-(-segment.n_docs // SUPERBLOCK) for segment in self.index.segments]
@@ -198,10 +251,7 @@ class Engine:
         approximate: Approximate | None,
         scale: float,
     ) -> Ranking:
-        kernels, table = _kernels(), self._table
-        if allowed is not None:
-            table = table.copy()
-            table[:, kernels.allowed] = [(bitmap.ctypes.data, len(bitmap)) for bitmap in allowed.bitmaps]
+        kernels, table = _kernels(), self._table_for(allowed)
         heap, visits, ways = np.zeros(k, np.uint64), np.zeros(3, np.int64), np.full(len(table), NOT_SEARCHED)
         query = table, self._order, kernels.stored_k, term_ids, integers
         scratch = self._pool.take(self._n_superblocks, 0)
@@ -220,19 +270,32 @@ class Engine:
                 scratch = self._pool.take(self._n_superblocks, most_rare)
             else:
                 break
-        names = kernels.ways if approximate is None else ("approximate",)
-        ran = tuple([names[way] for way in ways.tolist() if way != NOT_SEARCHED])
-        n_bounded, n_scored, third = visits.tolist()
         heap.sort()
         positions, scores = _read(heap, scale)
-        if approximate is not None:
-            return Ranking(positions, scores, ran, n_postings, n_bounded, n_scored, third, approximate)
-        return Ranking(positions, scores, ran, n_postings, n_bounded, n_scored + third * PAGE_SUPERBLOCKS)
+        if approximate is None:
+            return _ranking(positions, scores, ways, n_postings, visits)
+        ran = ("approximate",) * int(np.count_nonzero(ways != NOT_SEARCHED))
+        n_bounded, n_scored, n_skipped = visits.tolist()
+        return Ranking(positions, scores, ran, n_postings, n_bounded, n_scored, n_skipped, approximate)
 
     def _trust(self, term_ids: npt.NDArray[np.int32]) -> None:
         """Verify what the segments have of some terms. Raises IndexDamagedError."""
         for segment in self.index.segments:
             segment.trust(segment.local_terms(term_ids)[0])
+
+
+def _ranking(
+    positions: npt.NDArray[np.int64],
+    scores: npt.NDArray[np.float64],
+    ways: npt.NDArray[np.int64],
+    n_postings: int,
+    visits: npt.NDArray[np.int64],
+) -> Ranking:
+    """Return an exact ranking of compiled code, from what that counted."""
+    names = _kernels().ways
+    ran = tuple([names[way] for way in ways.tolist() if way != NOT_SEARCHED])
+    n_bounded, n_scored, n_pages = visits.tolist()
+    return Ranking(positions, scores, ran, n_postings, n_bounded, n_scored + n_pages * PAGE_SUPERBLOCKS)
 
 
 def _read(keys: npt.NDArray[np.uint64], scale: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:

@@ -200,8 +200,12 @@ class Searcher:
                 f"{len(self.index.vocabulary):,}: encode the queries with the encoder of the index"
             )
 
-        def rank(number: int) -> Ranking:
-            return self.rank_vector(queries.row(number), k, allowed=allowed, feedback=feedback)
+        at_once = feedback is None and self.owners is None and self.approximate is None
+
+        def rank(numbers: range) -> list[Ranking]:
+            if at_once:
+                return self._engine.rank_many([queries.row(number) for number in numbers], k, allowed=allowed)
+            return [self.rank_vector(queries.row(n), k, allowed=allowed, feedback=feedback) for n in numbers]
 
         return ranked(rank, len(queries), threads)
 
@@ -226,8 +230,9 @@ class Searcher:
         _check_k(k)
         how = hybrid or self._hybrid or Hybrid()
 
-        def rank(number: int) -> Ranking:
-            return rank_hybrid(self, queries.row(number), k, how, allowed=allowed, feedback=feedback).ranking
+        def rank(numbers: range) -> list[Ranking]:
+            rows = map(queries.row, numbers)
+            return [rank_hybrid(self, row, k, how, allowed=allowed, feedback=feedback).ranking for row in rows]
 
         return ranked(rank, len(queries), threads)
 

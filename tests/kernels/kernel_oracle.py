@@ -109,23 +109,6 @@ def rank_by_matrix(
     return list(zip(scores[order].tolist(), order.tolist(), strict=True))
 
 
-def blocks_plain(postings: Postings, term: int) -> npt.NDArray[np.int64]:
-    """Return the largest impact of a term in each block of the segment, the last superblock filled up."""
-    n_superblocks = -(-len(postings.insertion) // SUPERBLOCK)
-    largest = np.zeros(n_superblocks * BLOCKS, np.int64)
-    for doc_ord, impact in zip(*posting_list(postings, term), strict=True):
-        largest[doc_ord // BLOCK] = max(largest[doc_ord // BLOCK], impact)
-    return largest
-
-
-def bounds_plain(postings: Postings, terms: Sequence[int], weights: Sequence[int]) -> list[int]:
-    """Return the bound of every block: the sum of weight · largest impact in it."""
-    bounds = np.zeros(-(-len(postings.insertion) // SUPERBLOCK) * BLOCKS, np.int64)
-    for term, weight in zip(terms, weights, strict=True):
-        bounds += int(weight) * blocks_plain(postings, int(term))
-    return bounds.tolist()  # type: ignore[no-any-return]
-
-
 def steps_plain(row_weights: Sequence[int], rare_weights: Sequence[int]) -> tuple[list[int], int, list[int], int]:
     """Return the weights of frequent terms in coarse steps, `finer`, those of rare ones in steps, and `unit`."""
     unit, finer = max([1, *(row_weights or rare_weights)]), FINEST
@@ -165,6 +148,19 @@ def peaks_plain(postings: Postings, terms: Sequence[int], weights: Sequence[int]
     return bounds.reshape(-1, BLOCKS).max(axis=1).tolist(), LARGEST_WEIGHT << finer, unit
 
 
+def coarse_peaks_plain(postings: Postings, terms: Sequence[int], weights: Sequence[int]) -> list[int]:
+    """Return the sum of each superblock's maxima, and of the most that the rare terms add to one of its blocks."""
+    frequent, row_weights, rare, rare_weights = split_terms_plain(postings, terms, weights)
+    coarse, finer, steps, _ = steps_plain(row_weights, rare_weights)
+    n_superblocks = -(-len(postings.insertion) // SUPERBLOCK)
+    peaks, bounds = np.zeros(n_superblocks, np.int64), np.zeros(n_superblocks * BLOCKS, np.int64)
+    for row, weight in zip(frequent, coarse, strict=True):
+        peaks += postings.superblock_max[row].astype(np.int64) * (weight << finer)
+    for rank, weight in zip(rare, steps, strict=True):
+        bounds += weight * rare_in_blocks_plain(postings, int(np.flatnonzero(postings.row == -1 - rank)[0]))
+    return (peaks + bounds.reshape(-1, BLOCKS).max(axis=1)).tolist()  # type: ignore[no-any-return]
+
+
 def runs_plain(postings: Postings, terms: Sequence[int]) -> list[tuple[int, int, int]]:
     """Return, of each rare term in each superblock, (which rare term, superblock, where its run starts)."""
     runs = []
@@ -183,10 +179,10 @@ def split_terms_plain(postings: Postings, terms: Sequence[int], weights: Sequenc
 
 def order_by_peak_plain(peaks: Sequence[int], threshold: int, top: int) -> tuple[list[int], int]:
     """Return the superblocks that reach the threshold in the order of their visit, and the bits of a bucket."""
-    shift = 0
-    while (top - threshold) >> shift >= min(BUCKETS, max(len(peaks), 1)):
-        shift += 1
     reaching = [s for s, peak in enumerate(peaks) if peak >= threshold]
+    shift = 0
+    while (top - threshold) >> shift >= min(BUCKETS, max(len(reaching), 1)):
+        shift += 1
     return sorted(reaching, key=lambda s: (top - peaks[s]) >> shift), shift
 
 
@@ -212,6 +208,7 @@ def search_blockmax_plain(
     """
     scores = np.array(scores_of(postings, terms.tolist(), weights.tolist()), np.uint32)
     peaks, fine, unit = peaks_plain(postings, terms.tolist(), weights.tolist())
+    peaks = [peak if allowed.size == 0 or allowed[s] else 0 for s, peak in enumerate(peaks)]
 
     def threshold() -> int:
         return max(int(floor), int(heap[0]) >> 32)
@@ -226,14 +223,15 @@ def search_blockmax_plain(
     known, top = threshold(), max(peaks, default=0)
     if top < max(as_steps(known), 1):
         return [0, 0, 0], "nothing"
-    queue, shift = order_by_peak_plain(peaks, as_steps(known), top)
+    least = max(as_steps(known), 1)
+    queue, shift = order_by_peak_plain(peaks, least, top)
     peak = peaks[queue[min(len(heap) // 4, len(queue) - 1)]]
-    if sum(p >= max(peak * int(PROMISED) // 16, as_steps(known)) for p in peaks) <= most:
+    if sum(p >= max(peak * int(PROMISED) // 16, least) for p in peaks) <= most:
         scored = 0
         for superblock in queue:
             if top - ((top - peaks[superblock]) >> shift << shift) < as_steps(threshold()):
                 break
-            if peaks[superblock] >= as_steps(threshold()) and (allowed.size == 0 or allowed[superblock]):
+            if peaks[superblock] >= as_steps(threshold()):
                 offer_run(SUPERBLOCK, superblock, int(floor))
                 scored += 1
         return [len(queue), scored, 0], "visits"
@@ -244,7 +242,7 @@ def search_blockmax_plain(
     if guess == known or threshold() >= guess:
         return [len(queue), 0, len(pages)], "pages" if guess == known else "reached"
     heap[:] = before
-    all_pages = pages_plain(peaks, as_steps(known))
+    all_pages = pages_plain(peaks, least)
     for page in all_pages:
         offer_run(PAGE, page, int(floor))
     return [len(queue), 0, len(pages) + len(all_pages)], "again"

@@ -12,6 +12,15 @@ def test_large_segments_are_pruned_and_a_first_small_one_is_not() -> None:
     assert WAYS[cheapest(8, 0, 24, 8, 30, 10)] == "exhaustive"
 
 
+@pytest.mark.parametrize(("n_superblocks", "k", "way"), [(5000, 10, "blockmax"), (16_000, 10, "superblock")])
+def test_very_large_segments_are_bounded_in_two_levels(n_superblocks: int, k: int, way: str) -> None:
+    assert WAYS[cheapest(n_superblocks, 0, 24, 8, 50_000, k)] == way
+
+
+def test_the_more_results_the_later_two_levels_pay() -> None:
+    assert [WAYS[cheapest(16_000, 0, 24, 8, 50_000, k)] for k in (10, 1000)] == ["superblock", "blockmax"]
+
+
 def test_a_small_segment_is_pruned_by_the_threshold_of_one_before() -> None:
     assert cheapest(16, 0, 20, 5, 50, 10) == EXHAUSTIVE
     assert cheapest(16, 4700, 20, 5, 50, 10) == BLOCKMAX

@@ -1,57 +1,118 @@
-"""What is particular to two levels of bounds: of superblocks, then of one's blocks, and that both skip, safely."""
+"""What is particular to two levels of bounds: of superblocks, then of a page's blocks, and that both skip, safely."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
-from kernel_cases import GuardedScratch, bitmap, count_rare, draw_case, hits, invert, property_cases, seeds, sizes
-from kernel_oracle import blocks_plain, bounds_plain, runs_plain
+from hypothesis import strategies as st
+from kernel_cases import (
+    UNCOMPILED,
+    Collection,
+    GuardedScratch,
+    bitmap,
+    count_rare,
+    draw_case,
+    draw_query,
+    hits,
+    invert,
+    property_cases,
+    seeds,
+    sizes,
+)
+from kernel_oracle import coarse_peaks_plain, peaks_plain
 
-from lsr.kernels.bounds import add_frequent, add_rare, split_terms
-from lsr.kernels.layout import BLOCK, BLOCKS, SUPERBLOCK
-from lsr.kernels.superblock import largest_block_bound, search_superblock
+from lsr.kernels.bounds import split_terms
+from lsr.kernels.layout import BLOCK, PAGE_SUPERBLOCKS, SUPERBLOCK, Postings
+from lsr.kernels.peaks import (
+    DENSE,
+    PAGES_AT_ONCE,
+    add_rare_to_blocks,
+    find_coarse_peaks,
+    find_peaks_of_pages,
+    steps_of,
+)
+from lsr.kernels.superblock import peak_of_rank, search_superblock, superblocks_in_pages
 from lsr.kernels.topk import NO_FILTER
 
 
-@property_cases(2)
-@given(seed=seeds, n_docs=sizes)
-def test_both_levels_equal_their_plain_twins(seed: int, n_docs: int) -> None:
-    postings, (terms, weights) = draw_case(seed, n_docs)
-    n_superblocks = -(-n_docs // SUPERBLOCK)
-    scratch = GuardedScratch(n_superblocks, count_rare(postings, terms))
+def bound_coarsely(postings: Postings, terms: np.ndarray, weights: np.ndarray) -> tuple[GuardedScratch, int, tuple]:
+    """Return scratch with the coarse peaks of a query, the largest, and what bounding its blocks takes besides."""
+    scratch = GuardedScratch(-(-len(postings.insertion) // SUPERBLOCK), count_rare(postings, terms))
+    own = scratch.arrays
     rows, row_weights, rare, rare_weights = split_terms(postings, terms, weights)
-    peaks, places = scratch.arrays.peaks, scratch.arrays.places
-    peaks[:] = 0
-    add_rare(postings, rare, rare_weights, peaks, places)
-    add_frequent(postings.superblock_max, rows, row_weights, peaks)
+    coarse, finer, steps, _ = steps_of(row_weights, rare_weights)
+    add_rare_to_blocks(postings, rare, steps, own.bounds, own.places)
+    level = rows, coarse, finer, own.bounds
+    top = find_coarse_peaks(postings.superblock_max, *level, len(rare) > 0, own.peaks, own.sums)
+    return scratch, int(top), level
+
+
+@property_cases(1)
+@given(seed=seeds, n_docs=sizes, share=st.sampled_from((0.0, 0.1, 0.5, 1.0)))
+def test_both_levels_equal_their_plain_twins(seed: int, n_docs: int, share: float) -> None:
+    """And the coarse one is never the smaller; pages that weren't asked for keep their coarse peaks."""
+    postings, (terms, weights) = draw_case(seed, n_docs)
+    scratch, top, level = bound_coarsely(postings, terms, weights)
+    peaks = scratch.arrays.peaks
+    of_superblocks = coarse_peaks_plain(postings, terms.tolist(), weights.tolist())
+    assert peaks.tolist() == of_superblocks
+    assert top == max(of_superblocks, default=0)
+    of_blocks = peaks_plain(postings, terms.tolist(), weights.tolist())[0]
+    assert all(a >= b for a, b in zip(of_superblocks, of_blocks, strict=True))
+    n_pages = -(-len(peaks) // PAGE_SUPERBLOCKS)
+    asked = np.flatnonzero(np.random.default_rng(seed).random(n_pages) < share)
+    find_peaks_of_pages(postings.block_max, *level, peaks, scratch.arrays.sums, asked.astype(np.uint32))
+    for s, peak in enumerate(peaks.tolist()):
+        assert peak == (of_blocks if s // PAGE_SUPERBLOCKS in asked else of_superblocks)[s]
+    scratch.arrays.bounds[:] = 0
     scratch.check()
-    expected = np.zeros(n_superblocks, np.int64)
-    for term, weight in zip(terms.tolist(), weights.tolist(), strict=True):
-        expected += weight * blocks_plain(postings, term).reshape(n_superblocks, BLOCKS).max(axis=1)
-    assert peaks.tolist() == expected.tolist()
-    for i, superblock, start in runs_plain(postings, terms.tolist()):
-        assert places[i, superblock] == start
-    of_blocks = np.array(bounds_plain(postings, terms.tolist(), weights.tolist()), np.int64)
-    for superblock, own in enumerate(of_blocks.reshape(n_superblocks, BLOCKS)):
-        rubbish = np.full(BLOCKS, 77, np.uint32)
-        call = postings, rows, row_weights, rare, rare_weights, superblock, places, rubbish
-        assert largest_block_bound(*call) == own.max()
-        assert own.max() <= expected[superblock]
 
 
-def test_neighbours_of_a_rare_term_count_by_their_largest() -> None:
-    matrix = np.zeros((400, 2), np.uint8)
-    matrix[[0, 1, 3, 68, 69, 100], 1] = [2, 9, 5, 7, 7, 8]
-    postings = invert(matrix)
-    scratch = GuardedScratch(7, 1)
-    scratch.arrays.peaks[:] = 0
-    rare, weights = np.array([1]), np.array([10], np.uint32)
-    add_rare(postings, rare, weights, scratch.arrays.peaks, scratch.arrays.places)
-    assert scratch.arrays.peaks.tolist() == [90, 80, 0, 0, 0, 0, 0]
-    none = np.empty(0, np.int64), np.empty(0, np.uint32)
-    for superblock, peak in ((0, 90), (1, 80), (2, 0), (6, 0)):
-        bounds = np.empty(BLOCKS, np.uint32)
-        assert largest_block_bound(postings, *none, rare, weights, superblock, scratch.arrays.places, bounds) == peak
+@pytest.mark.skipif(UNCOMPILED, reason="takes minutes without compilation")
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.5, 0.9])
+def test_pages_that_lie_densely_are_bounded_in_a_stream(share: float) -> None:
+    """Several windows of them, some above the share from which on they count as dense, some below."""
+    assert 0.3 < DENSE < 0.5
+    n_docs = 3 * PAGES_AT_ONCE * PAGE_SUPERBLOCKS * SUPERBLOCK + 100
+    postings = invert(Collection(seed=9, n_docs=n_docs, n_terms=12).matrix())
+    terms, weights = draw_query(9, 12, 12, "any")
+    scratch, _, level = bound_coarsely(postings, terms, weights)
+    peaks = scratch.arrays.peaks
+    before, expected = peaks.tolist(), peaks_plain(postings, terms.tolist(), weights.tolist())[0]
+    pages = np.flatnonzero(np.random.default_rng(3).random(-(-len(peaks) // PAGE_SUPERBLOCKS)) < share)
+    find_peaks_of_pages(postings.block_max, *level, peaks, scratch.arrays.sums, pages.astype(np.uint32))
+    for s, peak in enumerate(peaks.tolist()):
+        assert peak == (expected if s // PAGE_SUPERBLOCKS in pages else before)[s]
+
+
+@property_cases(2)
+@given(
+    seed=st.integers(0, 2**16),
+    n_peaks=st.one_of(st.integers(1, 300), st.just(5000)),
+    highest=st.sampled_from((1, 5, 100_000, 2**32 - 1)),
+    n=st.integers(1, 400),
+)
+def test_about_so_many_peaks_reach_the_peak_of_a_rank(seed: int, n_peaks: int, highest: int, n: int) -> None:
+    """At least n, or all of those at the threshold; and no more than n above the bucket that it falls in."""
+    peaks = np.random.default_rng(seed).integers(0, highest, n_peaks, endpoint=True).astype(np.uint32)
+    top = int(peaks.max())
+    threshold = 1 if top else 0
+    least = int(peak_of_rank(peaks, n, np.uint64(threshold), np.uint32(top)))
+    assert threshold <= least <= top
+    if n_peaks < 4096:
+        assert (peaks >= least).sum() >= min(n, (peaks >= threshold).sum())
+        width = 1
+        while (top - threshold) // width >= min(1024, n_peaks):
+            width *= 2
+        assert (peaks >= least + width).sum() < n
+
+
+def test_superblocks_of_pages_are_listed_with_their_largest_peak() -> None:
+    peaks, listed = np.array([5, 1, 7, 0, 9, 9, 2, 6, 8, 3], np.uint32), np.full(10, 77, np.uint32)
+    n, top = superblocks_in_pages(peaks, np.array([0, 2], np.uint32), np.uint64(3), listed)
+    assert (listed[:n].tolist(), top) == ([0, 2, 8, 9], 8)
+    assert superblocks_in_pages(peaks, np.array([1], np.uint32), np.uint64(10), listed)[0] == 0
 
 
 def search(
@@ -69,8 +130,8 @@ def search(
 
 
 def two_terms_apart() -> np.ndarray:
-    """Make superblocks of equal bounds; only in the second do both terms meet in a block."""
-    matrix = np.zeros((3 * SUPERBLOCK, 2), np.uint8)
+    """Make a page of superblocks of equal bounds, both terms in one block of the second alone; and an empty page."""
+    matrix = np.zeros((2 * PAGE_SUPERBLOCKS * SUPERBLOCK, 2), np.uint8)
     matrix[[0, 2 * SUPERBLOCK], 0] = 9
     matrix[[BLOCK, 2 * SUPERBLOCK + BLOCK], 1] = 9
     matrix[SUPERBLOCK] = 9
@@ -78,15 +139,21 @@ def two_terms_apart() -> np.ndarray:
 
 
 def test_superblocks_whose_blocks_leave_no_chance_are_not_scored() -> None:
-    assert search(two_terms_apart(), k=1, floor=18) == ([(18, SUPERBLOCK)], [3, 1])
+    assert search(two_terms_apart(), k=1, floor=18) == ([(18, SUPERBLOCK)], [4, 1])
 
 
-def test_superblocks_below_the_floor_are_not_visited() -> None:
+def test_pages_below_the_floor_are_not_looked_at() -> None:
     assert search(two_terms_apart(), k=1, floor=19) == ([], [0, 0])
 
 
-def test_superblocks_without_an_allowed_document_are_not_visited() -> None:
-    allowed = np.zeros(3 * SUPERBLOCK, bool)
+def test_superblocks_without_an_allowed_document_are_not_scored() -> None:
+    allowed = np.zeros(2 * PAGE_SUPERBLOCKS * SUPERBLOCK, bool)
     allowed[[0, 2 * SUPERBLOCK + BLOCK]] = True
     found = [(9, 0), (9, 2 * SUPERBLOCK + BLOCK)]
-    assert search(two_terms_apart(), k=5, allowed=bitmap(allowed)) == (found, [2, 2])
+    assert search(two_terms_apart(), k=5, allowed=bitmap(allowed)) == (found, [4, 2])
+
+
+def test_pages_without_an_allowed_document_are_not_looked_at() -> None:
+    allowed = np.zeros(2 * PAGE_SUPERBLOCKS * SUPERBLOCK, bool)
+    allowed[-1] = True
+    assert search(two_terms_apart(), k=5, allowed=bitmap(allowed)) == ([], [0, 0])

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from lsr.query.filters import DocumentFilter
 from lsr.query.planner import TRAVERSALS
 from lsr.query.searcher import Searcher
 
@@ -91,6 +92,33 @@ def test_segments_reordering_and_threads_change_no_result(wide: Any, tmp_path: P
             found.append([(searcher.doc_ids(r), r.scores.tolist()) for r in rankings])
     assert len(found[0]) == len(queries)
     assert all(other == found[0] for other in found[1:])
+
+
+@pytest.mark.parametrize("filtered", [False, True])
+def test_queries_in_one_call_are_answered_as_one_by_one(
+    filtered: bool, wide: Any, tmp_path: Path, collections: Any
+) -> None:
+    """With terms not verified yet, more rare ones than there was room for, and none at all among them."""
+    rows, queries = wide
+    index = collections.write_index(tmp_path / "index", rows, segment_docs=800)
+    every_term = {f"w{term}": 1.0 + term % 3 for term in range(1500)}
+    batch = [collections.encoded(index, q).row(0) for q in [*queries[:5], every_term, {}, *queries[5:9]]]
+    mask = np.random.default_rng(2).random(len(index)) < 0.3
+    allowed = DocumentFilter.from_mask(index, mask) if filtered else None
+    together = Searcher(index)._engine.rank_many(batch, 10, allowed=allowed)
+    engine = Searcher(index)._engine
+    for query, found in zip(batch, together, strict=True):
+        alone = engine.rank(*query, 10, allowed=allowed)
+        assert found.positions.tolist() == alone.positions.tolist()
+        assert found.scores.tolist() == alone.scores.tolist()
+        assert (found.traversals, found.n_postings, found.n_scored, found.n_bounded) == (
+            alone.traversals,
+            alone.n_postings,
+            alone.n_scored,
+            alone.n_bounded,
+        )
+    assert [len(found) for found in together].count(0) == 1
+    assert engine.rank_many([], 10) == []
 
 
 def test_documents_of_equal_score_come_in_the_order_in_which_they_were_added(tmp_path: Path, collections: Any) -> None:
