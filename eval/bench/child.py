@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from lsr.errors import LsrError
-from lsr.eval.bench.collection import load_collection, load_vectors
+from lsr.eval.bench.collection import load_collection, load_vectors, rows
 from lsr.eval.bench.engine import Engine
 from lsr.eval.bench.registry import OWN, engine
 from lsr.types import SparseBatch
@@ -125,7 +125,10 @@ class _PeakMemory(threading.Thread):
 
 def _build(job: dict[str, Any]) -> BuildCost:
     collection = load_collection(Path(job["collection"])).take(docs=job["docs"])
-    order = np.load(job["order"]) if job["order"] else np.arange(len(collection.documents))
+    documents = collection.documents
+    if job["engine"] != OWN:
+        documents = rows(documents, 0, len(documents))
+    order = np.load(job["order"]) if job["order"] else np.arange(len(documents))
     module = engine(job["engine"])
     module.load()
     if job["engine"] == OWN:
@@ -133,7 +136,7 @@ def _build(job: dict[str, Any]) -> BuildCost:
     watch = _PeakMemory()
     watch.start()
     began, cpu_began = time.perf_counter(), time.process_time()
-    module.build(collection.documents, order, Path(job["folder"]), **job["options"])
+    module.build(documents, order, Path(job["folder"]), **job["options"])
     build_s, cpu_s = time.perf_counter() - began, time.process_time() - cpu_began
     return BuildCost(build_s, cpu_s, job["threads"], *watch.stop())
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from os import SEEK_CUR
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +19,10 @@ from lsr.errors import LsrError, UsageError
 from lsr.types import Document, SparseBatch
 
 BATCH = 1 << 14
+HASHED_AT_ONCE = 1 << 22
+CHECKED_AT_ONCE = 1 << 15
+LOCAL_HEADER = 30
+"""Bytes of what a zip archive says before a member, but for its name and extra field, whose lengths come last."""
 LARGEST = 255
 VOCAB_SIZE, TOPIC_SIZE, COMMON_STRENGTH, HEAD = 20_000, 400, 12.0, 60.0
 DOCUMENT_TERMS, QUERY_TERMS = (180, 75, 60), (12, 7, 5)
@@ -23,7 +31,10 @@ DOCUMENT_TERMS, QUERY_TERMS = (180, 75, 60), (12, 7, 5)
 
 @dataclass(frozen=True, slots=True)
 class SparseCollection:
-    """Documents and queries with whole weights of 1 to 255. name says where they come from."""
+    """Documents and queries with whole weights of 1 to 255. name says where they come from.
+
+    The documents' arrays may be those of a file, mapped, with a byte a weight: `rows` makes proper ones of some.
+    """
 
     name: str
     documents: SparseBatch
@@ -48,7 +59,7 @@ class SparseCollection:
         kept = rows(self.queries, 0, len(self.queries) if queries is None else queries)
         return replace(
             self,
-            documents=self.documents if docs is None else rows(self.documents, 0, docs),
+            documents=self.documents if docs in (None, len(self.documents)) else rows(self.documents, 0, docs),
             queries=kept if query_terms is None else heaviest_terms(kept, query_terms),
         )
 
@@ -56,7 +67,7 @@ class SparseCollection:
 def without_unmatched(collection: SparseCollection) -> SparseCollection:
     """Leave out queries that match no document: there is nothing to time, and peers may crash on them."""
     queries = collection.queries
-    df = np.bincount(collection.documents.term_ids, minlength=queries.vocab_size)
+    df = document_frequencies(collection.documents)
     row = np.repeat(np.arange(len(queries)), np.diff(queries.indptr))
     matched = np.flatnonzero(np.bincount(row, weights=df[queries.term_ids], minlength=len(queries)))
     if len(matched) == len(queries):
@@ -65,11 +76,21 @@ def without_unmatched(collection: SparseCollection) -> SparseCollection:
     return replace(collection, queries=replace(SparseBatch.concatenate(kept), vocab_size=queries.vocab_size))
 
 
+def document_frequencies(documents: SparseBatch) -> npt.NDArray[np.int64]:
+    """Return in how many documents each term stands: int64, (vocab_size)."""
+    df = np.zeros(documents.vocab_size, np.int64)
+    for first in range(0, len(documents), BATCH):
+        df += np.bincount(rows(documents, first, first + BATCH).term_ids, minlength=documents.vocab_size)
+    return df
+
+
 def rows(batch: SparseBatch, first: int, last: int) -> SparseBatch:
-    """Return rows first … last − 1, or to the end, without copying terms and weights."""
+    """Return rows first … last − 1, or to the end, of the types that a SparseBatch has; copied where a file differs."""
     indptr = batch.indptr[first : last + 1]
     span = slice(indptr[0], indptr[-1])
-    return SparseBatch(indptr - indptr[0], batch.term_ids[span], batch.weights[span], batch.vocab_size)
+    term_ids = np.require(batch.term_ids[span], np.int32, "A")
+    weights = np.require(batch.weights[span], np.float32, "A")
+    return SparseBatch(indptr - indptr[0], term_ids, weights, batch.vocab_size)
 
 
 def heaviest_terms(batch: SparseBatch, n: int) -> SparseBatch:
@@ -85,8 +106,9 @@ def heaviest_terms(batch: SparseBatch, n: int) -> SparseBatch:
 def digest(batch: SparseBatch) -> str:
     """Return a fingerprint of the vectors, 16 hexadecimal digits."""
     hashed = hashlib.blake2b(f"{len(batch)} {batch.vocab_size} ".encode(), digest_size=8)
-    for array in (batch.indptr, batch.term_ids, batch.weights):
-        hashed.update(np.ascontiguousarray(array).data)
+    for array, dtype in ((batch.indptr, np.int64), (batch.term_ids, np.int32), (batch.weights, np.float32)):
+        for first in range(0, len(array), HASHED_AT_ONCE):
+            hashed.update(np.ascontiguousarray(array[first : first + HASHED_AT_ONCE], dtype).data)
     return hashed.hexdigest()
 
 
@@ -96,7 +118,7 @@ def load_collection(folder: Path) -> SparseCollection:
     Weights that are not whole numbers of 1 to 255 become such, the largest being 255, and the name says
     so: not every engine can take others. Raises LsrError if a file is missing or isn't that.
     """
-    documents, made_whole = _whole(load_vectors(folder / "docs.npz"))
+    documents, made_whole = _whole(_map_vectors(folder / "docs.npz"))
     queries, queries_made_whole = _whole(load_vectors(folder / "queries.npz"))
     if queries.vocab_size != documents.vocab_size:
         raise LsrError(
@@ -122,23 +144,56 @@ def save_vectors(path: Path, batch: SparseBatch) -> None:
 
 def load_vectors(path: Path) -> SparseBatch:
     """Read vectors. Raises LsrError if the file is missing or holds no CSR matrix."""
+    batch = _map_vectors(path)
+    return rows(batch, 0, len(batch))
+
+
+def _map_vectors(path: Path) -> SparseBatch:
+    """Map the vectors of a file; weights that are bytes stay so. Raises LsrError as `load_vectors` does."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            batch = SparseBatch(
-                arrays["indptr"].astype(np.int64),
-                arrays["indices"].astype(np.int32),
-                arrays["data"].astype(np.float32),
-                int(arrays["shape"][1]),
-            )
+        arrays = _map_arrays(path)
+        indptr, shape = np.array(arrays["indptr"], np.int64), np.array(arrays["shape"])
+        batch = SparseBatch(indptr, arrays["indices"], arrays["data"], int(shape[1]))
+        ends = [*range(0, max(len(batch), 1), CHECKED_AT_ONCE), len(batch)]
+        try:
+            for first, last in pairwise(ends):
+                rows(batch, first, last).check()
+        except LsrError:
+            rows(batch, 0, len(batch)).check()  # which tells the right number of the row
+            raise
+        if indptr[0] != 0 or indptr[-1] != len(arrays["indices"]) or len(arrays["indices"]) != len(arrays["data"]):
+            raise ValueError(f"indptr does not span the {len(arrays['indices'])} terms")
     except (OSError, KeyError, ValueError, IndexError, zipfile.BadZipFile) as error:
         raise LsrError(f"{path}: not a sparse matrix (indptr, indices, data, shape): {error}") from error
-    batch.check()
     return batch
+
+
+def _map_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays of an .npz file: mapped, where they are stored as they are, else read."""
+    with np.load(path, allow_pickle=False) as archive, path.open("rb") as file:
+        return {name: _map_array(path, file, archive, name) for name in archive.files}
+
+
+def _map_array(path: Path, file: BinaryIO, archive: Any, name: str) -> npt.NDArray[Any]:
+    member = archive.zip.getinfo(f"{name}.npy")
+    if member.compress_type != zipfile.ZIP_STORED:
+        return archive[name]  # type: ignore[no-any-return]
+    file.seek(member.header_offset + LOCAL_HEADER - 4)
+    n_name, n_extra = struct.unpack("<HH", file.read(4))
+    file.seek(n_name + n_extra, SEEK_CUR)
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    if dtype.hasobject or not np.prod(shape):
+        return archive[name]  # type: ignore[no-any-return]
+    return np.memmap(path, dtype, "r", file.tell(), shape)
 
 
 def _whole(batch: SparseBatch) -> tuple[SparseBatch, bool]:
     """Return the batch with whole weights of 1 to 255, and whether they had to change."""
     weights = batch.weights
+    if weights.dtype == np.uint8:
+        return batch, False
     if not len(weights) or (weights.max() <= LARGEST and np.array_equal(weights, np.rint(weights))):
         return batch, False
     scaled = np.rint(weights * (LARGEST / weights.max())).clip(1, LARGEST)

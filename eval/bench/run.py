@@ -11,7 +11,7 @@ import numpy as np
 
 from lsr.errors import LsrError
 from lsr.eval.bench import approximations, own
-from lsr.eval.bench.collection import SparseCollection, without_unmatched
+from lsr.eval.bench.collection import SparseCollection, document_frequencies, without_unmatched
 from lsr.eval.bench.engine import Search, Setting
 from lsr.eval.bench.oracle import Truth, recall
 from lsr.eval.bench.registry import OWN, engine
@@ -189,7 +189,7 @@ def _report(
     traversals: list[TraversalReport],
 ) -> CollectionReport:
     documents, queries = collection.documents, collection.queries
-    df = np.bincount(documents.term_ids, minlength=documents.vocab_size)
+    df = document_frequencies(documents)
     return CollectionReport(
         name=collection.name,
         n_docs=len(documents),

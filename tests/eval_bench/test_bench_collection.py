@@ -11,6 +11,7 @@ from lsr.errors import LsrError, UsageError
 from lsr.eval.bench.collection import (
     SparseCollection,
     digest,
+    document_frequencies,
     heaviest_terms,
     load_collection,
     make_collection,
@@ -108,3 +109,22 @@ def test_a_made_up_collection_is_valid_the_same_each_time_and_of_the_promised_sh
     assert np.diff(made.queries.indptr).std() > 5
     assert digest(made.documents) == digest(make_collection(3000, 200).documents)
     assert digest(made.documents) != digest(make_collection(3000, 200, seed=2).documents)
+
+
+def test_documents_stay_in_their_file_until_rows_of_them_are_wanted(tmp_path: Path) -> None:
+    small = make_collection(500, 20)
+    save_collection(tmp_path / "stored", small)
+    with np.load(tmp_path / "stored" / "docs.npz") as arrays:
+        (tmp_path / "packed").mkdir()
+        np.savez_compressed(tmp_path / "packed" / "docs.npz", **arrays)
+    (tmp_path / "packed" / "queries.npz").write_bytes((tmp_path / "stored" / "queries.npz").read_bytes())
+    for name, mapped in (("stored", True), ("packed", False)):
+        documents = load_collection(tmp_path / name).documents
+        assert isinstance(documents.term_ids, np.memmap) is mapped
+        assert digest(documents) == digest(small.documents)
+        some = rows(documents, 3, 9)
+        assert [a.dtype for a in (some.term_ids, some.weights)] == [np.int32, np.float32]
+        assert digest(some) == digest(rows(small.documents, 3, 9))
+        assert (
+            document_frequencies(documents).tolist() == np.bincount(small.documents.term_ids, minlength=20_000).tolist()
+        )
