@@ -52,7 +52,7 @@ def load_neural(
     source = locate(name_or_path, revision=revision)
     layout = read_layout(source.folder)
     layout = _read_as(layout, family or (plain_family if layout.is_plain else None))
-    placement = Placement.of(device, dtype, max_tokens)
+    placement = Placement.of(device, dtype, max_tokens, cpu_bfloat16=layout.config.cpu_bfloat16)
     # The options speak of documents, so queries keep the settings that both sides had.
     query_config = layout.config.query_tower if layout.config.query_side == "same" else layout.config.query
     document_config = _with_options(layout.config.document, max_length, top_k, threshold)

@@ -122,6 +122,8 @@ class EncoderConfig:
     dense: a joint encoder's second head, which gives a dense vector of the same pass. Beside a table, queries get
     their dense vector of the documents' model.
     query_repeats: how a table counts a token that a query has n times: `once`, or as 1 + ln n (`log`).
+    cpu_bfloat16: whether the models compute in bfloat16 on a CPU that has instructions for it, too, unless `dtype` says
+    otherwise: for whoever makes a model to decide, having measured that it changes next to nothing.
     """
 
     family: str
@@ -130,11 +132,14 @@ class EncoderConfig:
     query: TowerConfig | None = None
     dense: DenseConfig | None = None
     query_repeats: str = "once"
+    cpu_bfloat16: bool = False
 
     def __post_init__(self) -> None:
         """Raise UsageError for sides that don't fit together."""
         _one_of("query_side", self.query_side, QUERY_SIDES)
         _one_of("query_repeats", self.query_repeats, REPEATS)
+        if not isinstance(self.cpu_bfloat16, bool):
+            raise UsageError(f"encoder: cpu_bfloat16 is {self.cpu_bfloat16!r}, but has to be true or false")
         if self.query_repeats != "once" and self.query_side not in ("table", "binary"):
             raise UsageError(f"encoder: query_repeats is for a table, but query_side is {self.query_side!r}")
         if self.query_side == "same" and self.query is not None and self.query.head != self.document.head:
@@ -153,8 +158,9 @@ class EncoderConfig:
     def to_json(self) -> dict[str, Any]:
         """Return the config as JSON values; what is said by few encoders is left out by the others."""
         values = asdict(self)
-        if self.query_repeats == "once":
-            del values["query_repeats"]
+        for name, usual in (("query_repeats", "once"), ("cpu_bfloat16", False)):
+            if values[name] == usual:
+                del values[name]
         return values
 
     @classmethod

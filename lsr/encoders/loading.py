@@ -21,6 +21,7 @@ from lsr.encoders.heads.gated import GatedHead
 from lsr.encoders.heads.mlm import MLMHead
 from lsr.encoders.heads.mlp import MLPHead
 from lsr.encoders.layout import HEAD_FILE
+from lsr.encoders.native import multiplies_bfloat16
 from lsr.encoders.tokens import TextTokenizer, copy_of
 from lsr.encoders.tower import Tower
 from lsr.errors import EncoderError
@@ -38,9 +39,17 @@ class Placement:
     max_tokens: int | None = None
 
     @classmethod
-    def of(cls, device: str | None = None, dtype: str | None = None, max_tokens: int | None = None) -> Placement:
+    def of(
+        cls,
+        device: str | None = None,
+        dtype: str | None = None,
+        max_tokens: int | None = None,
+        *,
+        cpu_bfloat16: bool = False,
+    ) -> Placement:
         """Choose what isn't given: CUDA with bfloat16 where there is such a device, else the CPU with float32.
 
+        cpu_bfloat16: with bfloat16 on the CPU too, if it multiplies that natively.
         Raises EncoderError for a device or type that torch doesn't know.
         """
         try:
@@ -51,9 +60,9 @@ class Placement:
             raise EncoderError("device 'cuda' is not there: torch finds no CUDA device on this machine")
         if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
             raise EncoderError(f"device {device!r} is not there: torch finds {torch.cuda.device_count()} CUDA devices")
-        if dtype is None:  # older devices only imitate bfloat16, slower than they compute in full
-            is_native = chosen.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-            dtype = "bfloat16" if is_native else "float32"
+        if dtype is None:
+            wanted = cpu_bfloat16 or chosen.type == "cuda"
+            dtype = "bfloat16" if wanted and multiplies_bfloat16(chosen) else "float32"
         if dtype not in ("float32", "bfloat16", "float16"):
             raise EncoderError(f"dtype {dtype!r} is not known: take float32, bfloat16 or float16")
         if max_tokens is not None and max_tokens < 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from lsr.encoders.building import load_neural
@@ -16,11 +17,14 @@ LARGEST_BYTES = 50_000_000
 def carry(model: Path, target: Path) -> int:
     """Write a model in few bytes to `target`, in place of the one that is there; its card stays. Return its bytes.
 
+    It will compute in bfloat16 on CPUs that have instructions for it.
     Raises UsageError where it would be larger than what a package may carry.
     """
     part = target.with_name(f"{target.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    save_encoder(load_neural(model, device="cpu", dtype="float32"), part, compact=True)
+    encoder = load_neural(model, device="cpu", dtype="float32")
+    encoder.config = replace(encoder.config, cpu_bfloat16=True)
+    save_encoder(encoder, part, compact=True)
     for path in part.rglob("*.safetensors"):
         path.chmod(0o644)  # they are written for their owner alone
     size = sum(path.stat().st_size for path in part.rglob("*") if path.is_file())

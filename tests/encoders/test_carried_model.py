@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from lsr.encoders.dense import load_dense
 from lsr.encoders.dense_base import JointEncoder
@@ -44,6 +45,26 @@ def test_its_name_is_recorded_and_no_place_on_this_machine(encoder):
     description = json.dumps(encoder.description)
     assert encoder.description["name"] == DEFAULT and encoder.description["query_side"] == "table"
     assert str(Path(__file__).parents[2]) not in description
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_it_computes_in_bfloat16_where_the_processor_does(native, monkeypatch):
+    monkeypatch.setattr("lsr.encoders.loading.multiplies_bfloat16", lambda device: native)
+    halved = load_encoder("default", device="cpu").document.tower
+    assert {weight.dtype for weight in halved.parameters()} == {torch.bfloat16 if native else torch.float32}
+    whole = load_encoder("default", device="cpu", dtype="float32").document.tower
+    assert {weight.dtype for weight in whole.parameters()} == {torch.float32}
+
+
+def test_bfloat16_changes_its_vectors_by_little(encoder):
+    a, b = (load_encoder("default", device="cpu", dtype=dtype) for dtype in ("float32", "bfloat16"))
+    whole, halved = (
+        {(row, int(t)): float(w) for row, (terms, weights) in enumerate(e.encode_documents(DOCUMENTS))
+         for t, w in zip(terms, weights, strict=True)} for e in (a, b)
+    )  # fmt: skip
+    both = whole.keys() & halved.keys()
+    assert len(both) > 0.95 * max(len(whole), len(halved))
+    assert max(abs(whole[key] - halved[key]) for key in both) < 0.05 * max(whole.values())
 
 
 def test_it_finds_what_is_meant(encoder):

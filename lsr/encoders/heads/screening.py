@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lsr.encoders.heads.pooling import largest_logits
+from lsr.encoders.native import multiplies_bfloat16
 
 ERROR = 0.0125
 """A bfloat16 product of h and w differs from the exact one by at most ERROR · |h| · |w|.
@@ -33,8 +34,7 @@ def is_worthwhile(weight: Tensor) -> bool:
         return False
     if weight.is_inference():  # whether it has changed can't be told
         return False
-    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, check, bool)() for check in checks)
+    return multiplies_bfloat16(weight.device)
 
 
 class Screen:
