@@ -69,7 +69,10 @@ def add_parser(subparsers: Any) -> None:
     data.add_argument("--queries", type=Path, metavar="FILE", help="queries named by ids")
     data.add_argument("--split", default="train", metavar="S", help="of BEIR folders' qrels (default: train)")
     data.add_argument("--make-queries", action="store_true", help="make queries of the documents in DATA")
-    data.add_argument("--sample", type=float, default=1.0, metavar="P", help="make them of this share of the documents")
+    data.add_argument(
+        "--sample", type=float, default=1.0, metavar="P",
+        help="take this share of the examples, or of the documents to make queries of",
+    )  # fmt: skip
     data.add_argument(
         "--per-document", type=positive, default=1, metavar="N", help="queries of a document (default: 1)"
     )
@@ -168,7 +171,7 @@ def _examples(args: argparse.Namespace) -> Any:
     examples = read_examples(args.data, corpus=args.corpus, queries=args.queries, split=args.split, cache=cache)
     for line in examples.report.summary():
         note(line)
-    return examples
+    return examples if args.sample == 1 else examples.sample(args.sample, args.seed)
 
 
 def _cache(args: argparse.Namespace, part: str) -> Path:

@@ -7,6 +7,9 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from lsr.cache import cache_home
 from lsr.errors import LsrError, UsageError
 from lsr.indexer.documents import DocumentStore
@@ -22,22 +25,41 @@ __all__ = ["Example", "ExampleSet", "Examples", "ExamplesReport", "concatenate",
 class ExampleSet:
     """Examples of one or several files, one after another. Implements `Examples`; can be pickled.
 
-    tables: what was prepared of each file. report: what was read and left out.
+    tables: what was prepared of each file. report: what was read and left out. chosen: int64, the numbers of the
+    examples that belong to the set; None: all.
     """
 
-    def __init__(self, tables: Sequence[ExampleTable], report: ExamplesReport) -> None:
+    def __init__(
+        self, tables: Sequence[ExampleTable], report: ExamplesReport, chosen: npt.NDArray[np.int64] | None = None
+    ) -> None:
         self.tables = tuple(tables)
         self.report = report
         self._ends = list(accumulate(len(table) for table in tables))
+        self._chosen = chosen
+
+    def sample(self, share: float, seed: int) -> ExampleSet:
+        """Return about such a share of the examples, 0 < share ≤ 1, drawn at random, in their order.
+
+        Raises UsageError for another share, or if none was drawn.
+        """
+        if not 0 < share <= 1:
+            raise UsageError(f"sample is {share}, but has to be above 0, up to 1")
+        everything = np.arange(len(self)) if self._chosen is None else self._chosen
+        chosen = everything[np.random.default_rng(seed).random(len(everything)) < share]
+        if not len(chosen):
+            raise UsageError(f"a sample of {share} of {len(self)} examples is empty: raise --sample")
+        return ExampleSet(self.tables, self.report, chosen)
 
     def __len__(self) -> int:
-        return self._ends[-1]
+        return self._ends[-1] if self._chosen is None else len(self._chosen)
 
     def __getitem__(self, i: int) -> Example:
         if i < 0:
             i += len(self)
         if not 0 <= i < len(self):
             raise IndexError(f"example {i} of {len(self)}")
+        if self._chosen is not None:
+            i = int(self._chosen[i])
         number = bisect_right(self._ends, i)
         return self.tables[number][i - (self._ends[number - 1] if number else 0)]
 

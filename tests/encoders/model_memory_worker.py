@@ -1,8 +1,8 @@
-"""Encodes ever more documents with a small random model, and says what memory that took above the loaded model.
+"""Encodes ever more documents, and says what memory that took above the loaded model.
 
-Run as `python model_memory_worker.py N …`: prints the peak above the loaded model, in bytes, after so many documents
-each; the numbers ascend. The model is small, so that 50,000 documents take minutes, but all that is done a batch,
-a window and a shard is done as with a large one.
+Run as `python model_memory_worker.py [MODEL] N …`: prints the peak above the loaded model, in bytes, after so many
+documents each; the numbers ascend. Without MODEL, a name or a folder, a small random one is made, so that 50,000
+documents take minutes, but all that is done a batch, a window and a shard is done as with a large one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import random
 import resource
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import torch
 from lsr.types import Document
 
 N_WORDS, TERMS = 8000, 200
+WORDS = [f"word{i}" for i in range(N_WORDS)]
 WARM_UP = 32
 
 
@@ -49,30 +50,33 @@ def save_model(folder: Path) -> Path:
     return folder
 
 
-def documents(n: int) -> Iterator[Document]:
+def documents(n: int, words: Sequence[str] = WORDS) -> Iterator[Document]:
     """Yield passages of 20 to 130 words, which differ in their words and lengths."""
     rng = random.Random(0)
     for i in range(n):
-        yield Document(str(i), " ".join(f"word{int(N_WORDS * rng.random() ** 3)}" for _ in range(rng.randint(20, 130))))
+        drawn = (words[int(len(words) * rng.random() ** 3)] for _ in range(rng.randint(20, 130)))
+        yield Document(str(i), " ".join(drawn))
 
 
 def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def main(marks: list[int]) -> None:
+def main(model: str | None, marks: list[int]) -> None:
+    """Measure, and print a JSON object: the peak by the number of documents."""
     torch.set_num_threads(1)
     from lsr.encoders.registry import load_encoder
     from lsr.indexer.encode.corpus import encode_corpus
 
     with tempfile.TemporaryDirectory() as scratch:
-        encoder: Any = load_encoder(save_model(Path(scratch) / "model"), device="cpu")
-        encoder.encode_documents(list(documents(WARM_UP)))
+        encoder: Any = load_encoder(model or save_model(Path(scratch) / "model"), device="cpu")
+        words = WORDS if model is None else [term for term in encoder.terms if term.isalpha()]
+        encoder.encode_documents(list(documents(WARM_UP, words)))
         before = peak_bytes()
         peaks: dict[str, int] = {}
 
         def watched() -> Iterator[Document]:
-            for i, document in enumerate(documents(marks[-1])):
+            for i, document in enumerate(documents(marks[-1], words)):
                 if i in marks:
                     peaks[str(i)] = peak_bytes() - before
                 yield document
@@ -83,4 +87,5 @@ def main(marks: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    main([int(text) for text in sys.argv[1:]])
+    named = not sys.argv[1].isdecimal()
+    main(sys.argv[1] if named else None, [int(text) for text in sys.argv[1 + named :]])

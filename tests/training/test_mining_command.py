@@ -49,6 +49,19 @@ def test_mines_into_a_file(mine: Mine, pairs: Path, tmp_path: Path, capsys: pyte
         assert all(score <= 0.5 * example.scores[0] + 1e-6 for score in example.scores[1:])
 
 
+def test_mines_for_a_share_of_the_examples(mine: Mine, pairs: Path, tmp_path: Path) -> None:
+    """Among the documents of these alone, each time the same ones."""
+    command = [str(pairs), "--encoder", "bm25", "--negatives", "2", "--depth", "8", "--sample", "0.4", "--seed", "3"]
+    for number in (1, 2):
+        assert mine(*command, "--output", str(tmp_path / f"{number}.parquet")) == 0
+    one, two = (list(read_examples([tmp_path / f"{n}.parquet"], cache=tmp_path / "own")) for n in (1, 2))
+    assert 10 < len(one) < 40 and one == two
+    taken = {example.documents[0].text for example in one}
+    assert {document.text for example in one for document in example.documents} <= taken
+    queries = [example.query for example in read_examples([pairs], cache=tmp_path / "own")]
+    assert [queries.index(example.query) for example in one] == sorted(queries.index(e.query) for e in one)
+
+
 def test_an_index_is_made_once_and_searched_again(mine: Mine, pairs: Path, tmp_path: Path) -> None:
     command = [str(pairs), "--index", str(tmp_path / "index"), "--negatives", "2", "--depth", "5"]
     assert mine(*command, "--encoder", "bm25", "--output", str(tmp_path / "1.parquet")) == 0
@@ -98,6 +111,8 @@ def test_fills_caches_and_checks_overlap_without_an_output(
             ["--encoder", "bm25", "--output", "o.parquet", "--teacher", "bm25", "--teacher", "file"],
             "2 teachers, but one",
         ),
+        (["--encoder", "bm25", "--output", "o.parquet", "--sample", "1.5"], "sample is 1.5, but has to be above 0"),
+        (["--encoder", "bm25", "--output", "o.parquet", "--sample", "1e-9"], "is empty: raise --sample"),
         (["--encoder", "bm25", "--output", "o.parquet", "--depth", "4"], "depth is 4, but has to be at least 8"),
         (["--encoder", "bm25", "--output", "o.parquet", "--teacher", "magic"], "no teacher 'magic'"),
     ],
