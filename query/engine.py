@@ -107,6 +107,7 @@ class Engine:
         self.first_positions = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         # The largest first: the threshold that it reaches spares the others most.
         self._order = np.argsort(-sizes, kind="stable")
+        self._not_searched = np.full(len(sizes), NOT_SEARCHED)
         self._n_superblocks = int(-(-sizes.max(initial=0) // SUPERBLOCK))
 
     @cached_property
@@ -187,7 +188,7 @@ class Engine:
         )
         batch = table, self._order, kernels.stored_k, starts, term_ids, weights, kernels.planned, allowed is not None
         heaps, visits, postings = np.zeros((n, k), np.uint64), np.zeros((n, 3), np.int64), np.zeros(n, np.int64)
-        ways = np.full((n, len(table)), NOT_SEARCHED)
+        ways = np.tile(self._not_searched, (n, 1))
         scratch = self._pool.take(self._n_superblocks, 0)
         done = 0
         while True:
@@ -252,7 +253,7 @@ class Engine:
         scale: float,
     ) -> Ranking:
         kernels, table = _kernels(), self._table_for(allowed)
-        heap, visits, ways = np.zeros(k, np.uint64), np.zeros(3, np.int64), np.full(len(table), NOT_SEARCHED)
+        heap, visits, ways = np.zeros(k, np.uint64), np.zeros(3, np.int64), self._not_searched.copy()
         query = table, self._order, kernels.stored_k, term_ids, integers
         scratch = self._pool.take(self._n_superblocks, 0)
         while True:

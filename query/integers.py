@@ -25,13 +25,14 @@ def integer_weights(weights: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.ui
     """
     if not len(weights):
         return np.empty(0, np.uint32), 1.0
-    total = float(weights.sum(dtype=np.float64))
-    if not math.isfinite(total) or weights.min() < 0:
+    values = weights.tolist()  # a query's few numbers cost less so than in arrays
+    total = math.fsum(values) if math.isfinite(sum(values)) else math.inf
+    if total == math.inf or min(values) < 0:
         raise UsageError("query weights must be finite and not negative")
     if total == 0.0:
         return np.zeros(len(weights), np.uint32), 1.0
     room = (LARGEST_SCORE - LARGEST_IMPACT * len(weights)) / (LARGEST_IMPACT * total)
     if room < 1 and total > 2**24:
         raise UsageError(f"query weights sum to {total:g}; the limit is {2**24}")
-    factor = 2.0 ** min(LARGEST_EXPONENT, math.floor(math.log2(room)))
+    factor = math.ldexp(1.0, min(LARGEST_EXPONENT, math.frexp(room)[1] - 1))
     return np.rint(weights * factor).astype(np.uint32), factor
