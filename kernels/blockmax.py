@@ -45,12 +45,11 @@ def bucket_shift(threshold, top, n_buckets):
 
 @kernel
 def superblocks_at_least(peaks, threshold, superblocks):
-    """Write to `superblocks` (uint32) those whose peak is ≥ threshold, ascending; return how many."""
+    """Write to `superblocks` (uint32) those with a peak ≥ threshold, ascending, and rubbish behind; return how many."""
     n = 0
-    for s in range(peaks.size):
-        if peaks[s] >= threshold:
-            superblocks[n] = s
-            n += 1
+    for s in range(peaks.size):  # without a branch: written where the next one will be, counted if it is one
+        superblocks[n] = s
+        n += peaks[s] >= threshold
     return n
 
 

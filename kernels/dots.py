@@ -46,6 +46,16 @@ def largest_of_page_plainly(sums, at, finer, bounds, first, peaks, superblock):
 
 
 @kernel
+def largest_of_four_plainly(bounds, first, peaks, superblock):
+    """Set the four peaks of a page, from `superblock` on, to the largest of their blocks' bounds."""
+    for lane in range(LANES):
+        peak = np.uint32(0)
+        for b in range(first + lane * LANE_BLOCKS, first + (lane + 1) * LANE_BLOCKS):
+            peak = bounds[b] if bounds[b] > peak else peak
+        peaks[superblock + lane] = peak
+
+
+@kernel
 def add_in_order_plainly(sums, at, finer, out, first):
     """Add (sums << finer) of a page to out[first:], in the order of its bytes."""
     for i in range(PAGE_BLOCKS):
@@ -53,7 +63,8 @@ def add_in_order_plainly(sums, at, finer, out, first):
 
 
 if not has_feature("avx512vnni"):
-    add_dots, largest_of_page, add_in_order = add_dots_plainly, largest_of_page_plainly, add_in_order_plainly
+    add_dots, largest_of_page = add_dots_plainly, largest_of_page_plainly
+    largest_of_four, add_in_order = largest_of_four_plainly, add_in_order_plainly
 else:
     from llvmlite import ir
     from numba.core import cgutils
@@ -130,16 +141,46 @@ else:
                 own = builder.shuffle_vector(rare, ir.Constant(page, ir.Undefined), _numbers(blocks))
                 bound = builder.add(builder.shl(total, finer_by), own)
                 peak = bound if peak is None else _larger(builder, peak, bound)
-            for turned in ([2, 3, 0, 1], [1, 0, 3, 2]):
-                others = _numbers([4 * lane + i for lane in range(LANES) for i in turned])
-                turn = builder.shuffle_vector(peak, ir.Constant(WORDS, ir.Undefined), others)
-                peak = _larger(builder, peak, turn)
-            largest = builder.shuffle_vector(peak, ir.Constant(WORDS, ir.Undefined), _numbers([0, 4, 8, 12]))
             four = ir.VectorType(ir.IntType(32), LANES)
-            builder.store(largest, _pointer(context, builder, sig, args, 5, args[6], four), align=4)
+            _store_largest(builder, peak, _pointer(context, builder, sig, args, 5, args[6], four))
             return context.get_dummy_value()
 
         return signature, generate
+
+    @intrinsic
+    def largest_of_four(typing_context, bounds, first, peaks, superblock):
+        """Do what `largest_of_four_plainly` does."""
+        del typing_context
+        signature = types.void(bounds, types.intp, peaks, types.intp)
+
+        def generate(context, builder, sig, args):
+            base = _pointer(context, builder, sig, args, 0, args[1], WORDS)
+            own = [
+                builder.load(builder.gep(base, [ir.Constant(ir.IntType(64), lane)]), align=4) for lane in range(LANES)
+            ]
+
+            def halve(a, b, run):
+                """Return the larger ones of the two halves of each run of a and b."""
+                starts = range(0, 32, run)
+                low = [start + i for start in starts for i in range(run // 2)]
+                high = [start + i for start in starts for i in range(run // 2, run)]
+                return _larger(builder, *(builder.shuffle_vector(a, b, _numbers(half)) for half in (low, high)))
+
+            peak = halve(halve(own[0], own[1], 16), halve(own[2], own[3], 16), 8)
+            four = ir.VectorType(ir.IntType(32), LANES)
+            _store_largest(builder, peak, _pointer(context, builder, sig, args, 2, args[3], four))
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    def _store_largest(builder, peak, place):
+        """Store the largest of each four of sixteen numbers."""
+        for turned in ([2, 3, 0, 1], [1, 0, 3, 2]):
+            others = _numbers([4 * lane + i for lane in range(LANES) for i in turned])
+            turn = builder.shuffle_vector(peak, ir.Constant(WORDS, ir.Undefined), others)
+            peak = _larger(builder, peak, turn)
+        largest = builder.shuffle_vector(peak, ir.Constant(WORDS, ir.Undefined), _numbers([0, 4, 8, 12]))
+        builder.store(largest, place, align=4)
 
     def _larger(builder, a, b):
         return builder.select(builder.icmp_unsigned(">", a, b), a, b)

@@ -20,14 +20,17 @@ GROUP = 64
 
 @kernel
 def pages_at_least(peaks, threshold, pages):
-    """Write to `pages` (uint32) the pages with a superblock whose peak is ≥ threshold; return how many."""
+    """Write to `pages` (uint32) those with a peak ≥ threshold, ascending, and rubbish behind; return how many."""
     n = 0
-    for page in range((peaks.size + PAGE_SUPERBLOCKS - 1) // PAGE_SUPERBLOCKS):
-        for s in range(page * PAGE_SUPERBLOCKS, min((page + 1) * PAGE_SUPERBLOCKS, peaks.size)):
-            if peaks[s] >= threshold:
-                pages[n] = page
-                n += 1
-                break
+    whole = peaks.size // PAGE_SUPERBLOCKS
+    for page in range(whole):
+        s = page * PAGE_SUPERBLOCKS
+        pages[n] = page
+        n += max(max(peaks[s], peaks[s + 1]), max(peaks[s + 2], peaks[s + 3])) >= threshold
+    for s in range(whole * PAGE_SUPERBLOCKS, peaks.size):
+        if peaks[s] >= threshold:
+            pages[n] = whole
+            return n + 1
     return n
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from lsr.kernels.bounds import RARE_BLOCK, RARE_SUPERBLOCK
 from lsr.kernels.compile import kernel
-from lsr.kernels.dots import PAGE_BLOCKS, add_dots, add_in_order, largest_of_page
+from lsr.kernels.dots import PAGE_BLOCKS, add_dots, add_in_order, largest_of_four, largest_of_page
 from lsr.kernels.layout import BLOCKS, PAGE_SUPERBLOCKS
 from lsr.kernels.prefetch import prefetch
 
@@ -71,6 +71,13 @@ def as_steps(score, fine, unit):
 
 
 @kernel
+def prefetch_postings(postings, start, stop):
+    """Ask for postings[start:stop], uint32, a cache line at a time."""
+    for line in range(start, stop, 16):
+        prefetch(postings, line)
+
+
+@kernel
 def add_rare_to_blocks(postings, rare, steps, bounds, places):
     """Add the rare terms to the bounds of blocks, and note where each run starts. places: see `Scratch`.
 
@@ -83,6 +90,9 @@ def add_rare_to_blocks(postings, rare, steps, bounds, places):
         weight = steps[i]
         own = postings.rare[postings.rare_start[rare[i]] : postings.rare_start[rare[i] + 1]]
         place = places[i]
+        if i + 1 < rare.size:  # what will be read first of the next list
+            start, stop = postings.rare_start[rare[i + 1]], postings.rare_start[rare[i + 1] + 1]
+            prefetch_postings(postings.rare, max(stop - 2 * RARE_AT_ONCE, start), stop)
         end = own.size
         if end == 0:
             continue
@@ -92,6 +102,7 @@ def add_rare_to_blocks(postings, rare, steps, bounds, places):
         end -= 1
         while end > 0:
             first = max(end - RARE_AT_ONCE, 0)
+            prefetch_postings(own, max(first - 2 * RARE_AT_ONCE, 0), max(first - RARE_AT_ONCE, 0))
             some, after = own[first:end], own[first + 1 : end + 1]
             for j in range(some.size):
                 impact = some[j] & np.uint32(255)
@@ -137,8 +148,9 @@ def find_peaks(maxima, rows, coarse, finer, bounds, peaks, sums):
         for page in range(n):
             at = (first + page) * PAGE_BLOCKS
             largest_of_page(sums, page * PAGE_BLOCKS, np.uint32(finer), bounds, at, peaks, at // BLOCKS)
+        bounds[first * PAGE_BLOCKS : (first + n) * PAGE_BLOCKS] = 0  # while it is at hand
     find_last_peaks(maxima, rows, coarse, finer, bounds, peaks)
-    bounds[:] = 0
+    bounds[n_pages * PAGE_BLOCKS :] = 0
     return largest(peaks)
 
 
@@ -199,9 +211,8 @@ def find_coarse_peaks(maxima, rows, coarse, finer, bounds, has_rare, peaks, sums
     """
     n_superblocks = peaks.size
     if has_rare:
-        sums[:PAGE_BLOCKS] = 0
         for s in range(0, n_superblocks - n_superblocks % PAGE_SUPERBLOCKS, PAGE_SUPERBLOCKS):
-            largest_of_page(sums, 0, np.uint32(0), bounds, s * BLOCKS, peaks, s)
+            largest_of_four(bounds, s * BLOCKS, peaks, s)
         for s in range(n_superblocks - n_superblocks % PAGE_SUPERBLOCKS, n_superblocks):
             peaks[s] = largest(bounds[s * BLOCKS : (s + 1) * BLOCKS])
     else:

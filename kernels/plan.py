@@ -27,9 +27,9 @@ share of all: a rare term costs half as much in them.
 """
 MOST_VISITED = 0.4
 """The share of superblocks beyond which scoring pages in order costs less than visiting superblocks."""
-TWO_LEVELS, TWO_LEVELS_POWER = 1700.0, 0.5
-"""Bounding superblocks before blocks costs less in a segment of more than about TWO_LEVELS · k ** TWO_LEVELS_POWER
-superblocks: 340,000 documents for 10 results, a million for 100.
+TWO_LEVELS, TWO_LEVELS_POWER, LEAST_TWO_LEVELS = 1150.0, 0.58, 1000
+"""Bounding superblocks before blocks costs less from about TWO_LEVELS · k ** TWO_LEVELS_POWER superblocks on, in all
+segments so far together: 280,000 documents for 10 results, a million for 100; but not in a small segment.
 """
 MOST_RARE = 64
 """More rare terms than this in a query, and the notes of where their runs start outgrow the caches."""
@@ -53,7 +53,8 @@ def cheapest(n_superblocks, n_before, n_terms, n_rare, n_rare_postings, k):
     pruned += visits * VISIT_COST
     if n_rare > MOST_RARE or exhaustive < pruned:
         return EXHAUSTIVE
-    return SUPERBLOCK_MAX if n_superblocks > TWO_LEVELS * k**TWO_LEVELS_POWER else BLOCKMAX
+    is_large = n_superblocks > LEAST_TWO_LEVELS and n_before + n_superblocks > TWO_LEVELS * k**TWO_LEVELS_POWER
+    return SUPERBLOCK_MAX if is_large else BLOCKMAX
 
 
 @kernel

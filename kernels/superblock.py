@@ -25,9 +25,9 @@ from lsr.kernels.peaks import (
     steps_of,
 )
 
-SAMPLE = 4096
+SAMPLE = 1024
 """About how many peaks are looked at to tell which is the n-th largest."""
-FIRST, FIRST_POWER = 24.0, 0.7
+FIRST, FIRST_POWER = 12.0, 0.7
 """How many superblocks are looked at first, for k results: about FIRST · k ** FIRST_POWER."""
 
 
@@ -86,11 +86,14 @@ def search_superblock(postings, terms, weights, base, allowed, floor, heap, scra
         top = forbid(peaks, allowed)
     steps = threshold_in_steps(floor, heap, fine, unit)
     if top >= steps:
-        first = peak_of_rank(peaks, int(FIRST * heap.size**FIRST_POWER), steps, top)
-        for least in (first, steps):
-            # The second time, the threshold is that of the documents that the first found.
-            steps = threshold_in_steps(floor, heap, fine, unit)
-            pages = scratch.list[: pages_at_least(peaks, max(least, steps), scratch.list)]
+        # First the most promising ones, for a threshold, unless another segment has left one; then what reaches that.
+        for is_first in (True, False):
+            if is_first and heap[0]:
+                continue
+            least = steps = threshold_in_steps(floor, heap, fine, unit)
+            if is_first:
+                least = peak_of_rank(peaks, int(FIRST * heap.size**FIRST_POWER), steps, top)
+            pages = scratch.list[: pages_at_least(peaks, least, scratch.list)]
             find_peaks_of_pages(postings.block_max, rows, coarse, finer, bounds, peaks, scratch.sums, pages)
             visits[0] += pages.size * PAGE_SUPERBLOCKS
             n, highest = superblocks_in_pages(peaks, pages, steps, scratch.queue)

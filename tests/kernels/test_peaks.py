@@ -24,11 +24,21 @@ from kernel_oracle import peaks_plain, rare_in_blocks_plain, runs_plain, scores_
 
 from lsr.kernels.blockmax import bound_superblocks
 from lsr.kernels.bounds import split_terms
-from lsr.kernels.dots import PAGE_BLOCKS, add_dots, add_dots_plainly, largest_of_page, largest_of_page_plainly
+from lsr.kernels.dots import (
+    PAGE_BLOCKS,
+    add_dots,
+    add_dots_plainly,
+    add_in_order,
+    add_in_order_plainly,
+    largest_of_four,
+    largest_of_four_plainly,
+    largest_of_page,
+    largest_of_page_plainly,
+)
 from lsr.kernels.layout import BLOCK, BLOCKS, SUPERBLOCK, Postings
 from lsr.kernels.peaks import STEPS_IN_A_BLOCK, add_rare_to_blocks, as_steps, find_peaks, steps_of
 
-LARGEST_OF_PAGE = from_python(largest_of_page, 7)
+LARGEST_OF_PAGE, LARGEST_OF_FOUR = from_python(largest_of_page, 7), from_python(largest_of_four, 4)
 
 
 def bound_all(postings: Postings, terms: np.ndarray, weights: np.ndarray) -> tuple[GuardedScratch, int, int, int]:
@@ -143,7 +153,10 @@ def test_vector_instructions_do_what_plain_loops_do(seed: int, n_pages: int, fin
     maxima.flags.writeable = False
     bounds = rng.integers(0, 2**30, n_pages * PAGE_BLOCKS).astype(np.uint32)
     found = []
-    for add, largest in ((add_dots, LARGEST_OF_PAGE), (add_dots_plainly, largest_of_page_plainly)):
+    for add, largest, in_order in (
+        (add_dots, LARGEST_OF_PAGE, add_in_order),
+        (add_dots_plainly, largest_of_page_plainly, add_in_order_plainly),
+    ):
         sums, peaks = np.zeros(n_pages * PAGE_BLOCKS, np.uint32), np.full(4 * n_pages, 7, np.uint32)
         for turn in range(3):
             starts = np.random.default_rng([seed, turn]).integers(0, 7 * n_pages * PAGE_BLOCKS, 4)
@@ -151,8 +164,22 @@ def test_vector_instructions_do_what_plain_loops_do(seed: int, n_pages: int, fin
             add(sums, n_pages, maxima, starts, four, 512)
         for page in range(n_pages):
             largest(sums, page * PAGE_BLOCKS, np.uint32(finer), bounds, page * PAGE_BLOCKS, peaks, 4 * page)
-        found.append(peaks.tolist())
+        ordered = np.arange(3 + n_pages * PAGE_BLOCKS, dtype=np.uint32)
+        for page in range(n_pages):
+            in_order(sums, page * PAGE_BLOCKS, np.uint32(finer), ordered, 3 + page * PAGE_BLOCKS)
+        found.append((peaks.tolist(), ordered.tolist()))
     assert found[0] == found[1]
+
+
+@property_cases(8)
+@given(seed=st.integers(0, 2**16), highest=st.sampled_from((1, 5, 2**32 - 1)))
+def test_the_largest_of_four_superblocks(seed: int, highest: int) -> None:
+    bounds = np.random.default_rng(seed).integers(0, highest, 9 + 4 * BLOCKS, endpoint=True).astype(np.uint32)
+    expected = bounds[5 : 5 + 4 * BLOCKS].reshape(4, BLOCKS).max(axis=1).tolist()
+    for largest in (LARGEST_OF_FOUR, largest_of_four_plainly):
+        peaks = np.full(7, 3, np.uint32)
+        largest(bounds, 5, peaks, 2)
+        assert peaks.tolist() == [3, 3, *expected, 3]
 
 
 @property_cases(8)
