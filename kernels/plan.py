@@ -27,7 +27,7 @@ share of all: a rare term costs half as much in them.
 """
 MOST_VISITED = 0.4
 """The share of superblocks beyond which scoring pages in order costs less than visiting superblocks."""
-TWO_LEVELS, TWO_LEVELS_POWER, LEAST_TWO_LEVELS = 1150.0, 0.58, 1000
+TWO_LEVELS, TWO_LEVELS_POWER, LEAST_TWO_LEVELS = 1150.0, 0.56, 1000
 """Bounding superblocks before blocks costs less from about TWO_LEVELS · k ** TWO_LEVELS_POWER superblocks on, in all
 segments so far together: 280,000 documents for 10 results, a million for 100; but not in a small segment.
 """

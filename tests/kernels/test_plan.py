@@ -20,8 +20,8 @@ def test_very_large_segments_are_bounded_in_two_levels(n_superblocks: int, k: in
 
 
 def test_what_other_segments_left_counts_towards_two_levels_but_a_small_one_has_one() -> None:
-    assert WAYS[cheapest(16_000, 0, 24, 8, 50_000, 100)] == "blockmax"
-    assert WAYS[cheapest(16_000, 16_000, 24, 8, 50_000, 100)] == "superblock"
+    assert WAYS[cheapest(9_000, 0, 24, 8, 30_000, 100)] == "blockmax"
+    assert WAYS[cheapest(9_000, 16_000, 24, 8, 30_000, 100)] == "superblock"
     assert WAYS[cheapest(900, 32_000, 24, 8, 3_000, 100)] == "blockmax"
 
 
