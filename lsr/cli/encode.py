@@ -44,7 +44,10 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--threshold", type=float, metavar="W", help="keep weights above W")
     add_passage_arguments(parser)
     parser.add_argument("--device", metavar="D", help="cpu or cuda (default: cuda where there is one)")
-    parser.add_argument("--dtype", metavar="T", help="float32, bfloat16 or float16 (default: float32 on a cpu)")
+    parser.add_argument(
+        "--dtype", metavar="T",
+        help="float32, bfloat16 or float16 (default: on a cpu float32, if the model doesn't say bfloat16)",
+    )  # fmt: skip
     parser.add_argument("--no-text", action="store_true", help="leave titles and texts out")
     parser.add_argument("--skip-bad", action="store_true", help="pass over, and count, what can't be read")
     parser.add_argument("--json", action="store_true", help="print what was done as a JSON object")

@@ -57,7 +57,9 @@ def add_parser(subparsers: Any) -> None:
     add_passage_arguments(parser)
     parser.add_argument("--device", metavar="D", help="of models: cpu or cuda (default: cuda where there is one)")
     parser.add_argument(
-        "--dtype", metavar="T", help="of models: float32, bfloat16 or float16 (default: float32 on a cpu)"
+        "--dtype",
+        metavar="T",
+        help="of models: float32, bfloat16 or float16 (default: on a cpu float32, if a model doesn't say bfloat16)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the index, or dense vectors, that are there")
     parser.add_argument("--skip-bad", action="store_true", help="pass over, and count, what can't be read")
