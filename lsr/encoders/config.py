@@ -53,7 +53,8 @@ class TowerConfig:
     expansion: `all` terms may get a weight, or only those of the `input`.
     max_length: tokens, special ones among them; None: as many as the model takes.
     prompt: put before each text. echo: the text is given twice and only the second time counts.
-    mlp_layers: of an `mlp` head.
+    mlp_layers: of an `mlp` head. repeats: how much more a token weighs that the text has several times, see
+    `lsr.encoders.repeats`; training leaves it out.
     """
 
     head: str = "mlm"
@@ -65,6 +66,7 @@ class TowerConfig:
     echo: bool = False
     mlp_layers: int = 1
     pruning: Pruning = field(default_factory=Pruning)
+    repeats: float = 0.0
 
     def __post_init__(self) -> None:
         """Raise UsageError for a part that doesn't exist."""
@@ -78,6 +80,15 @@ class TowerConfig:
             raise UsageError(f"encoder: mlp_layers is {self.mlp_layers}, but has to be 1 or more")
         if self.echo and self.head != "causal":
             raise UsageError(f"encoder: echo is for a decoder's head 'causal', but head is {self.head!r}")
+        if not 0 <= self.repeats < float("inf"):
+            raise UsageError(f"encoder: repeats is {self.repeats}, but has to be 0 or more")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the config as JSON values; repeats that don't count are left out."""
+        values = asdict(self)
+        if not self.repeats:
+            del values["repeats"]
+        return values
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> TowerConfig:
@@ -157,7 +168,10 @@ class EncoderConfig:
 
     def to_json(self) -> dict[str, Any]:
         """Return the config as JSON values; what is said by few encoders is left out by the others."""
-        values = asdict(self)
+        values = asdict(self) | {
+            "document": self.document.to_json(),
+            "query": None if self.query is None else self.query.to_json(),
+        }
         for name, usual in (("query_repeats", "once"), ("cpu_bfloat16", False)):
             if values[name] == usual:
                 del values[name]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +56,7 @@ class NeuralEncoder:
         settings = self.config.to_json()
         settings["document"]["max_length"] = self.document.max_length
         if isinstance(self.query, LoadedTower):
-            settings["query"] = asdict(self.config.query_tower) | {"max_length": self.query.max_length}
+            settings["query"] = self.config.query_tower.to_json() | {"max_length": self.query.max_length}
         else:
             settings["query"] = {"prompt": self.query.prompt, "max_length": self.query.max_length}
         return {

@@ -68,6 +68,7 @@ def _is_splade(config: TowerConfig) -> bool:
         config.head == "mlm"
         and config.expansion == "all"
         and config.pruning == Pruning()
+        and not config.repeats
         and (config.activation in _ST_NAMES)
     )
 

@@ -15,6 +15,7 @@ from lsr.encoders.dense_base import DenseVectors
 from lsr.encoders.heads.base import Head, TokenStates
 from lsr.encoders.heads.dense import DenseHead
 from lsr.encoders.pruning import prune
+from lsr.encoders.repeats import count_repeats
 from lsr.encoders.text_tower import TextTower
 from lsr.encoders.token_batch import TokenBatch
 from lsr.encoders.tokens import TextTokenizer
@@ -105,7 +106,7 @@ class Tower(TextTower):
         """
 
         def encode(batch: TokenBatch, names: list[str]) -> SparseBatch:
-            return self._sparse(self(batch), names)
+            return self._sparse(self(batch), batch, names)
 
         parts = self.in_batches(texts, names, encode, max_tokens=self.max_tokens, max_texts=self._max_texts)
         return rows_in_order(parts, len(texts), self.head.vocab_size)
@@ -117,7 +118,7 @@ class Tower(TextTower):
 
         def encode(batch: TokenBatch, names: list[str]) -> tuple[SparseBatch, DenseVectors]:
             weights, vectors = self.forward_jointly(batch)
-            return self._sparse(weights, names), checked_vectors(vectors, names)
+            return self._sparse(weights, batch, names), checked_vectors(vectors, names)
 
         parts = self.in_batches(texts, names, encode, max_tokens=self.max_tokens, max_texts=self._max_texts)
         sparse = rows_in_order([(group, rows) for group, (rows, _) in parts], len(texts), self.head.vocab_size)
@@ -150,7 +151,7 @@ class Tower(TextTower):
         weights: Tensor = self.head(_scored(hidden, batch))
         return weights * _input_mask(batch, self.head.vocab_size) if self.config.expansion == "input" else weights
 
-    def _sparse(self, weights: Tensor, names: Sequence[str]) -> SparseBatch:
+    def _sparse(self, weights: Tensor, texts: TokenBatch, names: Sequence[str]) -> SparseBatch:
         refuse_no_numbers(weights, names)
         rows, terms = torch.nonzero(weights > 0, as_tuple=True)
         indptr = np.zeros(len(weights) + 1, np.int64)
@@ -161,6 +162,9 @@ class Tower(TextTower):
             weights[rows, terms].cpu().numpy().astype(np.float32),
             self.head.vocab_size,
         )
+        if self.config.repeats:
+            tokens = [ids[own].cpu().numpy() for ids, own in zip(texts.input_ids, texts.literal, strict=True)]
+            batch = count_repeats(batch, tokens, self.config.repeats)
         return batch if self.config.pruning == Pruning() else prune(batch, self.config.pruning)
 
 
