@@ -77,11 +77,7 @@ train: $(VENV)/full  ## Train the model that the package carries, over some hour
 		--set 'encoder.fit_head={files = ["$(TEXTS)/wikipedia.parquet"]}')
 	test -d $(TRAINING)/lsr-mini-v1-b/model || $(call train-part,b,$(PAIRS))
 	test -d $(TRAINING)/lsr-mini-v1-c/model || $(call train-part,c,$(TRAINING)/mined.parquet)
-	test -f $(TRAINING)/own.parquet || $(BIN)/lsr mine $(PAIRS) --sample 0.24 --seed 3 \
-		--encoder $(TRAINING)/lsr-mini-v1-c/model --index $(TRAINING)/mining --negatives 2 --depth 30 \
-		--teacher dense:all-MiniLM-L6-v2 --dtype bfloat16 --max-length 112 --output $(TRAINING)/own.parquet
-	test -d $(TRAINING)/lsr-mini-v1-d/model || $(call train-part,d,$(TRAINING)/own.parquet)
-	$(BIN)/python -m lsr.training.carry $(TRAINING)/lsr-mini-v1-d/model lsr/models/lsr-mini-v1
+	$(BIN)/python -m lsr.training.carry $(TRAINING)/lsr-mini-v1-c/model lsr/models/lsr-mini-v1
 
 .PHONY: bench
 bench: $(VENV)/peers  ## Time the engine against its peers
