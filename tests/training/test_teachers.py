@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import sqlite3
@@ -254,6 +255,24 @@ for first in range(start, start + 400, 20):
         b"0000000000000399": b"399",
         b"0000000000000000": b"0",
     }
+
+
+def test_processes_that_open_a_new_cache_at_once_all_get_it(tmp_path: Path) -> None:
+    fork = multiprocessing.get_context("fork")
+    barrier = fork.Barrier(4)
+
+    def opens(round_: int, number: int) -> None:
+        barrier.wait(60)
+        Store(tmp_path / f"{round_}.sqlite").put({bytes([number]) * 16: b"value"})
+
+    for round_ in range(20):
+        workers = [fork.Process(target=opens, args=(round_, number)) for number in range(4)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join(60)
+        assert [worker.exitcode for worker in workers] == [0] * 4
+        assert len(Store(tmp_path / f"{round_}.sqlite")) == 4
 
 
 def test_a_store_works_after_a_fork(tmp_path: Path) -> None:
