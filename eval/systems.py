@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from lsr.encoders.base import Encoder
 from lsr.encoders.dense_base import JointEncoder
+from lsr.encoders.words import begun_anew
 from lsr.errors import IndexDamagedError, IndexMissingError, LsrError
 from lsr.eval.datasets import Dataset
 from lsr.eval.efficiency import latency
@@ -104,7 +105,8 @@ class EncoderSystem:
             from lsr.encoders.registry import load_encoder
 
             self._encoder = load_encoder(self._encoder_name)
-        return self._encoder
+        encoder: Encoder = begun_anew(self._encoder)
+        return encoder
 
     def _open(self, path: Path, dataset: Dataset, encoder: Encoder) -> tuple[Index, float | None]:
         if (index := _kept(path)) is not None:

@@ -17,6 +17,7 @@ from lsr.indexer.deletions import unpack
 from lsr.indexer.dense import DenseVectorsOfIndex
 from lsr.indexer.generations import Hold, generations, hold_generation, hold_newest
 from lsr.indexer.manifest import REMEDY, Manifest, SegmentInfo, read_manifest
+from lsr.indexer.rarity import by_rarity
 from lsr.indexer.segment import Segment
 from lsr.indexer.trust import check_files
 from lsr.indexer.vectors import READY_VECTORS, ReadyVectors
@@ -172,7 +173,9 @@ class Index:
         Raises EncoderError if it can't be loaded, or is another than the index was built with.
         """
         with self._opening:
-            return self._query_encoder
+            encoder = self._query_encoder
+        # Outside of what generations share: how rare a term is, each knows for itself.
+        return by_rarity(encoder, self, self.manifest.encoder)
 
     @cached_property
     def _query_encoder(self) -> Any:
@@ -196,11 +199,24 @@ class Index:
         """
         from lsr.encoders.registry import check_same
         from lsr.encoders.remap import RemappedQueryEncoder
+        from lsr.encoders.words import QueriesWithWords, model_alone, words_config
 
         check_same(self.manifest.encoder, encoder.description)
         if self.manifest.encoder["query_side"] != "model":  # the index has it, and its own vocabulary
             return self.query_encoder
-        return RemappedQueryEncoder(encoder, encoder.terms, self.vocabulary.lookup, len(self.vocabulary))
+        model, config, lookup = model_alone(encoder), words_config(self.manifest.encoder), self.vocabulary.lookup
+        fitted: Any = RemappedQueryEncoder(model, model.terms, lookup, len(self.vocabulary))
+        if config is not None:
+            fitted = QueriesWithWords(fitted, config, lookup, len(self.vocabulary))
+        return by_rarity(fitted, self, self.manifest.encoder)
+
+    def document_frequencies(self, term_ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+        """Return how many documents hold each of some terms, deleted ones not counted. Raises IndexDamagedError."""
+        found = np.zeros(len(term_ids), np.int64)
+        for segment in self.segments:
+            local, at = segment.local_terms(term_ids)
+            found[at] += segment.live_df(local)
+        return found
 
     @cached_property
     def dense(self) -> DenseVectorsOfIndex | None:

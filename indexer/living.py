@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.encoders.base import Encoder
+from lsr.encoders.words import term_ids_of
 from lsr.errors import IndexLockedError, LsrError, UsageError
 from lsr.indexer.changes import Changes, IndexEditor
 from lsr.indexer.encode.legs import Legs
@@ -135,7 +136,7 @@ def _lookup(editor: IndexEditor) -> tuple[Any, int | None]:
         return encoder.term_id, None
     if description.get("needs_corpus_statistics"):
         raise UsageError(f"{description['name']} weighs words by statistics of the corpus: add texts, not vectors")
-    return editor.base.vocabulary.lookup, len(editor.base.vocabulary)
+    return term_ids_of(editor.encoder), len(editor.base.vocabulary)
 
 
 def _take(editor: IndexEditor, documents: Iterable[Document], *, replacing: bool) -> Changes:

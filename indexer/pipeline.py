@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lsr.encoders.base import Encoder
 from lsr.encoders.dense_base import DenseEncoder, DenseVectors, dense_description
+from lsr.encoders.words import term_ids_of, with_words
 from lsr.errors import BadDocumentError, LsrError, UsageError
 from lsr.indexer.encode.job import forget_job, kept_documents
 from lsr.indexer.encode.legs import Legs
@@ -82,7 +83,8 @@ def index_corpus(
 
     options = {"overwrite": overwrite, "reorder": reorder, "threads": threads, "progress": progress}
     with _writer(index, encoder, dense, splitter, options) as writer:
-        models = Legs(None if encoder.corpus_weighting is not None else encoder, dense)
+        # Words are counted anew: their terms are numbered in the order in which they come.
+        models = Legs(None if encoder.corpus_weighting is not None else encoder, dense).without_words()
         if models == Legs(None):
             _forget_other_job(Path(index), say)
             _add_directly(writer, documents(), encoder, None)
@@ -92,7 +94,8 @@ def index_corpus(
             with Staging(Path(index), models, settings=settings, say=say) as staging:
                 for shard in staging.encode(documents):
                     for batch, sparse, halves in staging.read(shard):
-                        writer.add(batch, encoder.encode_documents(batch) if sparse is None else sparse, halves)
+                        rows = encoder.encode_documents(batch) if sparse is None else with_words(encoder, sparse, batch)
+                        writer.add(batch, rows, halves)
                 manifest = _committed(writer)
     return manifest, corpus.summary()
 
@@ -206,7 +209,7 @@ def index_vectors(
         raise UsageError(f"{name} weighs words by statistics of the corpus, so ready vectors can't be of it")
     else:
         source, n_known = encoder, len(encoder.terms)
-        lookup = {term: i for i, term in enumerate(encoder.terms)}.get
+        lookup = term_ids_of(encoder)
     listener = progress or Silence()
     dropped = 0
     # Vectors that came out of an index become the same impacts again.

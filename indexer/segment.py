@@ -18,6 +18,7 @@ from lsr.indexer.deletions import unpack
 from lsr.indexer.dense import Halves, open_dense
 from lsr.indexer.files import FileInfo, map_array, save_array
 from lsr.indexer.manifest import REMEDY, SegmentInfo
+from lsr.indexer.posting_list import term_postings
 from lsr.indexer.trust import check_files, small_arrays_fault, term_checksum, term_fault
 from lsr.types import Document
 
@@ -100,6 +101,7 @@ class Segment:
         self.document_checksums = {name: arrays[name] for name in ("document_crc", "id_crc", "fields_crc")}
         self._index = index
         self.trusted = np.zeros(len(self.terms), bool)
+        self._live_df: dict[int, int] = {}
         self.counts = self._map_counts() if COUNTS_FILE in info.part.files else None
         self.live = self._map_live(index)
         self.dense: Halves | None = None if info.dense is None else open_dense(index, info.dense, info.n_docs)
@@ -246,6 +248,22 @@ class Segment:
             start = self.arrays[name]
             out[which] = start[numbers[which] + 1] - start[numbers[which]]
         return out
+
+    def live_df(self, local: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return of how many documents that are not deleted each local term is. Raises IndexDamagedError."""
+        if self.live is None:
+            self.trust()
+            return self.df(local)
+        for term in local.tolist():
+            if term not in self._live_df:
+                self._live_df[term] = self._count_live(term)
+        return np.array([self._live_df[term] for term in local.tolist()], np.int64)
+
+    def _count_live(self, term: int) -> int:
+        self.trust(np.array([term]))
+        docs, _ = term_postings(self.arrays, term)
+        assert self.live is not None
+        return int((self.live[docs >> 6] >> (docs & 63).astype(np.uint64) & np.uint64(1)).sum())
 
     def find(self, doc_ids: Sequence[str]) -> list[int | None]:
         """Return the row of each doc_id, or None for one that isn't there, or deleted."""

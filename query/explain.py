@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from lsr.encoders.words import MARK, is_word_term
 from lsr.indexer.segment import SUPERBLOCK
 from lsr.query.engine import Ranking
 from lsr.query.feedback import Feedback, SparseVector, expand
@@ -21,6 +22,7 @@ from lsr.query.words import TermFinder, TermSpan
 from lsr.types import Hit, TermContribution
 
 if TYPE_CHECKING:
+    from lsr.indexer.index import Index
     from lsr.query.filters import DocumentFilter
     from lsr.query.hybrid.settings import Hybrid
     from lsr.query.searcher import Searcher
@@ -206,7 +208,7 @@ def explain_hits(
     return ExplainedSearch(
         query=query or "",
         terms=tuple(sorted(query_terms, key=lambda term: (-term.weight, term.term))),
-        unknown=tuple(term for term in in_query if _is_word(term) and index.vocabulary.lookup(term) is None),
+        unknown=_unknown(in_query, index),
         hits=tuple(explained),
         unit=unit,
         scale=index.manifest.scale,
@@ -235,8 +237,11 @@ def spans_of(spans: Iterable[TermSpan], points: Mapping[str, int]) -> tuple[Term
     return tuple(best)
 
 
-def _is_word(term: str) -> bool:
-    return any(character.isalnum() for character in term)
+def _unknown(in_query: Sequence[str], index: Index) -> tuple[str, ...]:
+    """Return which terms the index doesn't hold, a word by itself and not by the name of its term."""
+    lacking = (term for term in in_query if index.vocabulary.lookup(term) is None)
+    words = (term.removeprefix(MARK) if is_word_term(term) else term for term in lacking)
+    return tuple(dict.fromkeys(word for word in words if any(character.isalnum() for character in word)))
 
 
 def _explained(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from lsr.encoders.analyser import Analyser, AnalyserSettings
 from lsr.encoders.registry import CODES
+from lsr.encoders.words import MARK, QueriesWithWords, analyser_settings, words_config
+from lsr.indexer.rarity import QueriesByRarity
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -103,6 +105,19 @@ class Tokens:
         return found
 
 
+class TokensAndWords:
+    """A model's tokens, and the words that are terms of their own beside them."""
+
+    def __init__(self, tokens: TermFinder, words: AnalysedWords) -> None:
+        self._tokens = tokens
+        self._words = words
+
+    def find(self, text: str) -> list[TermSpan]:
+        """Return every token and every word of `text` with its place, in order."""
+        words = (span._replace(term=MARK + span.term) for span in self._words.find(text))
+        return sorted([*self._tokens.find(text), *words])
+
+
 class NoWords:
     """Finds nothing: of terms that are no words, such as codes of dense vectors."""
 
@@ -122,7 +137,8 @@ def term_finder(description: Mapping[str, Any], encoder: Any, vocabulary: Iterab
     if tokenizer is not None:
         from lsr.encoders.tokens import copy_of
 
-        return Tokens(copy_of(tokenizer))
+        tokens, words = Tokens(copy_of(tokenizer)), words_config(description)
+        return tokens if words is None else TokensAndWords(tokens, AnalysedWords(analyser_settings(words)))
     if description["kind"] == "vectors":
         terms = list(vocabulary)
         if not _WORD_PIECES.isdisjoint(terms):
@@ -136,6 +152,8 @@ def term_finder(description: Mapping[str, Any], encoder: Any, vocabulary: Iterab
 
 def _tokenizer_of(encoder: Any) -> Tokenizer | None:
     """Return the tokenizer of a query encoder: its own, or that of the model behind it."""
+    while isinstance(encoder, QueriesByRarity | QueriesWithWords):
+        encoder = encoder.model
     inner = getattr(encoder, "encoder", encoder)
     tower = getattr(inner, "document", None)
     return getattr(inner, "tokenizer", None) or getattr(tower, "backend", None)

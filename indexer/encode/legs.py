@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from lsr.encoders.base import Encoder
 from lsr.encoders.dense_base import DenseEncoder, DenseVectors, JointEncoder
+from lsr.encoders.words import model_alone
 from lsr.types import Document, SparseBatch
 
 
@@ -31,6 +32,10 @@ class Legs:
         if isinstance(encoder, JointEncoder):
             return cls(encoder, encoder)
         return cls(None, encoder) if isinstance(encoder, DenseEncoder) else cls(encoder)
+
+    def without_words(self) -> Legs:
+        """Return the models alone, without words beside their terms."""
+        return Legs(*(None if leg is None else model_alone(leg) for leg in (self.sparse, self.dense)))
 
     @property
     def joint(self) -> JointEncoder | None:

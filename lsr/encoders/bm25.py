@@ -8,56 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from lsr.encoders.analyser import Analyser, AnalyserSettings
 from lsr.encoders.base import CorpusStatistics, TermLookup
+from lsr.encoders.word_counts import WordIds, count_words
 from lsr.errors import EncoderError, UsageError
 from lsr.types import Document, SparseBatch
 
-MAX_CACHED_WORDS = 1_000_000
-"""Words whose term ids are remembered; beyond it the cache starts anew, so that memory stays bounded."""
 
-NOT_A_TERM = -1
-
-
-class _WordIds(dict[str, int]):
-    """Word → term id, NOT_A_TERM where there is none; fills itself, so that a known word costs one look-up."""
-
-    def __init__(self, analyser: Analyser, term_id: Callable[[str], int | None]) -> None:
-        super().__init__()
-        self._analyser = analyser
-        self._term_id = term_id
-
-    def __missing__(self, word: str) -> int:
-        term = self._analyser.term(word)
-        term_id = None if term is None else self._term_id(term)
-        if len(self) >= MAX_CACHED_WORDS:
-            self.clear()
-        self[word] = found = NOT_A_TERM if term_id is None else term_id
-        return found
-
-
-def _count(texts: Sequence[str], analyser: Analyser, word_ids: _WordIds) -> tuple[npt.NDArray[np.int64], ...]:
-    """Return indptr, term ids and counts of the texts: one pass over the words, one sort over all of them."""
-    words = [analyser.words(text) for text in texts]
-    lengths = np.fromiter(map(len, words), np.int64, len(words))
-    ids = np.fromiter(map(word_ids.__getitem__, chain.from_iterable(words)), np.int64, int(lengths.sum()))
-    rows = np.repeat(np.arange(len(texts)), lengths)
-    known = ids != NOT_A_TERM
-    # Both fit: fewer than 2^31 terms times fewer than 2^31 texts.
-    keys, counts = np.unique((rows[known] << 32) | ids[known], return_counts=True)
-    indptr = np.searchsorted(keys, np.arange(len(texts) + 1) << 32)
-    return indptr.astype(np.int64), keys & 0xFFFFFFFF, counts
-
-
-def _batch(texts: Sequence[str], analyser: Analyser, word_ids: _WordIds) -> Callable[[int], SparseBatch]:
-    indptr, ids, counts = _count(texts, analyser, word_ids)
+def _batch(texts: Sequence[str], analyser: Analyser, word_ids: WordIds) -> Callable[[int], SparseBatch]:
+    indptr, ids, counts = count_words(texts, analyser, word_ids)
     return lambda vocab_size: SparseBatch(indptr, ids.astype(np.int32), counts.astype(np.float32), vocab_size)
 
 
@@ -103,7 +67,7 @@ class BM25QueryEncoder:
 
     def __init__(self, settings: AnalyserSettings, lookup: TermLookup, vocab_size: int) -> None:
         self._analyser = Analyser(settings)
-        self._word_ids = _WordIds(self._analyser, lookup)
+        self._word_ids = WordIds(self._analyser, lookup)
         self._vocab_size = vocab_size
 
     def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
@@ -131,7 +95,7 @@ class BM25Encoder:
         self._ids = {term: i for i, term in enumerate(self._terms)}
         if len(self._ids) != len(self._terms):
             raise EncoderError(f"BM25: the vocabulary of {len(self._terms)} terms holds a term twice")
-        self._word_ids = _WordIds(self._analyser, self._grow)
+        self._word_ids = WordIds(self._analyser, self._grow)
 
     def _grow(self, term: str) -> int:
         known = self._ids.setdefault(term, len(self._terms))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,13 +40,14 @@ def load_neural(
     device: str | None = None,
     dtype: str | None = None,
     max_tokens: int | None = None,
+    terms: Sequence[str] | None = None,
 ) -> NeuralEncoder:
     """Load an encoder from a folder or from the Hugging Face hub.
 
     family: what a plain checkpoint, which doesn't say it itself, is to be read as; a model that says it is refused.
     plain_family: the same, without meaning for a model that says it. revision: the hub's commit, branch or tag.
     max_length: tokens of a document, if fewer than the model takes. top_k, threshold: which of a document's weights
-    are kept. device, dtype, max_tokens: as in `Placement.of`.
+    are kept. device, dtype, max_tokens: as in `Placement.of`. terms: of an index that is to be continued.
     Raises EncoderError if it can't be loaded as it was saved.
     """
     source = locate(name_or_path, revision=revision)
@@ -66,7 +67,7 @@ def load_neural(
     else:
         query = _load_table(layout, config, document)
     kind = NeuralEncoder if config.dense is None else JointNeuralEncoder
-    return kind(config, source.name, source.commit or layout.revision(), document, query)
+    return kind(config, source.name, source.commit or layout.revision(), document, query, terms=terms)
 
 
 def start_encoder(

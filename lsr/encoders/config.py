@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
+from lsr.encoders.analyser import AnalyserSettings
 from lsr.errors import EncoderError, UsageError
 
 DENSE_POOLINGS = ("mean", "cls", "last", "max")
@@ -124,6 +125,33 @@ class DenseConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class WordsConfig:
+    """Words as terms of their own beside a model's, see `lsr.encoders.words`.
+
+    weight: of a query's word, before `rarity`. k1, b, usual_length: of a document's word, see `document_weights`.
+    stemmer, stop_words: as `lsr.encoders.analyser.AnalyserSettings` has them.
+    """
+
+    weight: float = 5.0
+    k1: float = 1.2
+    b: float = 0.75
+    usual_length: int = 100
+    stemmer: str = "english"
+    stop_words: str = "english"
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for values out of their ranges."""
+        for name, most in (("weight", float("inf")), ("k1", float("inf")), ("b", 1)):
+            if not 0 <= getattr(self, name) <= most or getattr(self, name) == float("inf"):
+                raise UsageError(f"encoder: words' {name} is {getattr(self, name)}, but has to be 0 or more")
+        if self.weight == 0:
+            raise UsageError("encoder: words' weight is 0: leave the words out instead")
+        if self.usual_length < 1:
+            raise UsageError(f"encoder: words' usual_length is {self.usual_length}, but has to be 1 or more")
+        AnalyserSettings(self.stemmer, self.stop_words)
+
+
+@dataclass(frozen=True, slots=True)
 class EncoderConfig:
     """A whole encoder: its family's name, the documents' side, the queries' side.
 
@@ -135,6 +163,9 @@ class EncoderConfig:
     query_repeats: how a table counts a token that a query has n times: `once`, or as 1 + ln n (`log`).
     cpu_bfloat16: whether the models compute in bfloat16 on a CPU that has instructions for it, too, unless `dtype` says
     otherwise: for whoever makes a model to decide, having measured that it changes next to nothing.
+    words: texts' words as terms of their own beside the model's; None: there are none.
+    rarity: a query's terms weigh the more, the fewer documents of the searched index hold them: times r to the power
+    of this, see `lsr.query.rarity`. Words count so in any case, to the power of 1.
     """
 
     family: str
@@ -144,9 +175,13 @@ class EncoderConfig:
     dense: DenseConfig | None = None
     query_repeats: str = "once"
     cpu_bfloat16: bool = False
+    words: WordsConfig | None = None
+    rarity: float = 0.0
 
     def __post_init__(self) -> None:
         """Raise UsageError for sides that don't fit together."""
+        if not 0 <= self.rarity < float("inf"):
+            raise UsageError(f"encoder: rarity is {self.rarity}, but has to be 0 or more")
         _one_of("query_side", self.query_side, QUERY_SIDES)
         _one_of("query_repeats", self.query_repeats, REPEATS)
         if not isinstance(self.cpu_bfloat16, bool):
@@ -172,7 +207,7 @@ class EncoderConfig:
             "document": self.document.to_json(),
             "query": None if self.query is None else self.query.to_json(),
         }
-        for name, usual in (("query_repeats", "once"), ("cpu_bfloat16", False)):
+        for name, usual in (("query_repeats", "once"), ("cpu_bfloat16", False), ("words", None), ("rarity", 0.0)):
             if values[name] == usual:
                 del values[name]
         return values
@@ -186,6 +221,8 @@ class EncoderConfig:
                 known[side] = TowerConfig.from_json(known[side])
         if known.get("dense") is not None:
             known["dense"] = _from_json(DenseConfig, known["dense"])
+        if known.get("words") is not None:
+            known["words"] = _from_json(WordsConfig, known["words"])
         return _from_json(cls, known)
 
 

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from lsr.encoders.base import Encoder
 from lsr.encoders.dense_base import DenseVectors
+from lsr.encoders.words import model_alone
 from lsr.errors import UsageError
 from lsr.types import Document, SparseBatch
 
@@ -91,7 +92,7 @@ class DensifiedEncoder:
                 "vector can't wait for: name a learned sparse model"
             )
         densify(SparseBatch.from_rows([], 0), n_slices)  # refuses a number of slices outside the range
-        self._encoder = encoder
+        self._encoder = model_alone(encoder)  # a sum over words is no help to a slice
         self._n_slices = n_slices
 
     @property

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from lsr.encoders.dense_base import DenseVectors
 from lsr.encoders.loading import LoadedTower
 from lsr.encoders.neural import NeuralEncoder, query_names, texts_of
+from lsr.encoders.words import with_words
 from lsr.errors import EncoderError
 from lsr.types import Document, SparseBatch
 
@@ -28,15 +29,15 @@ class JointNeuralEncoder(NeuralEncoder):
 
     def encode_documents_jointly(self, documents: Sequence[Document]) -> tuple[SparseBatch, DenseVectors]:
         """Return one sparse and one dense row a document; a text of nothing but white space has empty ones."""
-        both: tuple[SparseBatch, DenseVectors] = self.document.tower.encode_jointly(*texts_of(documents))
-        return both
+        sparse, dense = self.document.tower.encode_jointly(*texts_of(documents))
+        return with_words(self, sparse, documents), dense
 
     def encode_queries_jointly(self, texts: Sequence[str]) -> tuple[SparseBatch, DenseVectors]:
         """Return one sparse and one dense row a text."""
         if not isinstance(self.query, LoadedTower):
             return self.encode_queries(texts), self.encode_dense_queries(texts)
-        both: tuple[SparseBatch, DenseVectors] = self.query.tower.encode_jointly(texts, query_names(texts))
-        return both
+        sparse, dense = self.query.tower.encode_jointly(texts, query_names(texts))
+        return self._with_words(sparse, texts), dense
 
     def encode_dense_documents(self, documents: Sequence[Document]) -> DenseVectors:
         """Return one dense row a document."""

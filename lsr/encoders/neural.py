@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from lsr.encoders.config import EncoderConfig
 from lsr.encoders.loading import LoadedTower
 from lsr.encoders.passages import PassageSplitter, length_of_passages
 from lsr.encoders.table import TableQueryEncoder
 from lsr.encoders.tokens import tokenizer_hash, vocabulary
+from lsr.encoders.words import ExactWords, analyser_settings, with_words
 from lsr.errors import EncoderError
 from lsr.types import Document, SparseBatch
 
@@ -18,8 +21,10 @@ from lsr.types import Document, SparseBatch
 class NeuralEncoder:
     """Documents through a transformer; queries through it, through another, or through a table.
 
-    Made by `load_neural` or `start_encoder`. The vocabulary is the tokenizer's, term i being token i.
-    name, revision: where the weights come from, and which they are.
+    Made by `load_neural` or `start_encoder`. The vocabulary is the tokenizer's, term i being token i, and behind it the
+    words, where the config has some.
+    name, revision: where the weights come from, and which they are. terms: of an index that is to be continued, which
+    may hold words; default, the tokenizer's.
     """
 
     def __init__(
@@ -29,6 +34,8 @@ class NeuralEncoder:
         revision: str,
         document: LoadedTower,
         query: LoadedTower | TableQueryEncoder,
+        *,
+        terms: Sequence[str] | None = None,
     ) -> None:
         self.config = config
         self.name = name
@@ -39,11 +46,27 @@ class NeuralEncoder:
         self._tokenizer_hash = tokenizer_hash(document.backend)
         if isinstance(query, LoadedTower) and not _same_terms(query, document, self._terms):
             raise EncoderError(f"{name}: the models of queries and of documents have different vocabularies")
+        self._n_model_terms = len(self._terms)
+        self.words: ExactWords | None = None
+        if config.words is not None:
+            self._terms = [*self._terms, *([] if terms is None else terms[self._n_model_terms :])]
+            self.words = ExactWords(config.words, self._terms, self._n_model_terms)
 
     @property
     def terms(self) -> Sequence[str]:
-        """The tokens by id."""
+        """The tokens by id, and behind them the words so far."""
         return self._terms
+
+    @cached_property
+    def without_words(self) -> Self:
+        """This encoder without words beside the model's terms; itself, where it has none."""
+        if self.words is None:
+            return self
+        return type(self)(replace(self.config, words=None), self.name, self.revision, self.document, self.query)
+
+    def begun_anew(self) -> Self:
+        """Return this encoder, on the same models, without the words that documents have brought so far."""
+        return type(self)(self.config, self.name, self.revision, self.document, self.query)
 
     @property
     def corpus_weighting(self) -> None:
@@ -59,6 +82,12 @@ class NeuralEncoder:
             settings["query"] = self.config.query_tower.to_json() | {"max_length": self.query.max_length}
         else:
             settings["query"] = {"prompt": self.query.prompt, "max_length": self.query.max_length}
+        if self.config.words is not None:
+            settings["words"] = {
+                "config": asdict(self.config.words),
+                "analyser": analyser_settings(self.config.words).fingerprint(),
+                "n_model_terms": self._n_model_terms,
+            }
         return {
             "kind": self.config.family,
             "name": self.name,
@@ -74,15 +103,16 @@ class NeuralEncoder:
 
         Raises EncoderError, naming the document, if the model gives weights that aren't numbers.
         """
-        batch: SparseBatch = self.document.tower.encode(*texts_of(documents))
-        return batch
+        return with_words(self, self.document.tower.encode(*texts_of(documents)), documents)
 
     def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
-        """Return one row a text; an empty text gives an empty row."""
+        """Return one row a text; an empty text gives an empty row, a word that no document had is dropped."""
         if isinstance(self.query, TableQueryEncoder):
-            return self.query.encode_queries(texts)
-        batch: SparseBatch = self.query.tower.encode(texts, query_names(texts))
-        return batch
+            return self._with_words(self.query.encode_queries(texts), texts)
+        return self._with_words(self.query.tower.encode(texts, query_names(texts)), texts)
+
+    def _with_words(self, rows: SparseBatch, texts: Sequence[str]) -> SparseBatch:
+        return rows if self.words is None else self.words.beside_queries(rows, texts)
 
     @property
     def text_length(self) -> int | None:

@@ -13,6 +13,7 @@ from lsr.encoders.analyser import AnalyserSettings
 from lsr.encoders.base import Encoder, QueryEncoder, TermLookup
 from lsr.encoders.bm25 import BM25Encoder, open_bm25_query_encoder
 from lsr.encoders.dense_base import DENSE, DenseEncoder, JointEncoder
+from lsr.encoders.words import QueriesWithWords, words_config
 from lsr.errors import EncoderError, UsageError
 from lsr.models import carried
 
@@ -94,6 +95,15 @@ def open_query_encoder(
     lookup: the index's term ids. vocab_size: the number of its terms. moved_to: where the model is now.
     Words and tables need neither torch nor transformers. Raises EncoderError if it can't be opened, or is another.
     """
+    config = words_config(description)
+    model = _open_queries_of_model(description, folder, lookup, vocab_size, moved_to)
+    return model if config is None else QueriesWithWords(model, config, lookup, vocab_size)
+
+
+def _open_queries_of_model(
+    description: Mapping[str, Any], folder: Path, lookup: TermLookup, vocab_size: int, moved_to: str | Path | None
+) -> QueryEncoder:
+    """Open the query side of an encoder, without words beside it."""
     side = description.get("query_side")
     if side == "words" and description.get("kind") == "bm25":
         return open_bm25_query_encoder(description, lookup, vocab_size)
@@ -115,7 +125,7 @@ def open_query_encoder(
     if side == "model":
         from lsr.encoders.remap import RemappedQueryEncoder
 
-        encoder: Encoder = load_recorded(description, moved_to=moved_to)
+        encoder = load_recorded(description, moved_to=moved_to).without_words
         return RemappedQueryEncoder(encoder, encoder.terms, lookup, vocab_size)
     raise EncoderError(
         f"the index was built with encoder kind {description.get('kind')!r}, query side {side!r}, "
@@ -153,7 +163,7 @@ def open_document_encoder(description: Mapping[str, Any], terms: Sequence[str]) 
         check_same(description, encoder.description)
         return encoder
     if description.get("query_side") in ("table", "model"):
-        return load_recorded(description)
+        return load_recorded(description, terms=terms)
     raise EncoderError(
         f"the index was built with encoder kind {description.get('kind')!r}, which this program doesn't know: "
         "use a newer one, or index the corpus again"
@@ -165,7 +175,7 @@ def load_recorded(
 ) -> NeuralEncoder:
     """Load the model that a description was made of, with the settings that it names.
 
-    moved_to: the folder where it is now; default, the name that it had. options: `device`, `dtype`. Raises
+    moved_to: the folder where it is now; default, the name that it had. options: `device`, `dtype`, `terms`. Raises
     EncoderError if it isn't there, or is another.
     """
     from lsr.encoders.building import load_neural

@@ -53,7 +53,10 @@ def save_encoder(encoder: NeuralEncoder, folder: Path, *, compact: bool = False)
 
 def _is_known_to_sentence_transformers(encoder: NeuralEncoder) -> bool:
     query = encoder.query
-    if encoder.config.dense is not None or encoder.config.cpu_bfloat16 or not _is_splade(encoder.document.tower.config):
+    config = encoder.config
+    if config.dense is not None or config.cpu_bfloat16 or config.words is not None or config.rarity:
+        return False
+    if not _is_splade(encoder.document.tower.config):
         return False
     if isinstance(query, TableQueryEncoder):
         return query.repeats == "once"

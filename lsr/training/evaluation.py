@@ -61,13 +61,14 @@ class Evaluator:
         from lsr.encoders.remap import RemappedQueryEncoder
         from lsr.indexer.index import Index
         from lsr.indexer.pipeline import index_documents
+        from lsr.indexer.rarity import by_rarity
         from lsr.query.searcher import Searcher
 
         index_documents(_chosen(dataset.documents(), kept), path, encoder, threads=1)
         index = Index.open(path)
         # The index would look for the queries' model by its name, but this one is still being trained.
         queries = RemappedQueryEncoder(encoder, encoder.terms, index.vocabulary.lookup, len(index.vocabulary))
-        batch = queries.encode_queries(list(dataset.queries.values()))
+        batch = by_rarity(queries, index, encoder.description).encode_queries(list(dataset.queries.values()))
         searcher = Searcher(index)
         rankings: Sequence[Any] = [
             Ranking(query_id, searcher.doc_ids(found), found.scores)

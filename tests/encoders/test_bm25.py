@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsr.encoders import bm25
+from lsr.encoders import word_counts
 from lsr.encoders.analyser import Analyser, AnalyserSettings
 from lsr.encoders.bm25 import BM25Encoder, BM25QueryEncoder, BM25Weighting, open_bm25_query_encoder
 from lsr.errors import EncoderError, UsageError
@@ -127,7 +127,7 @@ def test_a_description_of_another_analyser_is_refused(damage):
 
 def test_forgetting_cached_words_changes_nothing(monkeypatch):
     expected = BM25Encoder().encode_documents(documents(TEXTS))
-    monkeypatch.setattr(bm25, "MAX_CACHED_WORDS", 2)
+    monkeypatch.setattr(word_counts, "MAX_CACHED_WORDS", 2)
     actual = BM25Encoder().encode_documents(documents(TEXTS))
     assert np.array_equal(actual.term_ids, expected.term_ids) and np.array_equal(actual.weights, expected.weights)
 

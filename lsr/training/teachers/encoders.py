@@ -8,6 +8,7 @@ from typing import Any
 
 from lsr.encoders.base import Encoder
 from lsr.encoders.dense_base import DenseEncoder
+from lsr.encoders.words import model_alone
 from lsr.errors import UsageError
 from lsr.training.teachers.base import Scores
 from lsr.training.teachers.sparse_product import sparse_product
@@ -43,8 +44,10 @@ def dense_teacher(name: str, encoder: DenseEncoder, cache: Path | None, **settin
 def sparse_teacher(name: str, encoder: Encoder, cache: Path | None, **settings: Any) -> TwoSidedTeacher[SparseBatch]:
     """Return a teacher that scores by an encoder's sparse vectors.
 
-    Raises UsageError for an encoder whose weights depend on a corpus.
+    Words beside a model's terms are left out: the teacher `bm25` has them. Raises UsageError for an encoder whose
+    weights depend on a corpus.
     """
+    encoder = model_alone(encoder)
     if encoder.corpus_weighting is not None:
         raise UsageError(f"teacher {name}: its weights depend on the corpus; take the teacher 'bm25' instead")
     store = open_store(cache, "sparse", {**encoder.description, **settings})

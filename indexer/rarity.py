@@ -1,0 +1,91 @@
+"""Terms of a query weigh the more, the fewer documents of the searched index hold them.
+
+A model's table of term weights knows how rare a term is where it was trained; in a collection about aircraft "wing"
+says little. So a weight is multiplied by r^p, r being the term's idf in this very collection, divided by that of a term
+which hardly any document holds:
+
+    r = ln(1 + (N − df + ½) / (df + ½)) / ln(1 + N),    N documents, df of them with the term,
+
+the idf of Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond" (2009), brought to 0 … 1 so
+that neither small nor large collections weigh words against a model's terms otherwise. p is 1 for words
+(`lsr.encoders.words`), whose query weights say nothing yet, and the encoder's `rarity` for a model's terms.
+
+Only documents that are there count, not those deleted since the last merge: an index that grew and shrank answers as
+one that was made anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from lsr.encoders.base import QueryEncoder
+from lsr.types import SparseBatch
+
+
+class Frequencies(Protocol):
+    """An index, as far as it is looked at here."""
+
+    def __len__(self) -> int:
+        """Return the number of documents."""
+        ...
+
+    def document_frequencies(self, term_ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+        """Return how many documents hold each term."""
+        ...
+
+
+class Exponents(NamedTuple):
+    """p of a model's terms, and of words, whose term ids begin with `first_word`; None where there are none."""
+
+    model: float
+    words: float
+    first_word: int | None
+
+
+def exponents_of(description: Mapping[str, Any]) -> Exponents | None:
+    """Return how much an encoder's query terms depend on their rarity, by its description; None: not at all."""
+    settings = description.get("settings", {})
+    words, rarity = settings.get("words"), settings.get("rarity", 0.0)
+    if words is None and not rarity:
+        return None
+    return Exponents(rarity, 1.0, None if words is None else words["n_model_terms"])
+
+
+class QueriesByRarity:
+    """A query encoder whose weights say, besides, how rare each term is in an index."""
+
+    def __init__(self, model: QueryEncoder, exponents: Exponents, index: Frequencies) -> None:
+        self.model = model
+        self._exponents = exponents
+        self._index = index
+
+    def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
+        """Return one row a text, over the index's vocabulary. Raises IndexDamagedError."""
+        queries = self.model.encode_queries(texts)
+        if queries.nnz == 0:
+            return queries
+        term_ids, places = queries.term_ids, np.arange(queries.nnz)
+        if len(queries) > 1:
+            term_ids, places = np.unique(term_ids, return_inverse=True)
+        powers = np.full(len(term_ids), self._exponents.model)
+        if self._exponents.first_word is not None:
+            powers[term_ids >= self._exponents.first_word] = self._exponents.words
+        factors = rarity(self._index.document_frequencies(term_ids), len(self._index)) ** powers
+        return replace(queries, weights=(queries.weights * factors[places]).astype(np.float32))
+
+
+def by_rarity(model: QueryEncoder, index: Frequencies, description: Mapping[str, Any]) -> QueryEncoder:
+    """Return a query encoder that weighs by rarity in an index as its description asks for; itself, if it doesn't."""
+    exponents = exponents_of(description)
+    return model if exponents is None else QueriesByRarity(model, exponents, index)
+
+
+def rarity(df: npt.NDArray[np.int64], n_docs: int) -> npt.NDArray[np.float64]:
+    """Return r of terms, above 0 and at most 1, by the number of documents that hold each of them."""
+    idf = np.log1p((n_docs - df + 0.5) / (df + 0.5))
+    return np.asarray(np.minimum(idf / np.log1p(max(n_docs, 1)), 1.0))

@@ -1,0 +1,216 @@
+"""Words as terms of their own beside a model's: what they weigh, that they are found, and that none is lost."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lsr.encoders.analyser import Analyser
+from lsr.encoders.building import load_neural, start_encoder
+from lsr.encoders.config import EncoderConfig, WordsConfig
+from lsr.encoders.families import family_config
+from lsr.encoders.registry import load_encoder
+from lsr.encoders.saving import save_encoder
+from lsr.encoders.words import MARK, document_weights, is_word_term, model_alone, side_by_side
+from lsr.errors import EncoderError, UsageError
+from lsr.indexer.index import Index
+from lsr.indexer.living import add_documents, delete_documents
+from lsr.indexer.pipeline import index_corpus, index_documents, index_vectors
+from lsr.indexer.vectors_export import export_vectors
+from lsr.query.searcher import Searcher
+from lsr.query.vectors import document_vector, encoded_vector
+from lsr.types import Document, SparseBatch
+
+ROWS = st.lists(st.dictionaries(st.integers(0, 5), st.floats(0.25, 4, width=32), max_size=4), max_size=4)
+WORDS = WordsConfig(weight=4.0)
+CORPUS = [
+    Document("cat", "the cat sat on the mat"),
+    Document("engine", "The XJ4512b turbofan; turbofans run hot.", "An engine"),
+    Document("long", "cat " * 100 + "zebrafish"),
+    Document("dogs", "a dog, two dogs: the dog's"),
+    Document("empty", ""),
+]
+
+
+@pytest.fixture(scope="module", params=["inference-free", "splade"])
+def model(request, tmp_path_factory, plain_folder) -> Path:
+    """A tiny model that has words, saved: queries by a table, or by the model itself."""
+    config = replace(family_config(request.param), words=WORDS, rarity=0.5)
+    folder = tmp_path_factory.mktemp(request.param) / "model"
+    save_encoder(start_encoder(config, plain_folder), folder)
+    return folder
+
+
+def vectors(encoder, batch: SparseBatch) -> list[dict[str, float]]:
+    batch.check()
+    return [{encoder.terms[t]: float(w) for t, w in zip(*row, strict=True)} for row in batch]
+
+
+def words_of(row: dict[str, float]) -> dict[str, float]:
+    return {term: weight for term, weight in row.items() if is_word_term(term)}
+
+
+def test_words_stand_beside_what_the_model_gives(model):
+    encoder = load_encoder(model)
+    alone = model_alone(encoder)
+    assert alone.words is None and alone.without_words is alone
+    rows = vectors(encoder, encoder.encode_documents(CORPUS))
+    expected = vectors(alone, alone.encode_documents(CORPUS))
+    for document, row, model_row in zip(CORPUS, rows, expected, strict=True):
+        assert {term: weight for term, weight in row.items() if not is_word_term(term)} == model_row
+        counts, length = Counter(Analyser().terms(document.full_text)), len(Analyser().terms(document.full_text))
+        weights = {
+            MARK + stem: 2.2 * n / (n + 1.2 * (0.25 + 0.75 * length / 100)) for stem, n in counts.items()
+        }  # fmt: skip
+        assert words_of(row) == pytest.approx(weights, rel=1e-6)
+    assert set(words_of(rows[1])) == {"=xj4512b", "=turbofan", "=run", "=hot", "=engin"}
+    assert list(encoder.terms[: len(alone.terms)]) == list(alone.terms)
+
+
+def test_a_query_has_the_words_that_documents_brought(model):
+    encoder = load_encoder(model)
+    assert words_of(vectors(encoder, encoder.encode_queries(["turbofans"]))[0]) == {}
+    encoder.encode_documents(CORPUS)
+    (row,) = vectors(encoder, encoder.encode_queries(["Turbofan turbofans and the unheard-of cat"]))
+    assert words_of(row) == pytest.approx({"=turbofan": 4 * (1 + math.log(2)), "=cat": 4.0})
+    assert words_of(vectors(encoder.begun_anew(), encoder.begun_anew().encode_queries(["cat"]))[0]) == {}
+
+
+@given(left=ROWS, right=ROWS)
+def test_joined_rows_are_those_of_both(left, right):
+    n = min(len(left), len(right))
+    left, right = left[:n], [{term + 6: weight for term, weight in row.items()} for row in right[:n]]
+    both = side_by_side(SparseBatch.from_rows(left, 6), SparseBatch.from_rows(right, 12))
+    both.check()
+    expected = SparseBatch.from_rows([a | b for a, b in zip(left, right, strict=True)], 12)
+    for name in ("indptr", "term_ids", "weights"):
+        assert getattr(both, name).tolist() == getattr(expected, name).tolist()
+    assert both.vocab_size == 12
+
+
+@given(rows=st.lists(st.lists(st.integers(1, 9), max_size=6), max_size=4), k1=st.sampled_from((0.0, 1.2)))
+def test_document_weights_are_those_of_the_formula(rows, k1):
+    config = WordsConfig(k1=k1, b=0.5, usual_length=7)
+    indptr = np.cumsum([0, *map(len, rows)]).astype(np.int64)
+    found = document_weights(indptr, np.array([n for row in rows for n in row], np.int64), config)
+    expected = [(k1 + 1) * n / (n + k1 * (0.5 + 0.5 * sum(row) / 7)) for row in rows for n in row]
+    assert found.dtype == np.float32 and np.allclose(found, expected, rtol=1e-6)
+
+
+def test_what_a_model_cannot_read_is_found(model, tmp_path):
+    """A word that is no term of its vocabulary, and one beyond the tokens that it reads."""
+    index_documents(CORPUS, tmp_path / "index", load_encoder(model))
+    searcher = Searcher(tmp_path / "index")
+    assert searcher.search("xj4512b")[0].doc_id == "engine"
+    assert searcher.search("Zebrafish")[0].doc_id == "long"
+    assert "=zebrafish" in {term.term for term in document_vector(searcher, "long").terms}
+
+
+def test_a_hit_says_that_its_words_stand_in_the_text(model, tmp_path):
+    index_documents(CORPUS, tmp_path / "index", load_encoder(model))
+    explained = Searcher(tmp_path / "index").explain("turbofans of a quagga", 1)
+    terms = {term.term: term for term in explained.hits[0].terms}
+    assert terms["=turbofan"].in_text and terms["=turbofan"].in_query
+    assert explained.hits[0].words()["=turbofan"] == "turbofan"
+    assert "quagga" in explained.unknown and not any(map(is_word_term, explained.unknown))
+    vector = encoded_vector(load_encoder(model), "turbofans", role="document")
+    assert [term.word for term in vector.terms if term.term == "=turbofan"] == ["turbofans"]
+
+
+def test_an_interrupted_encoding_goes_on_and_gives_the_same(model, tmp_path):
+    """What was encoded is kept as the model gave it; its words are counted when the index is written."""
+    lines = [json.dumps({"_id": f"d{i}", "text": f"a cat and word{i % 7} and thing{i}"}) for i in range(60)]
+    corpus = tmp_path / "corpus.jsonl"
+    corpus.write_text("\n".join(lines), encoding="utf-8")
+    index_corpus([corpus], tmp_path / "whole", load_encoder(model), reorder=False)
+
+    class Stopped(Exception):
+        pass
+
+    encoder = load_encoder(model)
+    encoder.words.beside = lambda rows, documents: (_ for _ in ()).throw(Stopped)
+    with pytest.raises(Stopped):
+        index_corpus([corpus], tmp_path / "index", encoder, reorder=False)
+    said = []
+    index_corpus([corpus], tmp_path / "index", load_encoder(model), reorder=False, say=said.append)
+    assert "60 documents" in said[0]
+    for name in ("whole", "index"):
+        export_vectors(tmp_path / name, tmp_path / f"{name}.parquet")
+    assert same_files(tmp_path / "whole.parquet", tmp_path / "index.parquet")
+
+
+def same_files(a: Path, b: Path) -> bool:
+    import pyarrow.parquet as pq
+
+    return pq.read_table(a).equals(pq.read_table(b))
+
+
+def test_an_index_that_grew_and_shrank_answers_as_one_made_anew(model, tmp_path):
+    path, anew = tmp_path / "index", tmp_path / "anew"
+    index_documents([CORPUS[0], Document("gone", "cat turbofan mat quagga")], path, load_encoder(model))
+    add_documents(CORPUS[1:], path, merge=False)
+    delete_documents(["gone"], path, merge=False)
+    index_documents(CORPUS, anew, load_encoder(model))
+    grown, made = Searcher(path), Searcher(anew)
+    assert len(grown.index.segments) == 2
+    for query in ("cat", "turbofans run", "the dog's mat", "zebrafish quagga", ""):
+        weights = [
+            {searcher.index.vocabulary.term(int(t)): w for t, w in zip(*searcher.encode([query]).row(0), strict=True)}
+            for searcher in (grown, made)
+        ]
+        # Of words that only the deleted document had, nothing can be found.
+        assert {term: w for term, w in weights[0].items() if term != "=quagga"} == pytest.approx(weights[1], rel=1e-6)
+        scores = [{hit.doc_id: hit.score for hit in searcher.search(query)} for searcher in (grown, made)]
+        assert scores[0] == pytest.approx(scores[1], rel=0.05)  # impacts of another scale are rounded otherwise
+
+
+def test_exported_vectors_bring_their_words_again(model, tmp_path):
+    index_documents(CORPUS, tmp_path / "index", load_encoder(model))
+    export_vectors(tmp_path / "index", tmp_path / "vectors.parquet")
+    _, notes = index_vectors([tmp_path / "vectors.parquet"], tmp_path / "again", encoder=load_encoder(model))
+    assert notes == []
+    for query in ("xj4512b", "cat"):
+        found = [
+            [(hit.doc_id, hit.score) for hit in Searcher(tmp_path / name).search(query)] for name in ("index", "again")
+        ]
+        assert found[0] == found[1] and found[0]
+
+
+def test_a_loaded_encoder_serves_an_index_as_its_own_does(model, tmp_path):
+    encoder = load_encoder(model)
+    index_documents(CORPUS, tmp_path / "index", encoder)
+    given, own = Searcher(tmp_path / "index", encoder=load_encoder(model)), Searcher(tmp_path / "index")
+    for query in ("turbofans run", "the cat"):
+        a, b = given.encode([query]), own.encode([query])
+        assert a.term_ids.tolist() == b.term_ids.tolist() and a.weights.tolist() == b.weights.tolist()
+
+
+def test_another_analyser_is_refused(model, tmp_path, monkeypatch):
+    index_documents(CORPUS, tmp_path / "index", load_encoder(model))
+    monkeypatch.setattr("lsr.encoders.analyser.ANALYSER_REVISION", 99)
+    with pytest.raises(EncoderError, match="made with another word analyser: index the corpus again"):
+        Index.open(tmp_path / "index").query_encoder  # noqa: B018
+
+
+def test_a_config_keeps_them_and_refuses_nonsense(model):
+    config = load_neural(model).config
+    assert config.words == WORDS and config.rarity == 0.5
+    assert EncoderConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+    assert not {"words", "rarity"} & set(EncoderConfig("mine").to_json())
+    for wrong in ({"weight": 0.0}, {"weight": float("nan")}, {"b": 1.5}, {"k1": -1}, {"usual_length": 0}):
+        with pytest.raises(UsageError, match=f"words' {next(iter(wrong))} is"):
+            WordsConfig(**wrong)
+    with pytest.raises(UsageError, match="no stemmer 'klingon'"):
+        WordsConfig(stemmer="klingon")
+    with pytest.raises(UsageError, match="rarity is -1, but has to be 0 or more"):
+        EncoderConfig("mine", rarity=-1)
+    with pytest.raises(EncoderError, match="mood unknown: made by a newer program"):
+        EncoderConfig.from_json({"family": "mine", "words": {"mood": 1}})
