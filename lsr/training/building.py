@@ -48,10 +48,17 @@ def encoder_config(settings: EncoderSettings) -> EncoderConfig:
         )
     if settings.query_repeats is not None:
         values["query_repeats"] = settings.query_repeats
+    values |= _beside_the_model(settings)
     config = EncoderConfig.from_json(values)
     if settings.dense is not None:
         config = EncoderConfig.from_json({**values, "dense": dict(settings.dense)})
     return config
+
+
+def _beside_the_model(settings: EncoderSettings) -> dict[str, Any]:
+    """Return what a config says of words and rarity: no weight of the model depends on it."""
+    said = {"words": settings.words, "rarity": settings.rarity}
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def begin_encoder(
@@ -89,21 +96,27 @@ def begin_encoder(
 def _go_on(settings: EncoderSettings) -> NeuralEncoder:
     """Open an encoder that was saved before, heads and query table as they are, to be trained further."""
     plain = EncoderSettings(settings.start)
-    names = ("document", "query", "dense", "query_start", "fit_head", "query_table", "query_repeats")
+    names = ("query", "dense", "query_start", "fit_head", "query_table", "query_repeats")
     changed = [name for name in names if getattr(settings, name) != getattr(plain, name)]
+    changed += [f"document.{name}" for name in settings.document if name != "pruning"]
     if changed:
         raise UsageError(
             f"config: encoder.{changed[0]} is set, but with family {SAVED!r} the encoder goes on as it is: leave it out"
         )
-    encoder = resume_encoder(settings, Path(locate(model_folder(settings.start)).folder))
+    folder = Path(locate(model_folder(settings.start)).folder)
+    encoder = resume_encoder(settings, folder, **settings.document.get("pruning", {}))
+    values = encoder.config.to_json() | _beside_the_model(settings)
+    encoder = type(encoder)(
+        EncoderConfig.from_json(values), encoder.name, encoder.revision, encoder.document, encoder.query
+    )
     if settings.learn_query_table and not isinstance(encoder.query, TableQueryEncoder):
         raise UsageError(f"config: encoder.learn_query_table is set, but {settings.start} has no table")
     return encoder
 
 
-def resume_encoder(settings: EncoderSettings, folder: Path) -> NeuralEncoder:
-    """Open the encoder that a checkpoint holds, to be trained on."""
-    encoder = load_neural(folder, device="cpu", dtype="float32")
+def resume_encoder(settings: EncoderSettings, folder: Path, **pruning: Any) -> NeuralEncoder:
+    """Open the encoder that a checkpoint holds, to be trained on. pruning: `top_k`, `threshold` in place of its own."""
+    encoder = load_neural(folder, device="cpu", dtype="float32", **pruning)
     set_dropout(encoder, settings.dropout)
     return encoder
 

@@ -35,7 +35,8 @@ class EncoderSettings:
     freeze_embeddings: the embeddings alone. query_table: the weights that an inference-free query side begins with:
     `ones`, or `idf` over the documents of the data (of `idf_corpus`, if given), at most `idf_max`.
     learn_query_table: whether they are trained. query_repeats: how it counts repeated tokens, `once` or `log`
-    (`EncoderConfig`). dropout: in place of the model's own.
+    (`EncoderConfig`). words, rarity: as `EncoderConfig` has them; a `saved` encoder may be given them too, as may
+    `document` the pruning. dropout: in place of the model's own.
     """
 
     start: str
@@ -52,6 +53,8 @@ class EncoderSettings:
     idf_max: float = 10.0
     learn_query_table: bool = False
     query_repeats: str | None = None
+    words: dict[str, Any] | None = None
+    rarity: float | None = None
     dropout: float | None = None
 
     def __post_init__(self) -> None:

@@ -139,9 +139,33 @@ def test_a_second_training_goes_on_where_the_first_ended(tmp_path: Path, random_
     np.testing.assert_allclose(went_on.encode_dense_documents(texts), former.encode_dense_documents(texts), atol=1e-4)
 
 
+def test_an_encoder_that_goes_on_may_be_given_words(
+    tmp_path: Path, random_model: Path, toy: Any, toy_beir: Path
+) -> None:
+    """Nothing that is trained depends on them, but they are saved, and count in every evaluation."""
+    save_encoder(start_encoder("inference-free", random_model), tmp_path / "saved")
+    config = config_of(
+        tmp_path / "saved", "encoder.family=saved", "encoder.words={weight=3.0}", "encoder.rarity=0.5",
+        "encoder.document={pruning={threshold=0.05}}", "train.steps=2", f"eval.datasets=['{toy_beir}']",
+    )  # fmt: skip
+    result = train(config, tmp_path / "run", examples=toy.examples())
+    encoder: Any = load_encoder(result.model)
+    assert encoder.config.words.weight == 3.0 and encoder.config.rarity == 0.5
+    assert encoder.config.document.pruning.threshold == 0.05
+    assert len(encoder.terms) == len(encoder.without_words.terms)
+    encoder.encode_documents(toy.documents[:1])
+    assert len(encoder.terms) > len(encoder.without_words.terms)
+    record = json.loads((tmp_path / "run" / "training.json").read_text())
+    assert record["evaluations"]
+
+
 @pytest.mark.parametrize(
     ("override", "said"),
-    [("encoder.query_table='idf'", "encoder.query_table is set"), ("encoder.learn_query_table=true", "has no table")],
+    [
+        ("encoder.query_table='idf'", "encoder.query_table is set"),
+        ("encoder.learn_query_table=true", "has no table"),
+        ("encoder.document={head='mlp'}", "encoder.document.head is set"),
+    ],
 )
 def test_an_encoder_that_goes_on_keeps_its_parts(
     tmp_path: Path, random_model: Path, toy: Any, override: str, said: str
