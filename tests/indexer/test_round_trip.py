@@ -149,14 +149,13 @@ def test_every_term_is_found_by_its_name(
 
 
 def test_the_constants_beside_the_kernels_are_theirs() -> None:
-    from lsr.indexer import segment, trust
+    from lsr.indexer import posting_list, segment, trust
     from lsr.kernels import layout, runs, thresholds
-    from lsr.query import plain
 
     assert (segment.SUPERBLOCK, segment.BLOCKS, segment.MAX_DOCS) == (layout.SUPERBLOCK, layout.BLOCKS, layout.MAX_DOCS)
     assert tuple(thresholds.STORED_K) == segment.STORED_K
     assert tuple(segment.POSTINGS) == layout.Postings._fields
-    assert segment.RUN == plain.RUN == trust.RUN == runs.RUN and trust.SUPERBLOCK == layout.SUPERBLOCK
+    assert segment.RUN == posting_list.RUN == trust.RUN == runs.RUN and trust.SUPERBLOCK == layout.SUPERBLOCK
 
 
 def test_a_new_index_is_sound(tmp_path: Path, small: Any) -> None:
