@@ -47,6 +47,7 @@ from lsr.training.run_log import RunLog
 from lsr.training.student import Student
 from lsr.training.teaching import Panel
 from lsr.training.trainer import SparseTrainer
+from lsr.training.word_scores import word_scores
 from lsr.types import Document
 
 PLOT_FILE = "training.png"
@@ -138,6 +139,7 @@ def _begin(
         check_candidates(examples, config)
         panel = Panel(config, open_one)
         order = batch_order(config, output, examples, open_one, say)
+        words = word_scores(encoder.config, given)
     choose_attention(encoder, precision=config.train.precision, on_cpu=arguments.use_cpu)
     student = Student(
         encoder,
@@ -156,7 +158,7 @@ def _begin(
     if last is None:
         check_start(student.to(arguments.device), collator, panel, examples, config, say)
     log = RunLog(output, say, resumed_at=last.step if last else None) if is_main else None
-    trainer = SparseTrainer(student, config, examples, collator, panel, evaluator, log, arguments, order)
+    trainer = SparseTrainer(student, config, examples, collator, panel, evaluator, log, arguments, order, words)
     if last is not None:
         trainer.resume(last)
         say(f"going on from step {last.step:,} of {config.train.steps:,}")

@@ -34,6 +34,7 @@ from lsr.training.run_log import RunLog
 from lsr.training.sampled_terms import sample_terms
 from lsr.training.student import Student
 from lsr.training.teaching import Panel
+from lsr.training.word_scores import WordScores
 
 
 class SparseTrainer(Trainer):
@@ -54,6 +55,7 @@ class SparseTrainer(Trainer):
         log: RunLog | None,
         arguments: TrainingArguments,
         order: Sampler[int] | None = None,
+        words: WordScores | None = None,
     ) -> None:
         super().__init__(model=student, args=arguments, data_collator=collator, train_dataset=examples)
         for callback in (PrinterCallback, ProgressCallback):
@@ -69,6 +71,7 @@ class SparseTrainer(Trainer):
         self.run_log = log
         self.resumed_from: str | None = None
         self._order = order
+        self._words = words
         self._guard = CollapseGuard(config.sparsity)
         self._sums: dict[str, float] = {}
         self._n_summed = 0
@@ -91,6 +94,9 @@ class SparseTrainer(Trainer):
         terms, counts = self._sample(inputs)
         queries, documents = model(inputs["queries"], inputs["documents"], terms)
         scores = queries.weights.float() @ documents.weights.float().T
+        if self._words is not None:
+            texts = inputs["texts"]
+            scores = scores + torch.from_numpy(self._words(texts.queries, texts.documents)).to(scores.device)
         teacher = self._panel.scores(inputs["texts"], inputs)
         scored = ScoredBatch(scores, inputs["positives"], inputs["own"], inputs["same"], teacher)
         regression = self._regression(inputs, queries, documents)

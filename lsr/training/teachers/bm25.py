@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from lsr.encoders.analyser import AnalyserSettings
 from lsr.encoders.bm25 import BM25Encoder
 from lsr.errors import LsrError
 from lsr.indexer.encode.window import windows
@@ -64,9 +65,9 @@ class BM25Teacher:
         return self._encoder.encode_queries(queries), self._encoder.corpus_weighting.weigh(counted, statistics)
 
 
-def count_corpus(documents: Iterable[Document]) -> CorpusCounts:
-    """Count the words of a corpus. Raises LsrError for one without any."""
-    encoder = BM25Encoder()
+def count_corpus(documents: Iterable[Document], analyser: AnalyserSettings | None = None) -> CorpusCounts:
+    """Count the words of a corpus. analyser: makes them, default as BM25 does. Raises LsrError for one without any."""
+    encoder = BM25Encoder(analyser)
     df = np.zeros(0, np.int64)
     n_docs, length = 0, 0.0
     for window in windows(documents, max_documents=_WINDOW):
@@ -81,23 +82,25 @@ def count_corpus(documents: Iterable[Document]) -> CorpusCounts:
     return CorpusCounts(list(encoder.terms), df, n_docs, length / n_docs)
 
 
-def kept_counts(documents: Callable[[], Iterable[Document]], cache: Path | None) -> CorpusCounts:
+def kept_counts(
+    documents: Callable[[], Iterable[Document]], cache: Path | None, analyser: AnalyserSettings | None = None
+) -> CorpusCounts:
     """Return the counts of a corpus, from the cache where they are there already.
 
-    documents: gives the corpus, possibly twice: first to know which it is.
+    documents: gives the corpus, possibly twice: first to know which it is. analyser: as of `count_corpus`.
     """
     if cache is None:
-        return count_corpus(documents())
+        return count_corpus(documents(), analyser)
     from lsr.indexer.encode.shards import SourceHash
 
     source = SourceHash()
     source.update(documents())
-    key = digest_of(source.value(), BM25Encoder().description["revision"])
-    return _read_counts(kept_folder(cache, f"bm25-{key}", "counts", lambda f: _write_counts(f, documents())))
+    key = digest_of(source.value(), BM25Encoder(analyser).description["revision"])
+    return _read_counts(kept_folder(cache, f"bm25-{key}", "counts", lambda f: _write_counts(f, documents(), analyser)))
 
 
-def _write_counts(folder: Path, documents: Iterable[Document]) -> None:
-    counts = count_corpus(documents)
+def _write_counts(folder: Path, documents: Iterable[Document], analyser: AnalyserSettings | None) -> None:
+    counts = count_corpus(documents, analyser)
     save_vocabulary(folder, counts.terms)
     save_array(folder / "df.npy", counts.df)
     save_array(folder / "totals.npy", np.array([counts.n_docs, counts.mean_length], np.float64))

@@ -76,11 +76,12 @@ def _bm25(
     if documents is None:
         if examples is None:
             raise UsageError("teacher bm25: give the documents that it takes its statistics of, or the examples")
-        documents = _documents_of(examples)
+        documents = documents_of(examples)
     return BM25Teacher(kept_counts(documents, cache), **options)
 
 
-def _documents_of(examples: Examples) -> Callable[[], Iterable[Document]]:
+def documents_of(examples: Examples) -> Callable[[], Iterable[Document]]:
+    """Return what gives the documents of examples, as often as asked for."""
     if isinstance(examples, ExampleSet):
         return examples.documents
     return lambda: (document for i in range(len(examples)) for document in examples[i].documents)
