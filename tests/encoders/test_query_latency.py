@@ -9,8 +9,12 @@ from statistics import median
 import numpy as np
 import pytest
 
+from lsr.encoders.registry import load_encoder
 from lsr.encoders.table import TableQueryEncoder, open_table
 from lsr.encoders.tokens import read_tokenizer
+from lsr.indexer.index import Index
+from lsr.indexer.pipeline import index_documents
+from lsr.types import Document
 
 QUERIES = [
     f"what are the effects of vitamin {letter} deficiency on the bones of older people in winter"
@@ -29,8 +33,19 @@ def encoder(tmp_path_factory):
     return open_table(folder, tokenizer.token_to_id, n_tokens, max_length=256)
 
 
-def test_an_inference_free_query_takes_at_most_200_us(encoder, record_property):
+@pytest.fixture(scope="module")
+def of_an_index(tmp_path_factory):
+    """Queries of the default model over an index: with their words, weighed by how rare they are there."""
+    path = tmp_path_factory.mktemp("latency") / "index"
+    documents = [Document(str(i), query) for i, query in enumerate(QUERIES[:5])]
+    index_documents(documents, path, load_encoder("default", device="cpu"))
+    return Index.open(path).query_encoder
+
+
+@pytest.mark.parametrize("name", ["encoder", "of_an_index"])
+def test_an_inference_free_query_takes_at_most_200_us(name, request, record_property):
     """The thread's processor time, since other work on the machine is no matter here."""
+    encoder = request.getfixturevalue(name)
     assert len(encoder.encode_queries(QUERIES[:1]).row(0)[0]) > 10
     times = []
     for query in QUERIES:
