@@ -61,7 +61,7 @@ hybrid: $(VENV)/full  ## Print legs, fusions and feedback of BM25 with all-MiniL
 TEXTS := $(SHARED)/data/text
 TRAINING := build/train
 PAIRS := $(SHARED)/data/train/pairs.parquet $(TRAINING)/wikipedia.parquet
-# One training of the four: its letter, its examples, and what else its config doesn't say.
+# One training of the three: its letter, its examples, and what else its config doesn't say.
 train-part = $(BIN)/lsr train lsr/models/lsr-mini-v1-$(1).toml --output $(TRAINING)/lsr-mini-v1-$(1) --data $(2) \
 	$(3) $(if $(wildcard $(TRAINING)/lsr-mini-v1-$(1)/checkpoints),--resume)
 
@@ -77,8 +77,8 @@ train: $(VENV)/full  ## Train the model that the package carries, over some hour
 		--set 'encoder.fit_head={files = ["$(TEXTS)/wikipedia.parquet"]}')
 	test -d $(TRAINING)/lsr-mini-v1-b/model || $(call train-part,b,$(PAIRS))
 	test -d $(TRAINING)/lsr-mini-v1-c/model || $(call train-part,c,$(TRAINING)/mined.parquet)
-	test -d $(TRAINING)/lsr-mini-v1-d/model || $(call train-part,d,$(TRAINING)/mined.parquet)
-	$(BIN)/python -m lsr.training.carry $(TRAINING)/lsr-mini-v1-d/model lsr/models/lsr-mini-v1
+	$(BIN)/python -m lsr.training.carry $(TRAINING)/lsr-mini-v1-c/model lsr/models/lsr-mini-v1 \
+		--words 5 --rarity 0.3 --threshold 0.3
 
 .PHONY: bench
 bench: $(VENV)/peers  ## Time the engine against its peers

@@ -1,4 +1,7 @@
-"""Bring a trained model into the package: `python -m lsr.training.carry RUN/model lsr/models/NAME`."""
+"""Bring a trained model into the package: `python -m lsr.training.carry RUN/model lsr/models/NAME`.
+
+Words, rarity and the threshold of weights may be given to it here: nothing that was trained depends on them.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +11,36 @@ from dataclasses import replace
 from pathlib import Path
 
 from lsr.encoders.building import load_neural
+from lsr.encoders.config import WordsConfig
 from lsr.encoders.saving import save_encoder
 from lsr.errors import UsageError
 
 LARGEST_BYTES = 50_000_000
 
 
-def carry(model: Path, target: Path) -> int:
+def carry(
+    model: Path,
+    target: Path,
+    *,
+    words: float | None = None,
+    rarity: float | None = None,
+    threshold: float | None = None,
+) -> int:
     """Write a model in few bytes to `target`, in place of the one that is there; its card stays. Return its bytes.
 
-    It will compute in bfloat16 on CPUs that have instructions for it.
+    It will compute in bfloat16 on CPUs that have instructions for it. words: their weight (`WordsConfig`). rarity,
+    threshold: as `EncoderConfig` and `Pruning` have them; what is None stays.
     Raises UsageError where it would be larger than what a package may carry.
     """
     part = target.with_name(f"{target.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    encoder = load_neural(model, device="cpu", dtype="float32")
-    encoder.config = replace(encoder.config, cpu_bfloat16=True)
+    encoder = load_neural(model, device="cpu", dtype="float32", threshold=threshold)
+    encoder.config = replace(
+        encoder.config,
+        cpu_bfloat16=True,
+        words=encoder.config.words if words is None else WordsConfig(weight=words),
+        rarity=encoder.config.rarity if rarity is None else rarity,
+    )
     save_encoder(encoder, part, compact=True)
     for path in part.rglob("*.safetensors"):
         path.chmod(0o644)  # they are written for their owner alone
@@ -43,5 +60,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("target", type=Path)
-    arguments = parser.parse_args()
-    print(f"{carry(arguments.model, arguments.target):,} bytes in {arguments.target}")  # noqa: T201
+    parser.add_argument("--words", type=float, metavar="WEIGHT", help="give it words of this weight")
+    parser.add_argument("--rarity", type=float, metavar="P", help="weigh a query's terms by how rare they are")
+    parser.add_argument("--threshold", type=float, metavar="W", help="drop weights below this")
+    given = vars(parser.parse_args())
+    print(f"{carry(given.pop('model'), target := given.pop('target'), **given):,} bytes in {target}")  # noqa: T201

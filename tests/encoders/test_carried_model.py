@@ -15,7 +15,9 @@ from lsr.encoders.dense import load_dense
 from lsr.encoders.dense_base import JointEncoder
 from lsr.encoders.registry import load_encoder
 from lsr.errors import EncoderError
+from lsr.indexer.pipeline import index_documents
 from lsr.models import DEFAULT, carried
+from lsr.query.searcher import Searcher
 from lsr.training.carry import LARGEST_BYTES, carry
 from lsr.types import Document
 
@@ -103,6 +105,28 @@ def test_text_is_indexed_and_searched_with_it(tmp_path):
         [*command, "search", "baking bread at home", "-k", "1", "--json", *index], check=True, capture_output=True
     )
     assert json.loads(found.stdout)["doc_id"] == "bread"
+
+
+def test_words_are_given_to_a_model_when_it_is_carried(tmp_path):
+    folder = carried("default")
+    assert folder is not None
+    carry(folder, tmp_path / "given", words=7.0, rarity=0.25, threshold=0.5)
+    config = load_encoder(tmp_path / "given").config
+    assert config.words is not None and (config.words.weight, config.rarity) == (7.0, 0.25)
+    assert config.document.pruning.threshold == 0.5
+    carry(folder, tmp_path / "kept")
+    assert load_encoder(tmp_path / "kept").config == load_encoder("default").config
+
+
+def test_it_finds_a_word_that_it_does_not_know(encoder, tmp_path):
+    """What a vocabulary of WordPieces takes to pieces, and what stands behind the tokens that it reads."""
+    texts = {"part": "Replace the XJ4512b.", "other": "Replace the XK4512c.", "long": "more " * 400 + "quokka"}
+    documents = [*DOCUMENTS, *(Document(name, text) for name, text in texts.items())]
+    index_documents(documents, tmp_path / "index", encoder.begun_anew())
+    searcher = Searcher(tmp_path / "index")
+    assert searcher.search("xj4512b")[0].doc_id == "part"
+    assert searcher.search("XK4512c")[0].doc_id == "other"
+    assert searcher.search("quokkas")[0].doc_id == "long"
 
 
 def test_what_is_carried_has_a_limit(tmp_path, monkeypatch):
