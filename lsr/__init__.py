@@ -5,6 +5,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from lsr.encoders.memory import limit_kernels
+
+limit_kernels()
+
 __version__ = "0.1.0"
 
 _PUBLIC = {

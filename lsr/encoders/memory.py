@@ -17,8 +17,9 @@ MAX_KERNELS = 64
 def limit_kernels() -> None:
     """Let the libraries that torch multiplies with on a CPU keep few kernels, unless the environment says how many.
 
-    They make one for each shape, of tens of kilobytes, and by themselves keep 1,024 each: batches are of ever other
-    shapes, so memory grew over tens of thousands of documents. They ask when they are first used, and never again.
+    They make one for each shape, of up to megabytes in bfloat16, and by themselves keep 1,024 each: batches are of ever
+    other shapes, so memory grew over tens of thousands of documents. They ask while torch is being loaded, and never
+    again: so `import lsr` does this, and comes too late where torch was imported before.
     """
     for name in KERNEL_CACHES:
         os.environ.setdefault(name, str(MAX_KERNELS))

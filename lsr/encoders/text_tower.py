@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from lsr.encoders.batching import Halving, plan
-from lsr.encoders.memory import give_back, limit_kernels
+from lsr.encoders.memory import give_back
 from lsr.encoders.token_batch import TextTokens, TokenBatch, echoed, pad, text_tokens
 from lsr.encoders.tokens import TextTokenizer
 
@@ -40,7 +40,6 @@ class TextTower(nn.Module):
         max_tokens: int | None = None,
     ) -> None:
         super().__init__()
-        limit_kernels()
         self.backbone = backbone
         self._tokenizer = tokenizer
         self._prompt = prompt

@@ -16,9 +16,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
+from lsr.types import Document  # before torch, which asks while it is loaded how many kernels to keep
 
-from lsr.types import Document
+import torch  # isort: skip
 
 N_WORDS, TERMS = 8000, 200
 WORDS = [f"word{i}" for i in range(N_WORDS)]

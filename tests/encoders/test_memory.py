@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -15,3 +17,14 @@ def test_few_kernels_are_kept_unless_the_environment_says_how_many(monkeypatch: 
     monkeypatch.delenv(KERNEL_CACHES[1])
     limit_kernels()
     assert [os.environ[name] for name in KERNEL_CACHES] == ["7", str(MAX_KERNELS)]
+
+
+def test_kernels_are_limited_before_torch_is_loaded():
+    """It asks how many to keep while it is loaded, and not later."""
+    code = (
+        "import sys, lsr, os; assert 'torch' not in sys.modules; "
+        f"print(*(os.environ[name] for name in {KERNEL_CACHES!r}))"
+    )
+    environment = {name: value for name, value in os.environ.items() if name not in KERNEL_CACHES}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(MAX_KERNELS)] * len(KERNEL_CACHES)
