@@ -173,9 +173,12 @@ class Index:
         Raises EncoderError if it can't be loaded, or is another than the index was built with.
         """
         with self._opening:
-            encoder = self._query_encoder
-        # Outside of what generations share: how rare a term is, each knows for itself.
-        return by_rarity(encoder, self, self.manifest.encoder)
+            return self._weighed_query_encoder
+
+    @cached_property
+    def _weighed_query_encoder(self) -> Any:
+        # Apart from what generations share: how rare a term is, each knows for itself.
+        return by_rarity(self._query_encoder, self, self.manifest.encoder)
 
     @cached_property
     def _query_encoder(self) -> Any:

@@ -17,7 +17,6 @@ one that was made anew.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -57,26 +56,29 @@ def exponents_of(description: Mapping[str, Any]) -> Exponents | None:
 
 
 class QueriesByRarity:
-    """A query encoder whose weights say, besides, how rare each term is in an index."""
+    """A query encoder whose weights say, besides, how rare each term is in an index; it remembers what it looked up."""
 
     def __init__(self, model: QueryEncoder, exponents: Exponents, index: Frequencies) -> None:
         self.model = model
         self._exponents = exponents
         self._index = index
+        self._factors: dict[int, float] = {}
 
     def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
         """Return one row a text, over the index's vocabulary. Raises IndexDamagedError."""
         queries = self.model.encode_queries(texts)
-        if queries.nnz == 0:
-            return queries
-        term_ids, places = queries.term_ids, np.arange(queries.nnz)
-        if len(queries) > 1:
-            term_ids, places = np.unique(term_ids, return_inverse=True)
+        term_ids = queries.term_ids.tolist()
+        if new := set(term_ids) - self._factors.keys():
+            self._look_up(np.array(sorted(new), np.int32))
+        factors = np.array([self._factors[term_id] for term_id in term_ids], np.float32)
+        return SparseBatch(queries.indptr, queries.term_ids, queries.weights * factors, queries.vocab_size)
+
+    def _look_up(self, term_ids: npt.NDArray[np.int32]) -> None:
         powers = np.full(len(term_ids), self._exponents.model)
         if self._exponents.first_word is not None:
             powers[term_ids >= self._exponents.first_word] = self._exponents.words
         factors = rarity(self._index.document_frequencies(term_ids), len(self._index)) ** powers
-        return replace(queries, weights=(queries.weights * factors[places]).astype(np.float32))
+        self._factors.update(zip(term_ids.tolist(), factors.tolist(), strict=True))
 
 
 def by_rarity(model: QueryEncoder, index: Frequencies, description: Mapping[str, Any]) -> QueryEncoder:
