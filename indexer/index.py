@@ -17,7 +17,7 @@ from lsr.indexer.deletions import unpack
 from lsr.indexer.dense import DenseVectorsOfIndex
 from lsr.indexer.generations import Hold, generations, hold_generation, hold_newest
 from lsr.indexer.manifest import REMEDY, Manifest, SegmentInfo, read_manifest
-from lsr.indexer.rarity import by_rarity
+from lsr.indexer.rarity import Collection, by_rarity
 from lsr.indexer.segment import Segment
 from lsr.indexer.trust import check_files
 from lsr.indexer.vectors import READY_VECTORS, ReadyVectors
@@ -178,7 +178,7 @@ class Index:
     @cached_property
     def _weighed_query_encoder(self) -> Any:
         # Apart from what generations share: how rare a term is, each knows for itself.
-        return by_rarity(self._query_encoder, self, self.manifest.encoder)
+        return by_rarity(self._query_encoder, self.collection, self.manifest.encoder)
 
     @cached_property
     def _query_encoder(self) -> Any:
@@ -211,15 +211,12 @@ class Index:
         fitted: Any = RemappedQueryEncoder(model, model.terms, lookup, len(self.vocabulary))
         if config is not None:
             fitted = QueriesWithWords(fitted, config, lookup, len(self.vocabulary))
-        return by_rarity(fitted, self, self.manifest.encoder)
+        return by_rarity(fitted, self.collection, self.manifest.encoder)
 
-    def document_frequencies(self, term_ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
-        """Return how many documents hold each of some terms, deleted ones not counted. Raises IndexDamagedError."""
-        found = np.zeros(len(term_ids), np.int64)
-        for segment in self.segments:
-            local, at = segment.local_terms(term_ids)
-            found[at] += segment.live_df(local)
-        return found
+    @property
+    def collection(self) -> Collection:
+        """The documents, as those see them who ask how many hold a term."""
+        return Collection(self.segments, len(self))
 
     @cached_property
     def dense(self) -> DenseVectorsOfIndex | None:

@@ -17,7 +17,8 @@ one that was made anew.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +26,12 @@ import numpy.typing as npt
 from lsr.encoders.base import QueryEncoder
 from lsr.types import SparseBatch
 
+if TYPE_CHECKING:
+    from lsr.indexer.segment import Segment
+
 
 class Frequencies(Protocol):
-    """An index, as far as it is looked at here."""
+    """Documents, as far as they are looked at here."""
 
     def __len__(self) -> int:
         """Return the number of documents."""
@@ -36,6 +40,28 @@ class Frequencies(Protocol):
     def document_frequencies(self, term_ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
         """Return how many documents hold each term."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """The documents of one generation: its segments, rather than the index that keeps what weighs by them.
+
+    In a circle of references an index that nobody uses any more would go on holding its generation.
+    """
+
+    segments: Sequence[Segment]
+    n_docs: int
+
+    def __len__(self) -> int:
+        return self.n_docs
+
+    def document_frequencies(self, term_ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+        """Return how many documents hold each term, deleted ones not counted. Raises IndexDamagedError."""
+        found = np.zeros(len(term_ids), np.int64)
+        for segment in self.segments:
+            local, at = segment.local_terms(term_ids)
+            found[at] += segment.live_df(local)
+        return found
 
 
 class Exponents(NamedTuple):
@@ -58,10 +84,10 @@ def exponents_of(description: Mapping[str, Any]) -> Exponents | None:
 class QueriesByRarity:
     """A query encoder whose weights say, besides, how rare each term is in an index; it remembers what it looked up."""
 
-    def __init__(self, model: QueryEncoder, exponents: Exponents, index: Frequencies) -> None:
+    def __init__(self, model: QueryEncoder, exponents: Exponents, documents: Frequencies) -> None:
         self.model = model
         self._exponents = exponents
-        self._index = index
+        self._documents = documents
         self._factors: dict[int, float] = {}
 
     def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
@@ -77,14 +103,14 @@ class QueriesByRarity:
         powers = np.full(len(term_ids), self._exponents.model)
         if self._exponents.first_word is not None:
             powers[term_ids >= self._exponents.first_word] = self._exponents.words
-        factors = rarity(self._index.document_frequencies(term_ids), len(self._index)) ** powers
+        factors = rarity(self._documents.document_frequencies(term_ids), len(self._documents)) ** powers
         self._factors.update(zip(term_ids.tolist(), factors.tolist(), strict=True))
 
 
-def by_rarity(model: QueryEncoder, index: Frequencies, description: Mapping[str, Any]) -> QueryEncoder:
-    """Return a query encoder that weighs by rarity in an index as its description asks for; itself, if it doesn't."""
+def by_rarity(model: QueryEncoder, documents: Frequencies, description: Mapping[str, Any]) -> QueryEncoder:
+    """Return a query encoder that weighs by rarity in documents as its description asks for; itself, if it doesn't."""
     exponents = exponents_of(description)
-    return model if exponents is None else QueriesByRarity(model, exponents, index)
+    return model if exponents is None else QueriesByRarity(model, exponents, documents)
 
 
 def rarity(df: npt.NDArray[np.int64], n_docs: int) -> npt.NDArray[np.float64]:

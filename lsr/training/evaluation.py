@@ -68,7 +68,7 @@ class Evaluator:
         index = Index.open(path)
         # The index would look for the queries' model by its name, but this one is still being trained.
         queries = RemappedQueryEncoder(encoder, encoder.terms, index.vocabulary.lookup, len(index.vocabulary))
-        batch = by_rarity(queries, index, encoder.description).encode_queries(list(dataset.queries.values()))
+        batch = by_rarity(queries, index.collection, encoder.description).encode_queries(list(dataset.queries.values()))
         searcher = Searcher(index)
         rankings: Sequence[Any] = [
             Ranking(query_id, searcher.doc_ids(found), found.scores)

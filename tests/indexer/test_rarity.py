@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lsr.encoders.registry import load_encoder
 from lsr.indexer.index import Index
 from lsr.indexer.living import delete_documents
 from lsr.indexer.pipeline import index_documents
@@ -36,8 +39,8 @@ def test_deleted_documents_do_not_count(tmp_path):
     names = ("common", "odd", "even", "word7", "word250")
     term_ids = np.array([index.vocabulary.lookup(name) for name in names], np.int32)
     for _ in range(2):  # counted, then remembered
-        assert index.document_frequencies(term_ids).tolist() == [100, 50, 50, 1, 0]
-    assert index.document_frequencies(np.array([10**6], np.int32)).tolist() == [0]
+        assert index.collection.document_frequencies(term_ids).tolist() == [100, 50, 50, 1, 0]
+    assert index.collection.document_frequencies(np.array([10**6], np.int32)).tolist() == [0]
 
 
 class Fixed:
@@ -68,3 +71,17 @@ def test_an_encoder_that_does_not_ask_for_it_is_left_alone():
     assert exponents_of({"settings": {}}) is None and by_rarity(encoder, Fixed(), {"settings": {}}) is encoder
     assert exponents_of({"settings": {"rarity": 0.5}}) == Exponents(0.5, 1.0, None)
     assert exponents_of({"settings": {"words": {"n_model_terms": 7}}}) == Exponents(0.0, 1.0, 7)
+
+
+def test_an_index_that_nobody_uses_is_let_go_at_once(tmp_path):
+    """It holds its generation, which writers may not remove meanwhile: no circle of references may keep it."""
+    index_documents([Document("1", "a cat")], tmp_path / "index", load_encoder("default", device="cpu"))
+    gc.disable()
+    try:
+        index = Index.open(tmp_path / "index")
+        assert index.query_encoder.encode_queries(["cat"]).nnz
+        gone = weakref.ref(index)
+        del index
+        assert gone() is None
+    finally:
+        gc.enable()
