@@ -92,7 +92,8 @@ class DensifiedEncoder:
                 "vector can't wait for: name a learned sparse model"
             )
         densify(SparseBatch.from_rows([], 0), n_slices)  # refuses a number of slices outside the range
-        self._encoder = model_alone(encoder)  # a sum over words is no help to a slice
+        self._whole = encoder  # as it is recorded, and opened again
+        self._encoder = model_alone(encoder)
         self._n_slices = n_slices
 
     @property
@@ -103,7 +104,7 @@ class DensifiedEncoder:
     @property
     def description(self) -> Mapping[str, Any]:
         """What tells this encoder from others, as JSON values."""
-        sparse = self._encoder.description
+        sparse = self._whole.description
         return {
             "kind": KIND,
             "name": f"{KIND}:{sparse['name']}",

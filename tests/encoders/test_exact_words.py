@@ -17,7 +17,7 @@ from lsr.encoders.analyser import Analyser
 from lsr.encoders.building import load_neural, start_encoder
 from lsr.encoders.config import EncoderConfig, WordsConfig
 from lsr.encoders.families import family_config
-from lsr.encoders.registry import load_encoder
+from lsr.encoders.registry import load_dense_encoder, load_encoder, open_dense_encoder
 from lsr.encoders.saving import save_encoder
 from lsr.encoders.words import MARK, document_weights, is_word_term, model_alone, side_by_side
 from lsr.errors import EncoderError, UsageError
@@ -214,3 +214,9 @@ def test_a_config_keeps_them_and_refuses_nonsense(model):
         EncoderConfig("mine", rarity=-1)
     with pytest.raises(EncoderError, match="mood unknown: made by a newer program"):
         EncoderConfig.from_json({"family": "mine", "words": {"mood": 1}})
+
+
+def test_a_densified_model_is_opened_again_without_its_words(model):
+    encoder = load_dense_encoder(f"densified:8:{model}")
+    again = open_dense_encoder(json.loads(json.dumps({**encoder.description, "dimension": 8})))
+    assert np.array_equal(again.encode_dense_documents(CORPUS), encoder.encode_dense_documents(CORPUS))
