@@ -78,7 +78,7 @@ train: $(VENV)/full  ## Train the model that the package carries, over some hour
 	test -d $(TRAINING)/lsr-mini-v1-b/model || $(call train-part,b,$(PAIRS))
 	test -d $(TRAINING)/lsr-mini-v1-c/model || $(call train-part,c,$(TRAINING)/mined.parquet)
 	$(BIN)/python -m lsr.training.carry $(TRAINING)/lsr-mini-v1-c/model lsr/models/lsr-mini-v1 \
-		--words 5 --rarity 0.3 --threshold 0.3
+		--words 5 --words-beside-dense 15 --rarity 0.3 --threshold 0.3
 
 .PHONY: bench
 bench: $(VENV)/peers  ## Time the engine against its peers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from typing import Any
 
 from lsr.encoders.dense_base import DenseEncoder, JointEncoder, dense_description
@@ -20,11 +21,15 @@ from lsr.indexer.index import Index
 from lsr.indexer.progress import Progress
 from lsr.query.feedback import Feedback
 from lsr.query.fusion.registry import make_fuser
+from lsr.query.hybrid.neighbours import Neighbours
+from lsr.query.hybrid.search import with_dense
 from lsr.query.hybrid.settings import FEWEST, MODES, MOST, Hybrid, HybridQueries
 from lsr.query.hybrid.union import dense_leg
 from lsr.query.searcher import Searcher
 
 JOINT, USUAL = "joint", "all-MiniLM-L6-v2"
+NEIGHBOURS = {"": None, " + neighbours": Neighbours()}
+"""How candidates that are near one another are taken into account, by what it adds to the name of a fusion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,7 @@ class HybridSystem:
         """Return what the rows are called: the dense leg, a fusion a mode and method, and what has feedback."""
         dense = self._dense_called()
         both = f"{self._sparse.name}+{dense.rstrip('/').rpartition('/')[2]}"
-        fusions = [f"{mode} {method}" for mode in MODES for method in self._methods]
+        fusions = [f"{mode} {method}{more}" for mode in MODES for method in self._methods for more in NEIGHBOURS]
         return [f"{both}: {name}" for name in ("dense", *fusions, *(NAMES if self._feedback else ()))]
 
     def evaluate(
@@ -89,7 +94,7 @@ class HybridSystem:
         # A model of its own is opened anew: it may have encoded the documents in 16 bits. A joint one is there already.
         encoder = self._dense if isinstance(self._dense, JointEncoder) else index.dense_encoder
         vectors = encoder.encode_dense_queries(list(dataset.queries.values()))
-        queries = HybridQueries(prepared.queries, vectors)
+        queries = with_dense(searcher, prepared.queries, vectors)
         k = options.k + options.drop_identical_ids
         dense_about = dict(index.dense.description)
         names = iter(self.names())
@@ -100,12 +105,13 @@ class HybridSystem:
         yield result(_dense_run(searcher, queries, dataset, k), dense_about)
         candidates = min(max(k, FEWEST), MOST)
         for mode in MODES:
-            for method in self._methods:
-                hybrid = Hybrid(mode=mode, candidates=candidates, fuser=make_fuser(method))
+            for method, neighbours in product(self._methods, NEIGHBOURS.values()):
+                hybrid = Hybrid(mode=mode, candidates=candidates, fuser=make_fuser(method), neighbours=neighbours)
                 found = searcher.rank_hybrid(queries, k, hybrid=hybrid, threads=options.threads)
                 rankings = zip(dataset.queries, found, strict=True)
                 run = run_of(Ranking(query_id, searcher.doc_ids(r), r.scores) for query_id, r in rankings)
                 about = {"kind": "hybrid", "mode": mode, "method": method, "candidates": candidates}
+                about["neighbours"] = None if neighbours is None else asdict(neighbours)
                 yield result(run, about | {"legs": [sparse.encoder, dense_about]})
         if self._feedback is not None:
             fuser = make_fuser(self._methods[0])

@@ -1,7 +1,8 @@
 """What the second leg of a hybrid search costs: `python -m lsr.eval.bench.hybrid`.
 
-Reranking the candidates of a sparse search by their dense vectors, and fusing two legs, on one thread, encoding left
-out. The vectors are random, mapped from the disk, and read before: what is timed is gathering, multiplying and fusing.
+Reranking the candidates of a sparse search by their dense vectors, fusing two legs, and drawing candidates towards
+their neighbours, on one thread, encoding left out. The vectors are random, mapped from the disk, and read before: what
+is timed is gathering, multiplying and fusing.
 """
 
 from __future__ import annotations
@@ -57,20 +58,27 @@ class _Random:
 
 def time_reranking(
     folder: Path, *, n_docs: int, dimension: int, candidates: int, repetitions: int
-) -> tuple[list[float], list[float]]:
-    """Return the microseconds of each reranking, and of each fusion after it. folder: for an index, made there."""
+) -> tuple[list[float], list[float], list[float]]:
+    """Return the microseconds of each reranking, of each fusion after it, and of both where neighbours count, too.
+
+    folder: for an index, made there.
+    """
     encoder = _Random(dimension)
     documents = (Document(str(i), f"word{i % 7} word{i % 11} word{i % 13}") for i in range(n_docs))
     index_documents(documents, folder / "index", load_encoder("bm25"), dense=encoder)
     searcher = Searcher(folder / "index")
     vectors = encoder.encode_dense_queries([""] * repetitions)
     term_ids, weights = searcher.encode(["word1 word2 word3"]).row(0)
-    reranking, fusion = [], []
+    plain, drawn = Hybrid(candidates=candidates, neighbours=None), Hybrid(candidates=candidates)
+    reranking, fusion, with_neighbours = [], [], []
     for vector in vectors:
-        found = rank_hybrid(searcher, Query(term_ids, weights, dense=vector), 10, Hybrid(candidates=candidates))
+        query = Query(term_ids, weights, dense=vector)
+        found = rank_hybrid(searcher, query, 10, plain)
         reranking.append(found.other_s * 1e6)
         fusion.append(found.fusion_s * 1e6)
-    return reranking[WARM_UP:], fusion[WARM_UP:]
+        found = rank_hybrid(searcher, query, 10, drawn)
+        with_neighbours.append((found.other_s + found.fusion_s) * 1e6)
+    return reranking[WARM_UP:], fusion[WARM_UP:], with_neighbours[WARM_UP:]
 
 
 def time_fusion(method: str, *, n_hits: int, repetitions: int) -> list[float]:
@@ -113,11 +121,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     _say(f"{'µs, one thread':<44} {'median':>8} {'90 %':>8} {'least':>8}")
     for candidates in (10, 100, 1000):
         with tempfile.TemporaryDirectory() as folder:
-            reranking, fusion = time_reranking(Path(folder), candidates=candidates, **sizes)
+            reranking, fusion, with_neighbours = time_reranking(Path(folder), candidates=candidates, **sizes)
         both = [a + b for a, b in zip(reranking, fusion, strict=True)]
         limit = RERANK_LIMIT_US if candidates == 100 else None
         _say(_row(f"rerank {candidates:,} candidates", reranking))
         _say(_row(f"rerank and fuse {candidates:,} candidates", both, limit))
+        _say(_row("the same, with neighbours", with_neighbours))
         if limit is not None:
             medians.append(float(np.median(both)) / limit)
     for method in METHODS:

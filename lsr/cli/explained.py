@@ -143,6 +143,10 @@ def _facts(explained: ExplainedSearch) -> dict[str, str]:
     shown |= engine_facts(explained)
     if explained.hits:
         sum_of_terms = f"the sum of query weight × impact × {explained.scale:.6g}"
-        hybrid = any(found.hit.legs for found in explained.hits)
-        shown["score"] = f"two legs fused; that of the sparse leg is {sum_of_terms}" if hybrid else sum_of_terms
+        n_legs = max(len(found.hit.legs or ()) for found in explained.hits)
+        if n_legs:
+            fused = "two legs fused" + ("" if n_legs == 2 else ", drawn towards those of near candidates")
+            shown["score"] = f"{fused}; that of the sparse leg is {sum_of_terms}"
+        else:
+            shown["score"] = sum_of_terms
     return shown

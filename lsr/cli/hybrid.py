@@ -35,6 +35,8 @@ def add_hybrid_arguments(parser: Any) -> None:
         "--weights", nargs=2, type=float, metavar="W", help="of the sparse and the other leg (default: alike)"
     )
     group.add_argument("--candidates", type=int, metavar="N", help="of each leg, 10 to 1000 (default: 100)")
+    group.add_argument("--no-neighbours", action="store_true", help="fuse only: don't draw a document's score towards "
+                       "those of candidates with near dense vectors")  # fmt: skip
     group.add_argument("--dense", metavar="E", help="where the index's dense model is now, if it isn't where it was")
 
 
@@ -43,6 +45,7 @@ def hybrid_of(args: argparse.Namespace) -> Hybrid | None:
     from lsr.errors import UsageError
 
     given = [name for name in ("fuser", "weights", "candidates", "dense") if getattr(args, name) is not None]
+    given += ["no-neighbours"] if args.no_neighbours else []
     if args.hybrid is None and args.rerank is None:
         if given:
             raise UsageError(f"--{given[0]} goes with --hybrid or --rerank")
@@ -55,6 +58,8 @@ def hybrid_of(args: argparse.Namespace) -> Hybrid | None:
         from lsr.query.hybrid.rerankers import make_reranker
 
         options["reranker"] = make_reranker(args.rerank)
+    if args.no_neighbours:
+        options["neighbours"] = None
     mode = args.hybrid or MODES[0]
     return Hybrid(mode=mode, fuser=make_fuser(args.fuser or FUSERS[0], weights=args.weights), **options)
 

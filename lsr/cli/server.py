@@ -25,6 +25,7 @@ from lsr.cli.pages.served import served_page
 from lsr.errors import LsrError, UsageError
 from lsr.indexer.generations import generations
 from lsr.query.feedback import Feedback
+from lsr.query.hybrid.neighbours import Neighbours
 from lsr.query.hybrid.settings import MODES, Hybrid
 from lsr.query.searcher import Searcher
 
@@ -268,7 +269,9 @@ def _hybrid(fields: Mapping[str, str], default: Hybrid | None) -> Hybrid | None:
         raise RequestError(HTTPStatus.BAD_REQUEST, f"hybrid is {mode!r:.40}; it must be {', '.join(MODES)} or none")
     if mode == "none":
         return None
-    return Hybrid(mode=mode) if default is None else replace(default, mode=mode, reranker=None)
+    if default is None or default.reranker is not None:
+        default = Hybrid() if default is None else replace(default, reranker=None, neighbours=Neighbours())
+    return replace(default, mode=mode)
 
 
 def _number(fields: Mapping[str, str], name: str, default: int, limit: int) -> int:

@@ -128,7 +128,8 @@ class DenseConfig:
 class WordsConfig:
     """Words as terms of their own beside a model's, see `lsr.encoders.words`.
 
-    weight: of a query's word, before `rarity`. k1, b, usual_length: of a document's word, see `document_weights`.
+    weight: of a query's word, before `rarity`. beside_dense: the same, in a hybrid search, where a dense vector says
+    what is meant, too; None: `weight`. k1, b, usual_length: of a document's word, see `document_weights`.
     stemmer, stop_words: as `lsr.encoders.analyser.AnalyserSettings` has them.
     """
 
@@ -138,17 +139,24 @@ class WordsConfig:
     usual_length: int = 100
     stemmer: str = "english"
     stop_words: str = "english"
+    beside_dense: float | None = None
 
     def __post_init__(self) -> None:
         """Raise UsageError for values out of their ranges."""
-        for name, most in (("weight", float("inf")), ("k1", float("inf")), ("b", 1)):
-            if not 0 <= getattr(self, name) <= most or getattr(self, name) == float("inf"):
-                raise UsageError(f"encoder: words' {name} is {getattr(self, name)}, but has to be 0 or more")
+        most = {"weight": float("inf"), "k1": float("inf"), "b": 1, "beside_dense": float("inf")}
+        for name, largest in most.items():
+            value = getattr(self, name)
+            if value is not None and (not 0 <= value <= largest or value == float("inf")):
+                raise UsageError(f"encoder: words' {name} is {value}, but has to be 0 or more")
         if self.weight == 0:
             raise UsageError("encoder: words' weight is 0: leave the words out instead")
         if self.usual_length < 1:
             raise UsageError(f"encoder: words' usual_length is {self.usual_length}, but has to be 1 or more")
         AnalyserSettings(self.stemmer, self.stop_words)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the values as JSON; what isn't set is left out."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +214,7 @@ class EncoderConfig:
         values = asdict(self) | {
             "document": self.document.to_json(),
             "query": None if self.query is None else self.query.to_json(),
+            "words": None if self.words is None else self.words.to_json(),
         }
         for name, usual in (("query_repeats", "once"), ("cpu_bfloat16", False), ("words", None), ("rarity", 0.0)):
             if values[name] == usual:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -84,7 +84,7 @@ class NeuralEncoder:
             settings["query"] = {"prompt": self.query.prompt, "max_length": self.query.max_length}
         if self.config.words is not None:
             settings["words"] = {
-                "config": asdict(self.config.words),
+                "config": self.config.words.to_json(),
                 "analyser": analyser_settings(self.config.words).fingerprint(),
                 "n_model_terms": self._n_model_terms,
             }

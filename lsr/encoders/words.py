@@ -162,6 +162,17 @@ def words_config(description: Mapping[str, Any]) -> WordsConfig | None:
     return config
 
 
+def beside_dense(queries: SparseBatch, description: Mapping[str, Any]) -> SparseBatch:
+    """Return queries with their words weighed as in a hybrid search. description: of the encoder that made them."""
+    words = description.get("settings", {}).get("words")
+    config = None if words is None else words["config"]
+    if config is None or config.get("beside_dense") in (None, config["weight"]):
+        return queries
+    weights = queries.weights.copy()
+    weights[queries.term_ids >= words["n_model_terms"]] *= config["beside_dense"] / config["weight"]
+    return SparseBatch(queries.indptr, queries.term_ids, weights, queries.vocab_size)
+
+
 def model_alone(encoder: Any) -> Any:
     """Return an encoder that gives what a model gives, without words beside it."""
     return getattr(encoder, "without_words", encoder)

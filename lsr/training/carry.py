@@ -23,13 +23,15 @@ def carry(
     target: Path,
     *,
     words: float | None = None,
+    words_beside_dense: float | None = None,
     rarity: float | None = None,
     threshold: float | None = None,
 ) -> int:
     """Write a model in few bytes to `target`, in place of the one that is there; its card stays. Return its bytes.
 
-    It will compute in bfloat16 on CPUs that have instructions for it. words: their weight (`WordsConfig`). rarity,
-    threshold: as `EncoderConfig` and `Pruning` have them; what is None stays.
+    It will compute in bfloat16 on CPUs that have instructions for it. words, words_beside_dense: their weight, and that
+    in a hybrid search (`WordsConfig`). rarity, threshold: as `EncoderConfig` and `Pruning` have them; what is None
+    stays.
     Raises UsageError where it would be larger than what a package may carry.
     """
     part = target.with_name(f"{target.name}.part")
@@ -38,7 +40,7 @@ def carry(
     encoder.config = replace(
         encoder.config,
         cpu_bfloat16=True,
-        words=encoder.config.words if words is None else WordsConfig(weight=words),
+        words=encoder.config.words if words is None else WordsConfig(weight=words, beside_dense=words_beside_dense),
         rarity=encoder.config.rarity if rarity is None else rarity,
     )
     save_encoder(encoder, part, compact=True)
@@ -61,6 +63,9 @@ if __name__ == "__main__":
     parser.add_argument("model", type=Path)
     parser.add_argument("target", type=Path)
     parser.add_argument("--words", type=float, metavar="WEIGHT", help="give it words of this weight")
+    parser.add_argument(
+        "--words-beside-dense", type=float, metavar="WEIGHT", help="their weight in a hybrid search (default: the same)"
+    )
     parser.add_argument("--rarity", type=float, metavar="P", help="weigh a query's terms by how rare they are")
     parser.add_argument("--threshold", type=float, metavar="W", help="drop weights below this")
     given = vars(parser.parse_args())

@@ -43,6 +43,10 @@ class Fused:
     def __len__(self) -> int:
         return len(self.docs)
 
+    def first(self, k: int) -> Fused:
+        """Return the k best."""
+        return Fused(self.docs[:k], self.scores[:k], self.leg_scores[:k], self.leg_ranks[:k])
+
 
 @dataclass(frozen=True, slots=True)
 class Fuser:

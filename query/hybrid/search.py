@@ -10,21 +10,30 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from lsr.encoders.words import beside_dense
 from lsr.query.engine import RankedLeg, Ranking
-from lsr.query.fusion.legs import Leg
+from lsr.query.fusion.fuser import Fused, Fuser
+from lsr.query.fusion.legs import Leg, pool
+from lsr.query.hybrid.neighbours import Neighbours, draw_together
 from lsr.query.hybrid.settings import UNION, Hybrid, HybridQueries, Query, Reranker
-from lsr.query.hybrid.vectors import DenseReranker, dense_of, ranked_leg
+from lsr.query.hybrid.vectors import DenseReranker, checked_query, dense_of, ranked_leg, rows_at
+from lsr.types import SparseBatch
 
 if TYPE_CHECKING:
     from lsr.query.feedback import Feedback
     from lsr.query.filters import DocumentFilter
     from lsr.query.searcher import Searcher
 
-SPARSE = "sparse"
+SPARSE, NEIGHBOURS = "sparse", "neighbours"
 FEW_QUERIES = 64
 """Queries up to which a model without torch, which takes one at a time, is done sooner."""
 LEAST_SPARSE = 0.0
 """Weights are positive, so no score is less."""
+FEWER_DENSE = 4
+"""A quarter as many candidates are looked for by dense vectors as by sparse ones where neighbours count.
+
+All candidates are scored by dense vectors then, and one that no term finds has to be among the first to be relevant.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +52,25 @@ def encode_queries(searcher: Searcher, texts: Sequence[str], hybrid: Hybrid) -> 
     Raises UsageError for an index without dense vectors where they are needed, EncoderError if an encoder can't be
     opened.
     """
-    dense = None
-    if hybrid.needs_dense:
-        dense_of(searcher.index)
-        few = len(texts) <= FEW_QUERIES
-        encoder = searcher.index.dense_query_encoder if few else searcher.index.dense_encoder
-        dense = encoder.encode_dense_queries(texts)
-    return HybridQueries(searcher.encode(texts), dense, texts)
+    if not hybrid.needs_dense:
+        return HybridQueries(searcher.encode(texts), None, texts)
+    dense_of(searcher.index)
+    few = len(texts) <= FEW_QUERIES
+    encoder = searcher.index.dense_query_encoder if few else searcher.index.dense_encoder
+    return with_dense(searcher, searcher.encode(texts), encoder.encode_dense_queries(texts), texts)
+
+
+def with_dense(
+    searcher: Searcher,
+    sparse: SparseBatch,
+    dense: npt.NDArray[np.float32],
+    texts: Sequence[str] | None = None,
+) -> HybridQueries:
+    """Return queries that are searched by both vectors, their words weighed as they should be beside a dense one.
+
+    sparse: as `Searcher.encode` gives them. dense: float32, (n, dimension).
+    """
+    return HybridQueries(beside_dense(sparse, searcher.index.manifest.encoder), dense, texts)
 
 
 def rank_hybrid(
@@ -67,27 +88,49 @@ def rank_hybrid(
     began = time.perf_counter()
     sparse = searcher.rank_vector((query.term_ids, query.weights), depth, once=once, allowed=allowed, feedback=feedback)
     sparse_done = time.perf_counter()
-    legs = Leg(sparse.positions, sparse.scores, LEAST_SPARSE), Leg(np.empty(0, np.int64), np.empty(0))
-    traversals = sparse.traversals
+    leg = Leg(sparse.positions, sparse.scores, LEAST_SPARSE)
+    names, traversals = [SPARSE, DenseReranker.name], sparse.traversals
+    candidates = leg.docs
     if hybrid.mode == UNION:
         from lsr.query.hybrid.union import dense_leg, one_position_each
 
-        name = DenseReranker.name
-        other, how = dense_leg(searcher, query, depth, allowed=allowed)
-        legs = one_position_each(searcher, (legs[0], other))
+        few = hybrid.neighbours is not None and len(leg) == depth
+        other, how = dense_leg(searcher, query, depth // FEWER_DENSE if few else depth, allowed=allowed)
+        leg, other = one_position_each(searcher, (leg, other))
         traversals = (*traversals, how)
-    else:
+        candidates = pool((leg, other)).docs
+    elif hybrid.neighbours is None:
         reranker = hybrid.reranker or DenseReranker()
-        name = reranker.name
-        legs = legs[0], _reranked(searcher, query, sparse.positions, reranker)
+        names[1] = reranker.name
+        other = _reranked(searcher, query, candidates, reranker)
     other_done = time.perf_counter()
-    fused = hybrid.method(legs, k)
+    if hybrid.neighbours is None:
+        fused = hybrid.method((leg, other), k)
+    else:
+        names.append(NEIGHBOURS)
+        fused = _with_neighbours(searcher, query, leg, np.sort(candidates), hybrid.method, hybrid.neighbours).first(k)
     told = tuple(
-        RankedLeg(name, fused.leg_scores[:, number], fused.leg_ranks[:, number])
-        for number, name in enumerate((SPARSE, name))
+        RankedLeg(name, fused.leg_scores[:, number], fused.leg_ranks[:, number]) for number, name in enumerate(names)
     )
     ranking = replace(sparse, positions=fused.docs, scores=fused.scores, traversals=traversals, legs=told)
     return HybridRanking(ranking, sparse_done - began, other_done - sparse_done, time.perf_counter() - other_done)
+
+
+def _with_neighbours(
+    searcher: Searcher,
+    query: Query,
+    sparse: Leg,
+    candidates: npt.NDArray[np.int64],
+    method: Fuser,
+    neighbours: Neighbours,
+) -> Fused:
+    minimum = DenseReranker().minimum(searcher)
+    vector = checked_query(query.dense, dense_of(searcher.index))
+
+    def fuse(scores: npt.NDArray[np.float64]) -> Fused:
+        return method((sparse, ranked_leg(candidates, scores, minimum)))
+
+    return draw_together(rows_at(searcher, candidates), vector, fuse, neighbours)
 
 
 def _reranked(searcher: Searcher, query: Query, positions: npt.NDArray[np.int64], reranker: Reranker) -> Leg:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from lsr.errors import UsageError
 from lsr.query.fusion.fuser import Fuser
 from lsr.query.fusion.registry import make_fuser
+from lsr.query.hybrid.neighbours import Neighbours
 from lsr.types import SparseBatch
 
 if TYPE_CHECKING:
@@ -88,16 +89,21 @@ class Hybrid:
     mode: `rerank` scores what the sparse leg found; `union` searches by dense vectors too, and fuses what
     either leg found. candidates: documents of each leg, 10 to 1,000; never fewer than are wanted. fuser: a name,
     or a fuser with weights for the sparse and the other leg, in that order. reranker: what scores candidates; default,
-    the dense vectors of the index.
+    the dense vectors of the index. neighbours: how fused scores are drawn towards those of candidates with near dense
+    vectors, all of which are scored by them then, and whose `union` takes fewer from the dense leg; None: not at all,
+    as with a reranker.
     """
 
     mode: str = RERANK
     candidates: int = 100
     fuser: Fuser | str = field(default_factory=make_fuser)
     reranker: Reranker | None = None
+    neighbours: Neighbours | None = field(default_factory=Neighbours)
 
     def __post_init__(self) -> None:
         """Raise UsageError for a value outside its range."""
+        if self.reranker is not None:
+            object.__setattr__(self, "neighbours", None)
         if self.mode not in MODES:
             raise UsageError(f"hybrid: no mode {self.mode!r}; there are {' and '.join(MODES)}")
         if not FEWEST <= self.candidates <= MOST:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -63,23 +64,31 @@ class DenseReranker:
     def scores(self, searcher: Searcher, query: Query, positions: npt.NDArray[np.int64]) -> Scores:
         """Return the dot product of each. Raises IndexDamagedError for a vector that isn't made of numbers."""
         vector = checked_query(query.dense, dense_of(searcher.index))
-        found = rows_at(searcher, positions) @ vector
-        if not np.isfinite(found).all():
-            at = int(np.argmin(np.isfinite(found)))
-            raise IndexDamagedError(
-                f"{searcher.index.path}: the dense vector of document {searcher.document(int(positions[at])).doc_id!r} "
-                f"holds what is not a number; {REMEDY}"
-            )
-        return found.astype(np.float64)
+        return (rows_at(searcher, positions) @ vector).astype(np.float64)
 
 
 def rows_at(searcher: Searcher, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    """Return the dense vectors of documents, float32, (n_positions, dimension). Raises UsageError without any."""
+    """Return the dense vectors of documents, float32, (n_positions, dimension).
+
+    Raises UsageError without any, IndexDamagedError for a vector that isn't made of numbers.
+    """
     rows = np.empty((len(positions), dense_of(searcher.index).dimension), np.float32)
     for segment, places, numbers in searcher.by_segment(positions):
         assert segment.dense is not None
         rows[places] = segment.dense[numbers]
+    # A sum is a number only where all its parts are: one pass, without a matrix of truth values.
+    if not math.isfinite(rows.sum()):
+        _refuse_damaged(searcher, positions, rows)
     return rows
+
+
+def _refuse_damaged(searcher: Searcher, positions: npt.NDArray[np.int64], rows: npt.NDArray[np.float32]) -> None:
+    finite = np.isfinite(rows).all(axis=1)
+    if not finite.all():
+        doc_id = searcher.document(int(positions[np.argmin(finite)])).doc_id
+        raise IndexDamagedError(
+            f"{searcher.index.path}: the dense vector of document {doc_id!r} holds what is not a number; {REMEDY}"
+        )
 
 
 def ranked_leg(positions: npt.NDArray[np.int64], scores: npt.NDArray[np.float64], minimum: float | None) -> Leg:

@@ -19,12 +19,13 @@ from lsr.encoders.config import EncoderConfig, WordsConfig
 from lsr.encoders.families import family_config
 from lsr.encoders.registry import load_dense_encoder, load_encoder, open_dense_encoder
 from lsr.encoders.saving import save_encoder
-from lsr.encoders.words import MARK, document_weights, is_word_term, model_alone, side_by_side
+from lsr.encoders.words import MARK, beside_dense, document_weights, is_word_term, model_alone, side_by_side
 from lsr.errors import EncoderError, UsageError
 from lsr.indexer.index import Index
 from lsr.indexer.living import add_documents, delete_documents
 from lsr.indexer.pipeline import index_corpus, index_documents, index_vectors
 from lsr.indexer.vectors_export import export_vectors
+from lsr.query.hybrid.search import with_dense
 from lsr.query.searcher import Searcher
 from lsr.query.vectors import document_vector, encoded_vector
 from lsr.types import Document, SparseBatch
@@ -193,6 +194,24 @@ def test_a_loaded_encoder_serves_an_index_as_its_own_does(model, tmp_path):
         assert a.term_ids.tolist() == b.term_ids.tolist() and a.weights.tolist() == b.weights.tolist()
 
 
+def test_words_weigh_otherwise_beside_a_dense_vector(model, tmp_path):
+    encoder = load_neural(model, device="cpu")
+    encoder.config = replace(encoder.config, words=replace(WORDS, beside_dense=10.0))
+    save_encoder(encoder, tmp_path / "model")
+    index_documents(CORPUS, tmp_path / "index", load_encoder(tmp_path / "model", device="cpu"))
+    searcher = Searcher(tmp_path / "index")
+    terms, texts = searcher.index.vocabulary, ["the cat sat", "zebrafish and turbofans", ""]
+    alone = searcher.encode(texts)
+    beside = with_dense(searcher, alone, np.ones((3, 4), np.float32)).sparse
+    assert beside.indptr.tolist() == alone.indptr.tolist() and beside.term_ids.tolist() == alone.term_ids.tolist()
+    times = {is_word_term(terms.term(t)): set() for t in alone.term_ids.tolist()}
+    for term_id, before, after in zip(alone.term_ids.tolist(), alone.weights, beside.weights, strict=True):
+        times[is_word_term(terms.term(term_id))].add(round(float(after / before), 5))
+    assert times == {True: {2.5}, False: {1.0}}
+    unchanged = beside_dense(alone, load_neural(model, device="cpu").description)
+    assert unchanged is alone and beside_dense(alone, {"kind": "bm25"}) is alone
+
+
 def test_another_analyser_is_refused(model, tmp_path, monkeypatch):
     index_documents(CORPUS, tmp_path / "index", load_encoder(model))
     monkeypatch.setattr("lsr.encoders.analyser.ANALYSER_REVISION", 99)
@@ -205,7 +224,15 @@ def test_a_config_keeps_them_and_refuses_nonsense(model):
     assert config.words == WORDS and config.rarity == 0.5
     assert EncoderConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
     assert not {"words", "rarity"} & set(EncoderConfig("mine").to_json())
-    for wrong in ({"weight": 0.0}, {"weight": float("nan")}, {"b": 1.5}, {"k1": -1}, {"usual_length": 0}):
+    assert "beside_dense" not in config.to_json()["words"]
+    for wrong in (
+        {"weight": 0.0},
+        {"weight": float("nan")},
+        {"b": 1.5},
+        {"k1": -1},
+        {"usual_length": 0},
+        {"beside_dense": -1},
+    ):
         with pytest.raises(UsageError, match=f"words' {next(iter(wrong))} is"):
             WordsConfig(**wrong)
     with pytest.raises(UsageError, match="no stemmer 'klingon'"):

@@ -82,14 +82,9 @@ def test_legs_and_fusions_stand_side_by_side(
     use(monkeypatch, Letters())
     assert evaluate(dataset, tmp_path, "--dense", "models/letters", "--fusion", "rrf", "--fusion", "min-max") == 0
     results = [row for row in map(json.loads, capsys.readouterr().out.splitlines()) if "measures" in row]
-    assert [row["system"] for row in results][:6] == [
-        "bm25",
-        "bm25+letters: dense",
-        "bm25+letters: rerank rrf",
-        "bm25+letters: rerank min-max",
-        "bm25+letters: union rrf",
-        "bm25+letters: union min-max",
-    ]
+    fused = [f"{mode} {method}{more}" for mode in ("rerank", "union") for method in ("rrf", "min-max")
+             for more in ("", " + neighbours")]  # fmt: skip
+    assert [row["system"] for row in results][:10] == ["bm25", *(f"bm25+letters: {name}" for name in ("dense", *fused))]
     assert all(0 < row["measures"]["nDCG@10"] <= 1 for row in results)
 
 

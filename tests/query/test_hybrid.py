@@ -21,8 +21,10 @@ from lsr.indexer.index import Index
 from lsr.indexer.living import delete_documents
 from lsr.indexer.pipeline import index_documents
 from lsr.query.filters import DocumentFilter
+from lsr.query.fusion.fuser import Fused
 from lsr.query.fusion.legs import Leg
 from lsr.query.fusion.registry import METHODS, make_fuser
+from lsr.query.hybrid.neighbours import Neighbours, draw_together
 from lsr.query.hybrid.search import encode_queries, rank_hybrid
 from lsr.query.hybrid.settings import Hybrid, HybridQueries, Query
 from lsr.query.hybrid.vectors import DenseReranker, ranked_leg
@@ -106,7 +108,7 @@ def test_reranking_adds_what_dense_vectors_say_of_the_sparse_candidates(searcher
     dense = {doc_id: cosine(int(doc_id[1:])) for doc_id in sparse}
     first, second = min_max(sparse), min_max(dense)
     expected = {doc_id: first[doc_id] + second[doc_id] for doc_id in sparse}
-    hits = searcher.search(QUERY, 10, hybrid=Hybrid(candidates=candidates))
+    hits = searcher.search(QUERY, 10, hybrid=Hybrid(candidates=candidates, neighbours=None))
     assert [hit.score for hit in hits] == pytest.approx(sorted(expected.values(), reverse=True)[:10], abs=1e-6)
     dense_order = sorted(dense.values(), reverse=True)
     for hit in hits:
@@ -126,9 +128,9 @@ def test_every_fuser_takes_the_legs(searcher: Searcher, method: str) -> None:
 
 def test_one_leg_alone_is_that_leg(searcher: Searcher) -> None:
     plain = searcher.search(QUERY, 30)
-    same = searcher.search(QUERY, 30, hybrid=Hybrid(fuser=make_fuser(weights=(1, 0))))
+    same = searcher.search(QUERY, 30, hybrid=Hybrid(fuser=make_fuser(weights=(1, 0)), neighbours=None))
     assert [hit.doc_id for hit in same] == [hit.doc_id for hit in plain]
-    other = searcher.search(QUERY, 30, hybrid=Hybrid(fuser=make_fuser(weights=(0, 1))))
+    other = searcher.search(QUERY, 30, hybrid=Hybrid(fuser=make_fuser(weights=(0, 1)), neighbours=None))
     assert [hit.legs[1].rank for hit in other if hit.legs] == list(range(1, 31))
 
 
@@ -185,7 +187,7 @@ def test_what_was_deleted_is_not_found(path: Path, tmp_path: Path, mode: str) ->
 
 
 def test_union_finds_what_no_term_finds(searcher: Searcher) -> None:
-    hybrid = Hybrid(mode="union")
+    hybrid = Hybrid(mode="union", neighbours=None)
     assert searcher.search("xyzzy", hybrid=Hybrid()) == []
     hits = searcher.search("xyzzy", 10, hybrid=hybrid)
     best = sorted(range(300), key=lambda i: -cosine(i, "xyzzy"))[:10]
@@ -194,7 +196,7 @@ def test_union_finds_what_no_term_finds(searcher: Searcher) -> None:
 
 
 def test_union_fuses_the_best_of_each_leg(searcher: Searcher) -> None:
-    hybrid = Hybrid(mode="union", candidates=40)
+    hybrid = Hybrid(mode="union", candidates=40, neighbours=None)
     sparse = {hit.doc_id: hit.score for hit in searcher.search(QUERY, 40)}
     best = sorted(range(300), key=lambda i: -cosine(i))[:40]
     first, second = min_max(sparse), min_max({f"d{i}": cosine(i) for i in best})
@@ -211,6 +213,41 @@ def test_a_document_of_passages_is_found_once(tmp_path: Path, mode: str) -> None
     hits = Searcher(index).search(QUERY, 30, hybrid=Hybrid(mode=mode))
     assert len({hit.doc_id for hit in hits}) == len(hits) == 30
     assert all(hit.passage is not None for hit in hits)
+
+
+@pytest.mark.parametrize(("mode", "found_by_dense"), [("rerank", 0), ("union", 25)])
+def test_near_candidates_draw_one_another(searcher: Searcher, mode: str, found_by_dense: int) -> None:
+    sparse = {hit.doc_id: hit.score for hit in searcher.search(QUERY, 100)}
+    best = sorted(DOCUMENTS, key=lambda document: -cosine(int(document.doc_id[1:])))[:found_by_dense]
+    candidates = [document for document in DOCUMENTS if document.doc_id in sparse or document in best]
+    rows = Noise().encode_dense_documents(candidates).astype(np.float16).astype(np.float32)
+    numbers = {document.doc_id: i for i, document in enumerate(candidates)}
+    lexical = ranked_leg(np.array([numbers[name] for name in sparse]), np.array(list(sparse.values())), 0.0)
+
+    def fuse(scores: npt.NDArray[np.float64]) -> Fused:
+        return make_fuser()((lexical, ranked_leg(np.arange(len(rows)), scores, -1.0)))
+
+    expected = draw_together(rows, Noise().encode_dense_queries([QUERY])[0], fuse, Neighbours())
+    hits = searcher.search(QUERY, 100, hybrid=Hybrid(mode=mode))
+    assert [hit.doc_id for hit in hits] == [candidates[i].doc_id for i in expected.docs[:100]]
+    assert [hit.score for hit in hits] == pytest.approx(expected.scores[:100].tolist(), abs=1e-6)
+    for hit in hits:
+        assert hit.legs is not None and [leg.leg for leg in hit.legs] == ["sparse", "dense", "neighbours"]
+        assert hit.legs[0].score == sparse.get(hit.doc_id)
+        assert hit.legs[1].score is not None and hit.legs[2].rank is not None
+
+
+def test_a_union_looks_for_more_by_dense_vectors_where_terms_find_little(searcher: Searcher) -> None:
+    hits = searcher.search("name7", 100, hybrid=Hybrid(mode="union"))
+    assert len(hits) == 100 and sum(hit.legs[0].score is not None for hit in hits if hit.legs) == 1
+
+
+def test_a_reranker_is_left_alone(searcher: Searcher) -> None:
+    reranked = Hybrid(reranker=DenseReranker())
+    assert reranked.neighbours is None
+    row = encode_queries(searcher, [QUERY], Hybrid()).row(0)
+    found, fused = (rank_hybrid(searcher, row, 10, how).ranking for how in (reranked, Hybrid(neighbours=None)))
+    assert found.positions.tolist() == fused.positions.tolist() and found.scores.tolist() == fused.scores.tolist()
 
 
 def test_equal_scores_keep_the_order_of_addition() -> None:
