@@ -91,6 +91,7 @@ def draw_together(
 ) -> Fused:
     """Return the candidates, best first, with one leg more: the mean fused score of each one's neighbours.
 
+    The other legs' scores and ranks are those of the query as it was given, before it is moved.
     rows: of the candidates, float32, (n, dimension), in ascending order of their numbers. query: float32, (dimension).
     fuse: fuses all of them by the dense scores that it is given, in the order of the rows.
     """
@@ -103,7 +104,7 @@ def draw_together(
         neighbours = of_neighbours(scores, weights)
         return _Drawn(fused, places, neighbours, (1.0 - settings.share) * scores + settings.share * neighbours)
 
-    drawn = drawn_by(query)
+    drawn = given = drawn_by(query)
     if settings.n_docs and settings.beta:
         towards = Feedback(n_docs=settings.n_docs, beta=settings.beta)
         moved = rocchio_dense(query, rows[drawn.first(settings.n_docs)], towards)
@@ -111,10 +112,10 @@ def draw_together(
     best = drawn.first()
     ranks = np.empty(len(best), np.int64)
     ranks[np.argsort(-drawn.neighbours, kind="stable")] = np.arange(1, len(best) + 1)
-    at = drawn.places[best]
+    at = given.places[best]
     return Fused(
-        drawn.fused.docs[at],
+        given.fused.docs[at],
         drawn.scores[best],
-        np.column_stack([drawn.fused.leg_scores[at], drawn.neighbours[best]]),
-        np.column_stack([drawn.fused.leg_ranks[at], ranks[best]]),
+        np.column_stack([given.fused.leg_scores[at], drawn.neighbours[best]]),
+        np.column_stack([given.fused.leg_ranks[at], ranks[best]]),
     )

@@ -132,7 +132,7 @@ def test_a_server_searches_hybrid_where_asked_to(serve: Callable[..., SearchServ
         expected = Searcher(dense_index).search("cats sleep", 3, hybrid=Hybrid(mode=mode))
         status, found = ask(plain, q="cats sleep", k=3, hybrid=mode)
         assert status == 200 and [hit["score"] for hit in found["hits"]] == [hit.score for hit in expected]
-        assert {"sparse", "dense"} == set(found["hits"][0]["legs"])
+        assert {"sparse", "dense", "neighbours"} == set(found["hits"][0]["legs"])
         status, found = ask(always, q="cats sleep", k=3, hybrid=mode, explain=1)
         assert found["hits"][0]["score"] < 0.1 and found["engine"]["rerank_us"] > 0  # rrf's scores are small
     assert "legs" not in ask(plain, q="cats sleep")[1]["hits"][0]

@@ -234,7 +234,8 @@ def test_near_candidates_draw_one_another(searcher: Searcher, mode: str, found_b
     for hit in hits:
         assert hit.legs is not None and [leg.leg for leg in hit.legs] == ["sparse", "dense", "neighbours"]
         assert hit.legs[0].score == sparse.get(hit.doc_id)
-        assert hit.legs[1].score is not None and hit.legs[2].rank is not None
+        assert hit.legs[1].score == pytest.approx(cosine(int(hit.doc_id[1:])), abs=1e-6)
+        assert hit.legs[2].rank is not None
 
 
 def test_a_union_looks_for_more_by_dense_vectors_where_terms_find_little(searcher: Searcher) -> None:

@@ -106,6 +106,7 @@ def test_it_agrees_with_its_plain_twin(
         assert found.scores[place] == pytest.approx(expected[doc][0], abs=1e-4)
         assert found.leg_scores[place, 2] == pytest.approx(expected[doc][1], abs=1e-4)
         assert found.leg_scores[place, 0] == pytest.approx(sparse.get(doc, math.nan), nan_ok=True)
+        assert found.leg_scores[place, 1] == pytest.approx(dot(rows[doc], query), abs=1e-4)
     by_rank = found.leg_scores[np.argsort(found.leg_ranks[:, 2]), 2]
     assert (np.diff(by_rank) <= 0).all() and sorted(found.leg_ranks[:, 2].tolist()) == list(range(1, n + 1))
 
