@@ -33,7 +33,7 @@ class Neighbours:
     towards which the query's dense vector is moved; beta: how much of their mean is added to it.
     """
 
-    nearest: int = 10
+    nearest: int = 8
     share: float = 0.4
     n_docs: int = 3
     beta: float = 0.25
