@@ -36,8 +36,8 @@ class Searcher:
 
     encoder: the encoder of the index where it is loaded already; by default the index opens what its queries
     need. approximate: search so, faster, and perhaps not finding the best; by default every search is exact.
-    fuser: a fuser, or the name of one; every search of texts is hybrid then, its candidates reranked by the index's
-    dense vectors, unless a search says otherwise. The attribute `owners` says which document each passage is of, None
+    fuser: a fuser, or the name of one; every search of texts is hybrid then, as `Hybrid(fuser=fuser)` says, unless the
+    search says otherwise. The attribute `owners` says which document each passage is of, None
     where documents were not cut. Raises IndexMissingError, IndexDamagedError, EncoderError for another encoder than the
     index's, or UsageError for a fuser and an index without dense vectors.
     """
@@ -221,8 +221,7 @@ class Searcher:
     ) -> Iterator[Ranking]:
         """Return the fused rankings of encoded queries, one after another as they are asked for.
 
-        hybrid: default, that of the searcher, or the dense vectors' scores of 100 candidates by min-max. The others are
-        as for `rank`. Raises what `rank` raises.
+        hybrid: default, that of the searcher, or `Hybrid()`. The others are as for `rank`. Raises what `rank` raises.
         """
         from lsr.query.hybrid.search import rank_hybrid
         from lsr.query.hybrid.settings import Hybrid
