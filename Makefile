@@ -76,8 +76,10 @@ train: $(VENV)/full  ## Train the model that the package carries, over some hour
 		--seed 1 --output $(TRAINING)/mined.parquet
 	test -d $(TRAINING)/lsr-mini-v1-a/model || $(call train-part,a,$(PAIRS),\
 		--set 'encoder.fit_head={files = ["$(TEXTS)/wikipedia.parquet"]}')
-	test -d $(TRAINING)/lsr-mini-v1-b/model || $(call train-part,b,$(PAIRS))
-	test -d $(TRAINING)/lsr-mini-v1-c/model || $(call train-part,c,$(TRAINING)/mined.parquet)
+	test -d $(TRAINING)/lsr-mini-v1-b/model || $(call train-part,b,$(PAIRS),\
+		--set 'encoder.start="$(TRAINING)/lsr-mini-v1-a/model"')
+	test -d $(TRAINING)/lsr-mini-v1-c/model || $(call train-part,c,$(TRAINING)/mined.parquet,\
+		--set 'encoder.start="$(TRAINING)/lsr-mini-v1-b/model"')
 	$(BIN)/python -m lsr.training.carry $(TRAINING)/lsr-mini-v1-c/model lsr/models/lsr-mini-v1 \
 		--words 5 --words-beside-dense 15 --rarity 0.3 --threshold 0.3
 
