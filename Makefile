@@ -64,7 +64,7 @@ PAIRS := $(SHARED)/data/train/pairs.parquet $(TRAINING)/wikipedia.parquet
 # TRAIN_OPTIONS are for every training, as in make train TRAIN_OPTIONS="--set train.steps=50" TRAINING=/tmp/short.
 # One training of the three: its letter, its examples, and what else its config doesn't say.
 train-part = $(BIN)/lsr train lsr/models/lsr-mini-v1-$(1).toml --output $(TRAINING)/lsr-mini-v1-$(1) --data $(2) \
-	$(3) $(TRAIN_OPTIONS) $(if $(wildcard $(TRAINING)/lsr-mini-v1-$(1)/checkpoints),--resume)
+	$(3) $(TRAIN_OPTIONS) $(if $(wildcard $(TRAINING)/lsr-mini-v1-$(1)/checkpoints/*),--resume)
 
 .PHONY: train
 train: $(VENV)/full  ## Train the model that the package carries, over some hours; interrupted, it goes on
