@@ -25,8 +25,7 @@ from lsr.cli.pages.served import served_page
 from lsr.errors import LsrError, UsageError
 from lsr.indexer.generations import generations
 from lsr.query.feedback import Feedback
-from lsr.query.hybrid.neighbours import Neighbours
-from lsr.query.hybrid.settings import MODES, Hybrid
+from lsr.query.hybrid.settings import MODES, USUAL_NEIGHBOURS, Hybrid
 from lsr.query.searcher import Searcher
 
 MAX_K, MAX_QUERY, MAX_FIELDS = 1000, 10_000, 20
@@ -270,7 +269,7 @@ def _hybrid(fields: Mapping[str, str], default: Hybrid | None) -> Hybrid | None:
     if mode == "none":
         return None
     if default is None or default.reranker is not None:
-        default = Hybrid() if default is None else replace(default, reranker=None, neighbours=Neighbours())
+        default = Hybrid() if default is None else replace(default, reranker=None, neighbours=USUAL_NEIGHBOURS)
     return replace(default, mode=mode)
 
 

@@ -12,11 +12,13 @@ from lsr.query.fusion.rrf import reciprocal_rank
 from lsr.query.fusion.tm2c2 import LEXICAL_AND_SEMANTIC, theoretical_min_max
 from lsr.query.fusion.z_score import z_score
 
+RANKS_ALONE = "rrf"
+"""The method for which scores don't count."""
 METHODS: Mapping[str, Method] = {
     "min-max": min_max,
     "tm2c2": theoretical_min_max,
     "z-score": z_score,
-    "rrf": reciprocal_rank,
+    RANKS_ALONE: reciprocal_rank,
     "dbsf": distribution_based,
 }
 DEFAULT_FUSER = "min-max"

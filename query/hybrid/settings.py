@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from lsr.errors import UsageError
 from lsr.query.fusion.fuser import Fuser
-from lsr.query.fusion.registry import make_fuser
+from lsr.query.fusion.registry import RANKS_ALONE, make_fuser
 from lsr.query.hybrid.neighbours import Neighbours
 from lsr.types import SparseBatch
 
@@ -22,6 +22,8 @@ RERANK, UNION = "rerank", "union"
 MODES = (RERANK, UNION)
 FEWEST, MOST = 10, 1000
 """Candidates that may be asked for."""
+
+USUAL_NEIGHBOURS = Neighbours()
 
 DenseRow = npt.NDArray[np.float32]
 """float32, (dimension)."""
@@ -91,25 +93,25 @@ class Hybrid:
     or a fuser with weights for the sparse and the other leg, in that order. reranker: what scores candidates; default,
     the dense vectors of the index. neighbours: how fused scores are drawn towards those of candidates with near dense
     vectors, all of which are scored by them then, and whose `union` takes fewer from the dense leg; None: not at all,
-    as with a reranker.
+    as with a reranker, and by default with `rrf`, which knows ranks only and would lose by it.
     """
 
     mode: str = RERANK
     candidates: int = 100
     fuser: Fuser | str = field(default_factory=make_fuser)
     reranker: Reranker | None = None
-    neighbours: Neighbours | None = field(default_factory=Neighbours)
+    neighbours: Neighbours | None = USUAL_NEIGHBOURS
 
     def __post_init__(self) -> None:
         """Raise UsageError for a value outside its range."""
-        if self.reranker is not None:
-            object.__setattr__(self, "neighbours", None)
         if self.mode not in MODES:
             raise UsageError(f"hybrid: no mode {self.mode!r}; there are {' and '.join(MODES)}")
         if not FEWEST <= self.candidates <= MOST:
             raise UsageError(f"hybrid: {self.candidates} candidates; give {FEWEST} to {MOST:,}")
         if isinstance(self.fuser, str):
             object.__setattr__(self, "fuser", make_fuser(self.fuser))
+        if self.reranker is not None or (self.neighbours is USUAL_NEIGHBOURS and self.method.name == RANKS_ALONE):
+            object.__setattr__(self, "neighbours", None)
         weights = self.method.weights
         if weights is not None and len(weights) != 2:
             raise UsageError(f"hybrid: {len(weights)} weights; give two, for the sparse and the other leg")

@@ -35,7 +35,9 @@ def dense_of(index: Index) -> DenseVectorsOfIndex:
 
 def least_score(description: Mapping[str, Any]) -> float | None:
     """Return −1 where an encoder's vectors are of unit length, so that scores are cosines; else None."""
-    return -1.0 if description.get("settings", {}).get("normalise") else None
+    settings = description.get("settings", {})
+    of_dense = settings.get("dense") or settings  # a joint encoder says it of its second head
+    return -1.0 if of_dense.get("normalise") else None
 
 
 def checked_query(query: DenseRow | None, dense: DenseVectorsOfIndex) -> DenseRow:

@@ -27,7 +27,7 @@ from lsr.query.fusion.registry import METHODS, make_fuser
 from lsr.query.hybrid.neighbours import Neighbours, draw_together
 from lsr.query.hybrid.search import encode_queries, rank_hybrid
 from lsr.query.hybrid.settings import Hybrid, HybridQueries, Query
-from lsr.query.hybrid.vectors import DenseReranker, ranked_leg
+from lsr.query.hybrid.vectors import DenseReranker, least_score, ranked_leg
 from lsr.query.searcher import Searcher
 from lsr.types import PASSAGE_END, PASSAGE_OF, PASSAGE_START, Document
 
@@ -249,6 +249,19 @@ def test_a_reranker_is_left_alone(searcher: Searcher) -> None:
     row = encode_queries(searcher, [QUERY], Hybrid()).row(0)
     found, fused = (rank_hybrid(searcher, row, 10, how).ranking for how in (reranked, Hybrid(neighbours=None)))
     assert found.positions.tolist() == fused.positions.tolist() and found.scores.tolist() == fused.scores.tolist()
+
+
+def test_ranks_alone_are_not_drawn_together_unless_asked_for() -> None:
+    assert Hybrid(fuser="rrf").neighbours is None and Hybrid(fuser=make_fuser("rrf")).neighbours is None
+    assert Hybrid(fuser="rrf", neighbours=Neighbours()).neighbours == Neighbours()
+    assert all(Hybrid(fuser=name).neighbours == Neighbours() for name in METHODS if name != "rrf")
+
+
+def test_unit_length_is_known_of_dense_and_joint_encoders() -> None:
+    assert least_score(Noise.description) == -1.0
+    assert least_score({"settings": {"dense": {"normalise": True}}}) == -1.0
+    for other in ({}, {"settings": {"normalise": False}}, {"settings": {"dense": {"normalise": False}}}):
+        assert least_score(other) is None
 
 
 def test_equal_scores_keep_the_order_of_addition() -> None:
