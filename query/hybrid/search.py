@@ -35,6 +35,9 @@ FEWER_DENSE = 4
 All candidates are scored by dense vectors then, and one that no term finds has to be among the first to be relevant.
 """
 
+NO_MORE = Leg(np.empty(0, np.int64), np.empty(0))
+"""The second leg where the sparse one alone finds candidates, which are scored where neighbours are looked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class HybridRanking:
@@ -90,7 +93,6 @@ def rank_hybrid(
     sparse_done = time.perf_counter()
     leg = Leg(sparse.positions, sparse.scores, LEAST_SPARSE)
     names, traversals = [SPARSE, DenseReranker.name], sparse.traversals
-    candidates = leg.docs
     if hybrid.mode == UNION:
         from lsr.query.hybrid.union import dense_leg, one_position_each
 
@@ -98,17 +100,19 @@ def rank_hybrid(
         other, how = dense_leg(searcher, query, depth // FEWER_DENSE if few else depth, allowed=allowed)
         leg, other = one_position_each(searcher, (leg, other))
         traversals = (*traversals, how)
-        candidates = pool((leg, other)).docs
     elif hybrid.neighbours is None:
         reranker = hybrid.reranker or DenseReranker()
         names[1] = reranker.name
-        other = _reranked(searcher, query, candidates, reranker)
+        other = _reranked(searcher, query, leg.docs, reranker)
+    else:
+        other = NO_MORE
     other_done = time.perf_counter()
     if hybrid.neighbours is None:
         fused = hybrid.method((leg, other), k)
     else:
         names.append(NEIGHBOURS)
-        fused = _with_neighbours(searcher, query, leg, np.sort(candidates), hybrid.method, hybrid.neighbours).first(k)
+        candidates = pool((leg, other)).docs
+        fused = _with_neighbours(searcher, query, leg, candidates, hybrid.method, hybrid.neighbours).first(k)
     told = tuple(
         RankedLeg(name, fused.leg_scores[:, number], fused.leg_ranks[:, number]) for number, name in enumerate(names)
     )
@@ -124,6 +128,7 @@ def _with_neighbours(
     method: Fuser,
     neighbours: Neighbours,
 ) -> Fused:
+    """Return the candidates, ascending, as they were drawn together."""
     minimum = DenseReranker().minimum(searcher)
     vector = checked_query(query.dense, dense_of(searcher.index))
 
