@@ -71,17 +71,18 @@ def passages(text: str, max_words: int) -> list[str]:
     if len(words_of(text)) <= max_words * 4 // 3:
         return [text]
     found: list[str] = []
-    start = end = n_words = 0
+    start: int | None = None
+    end = n_words = 0
     for first, last in _pieces(text, max_words):
         n = len(words_of(text[first:last]))
         is_heading = n <= 12 and _heading_at(text[first:last].split("\n"), 0)[0] != ""
         if n_words and (n_words + n > max_words or (is_heading and n_words >= max_words // 3)):
             found.append(text[start:end])
-            n_words = 0
-        if not n_words:
+            start, n_words = None, 0
+        if start is None:  # and not at the first word: what has none, such as an ellipsis, stays with what follows
             start = first
         end, n_words = last, n_words + n
-    return [*found, text[start:end]] if n_words else found
+    return found if start is None else [*found, text[start:end]]
 
 
 def _pieces(text: str, max_words: int) -> Iterator[tuple[int, int]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import example as case
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -240,6 +241,7 @@ def test_a_long_document_is_cut_into_passages_between_sentences() -> None:
 
 @settings(deadline=None)
 @given(st.text(alphabet="aB. \n|#", max_size=400), st.integers(1, 20))
+@case(". B.B", 1)
 def test_passages_hold_every_visible_character_once(text: str, max_words: int) -> None:
     found = passages(text, max_words)
     assert "".join("".join(found).split()) == "".join(text.split())
