@@ -32,15 +32,20 @@ def carry(
     It will compute in bfloat16 on CPUs that have instructions for it. words, words_beside_dense: their weight, and that
     in a hybrid search (`WordsConfig`). rarity, threshold: as `EncoderConfig` and `Pruning` have them; what is None
     stays.
-    Raises UsageError where it would be larger than what a package may carry.
+    Raises UsageError where it would be larger than what a package may carry, or has no words that could be weighed.
     """
     part = target.with_name(f"{target.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     encoder = load_neural(model, device="cpu", dtype="float32", threshold=threshold)
+    its_words = encoder.config.words if words is None else WordsConfig(weight=words)
+    if words_beside_dense is not None:
+        if its_words is None:
+            raise UsageError(f"{model} has no words that could weigh {words_beside_dense:g} beside a dense vector")
+        its_words = replace(its_words, beside_dense=words_beside_dense)
     encoder.config = replace(
         encoder.config,
         cpu_bfloat16=True,
-        words=encoder.config.words if words is None else WordsConfig(weight=words, beside_dense=words_beside_dense),
+        words=its_words,
         rarity=encoder.config.rarity if rarity is None else rarity,
     )
     save_encoder(encoder, part, compact=True)

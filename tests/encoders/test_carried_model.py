@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from lsr.encoders.building import start_encoder
 from lsr.encoders.dense import load_dense
 from lsr.encoders.dense_base import JointEncoder
 from lsr.encoders.registry import load_encoder
-from lsr.errors import EncoderError
+from lsr.encoders.saving import save_encoder
+from lsr.errors import EncoderError, UsageError
 from lsr.indexer.pipeline import index_documents
 from lsr.models import DEFAULT, carried
 from lsr.query.searcher import Searcher
@@ -115,7 +118,16 @@ def test_words_are_given_to_a_model_when_it_is_carried(tmp_path):
     assert config.words is not None and (config.words.weight, config.rarity) == (7.0, 0.25)
     assert config.document.pruning.threshold == 0.5
     carry(folder, tmp_path / "kept")
-    assert load_encoder(tmp_path / "kept").config == load_encoder("default").config
+    usual = load_encoder("default").config
+    assert load_encoder(tmp_path / "kept").config == usual
+    carry(folder, tmp_path / "beside", words_beside_dense=20.0)
+    assert load_encoder(tmp_path / "beside").config == replace(usual, words=replace(usual.words, beside_dense=20.0))
+
+
+def test_a_model_without_words_has_none_to_weigh(tmp_path, plain_folder):
+    save_encoder(start_encoder("inference-free", plain_folder), tmp_path / "model")
+    with pytest.raises(UsageError, match="has no words that could weigh 15 beside a dense vector"):
+        carry(tmp_path / "model", tmp_path / "target", words_beside_dense=15.0)
 
 
 def test_it_finds_a_word_that_it_does_not_know(encoder, tmp_path):
