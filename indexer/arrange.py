@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lsr.kernels.reorder import bisect_range, middle, split_range
+from lsr.kernels.build.reorder import bisect_range, middle, split_range
 
 LEAF = 8
 ROUNDS = 10

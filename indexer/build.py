@@ -12,10 +12,10 @@ from lsr.indexer.arrange import by_bisection
 from lsr.indexer.segment import COUNTS
 from lsr.indexer.spool import Rows
 from lsr.indexer.trust import term_checksums
-from lsr.kernels import layout
-from lsr.kernels.forward import take_rows
-from lsr.kernels.quantise import LARGEST_IMPACT, quantise
-from lsr.kernels.thresholds import STORED_K, kth_impacts
+from lsr.kernels.build import layout
+from lsr.kernels.build.forward import take_rows
+from lsr.kernels.build.kth_impacts import STORED_K, kth_impacts
+from lsr.kernels.build.quantise import LARGEST_IMPACT, quantise
 
 HEADROOM = 1.1
 

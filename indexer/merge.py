@@ -183,7 +183,7 @@ def _rows_in_order(
     segment: Segment, lengths: list[npt.NDArray[np.int64]], *, keep_counts: bool
 ) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     """Yield term ids, impacts and counts of a segment's rows that are left; append how long each is."""
-    from lsr.kernels.forward import take_rows
+    from lsr.kernels.build.forward import take_rows
 
     indptr, local, impacts = stored_rows(segment)
     doc_ords = np.empty(segment.n_docs, np.int64)

@@ -26,7 +26,7 @@ from lsr.types import SparseBatch
 
 def stored_rows(segment: Segment) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32], npt.NDArray[np.uint8]]:
     """Return indptr, local term ids and impacts of a segment by doc_ord. Raises IndexDamagedError."""
-    from lsr.kernels.forward import forward_rows
+    from lsr.kernels.build.forward import forward_rows
 
     segment.trust_all()
     indptr, term_ids, impacts, ordered = forward_rows(segment.postings, len(segment.terms))

@@ -28,7 +28,7 @@ ROWS = 1024
 COUNTS_FILE = "counts.npy"
 FIELDS_FILE = "fields.arrow"
 STORED_K = (1, 3, 10, 30, 100, 300, 1000)
-"""The columns of `kth_impact`; lsr.kernels.thresholds computes them."""
+"""The columns of `kth_impact`; lsr.kernels.build.kth_impacts computes them."""
 
 POSTINGS: Mapping[str, tuple[Any, int]] = {
     "row": (np.int32, 1),
@@ -41,7 +41,7 @@ POSTINGS: Mapping[str, tuple[Any, int]] = {
     "rare": (np.uint32, 1),
     "insertion": (np.uint32, 1),
 }
-"""Fields of lsr.kernels.layout.Postings, in order: dtype and number of axes."""
+"""Fields of lsr.kernels.build.layout.Postings, in order: dtype and number of axes."""
 
 OTHERS: Mapping[str, tuple[Any, int]] = {
     "terms": (np.uint32, 1),
@@ -62,7 +62,7 @@ SMALL = ("row", "terms", "frequent_start", "rare_start", "insertion", "kth_impac
 """The arrays that are verified as a whole before anything is searched."""
 
 SUPERBLOCK, BLOCKS, RUN, MAX_DOCS = 64, 16, 3, 1 << 24
-"""As in lsr.kernels.layout, which is not imported here: numba would take longer to load than a search takes."""
+"""As in lsr.kernels.build.layout, which is not imported here: numba would take longer to load than a search takes."""
 
 
 def hash_ids(doc_ids: Iterable[str]) -> npt.NDArray[np.uint64]:
@@ -171,8 +171,8 @@ class Segment:
 
     @cached_property
     def postings(self) -> Any:
-        """The inverted index as the kernels take it (`lsr.kernels.layout.Postings`)."""
-        from lsr.kernels.layout import Postings
+        """The inverted index as the kernels take it (`lsr.kernels.build.layout.Postings`)."""
+        from lsr.kernels.build.layout import Postings
 
         return Postings(**self.arrays)
 

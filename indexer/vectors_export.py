@@ -66,7 +66,7 @@ def left_out(index: Index) -> list[str]:
 
 
 def _batches(segment: Segment, terms: Any, scale: float) -> Iterator[Any]:
-    from lsr.kernels.forward import take_rows
+    from lsr.kernels.build.forward import take_rows
 
     indptr, local, impacts = stored_rows(segment)
     doc_ords = np.empty(segment.n_docs, np.int64)

@@ -20,9 +20,9 @@ from lsr.indexer.manifest import Manifest, read_manifest
 from lsr.indexer.progress import Progress, Silence
 from lsr.indexer.segment import STORED_K, Segment, hash_ids
 from lsr.indexer.trust import small_arrays_fault, term_checksums, term_fault
-from lsr.kernels import layout
-from lsr.kernels.forward import forward_rows
-from lsr.kernels.thresholds import kth_impacts
+from lsr.kernels.build import layout
+from lsr.kernels.build.forward import forward_rows
+from lsr.kernels.build.kth_impacts import kth_impacts
 
 
 def verify(path: Path, progress: Progress | None = None) -> tuple[Manifest, list[str]]:

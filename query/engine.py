@@ -67,8 +67,8 @@ class Ranking:
 @cache
 def _kernels() -> SimpleNamespace:
     """Load the compiled kernels: late, since one query alone is done without them."""
-    from lsr.kernels import segments
-    from lsr.kernels.plan import WAYS
+    from lsr.kernels import search as segments
+    from lsr.kernels.traversals.planner import WAYS
 
     return SimpleNamespace(
         describe=segments.describe,
@@ -91,7 +91,7 @@ class _ScratchPool(threading.local):
 
     def take(self, n_superblocks: int, n_rare: int) -> Any:
         if self._held is None or len(self._held.places) < n_rare:
-            from lsr.kernels.scratch import make_scratch
+            from lsr.kernels.traversals.scratch import make_scratch
 
             self._held = make_scratch(n_superblocks, max(2 * n_rare, 16))
         return self._held
@@ -300,7 +300,7 @@ def _ranking(
 
 
 def _read(keys: npt.NDArray[np.uint64], scale: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Return positions and scores, the best first, of sorted keys (`lsr.kernels.topk`); 0 is none."""
+    """Return positions and scores, the best first, of sorted keys (`lsr.kernels.traversals.topk`); 0 is none."""
     if len(keys) and not keys[0]:
         keys = keys[np.count_nonzero(keys == 0) :]
     keys = keys[::-1]

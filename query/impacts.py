@@ -17,7 +17,7 @@ from lsr.indexer.segment import Segment
 from lsr.query.planner import compiled_is_loaded
 
 BLOCK_BITS, SUPERBLOCK_BITS, SUPERBLOCK, RUN = 2, 6, 64, 3
-"""As in lsr.kernels.layout: importing that would load numba."""
+"""As in lsr.kernels.build.layout: importing that would load numba."""
 STRETCH = 1 << 18
 
 
@@ -109,7 +109,7 @@ def _places(segment: Segment, doc_ords: npt.NDArray[np.int64]) -> npt.NDArray[np
     """Return the places of documents' postings among those of rare terms, ascending. doc_ords: ascending."""
     rare = segment.arrays["rare"]
     if compiled_is_loaded():
-        from lsr.kernels.documents import places_of
+        from lsr.kernels.build.find_documents import places_of
 
         found: npt.NDArray[np.int64] = places_of(segment.arrays["rare_start"], rare, doc_ords)
         return found

@@ -23,7 +23,7 @@ def search_plain(
     allowed: npt.NDArray[np.uint64],
     k: int,
 ) -> npt.NDArray[np.uint64]:
-    """Return the keys (`lsr.kernels.topk`) of the k best documents of a segment, best first.
+    """Return the keys (`lsr.kernels.traversals.topk`) of the k best documents of a segment, best first.
 
     allowed: uint64, bit d & 63 of word d >> 6 allowing doc_ord d, or empty. Raises IndexDamagedError where a
     posting list leads out of its array.

@@ -1,4 +1,4 @@
-"""Whether a query is served by numpy alone, or by compiled kernels, which choose a traversal (`lsr.kernels.plan`)."""
+"""The choice between numpy and compiled kernels for a query; the kernels then choose a traversal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ TRAVERSALS = ("plain", "exhaustive", "blockmax", "superblock")
 
 PLAIN_POSTINGS = 3_000_000
 """Up to here a process's only query is done in numpy before the compiled kernels would be loaded (about 0.3 s)."""
-COMPILED = "lsr.kernels.segments"
+COMPILED = "lsr.kernels.search"
 
 
 def compiled_is_loaded() -> bool:

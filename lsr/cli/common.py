@@ -52,7 +52,7 @@ def note(message: str) -> None:
 
 def note_compiling(kernel: str) -> None:
     """Say, where a kernel has never been compiled on this machine, that this takes a while now."""
-    from lsr.kernels.compile import cache_folder
+    from lsr.kernels.jit.compile import cache_folder
 
     if not any(cache_folder().rglob(f"*.{kernel}-*.nbc")):
         note("compiling, which happens once after an installation and takes some seconds")

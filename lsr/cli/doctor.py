@@ -86,7 +86,7 @@ def _report() -> dict[str, Any]:
 
 def _kernel_cache() -> dict[str, Any]:
     """Return where compiled kernels are kept, and whether they outlive this process."""
-    from lsr.kernels.compile import cache_folder
+    from lsr.kernels.jit.compile import cache_folder
 
     folder = cache_folder()
     kept = not folder.name.startswith("lsr-kernels-")

@@ -85,7 +85,7 @@ def test_an_upward_import_would_be_found(tmp_path: Path) -> None:
 
 def test_kernels_know_numpy_and_numba_only(root: Path) -> None:
     third_party = set()
-    for path in (root / "kernels").glob("*.py"):
+    for path in (root / "kernels").rglob("*.py"):
         third_party |= {name.split(".")[0] for name in imports_of(path)} - set(sys.stdlib_module_names)
     assert third_party <= {"numpy", "numba", "llvmlite", "lsr"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -12,8 +13,11 @@ FOLDERS = {"lsr": "lsr", "eval": "lsr/eval", "indexer": "lsr/indexer", "kernels"
 
 
 def test_the_wheel_holds_every_source_file(root: Path, tmp_path: Path) -> None:
+    # Files of an earlier build would be packed again: build in a folder that is empty.
+    config = tmp_path / "build.cfg"
+    config.write_text(f"[build]\nbuild_base = {tmp_path / 'build'}\n", encoding="utf-8")
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(root)]
-    subprocess.run(command, capture_output=True, check=True)
+    subprocess.run(command, env=os.environ | {"DIST_EXTRA_CONFIG": str(config)}, capture_output=True, check=True)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}

@@ -41,7 +41,7 @@ def content(path: Path) -> list[Any]:
     """Return all that an index at `path` answers: its documents, deleted ones left out, and every term's postings by
     document."""
     from lsr.indexer.verify import verify
-    from lsr.kernels.forward import forward_rows
+    from lsr.kernels.build.forward import forward_rows
 
     assert verify(path)[1] == []
     found: list[Any] = []

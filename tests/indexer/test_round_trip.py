@@ -150,7 +150,9 @@ def test_every_term_is_found_by_its_name(
 
 def test_the_constants_beside_the_kernels_are_theirs() -> None:
     from lsr.indexer import posting_list, segment, trust
-    from lsr.kernels import layout, runs, thresholds
+    from lsr.kernels.build import kth_impacts as thresholds
+    from lsr.kernels.build import layout
+    from lsr.kernels.simd import packed_runs as runs
 
     assert (segment.SUPERBLOCK, segment.BLOCKS, segment.MAX_DOCS) == (layout.SUPERBLOCK, layout.BLOCKS, layout.MAX_DOCS)
     assert tuple(thresholds.STORED_K) == segment.STORED_K

@@ -19,11 +19,11 @@ import numpy.typing as npt
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from lsr.kernels.blockmax import search_blockmax
-from lsr.kernels.exhaustive import search_exhaustive
-from lsr.kernels.layout import SUPERBLOCK, Postings, build
-from lsr.kernels.scratch import Scratch, make_scratch
-from lsr.kernels.superblock import search_superblock
+from lsr.kernels.build.layout import SUPERBLOCK, Postings, build
+from lsr.kernels.traversals.blockmax import search_blockmax
+from lsr.kernels.traversals.exhaustive import search_exhaustive
+from lsr.kernels.traversals.scratch import Scratch, make_scratch
+from lsr.kernels.traversals.superblock import search_superblock
 
 VISITS_ONLY, PAGES_ONLY = 2**62, -1
 """For `most` of `search_blockmax`: superblocks are always scored one by one, or never."""

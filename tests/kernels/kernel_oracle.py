@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lsr.kernels.blockmax import BUCKETS, PROMISED, SAFE
-from lsr.kernels.layout import BLOCK, BLOCKS, PAGE, SUPERBLOCK, Postings
-from lsr.kernels.peaks import FINEST, LARGEST_WEIGHT, STEPS_IN_A_BLOCK
-from lsr.kernels.runs import RUN
-from lsr.kernels.scratch import Scratch
+from lsr.kernels.build.layout import BLOCK, BLOCKS, PAGE, SUPERBLOCK, Postings
+from lsr.kernels.simd.packed_runs import RUN
+from lsr.kernels.traversals.blockmax import BUCKETS, PROMISED, SAFE
+from lsr.kernels.traversals.scratch import Scratch
+from lsr.kernels.traversals.superblock_bounds import FINEST, LARGEST_WEIGHT, STEPS_IN_A_BLOCK
 
 LARGEST_POSITION = 2**32 - 1
 

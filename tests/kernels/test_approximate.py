@@ -19,8 +19,8 @@ from kernel_cases import (
 )
 from kernel_oracle import rank_by_matrix
 
-from lsr.kernels.approximate import heaviest_first, search_approximately
-from lsr.kernels.topk import NO_FILTER
+from lsr.kernels.traversals.approximate import heaviest_first, search_approximately
+from lsr.kernels.traversals.topk import NO_FILTER
 
 NO_LIMIT = 2**62
 

@@ -21,7 +21,8 @@ from kernel_cases import (
 )
 from kernel_oracle import order_by_peak_plain, scores_of
 
-from lsr.kernels.blockmax import (
+from lsr.kernels.build.layout import SUPERBLOCK
+from lsr.kernels.traversals.blockmax import (
     BUCKETS,
     order_by_peak,
     prefetch_impacts,
@@ -30,10 +31,9 @@ from lsr.kernels.blockmax import (
     search_blockmax,
     superblocks_at_least,
 )
-from lsr.kernels.bounds import split_terms
-from lsr.kernels.layout import SUPERBLOCK
-from lsr.kernels.peaks import add_rare_to_blocks
-from lsr.kernels.topk import NO_FILTER
+from lsr.kernels.traversals.query_terms import split_terms
+from lsr.kernels.traversals.superblock_bounds import add_rare_to_blocks
+from lsr.kernels.traversals.topk import NO_FILTER
 
 
 @property_cases(2)

@@ -14,9 +14,9 @@ from types import ModuleType
 import numba
 import pytest
 
-from lsr.kernels import compile as compile_module
+from lsr.kernels.jit import compile as compile_module
 
-KERNELS = Path(compile_module.__file__).parent
+KERNELS = Path(compile_module.__file__).parents[1]
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def load(sources: Path) -> ModuleType:
     """Load the compile module of a copy, as a new process would."""
-    spec = importlib.util.spec_from_file_location("compile_of_a_copy", sources / "compile.py")
+    spec = importlib.util.spec_from_file_location("compile_of_a_copy", sources / "jit" / "compile.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -66,7 +66,7 @@ def test_the_same_sources_share_a_folder(sources: Path, home: Path) -> None:
     assert load(sources).cache_folder() == load(sources).cache_folder()
 
 
-@pytest.mark.parametrize("name", ["layout.py", "prefetch.py", "compile.py"])
+@pytest.mark.parametrize("name", ["search.py", "build/layout.py", "simd/prefetch.py", "jit/compile.py"])
 def test_a_changed_source_begins_a_new_folder(sources: Path, home: Path, name: str) -> None:
     before = load(sources).cache_folder()
     source = sources / name
@@ -76,7 +76,7 @@ def test_a_changed_source_begins_a_new_folder(sources: Path, home: Path, name: s
 
 def test_a_source_more_begins_a_new_folder(sources: Path, home: Path) -> None:
     before = load(sources).cache_folder()
-    (sources / "another.py").write_text("ANOTHER = 1\n", "utf-8")
+    (sources / "traversals" / "another.py").write_text("ANOTHER = 1\n", "utf-8")
     assert load(sources).cache_folder() != before
 
 
@@ -128,7 +128,8 @@ def test_nothing_is_removed_where_the_folder_is_there_already(sources: Path, hom
 @pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
 def test_a_process_whose_folder_is_removed_goes_on(home: Path) -> None:
     script = (
-        "import numpy as np, shutil; from lsr.kernels.topk import key_of as k; from lsr.kernels.compile import *;"
+        "import numpy as np, shutil; from lsr.kernels.traversals.topk import key_of as k;"
+        "from lsr.kernels.jit.compile import *;"
         "k(np.uint32(1), 1); shutil.rmtree(cache_folder()); k(np.uint32(1), np.uint8(1)); print(k(np.uint32(2), 1))"
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -176,7 +177,7 @@ def test_other_users_of_numba_keep_their_own_folder(sources: Path, home: Path) -
 def test_a_second_process_compiles_nothing(home: Path) -> None:
     """The first leaves compiled code in the folder, the second finds it there."""
     script = (
-        "import numpy as np; from lsr.kernels.topk import key_of as k; k(np.uint32(1), 1);"
+        "import numpy as np; from lsr.kernels.traversals.topk import key_of as k; k(np.uint32(1), 1);"
         "print(sum(k.stats.cache_hits.values()), sum(k.stats.cache_misses.values()))"
     )
     seen = [subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True) for _ in "ab"]

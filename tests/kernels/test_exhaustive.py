@@ -19,9 +19,9 @@ from kernel_cases import (
 )
 from kernel_oracle import posting_list, search_plain
 
-from lsr.kernels.exhaustive import GROUP, WINDOW, add_frequent, search_exhaustive
-from lsr.kernels.layout import PAGE
-from lsr.kernels.topk import NO_FILTER
+from lsr.kernels.build.layout import PAGE
+from lsr.kernels.traversals.exhaustive import GROUP, WINDOW, add_frequent, search_exhaustive
+from lsr.kernels.traversals.topk import NO_FILTER
 
 
 @property_cases(4)

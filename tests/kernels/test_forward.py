@@ -9,9 +9,9 @@ from kernel_cases import draw_collection, invert, property_cases, seeds, sizes
 from kernel_cases import forward_rows as rows_of
 from kernel_oracle import posting_list
 
-from lsr.kernels.forward import doc_ords_of, forward_rows, take_rows
-from lsr.kernels.layout import SUPERBLOCK, Postings
-from lsr.kernels.runs import RUN
+from lsr.kernels.build.forward import doc_ords_of, forward_rows, take_rows
+from lsr.kernels.build.layout import SUPERBLOCK, Postings
+from lsr.kernels.simd.packed_runs import RUN
 
 
 @property_cases(4)

@@ -8,8 +8,8 @@ from hypothesis import given
 from kernel_cases import UNCOMPILED, Collection, draw_collection, forward_rows, invert, property_cases, seeds, sizes
 from kernel_oracle import posting_list
 
-from lsr.kernels.layout import BLOCK, BLOCKS, FREQUENT, MAX_DOCS, PAGE, SUPERBLOCK, Postings, build, count_terms
-from lsr.kernels.runs import RUN
+from lsr.kernels.build.layout import BLOCK, BLOCKS, FREQUENT, MAX_DOCS, PAGE, SUPERBLOCK, Postings, build, count_terms
+from lsr.kernels.simd.packed_runs import RUN
 
 DTYPES = Postings(np.int32, np.uint8, np.uint8, np.uint32, np.int64, np.uint8, np.int64, np.uint32, np.uint32)  # type: ignore[arg-type]
 

@@ -22,9 +22,10 @@ from kernel_cases import (
 )
 from kernel_oracle import coarse_peaks_plain, peaks_plain
 
-from lsr.kernels.bounds import split_terms
-from lsr.kernels.layout import BLOCK, PAGE_SUPERBLOCKS, SUPERBLOCK, Postings
-from lsr.kernels.peaks import (
+from lsr.kernels.build.layout import BLOCK, PAGE_SUPERBLOCKS, SUPERBLOCK, Postings
+from lsr.kernels.traversals.query_terms import split_terms
+from lsr.kernels.traversals.superblock import peak_of_rank, search_superblock, superblocks_in_pages
+from lsr.kernels.traversals.superblock_bounds import (
     DENSE,
     PAGES_AT_ONCE,
     add_rare_to_blocks,
@@ -32,8 +33,7 @@ from lsr.kernels.peaks import (
     find_peaks_of_pages,
     steps_of,
 )
-from lsr.kernels.superblock import peak_of_rank, search_superblock, superblocks_in_pages
-from lsr.kernels.topk import NO_FILTER
+from lsr.kernels.traversals.topk import NO_FILTER
 
 
 def bound_coarsely(postings: Postings, terms: np.ndarray, weights: np.ndarray) -> tuple[GuardedScratch, int, tuple]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kernel_cases import bitmap, hits, property_cases
 from kernel_oracle import key_of_plain, offer_plain, replace_least_plain
 
-from lsr.kernels.topk import NO_FILTER, key_of, offer, replace_least
+from lsr.kernels.traversals.topk import NO_FILTER, key_of, offer, replace_least
 
 scores = st.one_of(st.integers(1, 2**32 - 1), st.integers(1, 3), st.just(2**32 - 1))
 positions = st.one_of(st.integers(0, 2**32 - 1), st.integers(0, 3))

@@ -31,8 +31,8 @@ from kernel_cases import (
 )
 from kernel_oracle import rank_by_matrix, search_plain
 
-from lsr.kernels.layout import Postings, build
-from lsr.kernels.topk import NO_FILTER
+from lsr.kernels.build.layout import Postings, build
+from lsr.kernels.traversals.topk import NO_FILTER
 
 Search = Callable[..., None]
 COMBINATIONS = 8

@@ -1,0 +1,1 @@
+"""Building a segment's arrays: quantisation, document order, block maxima, posting layout."""

@@ -1,0 +1,39 @@
+"""The k-th largest impact of each term, from which a query's first threshold comes.
+
+If a term's k-th largest impact is m, k documents score at least weight · m, so that a document of a lower
+score is not among the k best. Source: Petri et al., "Accelerated Query Processing Via Similarity
+Score Prediction", SIGIR 2019 (the largest of the terms' k-th scores); Mallia et al., SIGIR 2024.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lsr.kernels.jit.compile import kernel
+
+STORED_K = np.array([1, 3, 10, 30, 100, 300, 1000], np.int64)
+COUNTED_AT_ONCE = 1 << 16
+"""Terms whose impacts are counted in one pass over the postings: 64 MiB of counts at most."""
+
+
+@kernel
+def kth_impacts(indptr, term_ids, impacts, n_terms, stored_k):
+    """Return the stored_k[j]-th largest impact of each term: uint8 (n_terms, stored_k.size), 0 where df is less."""
+    out = np.zeros((n_terms, stored_k.size), np.uint8)
+    counts = np.empty((min(n_terms, COUNTED_AT_ONCE), 256), np.int32)
+    for first in range(0, n_terms, COUNTED_AT_ONCE):
+        n = min(COUNTED_AT_ONCE, n_terms - first)
+        counts[:n] = 0
+        for p in range(indptr[indptr.size - 1]):
+            t = np.int64(term_ids[p]) - first
+            if 0 <= t < n:
+                counts[t, impacts[p]] += 1
+        for t in range(n):
+            seen = 0
+            j = 0
+            for impact in range(255, 0, -1):
+                seen += counts[t, impact]
+                while j < stored_k.size and seen >= stored_k[j]:
+                    out[first + t, j] = impact
+                    j += 1
+    return out

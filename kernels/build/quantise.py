@@ -1,0 +1,26 @@
+"""Quantising of document weights to impacts, and of query weights to integers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lsr.kernels.jit.compile import kernel
+
+LARGEST_IMPACT = 255
+
+
+@kernel
+def quantise(weights, scale, impacts):
+    """Set impacts[i] (uint8) to weights[i] / scale, rounded, within 1 … 255; return how many were clipped at 255.
+
+    weights: float32, positive and finite. A positive weight never becomes 0: its document would no
+    longer be found by that term.
+    """
+    clipped = 0
+    for i in range(weights.size):
+        value = np.rint(weights[i] / scale)
+        if value > LARGEST_IMPACT:
+            value = LARGEST_IMPACT
+            clipped += 1
+        impacts[i] = np.uint8(max(value, 1.0))
+    return clipped

@@ -1,0 +1,1 @@
+"""Compilation by Numba, and the cache of compiled code."""

@@ -1,0 +1,67 @@
+"""The decorator of all kernels: compiled without the interpreter's lock, and kept on disk.
+
+Numba's own cache looks only at the file of a function, so that it would go on with code compiled for
+another version of a constant or of an inlined function in a neighbour. Here the cache folder's
+name is a digest of all kernel sources and versions: any change begins a new folder. Cached code is
+loaded by unpickling, so the folder must be the user's own, and never that of an index.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+from numba import njit
+
+from lsr.kernels.jit.cache import forget_unused, note_use
+
+
+def _is_private(folder: Path) -> bool:
+    """Make the folder if need be; say whether it is ours alone to write to."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        state = folder.stat()
+    except OSError:
+        return False
+    return state.st_uid == os.getuid() and not state.st_mode & 0o022 and os.access(folder, os.W_OK)
+
+
+@cache
+def cache_folder() -> Path:
+    """Return the folder of compiled kernels: in $LSR_CACHE, else the user's cache, else made for this process.
+
+    Where it is new, a new version has been installed, and old folders are removed (`lsr.kernels.jit.cache`).
+    """
+    sources = sorted(Path(__file__).parents[1].rglob("*.py"))
+    versions = [numba.__version__, np.__version__, platform.python_version()]
+    # Numba's cache would also mix code compiled with checks of bounds and without.
+    parts = [*versions, str(numba.config.BOUNDSCHECK), *(p.read_text("utf-8") for p in sources)]
+    name = "kernels-" + hashlib.blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()
+    home = os.environ.get("LSR_CACHE")
+    base = Path(home) if home else Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "lsr"
+    folder = base / name
+    is_new = not folder.is_dir()
+    if not _is_private(folder):
+        return Path(tempfile.mkdtemp(prefix="lsr-kernels-"))
+    note_use(folder)
+    if is_new:
+        forget_unused(folder)
+    return folder
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile a function on its first call: no interpreter lock, never parallel inside, cached on disk."""
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(cache_folder())
+    try:
+        return njit(nogil=True, cache=True)(function)
+    finally:
+        numba.config.CACHE_DIR = before

@@ -1,0 +1,90 @@
+"""Scoring the pages that may matter, term at a time and in the order of memory: for when many may.
+
+Out of order a superblock costs several times what it costs in a stream. So where bounds leave many to
+score, the pages that hold them are scored in order, given a threshold to begin with. That threshold is
+a guess (see `blockmax.SAFE`); if k documents reach it nothing was missed, else all is done again.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lsr.kernels.build.layout import PAGE, PAGE_BITS, PAGE_SUPERBLOCKS, SUPERBLOCK
+from lsr.kernels.jit.compile import kernel
+from lsr.kernels.simd.packed_runs import RUN, add_run, run_mask
+from lsr.kernels.traversals.query_terms import RARE_SUPERBLOCK
+from lsr.kernels.traversals.topk import offer
+
+GROUP = 64
+
+
+@kernel
+def pages_at_least(peaks, threshold, pages):
+    """Write to `pages` (uint32) those with a peak ≥ threshold, ascending, and rubbish behind; return how many."""
+    n = 0
+    whole = peaks.size // PAGE_SUPERBLOCKS
+    for page in range(whole):
+        s = page * PAGE_SUPERBLOCKS
+        pages[n] = page
+        n += max(max(peaks[s], peaks[s + 1]), max(peaks[s + 2], peaks[s + 3])) >= threshold
+    for s in range(whole * PAGE_SUPERBLOCKS, peaks.size):
+        if peaks[s] >= threshold:
+            pages[n] = whole
+            return n + 1
+    return n
+
+
+@kernel
+def add_runs(postings, row, weight, pages, n_superblocks, scores):
+    """Add a frequent term to the scores of some pages. scores: uint32 (pages.size · PAGE)."""
+    impacts = postings.frequent[postings.frequent_start[row] : postings.frequent_start[row + 1]]
+    runs = postings.runs[row]
+    for i in range(pages.size):
+        page = np.int64(pages[i])
+        at = i << PAGE_BITS
+        for s in range(page * PAGE_SUPERBLOCKS, min((page + 1) * PAGE_SUPERBLOCKS, n_superblocks)):
+            add_run(scores, at, impacts, np.int64(runs[s * RUN + 2]), run_mask(runs, s), weight)
+            at += SUPERBLOCK
+
+
+@kernel
+def add_rare_runs(postings, rank, weight, place, pages, n_superblocks, scores):
+    """Add a rare term to the scores of some pages. place: where its run in each superblock starts, see `add_rare`."""
+    start, stop = postings.rare_start[rank], postings.rare_start[rank + 1]
+    for i in range(pages.size):
+        page = np.int64(pages[i])
+        base = i << PAGE_BITS
+        for s in range(page * PAGE_SUPERBLOCKS, min((page + 1) * PAGE_SUPERBLOCKS, n_superblocks)):
+            p = start + np.int64(place[s])
+            while p < stop and postings.rare[p] >> RARE_SUPERBLOCK == s:
+                posting = postings.rare[p]
+                scores[base + ((posting >> np.uint32(8)) & np.uint32(PAGE - 1))] += weight * (posting & np.uint32(255))
+                p += 1
+
+
+@kernel
+def score_pages(
+    postings, rows, row_weights, rare, rare_weights, places, pages, n_superblocks, base, allowed, floor, heap, window
+):
+    """Score whole pages, ascending, and leave the best of their documents in `heap`. window: uint32 (WINDOW), zero."""
+    insertion = postings.insertion
+    at_once = window.size // PAGE
+    for first in range(0, pages.size, at_once):
+        some = pages[first : first + at_once]
+        scores = window[: some.size * PAGE]
+        for i in range(rows.size):
+            add_runs(postings, rows[i], row_weights[i], some, n_superblocks, scores)
+        for i in range(rare.size):
+            add_rare_runs(postings, rare[i], rare_weights[i], places[i], some, n_superblocks, scores)
+        for i in range(some.size):
+            doc = np.int64(some[i]) << PAGE_BITS
+            end = min(PAGE, insertion.size - doc)
+            for group in range(0, end, GROUP):
+                few = scores[i * PAGE + group : i * PAGE + min(group + GROUP, end)]
+                largest = np.uint32(0)
+                for j in range(few.size):
+                    largest = few[j] if few[j] > largest else largest
+                if largest >= max(floor, heap[0] >> np.uint64(32)):
+                    offer(few, doc + group, insertion, base, allowed, floor, heap)
+                elif largest > 0:
+                    few[:] = 0

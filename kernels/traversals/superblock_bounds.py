@@ -1,0 +1,256 @@
+"""The peak of every superblock: the largest bound of its blocks.
+
+Bounds count in *steps* of unit / fine of a score, so that a frequent term's weight takes seven bits
+and bytes can be multiplied four at a time. Everything is rounded up, so that a peak is at least `fine /
+unit` times the score of any document in its superblock, rounded down or not (see `as_steps`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lsr.kernels.build.layout import BLOCKS, PAGE_SUPERBLOCKS
+from lsr.kernels.jit.compile import kernel
+from lsr.kernels.simd.dot_products import PAGE_BLOCKS, add_dots, add_in_order, largest_of_four, largest_of_page
+from lsr.kernels.simd.prefetch import prefetch
+from lsr.kernels.traversals.query_terms import RARE_BLOCK, RARE_SUPERBLOCK
+
+LARGEST_WEIGHT = 127
+FINEST = 8
+"""Bits that bounds are finer than sums of seven-bit weights: for the rare terms, whose weights have more."""
+PAGES_AT_ONCE = 64
+"""Pages whose sums stay in the first-level cache: 16 KiB."""
+AHEAD = 512
+AHEAD_PAGES = 8
+"""How many pages ahead the maxima of single pages are asked for."""
+DENSE = 0.4
+"""Where this share of neighbouring pages is wanted, or more, summing all of them in a stream costs less."""
+RARE_AT_ONCE = 256
+STEPS_IN_A_BLOCK = 2 * 255
+"""The most that `add_rare_to_blocks` makes of a block's four impacts."""
+
+
+@kernel
+def steps_of(row_weights, rare_weights):
+    """Choose the steps; return the frequent terms' weights in coarse ones (uint8), `finer`, the rare ones', and `unit`.
+
+    A coarse step is 2 ** finer steps, of which unit / (127 · 2 ** finer) make one of the score. No sum of bounds
+    reaches 2³². Weights: uint32, below 2²⁵; returned, for the rare terms, uint32 in (fine) steps.
+    """
+    unit = np.uint64(1)
+    for weight in row_weights if row_weights.size else rare_weights:
+        unit = max(unit, np.uint64(weight))
+    finer = FINEST
+    while True:
+        fine = np.uint64(LARGEST_WEIGHT) << np.uint64(finer)
+        most = np.uint64(row_weights.size) * fine * np.uint64(255)
+        for weight in rare_weights:
+            most += np.uint64(STEPS_IN_A_BLOCK) * ((np.uint64(weight) * fine + unit - np.uint64(1)) // unit)
+        if most <= np.uint64(0xFFFFFFFF):
+            break
+        if finer:
+            finer -= 1
+        else:
+            unit *= np.uint64(2)
+    coarse = np.empty(row_weights.size, np.uint8)
+    for i in range(row_weights.size):
+        coarse[i] = (np.uint64(row_weights[i]) * np.uint64(LARGEST_WEIGHT) + unit - np.uint64(1)) // unit
+    steps = np.empty(rare_weights.size, np.uint32)
+    for i in range(rare_weights.size):
+        steps[i] = (np.uint64(rare_weights[i]) * fine + unit - np.uint64(1)) // unit
+    return coarse, finer, steps, unit
+
+
+@kernel
+def as_steps(score, fine, unit):
+    """Return the most steps that don't exceed a score: a peak below that is of no document with the score.
+
+    score: below 2³⁴; fine: below 2²⁴; both uint64.
+    """
+    return score * fine // unit
+
+
+@kernel
+def prefetch_postings(postings, start, stop):
+    """Ask for postings[start:stop], uint32, a cache line at a time."""
+    for line in range(start, stop, 16):
+        prefetch(postings, line)
+
+
+@kernel
+def add_rare_to_blocks(postings, rare, steps, bounds, places):
+    """Add the rare terms to the bounds of blocks, and note where each run starts. places: see `Scratch`.
+
+    Of a block's impacts it adds the last, and of every other what it exceeds its successor by: at least
+    the largest, just that if there are two, and each can be had without waiting for the one before.
+    """
+    added = np.empty(RARE_AT_ONCE, np.uint32)
+    same_block = np.uint32(1) << RARE_BLOCK
+    for i in range(rare.size):
+        weight = steps[i]
+        own = postings.rare[postings.rare_start[rare[i]] : postings.rare_start[rare[i] + 1]]
+        place = places[i]
+        if i + 1 < rare.size:  # what will be read first of the next list
+            start, stop = postings.rare_start[rare[i + 1]], postings.rare_start[rare[i + 1] + 1]
+            prefetch_postings(postings.rare, max(stop - 2 * RARE_AT_ONCE, start), stop)
+        end = own.size
+        if end == 0:
+            continue
+        last = own[end - 1]
+        bounds[last >> RARE_BLOCK] += weight * (last & np.uint32(255))
+        place[last >> RARE_SUPERBLOCK] = end - 1
+        end -= 1
+        while end > 0:
+            first = max(end - RARE_AT_ONCE, 0)
+            prefetch_postings(own, max(first - 2 * RARE_AT_ONCE, 0), max(first - RARE_AT_ONCE, 0))
+            some, after = own[first:end], own[first + 1 : end + 1]
+            for j in range(some.size):
+                impact = some[j] & np.uint32(255)
+                beyond = impact - min(impact, after[j] & np.uint32(255))
+                added[j] = weight * (beyond if some[j] ^ after[j] < same_block else impact)
+            for j in range(some.size - 1, -1, -1):
+                bounds[some[j] >> RARE_BLOCK] += added[j]
+                place[some[j] >> RARE_SUPERBLOCK] = first + j
+            end = first
+
+
+@kernel
+def in_fours(rows, coarse):
+    """Return rows four at a time, as `add_dots` takes them: int64 (n, 4), and their weights, a byte each: uint32 (n).
+
+    Where fewer than four are left, a row is taken again, with weight 0.
+    """
+    n = (rows.size + 3) // 4
+    fours, weights = np.empty((n, 4), np.int64), np.zeros(n, np.uint32)
+    for i in range(4 * n):
+        fours[i // 4, i % 4] = rows[min(i, rows.size - 1)]
+        if i < rows.size:
+            weights[i // 4] |= np.uint32(coarse[i]) << np.uint32(8 * (i % 4))
+    return fours, weights
+
+
+@kernel
+def find_peaks(maxima, rows, coarse, finer, bounds, peaks, sums):
+    """Set peaks to the largest bound of each superblock's blocks, and bounds to zero; return the largest of all.
+
+    maxima: uint8 (n_frequent, n_superblocks · BLOCKS). bounds: uint32, of blocks, the rare terms being in
+    it. sums: uint32, (PAGES_AT_ONCE · PAGE_BLOCKS), scratch.
+    """
+    n_blocks = maxima.shape[1]
+    flat = maxima.reshape(maxima.size)
+    n_pages = n_blocks // PAGE_BLOCKS
+    fours, weights = in_fours(rows, coarse)
+    for first in range(0, n_pages, PAGES_AT_ONCE):
+        n = min(PAGES_AT_ONCE, n_pages - first)
+        sums[: n * PAGE_BLOCKS] = 0
+        for i in range(weights.size):
+            add_dots(sums, n, flat, fours[i] * n_blocks + first * PAGE_BLOCKS, weights[i], AHEAD)
+        for page in range(n):
+            at = (first + page) * PAGE_BLOCKS
+            largest_of_page(sums, page * PAGE_BLOCKS, np.uint32(finer), bounds, at, peaks, at // BLOCKS)
+        bounds[first * PAGE_BLOCKS : (first + n) * PAGE_BLOCKS] = 0  # while it is at hand
+    find_last_peaks(maxima, rows, coarse, finer, bounds, peaks)
+    bounds[n_pages * PAGE_BLOCKS :] = 0
+    return largest(peaks)
+
+
+@kernel
+def find_last_peaks(maxima, rows, coarse, finer, bounds, peaks):
+    """Set the peaks of those superblocks, fewer than four, that are no whole page. See `find_peaks`."""
+    for s in range(peaks.size - peaks.size % PAGE_SUPERBLOCKS, peaks.size):
+        peak = np.uint32(0)
+        for b in range(s * BLOCKS, (s + 1) * BLOCKS):
+            total = np.uint32(0)
+            for i in range(rows.size):
+                total = np.uint32(total + np.uint32(coarse[i]) * np.uint32(maxima[rows[i], b]))
+            peak = max(peak, np.uint32(np.uint32(total << np.uint32(finer)) + bounds[b]))
+        peaks[s] = peak
+
+
+@kernel
+def find_peaks_of_pages(maxima, rows, coarse, finer, bounds, peaks, sums, pages):
+    """Set the peaks of some pages' superblocks, as `find_peaks` does those of all; bounds stay. pages: ascending."""
+    n_blocks = maxima.shape[1]
+    flat = maxima.reshape(maxima.size)
+    n = pages.size
+    while n > 0 and np.int64(pages[n - 1]) >= n_blocks // PAGE_BLOCKS:
+        find_last_peaks(maxima, rows, coarse, finer, bounds, peaks)
+        n -= 1
+    fours, weights = in_fours(rows, coarse)
+    starts = np.empty(4, np.int64)
+    i = 0
+    while i < n:
+        first = np.int64(pages[i])
+        end = i + 1
+        while end < n and np.int64(pages[end]) < first + PAGES_AT_ONCE:
+            end += 1
+        if end - i < DENSE * PAGES_AT_ONCE:
+            end = i + 1
+            if i + AHEAD_PAGES < n:
+                ahead = np.int64(pages[i + AHEAD_PAGES]) * PAGE_BLOCKS
+                for row in rows:
+                    prefetch(flat, row * n_blocks + ahead)
+        n_pages = np.int64(pages[end - 1]) + 1 - first
+        sums[: n_pages * PAGE_BLOCKS] = 0
+        for j in range(weights.size):
+            for k in range(4):
+                starts[k] = fours[j, k] * n_blocks + first * PAGE_BLOCKS
+            add_dots(sums, n_pages, flat, starts, weights[j], AHEAD if n_pages > 1 else 0)
+        for page in pages[i:end]:
+            at = np.int64(page) * PAGE_BLOCKS
+            largest_of_page(sums, at - first * PAGE_BLOCKS, np.uint32(finer), bounds, at, peaks, at // BLOCKS)
+        i = end
+
+
+@kernel
+def find_coarse_peaks(maxima, rows, coarse, finer, bounds, has_rare, peaks, sums):
+    """Set peaks to bounds that are at least those of `find_peaks`, from a sixteenth of the maxima; return the largest.
+
+    maxima: uint8 (n_frequent, n_superblocks), of superblocks. bounds stay; has_rare: whether there is anything in
+    them. For the others see `find_peaks`.
+    """
+    n_superblocks = peaks.size
+    if has_rare:
+        for s in range(0, n_superblocks - n_superblocks % PAGE_SUPERBLOCKS, PAGE_SUPERBLOCKS):
+            largest_of_four(bounds, s * BLOCKS, peaks, s)
+        for s in range(n_superblocks - n_superblocks % PAGE_SUPERBLOCKS, n_superblocks):
+            peaks[s] = largest(bounds[s * BLOCKS : (s + 1) * BLOCKS])
+    else:
+        peaks[:] = 0
+    flat = maxima.reshape(maxima.size)
+    n_lines = n_superblocks // PAGE_BLOCKS
+    fours, weights = in_fours(rows, coarse)
+    for first in range(0, n_lines, PAGES_AT_ONCE):
+        n = min(PAGES_AT_ONCE, n_lines - first)
+        sums[: n * PAGE_BLOCKS] = 0
+        for i in range(weights.size):
+            add_dots(sums, n, flat, fours[i] * n_superblocks + first * PAGE_BLOCKS, weights[i], AHEAD)
+        for line in range(n):
+            add_in_order(sums, line * PAGE_BLOCKS, np.uint32(finer), peaks, (first + line) * PAGE_BLOCKS)
+    for s in range(n_lines * PAGE_BLOCKS, n_superblocks):
+        total = np.uint32(0)
+        for i in range(rows.size):
+            total = np.uint32(total + np.uint32(coarse[i]) * np.uint32(maxima[rows[i], s]))
+        peaks[s] += np.uint32(total << np.uint32(finer))
+    return largest(peaks)
+
+
+@kernel
+def forbid(peaks, allowed):
+    """Set the peaks of superblocks without an allowed document to zero; return the largest of all.
+
+    allowed: see `topk.offer`; empty: every document.
+    """
+    for s in range(allowed.size):
+        if allowed[s] == 0:
+            peaks[s] = 0
+    return largest(peaks)
+
+
+@kernel
+def largest(numbers):
+    """Return the largest of uint32, 0 of none."""
+    top = np.uint32(0)
+    for number in numbers:
+        top = number if number > top else top
+    return top

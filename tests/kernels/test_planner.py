@@ -1,0 +1,48 @@
+"""The planner prunes where that saves work, the sooner the more is known, and scores everything where it doesn't."""
+
+from __future__ import annotations
+
+import pytest
+
+from lsr.kernels.traversals.planner import BLOCKMAX, EXHAUSTIVE, MOST_RARE, WAYS, cheapest, most_superblocks
+
+
+def test_large_segments_are_pruned_and_a_first_small_one_is_not() -> None:
+    assert WAYS[cheapest(4000, 0, 24, 8, 16_000, 10)] == "blockmax"
+    assert WAYS[cheapest(8, 0, 24, 8, 30, 10)] == "exhaustive"
+
+
+@pytest.mark.parametrize(
+    ("n_superblocks", "k", "way"), [(4000, 10, "blockmax"), (5000, 10, "superblock"), (5000, 100, "blockmax")]
+)
+def test_very_large_segments_are_bounded_in_two_levels(n_superblocks: int, k: int, way: str) -> None:
+    assert WAYS[cheapest(n_superblocks, 0, 24, 8, 50_000, k)] == way
+
+
+def test_what_other_segments_left_counts_towards_two_levels_but_a_small_one_has_one() -> None:
+    assert WAYS[cheapest(9_000, 0, 24, 8, 30_000, 100)] == "blockmax"
+    assert WAYS[cheapest(9_000, 16_000, 24, 8, 30_000, 100)] == "superblock"
+    assert WAYS[cheapest(900, 32_000, 24, 8, 3_000, 100)] == "blockmax"
+
+
+def test_the_more_results_the_later_two_levels_pay() -> None:
+    assert [WAYS[cheapest(16_000, 0, 24, 8, 50_000, k)] for k in (10, 1000)] == ["superblock", "blockmax"]
+
+
+def test_a_small_segment_is_pruned_by_the_threshold_of_one_before() -> None:
+    assert cheapest(16, 0, 20, 5, 50, 10) == EXHAUSTIVE
+    assert cheapest(16, 4700, 20, 5, 50, 10) == BLOCKMAX
+
+
+@pytest.mark.parametrize("n_before", [0, 1, 100_000])
+def test_many_rare_terms_are_scored_in_order(n_before: int) -> None:
+    assert cheapest(10_000, n_before, MOST_RARE + 30, MOST_RARE + 1, 1000, 10) == EXHAUSTIVE
+
+
+def test_segments_without_superblocks_are_not_divided_by() -> None:
+    assert cheapest(0, 0, 3, 3, 0, 10) == EXHAUSTIVE
+
+
+def test_a_share_of_the_superblocks_is_visited_one_by_one() -> None:
+    assert most_superblocks(0) == 0
+    assert most_superblocks(1000) == 400
