@@ -10,7 +10,7 @@ from typing import Any
 
 from lsr.errors import BadDocumentError, LsrError
 from lsr.eval.qrels import Qrels, read_qrels
-from lsr.eval.textio import numbered_lines
+from lsr.io.text_files import numbered_lines
 from lsr.types import Document
 
 

@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from lsr.cache import cache_home
 from lsr.errors import LsrError
 from lsr.eval.archives import BEIR_MD5, BEIR_URL
+from lsr.io.cache import cache_home
 
 Progress = Callable[[int, int | None], None]
 """Told the bytes there so far, and the whole size where the server says it."""

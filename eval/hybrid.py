@@ -18,7 +18,7 @@ from lsr.eval.runs import Ranking, Run, run_of
 from lsr.eval.systems import EncoderSystem
 from lsr.indexer.dense_addition import add_dense
 from lsr.indexer.index import Index
-from lsr.indexer.progress import Progress
+from lsr.io.progress import Progress
 from lsr.query.feedback import Feedback
 from lsr.query.fusion.registry import make_fuser
 from lsr.query.hybrid.neighbours import Neighbours

@@ -19,7 +19,7 @@ from typing import Any
 from lsr.errors import LsrError, MissingExtraError
 from lsr.eval.datasets import Dataset
 from lsr.eval.runs import Run, read_run
-from lsr.eval.textio import written_whole
+from lsr.io.text_files import written_whole
 
 BM25_SETTINGS = {"k1": 0.9, "b": 0.4}
 _LINES_A_FILE = 200_000

@@ -16,7 +16,7 @@ from typing import Any
 import lsr
 from lsr.errors import LsrError, UsageError
 from lsr.eval.results import Result
-from lsr.eval.textio import written_whole
+from lsr.io.text_files import written_whole
 
 MTEB_VERSION = "2.26.24"
 """The version of mteb whose file format this is, and whose revisions of the datasets are named below."""

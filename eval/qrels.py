@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lsr.errors import LsrError
-from lsr.eval.textio import numbered_lines, written_whole
+from lsr.io.text_files import numbered_lines, written_whole
 
 Qrels = dict[str, dict[str, int]]
 _BEIR_HEADER = ("query-id", "corpus-id", "score")

@@ -11,9 +11,9 @@ from typing import Any
 
 from lsr.eval.results import Result, write_result
 from lsr.eval.runs import rankings_of, write_run
-from lsr.eval.schema import to_json
 from lsr.eval.significance import Comparison, compare, per_query_differences
 from lsr.eval.table import comparison_lines, mean_by_system
+from lsr.io.dataclass_json import to_json
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from typing import Any
 
 from lsr.errors import LsrError
 from lsr.eval.provenance import Provenance
-from lsr.eval.schema import from_json, to_json
-from lsr.eval.textio import written_whole
+from lsr.io.dataclass_json import from_json, to_json
+from lsr.io.text_files import written_whole
 
 FORMAT = "lsr-eval-result"
 FORMAT_VERSION = 1

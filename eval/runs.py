@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import LsrError
-from lsr.eval.textio import numbered_lines, written_whole
+from lsr.io.text_files import numbered_lines, written_whole
 
 Run = dict[str, dict[str, float]]
 

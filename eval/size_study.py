@@ -22,7 +22,7 @@ from lsr.eval.measures import evaluate
 from lsr.eval.plots import new_figure, save_figure
 from lsr.eval.runs import Ranking, Run, run_of
 from lsr.indexer.index import Index
-from lsr.indexer.progress import Progress, Silence
+from lsr.io.progress import Progress, Silence
 from lsr.types import Document, SparseBatch
 
 MEASURE = "nDCG@10"

@@ -21,7 +21,7 @@ from lsr.eval.efficiency import latency
 from lsr.eval.results import Latency
 from lsr.indexer.index import Index
 from lsr.indexer.manifest import FORMAT_VERSION
-from lsr.indexer.progress import Progress, Silence
+from lsr.io.progress import Progress, Silence
 from lsr.query.feedback import Feedback
 from lsr.types import SparseBatch
 

@@ -19,7 +19,6 @@ from lsr.indexer.index import Index
 from lsr.indexer.manifest import LARGEST_INDEX, Manifest, SegmentInfo
 from lsr.indexer.passages import Passages
 from lsr.indexer.pending import Collector, Pending
-from lsr.indexer.progress import Progress, Silence
 from lsr.indexer.resolve import Outcome, Requests, resolve
 from lsr.indexer.reweigh import Reweighed
 from lsr.indexer.segment import Segment, hash_ids
@@ -27,6 +26,7 @@ from lsr.indexer.vectors import READY_VECTORS, ReadyVectors
 from lsr.indexer.vocabulary import save_vocabulary
 from lsr.indexer.workplace import Workplace, explained
 from lsr.indexer.writer import build_pending, now
+from lsr.io.progress import Progress, Silence
 from lsr.types import Document, SparseBatch
 
 Dense = npt.NDArray[np.floating] | None

@@ -15,9 +15,9 @@ from lsr.indexer.encode.staging import Say, Staging
 from lsr.indexer.generations import hold_newest
 from lsr.indexer.index import Index
 from lsr.indexer.manifest import Manifest, SegmentInfo
-from lsr.indexer.progress import Progress
 from lsr.indexer.workplace import Workplace, explained
 from lsr.indexer.writer import now
+from lsr.io.progress import Progress
 from lsr.types import Document
 
 

@@ -15,8 +15,8 @@ from lsr.indexer.encode.legs import Legs
 from lsr.indexer.encode.window import windows
 from lsr.indexer.merge import merge_index
 from lsr.indexer.pipeline import COUNTED_AT_ONCE, ENCODED_AT_ONCE, Corpus
-from lsr.indexer.progress import Progress, Silence
 from lsr.indexer.vectors import READY_VECTORS, ReadyVectors, read_vectors
+from lsr.io.progress import Progress, Silence
 from lsr.types import Document
 
 

@@ -22,11 +22,11 @@ from lsr.indexer.generations import hold_newest
 from lsr.indexer.index import Index
 from lsr.indexer.manifest import Manifest, Part, SegmentInfo
 from lsr.indexer.policy import Limits, all_of, tiered
-from lsr.indexer.progress import Progress, Silence
 from lsr.indexer.reweigh import stored_rows
 from lsr.indexer.segment import DOCUMENTS, MAX_DOCS, Segment, save_arrays
 from lsr.indexer.workplace import Workplace, explained
 from lsr.indexer.writer import now
+from lsr.io.progress import Progress, Silence
 
 DENSE_ROWS = 1 << 14
 """Dense vectors copied at a time."""

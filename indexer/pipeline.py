@@ -15,9 +15,9 @@ from lsr.indexer.encode.legs import Legs
 from lsr.indexer.encode.staging import Say, Staging, staging_folder
 from lsr.indexer.encode.window import windows
 from lsr.indexer.manifest import Manifest
-from lsr.indexer.progress import Progress, Silence
 from lsr.indexer.vectors import ReadyVectors, read_vectors, stored_scale
 from lsr.indexer.writer import IndexWriter
+from lsr.io.progress import Progress, Silence
 from lsr.types import PASSAGE_OF, Document
 
 if TYPE_CHECKING:

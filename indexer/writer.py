@@ -18,10 +18,10 @@ from lsr.indexer.dense import KIND as DENSE_KIND
 from lsr.indexer.files import FileInfo
 from lsr.indexer.manifest import LARGEST_INDEX, Manifest, SegmentInfo
 from lsr.indexer.pending import Collector, Pending, refuse_duplicates
-from lsr.indexer.progress import Progress, Silence
 from lsr.indexer.segment import DOCUMENTS, save_arrays
 from lsr.indexer.vocabulary import save_vocabulary
 from lsr.indexer.workplace import Workplace, explained, synced_files
+from lsr.io.progress import Progress, Silence
 from lsr.types import Document, SparseBatch
 
 

@@ -23,11 +23,11 @@ from lsr.eval.bench.run import check_exact
 from lsr.eval.bench.store import Store
 from lsr.eval.bench.timing import Latency, summarise, time_round
 from lsr.eval.provenance import Provenance
-from lsr.eval.schema import to_json
-from lsr.eval.textio import written_whole
 from lsr.indexer.changes import IndexEditor
 from lsr.indexer.index import Index
 from lsr.indexer.merge import merge_index
+from lsr.io.dataclass_json import to_json
+from lsr.io.text_files import written_whole
 from lsr.types import Document, SparseBatch
 
 FORMAT = "lsr-bench-growth"

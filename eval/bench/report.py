@@ -10,8 +10,8 @@ from pathlib import Path
 from lsr.eval.bench.child import BuildCost, OpenCost
 from lsr.eval.bench.timing import Latency, Rate
 from lsr.eval.provenance import Provenance
-from lsr.eval.schema import to_json
-from lsr.eval.textio import written_whole
+from lsr.io.dataclass_json import to_json
+from lsr.io.text_files import written_whole
 
 FORMAT, FORMAT_VERSION = "lsr-bench", 1
 

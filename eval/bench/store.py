@@ -17,13 +17,13 @@ import numpy.typing as npt
 
 import lsr.indexer
 import lsr.kernels
-from lsr.cache import cache_home
 from lsr.errors import LsrError
 from lsr.eval.bench.child import BuildCost, OpenCost, run_child
 from lsr.eval.bench.collection import SparseCollection, digest, save_collection, save_vectors
 from lsr.eval.bench.engine import Setting
 from lsr.eval.bench.oracle import Truth, find_truth, load_truth, save_truth
 from lsr.eval.bench.registry import OWN, engine_version
+from lsr.io.cache import cache_home
 
 KEPT_OF_OURS = 2
 DEPTH = 1000

@@ -13,7 +13,7 @@ from lsr.indexer.encode.columns import Columns, dense_columns, field_columns, sp
 from lsr.indexer.encode.job import EncodedCorpus, ShardJob, run_job
 from lsr.indexer.encode.legs import Legs
 from lsr.indexer.encode.window import MAX_DOCUMENTS
-from lsr.indexer.progress import Progress
+from lsr.io.progress import Progress
 from lsr.types import Document
 
 

@@ -20,7 +20,7 @@ from lsr.indexer.encode.window import Pace, windows
 from lsr.indexer.files import sync_folder
 from lsr.indexer.lock import NAME as LOCK_NAME
 from lsr.indexer.lock import writer_lock
-from lsr.indexer.progress import Progress, Silence
+from lsr.io.progress import Progress, Silence
 from lsr.types import Document
 
 JOB_FILE = "encode.json"

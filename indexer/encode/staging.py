@@ -28,7 +28,7 @@ from lsr.indexer.encode.job import (
 )
 from lsr.indexer.encode.legs import Legs
 from lsr.indexer.encode.window import Pace
-from lsr.indexer.progress import Progress
+from lsr.io.progress import Progress
 from lsr.types import Document, SparseBatch
 
 SHARD_SECONDS = 60.0

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     vector = _vector(args)
     if args.html is not None:
         from lsr.cli.pages.vector import vector_page
-        from lsr.eval.textio import written_whole
+        from lsr.io.text_files import written_whole
 
         with written_whole(args.html) as file:
             file.write(vector_page(vector))

@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from lsr.eval import pages
     from lsr.eval.leaderboard import collect_results, make_leaderboard
     from lsr.eval.mteb_files import write_mteb_files
-    from lsr.eval.textio import written_whole
+    from lsr.io.text_files import written_whole
 
     if bool(args.mteb) != bool(args.model and args.revision):
         raise UsageError("--mteb DIR goes with --model ORG/NAME and --revision REV")

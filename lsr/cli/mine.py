@@ -176,7 +176,7 @@ def _examples(args: argparse.Namespace) -> Any:
 
 def _cache(args: argparse.Namespace, part: str) -> Path:
     """Return where the examples or the teachers keep things, in the same places as a training looks for them."""
-    from lsr.cache import cache_home
+    from lsr.io.cache import cache_home
 
     return Path(args.cache or cache_home()) / part
 

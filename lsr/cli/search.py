@@ -166,7 +166,7 @@ def _explain_one(args: argparse.Namespace, searcher: Searcher, allowed: Any, hyb
     explained = searcher.explain(args.query, args.k, **options)
     if args.html is not None:
         from lsr.cli.pages.search import search_page
-        from lsr.eval.textio import written_whole
+        from lsr.io.text_files import written_whole
 
         with written_whole(args.html) as file:
             file.write(search_page(explained))

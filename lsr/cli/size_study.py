@@ -41,10 +41,10 @@ def run(args: argparse.Namespace) -> int:
     from lsr.eval.datasets import load_dataset
     from lsr.eval.dense import SentenceTransformerEncoder
     from lsr.eval.provenance import provenance
-    from lsr.eval.schema import to_json
     from lsr.eval.size_study import grow, plot_study, study_table
-    from lsr.eval.textio import written_whole
     from lsr.indexer.corpus.reader import read_corpus
+    from lsr.io.dataclass_json import to_json
+    from lsr.io.text_files import written_whole
 
     dataset = load_dataset(args.dataset, split=args.split)
     encoder = load_encoder(args.encoder or default_encoder())

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from lsr.cache import cache_home
 from lsr.errors import LsrError, UsageError
 from lsr.indexer.documents import DocumentStore
+from lsr.io.cache import cache_home
 from lsr.training.example import Example, Examples
 from lsr.training.sources.intake import ExamplesReport
 from lsr.training.sources.prepare import Preparation

@@ -22,7 +22,7 @@ from lsr.indexer.corpus.doc_ids import DocIdLedger
 from lsr.indexer.encode.corpus import encode_corpus
 from lsr.indexer.generations import generations
 from lsr.indexer.pipeline import index_documents, index_vectors
-from lsr.indexer.progress import Progress
+from lsr.io.progress import Progress
 from lsr.query.searcher import Searcher
 from lsr.training.example import Examples
 from lsr.training.sources.records import text_id

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from lsr.cache import cache_home
 from lsr.errors import LsrError
 from lsr.indexer.corpus.reader import read_corpus
 from lsr.indexer.corpus.report import CorpusReport
 from lsr.indexer.corpus.walk import walk
+from lsr.io.cache import cache_home
 from lsr.training.caches import digest_of, kept_folder, state_of
 from lsr.training.examples import ExampleSet
 from lsr.training.made_queries import MakingReport, QueryMaking, make_queries

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from lsr.encoders.base import Encoder
 from lsr.errors import UsageError
-from lsr.indexer.progress import Progress, Silence
+from lsr.io.progress import Progress, Silence
 from lsr.training.example import Example, Examples
 from lsr.training.haystack import Haystack, Positives, open_haystack
 from lsr.training.teachers.base import Teacher

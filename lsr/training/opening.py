@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lsr.cache import cache_home
 from lsr.errors import UsageError
+from lsr.io.cache import cache_home
 from lsr.training.config import TeacherSettings, TrainingConfig
 from lsr.training.example import Examples
 from lsr.training.teachers.opening import open_teacher

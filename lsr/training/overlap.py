@@ -16,7 +16,7 @@ import numpy as np
 from lsr.errors import LsrError
 from lsr.eval.datasets import dataset_folders, read_queries
 from lsr.indexer.corpus.reader import read_corpus
-from lsr.indexer.progress import Progress, Silence
+from lsr.io.progress import Progress, Silence
 from lsr.training.example import Example, Examples
 from lsr.training.shingles import Hashes, WordHashes, runs
 from lsr.types import Document

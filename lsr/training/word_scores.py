@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from lsr.cache import cache_home
 from lsr.encoders.analyser import Analyser
 from lsr.encoders.config import EncoderConfig, WordsConfig
 from lsr.encoders.words import analyser_settings, document_weights
 from lsr.indexer.rarity import rarity
+from lsr.io.cache import cache_home
 from lsr.training.example import Examples
 from lsr.training.teachers.bm25 import CorpusCounts, kept_counts
 from lsr.training.teachers.opening import documents_of

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from lsr.cache import cache_home
 from lsr.indexer.index import Index
+from lsr.io.cache import cache_home
 from lsr.query.hybrid.ann import AnnParameters, build, faiss_library
 
 MAGIC = b"lsr-ann1"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.errors import BadDocumentError, LsrError, UsageError
-from lsr.eval.textio import numbered_lines
+from lsr.io.text_files import numbered_lines
 from lsr.training.sources.records import Layout, layout_of
 
 BATCH_ROWS = 1024
