@@ -42,7 +42,7 @@ def read_integer_vectors(path: Path) -> Iterator[tuple[str, dict[str, int]]]:
     Raises LsrError for a weight that isn't whole: Lucene would cut it off.
     """
     if path.suffix == ".parquet":
-        from lsr.indexer.vectors import ReadyVectors, read_vectors
+        from lsr.indexer.transfer.read_vectors import ReadyVectors, read_vectors
 
         names = ReadyVectors()
         for documents, batch, _ in read_vectors(path, names.term_id):

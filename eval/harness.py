@@ -19,8 +19,8 @@ from lsr.eval.qrels import Qrels
 from lsr.eval.results import DatasetFacts, Efficiency, Latency, Protocol, Result, qrels_sha256
 from lsr.eval.runs import Ranking, Run, run_of
 from lsr.eval.systems import TIMED_QUERIES, Prepared, System
-from lsr.indexer.index import Index
-from lsr.indexer.segment import DOCUMENTS
+from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.segment import DOCUMENTS
 from lsr.query.feedback import expand_all
 from lsr.query.searcher import Searcher
 from lsr.types import SparseBatch

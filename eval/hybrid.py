@@ -16,8 +16,8 @@ from lsr.eval.provenance import Provenance
 from lsr.eval.results import Result
 from lsr.eval.runs import Ranking, Run, run_of
 from lsr.eval.systems import EncoderSystem
-from lsr.indexer.dense_addition import add_dense
-from lsr.indexer.index import Index
+from lsr.indexer.storage.index import Index
+from lsr.indexer.update.add_dense import add_dense
 from lsr.io.progress import Progress
 from lsr.query.feedback import Feedback
 from lsr.query.fusion.registry import make_fuser

@@ -21,7 +21,7 @@ from lsr.eval.fusion import fuse
 from lsr.eval.measures import evaluate
 from lsr.eval.plots import new_figure, save_figure
 from lsr.eval.runs import Ranking, Run, run_of
-from lsr.indexer.index import Index
+from lsr.indexer.storage.index import Index
 from lsr.io.progress import Progress, Silence
 from lsr.types import Document, SparseBatch
 
@@ -98,7 +98,7 @@ def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
 def _sparse_run(
     dataset: Dataset, held: Sequence[tuple[list[Document], SparseBatch]], encoder: Encoder, threads: int
 ) -> Run:
-    from lsr.indexer.writer import IndexWriter
+    from lsr.indexer.write.writer import IndexWriter
     from lsr.query.searcher import Searcher
 
     with tempfile.TemporaryDirectory(prefix="lsr-size-study-") as folder:

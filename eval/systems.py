@@ -19,8 +19,8 @@ from lsr.errors import IndexDamagedError, IndexMissingError, LsrError
 from lsr.eval.datasets import Dataset
 from lsr.eval.efficiency import latency
 from lsr.eval.results import Latency
-from lsr.indexer.index import Index
-from lsr.indexer.manifest import FORMAT_VERSION
+from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.manifest import FORMAT_VERSION
 from lsr.io.progress import Progress, Silence
 from lsr.query.feedback import Feedback
 from lsr.types import SparseBatch

@@ -10,13 +10,13 @@ from lsr.encoders.base import Encoder
 from lsr.encoders.dense_base import DenseEncoder, DenseVectors, dense_description
 from lsr.encoders.words import term_ids_of, with_words
 from lsr.errors import BadDocumentError, LsrError, UsageError
-from lsr.indexer.encode.job import forget_job, kept_documents
-from lsr.indexer.encode.legs import Legs
-from lsr.indexer.encode.staging import Say, Staging, staging_folder
-from lsr.indexer.encode.window import windows
-from lsr.indexer.manifest import Manifest
-from lsr.indexer.vectors import ReadyVectors, read_vectors, stored_scale
-from lsr.indexer.writer import IndexWriter
+from lsr.indexer.encode.document_encoders import Legs
+from lsr.indexer.encode.resumable_job import forget_job, kept_documents
+from lsr.indexer.encode.resume import Say, Staging, staging_folder
+from lsr.indexer.encode.windows import windows
+from lsr.indexer.storage.manifest import Manifest
+from lsr.indexer.transfer.read_vectors import ReadyVectors, read_vectors, stored_scale
+from lsr.indexer.write.writer import IndexWriter
 from lsr.io.progress import Progress, Silence
 from lsr.types import PASSAGE_OF, Document
 

@@ -27,7 +27,7 @@ from lsr.encoders.base import QueryEncoder
 from lsr.types import SparseBatch
 
 if TYPE_CHECKING:
-    from lsr.indexer.segment import Segment
+    from lsr.indexer.storage.segment import Segment
 
 
 class Frequencies(Protocol):

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lsr.errors import LsrError
-from lsr.indexer.index import Index
-from lsr.indexer.vectors import read_vectors
+from lsr.indexer.storage.index import Index
+from lsr.indexer.transfer.read_vectors import read_vectors
 from lsr.types import SparseBatch
 
 MAX_TOKENS = 1 << 20

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import UsageError
-from lsr.indexer.index import Index
-from lsr.indexer.segment import STORED_K, SUPERBLOCK
+from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.segment import STORED_K, SUPERBLOCK
 from lsr.query.approximate import NO_LIMIT, Approximate
 from lsr.query.filters import DocumentFilter
 from lsr.query.integers import integer_weights

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.encoders.words import MARK, is_word_term
-from lsr.indexer.segment import SUPERBLOCK
+from lsr.indexer.storage.segment import SUPERBLOCK
 from lsr.query.engine import Ranking
 from lsr.query.feedback import Feedback, SparseVector, expand
 from lsr.query.impacts import doc_ords_at, impacts_at
@@ -22,7 +22,7 @@ from lsr.query.words import TermFinder, TermSpan
 from lsr.types import Hit, TermContribution
 
 if TYPE_CHECKING:
-    from lsr.indexer.index import Index
+    from lsr.indexer.storage.index import Index
     from lsr.query.filters import DocumentFilter
     from lsr.query.hybrid.settings import Hybrid
     from lsr.query.searcher import Searcher

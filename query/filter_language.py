@@ -279,7 +279,7 @@ class _Parser:
 
 def as_date(text: str) -> Date | None:
     """Return the date that a text is, or None."""
-    from lsr.indexer.fields import parse_date
+    from lsr.indexer.storage.fields import parse_date
 
     found = parse_date(text)
     return None if found is None else Date(found, len(text) == len("2020-01-31"))

@@ -14,9 +14,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lsr.indexer.fields import TYPES, as_kind, joined, kind_of
-from lsr.indexer.index import Index
-from lsr.indexer.segment import Segment
+from lsr.indexer.storage.fields import TYPES, as_kind, joined, kind_of
+from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.segment import Segment
 from lsr.query.filter_language import (
     Both,
     Comparison,

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import UsageError
-from lsr.indexer.deletions import pack
-from lsr.indexer.index import Index
+from lsr.indexer.storage.deletions import pack
+from lsr.indexer.storage.index import Index
 
 KEPT = 64
 """Filters that are kept: an eighth of a byte a document each."""

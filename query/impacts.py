@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError
-from lsr.indexer.segment import Segment
+from lsr.indexer.storage.segment import Segment
 from lsr.query.planner import compiled_is_loaded
 
 BLOCK_BITS, SUPERBLOCK_BITS, SUPERBLOCK, RUN = 2, 6, 64, 3

@@ -13,7 +13,7 @@ from itertools import count
 import numpy as np
 import numpy.typing as npt
 
-from lsr.indexer.index import Index
+from lsr.indexer.storage.index import Index
 from lsr.query.engine import Ranking
 
 UNKNOWN = -1

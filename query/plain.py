@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError
-from lsr.indexer.posting_list import term_postings
+from lsr.indexer.storage.posting_list import term_postings
 
 
 def search_plain(

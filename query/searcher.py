@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from lsr.encoders.base import Encoder, QueryEncoder
 from lsr.errors import UsageError
-from lsr.indexer.index import Index
-from lsr.indexer.segment import Segment
+from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.segment import Segment
 from lsr.query.approximate import Approximate
 from lsr.query.batches import ranked
 from lsr.query.engine import Engine, Ranking

@@ -23,9 +23,9 @@ from lsr.eval.bench.run import check_exact
 from lsr.eval.bench.store import Store
 from lsr.eval.bench.timing import Latency, summarise, time_round
 from lsr.eval.provenance import Provenance
-from lsr.indexer.changes import IndexEditor
-from lsr.indexer.index import Index
-from lsr.indexer.merge import merge_index
+from lsr.indexer.storage.index import Index
+from lsr.indexer.update.editor import IndexEditor
+from lsr.indexer.update.merge import merge_index
 from lsr.io.dataclass_json import to_json
 from lsr.io.text_files import written_whole
 from lsr.types import Document, SparseBatch

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from lsr.eval.bench.collection import SparseCollection
 from lsr.eval.bench.engine import Setting
-from lsr.indexer.index import Index
-from lsr.indexer.vectors import ReadyVectors
-from lsr.indexer.writer import IndexWriter
+from lsr.indexer.storage.index import Index
+from lsr.indexer.transfer.read_vectors import ReadyVectors
+from lsr.indexer.write.writer import IndexWriter
 from lsr.query.engine import Engine, Ranking
 from lsr.types import SparseBatch
 

@@ -9,7 +9,7 @@ import numpy as np
 from lsr.eval.bench.own import OwnSearch
 from lsr.eval.bench.report import TraversalReport
 from lsr.eval.bench.timing import summarise, time_round
-from lsr.indexer.index import Index
+from lsr.indexer.storage.index import Index
 from lsr.query.planner import TRAVERSALS
 from lsr.types import SparseBatch
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lsr.encoders.dense_base import DenseVectors
-from lsr.indexer.dense import as_halves
+from lsr.indexer.storage.dense_vectors import as_halves
 from lsr.types import Document, SparseBatch
 
 Columns = Mapping[str, Any]

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError, LsrError
-from lsr.indexer.files import map_array, sync_folder
+from lsr.indexer.storage.files import map_array, sync_folder
 
 
 class MatrixWriter:

@@ -16,7 +16,7 @@ from typing import Any
 
 from lsr.errors import LsrError
 from lsr.indexer.encode.columns import Columns, string_array
-from lsr.indexer.files import sync_folder
+from lsr.indexer.storage.files import sync_folder
 from lsr.types import Document
 
 SOURCE_KEY = b"lsr.source_sha256"

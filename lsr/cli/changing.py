@@ -36,7 +36,7 @@ def add_from_sources(args: argparse.Namespace, *, replacing: bool) -> int:
     """Add what the arguments name to an index, and say what was done."""
     from lsr.encoders.registry import load_encoder
     from lsr.errors import UsageError
-    from lsr.indexer.living import add_corpus, add_vectors
+    from lsr.indexer.update.update import add_corpus, add_vectors
 
     if bool(args.corpus) == bool(args.vectors):
         raise UsageError("name what to add: either CORPUS folders and files, or --vectors FILE.parquet")

@@ -26,7 +26,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Verify; exit code 3 if anything is wrong."""
     from lsr.cli.hits import json_line
-    from lsr.indexer.verify import verify
+    from lsr.indexer.transfer.check import verify
 
     path = index_path(args)
     progress = TerminalProgress()

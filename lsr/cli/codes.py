@@ -92,7 +92,7 @@ def _of_index(args: argparse.Namespace) -> tuple[Any, Any]:
     """Return dense vectors of the index, and the description of their encoder."""
     import numpy as np
 
-    from lsr.indexer.index import Index
+    from lsr.indexer.storage.index import Index
     from lsr.query.hybrid.union import allowed_positions
     from lsr.query.hybrid.vectors import dense_of, rows_at
     from lsr.query.searcher import Searcher

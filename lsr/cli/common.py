@@ -32,7 +32,7 @@ def add_index_argument(parser: argparse.ArgumentParser) -> None:
 
 def index_path(args: argparse.Namespace) -> Path:
     """Return the index that the arguments name, or the one found here or above."""
-    from lsr.indexer.index import find_index
+    from lsr.indexer.storage.index import find_index
 
     return args.index if args.index is not None else find_index(Path.cwd())
 

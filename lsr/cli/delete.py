@@ -38,7 +38,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Delete, and say what was done."""
     from lsr.errors import UsageError
-    from lsr.indexer.living import delete_documents
+    from lsr.indexer.update.update import delete_documents
 
     doc_ids = list(args.doc_ids)
     if args.ids_from is not None:

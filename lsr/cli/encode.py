@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     """Encode, and say what was done."""
     from lsr.indexer.corpus.reader import read_corpus
     from lsr.indexer.corpus.report import CorpusReport
-    from lsr.indexer.encode.corpus import encode_corpus
+    from lsr.indexer.encode.encode_corpus import encode_corpus
     from lsr.types import Document
 
     check_passage_arguments(args)

@@ -40,15 +40,15 @@ def run(args: argparse.Namespace) -> int:
     """Export, and say what was done."""
     path = index_path(args)
     if args.vectors:
-        from lsr.indexer.index import Index
-        from lsr.indexer.vectors_export import export_vectors, left_out
+        from lsr.indexer.storage.index import Index
+        from lsr.indexer.transfer.export_vectors import export_vectors, left_out
 
         n_docs = export_vectors(path, args.file, overwrite=args.overwrite)
         with Index.open(path) as index:
             for sentence in left_out(index):
                 note(sentence)
     else:
-        from lsr.indexer.archive import export_index
+        from lsr.indexer.transfer.archive import export_index
 
         n_docs = export_index(path, args.file, overwrite=args.overwrite).n_docs
     size_bytes = args.file.stat().st_size

@@ -33,8 +33,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the documents; say which are not there."""
-    from lsr.indexer.index import Index
-    from lsr.indexer.passages import passages_of, whole
+    from lsr.indexer.storage.index import Index
+    from lsr.indexer.update.passages import passages_of, whole
 
     missing = 0
     with Index.open(index_path(args)) as index:

@@ -27,7 +27,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Import, and say what was done."""
-    from lsr.indexer.archive import import_index
+    from lsr.indexer.transfer.archive import import_index
 
     manifest = import_index(args.file, args.index, overwrite=args.overwrite)
     if args.json:

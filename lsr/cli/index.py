@@ -159,8 +159,8 @@ def _add_dense(args: argparse.Namespace) -> int:
     """Add dense vectors to the index that is there, and say what was done."""
     from lsr.encoders.registry import JOINT, load_dense_encoder, load_recorded
     from lsr.errors import UsageError
-    from lsr.indexer.dense_addition import add_dense
-    from lsr.indexer.index import Index
+    from lsr.indexer.storage.index import Index
+    from lsr.indexer.update.add_dense import add_dense
 
     if args.encoder is not None:
         raise UsageError("--encoder goes with CORPUS: dense vectors alone leave the index's encoder as it is")

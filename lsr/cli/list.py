@@ -38,8 +38,8 @@ def run(args: argparse.Namespace) -> int:
 
     from lsr.cli.get import document_json
     from lsr.cli.hits import json_line
-    from lsr.indexer.index import Index
-    from lsr.indexer.passages import owner_of, whole
+    from lsr.indexer.storage.index import Index
+    from lsr.indexer.update.passages import owner_of, whole
 
     with Index.open(index_path(args)) as index:
         allowed = None

@@ -37,7 +37,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Merge, and say what was done."""
-    from lsr.indexer.merge import merge_index
+    from lsr.indexer.update.merge import merge_index
     from lsr.query.batches import available_cores
 
     path = index_path(args)

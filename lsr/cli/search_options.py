@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def open_searcher(args: argparse.Namespace) -> Any:
     """Open the index. Raises UsageError for an --encoder that it doesn't take, and what opening raises."""
     from lsr.errors import UsageError
-    from lsr.indexer.index import Index
+    from lsr.indexer.storage.index import Index
     from lsr.query.searcher import Searcher
 
     index = Index.open(index_path(args), encoder=args.encoder, dense_encoder=args.dense)

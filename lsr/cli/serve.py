@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
     from lsr.cli.server import SearchServer
     from lsr.errors import LsrError
-    from lsr.indexer.index import Index
+    from lsr.indexer.storage.index import Index
     from lsr.query.searcher import Searcher
 
     hybrid = hybrid_of(args)

@@ -23,7 +23,7 @@ from lsr.cli.hits import hit_object, json_line
 from lsr.cli.pages.fragments import POLICY
 from lsr.cli.pages.served import served_page
 from lsr.errors import LsrError, UsageError
-from lsr.indexer.generations import generations
+from lsr.indexer.storage.generations import generations
 from lsr.query.feedback import Feedback
 from lsr.query.hybrid.settings import MODES, USUAL_NEIGHBOURS, Hybrid
 from lsr.query.searcher import Searcher

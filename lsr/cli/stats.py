@@ -25,7 +25,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the statistics."""
     from lsr.cli.hits import json_line
-    from lsr.indexer.index import Index
+    from lsr.indexer.storage.index import Index
 
     path = index_path(args)
     with Index.open(path) as index:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import LsrError
-from lsr.indexer.documents import DocumentStore
+from lsr.indexer.storage.documents import DocumentStore
 from lsr.training.data_settings import DataSettings
 from lsr.training.example import Example, Examples
 from lsr.training.examples import ExampleSet, concatenate, read_examples

@@ -59,9 +59,9 @@ class Evaluator:
         self, encoder: NeuralEncoder, dataset: Dataset, kept: frozenset[str] | None, path: Path
     ) -> tuple[float, int, int]:
         from lsr.encoders.remap import RemappedQueryEncoder
-        from lsr.indexer.index import Index
         from lsr.indexer.pipeline import index_documents
         from lsr.indexer.rarity import by_rarity
+        from lsr.indexer.storage.index import Index
         from lsr.query.searcher import Searcher
 
         index_documents(_chosen(dataset.documents(), kept), path, encoder, threads=1)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import LsrError, UsageError
-from lsr.indexer.documents import DocumentStore
+from lsr.indexer.storage.documents import DocumentStore
 from lsr.io.cache import cache_home
 from lsr.training.example import Example, Examples
 from lsr.training.sources.intake import ExamplesReport

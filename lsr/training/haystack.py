@@ -19,9 +19,9 @@ import numpy.typing as npt
 
 from lsr.encoders.base import Encoder
 from lsr.indexer.corpus.doc_ids import DocIdLedger
-from lsr.indexer.encode.corpus import encode_corpus
-from lsr.indexer.generations import generations
+from lsr.indexer.encode.encode_corpus import encode_corpus
 from lsr.indexer.pipeline import index_documents, index_vectors
+from lsr.indexer.storage.generations import generations
 from lsr.io.progress import Progress
 from lsr.query.searcher import Searcher
 from lsr.training.example import Examples

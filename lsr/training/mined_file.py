@@ -15,7 +15,7 @@ from typing import Any
 
 from lsr.encoders.base import Encoder
 from lsr.errors import LsrError
-from lsr.indexer.files import sync_folder
+from lsr.indexer.storage.files import sync_folder
 from lsr.io.progress import Progress
 from lsr.training.example import Example, Examples
 from lsr.training.mining import Mining, MiningReport, mine

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import MissingExtraError
-from lsr.indexer.dense import Halves
+from lsr.indexer.storage.dense_vectors import Halves
 
 FLAT, HNSW, IVF_PQ = "flat", "hnsw", "ivf-pq"
 MOST_FLAT, MOST_HNSW = 50_000, 1_000_000

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from lsr.indexer.index import Index
+from lsr.indexer.storage.index import Index
 from lsr.io.cache import cache_home
 from lsr.query.hybrid.ann import AnnParameters, build, faiss_library
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from lsr.indexer.deletions import unpack
-from lsr.indexer.index import Index
+from lsr.indexer.storage.deletions import unpack
+from lsr.indexer.storage.index import Index
 from lsr.query.fusion.legs import Leg
 from lsr.query.hybrid.ann import FLAT, AnnParameters, choose_parameters, search
 from lsr.query.hybrid.settings import DenseRow, Query

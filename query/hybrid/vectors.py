@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import EncoderError, IndexDamagedError, UsageError
-from lsr.indexer.dense import DenseVectorsOfIndex
-from lsr.indexer.manifest import REMEDY
+from lsr.indexer.storage.dense_vectors import DenseVectorsOfIndex
+from lsr.indexer.storage.manifest import REMEDY
 from lsr.query.fusion.legs import Leg
 from lsr.query.hybrid.settings import DenseRow, Query
 
 if TYPE_CHECKING:
-    from lsr.indexer.index import Index
+    from lsr.indexer.storage.index import Index
     from lsr.query.searcher import Searcher
 
 Scores = npt.NDArray[np.float64]

@@ -16,7 +16,7 @@ import pytest
 
 from lsr.cli.main import main
 from lsr.cli.server import SearchServer
-from lsr.indexer.index import Index
+from lsr.indexer.storage.index import Index
 from lsr.query.hybrid.settings import Hybrid
 from lsr.query.searcher import Searcher
 

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lsr.indexer.index import Index
-from lsr.indexer.vectors import ReadyVectors
-from lsr.indexer.writer import IndexWriter
+from lsr.indexer.storage.index import Index
+from lsr.indexer.transfer.read_vectors import ReadyVectors
+from lsr.indexer.write.writer import IndexWriter
 
 Lsr = Callable[..., Any]
 
@@ -204,7 +204,7 @@ def test_another_writer_is_named(tmp_path: Path, lsr: Lsr, jsonl: Any, documents
 def test_memory_that_does_not_suffice(
     tmp_path: Path, lsr: Lsr, jsonl: Any, documents: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lsr.indexer import build
+    from lsr.indexer.write import invert as build
 
     def fail(*args: Any, **options: Any) -> Any:
         raise MemoryError

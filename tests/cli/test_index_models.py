@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lsr.indexer.encode.job import kept_documents
-from lsr.indexer.index import Index
+from lsr.indexer.encode.resumable_job import kept_documents
+from lsr.indexer.storage.index import Index
 
 Lsr = Callable[..., Any]
 WORDS = "a cat dog chase sleep house tree the of day guard".split()
@@ -45,7 +45,7 @@ SLOWLY = """
 import sys, time
 from lsr.cli.main import main
 from lsr.encoders.neural import NeuralEncoder
-from lsr.indexer.encode import job
+from lsr.indexer.encode import resumable_job as job
 
 encode = NeuralEncoder.encode_documents
 job.SHARD_DOCUMENTS = 64

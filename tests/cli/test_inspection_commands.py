@@ -13,7 +13,7 @@ import pytest
 
 import lsr as package
 from lsr.cli import doctor
-from lsr.indexer.index import Index
+from lsr.indexer.storage.index import Index
 
 Lsr = Callable[..., Any]
 

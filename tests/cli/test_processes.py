@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from lsr.indexer.index import Index
+from lsr.indexer.storage.index import Index
 
 Lsr = Callable[..., Any]
 HEAVY = ("torch", "transformers", "numba", "safetensors", "sentence_transformers", "scipy", "faiss", "tqdm")

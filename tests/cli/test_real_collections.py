@@ -11,7 +11,7 @@ import pytest
 from lsr.eval.datasets import load_dataset
 from lsr.eval.measures import evaluate
 from lsr.eval.runs import read_run
-from lsr.indexer.index import Index
+from lsr.indexer.storage.index import Index
 
 Lsr = Callable[..., Any]
 SPLADE_QUERIES = "data/sparse/queries/topics.beir-v1.0.0-nfcorpus.test.splade-v3.tsv.gz"

@@ -18,8 +18,8 @@ from safetensors.numpy import load_file, save_file
 
 from lsr.encoders.registry import load_encoder
 from lsr.eval.runs import read_run
-from lsr.indexer.index import Index
-from lsr.indexer.manifest import _canonical
+from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.manifest import _canonical
 from lsr.query.searcher import Searcher
 
 Lsr = Callable[..., Any]

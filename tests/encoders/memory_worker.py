@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from lsr.indexer.encode.corpus import encode_corpus
+from lsr.indexer.encode.encode_corpus import encode_corpus
 from lsr.types import Document, SparseBatch
 
 VOCAB_SIZE, TERMS = 30_522, 870

@@ -66,7 +66,7 @@ def main(model: str | None, marks: list[int]) -> None:
     """Measure, and print a JSON object: the peak by the number of documents."""
     torch.set_num_threads(1)
     from lsr.encoders.registry import load_encoder
-    from lsr.indexer.encode.corpus import encode_corpus
+    from lsr.indexer.encode.encode_corpus import encode_corpus
 
     with tempfile.TemporaryDirectory() as scratch:
         encoder: Any = load_encoder(model or save_model(Path(scratch) / "model"), device="cpu")

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from lsr.encoders.registry import load_encoder
 from lsr.errors import IndexLockedError, LsrError, UsageError
-from lsr.indexer.encode import job as encoding
-from lsr.indexer.encode.corpus import encode_corpus
-from lsr.indexer.encode.window import Pace, windows
-from lsr.indexer.lock import writer_lock
+from lsr.indexer.encode import resumable_job as encoding
+from lsr.indexer.encode.encode_corpus import encode_corpus
+from lsr.indexer.encode.windows import Pace, windows
 from lsr.indexer.pipeline import index_vectors
-from lsr.indexer.vectors import read_vectors
+from lsr.indexer.storage.lock import writer_lock
+from lsr.indexer.transfer.read_vectors import read_vectors
 from lsr.types import Document, SparseBatch
 
 TERMS = [f"t{i}" for i in range(50)]

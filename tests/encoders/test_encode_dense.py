@@ -13,9 +13,9 @@ from lsr.encoders.config import DenseConfig, EncoderConfig
 from lsr.encoders.dense import load_dense
 from lsr.errors import EncoderError, IndexDamagedError, LsrError
 from lsr.indexer.encode.columns import dense_columns
-from lsr.indexer.encode.corpus import encode_corpus
+from lsr.indexer.encode.encode_corpus import encode_corpus
 from lsr.indexer.encode.matrix import MatrixWriter, matrix_of_shards, open_matrix
-from lsr.indexer.vectors import read_vectors
+from lsr.indexer.transfer.read_vectors import read_vectors
 from lsr.types import Document
 
 DOCUMENTS = [Document(str(i), text) for i, text in enumerate(["the cat", "", "dogs walk", "sparse", "query index"])]

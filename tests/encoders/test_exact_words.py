@@ -21,10 +21,10 @@ from lsr.encoders.registry import load_dense_encoder, load_encoder, open_dense_e
 from lsr.encoders.saving import save_encoder
 from lsr.encoders.words import MARK, beside_dense, document_weights, is_word_term, model_alone, side_by_side
 from lsr.errors import EncoderError, UsageError
-from lsr.indexer.index import Index
-from lsr.indexer.living import add_documents, delete_documents
 from lsr.indexer.pipeline import index_corpus, index_documents, index_vectors
-from lsr.indexer.vectors_export import export_vectors
+from lsr.indexer.storage.index import Index
+from lsr.indexer.transfer.export_vectors import export_vectors
+from lsr.indexer.update.update import add_documents, delete_documents
 from lsr.query.hybrid.search import with_dense
 from lsr.query.searcher import Searcher
 from lsr.query.vectors import document_vector, encoded_vector

@@ -14,7 +14,7 @@ from lsr.encoders.dense import load_dense
 from lsr.encoders.passages import PassageSplitter, choose_splitter, split_documents
 from lsr.encoders.registry import load_encoder
 from lsr.errors import BadDocumentError, UsageError
-from lsr.indexer.encode.corpus import encode_corpus
+from lsr.indexer.encode.encode_corpus import encode_corpus
 from lsr.indexer.pipeline import index_documents, index_vectors
 from lsr.query.searcher import Searcher
 from lsr.types import PASSAGE_OF, Document

@@ -12,8 +12,8 @@ import pytest
 from lsr.encoders.registry import load_encoder
 from lsr.encoders.table import TableQueryEncoder, open_table
 from lsr.encoders.tokens import read_tokenizer
-from lsr.indexer.index import Index
 from lsr.indexer.pipeline import index_documents
+from lsr.indexer.storage.index import Index
 from lsr.types import Document
 
 QUERIES = [

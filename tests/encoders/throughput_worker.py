@@ -37,7 +37,7 @@ def main(library: str, model: str, path: str, first: int, n: int, dtype: str | N
     rows = read(path, first, n)
     if library == "lsr":
         from lsr.encoders.registry import load_encoder
-        from lsr.indexer.encode.corpus import encode_corpus
+        from lsr.indexer.encode.encode_corpus import encode_corpus
         from lsr.types import Document
 
         encoder = load_encoder(model, device="cpu", dtype=dtype)

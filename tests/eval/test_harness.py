@@ -19,7 +19,7 @@ from lsr.eval.provenance import provenance
 from lsr.eval.results import Result
 from lsr.eval.runs import Run
 from lsr.eval.systems import EncoderSystem, System, VectorsSystem
-from lsr.indexer.index import Index
+from lsr.indexer.storage.index import Index
 from lsr.types import SparseBatch
 
 VectorWriter = Callable[[Path, dict[str, dict[str, int]]], Path]

@@ -79,7 +79,7 @@ def test_an_upward_import_would_be_found(tmp_path: Path) -> None:
     for folder in ("lsr", "eval", "query", "indexer", "kernels"):
         (tmp_path / folder).mkdir()
     (tmp_path / "kernels" / "low.py").write_text("def f():\n    from lsr.query.searcher import Searcher\n")
-    (tmp_path / "query" / "middle.py").write_text("from lsr.indexer.index import Index\n")
+    (tmp_path / "query" / "middle.py").write_text("from lsr.indexer.storage.index import Index\n")
     assert upward_imports(tmp_path) == ["lsr.kernels.low imports lsr.query.searcher"]
 
 

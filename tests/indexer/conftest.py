@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lsr.indexer.generations import PART_KINDS
-from lsr.indexer.index import Index
-from lsr.indexer.vectors import ReadyVectors
-from lsr.indexer.writer import IndexWriter
+from lsr.indexer.storage.generations import PART_KINDS
+from lsr.indexer.storage.index import Index
+from lsr.indexer.transfer.read_vectors import ReadyVectors
+from lsr.indexer.write.writer import IndexWriter
 from lsr.types import Document, SparseBatch
 
 WORDS = "apple banana cherry date elder fig grape hazel ivy juniper".split()
@@ -40,7 +40,7 @@ def write(path: Path, n: int = 150, *, shift: int = 0, **options: Any) -> Index:
 def content(path: Path) -> list[Any]:
     """Return all that an index at `path` answers: its documents, deleted ones left out, and every term's postings by
     document."""
-    from lsr.indexer.verify import verify
+    from lsr.indexer.transfer.check import verify
     from lsr.kernels.build.forward import forward_rows
 
     assert verify(path)[1] == []
@@ -89,8 +89,8 @@ def failing(step: int, error: Callable[[], BaseException]) -> Iterator[list[str]
 
         return call
 
-    from lsr.indexer.files import ChecksummedFile
-    from lsr.indexer.spool import Spool
+    from lsr.indexer.storage.files import ChecksummedFile
+    from lsr.indexer.write.spill import Spool
 
     with pytest.MonkeyPatch.context() as patch:
         for owner, name in (

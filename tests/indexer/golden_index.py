@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from lsr.encoders.registry import load_encoder
-from lsr.indexer.living import add_documents, delete_documents, update_documents
 from lsr.indexer.pipeline import index_documents
+from lsr.indexer.update.update import add_documents, delete_documents, update_documents
 from lsr.query.searcher import Searcher
 from lsr.types import Document
 

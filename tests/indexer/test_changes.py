@@ -12,14 +12,14 @@ import pytest
 
 from lsr.encoders.registry import load_encoder
 from lsr.errors import BadDocumentError, EncoderError, IndexLockedError, IndexMissingError, LsrError, UsageError
-from lsr.indexer import pending
-from lsr.indexer.changes import IndexEditor
-from lsr.indexer.index import Index
-from lsr.indexer.living import add_corpus, add_documents, add_vectors, delete_documents, update_documents
-from lsr.indexer.merge import merge_index
 from lsr.indexer.pipeline import index_documents, index_vectors
-from lsr.indexer.vectors import ReadyVectors
-from lsr.indexer.verify import verify
+from lsr.indexer.storage.index import Index
+from lsr.indexer.transfer.check import verify
+from lsr.indexer.transfer.read_vectors import ReadyVectors
+from lsr.indexer.update.editor import IndexEditor
+from lsr.indexer.update.merge import merge_index
+from lsr.indexer.update.update import add_corpus, add_documents, add_vectors, delete_documents, update_documents
+from lsr.indexer.write import segment_builder as pending
 from lsr.query.planner import TRAVERSALS
 from lsr.query.searcher import Searcher
 from lsr.types import Document, SparseBatch
@@ -111,7 +111,7 @@ def test_any_way_to_the_same_documents_gives_the_same_results(tmp_path: Path, se
         assert verify(path)[1] == []
         assert len(Index.open(path)) == len(rows)
     encoder = ReadyVectors(Index.open(path).vocabulary)
-    from lsr.indexer.writer import IndexWriter
+    from lsr.indexer.write.writer import IndexWriter
 
     with IndexWriter(tmp_path / "anew", encoder) as writer:
         writer.add([Document(name, "") for name in rows], whole(list(rows.values()), encoder))
@@ -142,7 +142,7 @@ def test_the_first_threshold_does_not_count_on_deleted_documents(tmp_path: Path,
     """The k-th largest impact is no lower bound any more once documents above it are gone."""
     path, encoder = tmp_path / "index", ReadyVectors()
     rows = [{"apple": 200.0}] * n_gone + [{"apple": 1.0 + i % 7, "fig": 1.0} for i in range(200)]
-    from lsr.indexer.writer import IndexWriter
+    from lsr.indexer.write.writer import IndexWriter
 
     with IndexWriter(path, encoder) as writer:
         writer.add([Document(str(i), "") for i in range(len(rows))], whole(rows, encoder))
@@ -239,7 +239,9 @@ def test_within_a_transaction_what_comes_later_counts(tmp_path: Path, small: Any
 
 
 def test_ids_that_only_share_a_hash_are_told_apart(tmp_path: Path, small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lsr.indexer import changes, resolve, segment
+    from lsr.indexer.storage import segment
+    from lsr.indexer.update import editor as changes
+    from lsr.indexer.update import resolve
 
     def by_length(doc_ids: Any) -> Any:
         return np.array([len(doc_id) for doc_id in doc_ids], np.uint64)

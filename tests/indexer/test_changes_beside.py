@@ -14,16 +14,16 @@ from lsr.encoders import registry
 from lsr.encoders.passages import choose_splitter
 from lsr.encoders.registry import load_encoder
 from lsr.errors import BadDocumentError, LsrError, UsageError
-from lsr.indexer.archive import export_index, import_index
-from lsr.indexer.changes import IndexEditor
-from lsr.indexer.dense_addition import add_dense
-from lsr.indexer.index import Index
-from lsr.indexer.living import add_documents, add_vectors, delete_documents, update_documents
-from lsr.indexer.merge import merge_index
-from lsr.indexer.passages import owner_of, passages_of, whole
 from lsr.indexer.pipeline import index_documents, index_vectors
-from lsr.indexer.vectors_export import export_vectors, left_out
-from lsr.indexer.verify import verify
+from lsr.indexer.storage.index import Index
+from lsr.indexer.transfer.archive import export_index, import_index
+from lsr.indexer.transfer.check import verify
+from lsr.indexer.transfer.export_vectors import export_vectors, left_out
+from lsr.indexer.update.add_dense import add_dense
+from lsr.indexer.update.editor import IndexEditor
+from lsr.indexer.update.merge import merge_index
+from lsr.indexer.update.passages import owner_of, passages_of, whole
+from lsr.indexer.update.update import add_documents, add_vectors, delete_documents, update_documents
 from lsr.query.searcher import Searcher
 from lsr.types import Document
 

@@ -15,11 +15,11 @@ import pytest
 
 from lsr.encoders.registry import load_encoder
 from lsr.errors import LsrError
-from lsr.indexer.changes import IndexEditor
-from lsr.indexer.index import Index
-from lsr.indexer.living import add_documents, delete_documents, update_documents
-from lsr.indexer.merge import merge_index
 from lsr.indexer.pipeline import index_documents
+from lsr.indexer.storage.index import Index
+from lsr.indexer.update.editor import IndexEditor
+from lsr.indexer.update.merge import merge_index
+from lsr.indexer.update.update import add_documents, delete_documents, update_documents
 from lsr.query.searcher import Searcher
 from lsr.types import Document, SparseBatch
 

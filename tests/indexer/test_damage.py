@@ -15,12 +15,13 @@ import pytest
 
 from lsr.encoders.registry import load_encoder
 from lsr.errors import IndexDamagedError, IndexMissingError
-from lsr.indexer import pending, writer
-from lsr.indexer.files import checksum, save_array
-from lsr.indexer.index import Index, find_index
-from lsr.indexer.manifest import _canonical
 from lsr.indexer.pipeline import index_documents
-from lsr.indexer.verify import verify
+from lsr.indexer.storage.files import checksum, save_array
+from lsr.indexer.storage.index import Index, find_index
+from lsr.indexer.storage.manifest import _canonical
+from lsr.indexer.transfer.check import verify
+from lsr.indexer.write import segment_builder as pending
+from lsr.indexer.write import writer
 from lsr.query.searcher import Searcher
 from lsr.types import Document
 

@@ -15,16 +15,16 @@ import pytest
 
 from lsr.encoders.registry import load_encoder
 from lsr.errors import EncoderError, IndexDamagedError, IndexExistsError, IndexMissingError, LsrError, UsageError
-from lsr.indexer import pending as pendings
-from lsr.indexer.dense_addition import add_dense
-from lsr.indexer.encode.job import kept_documents
-from lsr.indexer.encode.staging import staging_folder
-from lsr.indexer.files import checksum
-from lsr.indexer.index import Index
-from lsr.indexer.manifest import read_manifest, write_manifest
+from lsr.indexer.encode.resumable_job import kept_documents
+from lsr.indexer.encode.resume import staging_folder
 from lsr.indexer.pipeline import index_corpus, index_documents
-from lsr.indexer.verify import verify
-from lsr.indexer.writer import IndexWriter
+from lsr.indexer.storage.files import checksum
+from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.manifest import read_manifest, write_manifest
+from lsr.indexer.transfer.check import verify
+from lsr.indexer.update.add_dense import add_dense
+from lsr.indexer.write import segment_builder as pendings
+from lsr.indexer.write.writer import IndexWriter
 from lsr.types import Document
 
 

@@ -16,13 +16,13 @@ import pytest
 
 from lsr.encoders.registry import load_encoder
 from lsr.errors import IndexDamagedError, IndexExistsError, IndexLockedError, IndexMissingError, LsrError
-from lsr.indexer.archive import export_index, import_index
-from lsr.indexer.index import Index
-from lsr.indexer.living import add_documents, delete_documents
-from lsr.indexer.lock import writer_lock
 from lsr.indexer.pipeline import index_documents, index_vectors
-from lsr.indexer.vectors_export import export_vectors
-from lsr.indexer.verify import verify
+from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.lock import writer_lock
+from lsr.indexer.transfer.archive import export_index, import_index
+from lsr.indexer.transfer.check import verify
+from lsr.indexer.transfer.export_vectors import export_vectors
+from lsr.indexer.update.update import add_documents, delete_documents
 from lsr.query.searcher import Searcher
 from lsr.types import Document
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from lsr.indexer.living import delete_documents
-from lsr.indexer.manifest import FORMAT_VERSION, OLDEST_READABLE
-from lsr.indexer.merge import merge_index
-from lsr.indexer.verify import verify
+from lsr.indexer.storage.manifest import FORMAT_VERSION, OLDEST_READABLE
+from lsr.indexer.transfer.check import verify
+from lsr.indexer.update.merge import merge_index
+from lsr.indexer.update.update import delete_documents
 
 HERE = Path(__file__).parent
 FORMATS = range(OLDEST_READABLE, FORMAT_VERSION + 1)

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from lsr.indexer.manifest import Part, SegmentInfo
-from lsr.indexer.policy import FACTOR, MOST, Limits, all_of, size_of, tiered
+from lsr.indexer.storage.manifest import Part, SegmentInfo
+from lsr.indexer.update.merge_policy import FACTOR, MOST, Limits, all_of, size_of, tiered
 
 WIDE = Limits(1 << 24, 1 << 28)
 

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsr.encoders.registry import load_encoder
-from lsr.indexer.index import Index
-from lsr.indexer.living import delete_documents
 from lsr.indexer.pipeline import index_documents
 from lsr.indexer.rarity import Exponents, QueriesByRarity, by_rarity, exponents_of, rarity
+from lsr.indexer.storage.index import Index
+from lsr.indexer.update.update import delete_documents
 from lsr.types import Document, SparseBatch
 
 

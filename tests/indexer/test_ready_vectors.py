@@ -12,9 +12,9 @@ import pytest
 
 from lsr.encoders.registry import load_encoder
 from lsr.errors import BadDocumentError, LsrError, UsageError
-from lsr.indexer.index import Index
 from lsr.indexer.pipeline import index_vectors
-from lsr.indexer.vectors import read_vectors
+from lsr.indexer.storage.index import Index
+from lsr.indexer.transfer.read_vectors import read_vectors
 from lsr.types import Document, SparseBatch
 
 VectorsFile = Callable[..., Path]

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from lsr.encoders.registry import load_encoder
 from lsr.errors import BadDocumentError, LsrError
-from lsr.indexer import pending
-from lsr.indexer.documents import ROWS
-from lsr.indexer.index import Index
 from lsr.indexer.pipeline import index_documents
-from lsr.indexer.vectors import ReadyVectors
-from lsr.indexer.verify import verify
-from lsr.indexer.vocabulary import Vocabulary, save_vocabulary
-from lsr.indexer.writer import IndexWriter
+from lsr.indexer.storage.documents import ROWS
+from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.vocabulary import Vocabulary, save_vocabulary
+from lsr.indexer.transfer.check import verify
+from lsr.indexer.transfer.read_vectors import ReadyVectors
+from lsr.indexer.write import segment_builder as pending
+from lsr.indexer.write.writer import IndexWriter
 from lsr.types import Document, SparseBatch
 
 
@@ -71,7 +71,7 @@ def test_documents_are_found_by_their_ids(tmp_path: Path, small: Any, monkeypatc
     (segment,) = small.write(tmp_path / "index", 150).segments
     assert segment.find(["doc_149", "nobody", "doc_0"]) == [149, None, 0]
     # Two ids that share a hash are told apart by their names.
-    from lsr.indexer import segment as module
+    from lsr.indexer.storage import segment as module
 
     monkeypatch.setattr(module, "hash_ids", lambda doc_ids: np.array([len(d) for d in doc_ids], np.uint64))
     monkeypatch.setattr(pending, "hash_ids", module.hash_ids)
@@ -149,7 +149,8 @@ def test_every_term_is_found_by_its_name(
 
 
 def test_the_constants_beside_the_kernels_are_theirs() -> None:
-    from lsr.indexer import posting_list, segment, trust
+    from lsr.indexer.storage import checks_on_read as trust
+    from lsr.indexer.storage import posting_list, segment
     from lsr.kernels.build import kth_impacts as thresholds
     from lsr.kernels.build import layout
     from lsr.kernels.simd import packed_runs as runs

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from lsr.errors import BadDocumentError, LsrError
-from lsr.indexer.archive import export_index, import_index
-from lsr.indexer.changes import IndexEditor
-from lsr.indexer.living import delete_documents
-from lsr.indexer.merge import merge_index
-from lsr.indexer.vectors import ReadyVectors
-from lsr.indexer.verify import verify
-from lsr.indexer.writer import IndexWriter
+from lsr.indexer.transfer.archive import export_index, import_index
+from lsr.indexer.transfer.check import verify
+from lsr.indexer.transfer.read_vectors import ReadyVectors
+from lsr.indexer.update.editor import IndexEditor
+from lsr.indexer.update.merge import merge_index
+from lsr.indexer.update.update import delete_documents
+from lsr.indexer.write.writer import IndexWriter
 from lsr.query.filters import DocumentFilter
 from lsr.query.planner import TRAVERSALS
 from lsr.query.searcher import Searcher

@@ -17,14 +17,14 @@ import pytest
 
 from lsr.encoders.registry import load_encoder
 from lsr.errors import LsrError
-from lsr.indexer.files import checksum, save_array
-from lsr.indexer.index import Index
-from lsr.indexer.living import add_documents, delete_documents
-from lsr.indexer.manifest import _canonical
 from lsr.indexer.pipeline import index_documents
-from lsr.indexer.segment import OTHERS, POSTINGS
-from lsr.indexer.trust import term_checksums
-from lsr.indexer.verify import verify
+from lsr.indexer.storage.checks_on_read import term_checksums
+from lsr.indexer.storage.files import checksum, save_array
+from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.manifest import _canonical
+from lsr.indexer.storage.segment import OTHERS, POSTINGS
+from lsr.indexer.transfer.check import verify
+from lsr.indexer.update.update import add_documents, delete_documents
 from lsr.query.planner import TRAVERSALS
 from lsr.query.searcher import Searcher
 from lsr.types import Document

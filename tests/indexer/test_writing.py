@@ -12,11 +12,11 @@ import pytest
 
 from lsr.encoders.registry import load_encoder
 from lsr.errors import IndexExistsError, IndexLockedError, LsrError, UsageError
-from lsr.indexer.index import Index
-from lsr.indexer.lock import writer_lock
 from lsr.indexer.pipeline import index_documents
-from lsr.indexer.vectors import ReadyVectors
-from lsr.indexer.writer import IndexWriter
+from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.lock import writer_lock
+from lsr.indexer.transfer.read_vectors import ReadyVectors
+from lsr.indexer.write.writer import IndexWriter
 from lsr.query.searcher import Searcher
 from lsr.types import Document
 
@@ -109,7 +109,7 @@ def test_doc_ids_that_only_share_a_hash_are_no_duplicates(
 ) -> None:
     import numpy as np
 
-    from lsr.indexer import pending
+    from lsr.indexer.write import segment_builder as pending
 
     monkeypatch.setattr(pending, "hash_ids", lambda doc_ids: np.array([len(d) for d in doc_ids], np.uint64))
     documents = [Document(doc_id, "x") for doc_id in ("a", "b", "cc", "dd", "c")]

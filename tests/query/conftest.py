@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lsr.indexer import pending
-from lsr.indexer.index import Index
-from lsr.indexer.vectors import ReadyVectors
-from lsr.indexer.writer import IndexWriter
+from lsr.indexer.storage.index import Index
+from lsr.indexer.transfer.read_vectors import ReadyVectors
+from lsr.indexer.write import segment_builder as pending
+from lsr.indexer.write.writer import IndexWriter
 from lsr.query.integers import integer_weights
 from lsr.query.searcher import Searcher
 from lsr.types import Document, SparseBatch

@@ -14,8 +14,8 @@ import pytest
 
 pytest.importorskip("faiss")
 
-from lsr.indexer.index import Index
 from lsr.indexer.pipeline import index_documents
+from lsr.indexer.storage.index import Index
 from lsr.query.filters import DocumentFilter
 from lsr.query.hybrid import ann, ann_store, union
 from lsr.query.hybrid.ann import FLAT, HNSW, IVF_PQ, AnnParameters, build, choose_parameters, search
@@ -157,7 +157,7 @@ def test_a_folder_that_others_can_write_is_not_used(path: Path, cache: Path) -> 
 
 
 def test_other_vectors_have_an_index_of_their_own(path: Path, tmp_path: Path, cache: Path) -> None:
-    from lsr.indexer.dense_addition import add_dense
+    from lsr.indexer.update.add_dense import add_dense
 
     other = tmp_path / "other"
     other.mkdir()

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lsr.errors import LsrError
-from lsr.indexer.index import Index
+from lsr.indexer.storage.index import Index
 from lsr.query.encoded import read_encoded_queries
 
 

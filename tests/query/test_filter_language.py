@@ -12,12 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lsr.indexer.fields import FieldColumns, joined, kind_of, parse_date
-from lsr.indexer.index import Index
-from lsr.indexer.living import delete_documents
-from lsr.indexer.merge import merge_index
-from lsr.indexer.vectors import ReadyVectors
-from lsr.indexer.writer import IndexWriter
+from lsr.indexer.storage.fields import FieldColumns, joined, kind_of, parse_date
+from lsr.indexer.storage.index import Index
+from lsr.indexer.transfer.read_vectors import ReadyVectors
+from lsr.indexer.update.merge import merge_index
+from lsr.indexer.update.update import delete_documents
+from lsr.indexer.write.writer import IndexWriter
 from lsr.query.filter_language import FilterError, parse_filter
 from lsr.query.filter_masks import compile_filter, field_kinds
 from lsr.query.planner import TRAVERSALS
@@ -47,7 +47,7 @@ def fields_of(i: int) -> dict[str, Any]:
 
 def make(path: Path, documents: Sequence[Document], *, segment_docs: int = 40) -> Path:
     """Index documents in segments, each with the terms `common` and its number mod 7."""
-    from lsr.indexer import pending
+    from lsr.indexer.write import segment_builder as pending
 
     encoder = ReadyVectors()
     rows = [{encoder.term_id("common"): 1.0 + i % 3, encoder.term_id(f"t{i % 7}"): 2.0} for i in range(len(documents))]

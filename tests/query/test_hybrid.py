@@ -16,10 +16,10 @@ import pytest
 
 from lsr.encoders.registry import load_encoder
 from lsr.errors import EncoderError, IndexDamagedError, UsageError
-from lsr.indexer import pending as pendings
-from lsr.indexer.index import Index
-from lsr.indexer.living import delete_documents
 from lsr.indexer.pipeline import index_documents
+from lsr.indexer.storage.index import Index
+from lsr.indexer.update.update import delete_documents
+from lsr.indexer.write import segment_builder as pendings
 from lsr.query.filters import DocumentFilter
 from lsr.query.fusion.fuser import Fused
 from lsr.query.fusion.legs import Leg

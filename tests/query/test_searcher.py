@@ -10,8 +10,8 @@ import pytest
 
 from lsr.encoders.registry import load_encoder
 from lsr.errors import EncoderError, IndexMissingError, UsageError
-from lsr.indexer.index import Index
 from lsr.indexer.pipeline import index_documents
+from lsr.indexer.storage.index import Index
 from lsr.query.searcher import Searcher
 from lsr.types import Document, Hit, SparseBatch
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lsr.cli.common import counted
 from lsr.cli.pages.fragments import page, plain
 from lsr.cli.pages.search import search_body
-from lsr.indexer.index import Index
+from lsr.indexer.storage.index import Index
 from lsr.query.explain import ExplainedSearch
 
 

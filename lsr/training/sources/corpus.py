@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from lsr.indexer.documents import DocumentStore, DocumentWriter
-from lsr.indexer.files import map_array, save_array
+from lsr.indexer.storage.documents import DocumentStore, DocumentWriter
+from lsr.indexer.storage.files import map_array, save_array
 from lsr.types import Document
 
 DOCUMENTS, HASHES, ROWS = "documents.arrow", "hashes.npy", "rows.npy"

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from lsr.errors import LsrError
-from lsr.indexer.documents import DocumentStore, DocumentWriter
+from lsr.indexer.storage.documents import DocumentStore, DocumentWriter
 from lsr.training.example import Example
 from lsr.types import Document
 

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from lsr.encoders.analyser import AnalyserSettings
 from lsr.encoders.bm25 import BM25Encoder
 from lsr.errors import LsrError
-from lsr.indexer.encode.window import windows
-from lsr.indexer.files import map_array, save_array
-from lsr.indexer.vocabulary import Vocabulary, save_vocabulary
+from lsr.indexer.encode.windows import windows
+from lsr.indexer.storage.files import map_array, save_array
+from lsr.indexer.storage.vocabulary import Vocabulary, save_vocabulary
 from lsr.training.caches import digest_of, kept_folder
 from lsr.training.example import Example
 from lsr.training.teachers.base import Advance, Scores, Wanted, ignore

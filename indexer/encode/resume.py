@@ -1,0 +1,178 @@
+"""Shards beside an index that is being made: what an interrupted `lsr index` has encoded is not encoded again.
+
+They stand in a folder of their own until the index is committed, and hold documents whole, with their fields, so that
+the corpus is read once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lsr.errors import LsrError
+from lsr.indexer.encode.columns import Columns, dense_columns, field_columns, numbered_columns, text_columns
+from lsr.indexer.encode.document_encoders import Legs
+from lsr.indexer.encode.resumable_job import (
+    ChangedCorpusError,
+    OtherJobError,
+    ShardJob,
+    forget_job,
+    forget_shards,
+    is_job,
+    kept_documents,
+    run_job,
+)
+from lsr.indexer.encode.windows import Pace
+from lsr.indexer.storage.dense_vectors import Halves
+from lsr.io.progress import Progress
+from lsr.types import Document, SparseBatch
+
+SHARD_SECONDS = 60.0
+"""What a killed process loses at most, of time; an interrupted one loses a window."""
+ROWS = 1024
+
+Batch = tuple[list[Document], SparseBatch | None, Halves | None]
+Say = Callable[[str], None]
+
+
+def staging_folder(index: Path) -> Path:
+    """Return where the shards of an index to be stand: beside it."""
+    index = index.absolute()
+    return index.with_name(f"{index.name}.partial")
+
+
+class Staging:
+    """The shards of one index, from the first document to the commit.
+
+    A context manager: left by an exception it keeps what was encoded, and says so; else it removes it.
+
+    legs: what encodes; a leg that is None is left to the caller. settings: what else decides the shards.
+    with_documents: whether titles, texts and fields are wanted back. n_documents: how many there are, if that is
+    known. say: told what is gone on with, begun anew,
+    or kept.
+    """
+
+    def __init__(
+        self,
+        index: Path,
+        legs: Legs,
+        *,
+        settings: Mapping[str, Any],
+        say: Say,
+        with_documents: bool = True,
+        n_documents: int | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.folder = staging_folder(index)
+        self._legs = legs
+        self._with_documents = with_documents
+        self._n_documents = n_documents
+        self._say = say
+        self._progress = progress
+        of_legs = {"sparse": legs.sparse is not None, "dense": legs.dense is not None}
+        self._job = ShardJob(legs.description, {"staged": of_legs, **settings}, self._columns)
+
+    def __enter__(self) -> Staging:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
+        n_docs = 0 if kind is None else kept_documents(self.folder)
+        if n_docs == 0:
+            forget_job(self.folder)
+            return
+        self._say(
+            f"{n_docs:,} documents are encoded: they are kept in {self.folder}, and the same command goes on with them"
+        )
+
+    def encode(self, documents: Callable[[], Iterable[Document]]) -> tuple[Path, ...]:
+        """Encode all documents that earlier runs have not; return the shards, in order.
+
+        documents: begins the corpus anew, and is called again if it turns out to be another than before. Raises what
+        `run_job` raises.
+        """
+        if n_docs := kept_documents(self.folder):
+            self._say(
+                f"an interrupted run has encoded {n_docs:,} documents: those still the same are not encoded again"
+            )
+        while True:
+            try:
+                return run_job(
+                    documents(),
+                    self._job,
+                    self.folder,
+                    window=Pace(),
+                    shard_seconds=SHARD_SECONDS,
+                    n_documents=self._n_documents,
+                    progress=self._progress,
+                ).shards
+            except ChangedCorpusError as error:
+                forget_shards(self.folder, error.number)
+                kept = kept_documents(self.folder)
+                self._say(
+                    f"the corpus has changed since the interrupted run: {kept:,} documents are the same, from there on "
+                    "it is encoded anew"
+                )
+            except OtherJobError as error:
+                if not is_job(self.folder):
+                    raise
+                forget_job(self.folder)
+                self._say(f"what an earlier run left doesn't fit ({error}): encoding anew")
+
+    def _columns(self, documents: Sequence[Document]) -> Columns:
+        vectors = self._legs.encode(documents)
+        found: dict[str, Any] = {}
+        if self._with_documents:
+            found |= text_columns(documents) | field_columns(documents)
+        if vectors.sparse is not None:
+            found |= numbered_columns(vectors.sparse)
+        if vectors.dense is not None:
+            found |= dense_columns(vectors.dense, documents)
+        return found
+
+    def read(self, shard: Path) -> Iterator[Batch]:
+        """Yield what a shard holds, some documents at a time; no documents where they weren't wanted back.
+
+        Raises LsrError if it can't be read.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            with pq.ParquetFile(shard) as file:
+                for rows in file.iter_batches(ROWS):
+                    yield _documents(rows) if self._with_documents else [], self._sparse(rows), _dense(rows)
+        except (OSError, pa.ArrowException) as error:
+            raise LsrError(f"{shard} can't be read ({error}): remove {self.folder} and index again") from error
+
+    def _sparse(self, rows: Any) -> SparseBatch | None:
+        if self._legs.sparse is None:
+            return None
+        lists, weights = rows.column("term_ids"), rows.column("weights")
+        offsets = lists.offsets.to_numpy().astype(np.int64)
+        batch = SparseBatch(
+            offsets - offsets[0],
+            lists.flatten().to_numpy().astype(np.int32),
+            weights.flatten().to_numpy().astype(np.float32),
+            len(self._legs.sparse.terms),
+        )
+        batch.check()
+        return batch
+
+
+def _documents(rows: Any) -> list[Document]:
+    columns = (rows.column(name).to_pylist() for name in ("id", "text", "title", "fields"))
+    return [
+        Document(doc_id, text, title, json.loads(fields) if fields else {})
+        for doc_id, text, title, fields in zip(*columns, strict=True)
+    ]
+
+
+def _dense(rows: Any) -> Halves | None:
+    if "vector" not in rows.schema.names:
+        return None
+    halves: Halves = rows.column("vector").flatten().to_numpy().reshape(rows.num_rows, -1)
+    return halves

@@ -1,0 +1,37 @@
+"""Which documents of a segment are still there: a bitmap beside it, written anew by each generation that deletes.
+
+The segment itself never changes. The bitmap is the one that traversals take (`lsr.query.filters`), so that a
+deleted document costs a search nothing but its bit.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lsr.indexer.storage.files import FileInfo, save_array
+
+FILE = "live.npy"
+WORD = 64
+"""Documents in a word of a bitmap: a superblock."""
+
+
+def pack(bits: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint64]:
+    """Return a bitmap, uint64 (⌈n / 64⌉): bit d & 63 of word d >> 6 is bits[d]; bits: bool, (n)."""
+    padded = np.zeros(-(-len(bits) // WORD) * WORD, bool)
+    padded[: len(bits)] = bits
+    return np.packbits(padded, bitorder="little").view("<u8").astype(np.uint64)
+
+
+def unpack(bitmap: npt.NDArray[np.uint64], n: int) -> npt.NDArray[np.bool_]:
+    """Return the first n bits of a bitmap: bool, (n)."""
+    octets = np.ascontiguousarray(bitmap, "<u8").view(np.uint8)
+    return np.unpackbits(octets, count=n, bitorder="little").astype(bool)
+
+
+def save_live(folder: Path, live: npt.NDArray[np.bool_], insertion: npt.NDArray[Any]) -> dict[str, FileInfo]:
+    """Write which documents are there. live: bool, by row; insertion: doc_ord → row."""
+    return {FILE: save_array(folder / FILE, pack(live[insertion]))}

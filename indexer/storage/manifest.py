@@ -1,0 +1,278 @@
+"""The manifest: one JSON file a generation, written last, that says what an index consists of."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lsr.errors import IndexDamagedError, IndexMissingError
+from lsr.indexer.storage.files import FileInfo, new_file, sync_folder
+
+FORMAT = "lsr-index"
+FORMAT_VERSION = 1
+OLDEST_READABLE = 1
+REMEDY = "restore it from a copy, or index again with --overwrite"
+LARGEST_INDEX = (1 << 32) - 1
+"""Documents in an index: a position has 32 bits."""
+PART_ID = re.compile(r"[0-9a-f-]{1,64}")
+_FILE = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A folder of immutable files: `kind`/`id`/… below the index."""
+
+    kind: str
+    id: str
+    files: Mapping[str, FileInfo]
+
+    def folder(self, index: Path) -> Path:
+        """Return where the part stands."""
+        return index / self.kind / self.id
+
+    def check_sizes(self, index: Path, *, expected: Iterable[str] = ()) -> None:
+        """Raise IndexDamagedError unless every file is there in the size that was written, and all `expected` ones."""
+        for name in expected:
+            if name not in self.files:
+                raise IndexDamagedError(f"{self.folder(index)}: the manifest does not know its {name}; {REMEDY}")
+        for name, info in self.files.items():
+            path = self.folder(index) / name
+            try:
+                size_bytes = path.stat().st_size
+            except OSError as error:
+                raise IndexDamagedError(f"{path}: can't be read ({error.strerror or error}); {REMEDY}") from error
+            if size_bytes != info.size_bytes:
+                raise IndexDamagedError(f"{path}: {size_bytes} bytes instead of {info.size_bytes}; {REMEDY}")
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentInfo:
+    """A segment: its files and what is known of it without opening them.
+
+    n_docs, n_postings: as it was written, deleted documents among them. deletions: the part that says
+    which `n_deleted` documents are no longer there, None where all are. dense: where its dense vectors are.
+    """
+
+    part: Part
+    n_docs: int
+    n_postings: int
+    n_deleted: int = 0
+    deletions: Part | None = None
+    dense: Part | None = None
+
+    @property
+    def n_live(self) -> int:
+        """Documents that are not deleted."""
+        return self.n_docs - self.n_deleted
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All parts of the segment."""
+        return tuple(part for part in (self.part, self.deletions, self.dense) if part is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One generation of an index.
+
+    encoder: what `open_query_encoder` needs and a reader may want to know. scale: the weight that one
+    impact stands for. n_clipped: weights beyond 255 · scale so far. statistics: of the corpus, where
+    the encoder's weights depend on them. dense: the description of the encoder of dense vectors, if there are any.
+    passages: how long documents were cut into them, if they were: `overlap` and `max_length`, in tokens.
+    """
+
+    generation: int
+    created: str
+    library_version: str
+    encoder: Mapping[str, Any]
+    scale: float
+    n_clipped: int
+    vocabulary: Part
+    encoder_files: Part
+    segments: tuple[SegmentInfo, ...]
+    statistics: Mapping[str, float] = field(default_factory=dict)
+    dense: Mapping[str, Any] | None = None
+    passages: Mapping[str, int] | None = None
+
+    @property
+    def n_docs(self) -> int:
+        """Documents in all segments, deleted ones not among them."""
+        return sum(segment.n_live for segment in self.segments)
+
+    @property
+    def n_positions(self) -> int:
+        """Documents in all segments, deleted ones among them: positions are below this."""
+        return sum(segment.n_docs for segment in self.segments)
+
+    @property
+    def n_postings(self) -> int:
+        """Postings in all segments, those of deleted documents among them."""
+        return sum(segment.n_postings for segment in self.segments)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All parts of the generation."""
+        return (self.vocabulary, self.encoder_files, *(part for segment in self.segments for part in segment.parts))
+
+    def with_parts(self, of: Callable[[Part], Part]) -> Manifest:
+        """Return the same with each part replaced by what `of` gives for it."""
+        segments = tuple(_with_parts(segment, of) for segment in self.segments)
+        return replace(_with_parts(self, of), segments=segments)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all files but the manifest."""
+        return sum(info.size_bytes for part in self.parts for info in part.files.values())
+
+
+_Holder = TypeVar("_Holder", SegmentInfo, Manifest)
+
+
+def _with_parts(holder: _Holder, of: Callable[[Part], Part]) -> _Holder:
+    values = ((each.name, getattr(holder, each.name)) for each in fields(holder))
+    changed: dict[str, Any] = {name: of(value) for name, value in values if isinstance(value, Part)}
+    return replace(holder, **changed)
+
+
+def manifest_path(index: Path, generation: int) -> Path:
+    """Return the path of a generation's manifest."""
+    return index / f"manifest-{generation:08d}.json"
+
+
+def _canonical(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, sort_keys=True, ensure_ascii=False, indent=1).encode("utf-8", "surrogatepass")
+
+
+def write_manifest(index: Path, manifest: Manifest) -> None:
+    """Make a generation visible: written aside, synced, renamed. Raises OSError, and then it is not visible."""
+    content = {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(manifest)}
+    content["crc32"] = zlib.crc32(_canonical(content))
+    path = manifest_path(index, manifest.generation)
+    aside = path.with_suffix(".json.tmp")
+    aside.unlink(missing_ok=True)
+    with new_file(aside) as file:
+        file.write(_canonical(content))
+    aside.rename(path)
+    try:
+        sync_folder(index)
+    except OSError:
+        path.unlink()
+        raise
+
+
+def read_manifest(index: Path, generation: int) -> Manifest:
+    """Read a generation's manifest.
+
+    Raises IndexMissingError if there is none, IndexDamagedError if it can't be trusted.
+    """
+    path = manifest_path(index, generation)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise IndexMissingError(f"no generation {generation} of the index at {index}") from None
+    except OSError as error:
+        raise IndexDamagedError(f"{path}: can't be read ({error.strerror or error}); check its permissions") from error
+    manifest = parse_manifest(data, path)
+    if manifest.generation != generation:
+        raise IndexDamagedError(
+            f"{path}: a field is missing or malformed (it is of generation {manifest.generation}); {REMEDY}"
+        )
+    return manifest
+
+
+def parse_manifest(data: bytes, path: Path) -> Manifest:
+    """Parse the content of a manifest. path: of the file that it is from. Raises IndexDamagedError."""
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise IndexDamagedError(f"{path}: not a readable manifest ({error}); {REMEDY}") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise IndexDamagedError(f"{path}: not a manifest of this program; {REMEDY}")
+    version = content.get("format_version")
+    if type(version) is not int or not OLDEST_READABLE <= version <= FORMAT_VERSION:
+        raise IndexDamagedError(
+            f"{path}: format version {version}, but this program reads {OLDEST_READABLE} to {FORMAT_VERSION}; "
+            "use a program of that version, or index again"
+        )
+    crc = content.pop("crc32", None)
+    if crc != zlib.crc32(_canonical(content)):
+        raise IndexDamagedError(f"{path}: its checksum does not fit; {REMEDY}")
+    try:
+        return _parse(content)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise IndexDamagedError(f"{path}: a field is missing or malformed ({error!r}); {REMEDY}") from error
+
+
+def _parse(content: Mapping[str, Any]) -> Manifest:
+    scale = float(content["scale"])
+    if not 0 < scale < math.inf:
+        raise ValueError(f"scale {scale}")
+    segments = tuple(_parse_segment(segment) for segment in content["segments"])
+    if sum(segment.n_docs for segment in segments) > LARGEST_INDEX:
+        raise ValueError(f"more than {LARGEST_INDEX} documents")
+    return Manifest(
+        generation=_count(content["generation"]),
+        created=str(content["created"]),
+        library_version=str(content["library_version"]),
+        encoder={"kind": "", **content["encoder"]},
+        scale=scale,
+        n_clipped=_count(content["n_clipped"]),
+        vocabulary=_parse_part(content["vocabulary"], "vocabulary"),
+        encoder_files=_parse_part(content["encoder_files"], "encoder"),
+        segments=segments,
+        statistics={name: float(value) for name, value in content["statistics"].items()},
+        dense=_parse_dense(content.get("dense"), segments),
+        passages=_parse_passages(content.get("passages")),
+    )
+
+
+def _parse_segment(content: Mapping[str, Any]) -> SegmentInfo:
+    deletions, dense = content["deletions"], content["dense"]
+    info = SegmentInfo(
+        part=_parse_part(content["part"], "segments"),
+        n_docs=_count(content["n_docs"]),
+        n_postings=_count(content["n_postings"]),
+        n_deleted=_count(content["n_deleted"]),
+        deletions=None if deletions is None else _parse_part(deletions, "deletions"),
+        dense=None if dense is None else _parse_part(dense, "dense"),
+    )
+    if info.n_deleted > info.n_docs or (info.n_deleted > 0) != (deletions is not None):
+        raise ValueError(f"{info.n_deleted} of {info.n_docs} documents deleted")
+    return info
+
+
+def _parse_dense(content: Mapping[str, Any] | None, segments: Iterable[SegmentInfo]) -> Mapping[str, Any] | None:
+    """Parse the description of the dense encoder; all segments have vectors of it, or none has."""
+    if any((segment.dense is None) != (content is None) for segment in segments):
+        raise ValueError("dense vectors of some segments only")
+    if content is None:
+        return None
+    return {"kind": "", **content, "dimension": _count(content["dimension"])}
+
+
+def _parse_passages(content: Mapping[str, Any] | None) -> Mapping[str, int] | None:
+    return None if content is None else {name: _count(value) for name, value in content.items()}
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{value!r} is not a count")
+    return value
+
+
+def _parse_part(content: Mapping[str, Any], kind: str) -> Part:
+    """Parse a part; a name that could lead out of the index is refused."""
+    if content["kind"] != kind or not PART_ID.fullmatch(content["id"]):
+        raise ValueError(f"part {content['kind']}/{content['id']} where one of {kind} belongs")
+    files = {}
+    for name, info in content["files"].items():
+        if not _FILE.fullmatch(name):
+            raise ValueError(f"file {name}")
+        files[name] = FileInfo(_count(info["size_bytes"]), _count(info["crc32"]))
+    return Part(kind, content["id"], files)

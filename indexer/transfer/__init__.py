@@ -1,0 +1,1 @@
+"""Moving an index in and out: archives, Parquet vectors, verification."""

@@ -1,0 +1,164 @@
+"""An index as one file: a plain tar of the manifest and of the files that it names, and back.
+
+A stranger's file is believed in nothing: what stands in it must be what its manifest says, by name, kind, size and
+checksum, and nothing else; names can't lead out of the index, and there are no links.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+from lsr.errors import IndexDamagedError, IndexMissingError, LsrError
+from lsr.indexer.storage.files import CHUNK_BYTES, FileInfo, new_file, sync_folder
+from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.manifest import Manifest, Part, manifest_path, parse_manifest
+from lsr.indexer.storage.segment import Segment
+from lsr.indexer.write.transaction import Workplace, explained
+
+MANIFEST = "manifest.json"
+LARGEST_MANIFEST = 1 << 28
+_Members = dict[str, tuple[Part, str]]
+
+
+def export_index(path: str | Path, target: Path, *, overwrite: bool = False) -> Manifest:
+    """Write the last generation of an index to one file, whole or not at all; return its manifest.
+
+    Raises LsrError if there is such a file and not `overwrite`, or it can't be written; IndexDamagedError for a file of
+    the index that is not what was written.
+    """
+    with Index.open(path) as index, written(target, overwrite=overwrite) as file:
+        manifest = index.manifest
+        raw = manifest_path(index.path, manifest.generation).read_bytes()
+        with tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT) as archive:
+            archive.addfile(_member(MANIFEST, len(raw)), io.BytesIO(raw))
+            for name, (part, file_name) in _members(manifest).items():
+                source = part.folder(index.path) / file_name
+                with source.open("rb") as opened:
+                    checked = _Checked(opened)
+                    archive.addfile(_member(name, part.files[file_name].size_bytes), checked)
+                if checked.info != part.files[file_name]:
+                    raise IndexDamagedError(f"{source}: its content is not what was written; 'lsr check' says more")
+    return manifest
+
+
+@contextmanager
+def written(target: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
+    """Write a file aside, sync it, and rename it to its place; leave nothing where that fails."""
+    if target.exists() and not overwrite:
+        raise LsrError(f"{target} is there already; --overwrite replaces it")
+    aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        with aside.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        aside.rename(target)
+        sync_folder(target.parent)
+    except OSError as error:
+        raise LsrError(f"can't write {target}: {error.strerror or error}; choose another place") from error
+    finally:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+
+
+def import_index(source: Path, path: Path, *, overwrite: bool = False) -> Manifest:
+    """Make an index of what `export_index` wrote; return its manifest.
+
+    Raises IndexMissingError if there is no such file, IndexDamagedError for one that is none of these, or cut, or
+    holds anything but what its manifest says; and what `Workplace.for_new` raises.
+    """
+    try:
+        opened = source.open("rb")
+    except OSError as error:
+        raise IndexMissingError(f"{source}: can't be read ({error.strerror or error})") from error
+    with opened, Workplace.for_new(path, overwrite=overwrite) as place, explained(path):
+        try:
+            with tarfile.open(fileobj=opened, mode="r|") as archive:
+                return _take(archive, source, place)
+        except (tarfile.TarError, EOFError, ValueError, UnicodeError) as error:
+            raise IndexDamagedError(f"{source}: not a whole file of 'lsr export' ({error})") from error
+
+
+def _take(archive: tarfile.TarFile, source: Path, place: Workplace) -> Manifest:
+    manifest = _read_manifest(archive, source)
+    due = _members(manifest)
+    folders: dict[tuple[str, str], Path] = {}
+    for part in manifest.parts:
+        folders[part.kind, part.id] = place.folder(f"part-{len(folders)}")
+    while (member := archive.next()) is not None:
+        if member.name not in due:
+            raise IndexDamagedError(f"{source}: holds {member.name!r:.100}, which its manifest does not name, or twice")
+        part, name = due.pop(member.name)
+        content = _content(archive, member, source, part.files[name].size_bytes)
+        if _copied(content, folders[part.kind, part.id] / name) != part.files[name]:
+            raise IndexDamagedError(f"{source}: its {member.name} is not what was written; get the file again")
+    if due:
+        raise IndexDamagedError(f"{source}: its {next(iter(due))} is missing; get the file again")
+    kept = {key: place.keep(key[0], folder, _files(manifest, key)) for key, folder in folders.items()}
+    manifest = replace(manifest.with_parts(lambda part: kept[part.kind, part.id]), generation=place.generation)
+    for info in manifest.segments:
+        Segment(place.path, info)  # opening one verifies headers and shapes
+    place.commit(manifest)
+    return manifest
+
+
+def _read_manifest(archive: tarfile.TarFile, source: Path) -> Manifest:
+    first = archive.next()
+    if first is None or first.name != MANIFEST or first.size > LARGEST_MANIFEST:
+        raise IndexDamagedError(f"{source}: not a file of 'lsr export': it does not begin with {MANIFEST}")
+    return parse_manifest(_content(archive, first, source, first.size).read(), source)
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, source: Path, size_bytes: int) -> IO[bytes]:
+    """Return what reads a plain file's content; links, devices, folders and files with holes are refused."""
+    content = archive.extractfile(member) if member.type == tarfile.REGTYPE and not member.issparse() else None
+    if content is None:
+        raise IndexDamagedError(f"{source}: its {member.name!r:.100} is not a plain file")
+    if member.size != size_bytes:
+        raise IndexDamagedError(f"{source}: its {member.name} has {member.size} bytes instead of {size_bytes}")
+    return content
+
+
+def _copied(content: IO[bytes], target: Path) -> FileInfo:
+    with new_file(target) as file:
+        while chunk := content.read(CHUNK_BYTES):
+            file.write(chunk)
+    return file.info
+
+
+def _members(manifest: Manifest) -> _Members:
+    """Return all files of a generation by their names in the archive."""
+    return {f"{part.kind}/{part.id}/{name}": (part, name) for part in manifest.parts for name in part.files}
+
+
+def _files(manifest: Manifest, key: tuple[str, str]) -> dict[str, FileInfo]:
+    return next(dict(part.files) for part in manifest.parts if (part.kind, part.id) == key)
+
+
+def _member(name: str, size_bytes: int) -> tarfile.TarInfo:
+    """Return a header that depends on nothing but the index."""
+    found = tarfile.TarInfo(name)
+    found.size, found.mode = size_bytes, 0o644
+    return found
+
+
+class _Checked(io.RawIOBase):
+    """A file that is checksummed while it is read."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__()
+        self._file = file
+        self.info = FileInfo(0, 0)
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self.info = FileInfo(self.info.size_bytes + len(data), zlib.crc32(data, self.info.crc32))
+        return data

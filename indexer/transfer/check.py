@@ -1,0 +1,145 @@
+"""Reads all of an index and verifies it: checksums first, then that the arrays mean what they should."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lsr.errors import EncoderError, IndexDamagedError
+from lsr.indexer.storage.checks_on_read import small_arrays_fault, term_checksums, term_fault
+from lsr.indexer.storage.deletions import pack, unpack
+from lsr.indexer.storage.dense_vectors import check_finite
+from lsr.indexer.storage.files import checksum
+from lsr.indexer.storage.generations import hold_newest
+from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.manifest import Manifest, read_manifest
+from lsr.indexer.storage.segment import STORED_K, Segment, hash_ids
+from lsr.io.progress import Progress, Silence
+from lsr.kernels.build import layout
+from lsr.kernels.build.forward import forward_rows
+from lsr.kernels.build.kth_impacts import kth_impacts
+
+
+def verify(path: Path, progress: Progress | None = None) -> tuple[Manifest, list[str]]:
+    """Return the manifest of the last generation, and what is wrong with it, a line each.
+
+    Raises IndexMissingError, or IndexDamagedError for a manifest that can't be read.
+    """
+    listener = progress or Silence()
+    generation, hold = hold_newest(path)
+    try:
+        manifest = read_manifest(path, generation)
+        problems = _wrong_files(path, manifest, listener)
+        return manifest, problems or _wrong_contents(path, generation, listener)
+    finally:
+        hold.release()
+
+
+def _wrong_files(path: Path, manifest: Manifest, listener: Progress) -> list[str]:
+    """Compare sizes and checksums."""
+    problems = []
+    listener.start("checksums", manifest.size_bytes, "B")
+    for part in manifest.parts:
+        for name, expected in part.files.items():
+            file = part.folder(path) / name
+            try:
+                if checksum(file, listener.advance) != expected:
+                    problems.append(f"{file}: its content is not what was written (size or checksum differs)")
+            except OSError as error:
+                problems.append(f"{file}: can't be read ({error.strerror or error})")
+    return problems
+
+
+def _wrong_contents(path: Path, generation: int, listener: Progress) -> list[str]:
+    """Compare what the arrays say with each other."""
+    try:
+        index = Index.open(path, generation=generation)
+    except IndexDamagedError as error:
+        return [str(error)]
+    problems = []
+    listener.start("contents", len(index), "document")
+    hashes: list[npt.NDArray[np.uint64]] = []
+    checks: list[Callable[[], None]] = [index.vocabulary.check, partial(_verify_query_side, index)]
+    checks += [partial(_verify_segment, segment, len(index.vocabulary), hashes, listener) for segment in index.segments]
+    checks += [
+        partial(check_finite, segment.dense, segment.info.dense.folder(path))
+        for segment in index.segments
+        if segment.dense is not None and segment.info.dense is not None
+    ]
+    checks.append(partial(_verify_ids, path, hashes))
+    for check in checks:
+        try:
+            check()
+        except (IndexDamagedError, EncoderError) as error:
+            problems.append(str(error))
+    return problems
+
+
+def _verify_query_side(index: Index) -> None:
+    """Open what queries need, unless that is a model, which stands elsewhere."""
+    if index.manifest.encoder.get("query_side") != "model":
+        index.query_encoder  # noqa: B018
+
+
+def _verify_ids(path: Path, hashes: list[npt.NDArray[np.uint64]]) -> None:
+    """Look for a doc_id that stands twice. hashes: of those that are not deleted, a segment each."""
+    every = np.concatenate([np.empty(0, np.uint64), *hashes])
+    n_twice = len(every) - len(np.unique(every))
+    if n_twice:
+        raise IndexDamagedError(f"{path}: {n_twice} doc_ids stand there twice")
+
+
+def _verify_segment(
+    segment: Segment, vocab_size: int, hashes: list[npt.NDArray[np.uint64]], listener: Progress
+) -> None:
+    a = segment.arrays
+
+    def require(condition: Any, what: str) -> None:
+        if not condition:
+            raise IndexDamagedError(f"{segment.folder}: {what}")
+
+    fault = small_arrays_fault(a, segment.terms)
+    require(fault is None, str(fault))
+    require(len(segment.terms) == 0 or segment.terms[-1] < vocab_size, "a term is outside the vocabulary")
+    for term in range(len(segment.terms)):
+        fault = term_fault(a, term)
+        require(fault is None, str(fault))
+    require(np.array_equal(np.sort(a["insertion"]), np.arange(segment.n_docs)), "insertion is not a permutation")
+    _verify_postings(segment, require)
+    parts = []
+    for doc_ids in segment.documents.all_doc_ids():
+        parts.append(hash_ids(doc_ids))
+        listener.advance(len(doc_ids))
+    found = np.concatenate(parts) if parts else np.empty(0, np.uint64)
+    order: npt.NDArray[Any] = np.argsort(found, kind="stable")
+    require(np.array_equal(found[order], segment.id_hash), "id_hash does not fit the documents")
+    require(np.array_equal(order, segment.id_row), "id_row does not fit the documents")
+    for name, checksums in segment.documents.all_checksums().items():
+        require(np.array_equal(checksums, segment.document_checksums[name]), f"{name} does not fit the documents")
+    require(segment.live_rows.sum() == segment.info.n_live, "its deletions are not as many as the manifest says")
+    if segment.live is not None:
+        require(
+            np.array_equal(pack(unpack(segment.live, segment.n_docs)), segment.live), "a deletion is of no document"
+        )
+    hashes.append(found[segment.live_rows])
+
+
+def _verify_postings(segment: Segment, require: Callable[[Any, str], None]) -> None:
+    """Turn the index back into forward rows, invert them anew, and compare every array."""
+    indptr, term_ids, impacts, ordered = forward_rows(segment.postings, len(segment.terms))
+    require(ordered, "a posting list is not ascending, or a posting is outside its superblock")
+    require(len(impacts) == 0 or impacts.min() > 0, "an impact is 0")
+    require(segment.counts is None or np.all(segment.counts > 0), "a count is 0")
+    again = layout.build(indptr, term_ids, impacts, len(segment.terms), np.arange(segment.n_docs))
+    for name in again._fields:
+        if name != "insertion":
+            require(np.array_equal(getattr(again, name), segment.arrays[name]), f"{name} does not fit the postings")
+    stored = np.array(STORED_K, np.int64)
+    found = kth_impacts(indptr, term_ids, impacts, len(segment.terms), stored)
+    require(np.array_equal(found, segment.kth_impact), "kth_impact does not fit the postings")
+    require(np.array_equal(term_checksums(segment.arrays), segment.term_crc), "term_crc does not fit the postings")

@@ -1,0 +1,1 @@
+"""Changing an index: additions, replacements, deletions and merges as transactions."""

@@ -1,0 +1,296 @@
+"""Changing an index: documents added, replaced and deleted, and all of it seen at once, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+import lsr
+from lsr.encoders.base import Encoder
+from lsr.encoders.registry import check_same, open_document_encoder
+from lsr.errors import BadDocumentError, EncoderError, LsrError, UsageError
+from lsr.indexer.storage.deletions import save_live
+from lsr.indexer.storage.generations import hold_newest
+from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.manifest import LARGEST_INDEX, Manifest, SegmentInfo
+from lsr.indexer.storage.segment import Segment, hash_ids
+from lsr.indexer.storage.vocabulary import save_vocabulary
+from lsr.indexer.transfer.read_vectors import READY_VECTORS, ReadyVectors
+from lsr.indexer.update.passages import Passages
+from lsr.indexer.update.resolve import Outcome, Requests, resolve
+from lsr.indexer.update.reweigh import Reweighed
+from lsr.indexer.write.segment_builder import Collector, Pending
+from lsr.indexer.write.transaction import Workplace, explained
+from lsr.indexer.write.writer import build_pending, now
+from lsr.io.progress import Progress, Silence
+from lsr.types import Document, SparseBatch
+
+Dense = npt.NDArray[np.floating] | None
+SHOWN = 3
+"""Doc_ids named in an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a transaction did. unknown: doc_ids to be deleted that were not there."""
+
+    manifest: Manifest
+    n_added: int
+    n_replaced: int
+    n_deleted: int
+    unknown: tuple[str, ...] = ()
+
+
+class IndexEditor:
+    """Changes the index at `path`; nothing is seen before `commit`, and then all of it.
+
+    Additions, replacements and deletions take effect in the order in which they are called. A context manager:
+    leaving it without a commit, or by an exception, leaves the index as it was.
+    encoder: that of the index, where it is loaded already; by default it is opened when needed.
+    Raises IndexMissingError, IndexDamagedError, IndexLockedError if another writer is at it, EncoderError for
+    another encoder than the index's, LsrError if it can't be written to.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        encoder: Encoder | None = None,
+        reorder: bool = True,
+        threads: int = 2,
+        progress: Progress | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self._encoder = encoder
+        self._reorder = reorder
+        self._threads = threads
+        self._progress = progress or Silence()
+        self._requests = Requests()
+        hold_newest(self.path)[1].release()  # where there is no index, nothing is to be made
+        self._place = Workplace.for_existing(self.path)
+        try:
+            self.base = Index.open(self.path)
+            if encoder is not None:
+                _check_encoder(self.base, encoder)
+        except BaseException:
+            self._place.close()
+            raise
+        self._collector = Collector(self._place.folder, dense=self.base.manifest.dense)
+        self._passages = Passages(self.base)
+
+    def __enter__(self) -> IndexEditor:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give up what was not committed, and give the lock back."""
+        self._collector.close()
+        self.base.close()
+        self._place.close()
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder of the index's documents. Raises EncoderError if it can't be opened."""
+        if self._encoder is None:
+            self._encoder = _open_encoder(self.base)
+        return self._encoder
+
+    @property
+    def n_docs(self) -> int:
+        """Documents added or replaced so far."""
+        return self._collector.n_docs
+
+    def add(self, documents: Sequence[Document], vectors: SparseBatch, dense: Dense = None) -> None:
+        """Add documents with one row of vectors each; dense: a row each where the index has dense vectors.
+
+        In an index of passages these are the documents, those of one document one after another. Raises
+        BadDocumentError for a doc_id that is there already, here or at the commit; LsrError if the counts differ.
+        """
+        if not self._requests.deletions:  # else the commit sees what is left
+            self._refuse_known(documents)
+        self._collect(documents, vectors, dense, replacing=False)
+
+    def update(self, documents: Sequence[Document], vectors: SparseBatch, dense: Dense = None) -> None:
+        """Add documents, each in the place of the one with its doc_id, if there is one; they count as added now."""
+        self._delete(self._passages.replaced_by(documents))
+        self._collect(documents, vectors, dense, replacing=True)
+
+    def delete(self, doc_ids: Iterable[str]) -> None:
+        """Delete documents, with all their passages; ids that are not there are counted at the commit."""
+        self._delete(self._passages.of_all(doc_ids))
+
+    def _delete(self, doc_ids: Iterable[str]) -> None:
+        self._requests.deletions += [(doc_id, self.n_docs) for doc_id in doc_ids]
+
+    def _refuse_known(self, documents: Sequence[Document]) -> None:
+        ids = [document.doc_id for document in documents]
+        hashes = hash_ids(ids)
+        for segment in self.base.segments:
+            known = np.flatnonzero(segment.rows_of(ids, hashes) >= 0)
+            if len(known):
+                raise BadDocumentError(
+                    f"doc_id {ids[known[0]]} is in the index already; 'lsr update' replaces it, or give the new one "
+                    "another"
+                )
+
+    def _collect(self, documents: Sequence[Document], vectors: SparseBatch, dense: Dense, *, replacing: bool) -> None:
+        if self.base.n_positions + self.n_docs + len(documents) > LARGEST_INDEX:
+            raise LsrError(f"more than {LARGEST_INDEX:,} documents, the limit of an index; merge it, or make several")
+        with explained(self.path):
+            self._collector.add(documents, vectors, dense)
+        self._passages.note(documents)
+        self._requests.replacing.append((len(documents), replacing))
+
+    def commit(self, *, strict: bool = False) -> Changes:
+        """Make the changes the index's next generation. Where there are none, nothing is written.
+
+        strict: raise LsrError, and change nothing, if an id to be deleted is not there.
+        """
+        with explained(self.path):
+            pending = self._collector.finish()
+            outcome = resolve(self.base.segments, pending, self._requests)
+            if strict and outcome.unknown:
+                shown = ", ".join(outcome.unknown[:SHOWN]) + (", …" if len(outcome.unknown) > SHOWN else "")
+                raise LsrError(f"not in the index: {shown}; nothing was deleted; leave out --strict to pass them over")
+            manifest = self.base.manifest
+            if self.n_docs or any(outcome.dead):
+                manifest = self._commit(pending, outcome)
+        return Changes(
+            manifest, outcome.n_added, outcome.n_replaced, outcome.n_deleted, tuple(outcome.unknown)
+        )  # fmt: skip
+
+    def _commit(self, pending: Sequence[Pending], outcome: Outcome) -> Manifest:
+        from lsr.indexer.write.invert import choose_scale
+
+        before = self.base.manifest
+        pending = [one for one in pending if one.n_dead < one.n_docs]
+        kept = [
+            (segment, live)
+            for segment, dead in zip(self.base.segments, outcome.dead, strict=True)
+            if (live := _without(segment.live_rows, dead)).any()
+        ]
+        needs_corpus = before.encoder.get("needs_corpus_statistics", False)
+        encoder = self.encoder if pending or needs_corpus else None
+        vocab_size = len(self.base.vocabulary) if encoder is None else len(encoder.terms)
+        scale, statistics = before.scale, before.statistics
+        reweighed: Sequence[Reweighed | None] = [None] * len(kept)
+        if encoder is not None and encoder.corpus_weighting is not None:
+            scale, statistics, reweighed = self._reweigh(encoder, kept, pending)
+        elif not any(segment.info.n_postings for segment, _ in kept):
+            scale = choose_scale([one.rows for one in pending], final=False)
+        elif scale == 1.0:
+            _refuse_fractions(pending)
+        self._progress.start("indexing", self.n_docs, "document")
+        segments = [
+            self._keep(segment, live, new, scale, vocab_size)
+            for (segment, live), new in zip(kept, reweighed, strict=True)
+        ]
+        n_clipped = before.n_clipped
+        for one in pending:
+            segment, clipped = build_pending(
+                self._place, one, scale, vocab_size,
+                reorder=self._reorder, threads=self._threads, progress=self._progress,
+            )  # fmt: skip
+            segments.append(segment)
+            n_clipped += clipped
+        vocabulary = before.vocabulary
+        if encoder is not None and vocab_size > len(self.base.vocabulary):
+            terms = encoder.terms
+            vocabulary = self._place.save("vocabulary", lambda folder: save_vocabulary(folder, terms))
+        manifest = replace(
+            before,
+            generation=self._place.generation,
+            created=now(),
+            library_version=lsr.__version__,
+            scale=scale,
+            n_clipped=n_clipped,
+            vocabulary=vocabulary,
+            segments=tuple(segments),
+            statistics=statistics,
+        )
+        self._place.commit(manifest)
+        return manifest
+
+    def _reweigh(
+        self,
+        encoder: Encoder,
+        kept: Sequence[tuple[Segment, npt.NDArray[np.bool_]]],
+        pending: Sequence[Pending],
+    ) -> tuple[float, Mapping[str, float], list[Reweighed]]:
+        """Weigh all documents by the statistics of those that are there: as an index made of them anew would."""
+        from lsr.indexer.write.corpus_statistics import weigh_all
+        from lsr.indexer.write.invert import choose_scale
+
+        assert encoder.corpus_weighting is not None
+        old = [
+            Reweighed(segment, live, self._place.folder(f"reweighed-{number}"))
+            for number, (segment, live) in enumerate(kept)
+        ]
+        everything: list[Reweighed | Pending] = [*old, *pending]
+        statistics = weigh_all(everything, len(encoder.terms), encoder.corpus_weighting)
+        return choose_scale([one.rows for one in everything], final=True), statistics, old
+
+    def _keep(
+        self,
+        segment: Segment,
+        live: npt.NDArray[np.bool_],
+        reweighed: Reweighed | None,
+        scale: float,
+        vocab_size: int,
+    ) -> SegmentInfo:
+        """Return what the new generation has of an old segment."""
+        info = segment.info
+        if reweighed is not None:
+            info = replace(info, part=self._place.keep("segments", *reweighed.save(scale, vocab_size)))
+        n_deleted = int(len(live) - live.sum())
+        if n_deleted > info.n_deleted:
+            insertion = segment.arrays["insertion"]
+            deletions = self._place.save("deletions", lambda folder: save_live(folder, live, insertion))
+            info = replace(info, n_deleted=n_deleted, deletions=deletions)
+        return info
+
+
+def _without(live: npt.NDArray[np.bool_], dead: Sequence[int]) -> npt.NDArray[np.bool_]:
+    if not dead:
+        return live
+    live = live.copy()
+    live[np.array(dead)] = False
+    return live
+
+
+def _check_encoder(index: Index, encoder: Encoder) -> None:
+    """Raise EncoderError unless an encoder goes on where that of the index stopped."""
+    check_same(index.manifest.encoder, encoder.description)
+    terms = encoder.terms
+    if len(terms) < len(index.vocabulary) or any(a != b for a, b in zip(index.vocabulary, terms, strict=False)):
+        raise EncoderError(
+            f"the encoder {encoder.description.get('name')!r} numbers its terms otherwise than the index at "
+            f"{index.path}: leave the encoder out, and the index opens its own"
+        )
+
+
+def _open_encoder(index: Index) -> Encoder:
+    terms = list(index.vocabulary)
+    if index.manifest.encoder["kind"] == READY_VECTORS:
+        return ReadyVectors(terms)
+    encoder = open_document_encoder(index.manifest.encoder, terms)
+    if encoder.corpus_weighting is None:  # else it was given the terms
+        _check_encoder(index, encoder)
+    return encoder
+
+
+def _refuse_fractions(pending: Sequence[Pending]) -> None:
+    """Raise UsageError for weights that an index of whole ones would round beyond recognition."""
+    for one in pending:
+        for _, weights in one.rows.live_stretches():
+            if not np.array_equal(weights, np.rint(weights)):
+                raise UsageError(
+                    "the index holds whole weights (its scale is 1), but new ones are not whole: make them whole in "
+                    "the same way, or index all vectors anew with --overwrite"
+                )

@@ -1,0 +1,1 @@
+"""Writing an index: documents and vectors collected, inverted and committed."""

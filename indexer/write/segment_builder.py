@@ -1,0 +1,213 @@
+"""A segment while its documents are being collected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lsr.errors import BadDocumentError, LsrError
+from lsr.indexer.storage.dense_vectors import DensePending
+from lsr.indexer.storage.documents import DocumentStore, DocumentWriter
+from lsr.indexer.storage.files import FileInfo
+from lsr.indexer.storage.segment import DOCUMENTS, MAX_DOCS, hash_ids
+from lsr.indexer.write.spill import Rows, Spool
+from lsr.types import Document, SparseBatch
+
+SEGMENT_POSTINGS = 1 << 28
+
+
+class Pending:
+    """Documents and vectors of a segment to be, in a folder of its own.
+
+    dimension: of dense vectors, which come too; None: there are none.
+    """
+
+    def __init__(self, folder: Path, *, dimension: int | None = None) -> None:
+        self.folder = folder
+        self._documents = DocumentWriter(folder / DOCUMENTS)
+        self._spool = Spool(folder)
+        self._id_hashes: list[npt.NDArray[np.uint64]] = []
+        self.dense = None if dimension is None else DensePending(folder.with_name(f"{folder.name}-dense"), dimension)
+        self.dead: list[int] = []
+        """Rows that were replaced or deleted again before the commit."""
+
+    @property
+    def n_docs(self) -> int:
+        """Documents so far."""
+        return self._documents.n_docs
+
+    @property
+    def n_postings(self) -> int:
+        """Postings so far."""
+        return self._spool.n_postings
+
+    @property
+    def room(self) -> int:
+        """How many documents may still come."""
+        return 0 if self.n_docs and self.n_postings >= SEGMENT_POSTINGS else MAX_DOCS - self.n_docs
+
+    def append(
+        self,
+        documents: Sequence[Document],
+        vectors: SparseBatch,
+        dense: npt.NDArray[np.floating] | None = None,
+    ) -> None:
+        """Add documents with one row of vectors each, and one of dense ones where those are due."""
+        if self.dense is not None and dense is not None:
+            self.dense.append(dense, documents)
+        self._documents.append(documents)
+        self._spool.append(vectors)
+        self._id_hashes.append(hash_ids(document.doc_id for document in documents))
+
+    def finish(self) -> None:
+        """Write and sync the documents; no more may come."""
+        self.documents_info: FileInfo = self._documents.close()
+
+    @property
+    def n_dead(self) -> int:
+        """How many rows are dead."""
+        return len(self.dead)
+
+    @property
+    def live(self) -> npt.NDArray[np.bool_]:
+        """Which rows are not dead: bool, (n_docs)."""
+        live = np.ones(self.n_docs, bool)
+        live[self.dead] = False
+        return live
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The vectors."""
+        rows = self._spool.rows()
+        return rows._replace(live=self.live) if self.dead else rows
+
+    @property
+    def counts(self) -> npt.NDArray[np.float32] | None:
+        """What stood in the place of the weights of `rows` before they were replaced; None if they weren't."""
+        return self._spool.counts()
+
+    def replace_weights(self, pieces: Iterable[npt.NDArray[np.float32]]) -> None:
+        """Put other weights in the place of those of `rows`, one piece after another; see `counts`."""
+        self._spool.replace_weights(pieces)
+        del self.rows
+
+    @cached_property
+    def id_hashes(self) -> npt.NDArray[np.uint64]:
+        """The hash of each doc_id."""
+        return np.concatenate(self._id_hashes)
+
+    def id_table(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
+        """Return the hashes in ascending order, and which row each is of."""
+        id_row = np.argsort(self.id_hashes, kind="stable").astype(np.uint32)
+        return self.id_hashes[id_row], id_row
+
+    @property
+    def document_checksums(self) -> dict[str, npt.NDArray[Any]]:
+        """The checksums of the documents, by the names of the arrays that hold them."""
+        return self._documents.checksums.arrays
+
+    @cached_property
+    def documents(self) -> DocumentStore:
+        """The documents of a finished segment."""
+        return DocumentStore(self.folder / DOCUMENTS, self.n_docs)
+
+    def doc_ids(self, rows: Sequence[int]) -> list[str]:
+        """Return the ids of rows of a finished segment."""
+        return self.documents.doc_ids(rows)
+
+    def delete_spool(self) -> None:
+        """Remove the vectors once they are built in."""
+        del self.rows
+        self._spool.delete()
+
+    def close(self) -> None:
+        """Close the files of a segment that will not be."""
+        with suppress(OSError, ValueError):
+            self._documents.abandon()
+        with suppress(OSError, ValueError):
+            self._spool.close()
+        if self.dense is not None:
+            self.dense.abandon()
+
+
+class Collector:
+    """Takes documents with their vectors, and cuts them into pending segments.
+
+    folder: gives a new folder for each. dense: the description of the encoder of dense vectors, if they come too.
+    """
+
+    def __init__(self, folder: Callable[[str], Path], *, dense: Mapping[str, Any] | None = None) -> None:
+        self._folder = folder
+        self._dense = dense
+        self._pending: list[Pending] = []
+        self.n_docs = 0
+
+    def add(
+        self, documents: Sequence[Document], vectors: SparseBatch, dense: npt.NDArray[np.floating] | None = None
+    ) -> None:
+        """Add documents with one row of vectors each; dense: a row each where the index has dense vectors.
+
+        Raises LsrError if the counts or the dimension differ, EncoderError naming a document whose dense vector
+        isn't made of numbers.
+        """
+        if len(documents) != len(vectors):
+            raise LsrError(f"{len(documents)} documents, but {len(vectors)} vectors")
+        if (dense is None) != (self._dense is None):
+            due = "lack dense vectors, which" if dense is None else "have dense vectors, which none of"
+            raise LsrError(f"{len(documents)} documents {due} the index's others have: all have them, or none")
+        dimension = None if self._dense is None else int(self._dense["dimension"])
+        first = 0
+        while first < len(documents):
+            if not self._pending or self._pending[-1].room == 0:
+                folder = self._folder(f"segment-{len(self._pending)}")
+                self._pending.append(Pending(folder, dimension=dimension))
+            last = min(len(documents), first + self._pending[-1].room)
+            some = None if dense is None else dense[first:last]
+            self._pending[-1].append(documents[first:last], vectors.rows(first, last), some)
+            first = last
+        self.n_docs += len(documents)
+
+    def finish(self) -> list[Pending]:
+        """Write and sync the documents; no more may come. Return what was collected."""
+        for pending in self._pending:
+            pending.finish()
+        return self._pending
+
+    def close(self) -> None:
+        """Close the files of what will not be."""
+        for pending in self._pending:
+            pending.close()
+        self._pending = []
+
+
+def refuse_duplicates(segments: Sequence[Pending]) -> None:
+    """Raise BadDocumentError naming a doc_id that was added twice to these finished segments."""
+    if not segments:
+        return
+    hashes = np.concatenate([segment.id_hashes for segment in segments])
+    order = np.argsort(hashes, kind="stable")
+    ascending = hashes[order]
+    starts = np.concatenate([[0], np.cumsum([segment.n_docs for segment in segments])])
+
+    def doc_id(position: int) -> str:
+        number = int(np.searchsorted(starts, position, side="right")) - 1
+        return segments[number].doc_ids([position - int(starts[number])])[0]
+
+    for shared in np.unique(ascending[1:][ascending[1:] == ascending[:-1]]):
+        # Different ids may share a hash, so the ids themselves decide.
+        first_seen: dict[str, int] = {}
+        span = slice(*np.searchsorted(ascending, [shared, shared + np.uint64(1)]))
+        for position in order[span].tolist():
+            name = doc_id(position)
+            if name in first_seen:
+                raise BadDocumentError(
+                    f"doc_id {name} stands twice: it is that of document {first_seen[name] + 1:,} and of document "
+                    f"{position + 1:,}; give each its own"
+                )
+            first_seen[name] = position

@@ -1,0 +1,194 @@
+"""Where a writer works: the lock, a scratch folder, and the way of finished parts to their place.
+
+All that a writer made and no generation names is taken away when it leaves, by whatever way.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from lsr.errors import IndexDamagedError, IndexExistsError, LsrError, UsageError
+from lsr.indexer.storage.files import FileInfo, checksum, sync_folder
+from lsr.indexer.storage.generations import PART_KINDS, SCRATCH_PREFIX, generations, is_ours, names_in, remove_leftovers
+from lsr.indexer.storage.lock import NAME as LOCK_NAME
+from lsr.indexer.storage.lock import writer_lock
+from lsr.indexer.storage.manifest import Manifest, Part, write_manifest
+
+_FREE = "free some space, or choose another place with --index"
+_ALLOW = "change its permissions, or choose another place with --index"
+_REMEDIES = {errno.ENOSPC: _FREE, errno.EDQUOT: _FREE, errno.EACCES: _ALLOW, errno.EPERM: _ALLOW}
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn what the operating system says into an error that names the remedy."""
+    try:
+        yield
+    except OSError as error:
+        remedy = _REMEDIES.get(error.errno or 0, "choose another place with --index")
+        raise LsrError(
+            f"can't write the index at {path}: {error.strerror or error}; what was there is unchanged; {remedy}"
+        ) from error
+
+
+class Workplace:
+    """An index's folder while one writer is at it. A context manager; leaving it gives the lock back.
+
+    Raises IndexLockedError if another writer is at it, LsrError if it can't be written to.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._stack = ExitStack()
+        self._n_parts = 0
+
+    @classmethod
+    def for_new(cls, path: Path, *, overwrite: bool) -> Workplace:
+        """Begin an index at `path`, or one in the place of that which is there.
+
+        Raises IndexExistsError if there is an index and not `overwrite`, UsageError if the folder holds other things.
+        """
+        place = cls(path)
+        with place._beginning():
+            _refuse_foreign(path)
+            _refuse_existing(path, overwrite)
+            place._stack.callback(_remove_empty, _make_folders(path))
+            place._lock()
+            _refuse_existing(path, overwrite)
+            place._make_scratch()
+        return place
+
+    @classmethod
+    def for_existing(cls, path: Path) -> Workplace:
+        """Go on with the index at `path`. The caller has seen that there is one."""
+        place = cls(path)
+        with place._beginning():
+            place._lock()
+            place._make_scratch()
+        return place
+
+    @contextmanager
+    def _beginning(self) -> Iterator[None]:
+        try:
+            with explained(self.path):
+                yield
+        except BaseException:
+            self.close()
+            raise
+
+    def _lock(self) -> None:
+        self._stack.enter_context(writer_lock(self.path))
+        self._stack.callback(self._tidy)
+
+    def _make_scratch(self) -> None:
+        remove_leftovers(self.path)
+        self.scratch = self.path / f"{SCRATCH_PREFIX}{secrets.token_hex(6)}"
+        self.scratch.mkdir()
+        self._stack.callback(shutil.rmtree, self.scratch, ignore_errors=True)
+        before = generations(self.path)
+        self._begin_generation(before[-1] + 1 if before else 1)
+
+    def _begin_generation(self, generation: int) -> None:
+        self.generation = generation
+        self._prefix = f"{generation:08d}-{secrets.token_hex(4)}"
+        self._n_parts = 0
+
+    def __enter__(self) -> Workplace:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove what was not committed and give the lock back."""
+        self._stack.close()
+
+    def _tidy(self) -> None:
+        """Take away what was not committed, and every folder of ours where there is no index at all."""
+        with suppress(OSError, IndexDamagedError):
+            remove_leftovers(self.path)
+            if not generations(self.path):
+                _remove_empty([self.path / kind for kind in PART_KINDS])
+                (self.path / LOCK_NAME).unlink(missing_ok=True)
+
+    def folder(self, name: str) -> Path:
+        """Return a new folder in the scratch."""
+        folder = self.scratch / name
+        folder.mkdir()
+        return folder
+
+    def part_id(self) -> str:
+        """Return an id that no other part has."""
+        self._n_parts += 1
+        return f"{self._prefix}-{self._n_parts - 1}"
+
+    def keep(self, kind: str, folder: Path, files: Mapping[str, FileInfo]) -> Part:
+        """Move a finished folder to its place as a part. files: what stands in it, each synced."""
+        part = Part(kind, self.part_id(), files)
+        target = part.folder(self.path)
+        target.parent.mkdir(exist_ok=True)
+        sync_folder(folder)
+        folder.rename(target)
+        sync_folder(target.parent)
+        return part
+
+    def save(self, kind: str, save: Callable[[Path], Mapping[str, FileInfo]]) -> Part:
+        """Let `save` write to a new folder, and keep it as a part."""
+        folder = self.folder(f"{kind}-{self._n_parts}")
+        return self.keep(kind, folder, save(folder))
+
+    def commit(self, manifest: Manifest) -> None:
+        """Make a generation visible; what is made from now on is of the next one."""
+        write_manifest(self.path, manifest)
+        self._begin_generation(self.generation + 1)
+
+
+def synced_files(folder: Path) -> dict[str, FileInfo]:
+    """Sync the files that somebody else wrote to a folder; return what a manifest says of them."""
+    files = {}
+    for path in sorted(folder.iterdir()):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+        files[path.name] = checksum(path)
+    return files
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Raise UsageError for a folder that holds what no writer made."""
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{path} is a file, not a folder; choose another --index")
+    names = names_in(path)
+    foreign = sorted(name for name in names if name != LOCK_NAME and not is_ours(name))
+    # A folder `segments` alone may be anything; beside a lock or a manifest it is ours.
+    ours = LOCK_NAME in names or generations(path)
+    if names and (not ours or foreign):
+        raise UsageError(
+            f"{path} is a folder with other things in it ({(foreign or names)[0]}); choose another --index"
+        )
+
+
+def _refuse_existing(path: Path, overwrite: bool) -> None:
+    if generations(path) and not overwrite:
+        raise IndexExistsError(
+            f"there is an index at {path} already; --overwrite replaces it, 'lsr add' adds to it, "
+            "--index DIR makes another"
+        )
+
+
+def _make_folders(path: Path) -> list[Path]:
+    """Make a folder and those above it; return those that were made, the innermost first."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    return missing
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()

@@ -1,0 +1,182 @@
+"""Making an index: documents and their vectors come in, a generation is committed, all of it or none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import lsr
+from lsr.encoders.base import Encoder
+from lsr.errors import LsrError
+from lsr.indexer.storage.deletions import save_live
+from lsr.indexer.storage.dense_vectors import KIND as DENSE_KIND
+from lsr.indexer.storage.files import FileInfo
+from lsr.indexer.storage.manifest import LARGEST_INDEX, Manifest, SegmentInfo
+from lsr.indexer.storage.segment import DOCUMENTS, save_arrays
+from lsr.indexer.storage.vocabulary import save_vocabulary
+from lsr.indexer.write.segment_builder import Collector, Pending, refuse_duplicates
+from lsr.indexer.write.transaction import Workplace, explained, synced_files
+from lsr.io.progress import Progress, Silence
+from lsr.types import Document, SparseBatch
+
+
+class IndexWriter:
+    """Collects documents for a new index at `path`; nothing is seen there before `commit`.
+
+    scale: the weight that one impact stands for, where it is known; default, chosen by the largest weight.
+    A context manager: leaving it without a commit, or by an exception, leaves no trace; after an exception
+    there is nothing else to do. dense: the description of the encoder of dense vectors, if they come too.
+    passages: how documents were cut into passages, to be recorded; may still be set before the commit. Raises
+    IndexExistsError if there is an index and not `overwrite`, IndexLockedError if another writer is at it,
+    UsageError if the folder holds other things, LsrError if it can't be written to.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        encoder: Encoder,
+        *,
+        overwrite: bool = False,
+        reorder: bool = True,
+        threads: int = 2,
+        scale: float | None = None,
+        progress: Progress | None = None,
+        dense: Mapping[str, Any] | None = None,
+        passages: Mapping[str, int] | None = None,
+    ) -> None:
+        self.path = path
+        self._dense = dense
+        self.passages = passages
+        self._encoder = encoder
+        self._reorder = reorder
+        self._threads = threads
+        self._scale = scale
+        self._progress = progress or Silence()
+        self._place = Workplace.for_new(path, overwrite=overwrite)
+        self._collector = Collector(self._place.folder, dense=dense)
+
+    @property
+    def n_docs(self) -> int:
+        """Documents so far."""
+        return self._collector.n_docs
+
+    def __enter__(self) -> IndexWriter:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove what was not committed and give the lock back."""
+        self._collector.close()
+        self._place.close()
+
+    def add(
+        self, documents: Sequence[Document], vectors: SparseBatch, dense: npt.NDArray[np.floating] | None = None
+    ) -> None:
+        """Add documents with one row of vectors each; dense: a row each where the index has dense vectors.
+
+        Raises LsrError if the counts or the dimension differ, EncoderError naming a document whose dense vector
+        isn't made of numbers.
+        """
+        if self.n_docs + len(documents) > LARGEST_INDEX:
+            raise LsrError(f"more than {LARGEST_INDEX:,} documents, the limit of an index; make several")
+        with explained(self.path):
+            self._collector.add(documents, vectors, dense)
+
+    def commit(self) -> Manifest:
+        """Build what was added, make it the index's next generation, and return its manifest."""
+        with explained(self.path):
+            return self._commit()
+
+    def _commit(self) -> Manifest:
+        from lsr.indexer.write.corpus_statistics import weigh_all
+        from lsr.indexer.write.invert import choose_scale
+
+        pending = self._collector.finish()
+        refuse_duplicates(pending)
+        weighting = self._encoder.corpus_weighting
+        vocab_size = len(self._encoder.terms)
+        statistics = {} if weighting is None else weigh_all(pending, vocab_size, weighting)
+        # An encoder may know its scale: one that depends on the data alone would differ between indexes.
+        scale = self._scale or choose_scale([one.rows for one in pending], final=weighting is not None)
+        self._progress.start("indexing", self.n_docs, "document")
+        segments, n_clipped = [], 0
+        for one in pending:
+            segment, clipped = build_pending(
+                self._place, one, scale, vocab_size,
+                reorder=self._reorder, threads=self._threads, progress=self._progress,
+            )  # fmt: skip
+            segments.append(segment)
+            n_clipped += clipped
+        manifest = Manifest(
+            generation=self._place.generation,
+            created=now(),
+            library_version=lsr.__version__,
+            encoder=dict(self._encoder.description),
+            scale=scale,
+            n_clipped=n_clipped,
+            vocabulary=self._place.save("vocabulary", lambda folder: save_vocabulary(folder, self._encoder.terms)),
+            encoder_files=self._place.save("encoder", self._save_query_side),
+            segments=tuple(segments),
+            statistics=statistics,
+            dense=self._dense,
+            passages=self.passages,
+        )
+        self._place.commit(manifest)
+        self._collector.close()
+        return manifest
+
+    def _save_query_side(self, folder: Path) -> dict[str, FileInfo]:
+        self._encoder.save_query_side(folder)
+        return synced_files(folder)
+
+
+def now() -> str:
+    """Return the time, for a manifest."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def build_pending(
+    place: Workplace,
+    pending: Pending,
+    scale: float,
+    vocab_size: int,
+    *,
+    reorder: bool,
+    threads: int,
+    progress: Progress,
+) -> tuple[SegmentInfo, int]:
+    """Make a segment of what was collected; return it, and how many weights were clipped."""
+    from lsr.indexer.storage.fields import write_fields
+    from lsr.indexer.write.invert import segment_arrays
+
+    arrays, clipped = segment_arrays(
+        pending.rows,
+        scale,
+        vocab_size,
+        counts=pending.counts,
+        reorder=reorder,
+        threads=threads,
+        advance=progress.advance,
+    )
+    id_hash, id_row = pending.id_table()
+    arrays |= {"id_hash": id_hash, "id_row": id_row, **pending.document_checksums}
+    files = save_arrays(pending.folder, arrays)
+    files |= {DOCUMENTS: pending.documents_info, **write_fields(pending.folder, pending.documents)}
+    n_docs, n_postings = pending.n_docs, pending.n_postings
+    deletions, n_deleted = None, pending.n_dead
+    if n_deleted:
+        live, insertion = pending.live, arrays["insertion"]
+        deletions = place.save("deletions", lambda folder: save_live(folder, live, insertion))
+    pending.delete_spool()
+    part = place.keep("segments", pending.folder, files)
+    dense = None
+    if pending.dense is not None:
+        dense = place.keep(DENSE_KIND, pending.dense.folder, pending.dense.finish())
+    return SegmentInfo(part, n_docs, n_postings, n_deleted, deletions, dense), clipped
