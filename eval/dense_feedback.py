@@ -14,11 +14,11 @@ from lsr.eval.datasets import Dataset
 from lsr.eval.runs import Ranking, Run, run_of
 from lsr.query.feedback import INTERPOLATIONS, Feedback, interpolate, rocchio_dense
 from lsr.query.fusion.fuser import Fused, Fuser
-from lsr.query.fusion.legs import Leg
+from lsr.query.fusion.ranked_list import Leg
+from lsr.query.hybrid.dense_scores import rows_at
+from lsr.query.hybrid.dense_search import dense_leg
 from lsr.query.hybrid.search import LEAST_SPARSE
 from lsr.query.hybrid.settings import HybridQueries
-from lsr.query.hybrid.union import dense_leg
-from lsr.query.hybrid.vectors import rows_at
 from lsr.query.searcher import Searcher
 
 DENSE, BOTH_LEGS = "dense+feedback", "feedback in both legs"

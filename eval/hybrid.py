@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from itertools import product
 from typing import Any
 
-from lsr.encoders.dense_base import DenseEncoder, JointEncoder, dense_description
+from lsr.encoders.dense.base import DenseEncoder, JointEncoder, dense_description
 from lsr.encoders.registry import load_dense_encoder
 from lsr.eval.datasets import CorpusSummary, Dataset
 from lsr.eval.dense_feedback import NAMES, feedback_runs
@@ -21,10 +21,10 @@ from lsr.indexer.update.add_dense import add_dense
 from lsr.io.progress import Progress
 from lsr.query.feedback import Feedback
 from lsr.query.fusion.registry import make_fuser
-from lsr.query.hybrid.neighbours import Neighbours
+from lsr.query.hybrid.dense_search import dense_leg
+from lsr.query.hybrid.score_smoothing import Neighbours
 from lsr.query.hybrid.search import with_dense
 from lsr.query.hybrid.settings import FEWEST, MODES, MOST, Hybrid, HybridQueries
-from lsr.query.hybrid.union import dense_leg
 from lsr.query.searcher import Searcher
 
 JOINT, USUAL = "joint", "all-MiniLM-L6-v2"

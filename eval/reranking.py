@@ -15,12 +15,12 @@ from lsr.eval.results import Result
 from lsr.eval.runs import Ranking, Run, run_of
 from lsr.eval.systems import System
 from lsr.query.fusion.fuser import Fuser
-from lsr.query.fusion.legs import Leg
+from lsr.query.fusion.ranked_list import Leg
 from lsr.query.fusion.registry import make_fuser
-from lsr.query.hybrid.rerankers import make_reranker
+from lsr.query.hybrid.dense_scores import ranked_leg
+from lsr.query.hybrid.rerank.registry import make_reranker
 from lsr.query.hybrid.search import LEAST_SPARSE
 from lsr.query.hybrid.settings import FEWEST, MOST, HybridQueries
-from lsr.query.hybrid.vectors import ranked_leg
 from lsr.query.searcher import Searcher
 
 ALONE = "alone"

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lsr.encoders.base import Encoder
-from lsr.encoders.dense_base import JointEncoder
-from lsr.encoders.words import begun_anew
+from lsr.encoders.dense.base import JointEncoder
+from lsr.encoders.lexical.exact_words import begun_anew
 from lsr.errors import IndexDamagedError, IndexMissingError, LsrError
 from lsr.eval.datasets import Dataset
 from lsr.eval.efficiency import latency
@@ -142,7 +142,7 @@ class VectorsSystem:
         Raises LsrError where a judged query isn't in the file of queries, and what reading and indexing raise.
         """
         from lsr.indexer.pipeline import index_vectors
-        from lsr.query.encoded import read_encoded_queries
+        from lsr.query.encoded_queries import read_encoded_queries
 
         path = self._cache / f"vectors-{_slug(self.name)}-{_digest(file_sha256(self._vectors), FORMAT_VERSION)}"
         index_s: float | None = None

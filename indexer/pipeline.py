@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsr.encoders.base import Encoder
-from lsr.encoders.dense_base import DenseEncoder, DenseVectors, dense_description
-from lsr.encoders.words import term_ids_of, with_words
+from lsr.encoders.dense.base import DenseEncoder, DenseVectors, dense_description
+from lsr.encoders.lexical.exact_words import term_ids_of, with_words
 from lsr.errors import BadDocumentError, LsrError, UsageError
 from lsr.indexer.encode.document_encoders import Legs
 from lsr.indexer.encode.resumable_job import forget_job, kept_documents
@@ -21,7 +21,7 @@ from lsr.io.progress import Progress, Silence
 from lsr.types import PASSAGE_OF, Document
 
 if TYPE_CHECKING:
-    from lsr.encoders.passages import PassageSplitter
+    from lsr.encoders.text.splitter import PassageSplitter
 
 COUNTED_AT_ONCE, ENCODED_AT_ONCE = 2048, 256
 """Documents in a batch: for words, whose counting is fast, and for models, so that progress shows every few seconds."""
@@ -103,7 +103,7 @@ def index_corpus(
 def _split(documents: Iterable[Document], splitter: PassageSplitter | None) -> Iterator[Document]:
     if splitter is None:
         return iter(documents)
-    from lsr.encoders.passages import split_documents
+    from lsr.encoders.text.splitter import split_documents
 
     return split_documents(documents, splitter)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lsr.encoders.memory import limit_kernels
+from lsr.encoders.network.memory import limit_kernels
 
 limit_kernels()
 

@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import UsageError
+from lsr.query.explain.stored_impacts import doc_ords_at, document_rows
 from lsr.query.fusion.fuser import Fused, Fuser
-from lsr.query.fusion.legs import Leg
-from lsr.query.impacts import doc_ords_at, document_rows
+from lsr.query.fusion.ranked_list import Leg
 from lsr.types import SparseBatch
 
 if TYPE_CHECKING:
-    from lsr.query.filters import DocumentFilter
+    from lsr.query.filters.filter import DocumentFilter
     from lsr.query.searcher import Searcher
 
 INTERPOLATIONS = ("before", "after", "both")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from lsr.query.engine import Ranking
+from lsr.query.engine.engine import Ranking
 from lsr.types import PASSAGE_OF, Document, Hit, LegScore, passage_span
 
 

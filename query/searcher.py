@@ -14,18 +14,18 @@ from lsr.encoders.base import Encoder, QueryEncoder
 from lsr.errors import UsageError
 from lsr.indexer.storage.index import Index
 from lsr.indexer.storage.segment import Segment
-from lsr.query.approximate import Approximate
-from lsr.query.batches import ranked
-from lsr.query.engine import Engine, Ranking
-from lsr.query.filters import DocumentFilter, FilterCache
+from lsr.query.engine.approximate import Approximate
+from lsr.query.engine.batches import ranked
+from lsr.query.engine.best_passage import Owners, best_passages
+from lsr.query.engine.engine import Engine, Ranking
+from lsr.query.engine.planner import TRAVERSALS
+from lsr.query.explain.term_spans import TermFinder
+from lsr.query.filters.filter import DocumentFilter, FilterCache
 from lsr.query.hits import hits_of
-from lsr.query.passages import Owners, best_passages
-from lsr.query.planner import TRAVERSALS
-from lsr.query.words import TermFinder
 from lsr.types import Document, Hit, SparseBatch
 
 if TYPE_CHECKING:
-    from lsr.query.explain import ExplainedSearch
+    from lsr.query.explain.explain import ExplainedSearch
     from lsr.query.feedback import Feedback, SparseVector
     from lsr.query.fusion.fuser import Fuser
     from lsr.query.hybrid.settings import Hybrid, HybridQueries
@@ -72,8 +72,8 @@ class Searcher:
         return Searcher(index, encoder=self._given, approximate=self.approximate, fuser=fuser)
 
     def _hybrid_by(self, fuser: Fuser | str) -> Hybrid:
+        from lsr.query.hybrid.dense_scores import dense_of
         from lsr.query.hybrid.settings import Hybrid
-        from lsr.query.hybrid.vectors import dense_of
 
         dense_of(self.index)
         return Hybrid(fuser=fuser)
@@ -101,7 +101,7 @@ class Searcher:
     @cached_property
     def term_finder(self) -> TermFinder:
         """What finds the terms of the index in texts."""
-        from lsr.query.words import term_finder
+        from lsr.query.explain.term_spans import term_finder
 
         return term_finder(self.index.manifest.encoder, self.query_encoder, self.index.vocabulary)
 
@@ -151,7 +151,7 @@ class Searcher:
         hybrid: Hybrid | None = None,
     ) -> ExplainedSearch:
         """Search as `search` does, and explain every hit: its terms, where they stand, and what the engine did."""
-        from lsr.query.explain import explain
+        from lsr.query.explain.explain import explain
 
         _check_k(k)
         return explain(self, query, k, once=once, allowed=allowed, feedback=feedback, hybrid=hybrid or self._hybrid)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lsr.eval.bench.engine import Setting
-from lsr.query.approximate import Approximate
+from lsr.query.engine.approximate import Approximate
 
 SETTINGS = tuple(
     Setting(f"lsr, {settings}", "lsr", {"reorder": True}, {"approximate": settings}, approximate=True)

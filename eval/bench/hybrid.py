@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from lsr.encoders.registry import load_encoder
 from lsr.indexer.pipeline import index_documents
-from lsr.query.fusion.legs import Leg
+from lsr.query.fusion.ranked_list import Leg
 from lsr.query.fusion.registry import METHODS, make_fuser
 from lsr.query.hybrid.search import rank_hybrid
 from lsr.query.hybrid.settings import Hybrid, Query

@@ -14,7 +14,7 @@ from lsr.eval.bench.engine import Setting
 from lsr.indexer.storage.index import Index
 from lsr.indexer.transfer.read_vectors import ReadyVectors
 from lsr.indexer.write.writer import IndexWriter
-from lsr.query.engine import Engine, Ranking
+from lsr.query.engine.engine import Engine, Ranking
 from lsr.types import SparseBatch
 
 PACKAGE = "lsr-search"
@@ -75,5 +75,5 @@ class OwnSearch:
 
 
 def searcher(index: Index, **options: Any) -> OwnSearch:
-    """Return an open index to be searched. options: of `lsr.query.engine.Engine.rank`."""
+    """Return an open index to be searched. options: of `lsr.query.engine.engine.Engine.rank`."""
     return OwnSearch(index, **options)

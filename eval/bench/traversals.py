@@ -10,7 +10,7 @@ from lsr.eval.bench.own import OwnSearch
 from lsr.eval.bench.report import TraversalReport
 from lsr.eval.bench.timing import summarise, time_round
 from lsr.indexer.storage.index import Index
-from lsr.query.planner import TRAVERSALS
+from lsr.query.engine.planner import TRAVERSALS
 from lsr.types import SparseBatch
 
 NEAR = 1.1

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lsr.encoders.dense_base import DenseVectors
+from lsr.encoders.dense.base import DenseVectors
 from lsr.indexer.storage.dense_vectors import as_halves
 from lsr.types import Document, SparseBatch
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from lsr.encoders.base import Encoder
-from lsr.encoders.dense_base import DenseEncoder, DenseVectors, JointEncoder
-from lsr.encoders.words import model_alone
+from lsr.encoders.dense.base import DenseEncoder, DenseVectors, JointEncoder
+from lsr.encoders.lexical.exact_words import model_alone
 from lsr.types import Document, SparseBatch
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.encoders.base import Encoder
-from lsr.encoders.dense_base import DenseEncoder, JointEncoder
+from lsr.encoders.dense.base import DenseEncoder, JointEncoder
 from lsr.errors import UsageError
 from lsr.indexer.encode.columns import Columns, dense_columns, field_columns, sparse_columns, text_columns
 from lsr.indexer.encode.document_encoders import Legs

@@ -1,6 +1,6 @@
 """Which documents of a segment are still there: a bitmap beside it, written anew by each generation that deletes.
 
-The segment itself never changes. The bitmap is the one that traversals take (`lsr.query.filters`), so that a
+The segment itself never changes. The bitmap is the one that traversals take (`lsr.query.filters.filter`), so that a
 deleted document costs a search nothing but its bit.
 """
 

@@ -200,9 +200,9 @@ class Index:
 
         Raises EncoderError for another than the index's.
         """
+        from lsr.encoders.lexical.exact_words import QueriesWithWords, model_alone, words_config
         from lsr.encoders.registry import check_same
-        from lsr.encoders.remap import RemappedQueryEncoder
-        from lsr.encoders.words import QueriesWithWords, model_alone, words_config
+        from lsr.encoders.sparse.vocabulary_map import RemappedQueryEncoder
 
         check_same(self.manifest.encoder, encoder.description)
         if self.manifest.encoder["query_side"] != "model":  # the index has it, and its own vocabulary
@@ -228,7 +228,7 @@ class Index:
 
     @property
     def dense_encoder(self) -> Any:
-        """What encodes queries for the dense vectors (`lsr.encoders.dense_base.DenseEncoder`), loaded when first asked.
+        """What encodes queries for the dense vectors (`lsr.encoders.dense.base.DenseEncoder`), loaded when first asked.
 
         Raises UsageError for an index without dense vectors, EncoderError if it can't be loaded, or is another than
         the documents' was.
@@ -247,7 +247,7 @@ class Index:
 
     @cached_property
     def _dense_query_encoder(self) -> Any:
-        from lsr.encoders.bare_query import open_bare
+        from lsr.encoders.dense.numpy_encoder import open_bare
 
         if self.manifest.dense is None or "_dense_encoder" in self.__dict__:
             return self._dense_encoder

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import lsr
-from lsr.encoders.dense_base import DenseEncoder, dense_description
+from lsr.encoders.dense.base import DenseEncoder, dense_description
 from lsr.errors import IndexExistsError, LsrError
 from lsr.indexer.encode.document_encoders import Legs
 from lsr.indexer.encode.resume import Say, Staging

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from lsr.encoders.passages import passage_id
+from lsr.encoders.text.splitter import passage_id
 from lsr.indexer.storage.index import Index
 from lsr.types import PASSAGE_END, PASSAGE_OF, PASSAGE_START, Document, passage_span
 

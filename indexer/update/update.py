@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.encoders.base import Encoder
-from lsr.encoders.words import term_ids_of
+from lsr.encoders.lexical.exact_words import term_ids_of
 from lsr.errors import IndexLockedError, LsrError, UsageError
 from lsr.indexer.encode.document_encoders import Legs
 from lsr.indexer.encode.windows import windows
@@ -167,7 +167,7 @@ def _split(editor: IndexEditor, legs: Legs, documents: Iterable[Document]) -> It
     settings = editor.base.manifest.passages
     if settings is None:
         return iter(documents)
-    from lsr.encoders.passages import choose_splitter, split_documents
+    from lsr.encoders.text.splitter import choose_splitter, split_documents
 
     if not settings:
         raise UsageError("the index was made from ready vectors of passages: add those, as --vectors FILE.parquet")

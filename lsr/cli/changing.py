@@ -55,7 +55,7 @@ def add_from_sources(args: argparse.Namespace, *, replacing: bool) -> int:
 def run_change(args: argparse.Namespace, change: Callable[[Path, dict[str, Any]], Any]) -> int:
     """Let `change` work on the index, then print what was done."""
     from lsr.cli.common import index_path
-    from lsr.query.batches import available_cores
+    from lsr.query.engine.batches import available_cores
 
     path = index_path(args)
     note_compiling("split_range")

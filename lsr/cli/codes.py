@@ -47,8 +47,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fit, and say what was done."""
-    from lsr.encoders.code_fitting import FittingSettings, fit_codes
-    from lsr.encoders.sparse_codes import reconstruction, save_codes
+    from lsr.encoders.converted.fit_codes import FittingSettings, fit_codes
+    from lsr.encoders.converted.sparse_codes import reconstruction, save_codes
     from lsr.errors import UsageError
 
     if bool(args.corpus) != bool(args.dense):
@@ -93,8 +93,8 @@ def _of_index(args: argparse.Namespace) -> tuple[Any, Any]:
     import numpy as np
 
     from lsr.indexer.storage.index import Index
-    from lsr.query.hybrid.union import allowed_positions
-    from lsr.query.hybrid.vectors import dense_of, rows_at
+    from lsr.query.hybrid.dense_scores import dense_of, rows_at
+    from lsr.query.hybrid.dense_search import allowed_positions
     from lsr.query.searcher import Searcher
 
     with Index.open(index_path(args)) as index:
@@ -113,7 +113,7 @@ def _of_corpus(args: argparse.Namespace, progress: TerminalProgress) -> tuple[An
 
     import numpy as np
 
-    from lsr.encoders.dense_base import dense_description
+    from lsr.encoders.dense.base import dense_description
     from lsr.encoders.registry import load_dense_encoder
     from lsr.errors import LsrError
     from lsr.indexer.corpus.reader import read_corpus

@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _report() -> dict[str, Any]:
-    from lsr.query.batches import available_cores
+    from lsr.query.engine.batches import available_cores
 
     packages = _versions(NEEDED)
     return {

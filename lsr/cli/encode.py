@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         args.corpus, skip_bad=args.skip_bad, report=report, exclude=[args.out.resolve()]
     )
     if splitter := splitter_of(args, encoder):
-        from lsr.encoders.passages import split_documents
+        from lsr.encoders.text.splitter import split_documents
 
         documents = split_documents(documents, splitter)
     progress = TerminalProgress()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lsr.cli.common import add_command, add_index_argument, counted, index_path, note, positive
 
 if TYPE_CHECKING:
-    from lsr.query.vectors import TextVector
+    from lsr.query.explain.text_vector import TextVector
 
 EXAMPLES = """\
 examples:
@@ -78,7 +78,7 @@ def _vector(args: argparse.Namespace) -> TextVector:
         raise UsageError("--query goes with --encoder: an index takes a --text as a query anyway")
     if args.text is not None and not args.text.strip():
         raise UsageError("the text is empty; give at least one word")
-    from lsr.query.vectors import document_vector, encoded_vector, query_vector
+    from lsr.query.explain.text_vector import document_vector, encoded_vector, query_vector
 
     if args.encoder is not None:
         from lsr.encoders.registry import load_encoder

@@ -9,8 +9,8 @@ from typing import Any
 from lsr.cli.common import counted
 from lsr.cli.hits import INDENT, hit_lines, hit_object, json_line
 from lsr.cli.terminal import BOLD, DIM, clean, columns, lines_of, shortened, style, text_width
-from lsr.query.explain import ExplainedHit, ExplainedSearch, spans_of
-from lsr.query.words import TermFinder
+from lsr.query.explain.explain import ExplainedHit, ExplainedSearch, spans_of
+from lsr.query.explain.term_spans import TermFinder
 from lsr.types import TermContribution
 
 SHOWN_TERMS = 12

@@ -21,7 +21,7 @@ from lsr.cli.terminal import (
     style,
     text_width,
 )
-from lsr.query.snippet import Matcher, find_snippet, fold
+from lsr.query.explain.snippet import Matcher, find_snippet, fold
 from lsr.types import Hit, LegScore
 
 INDENT = 5

@@ -56,7 +56,7 @@ def hybrid_of(args: argparse.Namespace) -> Hybrid | None:
 
     options: dict[str, Any] = {} if args.candidates is None else {"candidates": args.candidates}
     if args.rerank is not None:
-        from lsr.query.hybrid.rerankers import make_reranker
+        from lsr.query.hybrid.rerank.registry import make_reranker
 
         options["reranker"] = make_reranker(args.rerank)
     if args.no_neighbours:

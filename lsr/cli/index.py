@@ -76,7 +76,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Index, and say what was done."""
     from lsr.errors import UsageError
-    from lsr.query.batches import available_cores
+    from lsr.query.engine.batches import available_cores
 
     check_passage_arguments(args)
     if args.passages and not args.corpus:

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     with Index.open(index_path(args)) as index:
         allowed = None
         if args.filter_text is not None:
-            from lsr.query.filter_masks import compile_filter
+            from lsr.query.filters.masks import compile_filter
 
             allowed = compile_filter(index, args.filter_text)
         found = index.documents(None if allowed is None else allowed.bitmaps)

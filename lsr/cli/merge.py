@@ -38,7 +38,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Merge, and say what was done."""
     from lsr.indexer.update.merge import merge_index
-    from lsr.query.batches import available_cores
+    from lsr.query.engine.batches import available_cores
 
     path = index_path(args)
     note_compiling("split_range")

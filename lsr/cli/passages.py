@@ -27,7 +27,7 @@ def splitter_of(args: argparse.Namespace, encoder: Any, dense: Any = None) -> An
     """Return what the arguments say documents are to be cut by, None for not at all."""
     if not args.passages:
         return None
-    from lsr.encoders.passages import choose_splitter
+    from lsr.encoders.text.splitter import choose_splitter
 
     return choose_splitter(encoder, dense, overlap=args.overlap, max_length=args.passage_length)
 

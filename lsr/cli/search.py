@@ -13,7 +13,7 @@ from lsr.cli.hybrid import add_hybrid_arguments, hybrid_of, note_nothing
 from lsr.cli.search_options import allowed_of, feedback_of, open_searcher, passed_over
 
 if TYPE_CHECKING:
-    from lsr.query.engine import Ranking
+    from lsr.query.engine.engine import Ranking
     from lsr.query.hybrid.settings import Hybrid
     from lsr.query.searcher import Searcher
 
@@ -131,7 +131,7 @@ def _search_one(args: argparse.Namespace) -> int:
         return 0
     from lsr.cli.hits import print_hits
     from lsr.cli.terminal import DIM, style
-    from lsr.query.snippet import QueryWords
+    from lsr.query.explain.snippet import QueryWords
 
     print_hits(hits, QueryWords(args.query, searcher.index.manifest.encoder))
     sys.stdout.flush()

@@ -42,7 +42,7 @@ def _read_queries(
 ) -> tuple[list[str], Any]:
     """Return query ids and vectors: a SparseBatch, or HybridQueries for a hybrid search."""
     from lsr.errors import UsageError
-    from lsr.query.encoded import is_parquet, read_encoded_queries
+    from lsr.query.encoded_queries import is_parquet, read_encoded_queries
 
     if args.encoded or is_parquet(args.queries) or searcher.index.manifest.encoder["kind"] == "vectors":
         if hybrid is not None:
@@ -106,7 +106,7 @@ def _explain_all(
 ) -> None:
     from lsr.cli.explained import explained_hit
     from lsr.cli.hits import json_line
-    from lsr.query.explain import explain_hits
+    from lsr.query.explain.explain import explain_hits
 
     vectors = queries if hybrid is None else queries.sparse
     if (feedback := feedback_of(args)) is not None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from lsr.cli.common import index_path
 
 if TYPE_CHECKING:
-    from lsr.query.approximate import Approximate
-    from lsr.query.engine import Ranking
+    from lsr.query.engine.approximate import Approximate
+    from lsr.query.engine.engine import Ranking
     from lsr.query.feedback import Feedback
 
 
@@ -42,7 +42,7 @@ def feedback_of(args: argparse.Namespace) -> Feedback | None:
 def _approximate(args: argparse.Namespace) -> Approximate | None:
     if args.approximate is None:
         return None
-    from lsr.query.approximate import Approximate
+    from lsr.query.engine.approximate import Approximate
 
     return Approximate.parse(args.approximate)
 

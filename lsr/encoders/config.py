@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
-from lsr.encoders.analyser import AnalyserSettings
+from lsr.encoders.lexical.analyser import AnalyserSettings
 from lsr.errors import EncoderError, UsageError
 
 DENSE_POOLINGS = ("mean", "cls", "last", "max")
@@ -55,7 +55,7 @@ class TowerConfig:
     max_length: tokens, special ones among them; None: as many as the model takes.
     prompt: put before each text. echo: the text is given twice and only the second time counts.
     mlp_layers: of an `mlp` head. repeats: how much more a token weighs that the text has several times, see
-    `lsr.encoders.repeats`; training leaves it out.
+    `lsr.encoders.sparse.repeated_tokens`; training leaves it out.
     """
 
     head: str = "mlm"
@@ -107,7 +107,7 @@ class DenseConfig:
     pooling: `mean` of all positions, the first (`cls`), the `last`, or the `max`. normalise: to unit length.
     dimension: of a linear layer behind the pooling; None: there is none.
     shared_layers: the lower layers that both vectors share, where the dense one has a branch of its own above
-    them (`lsr.encoders.branch`); None: they share all.
+    them (`lsr.encoders.network.dense_branch`); None: they share all.
     """
 
     pooling: str = "mean"
@@ -126,11 +126,11 @@ class DenseConfig:
 
 @dataclass(frozen=True, slots=True)
 class WordsConfig:
-    """Words as terms of their own beside a model's, see `lsr.encoders.words`.
+    """Words as terms of their own beside a model's, see `lsr.encoders.lexical.exact_words`.
 
     weight: of a query's word, before `rarity`. beside_dense: the same, in a hybrid search, where a dense vector says
     what is meant, too; None: `weight`. k1, b, usual_length: of a document's word, see `document_weights`.
-    stemmer, stop_words: as `lsr.encoders.analyser.AnalyserSettings` has them.
+    stemmer, stop_words: as `lsr.encoders.lexical.analyser.AnalyserSettings` has them.
     """
 
     weight: float = 5.0

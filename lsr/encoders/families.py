@@ -93,7 +93,7 @@ _FAMILIES = (
 )
 
 FAMILIES: Mapping[str, Family] = {family.config.family: family for family in _FAMILIES}
-"""The learned families by name; `bm25` is beside them (`lsr.encoders.bm25`), since it has no model."""
+"""The learned families by name; `bm25` is beside them (`lsr.encoders.lexical.bm25`), since it has no model."""
 
 
 def family_config(name: str) -> EncoderConfig:

@@ -9,16 +9,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lsr.encoders.analyser import AnalyserSettings
 from lsr.encoders.base import Encoder, QueryEncoder, TermLookup
-from lsr.encoders.bm25 import BM25Encoder, open_bm25_query_encoder
-from lsr.encoders.dense_base import DENSE, DenseEncoder, JointEncoder
-from lsr.encoders.words import QueriesWithWords, words_config
+from lsr.encoders.dense.base import DENSE, DenseEncoder, JointEncoder
+from lsr.encoders.lexical.analyser import AnalyserSettings
+from lsr.encoders.lexical.bm25 import BM25Encoder, open_bm25_query_encoder
+from lsr.encoders.lexical.exact_words import QueriesWithWords, words_config
 from lsr.errors import EncoderError, UsageError
 from lsr.models import carried
 
 if TYPE_CHECKING:
-    from lsr.encoders.neural import NeuralEncoder
+    from lsr.encoders.sparse.encoder import NeuralEncoder
 
 JOINT = "joint"
 """Stands for the dense half of a joint encoder where a dense one is to be named."""
@@ -47,7 +47,7 @@ def load_encoder(name_or_path: str | Path, **options: Any) -> Encoder:
         if str(name_or_path).startswith(f"{CODES}:"):
             return _load_codes(Path(str(name_or_path).removeprefix(f"{CODES}:")), **options)
         if carried(str(name_or_path)) is not None or _might_be_model(name_or_path):
-            from lsr.encoders.building import load_neural
+            from lsr.encoders.pretrained.load_encoder import load_neural
 
             return load_neural(name_or_path, **options)
     except TypeError as error:
@@ -76,7 +76,7 @@ def load_dense_encoder(name_or_path: str | Path, *, sparse: Encoder | None = Non
         )
     if str(name_or_path).startswith(f"{DENSIFIED}:"):
         return _densified(str(name_or_path), **options)
-    from lsr.encoders.dense import load_dense
+    from lsr.encoders.dense.encoder import load_dense
 
     return load_dense(name_or_path, **options)
 
@@ -108,7 +108,7 @@ def _open_queries_of_model(
     if side == "words" and description.get("kind") == "bm25":
         return open_bm25_query_encoder(description, lookup, vocab_size)
     if side == "table":
-        from lsr.encoders.table import open_table
+        from lsr.encoders.sparse.query_table import open_table
 
         settings = description["settings"]
         query = settings.get("query") or {}
@@ -123,7 +123,7 @@ def _open_queries_of_model(
     if side == "model" and description["kind"] == CODES:
         return _open_codes_queries(description, folder, lookup, vocab_size, moved_to)
     if side == "model":
-        from lsr.encoders.remap import RemappedQueryEncoder
+        from lsr.encoders.sparse.vocabulary_map import RemappedQueryEncoder
 
         encoder = load_recorded(description, moved_to=moved_to).without_words
         return RemappedQueryEncoder(encoder, encoder.terms, lookup, vocab_size)
@@ -178,7 +178,7 @@ def load_recorded(
     moved_to: the folder where it is now; default, the name that it had. options: `device`, `dtype`, `terms`. Raises
     EncoderError if it isn't there, or is another.
     """
-    from lsr.encoders.building import load_neural
+    from lsr.encoders.pretrained.load_encoder import load_neural
 
     document = description["settings"]["document"]
     encoder = load_neural(
@@ -204,7 +204,7 @@ def open_dense_encoder(
     """
     encoder: DenseEncoder
     if description["kind"] == DENSE:
-        from lsr.encoders.dense import load_dense
+        from lsr.encoders.dense.encoder import load_dense
 
         names = ("pooling", "normalise", "query_prompt", "document_prompt", "max_length")
         encoder = load_dense(
@@ -215,7 +215,7 @@ def open_dense_encoder(
         )
         check_same(description, encoder.description)
     elif description["kind"] == DENSIFIED:
-        from lsr.encoders.densified import DensifiedEncoder
+        from lsr.encoders.converted.densified import DensifiedEncoder
 
         settings = description["settings"]
         sparse = (
@@ -240,7 +240,7 @@ def open_dense_encoder(
 
 def _load_codes(folder: Path, **options: Any) -> Encoder:
     """Load sparse codes and the dense encoder that they were fitted to. options: `device`, `dtype`."""
-    from lsr.encoders.sparse_codes import SparseCodesEncoder, read_codes
+    from lsr.encoders.converted.sparse_codes import SparseCodesEncoder, read_codes
 
     folder = folder.expanduser().resolve()
     autoencoder, description = read_codes(folder)
@@ -254,9 +254,9 @@ def _open_codes_queries(
 
     moved_to: where the dense model is now.
     """
-    from lsr.encoders.bare_query import open_bare
-    from lsr.encoders.remap import RemappedQueryEncoder
-    from lsr.encoders.sparse_codes import names_of, open_codes_query_encoder
+    from lsr.encoders.converted.sparse_codes import names_of, open_codes_query_encoder
+    from lsr.encoders.dense.numpy_encoder import open_bare
+    from lsr.encoders.sparse.vocabulary_map import RemappedQueryEncoder
 
     described = description["settings"]["dense"]
     dense = open_bare(described, moved_to=moved_to) or open_dense_encoder(described, moved_to=moved_to)
@@ -265,7 +265,7 @@ def _open_codes_queries(
 
 
 def _densified(name: str, **options: Any) -> DenseEncoder:
-    from lsr.encoders.densified import SLICES, DensifiedEncoder
+    from lsr.encoders.converted.densified import SLICES, DensifiedEncoder
 
     n_slices, colon, encoder = name.removeprefix(f"{DENSIFIED}:").partition(":")
     if not (colon and n_slices.isdigit()):

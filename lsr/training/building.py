@@ -7,12 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lsr.encoders.building import load_neural, start_encoder
 from lsr.encoders.config import EncoderConfig
 from lsr.encoders.families import family_config
-from lsr.encoders.neural import NeuralEncoder
-from lsr.encoders.source import locate
-from lsr.encoders.table import TableQueryEncoder
+from lsr.encoders.pretrained.hub import locate
+from lsr.encoders.pretrained.load_encoder import load_neural, start_encoder
+from lsr.encoders.sparse.encoder import NeuralEncoder
+from lsr.encoders.sparse.query_table import TableQueryEncoder
 from lsr.errors import LsrError, UsageError
 from lsr.training.config import EncoderSettings, LossSettings, SideSettings, TrainingConfig
 from lsr.training.controller import SparsityController
@@ -155,7 +155,7 @@ def inverse_document_frequencies(
     """
     import numpy as np
 
-    from lsr.encoders.tokens import TextTokenizer, copy_of
+    from lsr.encoders.text.tokenizer import TextTokenizer, copy_of
 
     tokenizer = TextTokenizer(copy_of(encoder.document.backend), max_length=512, special_tokens=False)
     df = np.zeros(encoder.document.tower.head.vocab_size, np.int64)

@@ -10,9 +10,9 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from lsr.encoders.building import load_neural
 from lsr.encoders.config import WordsConfig
-from lsr.encoders.saving import save_encoder
+from lsr.encoders.pretrained.load_encoder import load_neural
+from lsr.encoders.pretrained.save_encoder import save_encoder
 from lsr.errors import UsageError
 
 LARGEST_BYTES = 50_000_000

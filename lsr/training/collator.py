@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from lsr.encoders.loading import LoadedTower
-from lsr.encoders.neural import NeuralEncoder
-from lsr.encoders.table import TableQueryEncoder, frequency_factors
-from lsr.encoders.token_batch import TextTokens
-from lsr.encoders.tokens import TextTokenizer, copy_of
+from lsr.encoders.network.token_batch import TextTokens
+from lsr.encoders.pretrained.load_model import LoadedTower
+from lsr.encoders.sparse.encoder import NeuralEncoder
+from lsr.encoders.sparse.query_table import TableQueryEncoder, frequency_factors
+from lsr.encoders.text.tokenizer import TextTokenizer, copy_of
 from lsr.errors import BadDocumentError
 from lsr.training.examples import Example
 from lsr.types import Document

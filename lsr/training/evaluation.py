@@ -16,7 +16,7 @@ from lsr.training.config import EvalSettings
 from lsr.types import Document
 
 if TYPE_CHECKING:
-    from lsr.encoders.neural import NeuralEncoder
+    from lsr.encoders.sparse.encoder import NeuralEncoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Evaluator:
     def _measure(
         self, encoder: NeuralEncoder, dataset: Dataset, kept: frozenset[str] | None, path: Path
     ) -> tuple[float, int, int]:
-        from lsr.encoders.remap import RemappedQueryEncoder
+        from lsr.encoders.sparse.vocabulary_map import RemappedQueryEncoder
         from lsr.indexer.pipeline import index_documents
         from lsr.indexer.rarity import by_rarity
         from lsr.indexer.storage.index import Index

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lsr.encoders.checkpoints import quietly, read_model, read_tokenizer_of
+from lsr.encoders.pretrained.transformers_checkpoint import quietly, read_model, read_tokenizer_of
 from lsr.errors import EncoderError, UsageError
 from lsr.types import Document
 

@@ -6,7 +6,7 @@ import math
 import re
 from collections import Counter
 
-from lsr.encoders.analyser import ENGLISH_STOP_WORDS, Analyser
+from lsr.encoders.lexical.analyser import ENGLISH_STOP_WORDS, Analyser
 from lsr.training.shingles import MAX_CACHED_WORDS
 from lsr.training.teachers.bm25 import CorpusCounts
 

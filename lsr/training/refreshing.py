@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from lsr.encoders.base import Encoder
-from lsr.encoders.neural import NeuralEncoder
+from lsr.encoders.pretrained.save_encoder import save_encoder
 from lsr.encoders.registry import load_encoder
-from lsr.encoders.saving import save_encoder
+from lsr.encoders.sparse.encoder import NeuralEncoder
 from lsr.errors import LsrError
 from lsr.training.caches import kept_folder
 from lsr.training.checkpoints import Checkpoint

@@ -17,7 +17,7 @@ import torch
 from accelerate import PartialState
 from transformers import TrainingArguments
 
-from lsr.encoders.neural import NeuralEncoder
+from lsr.encoders.sparse.encoder import NeuralEncoder
 from lsr.errors import LsrError
 from lsr.training.arguments import training_arguments
 from lsr.training.building import begin_encoder, choose_attention, inverse_document_frequencies, resume_encoder

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lsr.encoders.source import locate
+from lsr.encoders.pretrained.hub import locate
 from lsr.errors import UsageError
 from lsr.training.fitted_head import fit_head_to_files
 from lsr.training.teachers.opening import model_folder

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from lsr.encoders.loading import LoadedTower
-from lsr.encoders.neural import NeuralEncoder
-from lsr.encoders.table import TableQueryEncoder
-from lsr.encoders.token_batch import TokenBatch
-from lsr.encoders.tokens import copy_of
-from lsr.encoders.tower import Tower, TrainingOutput
+from lsr.encoders.network.sparse_model import Tower, TrainingOutput
+from lsr.encoders.network.token_batch import TokenBatch
+from lsr.encoders.pretrained.load_model import LoadedTower
+from lsr.encoders.sparse.encoder import NeuralEncoder
+from lsr.encoders.sparse.query_table import TableQueryEncoder
+from lsr.encoders.text.tokenizer import copy_of
 from lsr.training.length_groups import length_groups
 
 

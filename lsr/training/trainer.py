@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.utils.data import Sampler
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
 
-from lsr.encoders.saving import save_encoder
-from lsr.encoders.tower import TrainingOutput
+from lsr.encoders.network.sparse_model import TrainingOutput
+from lsr.encoders.pretrained.save_encoder import save_encoder
 from lsr.training.arguments import parameter_groups
 from lsr.training.checkpoints import MODEL, TENSORS_FILE, Checkpoint, finish, rotate
 from lsr.training.collator import Collator

@@ -1,7 +1,7 @@
 """What the words beside a model's terms add to a batch's scores, so that the model learns what they lack.
 
-A model that is searched together with words (`lsr.encoders.words`) is trained together with them: the student's score
-of a query and a document is the product of their vectors, words and all. There is nothing to learn about words, so
+A model that is searched together with words (`lsr.encoders.lexical.exact_words`) is trained together with them: the
+student's score of a query and a document is the product of their vectors, words and all. There is nothing to learn about words, so
 theirs is a number without a gradient. Gao et al., "Complement Lexical Retrieval Model with Semantic Residual
 Embeddings" (ECIR 2021, arXiv:2004.13969), train a dense model beside BM25 like this.
 """
@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from lsr.encoders.analyser import Analyser
 from lsr.encoders.config import EncoderConfig, WordsConfig
-from lsr.encoders.words import analyser_settings, document_weights
+from lsr.encoders.lexical.analyser import Analyser
+from lsr.encoders.lexical.exact_words import analyser_settings, document_weights
 from lsr.indexer.rarity import rarity
 from lsr.io.cache import cache_home
 from lsr.training.example import Examples

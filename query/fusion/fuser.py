@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import UsageError
-from lsr.query.fusion.legs import Leg, pool
+from lsr.query.fusion.ranked_list import Leg, pool
 
 Values = npt.NDArray[np.float64]
 

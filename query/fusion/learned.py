@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from lsr.errors import UsageError
 from lsr.query.fusion.fuser import Fuser
-from lsr.query.fusion.legs import Leg, pool
+from lsr.query.fusion.ranked_list import Leg, pool
 from lsr.query.fusion.registry import DEFAULT_FUSER, METHODS
 
 Values = npt.NDArray[np.float64]

@@ -10,7 +10,7 @@ import numpy as np
 
 from lsr.errors import UsageError
 from lsr.query.fusion.fuser import Comparable
-from lsr.query.fusion.legs import Leg
+from lsr.query.fusion.ranked_list import Leg
 
 LEXICAL_AND_SEMANTIC = (0.2, 0.8)
 """The paper's α = 0.8 for the semantic leg, which it found on MS MARCO and used elsewhere."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from lsr.query.fusion.fuser import Comparable
-from lsr.query.fusion.legs import Leg
+from lsr.query.fusion.ranked_list import Leg
 
 MISSING = -2.0
 

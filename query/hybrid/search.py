@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from lsr.encoders.words import beside_dense
-from lsr.query.engine import RankedLeg, Ranking
+from lsr.encoders.lexical.exact_words import beside_dense
+from lsr.query.engine.engine import RankedLeg, Ranking
 from lsr.query.fusion.fuser import Fused, Fuser
-from lsr.query.fusion.legs import Leg, pool
-from lsr.query.hybrid.neighbours import Neighbours, draw_together
+from lsr.query.fusion.ranked_list import Leg, pool
+from lsr.query.hybrid.dense_scores import DenseReranker, checked_query, dense_of, ranked_leg, rows_at
+from lsr.query.hybrid.score_smoothing import Neighbours, draw_together
 from lsr.query.hybrid.settings import UNION, Hybrid, HybridQueries, Query, Reranker
-from lsr.query.hybrid.vectors import DenseReranker, checked_query, dense_of, ranked_leg, rows_at
 from lsr.types import SparseBatch
 
 if TYPE_CHECKING:
     from lsr.query.feedback import Feedback
-    from lsr.query.filters import DocumentFilter
+    from lsr.query.filters.filter import DocumentFilter
     from lsr.query.searcher import Searcher
 
 SPARSE, NEIGHBOURS = "sparse", "neighbours"
@@ -94,7 +94,7 @@ def rank_hybrid(
     leg = Leg(sparse.positions, sparse.scores, LEAST_SPARSE)
     names, traversals = [SPARSE, DenseReranker.name], sparse.traversals
     if hybrid.mode == UNION:
-        from lsr.query.hybrid.union import dense_leg, one_position_each
+        from lsr.query.hybrid.dense_search import dense_leg, one_position_each
 
         few = hybrid.neighbours is not None and len(leg) == depth
         other, how = dense_leg(searcher, query, depth // FEWER_DENSE if few else depth, allowed=allowed)

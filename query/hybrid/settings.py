@@ -12,7 +12,7 @@ import numpy.typing as npt
 from lsr.errors import UsageError
 from lsr.query.fusion.fuser import Fuser
 from lsr.query.fusion.registry import RANKS_ALONE, make_fuser
-from lsr.query.hybrid.neighbours import Neighbours
+from lsr.query.hybrid.score_smoothing import Neighbours
 from lsr.types import SparseBatch
 
 if TYPE_CHECKING:

@@ -167,8 +167,8 @@ def masked_lm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def router(tmp_path_factory: pytest.TempPathFactory, masked_lm: Path) -> Path:
     """An inference-free model on that checkpoint, in the layout of Sentence-Transformers."""
-    from lsr.encoders.building import start_encoder
-    from lsr.encoders.saving import save_encoder
+    from lsr.encoders.pretrained.load_encoder import start_encoder
+    from lsr.encoders.pretrained.save_encoder import save_encoder
 
     folder = tmp_path_factory.mktemp("router") / "model"
     weights = {token: 1.0 + i / 10 for i, token in enumerate(TOKENS)} | {"the": 0.0}

@@ -44,7 +44,7 @@ def alike(some: list[dict[str, float]], others: list[dict[str, float]]) -> bool:
 SLOWLY = """
 import sys, time
 from lsr.cli.main import main
-from lsr.encoders.neural import NeuralEncoder
+from lsr.encoders.sparse.encoder import NeuralEncoder
 from lsr.indexer.encode import resumable_job as job
 
 encode = NeuralEncoder.encode_documents
@@ -94,7 +94,7 @@ def n_kept(folder: Path) -> int:
 @pytest.fixture
 def interrupted(tmp_path: Path, lsr: Lsr, jsonl: Any, masked_lm: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A corpus of which some documents are encoded, and no index yet."""
-    from lsr.encoders.neural import NeuralEncoder
+    from lsr.encoders.sparse.encoder import NeuralEncoder
 
     corpus: Path = jsonl(tmp_path / "corpus.jsonl", records(700))
     encode = NeuralEncoder.encode_documents
@@ -115,7 +115,7 @@ def interrupted(tmp_path: Path, lsr: Lsr, jsonl: Any, masked_lm: Path, monkeypat
 
 def encoded_now(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Note which documents are encoded from now on."""
-    from lsr.encoders.neural import NeuralEncoder
+    from lsr.encoders.sparse.encoder import NeuralEncoder
 
     encode, seen = NeuralEncoder.encode_documents, []
 
@@ -249,9 +249,9 @@ def test_dense_vectors_with_the_corpus_and_added_later(tmp_path: Path, lsr: Lsr,
 
 
 def test_one_pass_of_a_joint_model_gives_both(tmp_path: Path, lsr: Lsr, jsonl: Any, masked_lm: Path) -> None:
-    from lsr.encoders.building import start_encoder
     from lsr.encoders.config import DenseConfig, EncoderConfig
-    from lsr.encoders.saving import save_encoder
+    from lsr.encoders.pretrained.load_encoder import start_encoder
+    from lsr.encoders.pretrained.save_encoder import save_encoder
 
     joint = start_encoder(EncoderConfig("mine", dense=DenseConfig(pooling="cls")), masked_lm)
     save_encoder(joint, tmp_path / "joint-model")

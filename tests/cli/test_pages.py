@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsr.cli.pages.fragments import marked, plain, stretch
-from lsr.query.words import TermSpan
+from lsr.query.explain.term_spans import TermSpan
 
 Lsr = Callable[..., Any]
 VOID = {"meta", "input", "br"}

@@ -6,9 +6,9 @@ import pytest
 import torch
 import transformers
 
-from lsr.encoders.backbone import Backbone
-from lsr.encoders.heads.base import TokenStates
-from lsr.encoders.heads.mlm import MLMHead
+from lsr.encoders.network.backbone import Backbone
+from lsr.encoders.network.heads.base import TokenStates
+from lsr.encoders.network.heads.mlm import MLMHead
 
 SMALL = {
     "vocab_size": 60,

@@ -13,15 +13,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lsr.encoders.bare_bert import gelu
-from lsr.encoders.bare_query import open_bare
-from lsr.encoders.building import start_encoder
 from lsr.encoders.config import DenseConfig, EncoderConfig, TowerConfig
-from lsr.encoders.dense import load_dense
-from lsr.encoders.dense_base import dense_description
+from lsr.encoders.dense.base import dense_description
+from lsr.encoders.dense.encoder import load_dense
+from lsr.encoders.dense.numpy_bert import gelu
+from lsr.encoders.dense.numpy_encoder import open_bare
+from lsr.encoders.pretrained.load_encoder import start_encoder
+from lsr.encoders.pretrained.mapped_weights import Tensors
+from lsr.encoders.pretrained.save_encoder import save_encoder
 from lsr.encoders.registry import load_encoder
-from lsr.encoders.saving import save_encoder
-from lsr.encoders.tensors import Tensors
 from lsr.errors import EncoderError
 
 TEXTS = ["the cat sat on the mat", "dog running.", "learned sparse retrieval " * 40, "", " \n", "cat", "机 café"]
@@ -56,7 +56,9 @@ def test_a_dense_model_gives_the_same_vectors(plain_folder, options):
     [("table", TowerConfig(prompt="the cat ")), ("same", TowerConfig(max_length=9, prompt="dog ")), ("binary", None)],
 )
 def test_a_branch_gives_the_same_vectors(plain_folder, tmp_path, monkeypatch, shared_layers, compact, side, query):
-    monkeypatch.setattr("lsr.encoders.compact.LARGE", 64)  # so that tables of the small model are 8-bit
+    monkeypatch.setattr(
+        "lsr.encoders.pretrained.compact_weights.LARGE", 64
+    )  # so that tables of the small model are 8-bit
     document = TowerConfig(max_length=20, prompt="mat ")
     dense = DenseConfig(shared_layers=shared_layers, dimension=None if side == "same" else 24)
     started = start_encoder(EncoderConfig("joint", document, side, query, dense), plain_folder)
@@ -122,7 +124,7 @@ def test_a_tensor_outside_the_file_is_refused(tmp_path):
 def test_no_torch_is_loaded(plain_folder):
     description = json.dumps(plain(dense_description(load_dense(plain_folder))))
     code = (
-        "import json, sys; from lsr.encoders.bare_query import open_bare; "
+        "import json, sys; from lsr.encoders.dense.numpy_encoder import open_bare; "
         f"print(open_bare(json.loads({description!r})).encode_dense_queries(['cat']).shape, "
         "[name for name in ('torch', 'transformers') if name in sys.modules])"
     )

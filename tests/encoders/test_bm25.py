@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsr.encoders import word_counts
-from lsr.encoders.analyser import Analyser, AnalyserSettings
-from lsr.encoders.bm25 import BM25Encoder, BM25QueryEncoder, BM25Weighting, open_bm25_query_encoder
+from lsr.encoders.lexical import word_counts
+from lsr.encoders.lexical.analyser import Analyser, AnalyserSettings
+from lsr.encoders.lexical.bm25 import BM25Encoder, BM25QueryEncoder, BM25Weighting, open_bm25_query_encoder
 from lsr.errors import EncoderError, UsageError
 from lsr.types import Document, SparseBatch
 

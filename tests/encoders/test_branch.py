@@ -9,14 +9,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lsr.encoders import compact
-from lsr.encoders.branch import layers_of
-from lsr.encoders.building import start_encoder
 from lsr.encoders.config import DenseConfig, EncoderConfig, TowerConfig
-from lsr.encoders.dense import load_dense
-from lsr.encoders.dense_base import JointEncoder
+from lsr.encoders.dense.base import JointEncoder
+from lsr.encoders.dense.encoder import load_dense
+from lsr.encoders.network.dense_branch import layers_of
+from lsr.encoders.pretrained import compact_weights as compact
+from lsr.encoders.pretrained.load_encoder import start_encoder
+from lsr.encoders.pretrained.save_encoder import save_encoder
 from lsr.encoders.registry import load_encoder
-from lsr.encoders.saving import save_encoder
 from lsr.errors import EncoderError, UsageError
 from lsr.types import Document
 

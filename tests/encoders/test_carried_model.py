@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from lsr.encoders.building import start_encoder
-from lsr.encoders.dense import load_dense
-from lsr.encoders.dense_base import JointEncoder
+from lsr.encoders.dense.base import JointEncoder
+from lsr.encoders.dense.encoder import load_dense
+from lsr.encoders.pretrained.load_encoder import start_encoder
+from lsr.encoders.pretrained.save_encoder import save_encoder
 from lsr.encoders.registry import load_encoder
-from lsr.encoders.saving import save_encoder
 from lsr.errors import EncoderError, UsageError
 from lsr.indexer.pipeline import index_documents
 from lsr.models import DEFAULT, carried
@@ -54,7 +54,7 @@ def test_its_name_is_recorded_and_no_place_on_this_machine(encoder):
 
 @pytest.mark.parametrize("native", [True, False])
 def test_it_computes_in_bfloat16_where_the_processor_does(native, monkeypatch):
-    monkeypatch.setattr("lsr.encoders.loading.multiplies_bfloat16", lambda device: native)
+    monkeypatch.setattr("lsr.encoders.pretrained.load_model.multiplies_bfloat16", lambda device: native)
     halved = load_encoder("default", device="cpu").document.tower
     assert {weight.dtype for weight in halved.parameters()} == {torch.bfloat16 if native else torch.float32}
     whole = load_encoder("default", device="cpu", dtype="float32").document.tower

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from lsr.encoders.building import load_neural, start_encoder
 from lsr.encoders.config import DenseConfig, EncoderConfig
-from lsr.encoders.dense import load_dense
+from lsr.encoders.dense.encoder import load_dense
 from lsr.encoders.families import FAMILIES
-from lsr.encoders.loading import Placement
-from lsr.encoders.saving import save_encoder
+from lsr.encoders.pretrained.load_encoder import load_neural, start_encoder
+from lsr.encoders.pretrained.load_model import Placement
+from lsr.encoders.pretrained.save_encoder import save_encoder
 from lsr.errors import EncoderError
 from lsr.types import Document, SparseBatch
 
@@ -110,7 +110,7 @@ def test_without_a_device_the_cpu_computes_in_full():
     ],
 )
 def test_what_allocators_say_is_understood(message):
-    from lsr.encoders.batching import is_out_of_memory
+    from lsr.encoders.network.batching import is_out_of_memory
 
     assert is_out_of_memory(RuntimeError(message))
     assert not is_out_of_memory(ValueError(message))

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from lsr.encoders.building import start_encoder
 from lsr.encoders.config import DenseConfig, EncoderConfig, TowerConfig
-from lsr.encoders.dense import load_dense
-from lsr.encoders.dense_base import DenseEncoder, JointEncoder
+from lsr.encoders.dense.base import DenseEncoder, JointEncoder
+from lsr.encoders.dense.encoder import load_dense
+from lsr.encoders.pretrained.load_encoder import start_encoder
+from lsr.encoders.pretrained.save_encoder import save_encoder
 from lsr.encoders.registry import load_encoder
-from lsr.encoders.saving import save_encoder
 from lsr.errors import EncoderError, LsrError, UsageError
 from lsr.types import Document
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsr.encoders.dense_base import DenseEncoder
-from lsr.encoders.densified import EMPTY, densify, gated_inner_product, signed
+from lsr.encoders.converted.densified import EMPTY, densify, gated_inner_product, signed
+from lsr.encoders.dense.base import DenseEncoder
 from lsr.encoders.registry import load_dense_encoder, load_encoder, open_dense_encoder
 from lsr.errors import EncoderError, UsageError
 from lsr.types import Document, SparseBatch

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsr.encoders.building import start_encoder
 from lsr.encoders.config import DenseConfig, EncoderConfig
-from lsr.encoders.dense import load_dense
+from lsr.encoders.dense.encoder import load_dense
+from lsr.encoders.pretrained.load_encoder import start_encoder
 from lsr.errors import EncoderError, IndexDamagedError, LsrError
 from lsr.indexer.encode.columns import dense_columns
 from lsr.indexer.encode.encode_corpus import encode_corpus

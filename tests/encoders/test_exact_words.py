@@ -13,21 +13,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsr.encoders.analyser import Analyser
-from lsr.encoders.building import load_neural, start_encoder
 from lsr.encoders.config import EncoderConfig, WordsConfig
 from lsr.encoders.families import family_config
+from lsr.encoders.lexical.analyser import Analyser
+from lsr.encoders.lexical.exact_words import (
+    MARK,
+    beside_dense,
+    document_weights,
+    is_word_term,
+    model_alone,
+    side_by_side,
+)
+from lsr.encoders.pretrained.load_encoder import load_neural, start_encoder
+from lsr.encoders.pretrained.save_encoder import save_encoder
 from lsr.encoders.registry import load_dense_encoder, load_encoder, open_dense_encoder
-from lsr.encoders.saving import save_encoder
-from lsr.encoders.words import MARK, beside_dense, document_weights, is_word_term, model_alone, side_by_side
 from lsr.errors import EncoderError, UsageError
 from lsr.indexer.pipeline import index_corpus, index_documents, index_vectors
 from lsr.indexer.storage.index import Index
 from lsr.indexer.transfer.export_vectors import export_vectors
 from lsr.indexer.update.update import add_documents, delete_documents
+from lsr.query.explain.text_vector import document_vector, encoded_vector
 from lsr.query.hybrid.search import with_dense
 from lsr.query.searcher import Searcher
-from lsr.query.vectors import document_vector, encoded_vector
 from lsr.types import Document, SparseBatch
 
 ROWS = st.lists(st.dictionaries(st.integers(0, 5), st.floats(0.25, 4, width=32), max_size=4), max_size=4)
@@ -214,7 +221,7 @@ def test_words_weigh_otherwise_beside_a_dense_vector(model, tmp_path):
 
 def test_another_analyser_is_refused(model, tmp_path, monkeypatch):
     index_documents(CORPUS, tmp_path / "index", load_encoder(model))
-    monkeypatch.setattr("lsr.encoders.analyser.ANALYSER_REVISION", 99)
+    monkeypatch.setattr("lsr.encoders.lexical.analyser.ANALYSER_REVISION", 99)
     with pytest.raises(EncoderError, match="made with another word analyser: index the corpus again"):
         Index.open(tmp_path / "index").query_encoder  # noqa: B018
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from lsr.encoders.building import load_neural, start_encoder
 from lsr.encoders.config import EncoderConfig, Pruning, TowerConfig
 from lsr.encoders.families import FAMILIES
+from lsr.encoders.pretrained.load_encoder import load_neural, start_encoder
+from lsr.encoders.pretrained.save_encoder import save_encoder
 from lsr.encoders.registry import load_encoder, open_query_encoder
-from lsr.encoders.saving import save_encoder
 from lsr.errors import EncoderError, UsageError
 from lsr.types import Document, SparseBatch
 

@@ -13,9 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lsr.encoders.dense import load_dense
-from lsr.encoders.late_interaction import late_interaction_of, load_late_interaction
-from lsr.encoders.late_layout import LateSettings, read_late_layout
+from lsr.encoders.dense.encoder import load_dense
+from lsr.encoders.pretrained.colbert_folder import LateSettings, read_late_layout
+from lsr.encoders.rerank.late_interaction import late_interaction_of, load_late_interaction
 from lsr.errors import EncoderError, UsageError
 
 TEXTS = ["the cat sat on the mat .", "a dog run ##ning", "tree ##house ?"]
@@ -129,8 +129,8 @@ def test_a_dense_model_has_token_vectors_whose_mean_is_its_own(tmp_path: Path, t
 
 
 def test_a_joint_model_gives_the_vectors_of_its_dense_head(plain_folder: Path) -> None:
-    from lsr.encoders.building import start_encoder
     from lsr.encoders.config import DenseConfig, EncoderConfig
+    from lsr.encoders.pretrained.load_encoder import start_encoder
 
     config = EncoderConfig("joint", query_side="table", dense=DenseConfig(shared_layers=1))
     encoder = start_encoder(config, plain_folder)

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from lsr.encoders.memory import KERNEL_CACHES, MAX_KERNELS, limit_kernels
+from lsr.encoders.network.memory import KERNEL_CACHES, MAX_KERNELS, limit_kernels
 
 
 def test_few_kernels_are_kept_unless_the_environment_says_how_many(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsr.encoders import passages
-from lsr.encoders.dense import load_dense
-from lsr.encoders.passages import PassageSplitter, choose_splitter, split_documents
+from lsr.encoders.dense.encoder import load_dense
 from lsr.encoders.registry import load_encoder
+from lsr.encoders.text import splitter as passages
+from lsr.encoders.text.splitter import PassageSplitter, choose_splitter, split_documents
 from lsr.errors import BadDocumentError, UsageError
 from lsr.indexer.encode.encode_corpus import encode_corpus
 from lsr.indexer.pipeline import index_documents, index_vectors

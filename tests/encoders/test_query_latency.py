@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from lsr.encoders.registry import load_encoder
-from lsr.encoders.table import TableQueryEncoder, open_table
-from lsr.encoders.tokens import read_tokenizer
+from lsr.encoders.sparse.query_table import TableQueryEncoder, open_table
+from lsr.encoders.text.tokenizer import read_tokenizer
 from lsr.indexer.pipeline import index_documents
 from lsr.indexer.storage.index import Index
 from lsr.types import Document

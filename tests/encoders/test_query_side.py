@@ -9,12 +9,12 @@ import sys
 import numpy as np
 import pytest
 
-from lsr.encoders.building import load_neural, start_encoder
 from lsr.encoders.config import EncoderConfig
 from lsr.encoders.families import family_config
+from lsr.encoders.pretrained.load_encoder import load_neural, start_encoder
+from lsr.encoders.pretrained.save_encoder import save_encoder
 from lsr.encoders.registry import load_encoder, open_query_encoder
-from lsr.encoders.saving import save_encoder
-from lsr.encoders.table import open_table
+from lsr.encoders.sparse.query_table import open_table
 from lsr.errors import EncoderError, UsageError
 from lsr.types import Document
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lsr.encoders.config import EncoderConfig, TowerConfig
 from lsr.encoders.registry import load_encoder
-from lsr.encoders.repeats import USUAL_LENGTH, count_repeats
+from lsr.encoders.sparse.repeated_tokens import USUAL_LENGTH, count_repeats
 from lsr.errors import UsageError
 from lsr.models import carried
 from lsr.types import Document, SparseBatch

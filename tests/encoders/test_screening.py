@@ -6,11 +6,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsr.encoders.heads import mlm, screening
-from lsr.encoders.heads.base import TokenStates
-from lsr.encoders.heads.mlm import MLMHead
-from lsr.encoders.heads.pooling import largest_logits, rectangle
-from lsr.encoders.heads.screening import ERROR, Screen
+from lsr.encoders.network.heads import mlm, screening
+from lsr.encoders.network.heads.base import TokenStates
+from lsr.encoders.network.heads.mlm import MLMHead
+from lsr.encoders.network.heads.pooling import largest_logits, rectangle
+from lsr.encoders.network.heads.screening import ERROR, Screen
 
 
 def oracle(hidden, weight, bias, lengths):

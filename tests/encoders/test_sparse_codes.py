@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsr.encoders.code_fitting import FittingSettings, fit_codes
-from lsr.encoders.dense import load_dense
-from lsr.encoders.dense_base import dense_description
+from lsr.encoders.converted.fit_codes import FittingSettings, fit_codes
+from lsr.encoders.converted.sparse_codes import SparseAutoencoder, read_codes, reconstruction, save_codes
+from lsr.encoders.dense.base import dense_description
+from lsr.encoders.dense.encoder import load_dense
 from lsr.encoders.registry import load_encoder, open_document_encoder, open_query_encoder
-from lsr.encoders.sparse_codes import SparseAutoencoder, read_codes, reconstruction, save_codes
 from lsr.errors import EncoderError, UsageError
 from lsr.types import Document
 

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsr.encoders.building import load_neural
+from lsr.encoders.pretrained.load_encoder import load_neural
 from lsr.encoders.registry import load_encoder
 from lsr.types import Document, SparseBatch
 
@@ -115,7 +115,7 @@ def test_batching_changes_nothing(plain_folder, texts, max_tokens):
 
 
 def test_a_vocabulary_in_chunks_gives_the_same(plain_folder, monkeypatch):
-    from lsr.encoders.heads import pooling
+    from lsr.encoders.network.heads import pooling
 
     encoder = load_encoder(plain_folder)
     whole = dense(encoder.encode_documents(documents(TEXTS)))

@@ -131,10 +131,10 @@ def test_a_joint_encoder_encodes_each_document_once(
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 
-    from lsr.encoders.building import start_encoder
     from lsr.encoders.config import DenseConfig, EncoderConfig
-    from lsr.encoders.joint import JointNeuralEncoder
-    from lsr.encoders.saving import save_encoder
+    from lsr.encoders.pretrained.load_encoder import start_encoder
+    from lsr.encoders.pretrained.save_encoder import save_encoder
+    from lsr.encoders.sparse.joint import JointNeuralEncoder
 
     words = ["[PAD]", "[UNK]", "[MASK]", *(f"word{i}" for i in range(45))]
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))

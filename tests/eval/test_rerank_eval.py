@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 
 from lsr.cli.main import main
-from lsr.encoders import cross_encoder
+from lsr.encoders.rerank import cross_encoder
 
 
 class Overlap:

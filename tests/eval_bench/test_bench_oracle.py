@@ -15,7 +15,7 @@ from lsr.eval.bench import oracle
 from lsr.eval.bench.collection import SparseCollection
 from lsr.eval.bench.oracle import exact_scores, find_truth, load_truth, recall, save_truth
 from lsr.eval.bench.run import check_exact
-from lsr.query.engine import Ranking
+from lsr.query.engine.engine import Ranking
 from lsr.types import SparseBatch
 
 ROW = st.dictionaries(st.integers(0, 6), st.integers(1, 255).map(float), max_size=5)

@@ -20,7 +20,7 @@ from lsr.indexer.update.editor import IndexEditor
 from lsr.indexer.update.merge import merge_index
 from lsr.indexer.update.update import add_corpus, add_documents, add_vectors, delete_documents, update_documents
 from lsr.indexer.write import segment_builder as pending
-from lsr.query.planner import TRAVERSALS
+from lsr.query.engine.planner import TRAVERSALS
 from lsr.query.searcher import Searcher
 from lsr.types import Document, SparseBatch
 

@@ -11,8 +11,8 @@ import pytest
 
 from lsr.cli.main import main
 from lsr.encoders import registry
-from lsr.encoders.passages import choose_splitter
 from lsr.encoders.registry import load_encoder
+from lsr.encoders.text.splitter import choose_splitter
 from lsr.errors import BadDocumentError, LsrError, UsageError
 from lsr.indexer.pipeline import index_documents, index_vectors
 from lsr.indexer.storage.index import Index

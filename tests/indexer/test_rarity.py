@@ -30,7 +30,7 @@ def test_rarity_is_the_idf_brought_to_one(n_docs, share):
 
 
 def test_deleted_documents_do_not_count(tmp_path):
-    from lsr.encoders.bm25 import BM25Encoder
+    from lsr.encoders.lexical.bm25 import BM25Encoder
 
     texts = [f"common {'odd' if i % 2 else 'even'} word{i}" for i in range(300)]
     index_documents([Document(str(i), text) for i, text in enumerate(texts)], tmp_path / "index", BM25Encoder())

@@ -21,8 +21,8 @@ from lsr.indexer.update.editor import IndexEditor
 from lsr.indexer.update.merge import merge_index
 from lsr.indexer.update.update import delete_documents
 from lsr.indexer.write.writer import IndexWriter
-from lsr.query.filters import DocumentFilter
-from lsr.query.planner import TRAVERSALS
+from lsr.query.engine.planner import TRAVERSALS
+from lsr.query.filters.filter import DocumentFilter
 from lsr.query.searcher import Searcher
 from lsr.types import Document, SparseBatch
 

@@ -25,7 +25,7 @@ from lsr.indexer.storage.manifest import _canonical
 from lsr.indexer.storage.segment import OTHERS, POSTINGS
 from lsr.indexer.transfer.check import verify
 from lsr.indexer.update.update import add_documents, delete_documents
-from lsr.query.planner import TRAVERSALS
+from lsr.query.engine.planner import TRAVERSALS
 from lsr.query.searcher import Searcher
 from lsr.types import Document
 

@@ -14,7 +14,7 @@ from lsr.indexer.storage.index import Index
 from lsr.indexer.transfer.read_vectors import ReadyVectors
 from lsr.indexer.write import segment_builder as pending
 from lsr.indexer.write.writer import IndexWriter
-from lsr.query.integers import integer_weights
+from lsr.query.engine.query_weights import integer_weights
 from lsr.query.searcher import Searcher
 from lsr.types import Document, SparseBatch
 

@@ -16,10 +16,12 @@ pytest.importorskip("faiss")
 
 from lsr.indexer.pipeline import index_documents
 from lsr.indexer.storage.index import Index
-from lsr.query.filters import DocumentFilter
-from lsr.query.hybrid import ann, ann_store, union
+from lsr.query.filters.filter import DocumentFilter
+from lsr.query.hybrid import ann
+from lsr.query.hybrid import ann_cache as ann_store
+from lsr.query.hybrid import dense_search as union
 from lsr.query.hybrid.ann import FLAT, HNSW, IVF_PQ, AnnParameters, build, choose_parameters, search
-from lsr.query.hybrid.ann_store import ann_of
+from lsr.query.hybrid.ann_cache import ann_of
 from lsr.query.hybrid.settings import Hybrid
 from lsr.query.searcher import Searcher
 from lsr.types import Document

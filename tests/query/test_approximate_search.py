@@ -13,7 +13,7 @@ from lsr.cli.main import main
 from lsr.encoders.registry import load_encoder
 from lsr.errors import UsageError
 from lsr.indexer.pipeline import index_documents
-from lsr.query.approximate import Approximate
+from lsr.query.engine.approximate import Approximate
 from lsr.query.searcher import Searcher
 from lsr.types import Document
 

@@ -12,7 +12,7 @@ import pytest
 
 from lsr.errors import LsrError
 from lsr.indexer.storage.index import Index
-from lsr.query.encoded import read_encoded_queries
+from lsr.query.encoded_queries import read_encoded_queries
 
 
 @pytest.fixture(scope="module")

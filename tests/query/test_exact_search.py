@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from lsr.query.filters import DocumentFilter
-from lsr.query.planner import TRAVERSALS
+from lsr.query.engine.planner import TRAVERSALS
+from lsr.query.filters.filter import DocumentFilter
 from lsr.query.searcher import Searcher
 
 SLOW = settings(
@@ -170,9 +170,9 @@ def test_a_query_alone_is_served_by_numpy_unless_it_has_too_many_postings(
     term_ids, weights = collections.encoded(index, queries[0]).row(0)
     expected = searcher._engine.rank(term_ids, weights, 10)
     assert "plain" not in expected.traversals
-    monkeypatch.setattr("lsr.query.engine.compiled_is_loaded", lambda: False)
+    monkeypatch.setattr("lsr.query.engine.engine.compiled_is_loaded", lambda: False)
     for limit, plain in ((expected.n_postings, True), (expected.n_postings - 1, False)):
-        monkeypatch.setattr("lsr.query.engine.PLAIN_POSTINGS", limit)
+        monkeypatch.setattr("lsr.query.engine.engine.PLAIN_POSTINGS", limit)
         found = searcher._engine.rank(term_ids, weights, 10, once=True)
         assert (set(found.traversals) == {"plain"}) is plain
         assert found.n_postings == expected.n_postings

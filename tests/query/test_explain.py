@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from lsr.encoders.registry import load_encoder
 from lsr.errors import UsageError
 from lsr.indexer.pipeline import index_documents
-from lsr.query.explain import ExplainedHit, explain_hits, spans_of
+from lsr.query.explain.explain import ExplainedHit, explain_hits, spans_of
+from lsr.query.explain.term_spans import TermSpan
 from lsr.query.searcher import Searcher
-from lsr.query.words import TermSpan
 from lsr.types import Document
 
 TERMS = [f"t{i}" for i in range(10)]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lsr.errors import UsageError
 from lsr.query.feedback import Feedback, SparseVector, expand_all, interpolate, rocchio, rocchio_dense
-from lsr.query.fusion.legs import Leg
+from lsr.query.fusion.ranked_list import Leg
 from lsr.query.fusion.registry import make_fuser
 from lsr.query.searcher import Searcher
 

@@ -18,9 +18,9 @@ from lsr.indexer.transfer.read_vectors import ReadyVectors
 from lsr.indexer.update.merge import merge_index
 from lsr.indexer.update.update import delete_documents
 from lsr.indexer.write.writer import IndexWriter
-from lsr.query.filter_language import FilterError, parse_filter
-from lsr.query.filter_masks import compile_filter, field_kinds
-from lsr.query.planner import TRAVERSALS
+from lsr.query.engine.planner import TRAVERSALS
+from lsr.query.filters.language import FilterError, parse_filter
+from lsr.query.filters.masks import compile_filter, field_kinds
 from lsr.query.searcher import Searcher
 from lsr.types import Document, SparseBatch
 

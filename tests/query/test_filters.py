@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lsr.errors import UsageError
-from lsr.query.engine import Engine
-from lsr.query.filters import DocumentFilter
-from lsr.query.planner import TRAVERSALS
+from lsr.query.engine.engine import Engine
+from lsr.query.engine.planner import TRAVERSALS
+from lsr.query.filters.filter import DocumentFilter
 
 
 @pytest.fixture(scope="module")

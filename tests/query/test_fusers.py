@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from lsr.errors import UsageError
 from lsr.query.fusion.fuser import Fused
-from lsr.query.fusion.legs import Leg
+from lsr.query.fusion.ranked_list import Leg
 from lsr.query.fusion.registry import METHODS, make_fuser
 
 Found = dict[int, float]

@@ -20,14 +20,14 @@ from lsr.indexer.pipeline import index_documents
 from lsr.indexer.storage.index import Index
 from lsr.indexer.update.update import delete_documents
 from lsr.indexer.write import segment_builder as pendings
-from lsr.query.filters import DocumentFilter
+from lsr.query.filters.filter import DocumentFilter
 from lsr.query.fusion.fuser import Fused
-from lsr.query.fusion.legs import Leg
+from lsr.query.fusion.ranked_list import Leg
 from lsr.query.fusion.registry import METHODS, make_fuser
-from lsr.query.hybrid.neighbours import Neighbours, draw_together
+from lsr.query.hybrid.dense_scores import DenseReranker, least_score, ranked_leg
+from lsr.query.hybrid.score_smoothing import Neighbours, draw_together
 from lsr.query.hybrid.search import encode_queries, rank_hybrid
 from lsr.query.hybrid.settings import Hybrid, HybridQueries, Query
-from lsr.query.hybrid.vectors import DenseReranker, least_score, ranked_leg
 from lsr.query.searcher import Searcher
 from lsr.types import PASSAGE_END, PASSAGE_OF, PASSAGE_START, Document
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lsr.errors import IndexDamagedError
-from lsr.query.impacts import doc_ords_at, document_rows, impacts_at
+from lsr.query.explain.stored_impacts import doc_ords_at, document_rows, impacts_at
 from lsr.query.searcher import Searcher
 
 TERMS = [f"t{i}" for i in range(12)]
@@ -67,7 +67,7 @@ def test_numpy_and_compiled_code_read_the_same_rows(
     doc_ords = np.array([399, 0, 17, 64, 63, 200])
     found = []
     for compiled in (False, True):
-        monkeypatch.setattr("lsr.query.impacts.compiled_is_loaded", lambda compiled=compiled: compiled)
+        monkeypatch.setattr("lsr.query.explain.stored_impacts.compiled_is_loaded", lambda compiled=compiled: compiled)
         found.append([(ids.tolist(), impacts.tolist()) for ids, impacts in document_rows(segment, doc_ords)])
     assert found[0] == found[1]
     assert [len(ids) for ids, _ in found[0]] == [len(rows[i]) for i in segment.arrays["insertion"][doc_ords]]

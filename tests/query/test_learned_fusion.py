@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lsr.errors import UsageError
 from lsr.query.fusion.learned import JudgedQuery, _highest, learn_weights
-from lsr.query.fusion.legs import Leg
+from lsr.query.fusion.ranked_list import Leg
 from lsr.query.fusion.registry import make_fuser
 
 

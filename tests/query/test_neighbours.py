@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from lsr.errors import UsageError
 from lsr.query.fusion.fuser import Fused
-from lsr.query.fusion.legs import Leg
+from lsr.query.fusion.ranked_list import Leg
 from lsr.query.fusion.registry import make_fuser
-from lsr.query.hybrid.neighbours import Neighbours, draw_together, of_neighbours, resemblance
+from lsr.query.hybrid.score_smoothing import Neighbours, draw_together, of_neighbours, resemblance
 
 Vector = Sequence[float]
 

@@ -16,9 +16,9 @@ from lsr.encoders.registry import load_encoder
 from lsr.errors import EncoderError, UsageError
 from lsr.indexer.pipeline import index_documents
 from lsr.query.fusion.registry import make_fuser
-from lsr.query.hybrid.cross_encoder import CrossEncoderReranker
-from lsr.query.hybrid.late_interaction import LateInteractionReranker, mean_max_similarity
-from lsr.query.hybrid.rerankers import make_reranker
+from lsr.query.hybrid.rerank.cross_encoder import CrossEncoderReranker
+from lsr.query.hybrid.rerank.late_interaction import LateInteractionReranker, mean_max_similarity
+from lsr.query.hybrid.rerank.registry import make_reranker
 from lsr.query.hybrid.settings import Hybrid, Query, Reranker
 from lsr.query.searcher import Searcher
 from lsr.types import Document

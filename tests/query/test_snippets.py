@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsr.query.snippet import QueryWords, find_snippet, fold
+from lsr.query.explain.snippet import QueryWords, find_snippet, fold
 
 FILLER = "nothing of interest stands here and so it goes on for a while without end "
 

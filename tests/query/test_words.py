@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-from lsr.encoders.analyser import Analyser, AnalyserSettings
-from lsr.query.words import AnalysedWords, Tokens, term_finder
+from lsr.encoders.lexical.analyser import Analyser, AnalyserSettings
+from lsr.query.explain.term_spans import AnalysedWords, Tokens, term_finder
 
 PIECES = ["[UNK]", "em", "##bol", "##ism", "cafe", "the", "東", "."]
 

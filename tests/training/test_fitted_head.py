@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lsr.encoders.building import start_encoder
+from lsr.encoders.pretrained.load_encoder import start_encoder
 from lsr.errors import EncoderError, UsageError
 from lsr.training.fitted_head import fit_head
 from lsr.types import Document

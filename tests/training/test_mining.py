@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lsr.encoders.bm25 import BM25Encoder
+from lsr.encoders.lexical.bm25 import BM25Encoder
 from lsr.errors import EncoderError, IndexMissingError, LsrError, UsageError
 from lsr.indexer.pipeline import index_documents
 from lsr.query.searcher import Searcher

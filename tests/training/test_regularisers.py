@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lsr.encoders.activations import log1p_log1p_relu
+from lsr.encoders.network.activations import log1p_log1p_relu
 from lsr.errors import UsageError
 from lsr.training.regularisers.anti_collapse import peak_hinge, spread_hinge
 from lsr.training.regularisers.base import Regulariser, TermWeights

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lsr.encoders.building import load_neural, start_encoder
 from lsr.encoders.config import EncoderConfig
 from lsr.encoders.families import family_config
-from lsr.encoders.heads.max_projection import trainable_largest_logits
-from lsr.encoders.heads.pooling import largest_logits
-from lsr.encoders.saving import save_encoder
+from lsr.encoders.network.heads.max_projection import trainable_largest_logits
+from lsr.encoders.network.heads.pooling import largest_logits
+from lsr.encoders.pretrained.load_encoder import load_neural, start_encoder
+from lsr.encoders.pretrained.save_encoder import save_encoder
 from lsr.errors import BadDocumentError, UsageError
 from lsr.training.collator import Collator
 from lsr.training.example import Example

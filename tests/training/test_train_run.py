@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lsr.encoders.building import start_encoder
+from lsr.encoders.pretrained.load_encoder import start_encoder
+from lsr.encoders.pretrained.save_encoder import save_encoder
 from lsr.encoders.registry import load_encoder
-from lsr.encoders.saving import save_encoder
 from lsr.errors import UsageError
 from lsr.training.checkpoints import finished_checkpoints
 from lsr.training.config import EvalSettings, make_config, with_overrides

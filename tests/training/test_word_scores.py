@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lsr.encoders.building import start_encoder
 from lsr.encoders.config import EncoderConfig, WordsConfig
 from lsr.encoders.families import family_config
+from lsr.encoders.pretrained.load_encoder import start_encoder
 from lsr.indexer.pipeline import index_documents
 from lsr.query.searcher import Searcher
 from lsr.training.example import Example

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from html import escape
 
 from lsr.cli.pages.style import STYLE
-from lsr.query.words import TermSpan
+from lsr.query.explain.term_spans import TermSpan
 
 # What HTML can't hold, and what UTF-8 can't write.
 _IMPOSSIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")

@@ -8,7 +8,7 @@ from lsr.cli.common import counted
 from lsr.cli.explained import number, stands_in
 from lsr.cli.hits import legs_line
 from lsr.cli.pages.fragments import marked, page, percent, plain, shade, stretch
-from lsr.query.explain import ExplainedHit, ExplainedSearch
+from lsr.query.explain.explain import ExplainedHit, ExplainedSearch
 from lsr.types import TermContribution
 
 PASSAGE, WHOLE = 460, 100_000

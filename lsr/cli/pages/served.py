@@ -6,7 +6,7 @@ from lsr.cli.common import counted
 from lsr.cli.pages.fragments import page, plain
 from lsr.cli.pages.search import search_body
 from lsr.indexer.storage.index import Index
-from lsr.query.explain import ExplainedSearch
+from lsr.query.explain.explain import ExplainedSearch
 
 
 def served_page(index: Index, query: str, explained: ExplainedSearch | None = None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lsr.cli.explain import headline
 from lsr.cli.pages.fragments import marked, page, percent, plain, shade
-from lsr.query.vectors import TextVector
+from lsr.query.explain.text_vector import TextVector
 
 SHOWN_TERMS, SHOWN_CHARACTERS = 300, 20_000
 TITLE_CHARACTERS = 60

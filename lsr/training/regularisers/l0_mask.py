@@ -1,7 +1,7 @@
 """The ℓ0 mask: documents that are sparse enough are left alone.
 
 Shen et al., "Exploring ℓ0 Sparsification for Inference-free Sparse Retrievers" (SIGIR 2025, arXiv:2504.14839). Its
-other half, the ℓ0 activation log(1 + log(1 + relu)), is `lsr.encoders.activations`.
+other half, the ℓ0 activation log(1 + log(1 + relu)), is `lsr.encoders.network.activations`.
 """
 
 from __future__ import annotations

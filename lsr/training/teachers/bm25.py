@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from lsr.encoders.analyser import AnalyserSettings
-from lsr.encoders.bm25 import BM25Encoder
+from lsr.encoders.lexical.analyser import AnalyserSettings
+from lsr.encoders.lexical.bm25 import BM25Encoder
 from lsr.errors import LsrError
 from lsr.indexer.encode.windows import windows
 from lsr.indexer.storage.files import map_array, save_array

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lsr.encoders import cross_encoder
+from lsr.encoders.rerank import cross_encoder
 from lsr.training.example import Example
 from lsr.training.teachers.base import Advance, Scores, Wanted, ignore
 from lsr.training.teachers.pairs import Pair, PairScores
@@ -42,7 +42,7 @@ class CrossEncoderTeacher:
 
 
 def load_cross_encoder(name: str, model: str, cache: Path | None, **options: Any) -> CrossEncoderTeacher:
-    """Load a cross-encoder as a teacher. options, errors: of `lsr.encoders.cross_encoder.load_cross_encoder`."""
+    """Load a cross-encoder as a teacher. options, errors: of `lsr.encoders.rerank.cross_encoder.load_cross_encoder`."""
     encoder = cross_encoder.load_cross_encoder(model, **options)
 
     def compute(pairs: Sequence[Pair]) -> npt.NDArray[np.float32]:

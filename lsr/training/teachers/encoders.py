@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from lsr.encoders.base import Encoder
-from lsr.encoders.dense_base import DenseEncoder
-from lsr.encoders.words import model_alone
+from lsr.encoders.dense.base import DenseEncoder
+from lsr.encoders.lexical.exact_words import model_alone
 from lsr.errors import UsageError
 from lsr.training.teachers.base import Scores
 from lsr.training.teachers.sparse_product import sparse_product

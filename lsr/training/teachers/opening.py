@@ -32,7 +32,7 @@ def open_teacher(
     documents: gives the corpus whose statistics `bm25` takes, by default the documents of the examples.
     examples: whose own scores `file` gives.
     options, bm25: `k1`, `b`. options, models: `max_length`, `device`, `dtype`, `max_tokens`, and those of
-    `lsr.encoders.dense.load_dense` and `lsr.encoders.registry.load_encoder`.
+    `lsr.encoders.dense.encoder.load_dense` and `lsr.encoders.registry.load_encoder`.
     Raises UsageError for a name, option or lack of data that can't be, EncoderError for a model that can't be loaded.
     """
     kind, colon, model = name.partition(":")
@@ -97,7 +97,7 @@ def _file(cache: Path | None, examples: Examples | None) -> Teacher:
 
 def _with_model(name: str, kind: str, model: str, cache: Path | None, **options: Any) -> Teacher:
     if kind == "dense":
-        from lsr.encoders.dense import load_dense
+        from lsr.encoders.dense.encoder import load_dense
         from lsr.training.teachers.encoders import dense_teacher
 
         return dense_teacher(name, load_dense(model, **options), cache, dtype=options.get("dtype"))

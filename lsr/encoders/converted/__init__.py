@@ -1,0 +1,1 @@
+"""Dense vectors as sparse codes, and sparse vectors as dense ones."""

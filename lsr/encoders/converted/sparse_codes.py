@@ -1,0 +1,226 @@
+"""Sparse codes of dense vectors, so that any dense model is served by an inverted index.
+
+Wen et al., "Beyond Matryoshka: Revisiting Sparse Coding for Adaptive Representation" (ICML 2025, arXiv:2503.01776): an
+autoencoder whose hidden layer keeps its k largest values; these are the sparse vector, its codes the terms. Nothing
+here imports torch: `lsr.encoders.converted.fit_codes` makes autoencoders.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lsr.encoders.base import QueryEncoder
+from lsr.encoders.dense.base import DenseEncoder, DenseVectors, dense_description
+from lsr.encoders.pretrained.hub import hash_of_weights
+from lsr.encoders.pretrained.mapped_weights import Floats, Tensors
+from lsr.encoders.pretrained.sparse_folder import read_json
+from lsr.errors import EncoderError
+from lsr.types import Document, SparseBatch
+
+KIND = "codes"
+CONFIG, WEIGHTS = "codes.json", "codes.safetensors"
+FORMAT = 1
+_PARTS = ("encoder", "bias", "centre", "decoder")
+_ROWS = 1024
+"""Texts whose codes are computed at a time: 16 MiB where there are 4,096."""
+
+
+@dataclass(frozen=True, slots=True)
+class SparseAutoencoder:
+    """A linear layer, of whose values the largest are kept, and one back.
+
+    encoder: float32, (n_codes, dimension). bias: float32, (n_codes). centre: float32, (dimension), taken off before
+    and added after. decoder: float32, (n_codes, dimension), rows of unit length. n_active: codes of a vector, at most.
+    """
+
+    encoder: Floats
+    bias: Floats
+    centre: Floats
+    decoder: Floats
+    n_active: int
+
+    def __post_init__(self) -> None:
+        """Raise EncoderError unless all parts fit each other and are made of numbers."""
+        n_codes, dimension = self.encoder.shape if self.encoder.ndim == 2 else (0, 0)
+        shapes = [part.shape for part in (self.encoder, self.bias, self.centre, self.decoder)]
+        if shapes != [(n_codes, dimension), (n_codes,), (dimension,), (n_codes, dimension)] or not n_codes:
+            raise EncoderError(f"sparse codes: weights of shapes {', '.join(map(str, shapes))} don't fit each other")
+        if not 1 <= self.n_active <= n_codes:
+            raise EncoderError(f"sparse codes: {self.n_active} active of {n_codes} codes; it must be 1 to {n_codes}")
+        if not all(np.isfinite(part).all() for part in (self.encoder, self.bias, self.centre, self.decoder)):
+            raise EncoderError("sparse codes: the weights hold NaN or infinity; fit them again")
+
+    @property
+    def n_codes(self) -> int:
+        """Codes that there are."""
+        return len(self.bias)
+
+    @property
+    def dimension(self) -> int:
+        """Numbers of a dense vector."""
+        return len(self.centre)
+
+    def codes(self, vectors: DenseVectors) -> SparseBatch:
+        """Return the largest positive codes of each vector, equal ones by number; none of a vector of zeros.
+
+        Raises EncoderError for vectors of another dimension.
+        """
+        if vectors.ndim != 2 or vectors.shape[1] != self.dimension:
+            raise EncoderError(
+                f"sparse codes: vectors of shape {vectors.shape}, but the codes were fitted to {self.dimension} numbers"
+            )
+        return SparseBatch.concatenate(
+            [SparseBatch(np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, np.float32), self.n_codes)]
+            + [self._codes(vectors[first : first + _ROWS]) for first in range(0, len(vectors), _ROWS)]
+        )
+
+    def _codes(self, vectors: DenseVectors) -> SparseBatch:
+        values = np.maximum((vectors - self.centre) @ self.encoder.T + self.bias, 0)
+        values[~vectors.any(axis=1)] = 0  # a text of nothing but white space
+        largest = np.sort(np.argsort(-values, axis=1, kind="stable")[:, : self.n_active], axis=1)
+        weights = np.take_along_axis(values, largest, axis=1)
+        kept = weights > 0
+        indptr = np.concatenate(([0], np.cumsum(kept.sum(axis=1)))).astype(np.int64)
+        return SparseBatch(indptr, largest[kept].astype(np.int32), weights[kept].astype(np.float32), self.n_codes)
+
+    def reconstruct(self, codes: SparseBatch) -> DenseVectors:
+        """Return the dense vectors that codes stand for, float32, (n, dimension)."""
+        rows = np.empty((len(codes), self.dimension), np.float32)
+        for row, (term_ids, weights) in zip(rows, codes, strict=True):
+            row[:] = weights @ self.decoder[term_ids] + self.centre
+        return rows
+
+
+def save_codes(folder: Path, autoencoder: SparseAutoencoder, dense: Mapping[str, Any], **facts: Any) -> None:
+    """Write an autoencoder to `folder`, which is made if need be.
+
+    dense: description of the encoder whose vectors it was fitted to. facts: JSON values that tell how.
+    """
+    from safetensors.numpy import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = {name: np.ascontiguousarray(getattr(autoencoder, name)) for name in _PARTS}
+    save_file(parts, folder / WEIGHTS)
+    config = {"format": FORMAT, "n_active": autoencoder.n_active, "dense": dict(dense), "fitted": facts}
+    (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_codes(folder: Path) -> tuple[SparseAutoencoder, Mapping[str, Any]]:
+    """Read what `save_codes` wrote: the autoencoder, and the description of its dense encoder.
+
+    Raises EncoderError if it isn't there, or isn't whole.
+    """
+    if not (folder / CONFIG).is_file():
+        raise EncoderError(f"{folder} holds no sparse codes: there is no {CONFIG}; 'lsr codes' makes them")
+    config = read_json(folder / CONFIG)
+    if config.get("format") != FORMAT:
+        raise EncoderError(
+            f"{folder / CONFIG} has format {config.get('format')}, but this program reads {FORMAT}: use a newer one"
+        )
+    tensors = Tensors(folder / WEIGHTS)
+    try:
+        parts = {name: tensors.get(name) for name in _PARTS}
+        return SparseAutoencoder(n_active=int(config["n_active"]), **parts), dict(config["dense"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise EncoderError(f"{folder / CONFIG} is not as 'lsr codes' writes it: {error!r}") from error
+
+
+class CodesQueryEncoder:
+    """Query texts as codes. dense: anything with `encode_dense_queries`, with torch or without."""
+
+    def __init__(self, dense: Any, autoencoder: SparseAutoencoder) -> None:
+        self._dense = dense
+        self._autoencoder = autoencoder
+
+    def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
+        """Return one row a text."""
+        return self._autoencoder.codes(self._dense.encode_dense_queries(texts))
+
+
+class SparseCodesEncoder:
+    """A dense encoder as a sparse one, its terms being codes. folder: where the autoencoder stands."""
+
+    def __init__(self, folder: Path, dense: DenseEncoder, autoencoder: SparseAutoencoder) -> None:
+        if dense.dimension != autoencoder.dimension:
+            raise EncoderError(
+                f"{folder}: the codes were fitted to vectors of {autoencoder.dimension} numbers, but "
+                f"{dense.description.get('name')} gives {dense.dimension}"
+            )
+        self._folder = folder
+        self._dense = dense
+        self._autoencoder = autoencoder
+        self._revision = hash_of_weights([folder / WEIGHTS])
+
+    @property
+    def terms(self) -> Sequence[str]:
+        """The codes' names."""
+        return names_of(self._autoencoder.n_codes)
+
+    @property
+    def corpus_weighting(self) -> None:
+        """None: `encode_documents` gives final weights."""
+        return
+
+    @property
+    def description(self) -> Mapping[str, Any]:
+        """What the manifest says of this encoder, as JSON values."""
+        return {
+            "kind": KIND,
+            "name": f"{KIND}:{self._folder}",
+            "revision": self._revision,
+            "tokenizer_hash": self._dense.description.get("tokenizer_hash"),
+            "query_side": "model",
+            "needs_corpus_statistics": False,
+            "settings": {
+                "n_codes": self._autoencoder.n_codes,
+                "n_active": self._autoencoder.n_active,
+                "dense": dict(dense_description(self._dense)),
+            },
+        }
+
+    @property
+    def text_length(self) -> int | None:
+        """Tokens of a document that the dense encoder reads; None: all."""
+        length: int | None = getattr(self._dense, "text_length", None)
+        return length
+
+    def splitter(self, **options: Any) -> Any:
+        """Return what cuts documents into passages, as the dense encoder does it."""
+        dense: Any = self._dense
+        return dense.splitter(**options)
+
+    def encode_documents(self, documents: Sequence[Document]) -> SparseBatch:
+        """Return one row a document, title and text together; an empty text gives an empty row."""
+        return self._autoencoder.codes(self._dense.encode_dense_documents(documents))
+
+    def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
+        """Return one row a text; an empty text gives an empty row."""
+        return self._autoencoder.codes(self._dense.encode_dense_queries(texts))
+
+    def save_query_side(self, folder: Path) -> None:
+        """Write the autoencoder to `folder`: queries need that and the dense model."""
+        save_codes(folder, self._autoencoder, dense_description(self._dense))
+
+
+def names_of(n_codes: int) -> list[str]:
+    """Return the terms of codes: no text has such words."""
+    return [f"[code {number}]" for number in range(n_codes)]
+
+
+def open_codes_query_encoder(folder: Path, dense: Any) -> QueryEncoder:
+    """Open the query side that `SparseCodesEncoder.save_query_side` wrote. dense: encodes queries."""
+    return CodesQueryEncoder(dense, read_codes(folder)[0])
+
+
+def reconstruction(autoencoder: SparseAutoencoder, vectors: npt.NDArray[np.float32]) -> float:
+    """Return which part of the vectors' variance their codes explain, at most 1."""
+    rest = vectors - autoencoder.reconstruct(autoencoder.codes(vectors))
+    spread = vectors - vectors.mean(axis=0)
+    return 1.0 - float((rest.astype(np.float64) ** 2).sum() / max(1e-12, (spread.astype(np.float64) ** 2).sum()))

@@ -1,0 +1,202 @@
+"""Words as terms of their own, beside those of a model.
+
+A model's vocabulary has some ten thousand pieces of words. A name, a part number or the word of a trade is several of
+them, and no piece of it says what the whole says; and whatever a model reads into a text, a query's own words should
+count where they stand. So each word, as its stem, is a term too, called "=" and the stem. In a document it weighs what
+BM25 makes of its frequency, with a usual length in place of the mean one, so that a vector depends on its text alone;
+in a query all weigh the same, and `lsr.indexer.rarity` makes of that what BM25's idf does. The words of a document
+count to its end, where a model reads its first tokens only.
+
+That a learned and a lexical score add up to more than either was shown by Gao et al., "Complement Lexical Retrieval
+Model with Semantic Residual Embeddings" (ECIR 2021, arXiv:2004.13969); here one vector holds both, so that one exact
+search is enough. This module and what it imports must not import torch: a search starts through it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lsr.encoders.base import QueryEncoder, TermLookup
+from lsr.encoders.config import WordsConfig
+from lsr.encoders.lexical.analyser import Analyser, AnalyserSettings
+from lsr.encoders.lexical.word_counts import NOT_A_TERM, WordIds, count_words
+from lsr.errors import EncoderError
+from lsr.types import Document, SparseBatch
+
+MARK = "="
+"""Begins the name of a word's term: no token of a model is called so, but for "=" alone."""
+
+
+def is_word_term(term: str) -> bool:
+    """Say whether a term is a word's."""
+    return len(term) > len(MARK) and term.startswith(MARK)
+
+
+class ExactWords:
+    """The words of documents and queries, over a vocabulary that grows with the documents.
+
+    terms: the model's, and behind them the words of an index that is to be continued; new words are added to it.
+    n_model_terms: how many of them are the model's. Raises EncoderError where that list isn't such a one.
+    """
+
+    def __init__(self, config: WordsConfig, terms: list[str], n_model_terms: int) -> None:
+        self.config = config
+        self._terms = terms
+        self._ids = {term: n_model_terms + i for i, term in enumerate(terms[n_model_terms:])}
+        if len(self._ids) != len(terms) - n_model_terms or not all(map(is_word_term, self._ids)):
+            raise EncoderError("words: the vocabulary holds others behind the model's terms, or one twice")
+        self._analyser = Analyser(analyser_settings(config))
+        self._new = WordIds(self._analyser, lambda stem: self.term_id(MARK + stem))
+        self._known = WordQueries(config, self._ids.get, analyser=self._analyser, grows=True)
+
+    def term_id(self, term: str) -> int:
+        """Return the id of a word's term, new or not."""
+        known = self._ids.setdefault(term, len(self._terms))
+        if known == len(self._terms):
+            self._terms.append(term)
+        return known
+
+    def beside(self, rows: SparseBatch, documents: Sequence[Document]) -> SparseBatch:
+        """Return a model's rows of documents with the documents' words."""
+        indptr, ids, counts = count_words([document.full_text for document in documents], self._analyser, self._new)
+        weights = document_weights(indptr, counts, self.config)
+        return side_by_side(rows, SparseBatch(indptr, ids.astype(np.int32), weights, len(self._terms)))
+
+    def beside_queries(self, rows: SparseBatch, texts: Sequence[str]) -> SparseBatch:
+        """Return a model's rows of queries with those of the queries' words that some document had."""
+        return side_by_side(rows, self._known.encode(texts, len(self._terms)))
+
+
+class WordQueries:
+    """The words of queries as terms of an index. lookup: finds their ids; words that it doesn't find are dropped.
+
+    grows: whether it may find more of them the next time, so that nothing may be remembered.
+    """
+
+    def __init__(
+        self, config: WordsConfig, lookup: TermLookup, *, analyser: Analyser | None = None, grows: bool = False
+    ) -> None:
+        self._config = config
+        self._analyser = analyser or Analyser(analyser_settings(config))
+        self._word_ids = WordIds(self._analyser, lambda stem: lookup(MARK + stem))
+        self._grows = grows
+
+    def encode(self, texts: Sequence[str], vocab_size: int) -> SparseBatch:
+        """Return one row a text: a word that stands there n times weighs (1 + ln n) · weight."""
+        if self._grows:
+            self._word_ids.clear()
+        # Queries are short: what numpy costs a call is more than what it saves.
+        rows = [Counter(map(self._word_ids.__getitem__, self._analyser.words(text))) for text in texts]
+        indptr, term_ids, counts = [0], [], []
+        for row in rows:
+            del row[NOT_A_TERM]
+            for term_id in sorted(row):
+                term_ids.append(term_id)
+                counts.append(row[term_id])
+            indptr.append(len(term_ids))
+        weights = (self._config.weight * (1 + np.log(np.array(counts, np.float64)))).astype(np.float32)
+        return SparseBatch(np.array(indptr, np.int64), np.array(term_ids, np.int32), weights, vocab_size)
+
+
+class QueriesWithWords:
+    """A model's queries over an index's vocabulary, their words beside them."""
+
+    def __init__(self, model: QueryEncoder, config: WordsConfig, lookup: TermLookup, vocab_size: int) -> None:
+        self.model = model
+        self._words = WordQueries(config, lookup)
+        self._vocab_size = vocab_size
+
+    def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
+        """Return one row a text; terms that the index doesn't hold are dropped."""
+        return side_by_side(self.model.encode_queries(texts), self._words.encode(texts, self._vocab_size))
+
+
+def document_weights(
+    indptr: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], config: WordsConfig
+) -> npt.NDArray[np.float32]:
+    """Return (k1 + 1) · n / (n + k1 · (1 − b + b · length / usual_length)) of words that documents have n times.
+
+    indptr: int64, (n_documents + 1), which of the counts are of which document; its length is the sum of its counts.
+    """
+    ends = np.concatenate(([0], np.cumsum(counts)))
+    norms = config.k1 * (1 - config.b + config.b * np.diff(ends[indptr]) / config.usual_length)
+    weights = (config.k1 + 1) * counts / (counts + np.repeat(norms, np.diff(indptr)))
+    return np.asarray(weights, np.float32)
+
+
+def side_by_side(rows: SparseBatch, words: SparseBatch) -> SparseBatch:
+    """Join two batches row by row. words: its term ids lie above those of `rows`."""
+    if len(rows) == 1:
+        order: Any = slice(None)
+    else:
+        which = np.concatenate([np.repeat(np.arange(len(batch)), np.diff(batch.indptr)) for batch in (rows, words)])
+        order = np.argsort(which, kind="stable")
+    return SparseBatch(
+        rows.indptr + words.indptr,
+        np.concatenate([rows.term_ids, words.term_ids])[order],
+        np.concatenate([rows.weights, words.weights])[order],
+        max(rows.vocab_size, words.vocab_size),
+    )
+
+
+def analyser_settings(config: WordsConfig) -> AnalyserSettings:
+    """Return how words are made."""
+    return AnalyserSettings(config.stemmer, config.stop_words)
+
+
+def words_config(description: Mapping[str, Any]) -> WordsConfig | None:
+    """Return the words of an encoder's description, None where it has none. Raises EncoderError for unknown ones."""
+    values = description.get("settings", {}).get("words")
+    if values is None:
+        return None
+    try:
+        if values["analyser"] != analyser_settings(config := WordsConfig(**values["config"])).fingerprint():
+            raise EncoderError("words: the index was made with another word analyser: index the corpus again")
+    except (KeyError, TypeError) as error:
+        raise EncoderError(f"words: unknown settings ({error}): made by a newer program?") from error
+    return config
+
+
+def beside_dense(queries: SparseBatch, description: Mapping[str, Any]) -> SparseBatch:
+    """Return queries with their words weighed as in a hybrid search. description: of the encoder that made them."""
+    words = description.get("settings", {}).get("words")
+    config = None if words is None else words["config"]
+    if config is None or config.get("beside_dense") in (None, config["weight"]):
+        return queries
+    weights = queries.weights.copy()
+    weights[queries.term_ids >= words["n_model_terms"]] *= config["beside_dense"] / config["weight"]
+    return SparseBatch(queries.indptr, queries.term_ids, weights, queries.vocab_size)
+
+
+def model_alone(encoder: Any) -> Any:
+    """Return an encoder that gives what a model gives, without words beside it."""
+    return getattr(encoder, "without_words", encoder)
+
+
+def begun_anew(encoder: Any) -> Any:
+    """Return an encoder that has seen no words yet: for another index than the last."""
+    return encoder if getattr(encoder, "words", None) is None else encoder.begun_anew()
+
+
+def with_words(encoder: Any, rows: SparseBatch, documents: Sequence[Document]) -> SparseBatch:
+    """Return what an encoder gives of documents, by what it gives without words."""
+    words: ExactWords | None = getattr(encoder, "words", None)
+    return rows if words is None else words.beside(rows, documents)
+
+
+def term_ids_of(encoder: Any) -> Callable[[str], int | None]:
+    """Return what finds an encoder's term ids by name; a word that is new is given one."""
+    words: ExactWords | None = getattr(encoder, "words", None)
+    known = {term: i for i, term in enumerate(encoder.terms)}
+    if words is None:
+        return known.get
+
+    def term_id(term: str) -> int | None:
+        return words.term_id(term) if is_word_term(term) else known.get(term)
+
+    return term_id

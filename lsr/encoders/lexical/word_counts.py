@@ -1,0 +1,49 @@
+"""The words of texts, counted: from text to rows of term ids and how often each stands there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
+
+from lsr.encoders.lexical.analyser import Analyser
+
+MAX_CACHED_WORDS = 1_000_000
+"""Words whose term ids are remembered; beyond it the cache starts anew, so that memory stays bounded."""
+
+NOT_A_TERM = -1
+
+
+class WordIds(dict[str, int]):
+    """Word → term id, NOT_A_TERM where there is none; fills itself, so that a known word costs one look-up."""
+
+    def __init__(self, analyser: Analyser, term_id: Callable[[str], int | None]) -> None:
+        super().__init__()
+        self._analyser = analyser
+        self._term_id = term_id
+
+    def __missing__(self, word: str) -> int:
+        term = self._analyser.term(word)
+        term_id = None if term is None else self._term_id(term)
+        if len(self) >= MAX_CACHED_WORDS:
+            self.clear()
+        self[word] = found = NOT_A_TERM if term_id is None else term_id
+        return found
+
+
+def count_words(texts: Sequence[str], analyser: Analyser, word_ids: WordIds) -> tuple[npt.NDArray[np.int64], ...]:
+    """Return indptr, term ids and counts of the texts: one pass over the words, one sort over all of them.
+
+    All int64; a row's term ids ascend. Words that `word_ids` doesn't know, and stop words, are left out.
+    """
+    words = [analyser.words(text) for text in texts]
+    lengths = np.fromiter(map(len, words), np.int64, len(words))
+    ids = np.fromiter(map(word_ids.__getitem__, chain.from_iterable(words)), np.int64, int(lengths.sum()))
+    rows = np.repeat(np.arange(len(texts)), lengths)
+    known = ids != NOT_A_TERM
+    # Both fit: fewer than 2^31 terms times fewer than 2^31 texts.
+    keys, counts = np.unique((rows[known] << 32) | ids[known], return_counts=True)
+    indptr = np.searchsorted(keys, np.arange(len(texts) + 1) << 32)
+    return indptr.astype(np.int64), keys & 0xFFFFFFFF, counts

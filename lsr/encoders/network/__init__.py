@@ -1,0 +1,1 @@
+"""The torch modules of an encoder: backbone, heads, batching."""

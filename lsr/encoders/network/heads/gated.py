@@ -1,0 +1,45 @@
+"""The gated head: how important a term is, times whether it is let through.
+
+Bai et al., "SparTerm: Learning Term-based Sparse Representation for Fast Text Retrieval" (2020, arXiv:2010.00768):
+an importance predictor over the vocabulary, and a gating controller of the same form whose binary gate lets through
+what stands in the text and what it expands it by. There each has a transformer of its own; here the gate has its own
+transformation and bias, over the importance predictor's transformer and embeddings.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from lsr.encoders.network.heads.base import Head, TokenStates
+from lsr.encoders.network.heads.mlm import MLMHead
+from lsr.encoders.network.heads.pooling import largest_logits, rectangle
+
+
+class GatedHead(Head):
+    """An MLM head's weights where the gate is open: its logit is above 0, or the term stands in the text."""
+
+    def __init__(self, projection: nn.Linear, *, activation: str, pooling: str) -> None:
+        super().__init__()
+        self.vocab_size = projection.out_features
+        self.projection = projection
+        self._importance = MLMHead(projection, self.vocab_size, activation=activation, pooling=pooling)
+        hidden_size = projection.in_features
+        self.gate = nn.Sequential(nn.Linear(hidden_size, hidden_size), nn.GELU(), nn.LayerNorm(hidden_size))
+        self.gate_bias = nn.Parameter(torch.zeros(self.vocab_size))
+
+    def forward(self, states: TokenStates) -> Tensor:
+        """Return the weights of the terms that are let through."""
+        weights: Tensor = self._importance(states)
+        is_open = self.gate_logits(states) > 0
+        is_open[states.rows[states.literal], states.ids[states.literal]] = True
+        return weights * is_open
+
+    def gate_logits(self, states: TokenStates) -> Tensor:
+        """Return the gate's logits, the largest of each text's positions, (n_texts, vocab_size): what trains it."""
+        texts = rectangle(self.gate(states.hidden), states.lengths)
+        return largest_logits(texts, self.projection.weight, self.gate_bias)
+
+    def own_weights(self) -> dict[str, Tensor]:
+        """Return the gate's weights."""
+        return {name: value for name, value in self.state_dict().items() if name.startswith("gate")}

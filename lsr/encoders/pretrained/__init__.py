@@ -1,0 +1,1 @@
+"""Loading and saving of models: folders, hub names, formats."""

@@ -1,0 +1,103 @@
+"""Which folder holds which part of a dense encoder. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lsr.encoders.config import DENSE_POOLINGS
+from lsr.encoders.pretrained.sparse_folder import module_chain, read_json
+from lsr.errors import EncoderError, UsageError
+
+_LAYER_ACTIVATIONS = ("Tanh", "Identity")
+_ST_POOLINGS = {"cls": "cls", "mean": "mean", "max": "max", "lasttoken": "last"}
+# How Sentence-Transformers said it before version 5.
+_ST_FLAGS = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_lasttoken": "lasttoken",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DenseSettings:
+    """What decides a dense vector beside the weights. max_length: tokens; None: as many as the model takes."""
+
+    pooling: str = "mean"
+    normalise: bool = True
+    query_prompt: str = ""
+    document_prompt: str = ""
+    max_length: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for a pooling that isn't known."""
+        if self.pooling not in DENSE_POOLINGS:
+            raise UsageError(f"pooling is {self.pooling!r}, but has to be one of {', '.join(DENSE_POOLINGS)}")
+
+
+@dataclass(frozen=True, slots=True)
+class DenseLayout:
+    """A dense encoder's parts: its transformer's folder, and those of linear layers behind the pooling."""
+
+    transformer: Path
+    settings: DenseSettings
+    layers: tuple[Path, ...] = ()
+
+
+def read_dense_layout(folder: Path) -> DenseLayout:
+    """Say where the parts of the dense encoder in `folder` are. Raises EncoderError for a layout that isn't known."""
+    if not (folder / "modules.json").is_file():
+        if (folder / "config.json").is_file():
+            return DenseLayout(folder, DenseSettings())
+        raise EncoderError(f"{folder} holds no model: there is no modules.json or config.json")
+    try:
+        return _sentence_transformers(folder)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise EncoderError(
+            f"{folder}: modules.json or a module's config is not as Sentence-Transformers writes it: {error!r}"
+        ) from error
+
+
+def _sentence_transformers(folder: Path) -> DenseLayout:
+    chain = module_chain(folder)
+    names, folders = list(chain.names), list(chain.folders)
+    normalise = names[-1:] == ["Normalize"]
+    if normalise:
+        names.pop()
+    if names[:2] != ["Transformer", "Pooling"] or any(name != "Dense" for name in names[2:]):
+        raise EncoderError(
+            f"{folder}: modules {', '.join(chain.names)}, but a dense encoder is a Transformer, a Pooling, any number "
+            "of Dense layers, and perhaps a Normalize"
+        )
+    layers = tuple(folders[2 : len(names)])
+    for layer in layers:
+        activation = str(read_json(layer / "config.json")["activation_function"])
+        if activation.rpartition(".")[2] not in _LAYER_ACTIVATIONS or not activation.startswith("torch.nn."):
+            raise EncoderError(f"{layer}: activation {activation!r} is not known")
+    path = folders[0] / "sentence_bert_config.json"
+    transformer = read_json(path) if path.is_file() else {}
+    if transformer.get("do_lower_case"):
+        raise EncoderError(f"{folders[0]}: do_lower_case outside the tokenizer is not supported")
+    path = folder / "config_sentence_transformers.json"
+    prompts = (read_json(path) if path.is_file() else {}).get("prompts") or {}
+    settings = DenseSettings(
+        pooling=_pooling(folders[1], read_json(folders[1] / "config.json")),
+        normalise=normalise,
+        query_prompt=prompts.get("query") or "",
+        document_prompt=prompts.get("document") or "",
+        max_length=transformer.get("max_seq_length"),
+    )
+    return DenseLayout(folders[0], settings, layers)
+
+
+def _pooling(folder: Path, config: Mapping[str, Any]) -> str:
+    modes = config.get("pooling_mode") or [mode for flag, mode in _ST_FLAGS.items() if config.get(flag)]
+    modes = [modes] if isinstance(modes, str) else list(modes)
+    if len(modes) != 1 or modes[0] not in _ST_POOLINGS or not config.get("include_prompt", True):
+        raise EncoderError(f"{folder}: pooling {', '.join(modes)} is not supported: one of {', '.join(_ST_POOLINGS)}")
+    return _ST_POOLINGS[modes[0]]

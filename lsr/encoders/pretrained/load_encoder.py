@@ -1,0 +1,188 @@
+"""Encoders put together: opened as they were saved, or begun from a checkpoint and a choice of parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from lsr.encoders.config import EncoderConfig, Pruning, TowerConfig
+from lsr.encoders.families import family_config
+from lsr.encoders.pretrained.hub import locate
+from lsr.encoders.pretrained.load_model import LoadedTower, Placement, load_tower, start_tower
+from lsr.encoders.pretrained.sparse_folder import Layout, read_json, read_layout
+from lsr.encoders.pretrained.transformers_checkpoint import read_tokenizer_of, special_token_ids
+from lsr.encoders.sparse.encoder import NeuralEncoder
+from lsr.encoders.sparse.joint import JointNeuralEncoder
+from lsr.encoders.sparse.query_table import TableQueryEncoder
+from lsr.encoders.text.tokenizer import copy_of, tokenizer_hash
+from lsr.errors import EncoderError, UsageError
+
+MAX_QUERY_TOKENS = 1 << 20
+"""Tokens that a table reads of a query where its tokenizer sets no limit."""
+
+
+def load_neural(
+    name_or_path: str | Path,
+    *,
+    family: str | None = None,
+    plain_family: str | None = None,
+    revision: str | None = None,
+    max_length: int | None = None,
+    top_k: int | None = None,
+    threshold: float | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    max_tokens: int | None = None,
+    terms: Sequence[str] | None = None,
+) -> NeuralEncoder:
+    """Load an encoder from a folder or from the Hugging Face hub.
+
+    family: what a plain checkpoint, which doesn't say it itself, is to be read as; a model that says it is refused.
+    plain_family: the same, without meaning for a model that says it. revision: the hub's commit, branch or tag.
+    max_length: tokens of a document, if fewer than the model takes. top_k, threshold: which of a document's weights
+    are kept. device, dtype, max_tokens: as in `Placement.of`. terms: of an index that is to be continued.
+    Raises EncoderError if it can't be loaded as it was saved.
+    """
+    source = locate(name_or_path, revision=revision)
+    layout = read_layout(source.folder)
+    layout = _read_as(layout, family or (plain_family if layout.is_plain else None))
+    placement = Placement.of(device, dtype, max_tokens, cpu_bfloat16=layout.config.cpu_bfloat16)
+    # The options speak of documents, so queries keep the settings that both sides had.
+    query_config = layout.config.query_tower if layout.config.query_side == "same" else layout.config.query
+    document_config = _with_options(layout.config.document, max_length, top_k, threshold)
+    config = replace(layout.config, document=document_config, query=query_config)
+    document = load_tower(layout.document, config.document, placement, config.dense)
+    query: LoadedTower | TableQueryEncoder
+    if config.query_side == "same":
+        query = document.sharing(config.query_tower)
+    elif config.query_side == "own":
+        query = load_tower(_query_folder(layout), config.query_tower, placement)
+    else:
+        query = _load_table(layout, config, document)
+    kind = NeuralEncoder if config.dense is None else JointNeuralEncoder
+    return kind(config, source.name, source.commit or layout.revision(), document, query, terms=terms)
+
+
+def start_encoder(
+    config: EncoderConfig | str,
+    document: str | Path,
+    *,
+    query: str | Path | None = None,
+    query_weights: Mapping[str, float] | None = None,
+    seed: int = 0,
+    device: str | None = None,
+    dtype: str | None = None,
+    max_tokens: int | None = None,
+) -> NeuralEncoder:
+    """Begin an encoder from a checkpoint and a family's name or a choice of parts, to be trained and saved.
+
+    document, query: folders or hub names of transformers; `query` only where queries have a model of their own.
+    query_weights: a table's weights by token, 0 for tokens that it lacks; by default all 1.
+    seed: of the heads that the checkpoint doesn't bring.
+    """
+    if isinstance(config, str):
+        config = family_config(config)
+    if (config.query_side == "own") != (query is not None):
+        raise UsageError(f"encoder: a query model goes with query_side 'own' alone, but it is {config.query_side!r}")
+    if query_weights is not None and config.query_side != "table":
+        raise UsageError(f"encoder: query weights go with query_side 'table' alone, but it is {config.query_side!r}")
+    torch.manual_seed(seed)
+    placement = Placement.of(device, dtype, max_tokens)
+    document_tower = start_tower(locate(document).folder, config.document, placement, config.dense)
+    query_part: LoadedTower | TableQueryEncoder
+    if config.query_side == "same":
+        query_part = document_tower.sharing(config.query_tower)
+    elif query is not None:
+        query_part = start_tower(locate(query).folder, config.query_tower, placement)
+    else:
+        weights = np.ones(document_tower.tower.head.vocab_size, np.float32)
+        if query_weights is not None:
+            weights = _by_token(query_weights, document_tower)
+        query_part = _table(weights, config, document_tower.tokenizer)
+    kind = NeuralEncoder if config.dense is None else JointNeuralEncoder
+    return kind(config, config.family, f"unsaved:{uuid4().hex}", document_tower, query_part)
+
+
+def _read_as(layout: Layout, family: str | None) -> Layout:
+    if family is None:
+        return layout
+    if not layout.is_plain:
+        raise UsageError(f"{layout.folder} says that it is {layout.config.family!r}: leave out family {family!r}")
+    config = family_config(family)
+    if config.query_side in ("own", "table"):
+        raise UsageError(
+            f"{layout.folder}: a plain checkpoint can't be {family!r}, which has more than one model: "
+            "put it together with start_encoder and save it"
+        )
+    return replace(layout, config=config)
+
+
+def _with_options(
+    config: TowerConfig, max_length: int | None, top_k: int | None, threshold: float | None
+) -> TowerConfig:
+    pruning = Pruning(
+        config.pruning.top_k if top_k is None else top_k,
+        config.pruning.threshold if threshold is None else threshold,
+    )
+    return replace(config, max_length=config.max_length if max_length is None else max_length, pruning=pruning)
+
+
+def _query_folder(layout: Layout) -> Path:
+    if layout.query is None or not layout.query.is_dir():
+        raise EncoderError(f"{layout.folder}: the queries' side is missing: the model is not complete")
+    return layout.query
+
+
+def _load_table(layout: Layout, config: EncoderConfig, document: LoadedTower) -> TableQueryEncoder:
+    if layout.config.query_side == "binary":
+        return _table(np.ones(document.tower.head.vocab_size, np.float32), config, document.tokenizer)
+    folder = _query_folder(layout)
+    tokenizer = read_tokenizer_of(folder)
+    if tokenizer_hash(tokenizer.backend_tokenizer) != tokenizer_hash(document.backend):
+        raise EncoderError(f"{layout.folder}: the tokenizers of queries and of documents differ: the model is broken")
+    if layout.table_json is not None:
+        return _table(_by_token(read_json(layout.table_json), document), config, tokenizer)
+    return _table(_read_weights(folder, document.tower.head.vocab_size), config, tokenizer)
+
+
+def _table(weights: npt.NDArray[np.float32], config: EncoderConfig, tokenizer: Any) -> TableQueryEncoder:
+    weights[special_token_ids(tokenizer)] = 0
+    query = config.query_tower
+    limits = (query.max_length, tokenizer.model_max_length, MAX_QUERY_TOKENS)
+    return TableQueryEncoder(
+        copy_of(tokenizer.backend_tokenizer),
+        weights,
+        max_length=int(min(limit for limit in limits if limit is not None)),
+        prompt=query.prompt,
+        repeats=config.query_repeats,
+    )
+
+
+def _by_token(weights: Mapping[str, float], document: LoadedTower) -> npt.NDArray[np.float32]:
+    ids = document.backend.get_vocab(with_added_tokens=True)
+    by_id = np.zeros(document.tower.head.vocab_size, np.float32)
+    for token, weight in weights.items():
+        if token in ids:
+            by_id[ids[token]] = weight
+    return by_id
+
+
+def _read_weights(folder: Path, vocab_size: int) -> npt.NDArray[np.float32]:
+    from safetensors.numpy import load_file
+
+    path = folder / "model.safetensors"
+    if not path.is_file():
+        raise EncoderError(f"{path} is missing: the query weights are not there, or pickled; save them as safetensors")
+    stored = load_file(path).get("weight")
+    if stored is None or stored.ndim != 1 or len(stored) > vocab_size:
+        raise EncoderError(f"{path} holds no vector of {vocab_size} query weights")
+    weights = np.zeros(vocab_size, np.float32)
+    weights[: len(stored)] = stored
+    return weights

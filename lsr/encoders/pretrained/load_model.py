@@ -1,0 +1,196 @@
+"""From a model's folder to a tower: transformer, head and tokenizer put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+from torch import nn
+
+from lsr.encoders.config import DenseConfig, TowerConfig
+from lsr.encoders.network.backbone import Backbone, HiddenStates
+from lsr.encoders.network.cpu_features import multiplies_bfloat16
+from lsr.encoders.network.dense_branch import Branch
+from lsr.encoders.network.heads.base import Head, share_weights
+from lsr.encoders.network.heads.dense import DenseHead
+from lsr.encoders.network.heads.gated import GatedHead
+from lsr.encoders.network.heads.mlm import MLMHead
+from lsr.encoders.network.heads.mlp import MLPHead
+from lsr.encoders.network.sparse_model import Tower
+from lsr.encoders.pretrained.sparse_folder import HEAD_FILE
+from lsr.encoders.pretrained.transformers_checkpoint import read_model, read_tokenizer_of, token_limit
+from lsr.encoders.text.tokenizer import TextTokenizer, copy_of
+from lsr.errors import EncoderError
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where and how precisely a model computes.
+
+    device: a torch device. dtype: of its weights. max_tokens: of a batch; None: what suits the device.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+    max_tokens: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        device: str | None = None,
+        dtype: str | None = None,
+        max_tokens: int | None = None,
+        *,
+        cpu_bfloat16: bool = False,
+    ) -> Placement:
+        """Choose what isn't given: CUDA with bfloat16 where there is such a device, else the CPU with float32.
+
+        cpu_bfloat16: with bfloat16 on the CPU too, if it multiplies that natively.
+        Raises EncoderError for a device or type that torch doesn't know.
+        """
+        try:
+            chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        except RuntimeError as error:
+            raise EncoderError(f"device {device!r} is not known to torch: try cpu or cuda") from error
+        if chosen.type == "cuda" and not torch.cuda.is_available():
+            raise EncoderError("device 'cuda' is not there: torch finds no CUDA device on this machine")
+        if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+            raise EncoderError(f"device {device!r} is not there: torch finds {torch.cuda.device_count()} CUDA devices")
+        if dtype is None:
+            wanted = cpu_bfloat16 or chosen.type == "cuda"
+            dtype = "bfloat16" if wanted and multiplies_bfloat16(chosen) else "float32"
+        if dtype not in ("float32", "bfloat16", "float16"):
+            raise EncoderError(f"dtype {dtype!r} is not known: take float32, bfloat16 or float16")
+        if max_tokens is not None and max_tokens < 1:
+            raise EncoderError(f"max_tokens is {max_tokens}, but has to be 1 or more")
+        return cls(chosen, getattr(torch, dtype), max_tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedTower:
+    """A tower with what its encoder has to know of it.
+
+    tokenizer: as `transformers` has it. limit: tokens that the model takes, None: any number.
+    placement: where it computes.
+    """
+
+    tower: Tower
+    tokenizer: Any
+    limit: int | None
+    placement: Placement
+
+    @property
+    def backend(self) -> Tokenizer:
+        """The tokenizer as the `tokenizers` library has it; only to be read."""
+        backend: Tokenizer = self.tokenizer.backend_tokenizer
+        return backend
+
+    @property
+    def max_length(self) -> int | None:
+        """Tokens of a text that are read."""
+        return _smaller(self.limit, self.tower.config.max_length)
+
+    def sharing(self, config: TowerConfig) -> LoadedTower:
+        """Return a tower of the same weights with other settings, for the other side's texts.
+
+        The weights are shared, not copied: what trains one trains both.
+        """
+        if config == self.tower.config:
+            return self
+        tower = self.tower
+        head = _make_head(tower.backbone, config)
+        share_weights(tower.head, head)
+        return _assemble(tower.backbone, head, tower.dense_head, self.tokenizer, config, self.limit, self.placement)
+
+
+def load_tower(
+    folder: Path, config: TowerConfig, placement: Placement, dense: DenseConfig | None = None
+) -> LoadedTower:
+    """Load the transformer, its heads and its tokenizer in `folder`.
+
+    Raises EncoderError if weights are missing, pickled, or don't fit, or need code of the model's own.
+    """
+    loaded = start_tower(folder, config, placement, dense)
+    own = own_weights(loaded.tower)
+    if not own:
+        return loaded
+    path = folder / HEAD_FILE
+    if not path.is_file():
+        raise EncoderError(f"{path} is missing: an encoder with head {config.head!r} needs it")
+    weights = load_file(path, device=str(placement.device))
+    if {name: value.shape for name, value in own.items()} != {name: value.shape for name, value in weights.items()}:
+        raise EncoderError(f"{path} doesn't fit the model: it holds {', '.join(sorted(weights)) or 'nothing'}")
+    with torch.no_grad():
+        for name, value in own.items():
+            value.copy_(weights[name])
+    return loaded
+
+
+def start_tower(
+    folder: Path, config: TowerConfig, placement: Placement, dense: DenseConfig | None = None
+) -> LoadedTower:
+    """Load a transformer and its tokenizer, and begin a head where the transformer brings none: to be trained.
+
+    Raises EncoderError as `load_tower` does.
+    """
+    model = read_model(folder, config.head, placement.dtype)
+    tokenizer = read_tokenizer_of(folder)
+    backbone: nn.Module = HiddenStates(model) if config.head == "mlp" else Backbone(model)
+    head = _make_head(backbone, config)
+    dense_head = None if dense is None else _make_dense_head(model, dense)
+    return _assemble(backbone, head, dense_head, tokenizer, config, token_limit(model, tokenizer), placement)
+
+
+def own_weights(tower: Tower) -> dict[str, torch.Tensor]:
+    """Return the weights that a tower has beside its transformer's, as HEAD_FILE holds them."""
+    dense = {} if tower.dense_head is None else tower.dense_head.state_dict()
+    return {**tower.head.own_weights(), **{f"dense.{name}": value for name, value in dense.items()}}
+
+
+def _make_head(backbone: nn.Module, config: TowerConfig) -> Head:
+    parts = {"activation": config.activation, "pooling": config.pooling}
+    if config.head == "mlp":
+        model_config = backbone.model.config
+        return MLPHead(model_config.hidden_size, model_config.vocab_size, layers=config.mlp_layers, **parts)
+    if config.head == "gated":
+        if backbone.projection is None:
+            raise EncoderError(f"{type(backbone.model).__name__}: a gated head needs a plain vocabulary projection")
+        return GatedHead(backbone.projection, **parts)
+    return MLMHead(backbone.projection, backbone.vocab_size, **parts)
+
+
+def _make_dense_head(model: Any, config: DenseConfig) -> DenseHead:
+    size = model.config.hidden_size
+    branch = None if config.shared_layers is None else Branch(model, config.shared_layers)
+    layers = [] if config.dimension is None else [nn.Linear(size, config.dimension)]
+    return DenseHead(size, pooling=config.pooling, normalise=config.normalise, layers=layers, branch=branch)
+
+
+def _assemble(
+    backbone: nn.Module,
+    head: Head,
+    dense_head: DenseHead | None,
+    tokenizer: Any,
+    config: TowerConfig,
+    limit: int | None,
+    placement: Placement,
+) -> LoadedTower:
+    max_length = _smaller(limit, config.max_length)
+    tower = Tower(
+        backbone,
+        head,
+        TextTokenizer(copy_of(tokenizer.backend_tokenizer), max_length=max_length, copies=2 if config.echo else 1),
+        config,
+        pad_id=tokenizer.pad_token_id or 0,
+        max_tokens=placement.max_tokens,
+        dense_head=dense_head,
+    )
+    return LoadedTower(tower.to(placement.device, placement.dtype), tokenizer, limit, placement)
+
+
+def _smaller(a: int | None, b: int | None) -> int | None:
+    return min((value for value in (a, b) if value is not None), default=None)

@@ -1,0 +1,160 @@
+"""Reading a checkpoint with `transformers`: safetensors only, complete, no code but ours and the library's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+)
+from transformers.utils import logging as transformers_logging
+
+from lsr.encoders.pretrained.compact_weights import COMPACT_FILE, load_compact
+from lsr.errors import EncoderError
+
+NO_LIMIT = 1 << 20
+"""A tokenizer that takes this many tokens only says that nobody told it of a limit."""
+
+_MODELS = {
+    "mlm": (AutoModelForMaskedLM, "masked-LM"),
+    "gated": (AutoModelForMaskedLM, "masked-LM"),
+    "causal": (AutoModelForCausalLM, "causal-LM"),
+    "mlp": (AutoModel, ""),
+    "classifier": (AutoModelForSequenceClassification, "sequence-classification"),
+}
+_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
+
+
+def read_model(folder: Path, head: str, dtype: torch.dtype) -> Any:
+    """Load the transformer that a head of this name needs.
+
+    Raises EncoderError if weights are missing or pickled, or if the model needs code of its own.
+    """
+    config = _read_config(folder)
+    _refuse_pickled(folder)
+    kind, head_name = _MODELS[head]
+    place: str | None = str(folder)
+    weights = None
+    if (folder / COMPACT_FILE).is_file():
+        kind, place, weights = _architecture(folder, config), None, load_compact(folder / COMPACT_FILE)
+    try:
+        with quietly():
+            model, info = kind.from_pretrained(
+                place,
+                config=config,
+                state_dict=weights,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                dtype=dtype,
+                output_loading_info=True,
+            )
+    except Exception as error:
+        raise EncoderError(f"{folder}: no {head_name} model can be loaded: {first_line(error)}") from error
+    _refuse_incomplete(folder, head_name, info)
+    model.eval()
+    return model
+
+
+def read_tokenizer_of(folder: Path) -> Any:
+    """Load a `transformers` tokenizer. Raises EncoderError if it can't be."""
+    if not any(path for pattern in _VOCABULARIES for path in folder.glob(pattern)):
+        # The library would make up an empty one.
+        raise EncoderError(f"{folder}: no tokenizer.json: the model is not complete")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    except Exception as error:
+        raise EncoderError(f"{folder}: its tokenizer can't be loaded: {first_line(error)}") from error
+    if getattr(tokenizer, "backend_tokenizer", None) is None:
+        raise EncoderError(f"{folder}: its tokenizer has no fast form (tokenizer.json): not supported")
+    return tokenizer
+
+
+def special_token_ids(tokenizer: Any) -> list[int]:
+    """Return the ids that mark the start, end, gaps or filling of texts; an unknown token stays a token."""
+    return sorted(set(tokenizer.all_special_ids) - {tokenizer.unk_token_id})
+
+
+def token_limit(model: Any, tokenizer: Any) -> int | None:
+    """Return how many tokens a text may have for this model, None where nothing limits it."""
+    config = model.config
+    positions = getattr(config, "max_position_embeddings", None) or NO_LIMIT
+    if config.model_type in ("roberta", "xlm-roberta", "camembert", "longformer"):
+        positions -= (config.pad_token_id or 0) + 1  # their positions are counted from behind the padding id
+    limit = min(positions, tokenizer.model_max_length)
+    return None if limit >= NO_LIMIT else int(limit)
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an exception's text, for an error of one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def _architecture(folder: Path, config: Any) -> Any:
+    """Return the library's class of a model, which a compact file can't be read without."""
+    names = config.architectures or [""]
+    kind = getattr(transformers, names[0], None)
+    if not (isinstance(kind, type) and issubclass(kind, PreTrainedModel)):
+        raise EncoderError(f"{folder}: its config names architecture {names[0]!r}, which transformers doesn't have")
+    return kind
+
+
+def _read_config(folder: Path) -> Any:
+    try:
+        return AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    except Exception as error:
+        if "trust_remote_code" in str(error):
+            raise EncoderError(f"{folder}: the model needs code of its own, which is never run: no support") from error
+        raise EncoderError(f"{folder}: its config can't be read: {first_line(error)}") from error
+
+
+def _refuse_pickled(folder: Path) -> None:
+    if any(folder.glob("*.safetensors")):
+        return
+    pickled = [path.name for pattern in ("*.bin", "*.pt", "*.ckpt") for path in folder.glob(pattern)]
+    if pickled:
+        raise EncoderError(
+            f"{folder}: weights only as {pickled[0]}, which can run code when it is read: save the model as safetensors"
+        )
+    raise EncoderError(f"{folder}: no *.safetensors: the model is not complete")
+
+
+def _refuse_incomplete(folder: Path, head_name: str, info: Any) -> None:
+    # The library fills missing weights with random numbers and only warns. A pooler is never asked here.
+    missing = sorted(key for key in info.get("missing_keys", ()) if not key.startswith("pooler."))
+    mismatched = sorted(key if isinstance(key, str) else key[0] for key in info.get("mismatched_keys", ()))
+    keys = missing or mismatched
+    if keys:
+        more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
+        what = f"has no {head_name} head that fits" if head_name else "is not complete"
+        raise EncoderError(
+            f"{folder}: {what}: weight {keys[0]}{more} {'missing' if missing else 'of another shape'}; "
+            "take a checkpoint that was saved with all its weights"
+        )
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keep `transformers` from reporting and from drawing bars."""
+    verbosity = transformers_logging.get_verbosity()
+    bar = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bar:
+            transformers_logging.enable_progress_bar()

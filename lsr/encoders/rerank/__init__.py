@@ -1,0 +1,1 @@
+"""Models that score a query with a document: cross-encoders and late interaction."""

@@ -1,0 +1,1 @@
+"""Sparse neural encoders and their query sides."""

@@ -1,0 +1,1 @@
+"""Text before encoding: tokens and passages."""

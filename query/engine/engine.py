@@ -1,0 +1,307 @@
+"""Runs a query over the segments of an index: in one call of compiled code, or in numpy for a query that is alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lsr.errors import UsageError
+from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.segment import STORED_K, SUPERBLOCK
+from lsr.query.engine.approximate import NO_LIMIT, Approximate
+from lsr.query.engine.numpy_engine import search_plain
+from lsr.query.engine.planner import PLAIN_POSTINGS, TRAVERSALS, compiled_is_loaded
+from lsr.query.engine.query_weights import integer_weights
+from lsr.query.filters.filter import DocumentFilter
+
+LOW_32, HIGH_32 = np.uint64(0xFFFFFFFF), np.uint64(32)
+PAGE_SUPERBLOCKS = 4
+NOT_SEARCHED = -1
+
+
+class RankedLeg(NamedTuple):
+    """What one leg of a hybrid search said of a ranking's documents.
+
+    scores: float64, (n), NaN for a document that it didn't find. ranks: int64, (n), from 1, and 0 for such.
+    """
+
+    name: str
+    scores: npt.NDArray[np.float64]
+    ranks: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """What a query found, best first.
+
+    positions: int64, documents by the order in which they were added to the index. scores: float64, the
+    exact dot products of query weights and impacts, times the scale. traversals: what ran in each
+    segment that has a term of the query; n_postings: of the query's terms; n_bounded,
+    n_scored: superblocks whose bound reached the first threshold, and those scored, by traversals that prune.
+    approximate: the settings of a search that may have missed documents, None for an exact one; n_skipped:
+    superblocks that it passed over although their bound, as far as it was computed, reaches the last threshold.
+    legs: of a hybrid search, whose fused scores `scores` are then; else none.
+    """
+
+    positions: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float64]
+    traversals: tuple[str, ...] = ()
+    n_postings: int = 0
+    n_bounded: int = 0
+    n_scored: int = 0
+    n_skipped: int = 0
+    approximate: Approximate | None = None
+    legs: tuple[RankedLeg, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+
+@cache
+def _kernels() -> SimpleNamespace:
+    """Load the compiled kernels: late, since one query alone is done without them."""
+    from lsr.kernels import search as segments
+    from lsr.kernels.traversals.planner import WAYS
+
+    return SimpleNamespace(
+        describe=segments.describe,
+        rank=segments.rank,
+        rank_many=segments.rank_many,
+        rank_approximately=segments.rank_approximately,
+        allowed=[segments.ALLOWED, segments.N_ALLOWED],
+        columns=segments.COLUMNS,
+        planned=segments.PLANNED,
+        stored_k=np.array(STORED_K, np.int64),
+        ways=WAYS,
+    )
+
+
+class _ScratchPool(threading.local):
+    """Scratch arrays of each thread, for the largest segment, grown when a query has more rare terms."""
+
+    def __init__(self) -> None:
+        self._held: Any = None
+
+    def take(self, n_superblocks: int, n_rare: int) -> Any:
+        if self._held is None or len(self._held.places) < n_rare:
+            from lsr.kernels.traversals.scratch import make_scratch
+
+            self._held = make_scratch(n_superblocks, max(2 * n_rare, 16))
+        return self._held
+
+
+class Engine:
+    """Search over an open index, exact unless asked otherwise; safe to call from many threads at once."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        self._pool = _ScratchPool()
+        sizes = np.array([segment.n_docs for segment in index.segments], np.int64)
+        self.first_positions = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        # The largest first: the threshold that it reaches spares the others most.
+        self._order = np.argsort(-sizes, kind="stable")
+        self._not_searched = np.full(len(sizes), NOT_SEARCHED)
+        self._n_superblocks = int(-(-sizes.max(initial=0) // SUPERBLOCK))
+
+    @cached_property
+    def _table(self) -> npt.NDArray[np.int64]:
+        """The segments as compiled code takes them, their small arrays verified. Raises IndexDamagedError."""
+        kernels = _kernels()
+        table = np.empty((len(self.index.segments), kernels.columns), np.int64)
+        for number, segment in enumerate(self.index.segments):
+            segment.trust()
+            base, n_deleted = int(self.first_positions[number]), segment.info.n_deleted
+            arrays = segment.postings, segment.terms, segment.kth_impact, segment.trusted, segment.allowed
+            table[number] = kernels.describe(*arrays, base=base, n_deleted=n_deleted)
+        return table
+
+    def _table_for(self, allowed: DocumentFilter | None) -> npt.NDArray[np.int64]:
+        """Return the segments' table with a filter in it. Raises IndexDamagedError."""
+        if allowed is None:
+            return self._table
+        table = self._table.copy()
+        table[:, _kernels().allowed] = [(bitmap.ctypes.data, len(bitmap)) for bitmap in allowed.bitmaps]
+        return table
+
+    def rank(
+        self,
+        term_ids: npt.NDArray[np.int32],
+        weights: npt.NDArray[np.float32],
+        k: int,
+        *,
+        once: bool = False,
+        traversal: str | None = None,
+        allowed: DocumentFilter | None = None,
+        approximate: Approximate | None = None,
+    ) -> Ranking:
+        """Return the k best documents of a sparse query.
+
+        term_ids: ascending, unique. weights: finite, not negative. k: at least 1. once: the process has no
+        other query to serve. traversal: one of TRAVERSALS, instead of the planner's choice. allowed: the
+        documents that may be found, default all. approximate: search so, instead of exactly, wherever postings
+        are pruned at all; `traversal` then means nothing. Raises UsageError for weights or a traversal that can't be,
+        or a filter of another generation of the index.
+        """
+        if traversal is not None and traversal not in TRAVERSALS:
+            raise UsageError(f"no traversal {traversal!r}: there are {', '.join(TRAVERSALS)}")
+        if allowed is not None:
+            self._check(allowed)
+        integers, factor = integer_weights(weights)
+        k = min(k, max(len(self.index), 1))
+        scale = self.index.manifest.scale / factor
+        if approximate is None and (traversal == "plain" or (once and traversal is None and not compiled_is_loaded())):
+            limit = None if traversal else PLAIN_POSTINGS
+            ranking = self._rank_plain(term_ids, integers, k, allowed, scale, limit)
+            if ranking is not None:
+                return ranking
+        return self._rank_compiled(term_ids, integers, k, traversal, allowed, approximate, scale)
+
+    def rank_many(
+        self,
+        queries: Sequence[tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]],
+        k: int,
+        *,
+        allowed: DocumentFilter | None = None,
+    ) -> list[Ranking]:
+        """Return the k best documents of each of several queries, which compiled code takes one after another.
+
+        That spares threads the waiting for each other that calls of Python need. For the arguments see `rank`.
+        """
+        if allowed is not None:
+            self._check(allowed)
+        if not queries:
+            return []
+        kernels, table, n = _kernels(), self._table_for(allowed), len(queries)
+        k = min(k, max(len(self.index), 1))
+        integers = [integer_weights(weights) for _, weights in queries]
+        starts = np.concatenate([[0], np.cumsum([len(terms) for terms, _ in queries])]).astype(np.int64)
+        term_ids, weights = (
+            np.concatenate([terms for terms, _ in queries]),
+            np.concatenate([weights for weights, _ in integers]),
+        )
+        batch = table, self._order, kernels.stored_k, starts, term_ids, weights, kernels.planned, allowed is not None
+        heaps, visits, postings = np.zeros((n, k), np.uint64), np.zeros((n, 3), np.int64), np.zeros(n, np.int64)
+        ways = np.tile(self._not_searched, (n, 1))
+        scratch = self._pool.take(self._n_superblocks, 0)
+        done = 0
+        while True:
+            done, n_untrusted, most_rare = kernels.rank_many(done, *batch, heaps, scratch, visits, ways, postings)
+            if done == n:
+                break
+            if n_untrusted:
+                own = slice(starts[done], starts[done + 1])
+                self._trust(term_ids[own][weights[own] > 0])
+            else:
+                scratch = self._pool.take(self._n_superblocks, most_rare)
+        rankings = []
+        for i, (_, factor) in enumerate(integers):
+            positions, scores = _read(heaps[i], self.index.manifest.scale / factor)
+            rankings.append(_ranking(positions, scores, ways[i], int(postings[i]), visits[i]))
+        return rankings
+
+    def _check(self, allowed: DocumentFilter) -> None:
+        sizes = [-(-segment.n_docs // SUPERBLOCK) for segment in self.index.segments]
+        if [len(bitmap) for bitmap in allowed.bitmaps] != sizes:
+            raise UsageError("the filter was made for another generation of the index: make it anew")
+
+    def _rank_plain(
+        self,
+        term_ids: npt.NDArray[np.int32],
+        integers: npt.NDArray[np.uint32],
+        k: int,
+        allowed: DocumentFilter | None,
+        scale: float,
+        limit: int | None,
+    ) -> Ranking | None:
+        """Return the ranking, or None where there are more postings than `limit`, so that compiled code is faster."""
+        found, n_postings = [], 0
+        for number, segment in enumerate(self.index.segments):
+            segment.trust()
+            terms, at = segment.local_terms(term_ids)
+            used = integers[at] > 0
+            terms = terms[used]
+            if len(terms) == 0:
+                continue
+            n_postings += int(segment.df(terms).sum())
+            found.append((number, segment, terms, integers[at][used]))
+        if limit is not None and n_postings > limit:
+            return None
+        keys = np.empty(0, np.uint64)
+        for number, segment, terms, weights in found:
+            segment.trust(terms)
+            bitmap = segment.allowed if allowed is None else allowed.bitmaps[number]
+            of_it = search_plain(segment.arrays, terms, weights, int(self.first_positions[number]), bitmap, k)
+            keys = np.sort(np.concatenate([keys, of_it]))[-k:]
+        positions, scores = _read(keys, scale)
+        return Ranking(positions, scores, ("plain",) * len(found), n_postings)
+
+    def _rank_compiled(
+        self,
+        term_ids: npt.NDArray[np.int32],
+        integers: npt.NDArray[np.uint32],
+        k: int,
+        traversal: str | None,
+        allowed: DocumentFilter | None,
+        approximate: Approximate | None,
+        scale: float,
+    ) -> Ranking:
+        kernels, table = _kernels(), self._table_for(allowed)
+        heap, visits, ways = np.zeros(k, np.uint64), np.zeros(3, np.int64), self._not_searched.copy()
+        query = table, self._order, kernels.stored_k, term_ids, integers
+        scratch = self._pool.take(self._n_superblocks, 0)
+        while True:
+            results = heap, scratch, visits, ways
+            if approximate is None:
+                way = kernels.planned if traversal is None else kernels.ways.index(traversal)
+                found = kernels.rank(*query, way, allowed is not None, *results)
+            else:
+                limits = approximate.alpha, approximate.superblocks or NO_LIMIT, approximate.query_cut or NO_LIMIT
+                found = kernels.rank_approximately(*query, limits, *results)
+            n_postings, n_untrusted, most_rare = found
+            if n_untrusted:
+                self._trust(term_ids[integers > 0])
+            elif most_rare > len(scratch.places):
+                scratch = self._pool.take(self._n_superblocks, most_rare)
+            else:
+                break
+        heap.sort()
+        positions, scores = _read(heap, scale)
+        if approximate is None:
+            return _ranking(positions, scores, ways, n_postings, visits)
+        ran = ("approximate",) * int(np.count_nonzero(ways != NOT_SEARCHED))
+        n_bounded, n_scored, n_skipped = visits.tolist()
+        return Ranking(positions, scores, ran, n_postings, n_bounded, n_scored, n_skipped, approximate)
+
+    def _trust(self, term_ids: npt.NDArray[np.int32]) -> None:
+        """Verify what the segments have of some terms. Raises IndexDamagedError."""
+        for segment in self.index.segments:
+            segment.trust(segment.local_terms(term_ids)[0])
+
+
+def _ranking(
+    positions: npt.NDArray[np.int64],
+    scores: npt.NDArray[np.float64],
+    ways: npt.NDArray[np.int64],
+    n_postings: int,
+    visits: npt.NDArray[np.int64],
+) -> Ranking:
+    """Return an exact ranking of compiled code, from what that counted."""
+    names = _kernels().ways
+    ran = tuple([names[way] for way in ways.tolist() if way != NOT_SEARCHED])
+    n_bounded, n_scored, n_pages = visits.tolist()
+    return Ranking(positions, scores, ran, n_postings, n_bounded, n_scored + n_pages * PAGE_SUPERBLOCKS)
+
+
+def _read(keys: npt.NDArray[np.uint64], scale: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Return positions and scores, the best first, of sorted keys (`lsr.kernels.traversals.topk`); 0 is none."""
+    if len(keys) and not keys[0]:
+        keys = keys[np.count_nonzero(keys == 0) :]
+    keys = keys[::-1]
+    return (~keys & LOW_32).view(np.int64), (keys >> HIGH_32).astype(np.float64) * scale

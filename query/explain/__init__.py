@@ -1,0 +1,1 @@
+"""Explanation of a score, term by term, and snippets of the text."""

@@ -1,0 +1,102 @@
+"""What a text is to an encoder, or a document to an index: its sparse vector, term by term."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lsr.encoders.base import Encoder
+from lsr.errors import UsageError
+from lsr.query.explain.explain import SEARCHED_CHARACTERS, spans_of, word_around
+from lsr.query.explain.stored_impacts import doc_ords_at, document_rows
+from lsr.query.explain.term_spans import TermFinder, TermSpan, term_finder
+from lsr.query.searcher import Searcher
+from lsr.types import Document
+
+
+@dataclass(frozen=True, slots=True)
+class VectorTerm:
+    """A term and its weight. in_text: it stands in the text; else the encoder expanded to it.
+
+    word: where the term is a stem or a piece, the first word of the text that it stands for; else empty.
+    """
+
+    term: str
+    weight: float
+    in_text: bool
+    word: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TextVector:
+    """A text's sparse vector, the heaviest terms first, and where they stand in it.
+
+    role: what the text was encoded as, `query` or `document`. encoder: its name.
+    """
+
+    text: str
+    role: str
+    encoder: str
+    terms: tuple[VectorTerm, ...]
+    spans: tuple[TermSpan, ...]
+
+    @property
+    def n_in_text(self) -> int:
+        """How many of the terms stand in the text."""
+        return sum(term.in_text for term in self.terms)
+
+
+def query_vector(searcher: Searcher, text: str) -> TextVector:
+    """Return what a text is as a query of an index. Raises what `Searcher.encode` raises."""
+    term_ids, weights = searcher.encode([text]).row(0)
+    names = [searcher.index.vocabulary.term(int(term_id)) for term_id in term_ids]
+    return _vector(text, "query", _name(searcher), zip(names, weights.tolist(), strict=True), searcher.term_finder)
+
+
+def document_vector(searcher: Searcher, doc_id: str) -> TextVector:
+    """Return the vector that an index holds of a document, dequantised. Raises UsageError if there is none."""
+    for segment in searcher.index.segments:
+        (row,) = segment.find([doc_id])
+        if row is None:
+            continue
+        ((term_ids, impacts),) = document_rows(segment, doc_ords_at(segment, [row]))
+        weights = impacts.astype(np.float64) * searcher.index.manifest.scale
+        names = [searcher.index.vocabulary.term(int(term_id)) for term_id in term_ids]
+        text, terms = segment.document(row).full_text, zip(names, weights.tolist(), strict=True)
+        return _vector(text, "document", _name(searcher), terms, searcher.term_finder)
+    raise UsageError(f"the index has no document {doc_id!r}: 'lsr search --json' shows the ids of those that it has")
+
+
+def encoded_vector(encoder: Encoder, text: str, *, role: str) -> TextVector:
+    """Return what a text is to an encoder, as a `query` or a `document`. Raises what the encoder raises."""
+    # Encoded first: what counts words learns its vocabulary by it.
+    documents = encoder.encode_documents([Document("text", text)])
+    term_ids, weights = (documents if role == "document" else encoder.encode_queries([text])).row(0)
+    names = [encoder.terms[term_id] for term_id in term_ids.tolist()]
+    finder = term_finder(encoder.description, encoder)
+    terms = zip(names, weights.tolist(), strict=True)
+    return _vector(text, role, str(encoder.description["name"]), terms, finder)
+
+
+def _name(searcher: Searcher) -> str:
+    described = searcher.index.manifest.encoder
+    return str(described.get("name", described["kind"]))
+
+
+def _vector(text: str, role: str, encoder: str, terms: Iterable[tuple[str, float]], finder: TermFinder) -> TextVector:
+    ordered = sorted(terms, key=lambda item: (-item[1], item[0]))
+    ranks: Any = {name: len(ordered) - place for place, (name, _) in enumerate(ordered)}
+    found = finder.find(text[:SEARCHED_CHARACTERS])
+    words: dict[str, str] = {}
+    for span in found:
+        if span.term not in words:
+            words[span.term] = word_around(text, span)
+    shown = [VectorTerm(name, weight, name in words, _other(words.get(name, ""), name)) for name, weight in ordered]
+    return TextVector(text, role, encoder, tuple(shown), spans_of(found, ranks))
+
+
+def _other(word: str, term: str) -> str:
+    return "" if word.casefold() == term.casefold() else word

@@ -1,0 +1,1 @@
+"""The filter language: parsed, compiled to bitmaps of documents, cached."""

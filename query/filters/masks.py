@@ -1,0 +1,212 @@
+"""Which documents a filter allows: its tree over the columns of the documents' fields.
+
+A document without a field passes no test of it, `!=` among them; `not (year == 2020)` allows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lsr.indexer.storage.fields import TYPES, as_kind, joined, kind_of
+from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.segment import Segment
+from lsr.query.filters.filter import DocumentFilter
+from lsr.query.filters.language import (
+    Both,
+    Comparison,
+    Contains,
+    Date,
+    Exists,
+    FilterError,
+    Name,
+    Node,
+    Not,
+    OneOf,
+    Value,
+    as_date,
+    parse_filter,
+)
+
+Mask = npt.NDArray[np.bool_]
+
+DOCUMENT_FIELDS = ("doc_id", "title", "text")
+"""What every document has; a field of its own of that name comes first."""
+_WORDS = {"bool": "truth values", "int": "numbers", "float": "numbers", "date": "dates", "text": "texts",
+          "texts": "lists of texts"}  # fmt: skip
+_COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
+    "==": pc.equal,
+    "!=": pc.not_equal,
+    "<": pc.less,
+    "<=": pc.less_equal,
+    ">": pc.greater,
+    ">=": pc.greater_equal,
+}
+_SHOWN = 30
+
+
+def field_kinds(index: Index) -> dict[str, str]:
+    """Return the kind of every field that documents of an index have and filters can test, by name."""
+    found: dict[str, list[str]] = {}
+    for segment in index.segments:
+        for name, kind in (segment.fields.kinds if segment.fields is not None else {}).items():
+            found.setdefault(name, []).append(kind)
+    return {name: joined(kinds) for name, kinds in sorted(found.items())}
+
+
+def compile_filter(index: Index, filter_text: str) -> DocumentFilter:
+    """Return the documents of an index that a filter allows.
+
+    Raises FilterError where it can't be understood, names a field that no document has, or compares values of
+    different kinds; IndexDamagedError where the fields can't be read.
+    """
+    tree = parse_filter(filter_text)
+    kinds = dict.fromkeys(DOCUMENT_FIELDS, "text") | field_kinds(index)
+    masks = [_Evaluation(segment, filter_text, kinds).mask(tree) for segment in index.segments]
+    if not masks:  # no document, but the filter may be wrong all the same
+        _Evaluation(None, filter_text, kinds).mask(tree)
+    return DocumentFilter.from_mask(index, np.concatenate([np.empty(0, bool), *masks]))
+
+
+class _Evaluation:
+    """A filter over one segment; over nothing, to be checked only, where that is None."""
+
+    def __init__(self, segment: Segment | None, filter_text: str, kinds: Mapping[str, str]) -> None:
+        self._segment = segment
+        self._filter_text = filter_text
+        self._kinds = kinds
+        self._columns: dict[str, Any] = {}
+
+    def mask(self, node: Node) -> Mask:
+        """Return which rows a node allows: bool, (n_docs)."""
+        match node:
+            case Both():
+                masks = [self.mask(part) for part in node.parts]
+                joined_mask: Mask = (np.logical_and if node.operator == "and" else np.logical_or).reduce(masks)
+                return joined_mask
+            case Not():
+                return ~self.mask(node.inner)
+            case Exists():
+                return _bits(pc.is_valid(self._column(node.field)))
+            case Contains():
+                return self._contains(node)
+            case OneOf():
+                any_mask: Mask = np.logical_or.reduce([self._is_one(node.field, value) for value in node.values])
+                return any_mask
+            case Comparison():
+                return self._compare(node)
+
+    def _refuse(self, position: int, message: str) -> NoReturn:
+        raise FilterError(self._filter_text, position, message)
+
+    def _kind(self, field: Name) -> str:
+        kind = self._kinds.get(field.name)
+        if kind is None:
+            names = ", ".join(list(self._kinds)[:_SHOWN]) + (", …" if len(self._kinds) > _SHOWN else "")
+            self._refuse(field.position, f"no document has a field {field.name!r}; there are {names}")
+        return kind
+
+    def _column(self, field: Name) -> Any:
+        if field.name not in self._columns:
+            self._columns[field.name] = self._read(field.name, self._kind(field))
+        return self._columns[field.name]
+
+    def _read(self, name: str, kind: str) -> Any:
+        segment = self._segment
+        if segment is None:
+            return pa.chunked_array([], TYPES[kind])
+        if segment.fields is not None and name in segment.fields.kinds:
+            return segment.fields.column(name, kind)
+        if name in DOCUMENT_FIELDS:
+            return segment.documents.column(name)
+        return pa.chunked_array([pa.nulls(segment.n_docs, TYPES[kind])])
+
+    def _is_one(self, field: Name, value: Value) -> Mask:
+        if self._kind(field) == "texts":
+            return self._contains(Contains(field, value))
+        return self._compare(Comparison(field, "==", value))
+
+    def _contains(self, node: Contains) -> Mask:
+        kind, column, wanted = self._kind(node.field), self._column(node.field), node.value.value
+        if kind not in ("text", "texts"):
+            self._refuse(node.field.position, f"the field {node.field.name!r} holds {_WORDS[kind]}, which contain none")
+        if not isinstance(wanted, str):
+            self._refuse(node.value.position, f"the field {node.field.name!r} holds {_WORDS[kind]}: give a text")
+        if kind == "text":
+            return _bits(pc.match_substring(column, wanted))
+        mask = np.zeros(len(column), bool)
+        first = 0
+        for chunk in column.chunks:
+            rows = pc.list_parent_indices(chunk).to_numpy()
+            mask[first + rows[_bits(pc.equal(chunk.flatten(), wanted))]] = True
+            first += len(chunk)
+        return mask
+
+    def _compare(self, node: Comparison) -> Mask:
+        kind, column, value = self._kind(node.field), self._column(node.field), node.value.value
+        if kind == "texts":
+            self._refuse(
+                node.field.position, f"the field {node.field.name!r} holds lists of texts: ask what it contains"
+            )
+        if kind == "date":
+            date = as_date(value) if isinstance(value, str) else value
+            if not isinstance(date, Date):
+                self._mismatch(node, kind, "a date such as 2020-01-31")
+            return self._compare_date(column, node.operator, date)
+        wanted: type | tuple[type, ...] = {"bool": bool, "text": str}.get(kind, (int, float))
+        if not isinstance(value, wanted) or (kind in ("int", "float") and isinstance(value, bool)):
+            self._mismatch(node, kind, {"bool": "true or false", "text": "a text in quotes"}.get(kind, "a number"))
+        if kind == "bool" and node.operator not in ("==", "!="):
+            self._refuse(node.value.position, f"the field {node.field.name!r} holds truth values: use == or !=")
+        if kind == "int" and isinstance(value, float):
+            column = pc.cast(column, pa.float64(), safe=False)
+        elif kind == "float":
+            value = as_kind(value, "float")
+        elif kind == "int" and kind_of(value) == "float":  # beyond what 64 bits hold
+            column, value = pc.cast(column, pa.float64(), safe=False), as_kind(value, "float")
+        return _bits(_COMPARE[node.operator](column, pa.scalar(value, column.type)))
+
+    def _mismatch(self, node: Comparison, kind: str, due: str) -> NoReturn:
+        self._refuse(
+            node.value.position, f"the field {node.field.name!r} holds {_WORDS[kind]}, so it is compared with {due}"
+        )
+
+    def _compare_date(self, column: Any, operator: str, date: Date) -> Mask:
+        """Compare with a moment, or with a day as a whole: `<=` a day is before the next begins."""
+
+        def compared(name: str, moment: Any) -> Mask:
+            return _bits(_COMPARE[name](column, pa.scalar(moment, column.type)))
+
+        if not date.whole_day:
+            return compared(operator, date.start)
+        start = date.start
+        try:
+            end = start + timedelta(days=1)
+        except OverflowError:  # the last day that there is
+            end = start.max
+        match operator:
+            case "==":
+                return compared(">=", start) & compared("<", end)
+            case "!=":
+                return compared("<", start) | compared(">=", end)
+            case "<" | ">=":
+                return compared(operator, start)
+            case "<=":
+                return compared("<", end)
+            case _:
+                return compared(">=", end)
+
+
+def _bits(values: Any) -> Mask:
+    """Return truth values as numpy has them, false where there is none."""
+    filled = pc.fill_null(values, False)
+    found: Mask = np.asarray(
+        filled.to_numpy(zero_copy_only=False) if isinstance(filled, pa.Array) else filled.to_numpy()
+    )
+    return found.astype(bool)

@@ -1,0 +1,121 @@
+"""The dense leg of a union: the best documents of all by their dense vectors, whatever the sparse leg found."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lsr.indexer.storage.deletions import unpack
+from lsr.indexer.storage.index import Index
+from lsr.query.fusion.ranked_list import Leg
+from lsr.query.hybrid.ann import FLAT, AnnParameters, choose_parameters, search
+from lsr.query.hybrid.dense_scores import DenseReranker, checked_query, dense_of, ranked_leg
+from lsr.query.hybrid.settings import DenseRow, Query
+
+if TYPE_CHECKING:
+    from lsr.query.filters.filter import DocumentFilter
+    from lsr.query.searcher import Searcher
+
+FEW_ALLOWED = 20_000
+"""Documents that a filter leaves, up to which all of them are scored: a graph is slow, and misses, among few."""
+PASSAGES_EACH, DEEPER = 3, 4
+_ROWS = 1 << 13
+
+_kept: weakref.WeakKeyDictionary[Index, Any] = weakref.WeakKeyDictionary()
+_making = threading.Lock()
+
+
+def dense_leg(searcher: Searcher, query: Query, k: int, *, allowed: DocumentFilter | None = None) -> tuple[Leg, str]:
+    """Return the k best documents by dense vectors, exactly scored, and how they were looked for.
+
+    Where documents were cut into passages, it holds the best passage of each. Raises IndexDamagedError for vectors
+    that aren't made of numbers.
+    """
+    dense = dense_of(searcher.index)
+    vector = checked_query(query.dense, dense)
+    mask = allowed_positions(searcher.index, allowed)
+    parameters = choose_parameters(sum(map(len, dense.matrices)), dense.dimension)
+    n_allowed = None if mask is None else int(mask.sum())
+    if n_allowed is not None and n_allowed <= FEW_ALLOWED:
+        parameters = AnnParameters(FLAT)
+    reranker = DenseReranker()
+    minimum = reranker.minimum(searcher)
+    depth = k if searcher.owners is None else PASSAGES_EACH * k
+    while True:
+        if parameters.kind == FLAT:
+            positions = _best_of_all(searcher.index, vector, depth, mask)
+        else:
+            positions = search(_ann(searcher.index, parameters), parameters, vector, depth, mask)
+        leg = ranked_leg(positions, reranker.scores(searcher, query, positions), minimum)
+        if searcher.owners is None:
+            break
+        _, first = np.unique(searcher.owners(leg.docs), return_index=True)
+        if len(first) >= k or len(positions) < depth:
+            chosen = np.sort(first)
+            leg = Leg(leg.docs[chosen], leg.scores[chosen], leg.minimum)
+            break
+        depth *= DEEPER
+    how = f"dense {parameters.kind}" + ("" if parameters.kind == FLAT else " (approximate)")
+    return Leg(leg.docs[:k], leg.scores[:k], leg.minimum), how
+
+
+def allowed_positions(index: Index, allowed: DocumentFilter | None) -> npt.NDArray[np.bool_] | None:
+    """Return which positions may be found: bool, (n_positions); None if all may."""
+    if allowed is None:
+        if all(segment.live is None for segment in index.segments):
+            return None
+        return np.concatenate([segment.live_rows for segment in index.segments])
+    parts = []
+    for number, segment in enumerate(index.segments):
+        rows = np.zeros(segment.n_docs, bool)
+        rows[segment.arrays["insertion"]] = unpack(allowed.bitmaps[number], segment.n_docs)
+        parts.append(rows & segment.live_rows)
+    return np.concatenate([np.empty(0, bool), *parts])
+
+
+def one_position_each(searcher: Searcher, legs: tuple[Leg, Leg]) -> tuple[Leg, Leg]:
+    """Return legs in which a document found by several passages is called by the second leg's; else, as they are."""
+    if searcher.owners is None:
+        return legs
+    first, second = legs
+    shown = dict(zip(searcher.owners(second.docs).tolist(), second.docs.tolist(), strict=True))
+    owners = searcher.owners(first.docs).tolist()
+    docs = [shown.get(owner, position) for owner, position in zip(owners, first.docs.tolist(), strict=True)]
+    return Leg(np.array(docs, np.int64), first.scores, first.minimum), second
+
+
+def _ann(index: Index, parameters: AnnParameters) -> Any:
+    from lsr.query.hybrid.ann_cache import ann_of
+
+    with _making:
+        found = _kept.get(index)
+        if found is None:
+            found = _kept[index] = ann_of(index, parameters)
+        return found
+
+
+def _best_of_all(index: Index, vector: DenseRow, k: int, mask: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.int64]:
+    """Return the positions of the k largest products and more that equal the last of them, in no order."""
+    scores = np.concatenate([np.empty(0, np.float32), *_products(index, vector)])
+    if mask is not None:
+        scores[~mask] = -np.inf
+    # NaN, which only damage leaves, sorts last, and so is found, and named.
+    allowed = len(scores) if mask is None else int(mask.sum())
+    k = min(k, allowed)
+    if k == 0:
+        return np.empty(0, np.int64)
+    kth = np.partition(scores, len(scores) - k)[len(scores) - k]
+    found: npt.NDArray[np.int64] = np.flatnonzero(~(scores < kth))
+    return found
+
+
+def _products(index: Index, vector: DenseRow) -> Iterator[npt.NDArray[np.float32]]:
+    dense = dense_of(index)
+    for matrix in dense.matrices:
+        for first in range(0, len(matrix), _ROWS):
+            yield matrix[first : first + _ROWS].astype(np.float32) @ vector

@@ -1,0 +1,1 @@
+"""Rerankers that read the candidates of a search."""
