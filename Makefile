@@ -80,7 +80,7 @@ train: $(VENV)/full  ## Train the model that the package carries, over some hour
 		--set 'encoder.start="$(TRAINING)/lsr-mini-v1-a/model"')
 	test -d $(TRAINING)/lsr-mini-v1-c/model || $(call train-part,c,$(TRAINING)/mined.parquet,\
 		--set 'encoder.start="$(TRAINING)/lsr-mini-v1-b/model"')
-	$(BIN)/python -m lsr.training.carry $(TRAINING)/lsr-mini-v1-c/model lsr/models/lsr-mini-v1 \
+	$(BIN)/python -m lsr.training.model.package_model $(TRAINING)/lsr-mini-v1-c/model lsr/models/lsr-mini-v1 \
 		--words 5 --words-beside-dense 15 --rarity 0.3 --threshold 0.3
 
 .PHONY: bench

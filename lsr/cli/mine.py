@@ -118,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> None:
     """Raise UsageError or LsrError for what can be told before anything is read."""
     from lsr.errors import LsrError, UsageError
-    from lsr.training.mining import Mining
+    from lsr.training.mining.hard_negatives import Mining
 
     Mining(**_mining(args))
     if args.scores_only and not args.teacher:
@@ -144,7 +144,7 @@ def _run(args: argparse.Namespace, progress: TerminalProgress) -> dict[str, Any]
     examples = _examples(args)
     done: dict[str, Any] = {"examples": len(examples)}
     if args.check_overlap:
-        from lsr.training.overlap import check_no_overlap
+        from lsr.training.data.decontamination import check_no_overlap
 
         note(check_no_overlap(examples, args.check_overlap, progress=progress).summary())
     teachers = [_teacher(args, name, examples, progress) for name in args.teacher]
@@ -156,11 +156,11 @@ def _run(args: argparse.Namespace, progress: TerminalProgress) -> dict[str, Any]
 
 
 def _examples(args: argparse.Namespace) -> Any:
-    from lsr.training.examples import read_examples
+    from lsr.training.data.read_examples import read_examples
 
     if args.make_queries:
-        from lsr.training.made_examples import read_made_examples
-        from lsr.training.made_queries import QueryMaking
+        from lsr.training.synthetic.examples import read_made_examples
+        from lsr.training.synthetic.queries import QueryMaking
 
         making = QueryMaking(sample=args.sample, per_document=args.per_document, seed=args.seed)
         made = read_made_examples(args.data, making, cache=_cache(args, "examples"))
@@ -182,7 +182,7 @@ def _cache(args: argparse.Namespace, part: str) -> Path:
 
 
 def _teacher(args: argparse.Namespace, name: str, examples: Any, progress: TerminalProgress) -> Any:
-    from lsr.training.teachers.opening import open_teacher
+    from lsr.training.teachers.registry import open_teacher
 
     options = {key: getattr(args, key) for key in ("device", "dtype", "max_length") if getattr(args, key) is not None}
     if ":" not in name:
@@ -199,12 +199,12 @@ def _fill(teacher: Any, examples: Any, progress: TerminalProgress) -> int:
 
 
 def _mine(args: argparse.Namespace, examples: Any, teachers: list[Any], progress: TerminalProgress) -> dict[str, Any]:
-    from lsr.training.mined_file import mine_to_file, write_examples
+    from lsr.training.mining.mined_file import mine_to_file, write_examples
 
     if args.encoder is None and args.index is None:
         progress.start("writing", len(examples), "example")
         return {"examples": write_examples(args.output, (examples[i] for i in range(len(examples)))), "negatives": 0}
-    from lsr.training.mining import Mining
+    from lsr.training.mining.hard_negatives import Mining
 
     note_compiling("search_segments")
     report = mine_to_file(

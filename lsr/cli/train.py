@@ -54,11 +54,11 @@ def run(args: argparse.Namespace) -> int:
     if args.config is None and not (args.resume and args.output):
         raise UsageError("name a CONFIG, or give --resume with --output; lsr train --list shows the recipes")
     values = _values(args)
-    from lsr.training.config import make_config
+    from lsr.training.config.config import make_config
 
     config = make_config(values)
     output = args.output or Path("runs") / (config.name or Path(str(args.config)).stem)
-    from lsr.training.run import train
+    from lsr.training.train import train
 
     result = train(config, output, resume=args.resume, overwrite=args.overwrite, say=note)
     print(result.model)
@@ -66,11 +66,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _values(args: argparse.Namespace) -> dict[str, Any]:
-    from lsr.training.config import read_config, with_overrides
+    from lsr.training.config.config import read_config, with_overrides
     from lsr.training.recipes import RECIPES_FOLDER
 
     if args.config is None:
-        from lsr.training.output import read_run_config
+        from lsr.training.run_folder.folder import read_run_config
 
         values = read_run_config(args.output)
     else:

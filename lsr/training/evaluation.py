@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lsr.eval.datasets import Dataset, dataset_folders, load_dataset
 from lsr.eval.measures import evaluate
 from lsr.eval.runs import Ranking, run_of
-from lsr.training.config import EvalSettings
+from lsr.training.config.config import EvalSettings
 from lsr.types import Document
 
 if TYPE_CHECKING:

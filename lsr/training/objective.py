@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lsr.training.building import make_controller, make_losses, make_regulariser
-from lsr.training.config import SideSettings, TrainingConfig
+from lsr.training.config.config import SideSettings, TrainingConfig
+from lsr.training.config.from_config import make_controller, make_losses, make_regulariser
 from lsr.training.losses.base import ScoredBatch
 from lsr.training.regularisers.anti_collapse import peak_hinge, spread_hinge
 from lsr.training.regularisers.base import TermWeights
 from lsr.training.regularisers.flops import joint_flops
-from lsr.training.schedules import SCHEDULES
+from lsr.training.sparsity.schedules import SCHEDULES
 
 SIDES = ("documents", "queries")
 

@@ -18,23 +18,23 @@ from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArg
 
 from lsr.encoders.network.sparse_model import TrainingOutput
 from lsr.encoders.pretrained.save_encoder import save_encoder
-from lsr.training.arguments import parameter_groups
-from lsr.training.checkpoints import MODEL, TENSORS_FILE, Checkpoint, finish, rotate
-from lsr.training.collator import Collator
-from lsr.training.config import TrainingConfig
+from lsr.training.config.config import TrainingConfig
+from lsr.training.config.trainer_arguments import parameter_groups
+from lsr.training.data.collator import Collator
+from lsr.training.data.read_examples import Examples
 from lsr.training.evaluation import Evaluator
-from lsr.training.examples import Examples
-from lsr.training.guards import CollapseGuard, TrainingError, check_numbers
 from lsr.training.losses.base import ScoredBatch
 from lsr.training.losses.regression import vector_regression
+from lsr.training.model.sampled_terms import sample_terms
+from lsr.training.model.student import Student
+from lsr.training.model.word_scores import WordScores
 from lsr.training.objective import Objective
-from lsr.training.progress import Progress
 from lsr.training.regularisers.base import TermWeights
-from lsr.training.run_log import RunLog
-from lsr.training.sampled_terms import sample_terms
-from lsr.training.student import Student
-from lsr.training.teaching import Panel
-from lsr.training.word_scores import WordScores
+from lsr.training.run_folder.checkpoints import MODEL, TENSORS_FILE, Checkpoint, finish, rotate
+from lsr.training.run_folder.log import RunLog
+from lsr.training.run_folder.progress import Progress
+from lsr.training.stop_conditions import CollapseGuard, TrainingError, check_numbers
+from lsr.training.teachers.panel import Panel
 
 
 class SparseTrainer(Trainer):

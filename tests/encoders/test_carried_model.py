@@ -21,7 +21,7 @@ from lsr.errors import EncoderError, UsageError
 from lsr.indexer.pipeline import index_documents
 from lsr.models import DEFAULT, carried
 from lsr.query.searcher import Searcher
-from lsr.training.carry import LARGEST_BYTES, carry
+from lsr.training.model.package_model import LARGEST_BYTES, carry
 from lsr.types import Document
 
 DOCUMENTS = [

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from lsr.training.example import Example
+from lsr.training.data.example import Example
 from lsr.types import Document
 
 N_DOCS = 32
@@ -137,7 +137,7 @@ def one_thread() -> None:
 @pytest.fixture
 def without_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes half a second a training; where it isn't looked at, it isn't done."""
-    monkeypatch.setattr("lsr.training.run.plot_run", lambda *args, **options: None)
+    monkeypatch.setattr("lsr.training.train.plot_run", lambda *args, **options: None)
 
 
 @pytest.fixture(scope="session")

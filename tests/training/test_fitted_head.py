@@ -8,7 +8,7 @@ import torch
 
 from lsr.encoders.pretrained.load_encoder import start_encoder
 from lsr.errors import EncoderError, UsageError
-from lsr.training.fitted_head import fit_head
+from lsr.training.model.fit_mlm_head import fit_head
 from lsr.types import Document
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{i}" for i in range(300))]

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsr.errors import LsrError, UsageError
-from lsr.training.made_examples import read_made_examples
-from lsr.training.made_queries import KINDS, MakingReport, QueryMaking, make_queries
-from lsr.training.phrases import PhraseFinder
-from lsr.training.shingles import NearDuplicates, Seen, WordHashes, runs
+from lsr.training.data.ngram_hashes import NearDuplicates, Seen, WordHashes, runs
+from lsr.training.synthetic.examples import read_made_examples
+from lsr.training.synthetic.keyphrases import PhraseFinder
+from lsr.training.synthetic.queries import KINDS, MakingReport, QueryMaking, make_queries
+from lsr.training.synthetic.text_structure import is_fit, passages, sections, sentences, words_of
 from lsr.training.teachers.bm25 import count_corpus
-from lsr.training.text_parts import is_fit, passages, sections, sentences, words_of
 from lsr.types import Document
 
 NOUNS = "river mountain glacier forest desert island volcano canyon meadow harbour castle bridge".split()

@@ -16,11 +16,11 @@ from lsr.encoders.lexical.bm25 import BM25Encoder
 from lsr.errors import EncoderError, IndexMissingError, LsrError, UsageError
 from lsr.indexer.pipeline import index_documents
 from lsr.query.searcher import Searcher
-from lsr.training.example import Example
-from lsr.training.examples import concatenate, read_examples
-from lsr.training.mined_file import mine_to_file, write_examples
-from lsr.training.mining import Mining, MiningReport, mine
-from lsr.training.overlap import RUN_WORDS, check_no_overlap, count_overlap
+from lsr.training.data.decontamination import RUN_WORDS, check_no_overlap, count_overlap
+from lsr.training.data.example import Example
+from lsr.training.data.read_examples import concatenate, read_examples
+from lsr.training.mining.hard_negatives import Mining, MiningReport, mine
+from lsr.training.mining.mined_file import mine_to_file, write_examples
 from lsr.training.teachers.base import Scores, Wanted
 from lsr.types import Document, SparseBatch
 
@@ -276,7 +276,7 @@ def test_texts_of_test_collections_are_found_in_training_data(tmp_path: Path, mo
     overlap = count_overlap([clean, in_positive, in_negative, in_query], [collection, other])
     assert (overlap.n_examples, overlap.n_overlapping) == (4, 3)
     assert overlap.by_collection == {"tested": 3, "other": 0}
-    monkeypatch.setattr("lsr.training.overlap.MAX_HELD_RUNS", 5)  # each collection by itself
+    monkeypatch.setattr("lsr.training.data.decontamination.MAX_HELD_RUNS", 5)  # each collection by itself
     assert count_overlap([clean, in_positive, in_negative, in_query], [collection, other]) == overlap
     with pytest.raises(LsrError, match="3 of 4 examples share a run of 13 words with a test collection: 3 with tested"):
         check_no_overlap([clean, in_positive, in_negative, in_query], [tmp_path])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lsr.cli.main import main
-from lsr.training.examples import read_examples
+from lsr.training.data.read_examples import read_examples
 
 Mine = Callable[..., int]
 TOPICS = "river mountain glacier forest desert island".split()

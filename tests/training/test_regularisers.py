@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lsr.encoders.network.activations import log1p_log1p_relu
 from lsr.errors import UsageError
+from lsr.training.model.sampled_terms import sample_terms
 from lsr.training.regularisers.anti_collapse import peak_hinge, spread_hinge
 from lsr.training.regularisers.base import Regulariser, TermWeights
 from lsr.training.regularisers.df_flops import DFFLOPS, activation
@@ -21,8 +22,7 @@ from lsr.training.regularisers.flops import FLOPS, joint_flops
 from lsr.training.regularisers.idf_flops import IDFAwareFLOPS
 from lsr.training.regularisers.l0_mask import L0Mask
 from lsr.training.regularisers.l1 import L1
-from lsr.training.sampled_terms import sample_terms
-from lsr.training.schedules import SCHEDULES
+from lsr.training.sparsity.schedules import SCHEDULES
 
 WEIGHTS = [[1.0, 0.0, 2.0, 0.0], [3.0, 0.0, 0.0, 0.0]]
 

@@ -20,10 +20,10 @@ from lsr.encoders.network.heads.pooling import largest_logits
 from lsr.encoders.pretrained.load_encoder import load_neural, start_encoder
 from lsr.encoders.pretrained.save_encoder import save_encoder
 from lsr.errors import BadDocumentError, UsageError
-from lsr.training.collator import Collator
-from lsr.training.example import Example
-from lsr.training.length_groups import length_groups
-from lsr.training.student import Student
+from lsr.training.data.collator import Collator
+from lsr.training.data.example import Example
+from lsr.training.data.length_groups import length_groups
+from lsr.training.model.student import Student
 from lsr.types import Document
 
 FAMILIES = ("splade", "splade-sum", "inference-free-l0", "splade-lexical", "unicoil", "efficient-splade")

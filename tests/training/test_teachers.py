@@ -21,11 +21,11 @@ from lsr.encoders.lexical.bm25 import BM25Encoder
 from lsr.errors import EncoderError, LsrError, UsageError
 from lsr.indexer.pipeline import index_documents
 from lsr.query.searcher import Searcher
-from lsr.training.example import Example
+from lsr.training.data.example import Example
 from lsr.training.teachers.bm25 import BM25Teacher, count_corpus, kept_counts
 from lsr.training.teachers.encoders import dense_teacher, sparse_teacher
-from lsr.training.teachers.opening import model_folder, open_teacher
 from lsr.training.teachers.pairs import SAVE_AT_ONCE, PairScores
+from lsr.training.teachers.registry import model_folder, open_teacher
 from lsr.training.teachers.sparse_product import sparse_product
 from lsr.training.teachers.store import Store
 from lsr.types import Document, SparseBatch

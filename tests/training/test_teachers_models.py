@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from lsr.errors import EncoderError, UsageError
-from lsr.training.example import Example
-from lsr.training.teachers.opening import model_folder, open_teacher
+from lsr.training.data.example import Example
+from lsr.training.teachers.registry import model_folder, open_teacher
 from lsr.types import Document
 
 WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] the cat dog sat on mat ran fast a b c d".split()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsr.errors import UsageError
-from lsr.training.topics import TopicSampler, cluster, kept_topics, save_topics
+from lsr.training.data.topic_batches import TopicSampler, cluster, kept_topics, save_topics
 
 
 def test_vectors_around_a_centre_are_one_topic():

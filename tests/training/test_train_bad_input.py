@@ -14,11 +14,11 @@ import torch
 
 from lsr.cli.main import main
 from lsr.errors import LsrError, UsageError
-from lsr.training import checks
-from lsr.training.config import make_config, with_overrides
-from lsr.training.example import Example
-from lsr.training.output import claimed
-from lsr.training.run import train
+from lsr.training import preflight as checks
+from lsr.training.config.config import make_config, with_overrides
+from lsr.training.data.example import Example
+from lsr.training.run_folder.folder import claimed
+from lsr.training.train import train
 from lsr.types import Document
 
 

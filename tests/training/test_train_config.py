@@ -9,7 +9,7 @@ import pytest
 
 import lsr.models
 from lsr.errors import UsageError
-from lsr.training.config import make_config, read_config, with_overrides
+from lsr.training.config.config import make_config, read_config, with_overrides
 from lsr.training.recipes import RECIPES_FOLDER, recipes
 
 MODELS_FOLDER = Path(lsr.models.__file__).parent

@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from lsr.training.config import CollapseSettings, SparsitySettings
-from lsr.training.controller import FIRST_SHARE, SparsityController
-from lsr.training.guards import EMPTY_PATIENCE, CollapseGuard, TrainingError, check_numbers
+from lsr.training.config.config import CollapseSettings, SparsitySettings
+from lsr.training.sparsity.controller import FIRST_SHARE, SparsityController
+from lsr.training.stop_conditions import EMPTY_PATIENCE, CollapseGuard, TrainingError, check_numbers
 
 
 def steered(*, gain: float, delay: float, scale: float, noise: float, target: float, steps: int) -> list[float]:

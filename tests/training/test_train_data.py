@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from lsr.errors import LsrError, UsageError
-from lsr.training.config import make_config, with_overrides
-from lsr.training.data import Subset, open_examples, without_test_texts
-from lsr.training.data_settings import DataSettings
-from lsr.training.example import Example
-from lsr.training.run import train
-from lsr.training.settings import parse_settings
+from lsr.training.config.config import make_config, with_overrides
+from lsr.training.config.data import DataSettings
+from lsr.training.config.settings import parse_settings
+from lsr.training.data.example import Example
+from lsr.training.data.load import Subset, open_examples, without_test_texts
+from lsr.training.train import train
 from lsr.types import Document
 
 SENTENCE = "The river that the old mountain village was named after {0} runs dry in the {0} summers of the valley."

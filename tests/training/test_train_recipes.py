@@ -11,9 +11,9 @@ import pytest
 from lsr.encoders.registry import load_encoder
 from lsr.indexer.pipeline import index_documents
 from lsr.query.searcher import Searcher
-from lsr.training.config import make_config, read_config, with_overrides
+from lsr.training.config.config import make_config, read_config, with_overrides
 from lsr.training.recipes import RECIPES_FOLDER, recipes
-from lsr.training.run import train
+from lsr.training.train import train
 
 pytestmark = pytest.mark.usefixtures("without_plots")
 

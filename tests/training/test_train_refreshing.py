@@ -13,15 +13,15 @@ from safetensors.torch import load_file
 
 from lsr.encoders.registry import load_encoder
 from lsr.errors import LsrError, UsageError
-from lsr.training.checkpoints import finished_checkpoints
-from lsr.training.config import make_config, with_overrides
-from lsr.training.data_settings import MinedNegatives
-from lsr.training.example import Example
-from lsr.training.mining import Mining, mine
-from lsr.training.refreshing import Refresher
-from lsr.training.run import TrainingInterruptedError, train
-from lsr.training.run_log import read_log
-from lsr.training.sources.table import ExampleTable
+from lsr.training.config.config import make_config, with_overrides
+from lsr.training.config.data import MinedNegatives
+from lsr.training.data.example import Example
+from lsr.training.data.sources.table import ExampleTable
+from lsr.training.mining.hard_negatives import Mining, mine
+from lsr.training.mining.refresh import Refresher
+from lsr.training.run_folder.checkpoints import finished_checkpoints
+from lsr.training.run_folder.log import read_log
+from lsr.training.train import TrainingInterruptedError, train
 from lsr.types import Document
 
 pytestmark = pytest.mark.usefixtures("without_plots")
@@ -148,7 +148,7 @@ def test_a_teacher_keeps_out_what_it_finds_too_good(
 def test_negatives_come_from_a_haystack_too_but_not_from_test_collections(
     tmp_path: Path, random_model: Path, toy: Any
 ) -> None:
-    from lsr.training.data import haystack_documents
+    from lsr.training.data.load import haystack_documents
 
     sentence = " ".join(f"word{i}" for i in range(14))
     (tmp_path / "more.jsonl").write_text(

@@ -12,10 +12,10 @@ import pytest
 from safetensors.torch import load_file
 
 from lsr.training.callbacks import graceful_stop
-from lsr.training.checkpoints import finished_checkpoints
-from lsr.training.config import make_config
-from lsr.training.run import TrainingInterruptedError, train
-from lsr.training.run_log import read_log
+from lsr.training.config.config import make_config
+from lsr.training.run_folder.checkpoints import finished_checkpoints
+from lsr.training.run_folder.log import read_log
+from lsr.training.train import TrainingInterruptedError, train
 
 pytestmark = pytest.mark.usefixtures("without_plots")
 

@@ -17,11 +17,11 @@ from lsr.encoders.pretrained.load_encoder import start_encoder
 from lsr.encoders.pretrained.save_encoder import save_encoder
 from lsr.encoders.registry import load_encoder
 from lsr.errors import UsageError
-from lsr.training.checkpoints import finished_checkpoints
-from lsr.training.config import EvalSettings, make_config, with_overrides
+from lsr.training.config.config import EvalSettings, make_config, with_overrides
 from lsr.training.evaluation import Evaluator, Measured
-from lsr.training.run import train
-from lsr.training.run_log import read_log
+from lsr.training.run_folder.checkpoints import finished_checkpoints
+from lsr.training.run_folder.log import read_log
+from lsr.training.train import train
 
 
 def config_of(model: Path, *changes: str) -> Any:

@@ -13,9 +13,9 @@ from lsr.encoders.families import family_config
 from lsr.encoders.pretrained.load_encoder import start_encoder
 from lsr.indexer.pipeline import index_documents
 from lsr.query.searcher import Searcher
-from lsr.training.example import Example
+from lsr.training.data.example import Example
+from lsr.training.model.word_scores import WordScores, word_scores
 from lsr.training.teachers.bm25 import count_corpus
-from lsr.training.word_scores import WordScores, word_scores
 from lsr.types import Document
 
 TEXTS = ("the key opens the lock", "a lock without its key", "keys, keys and keys", "Zebrafish swim", "", "turbofan xj")

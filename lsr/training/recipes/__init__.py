@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from lsr.training.config import read_config
+from lsr.training.config.config import read_config
 
 RECIPES_FOLDER = Path(__file__).parent
 

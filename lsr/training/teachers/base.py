@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from lsr.training.example import Example
+from lsr.training.data.example import Example
 from lsr.types import Document
 
 Scores = npt.NDArray[np.float32]

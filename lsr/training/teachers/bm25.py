@@ -15,8 +15,8 @@ from lsr.errors import LsrError
 from lsr.indexer.encode.windows import windows
 from lsr.indexer.storage.files import map_array, save_array
 from lsr.indexer.storage.vocabulary import Vocabulary, save_vocabulary
-from lsr.training.caches import digest_of, kept_folder
-from lsr.training.example import Example
+from lsr.training.data.example import Example
+from lsr.training.run_folder.caches import digest_of, kept_folder
 from lsr.training.teachers.base import Advance, Scores, Wanted, ignore
 from lsr.training.teachers.sparse_product import sparse_product
 from lsr.types import Document, SparseBatch

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.encoders.rerank import cross_encoder
-from lsr.training.example import Example
+from lsr.training.data.example import Example
 from lsr.training.teachers.base import Advance, Scores, Wanted, ignore
 from lsr.training.teachers.pairs import Pair, PairScores
 from lsr.training.teachers.store import open_store

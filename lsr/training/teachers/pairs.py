@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from lsr.errors import LsrError
-from lsr.training.example import Example, Examples
+from lsr.training.data.example import Example, Examples
 from lsr.training.teachers.base import Advance, Scores, Wanted, ignore, pair_digest
 from lsr.training.teachers.store import Store
 from lsr.types import Document

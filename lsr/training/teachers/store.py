@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.errors import LsrError
-from lsr.training.caches import digest_of
+from lsr.training.run_folder.caches import digest_of
 
 _AT_ONCE = 512
 _TABLE = "CREATE TABLE IF NOT EXISTS entries (key BLOB PRIMARY KEY, value BLOB NOT NULL)"

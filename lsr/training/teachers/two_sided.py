@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from lsr.errors import LsrError
-from lsr.training.example import Example
+from lsr.training.data.example import Example
 from lsr.training.teachers.base import Advance, Scores, Wanted, ignore, rows_wanted, text_digest
 from lsr.training.teachers.store import Store
 from lsr.types import Document, SparseBatch

@@ -1,0 +1,1 @@
+"""A training's configuration: TOML to checked values, and from those to objects."""

@@ -1,0 +1,1 @@
+"""Training examples: read, checked, decontaminated, ordered and batched."""

@@ -1,0 +1,107 @@
+"""What a training learns from, put together: files read, queries made, texts of test collections kept out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from lsr.errors import LsrError
+from lsr.indexer.storage.documents import DocumentStore
+from lsr.training.config.data import DataSettings
+from lsr.training.data.decontamination import count_overlap, without_overlap
+from lsr.training.data.example import Example, Examples
+from lsr.training.data.read_examples import ExampleSet, concatenate, read_examples
+from lsr.types import Document
+
+OVERLAP_FILE = "overlap.npy"
+"""Which examples share text with test collections: kept in a run's folder, so that it is found out once."""
+
+
+class Subset:
+    """Some of the examples, by their numbers. Implements `Examples`."""
+
+    def __init__(self, examples: Examples, rows: npt.NDArray[np.int64]) -> None:
+        self._examples = examples
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, i: int) -> Example:
+        return self._examples[int(self._rows[i])]
+
+    def corpora(self) -> Iterator[DocumentStore]:
+        """Yield each corpus whose documents the examples name by ids, once."""
+        if isinstance(self._examples, ExampleSet):
+            yield from self._examples.corpora()
+
+
+def open_examples(data: DataSettings, say: Callable[[str], None]) -> ExampleSet:
+    """Read the examples of a config's files, and make those that it wants made. Raises what either raises."""
+    sets = []
+    if data.files or data.make_queries is None:
+        sets.append(
+            read_examples(
+                data.files, corpus=data.corpus, queries=data.queries, split=data.split, max_negatives=data.negatives
+            )
+        )
+    if data.make_queries is not None:
+        from lsr.training.synthetic.examples import read_made_examples
+
+        sets.append(read_made_examples(data.make_queries.corpus, data.make_queries.making()))
+        for line in sets[-1].tables[0].meta["making"]:
+            say(line)
+    return concatenate(sets)
+
+
+def without_test_texts(examples: Examples, data: DataSettings, folder: Path, say: Callable[[str], None]) -> Examples:
+    """Return the examples that share no run of words with the test collections of `data.check_overlap`.
+
+    folder: of the run, which keeps what was found. Raises LsrError where there are others and `data.overlap` says
+    that they are refused, or where none is left.
+    """
+    if not data.check_overlap:
+        return examples
+    path = folder / OVERLAP_FILE
+    if path.is_file():
+        overlapping = np.load(path, allow_pickle=False)
+    else:
+        overlap = count_overlap(examples, data.check_overlap)
+        if overlap.n_overlapping and data.overlap == "refuse":
+            raise LsrError(
+                f"data.check_overlap: {overlap.summary()}; set data.overlap to 'drop' to leave them out, or results "
+                "there are not zero-shot"
+            )
+        say(overlap.summary() + ("; they are left out" if overlap.n_overlapping else ""))
+        overlapping = np.zeros(len(examples), bool)
+        overlapping[overlap.rows] = True
+        part = path.with_suffix(".part.npy")
+        np.save(part, overlapping, allow_pickle=False)
+        part.replace(path)
+    if len(overlapping) != len(examples):
+        raise LsrError(f"{path}: made of {len(overlapping):,} examples, not of {len(examples):,}: begin anew")
+    if overlapping.all():
+        raise LsrError("data.check_overlap: every example shares text with these test collections: none is left")
+    return Subset(examples, np.flatnonzero(~overlapping)) if overlapping.any() else examples
+
+
+def haystack_documents(examples: Examples, data: DataSettings) -> Iterator[Document]:
+    """Yield the documents beside those of the examples that negatives may come from, none of test collections.
+
+    They are those of the corpora that the examples name documents of, and of `data.mining.haystack`.
+    """
+    documents = _beside(examples, () if data.mining is None else data.mining.haystack)
+    return without_overlap(documents, data.check_overlap) if data.check_overlap else documents
+
+
+def _beside(examples: Examples, haystack: Sequence[str]) -> Iterator[Document]:
+    if isinstance(examples, (ExampleSet, Subset)):
+        for corpus in examples.corpora():
+            yield from (corpus[row] for row in range(len(corpus)))
+    if haystack:
+        from lsr.indexer.corpus.reader import read_corpus
+
+        yield from read_corpus([Path(path) for path in haystack])

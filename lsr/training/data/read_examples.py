@@ -1,0 +1,133 @@
+"""Examples from files: pairs, triples, scored lists, and BEIR folders, checked before the first step."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from lsr.errors import LsrError, UsageError
+from lsr.indexer.storage.documents import DocumentStore
+from lsr.io.cache import cache_home
+from lsr.training.data.example import Example, Examples
+from lsr.training.data.sources.intake import ExamplesReport
+from lsr.training.data.sources.prepare import Preparation
+from lsr.training.data.sources.table import ExampleTable
+from lsr.types import Document
+
+__all__ = ["Example", "ExampleSet", "Examples", "ExamplesReport", "concatenate", "read_examples"]
+
+
+class ExampleSet:
+    """Examples of one or several files, one after another. Implements `Examples`; can be pickled.
+
+    tables: what was prepared of each file. report: what was read and left out. chosen: int64, the numbers of the
+    examples that belong to the set; None: all.
+    """
+
+    def __init__(
+        self, tables: Sequence[ExampleTable], report: ExamplesReport, chosen: npt.NDArray[np.int64] | None = None
+    ) -> None:
+        self.tables = tuple(tables)
+        self.report = report
+        self._ends = list(accumulate(len(table) for table in tables))
+        self._chosen = chosen
+
+    def sample(self, share: float, seed: int) -> ExampleSet:
+        """Return about such a share of the examples, 0 < share ≤ 1, drawn at random, in their order.
+
+        Raises UsageError for another share, or if none was drawn.
+        """
+        if not 0 < share <= 1:
+            raise UsageError(f"sample is {share}, but has to be above 0, up to 1")
+        everything = np.arange(len(self)) if self._chosen is None else self._chosen
+        chosen = everything[np.random.default_rng(seed).random(len(everything)) < share]
+        if not len(chosen):
+            raise UsageError(f"a sample of {share} of {len(self)} examples is empty: raise --sample")
+        return ExampleSet(self.tables, self.report, chosen)
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._chosen is None else len(self._chosen)
+
+    def __getitem__(self, i: int) -> Example:
+        if i < 0:
+            i += len(self)
+        if not 0 <= i < len(self):
+            raise IndexError(f"example {i} of {len(self)}")
+        if self._chosen is not None:
+            i = int(self._chosen[i])
+        number = bisect_right(self._ends, i)
+        return self.tables[number][i - (self._ends[number - 1] if number else 0)]
+
+    def corpora(self) -> Iterator[DocumentStore]:
+        """Yield each corpus whose documents the examples name by ids, once."""
+        known = set()
+        for table in self.tables:
+            if table.corpus is not None and table.meta["corpus"]["path"] not in known:
+                known.add(table.meta["corpus"]["path"])
+                yield table.corpus
+
+    def documents(self) -> Iterator[Document]:
+        """Yield all documents of the examples, and of the corpora that they name documents of."""
+        for store in (*(table.documents for table in self.tables), *self.corpora()):
+            yield from (store[row] for row in range(len(store)))
+
+    def __iter__(self) -> Iterator[Example]:
+        return (self[i] for i in range(len(self)))
+
+
+def concatenate(sets: Sequence[ExampleSet]) -> ExampleSet:
+    """Return the examples of several sets, such as those read from files and those made, one after another."""
+    report = ExamplesReport()
+    for one in sets:
+        report.add(one.report)
+    return ExampleSet([table for one in sets for table in one.tables], report)
+
+
+def read_examples(
+    files: Sequence[str | Path],
+    *,
+    corpus: Sequence[str | Path] = (),
+    queries: str | Path | None = None,
+    split: str = "train",
+    max_negatives: int | None = None,
+    empty: str = "drop",
+    cache: Path | None = None,
+) -> ExampleSet:
+    """Read examples from Parquet or JSON Lines files (`.gz` too) and BEIR folders.
+
+    files: their columns are told from their names, see `sources/records.py`. corpus: folders and files, of any kind
+    that can be indexed, which hold the documents that examples name by ids. queries: a file with the texts of
+    `query_id`s, as BEIR has it or as TSV. split: of the qrels of BEIR folders; what is judged 0 becomes negatives.
+    max_negatives: of an example, the first ones. empty: `drop` leaves out, and counts in the report, records with an
+    empty query or document; `refuse` raises. cache: where the prepared examples are kept, so that reading them again
+    takes no time; default, the user's cache.
+    Raises, before anything is trained: LsrError for a file that isn't there or can't be read, BadDocumentError
+    naming file, row, column and what was expected, UsageError for an option that can't be.
+    """
+    if empty not in ("drop", "refuse"):
+        raise UsageError(f"empty is {empty!r}, but has to be drop or refuse")
+    if max_negatives is not None and max_negatives < 0:
+        raise UsageError(f"max_negatives is {max_negatives}, but has to be 0 or more")
+    if not files:
+        raise UsageError("no examples given: name Parquet or JSONL files, or BEIR folders")
+    preparation = Preparation(
+        cache=cache or cache_home() / "examples",
+        corpus=tuple(Path(path) for path in corpus),
+        queries=None if queries is None else Path(queries),
+        split=split,
+        max_negatives=max_negatives,
+        refuse_empty=empty == "refuse",
+    )
+    tables, report = [], ExamplesReport()
+    for file in files:
+        table = ExampleTable(preparation.table_of(Path(file)))
+        report.add(ExamplesReport(**table.meta["report"]))
+        tables.append(table)
+    if not report.n_examples:
+        raise LsrError(f"no example in {', '.join(map(str, files))}: {'; '.join(report.summary())}")
+    return ExampleSet(tables, report)

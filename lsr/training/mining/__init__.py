@@ -1,0 +1,1 @@
+"""Hard negatives: candidates, mining, refreshing during a training."""

@@ -1,0 +1,1 @@
+"""The encoder in training: its construction, freezing, fitted head, packaging."""

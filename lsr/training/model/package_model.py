@@ -1,0 +1,77 @@
+"""Bring a trained model into the package: `python -m lsr.training.model.package_model RUN/model lsr/models/NAME`.
+
+Words, rarity and the threshold of weights may be given to it here: nothing that was trained depends on them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from lsr.encoders.config import WordsConfig
+from lsr.encoders.pretrained.load_encoder import load_neural
+from lsr.encoders.pretrained.save_encoder import save_encoder
+from lsr.errors import UsageError
+
+LARGEST_BYTES = 50_000_000
+
+
+def carry(
+    model: Path,
+    target: Path,
+    *,
+    words: float | None = None,
+    words_beside_dense: float | None = None,
+    rarity: float | None = None,
+    threshold: float | None = None,
+) -> int:
+    """Write a model in few bytes to `target`, in place of the one that is there; its card stays. Return its bytes.
+
+    It will compute in bfloat16 on CPUs that have instructions for it. words, words_beside_dense: their weight, and that
+    in a hybrid search (`WordsConfig`). rarity, threshold: as `EncoderConfig` and `Pruning` have them; what is None
+    stays.
+    Raises UsageError where it would be larger than what a package may carry, or has no words that could be weighed.
+    """
+    part = target.with_name(f"{target.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    encoder = load_neural(model, device="cpu", dtype="float32", threshold=threshold)
+    its_words = encoder.config.words if words is None else WordsConfig(weight=words)
+    if words_beside_dense is not None:
+        if its_words is None:
+            raise UsageError(f"{model} has no words that could weigh {words_beside_dense:g} beside a dense vector")
+        its_words = replace(its_words, beside_dense=words_beside_dense)
+    encoder.config = replace(
+        encoder.config,
+        cpu_bfloat16=True,
+        words=its_words,
+        rarity=encoder.config.rarity if rarity is None else rarity,
+    )
+    save_encoder(encoder, part, compact=True)
+    for path in part.rglob("*.safetensors"):
+        path.chmod(0o644)  # they are written for their owner alone
+    size = sum(path.stat().st_size for path in part.rglob("*") if path.is_file())
+    if size > LARGEST_BYTES:
+        shutil.rmtree(part)
+        raise UsageError(f"{model}: {size:,} bytes, but a model in the package has at most {LARGEST_BYTES:,}")
+    for name in ("README.md", "LICENSE"):
+        if (target / name).is_file():
+            shutil.copy2(target / name, part / name)
+    shutil.rmtree(target, ignore_errors=True)
+    part.rename(target)
+    return size
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("target", type=Path)
+    parser.add_argument("--words", type=float, metavar="WEIGHT", help="give it words of this weight")
+    parser.add_argument(
+        "--words-beside-dense", type=float, metavar="WEIGHT", help="their weight in a hybrid search (default: the same)"
+    )
+    parser.add_argument("--rarity", type=float, metavar="P", help="weigh a query's terms by how rare they are")
+    parser.add_argument("--threshold", type=float, metavar="W", help="drop weights below this")
+    given = vars(parser.parse_args())
+    print(f"{carry(given.pop('model'), target := given.pop('target'), **given):,} bytes in {target}")  # noqa: T201

@@ -1,0 +1,1 @@
+"""Control of sparsity: weight schedules and controllers of active terms."""

@@ -1,0 +1,1 @@
+"""Queries made from documents that have none."""

@@ -1,0 +1,248 @@
+"""A training from its config to a saved model: begun, resumed, interrupted, finished."""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from transformers import TrainingArguments
+
+from lsr.encoders.sparse.encoder import NeuralEncoder
+from lsr.errors import LsrError
+from lsr.training.callbacks import Rhythm, StopRequest, graceful_stop
+from lsr.training.config.config import TeacherSettings, TrainingConfig, make_config
+from lsr.training.config.from_config import (
+    begin_encoder,
+    choose_attention,
+    inverse_document_frequencies,
+    resume_encoder,
+)
+from lsr.training.config.open_teachers import batch_order, teacher_opener
+from lsr.training.config.trainer_arguments import training_arguments
+from lsr.training.data.collator import Collator
+from lsr.training.data.example import Examples
+from lsr.training.data.load import open_examples, without_test_texts
+from lsr.training.evaluation import Evaluator
+from lsr.training.mining.refresh import Refresher
+from lsr.training.model.student import Student
+from lsr.training.model.word_scores import word_scores
+from lsr.training.preflight import check_candidates, check_examples, check_parts, check_start
+from lsr.training.run_folder.checkpoints import MODEL, Checkpoint, finished_checkpoints, remove_unfinished
+from lsr.training.run_folder.folder import (
+    CHECKPOINTS,
+    TRAINING_FILE,
+    check_unchanged,
+    claimed,
+    prepare,
+    read_run_config,
+    write_config,
+    write_json,
+)
+from lsr.training.run_folder.log import RunLog
+from lsr.training.run_folder.plots import plot_run
+from lsr.training.run_folder.provenance import training_record
+from lsr.training.teachers.panel import Panel
+from lsr.training.trainer import SparseTrainer
+from lsr.types import Document
+
+PLOT_FILE = "training.png"
+
+
+class TrainingInterruptedError(LsrError):
+    """A training was asked to end; its checkpoint is saved, and the message says how to go on."""
+
+    exit_code = 130
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """What a training made. model: the encoder's folder. record: what `training.json` holds."""
+
+    model: Path
+    record: Mapping[str, Any]
+
+
+def train(
+    config: TrainingConfig,
+    output: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    examples: Examples | None = None,
+    teachers: Callable[[TeacherSettings], Any] | None = None,
+    say: Callable[[str], None] = lambda line: None,  # noqa: ARG005
+) -> TrainingResult:
+    """Train an encoder, and save it in `output`/model.
+
+    resume: go on from the last checkpoint in `output`, or from the start if there is none. overwrite: remove a run
+    that is there. examples: in place of those that the config names. teachers: opens a teacher; default,
+    `open_teacher` with a cache beside the output. say: is given lines for a terminal.
+    Raises LsrError and its kinds, before the first step wherever that can be told; TrainingInterruptedError after
+    Ctrl-C or SIGTERM, when a checkpoint is saved.
+    """
+    arguments = training_arguments(config, output / CHECKPOINTS)
+    is_main = arguments.process_index == 0
+    with ExitStack() as stack:
+        if is_main:
+            stack.enter_context(claimed(output))
+            prepare(output, resume=resume, overwrite=overwrite)
+            if resume:
+                check_unchanged(make_config(read_run_config(output)).to_json(), config.to_json())
+            else:
+                write_config(output, config.to_json())
+            (output / CHECKPOINTS).mkdir(exist_ok=True)
+            remove_unfinished(output / CHECKPOINTS)
+        PartialState().wait_for_everyone()
+        speak = say if is_main else _silence
+        while True:
+            trainer = _begin(config, output, arguments, examples, teachers, speak, resumed=resume)
+            # Only from here on is there a step to wait for: what comes before ends at once.
+            with graceful_stop(speak) as request:
+                _run(trainer, request, output)
+            if not trainer.negatives_are_due:
+                return _result(trainer, output, speak)
+            # The run goes on from the checkpoint that it has just saved, with negatives mined anew.
+            resume = True
+            del trainer
+            _free_memory()
+
+
+def _begin(
+    config: TrainingConfig,
+    output: Path,
+    arguments: TrainingArguments,
+    examples: Examples | None,
+    teachers: Callable[[TeacherSettings], Any] | None,
+    say: Callable[[str], None],
+    *,
+    resumed: bool,
+) -> SparseTrainer:
+    """Open everything that the config names, look at it, and put it together."""
+    is_main = arguments.process_index == 0
+    found = finished_checkpoints(output / CHECKPOINTS)
+    last = found[-1] if found else None
+    evaluator = Evaluator(config.eval, seed=config.train.seed) if config.eval.datasets and is_main else None
+    # What is prepared and kept on the way is prepared once: by the first process.
+    with arguments.main_process_first(local=False):
+        given = examples if examples is not None else open_examples(config.data, _silence if last else say)
+        given = without_test_texts(given, config.data, output, say)
+        check_examples(given, config, n_processes=arguments.world_size)
+        encoder = _encoder(config, output, given, last)
+        open_one = teachers or teacher_opener(given)
+        refresher = Refresher(config, output, open_teacher=open_one, device=arguments.device.type, say=say)
+        examples = refresher.examples(given, encoder, found)
+        check_candidates(examples, config)
+        panel = Panel(config, open_one)
+        order = batch_order(config, output, examples, open_one, say)
+        words = word_scores(encoder.config, given)
+    choose_attention(encoder, precision=config.train.precision, on_cpu=arguments.use_cpu)
+    student = Student(
+        encoder,
+        learn_query_table=config.encoder.learn_query_table,
+        cached_batch=config.train.cached_batch,
+        with_dense="regression" in config.loss,
+    )
+    student.freeze(config.encoder.freeze_layers, embeddings=config.encoder.freeze_embeddings)
+    check_parts(student, config)
+    collator = Collator(
+        encoder,
+        negatives=config.data.negatives,
+        max_length=config.train.max_length,
+        max_query_length=config.train.max_query_length,
+    )
+    if last is None:
+        check_start(student.to(arguments.device), collator, panel, examples, config, say)
+    log = RunLog(output, say, resumed_at=last.step if last else None) if is_main else None
+    trainer = SparseTrainer(student, config, examples, collator, panel, evaluator, log, arguments, order, words)
+    if last is not None:
+        trainer.resume(last)
+        say(f"going on from step {last.step:,} of {config.train.steps:,}")
+    elif resumed:
+        say("no checkpoint was finished before: beginning anew")
+    return trainer
+
+
+def _run(trainer: SparseTrainer, request: StopRequest, output: Path) -> None:
+    """Train to the end, until negatives are due, or until a signal, for which TrainingInterruptedError is raised."""
+    trainer.add_callback(Rhythm(trainer, request))
+    try:
+        trainer.train(resume_from_checkpoint=trainer.resumed_from)
+    finally:
+        if trainer.run_log is not None:
+            trainer.run_log.close()
+    if request:
+        raise TrainingInterruptedError(
+            f"interrupted by {request.signal_name} after step {trainer.state.global_step:,}; checkpoint saved; go on "
+            f"with: lsr train --resume --output {output}"
+        )
+
+
+def _result(trainer: SparseTrainer, output: Path, say: Callable[[str], None]) -> TrainingResult:
+    """Save what came of a training that is at its end."""
+    if trainer.is_world_process_zero():
+        _finish(trainer, output, say)
+    trainer.accelerator.wait_for_everyone()
+    return TrainingResult(output / MODEL, json.loads((output / TRAINING_FILE).read_text(encoding="utf-8")))
+
+
+def _free_memory() -> None:
+    """Give back what a trainer that is done with held: it stands in circles of references."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _silence(line: str) -> None:
+    del line
+
+
+def _encoder(config: TrainingConfig, output: Path, examples: Examples, last: Checkpoint | None) -> NeuralEncoder:
+    if last is not None:
+        return resume_encoder(config.encoder, last.model)
+    settings, seed = config.encoder, config.train.seed
+    if settings.query_table != "idf":
+        return begin_encoder(settings, output, seed=seed)
+    plain = begin_encoder(settings, output, seed=seed)
+    documents = _corpus(settings.idf_corpus) if settings.idf_corpus else _documents_of(examples)
+    idf = inverse_document_frequencies(documents, plain, largest=settings.idf_max)
+    return begin_encoder(settings, output, seed=seed, idf=idf)
+
+
+def _documents_of(examples: Examples) -> Iterator[Document]:
+    for i in range(len(examples)):
+        yield from examples[i].documents
+
+
+def _corpus(paths: tuple[str, ...]) -> Iterator[Document]:
+    from lsr.indexer.corpus.reader import read_corpus
+
+    return read_corpus([Path(path) for path in paths])
+
+
+def _finish(trainer: SparseTrainer, output: Path, say: Callable[[str], None]) -> None:
+    """Put the best model, or the last where nothing was measured, in its place, with where it comes from."""
+    step = trainer.progress.best_step or trainer.state.global_step
+    chosen = next(c for c in finished_checkpoints(output / CHECKPOINTS) if c.step == step)
+    target, temporary = output / MODEL, output / f"{MODEL}.part"
+    for folder in (target, temporary):
+        if folder.exists():
+            shutil.rmtree(folder)
+    shutil.copytree(chosen.model, temporary)
+    record = training_record(trainer, chosen.step, time.time())
+    write_json(temporary / TRAINING_FILE, record)
+    temporary.replace(target)
+    write_json(output / TRAINING_FILE, record)
+    say(f"trained {trainer.state.global_step:,} steps in {record['seconds']:,.0f} s; the model is in {target}")
+    if importlib.util.find_spec("matplotlib") is not None and trainer.run_log is not None:
+        name = trainer.config.name or output.name
+        plot_run(trainer.run_log.rows, output / PLOT_FILE, targets=trainer.objective.targets(), title=name)
