@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import UsageError
-from lsr.eval.datasets import CorpusSummary, Dataset
-from lsr.eval.efficiency import flops, latency, term_counts
-from lsr.eval.measures import DEFAULT_MEASURES, Evaluation, evaluate, parse_measure
-from lsr.eval.provenance import Provenance
-from lsr.eval.qrels import Qrels
-from lsr.eval.results import DatasetFacts, Efficiency, Latency, Protocol, Result, qrels_sha256
-from lsr.eval.runs import Ranking, Run, run_of
-from lsr.eval.systems import TIMED_QUERIES, Prepared, System
+from lsr.eval.data.datasets import CorpusSummary, Dataset
+from lsr.eval.data.qrels import Qrels
+from lsr.eval.data.runs import Ranking, Run, run_of
+from lsr.eval.measures.efficiency import flops, latency, term_counts
+from lsr.eval.measures.measures import DEFAULT_MEASURES, Evaluation, evaluate, parse_measure
+from lsr.eval.reports.provenance import Provenance
+from lsr.eval.reports.results import DatasetFacts, Efficiency, Latency, Protocol, Result, qrels_sha256
+from lsr.eval.systems.systems import TIMED_QUERIES, Prepared, System
 from lsr.indexer.storage.index import Index
 from lsr.indexer.storage.segment import DOCUMENTS
 from lsr.query.feedback import expand_all
@@ -190,6 +190,6 @@ def _single(queries: SparseBatch, row: int) -> SparseBatch:
 
 def cache_folder() -> Path:
     """Return the folder that indexes made for evaluation are kept in."""
-    from lsr.eval.download import dataset_cache
+    from lsr.eval.data.download import dataset_cache
 
     return dataset_cache().parent / "eval"

@@ -15,12 +15,12 @@ from pathlib import Path
 
 from lsr.encoders.base import Encoder
 from lsr.errors import LsrError, UsageError
-from lsr.eval.datasets import Dataset
-from lsr.eval.dense import DenseEncoder, GrowingTopK
-from lsr.eval.fusion import fuse
-from lsr.eval.measures import evaluate
-from lsr.eval.plots import new_figure, save_figure
-from lsr.eval.runs import Ranking, Run, run_of
+from lsr.eval.data.datasets import Dataset
+from lsr.eval.data.runs import Ranking, Run, run_of
+from lsr.eval.measures.measures import evaluate
+from lsr.eval.reports.plots import new_figure, save_figure
+from lsr.eval.systems.dense import DenseEncoder, GrowingTopK
+from lsr.eval.systems.fusion import fuse
 from lsr.indexer.storage.index import Index
 from lsr.io.progress import Progress, Silence
 from lsr.types import Document, SparseBatch

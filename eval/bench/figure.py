@@ -11,7 +11,7 @@ from typing import Any
 from lsr.errors import LsrError
 from lsr.eval.bench.report import BenchReport, CollectionReport, Measurement
 from lsr.eval.bench.table import OURS
-from lsr.eval.plots import new_figure, save_figure
+from lsr.eval.reports.plots import new_figure, save_figure
 
 OWN_COLOUR = "#c8553d"
 COLOURS = ("#1b7f79", "#3b6ea5", "#8a5a9e", "#a08a2d", "#5b6770")

@@ -22,7 +22,7 @@ from lsr.eval.bench.report import FORMAT_VERSION
 from lsr.eval.bench.run import check_exact
 from lsr.eval.bench.store import Store
 from lsr.eval.bench.timing import Latency, summarise, time_round
-from lsr.eval.provenance import Provenance
+from lsr.eval.reports.provenance import Provenance
 from lsr.indexer.storage.index import Index
 from lsr.indexer.update.editor import IndexEditor
 from lsr.indexer.update.merge import merge_index

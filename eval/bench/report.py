@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lsr.eval.bench.child import BuildCost, OpenCost
 from lsr.eval.bench.timing import Latency, Rate
-from lsr.eval.provenance import Provenance
+from lsr.eval.reports.provenance import Provenance
 from lsr.io.dataclass_json import to_json
 from lsr.io.text_files import written_whole
 

@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     from lsr.eval.bench.store import default_cache
     from lsr.eval.bench.table import lines
     from lsr.eval.bench.timing import PROTOCOL
-    from lsr.eval.provenance import provenance
+    from lsr.eval.reports.provenance import provenance
 
     whole = load_collection(args.collection) if args.collection else None
     sizes = sorted(set(args.docs or [len(whole.documents) if whole else DOCS]))
@@ -124,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
 def _grow(args: argparse.Namespace, collections: Iterator[SparseCollection], cache: Path, command: str) -> int:
     """Measure growing, print the numbers, write the file."""
     from lsr.eval.bench.growth import GrowthOptions, bench_growth, growth_lines, write_growth
-    from lsr.eval.provenance import provenance
+    from lsr.eval.reports.provenance import provenance
 
     ks = tuple(sorted(set(args.k)))
     options = GrowthOptions(args.grow, args.batch, ks, args.rounds, args.threads)

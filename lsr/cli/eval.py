@@ -14,11 +14,11 @@ from lsr.cli.eval_printer import Printer
 from lsr.models import DEFAULT, default_encoder
 
 if TYPE_CHECKING:
-    from lsr.eval.datasets import CorpusSummary, Dataset
+    from lsr.eval.data.datasets import CorpusSummary, Dataset
     from lsr.eval.harness import Options
-    from lsr.eval.provenance import Provenance
-    from lsr.eval.report import Report
-    from lsr.eval.systems import System
+    from lsr.eval.reports.provenance import Provenance
+    from lsr.eval.reports.report import Report
+    from lsr.eval.systems.systems import System
     from lsr.query.fusion.fuser import Fuser
 
 
@@ -71,9 +71,9 @@ def run(args: argparse.Namespace) -> int:
     """Measure and print."""
     from lsr.errors import UsageError
     from lsr.eval.harness import Options
-    from lsr.eval.measures import DEFAULT_MEASURES, parse_measure
-    from lsr.eval.provenance import provenance
-    from lsr.eval.report import Report
+    from lsr.eval.measures.measures import DEFAULT_MEASURES, parse_measure
+    from lsr.eval.reports.provenance import provenance
+    from lsr.eval.reports.report import Report
 
     if bool(args.run_files) == bool(args.datasets):
         raise UsageError("name what to measure: either DATASET… or --run FILE with --qrels FILE")
@@ -92,10 +92,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _evaluate_runs(args: argparse.Namespace, options: Options, report: Report, made_by: Provenance) -> None:
+    from lsr.eval.data.qrels import read_qrels
+    from lsr.eval.data.runs import read_run
     from lsr.eval.harness import evaluate_run
-    from lsr.eval.qrels import read_qrels
-    from lsr.eval.runs import read_run
-    from lsr.eval.table import EvaluationTable
+    from lsr.eval.reports.table import EvaluationTable
 
     qrels = read_qrels(args.qrels)
     names = _distinct(args.run_files)
@@ -108,13 +108,13 @@ def _evaluate_runs(args: argparse.Namespace, options: Options, report: Report, m
 
 
 def _evaluate_systems(args: argparse.Namespace, options: Options, report: Report, made_by: Provenance) -> None:
-    from lsr.eval.baselines import run_baseline
-    from lsr.eval.fusion import fuse
+    from lsr.eval.data.runs import run_of
     from lsr.eval.harness import evaluate_rankings, evaluate_system
-    from lsr.eval.hybrid import losses
-    from lsr.eval.learned_fusion import learn_fuser
-    from lsr.eval.runs import run_of
-    from lsr.eval.table import EvaluationTable
+    from lsr.eval.reports.table import EvaluationTable
+    from lsr.eval.systems.baselines import run_baseline
+    from lsr.eval.systems.fusion import fuse
+    from lsr.eval.systems.hybrid import losses
+    from lsr.eval.systems.learned_fusion import learn_fuser
 
     progress = TerminalProgress()
     try:
@@ -168,8 +168,8 @@ def _evaluate_systems(args: argparse.Namespace, options: Options, report: Report
 
 def _datasets(args: argparse.Namespace, progress: TerminalProgress) -> list[Dataset]:
     from lsr.errors import LsrError
-    from lsr.eval.datasets import dataset_folders, load_dataset
-    from lsr.eval.download import dataset_cache, fetch_dataset
+    from lsr.eval.data.datasets import dataset_folders, load_dataset
+    from lsr.eval.data.download import dataset_cache, fetch_dataset
 
     cache = args.cache / "datasets" if args.cache else dataset_cache()
     datasets = []
@@ -200,7 +200,7 @@ def _advancing(progress: TerminalProgress) -> Any:
 def _systems(args: argparse.Namespace, progress: TerminalProgress, n_datasets: int) -> list[System]:
     from lsr.errors import UsageError
     from lsr.eval.harness import cache_folder
-    from lsr.eval.systems import EncoderSystem, VectorsSystem
+    from lsr.eval.systems.systems import EncoderSystem, VectorsSystem
 
     cache = args.cache / "eval" if args.cache else cache_folder()
     encoders = list(dict.fromkeys(args.encoder or ([] if args.vectors else [default_encoder()])))
@@ -215,7 +215,7 @@ def _systems(args: argparse.Namespace, progress: TerminalProgress, n_datasets: i
         options = {"cache": cache, "threads": args.threads, "progress": progress}
         systems.append(VectorsSystem(args.vectors, args.queries, **options))
     if args.feedback is not None:
-        from lsr.eval.systems import FeedbackSystem
+        from lsr.eval.systems.systems import FeedbackSystem
         from lsr.query.feedback import Feedback
 
         feedback = Feedback(n_docs=args.feedback)

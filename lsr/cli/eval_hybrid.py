@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lsr.cli.common import TerminalProgress, positive
 
 if TYPE_CHECKING:
-    from lsr.eval.systems import System
+    from lsr.eval.systems.systems import System
 
 OWN_DENSE = (None, "joint")
 """Values of --dense by which a joint encoder's own dense vectors are taken."""
@@ -68,8 +68,8 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _hybrid(args: argparse.Namespace, system: System, methods: Sequence[str], progress: TerminalProgress) -> list[Any]:
-    from lsr.eval.hybrid import HybridSystem
-    from lsr.eval.systems import EncoderSystem
+    from lsr.eval.systems.hybrid import HybridSystem
+    from lsr.eval.systems.systems import EncoderSystem
     from lsr.query.feedback import Feedback
 
     if not isinstance(system, EncoderSystem):
@@ -79,9 +79,9 @@ def _hybrid(args: argparse.Namespace, system: System, methods: Sequence[str], pr
 
 
 def _reranked(args: argparse.Namespace, system: System, methods: Sequence[str]) -> list[Any]:
-    from lsr.eval.hybrid import USUAL
-    from lsr.eval.reranking import RerankedSystem
-    from lsr.eval.systems import EncoderSystem
+    from lsr.eval.systems.hybrid import USUAL
+    from lsr.eval.systems.reranking import RerankedSystem
+    from lsr.eval.systems.systems import EncoderSystem
     from lsr.query.hybrid.settings import Hybrid
 
     if not isinstance(system, EncoderSystem):

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from lsr.cli.common import note
 
 if TYPE_CHECKING:
-    from lsr.eval.report import Report
-    from lsr.eval.results import Result
-    from lsr.eval.runs import Run
-    from lsr.eval.table import EvaluationTable
+    from lsr.eval.data.runs import Run
+    from lsr.eval.reports.report import Report
+    from lsr.eval.reports.results import Result
+    from lsr.eval.reports.table import EvaluationTable
 
 
 class Printer:
@@ -24,7 +24,7 @@ class Printer:
 
     def add(self, result: Result, found: Run | None = None) -> None:
         """Print one result; write its file, and the run's where it was made here."""
-        from lsr.eval.report import result_json, save_result, save_run
+        from lsr.eval.reports.report import result_json, save_result, save_run
 
         if self._args.json:
             print(result_json(result, per_query=self._args.per_query), flush=True)

@@ -30,9 +30,9 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Collect and write."""
     from lsr.errors import LsrError, UsageError
-    from lsr.eval import pages
-    from lsr.eval.leaderboard import collect_results, make_leaderboard
-    from lsr.eval.mteb_files import write_mteb_files
+    from lsr.eval.reports import pages
+    from lsr.eval.reports.leaderboard import collect_results, make_leaderboard
+    from lsr.eval.reports.mteb_files import write_mteb_files
     from lsr.io.text_files import written_whole
 
     if bool(args.mteb) != bool(args.model and args.revision):

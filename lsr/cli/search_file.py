@@ -51,7 +51,7 @@ def _read_queries(
         if unknown:
             note(f"{counted(unknown, 'term')} of the queries not in the index: nothing is found by them")
         return query_ids, queries
-    from lsr.eval.datasets import read_queries
+    from lsr.eval.data.datasets import read_queries
     from lsr.types import SparseBatch
 
     texts = read_queries(args.queries)
@@ -80,7 +80,7 @@ def _rankings(args: argparse.Namespace, searcher: Any, queries: Any, hybrid: Hyb
 def _write_run(
     args: argparse.Namespace, searcher: Any, query_ids: list[str], queries: Any, hybrid: Hybrid | None, progress: Any
 ) -> None:
-    from lsr.eval.runs import Ranking, write_run
+    from lsr.eval.data.runs import Ranking, write_run
 
     def rankings() -> Any:
         for query_id, ranking in zip(query_ids, _rankings(args, searcher, queries, hybrid), strict=True):

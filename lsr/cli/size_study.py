@@ -38,10 +38,10 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Grow, measure, print."""
     from lsr.encoders.registry import load_encoder
-    from lsr.eval.datasets import load_dataset
-    from lsr.eval.dense import SentenceTransformerEncoder
-    from lsr.eval.provenance import provenance
+    from lsr.eval.data.datasets import load_dataset
+    from lsr.eval.reports.provenance import provenance
     from lsr.eval.size_study import grow, plot_study, study_table
+    from lsr.eval.systems.dense import SentenceTransformerEncoder
     from lsr.indexer.corpus.reader import read_corpus
     from lsr.io.dataclass_json import to_json
     from lsr.io.text_files import written_whole

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lsr.eval.datasets import Dataset, dataset_folders, load_dataset
-from lsr.eval.measures import evaluate
-from lsr.eval.runs import Ranking, run_of
+from lsr.eval.data.datasets import Dataset, dataset_folders, load_dataset
+from lsr.eval.data.runs import Ranking, run_of
+from lsr.eval.measures.measures import evaluate
 from lsr.training.config.config import EvalSettings
 from lsr.types import Document
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from lsr.eval.datasets import load_dataset
-from lsr.eval.measures import evaluate
-from lsr.eval.runs import read_run
+from lsr.eval.data.datasets import load_dataset
+from lsr.eval.data.runs import read_run
+from lsr.eval.measures.measures import evaluate
 from lsr.indexer.storage.index import Index
 
 Lsr = Callable[..., Any]

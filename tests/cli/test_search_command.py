@@ -17,7 +17,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from lsr.encoders.registry import load_encoder
-from lsr.eval.runs import read_run
+from lsr.eval.data.runs import read_run
 from lsr.indexer.storage.index import Index
 from lsr.indexer.storage.manifest import _canonical
 from lsr.query.searcher import Searcher

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lsr.errors import BadDocumentError, LsrError
-from lsr.eval.datasets import dataset_folders, load_dataset, read_queries
+from lsr.eval.data.datasets import dataset_folders, load_dataset, read_queries
 
 DOCS = [
     {"_id": "d1", "title": "One", "text": "first"},

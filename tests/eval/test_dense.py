@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lsr.errors import EncoderError
-from lsr.eval.dense import SentenceTransformerEncoder
+from lsr.eval.systems.dense import SentenceTransformerEncoder
 
 
 def test_the_packaged_model_gives_unit_vectors_that_mean_something() -> None:

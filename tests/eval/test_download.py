@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from lsr.errors import LsrError
-from lsr.eval.archives import BEIR_MD5
-from lsr.eval.download import dataset_cache, fetch_dataset
+from lsr.eval.data.archives import BEIR_MD5
+from lsr.eval.data.download import dataset_cache, fetch_dataset
 
 
 def archive(entries: dict[str, bytes]) -> bytes:

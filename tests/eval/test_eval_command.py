@@ -11,8 +11,8 @@ import pytest
 
 from lsr.cli import eval as command
 from lsr.errors import LsrError, UsageError
-from lsr.eval.results import read_result
-from lsr.eval.runs import read_run
+from lsr.eval.data.runs import read_run
+from lsr.eval.reports.results import read_result
 
 Command = Callable[..., list[str]]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lsr.errors import UsageError
-from lsr.eval.fusion import fuse
-from lsr.eval.learned_fusion import learn_from_runs
+from lsr.eval.systems.fusion import fuse
+from lsr.eval.systems.learned_fusion import learn_from_runs
 
 FIRST = {"q1": {"a": 10.0, "b": 6.0, "c": 2.0}, "q2": {"a": 1.0}}
 SECOND = {"q1": {"c": 0.9, "d": 0.1}, "q3": {"b": 5.0, "a": 5.0}}

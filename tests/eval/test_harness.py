@@ -12,13 +12,13 @@ import pytest
 
 from lsr.encoders.registry import load_encoder
 from lsr.errors import LsrError, UsageError
-from lsr.eval.datasets import Dataset, load_dataset
-from lsr.eval.efficiency import flops, latency, term_counts
+from lsr.eval.data.datasets import Dataset, load_dataset
+from lsr.eval.data.runs import Run
 from lsr.eval.harness import Options, evaluate_system
-from lsr.eval.provenance import provenance
-from lsr.eval.results import Result
-from lsr.eval.runs import Run
-from lsr.eval.systems import EncoderSystem, System, VectorsSystem
+from lsr.eval.measures.efficiency import flops, latency, term_counts
+from lsr.eval.reports.provenance import provenance
+from lsr.eval.reports.results import Result
+from lsr.eval.systems.systems import EncoderSystem, System, VectorsSystem
 from lsr.indexer.storage.index import Index
 from lsr.types import SparseBatch
 

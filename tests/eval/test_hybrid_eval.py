@@ -15,9 +15,9 @@ import pytest
 from lsr.cli.main import main
 from lsr.encoders import registry
 from lsr.encoders.registry import load_encoder
-from lsr.eval import hybrid as hybrids
-from lsr.eval.dense_feedback import DENSE, NAMES, feedback_runs
-from lsr.eval.hybrid import losses
+from lsr.eval.systems import hybrid as hybrids
+from lsr.eval.systems.dense_feedback import DENSE, NAMES, feedback_runs
+from lsr.eval.systems.hybrid import losses
 from lsr.indexer.pipeline import index_documents
 from lsr.query.feedback import Feedback
 from lsr.query.fusion.registry import make_fuser

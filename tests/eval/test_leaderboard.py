@@ -13,11 +13,11 @@ import pytest
 
 from lsr.cli import leaderboard as command
 from lsr.errors import LsrError, UsageError
-from lsr.eval.leaderboard import collect_results, make_leaderboard
-from lsr.eval.pages import html, markdown
-from lsr.eval.provenance import provenance
-from lsr.eval.published import BEIR_13, PUBLISHED
-from lsr.eval.results import DatasetFacts, Efficiency, Latency, Protocol, Result, write_result
+from lsr.eval.reports.leaderboard import collect_results, make_leaderboard
+from lsr.eval.reports.pages import html, markdown
+from lsr.eval.reports.provenance import provenance
+from lsr.eval.reports.published import BEIR_13, PUBLISHED
+from lsr.eval.reports.results import DatasetFacts, Efficiency, Latency, Protocol, Result, write_result
 
 MADE = replace(provenance("lsr eval"), git_modified=False)
 

@@ -10,14 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from lsr.errors import LsrError, MissingExtraError, UsageError
-from lsr.eval.baselines import read_integer_vectors, run_baseline
-from lsr.eval.datasets import load_dataset
+from lsr.eval.data.datasets import load_dataset
+from lsr.eval.data.runs import trec_order
 from lsr.eval.harness import Options, evaluate_system
-from lsr.eval.lucene import Lucene, find_lucene, lucene_bm25, lucene_impact
-from lsr.eval.measures import evaluate
-from lsr.eval.provenance import provenance
-from lsr.eval.runs import trec_order
-from lsr.eval.systems import VectorsSystem
+from lsr.eval.measures.measures import evaluate
+from lsr.eval.reports.provenance import provenance
+from lsr.eval.systems.baselines import read_integer_vectors, run_baseline
+from lsr.eval.systems.lucene import Lucene, find_lucene, lucene_bm25, lucene_impact
+from lsr.eval.systems.systems import VectorsSystem
 
 
 @pytest.fixture(scope="module")

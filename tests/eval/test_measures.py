@@ -10,8 +10,8 @@ import pytest
 import pytrec_eval
 
 from lsr.errors import LsrError, UsageError
-from lsr.eval.measures import DEFAULT_MEASURES, evaluate, parse_measure
-from lsr.eval.runs import trec_order
+from lsr.eval.data.runs import trec_order
+from lsr.eval.measures.measures import DEFAULT_MEASURES, evaluate, parse_measure
 
 Qrels = dict[str, dict[str, int]]
 Run = dict[str, dict[str, float]]

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from lsr.errors import LsrError, UsageError
-from lsr.eval.mteb_files import TASKS, task_result, write_mteb_files
-from lsr.eval.provenance import provenance
-from lsr.eval.results import DatasetFacts, Protocol, Result
+from lsr.eval.reports.mteb_files import TASKS, task_result, write_mteb_files
+from lsr.eval.reports.provenance import provenance
+from lsr.eval.reports.results import DatasetFacts, Protocol, Result
 
 RESULT = Result(
     system="mine",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lsr.errors import LsrError
-from lsr.eval.qrels import read_qrels, write_qrels_beir, write_qrels_trec
+from lsr.eval.data.qrels import read_qrels, write_qrels_beir, write_qrels_trec
 
 QRELS = {"q1": {"d1": 2, "d2": 0}, "q2": {"d1": 1}}
 

@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import sparse
 
-from lsr.eval.datasets import load_dataset
+from lsr.eval.data.datasets import load_dataset
+from lsr.eval.data.runs import Ranking, read_run, run_of, write_run
 from lsr.eval.harness import Options, evaluate_system
-from lsr.eval.measures import evaluate
-from lsr.eval.provenance import provenance
-from lsr.eval.runs import Ranking, read_run, run_of, write_run
-from lsr.eval.systems import EncoderSystem, VectorsSystem
+from lsr.eval.measures.measures import evaluate
+from lsr.eval.reports.provenance import provenance
+from lsr.eval.systems.systems import EncoderSystem, VectorsSystem
 
 
 def exhaustive_rankings(documents: Path, queries: Path, *, k: int) -> list[Ranking]:

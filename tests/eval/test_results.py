@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from lsr.errors import LsrError
-from lsr.eval.provenance import provenance
-from lsr.eval.results import (
+from lsr.eval.reports.provenance import provenance
+from lsr.eval.reports.results import (
     DatasetFacts,
     Efficiency,
     Latency,

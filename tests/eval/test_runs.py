@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsr.errors import LsrError
-from lsr.eval.runs import Ranking, rankings_of, read_run, run_of, strictly_decreasing, trec_order, write_run
+from lsr.eval.data.runs import Ranking, rankings_of, read_run, run_of, strictly_decreasing, trec_order, write_run
 
 SCORES = st.lists(st.floats(-1e30, 1e30, allow_nan=False), max_size=60).map(lambda values: sorted(values, reverse=True))
 TIED = st.lists(st.integers(0, 3), max_size=60).map(lambda values: sorted(map(float, values), reverse=True))

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lsr.errors import LsrError
-from lsr.eval.plots import plot_wins_and_losses
-from lsr.eval.significance import compare, holm, paired_t_test, per_query_differences, randomisation_test
+from lsr.eval.measures.significance import compare, holm, paired_t_test, per_query_differences, randomisation_test
+from lsr.eval.reports.plots import plot_wins_and_losses
 
 VALUES = st.lists(st.floats(-1, 1).map(lambda x: round(x, 3)), min_size=2, max_size=12)
 

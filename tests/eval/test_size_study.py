@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from lsr.cli import size_study as command
 from lsr.encoders.registry import load_encoder
 from lsr.errors import LsrError, UsageError
-from lsr.eval.datasets import load_dataset
-from lsr.eval.dense import GrowingTopK, Vectors
+from lsr.eval.data.datasets import load_dataset
 from lsr.eval.harness import Options, evaluate_system
-from lsr.eval.provenance import provenance
+from lsr.eval.reports.provenance import provenance
 from lsr.eval.size_study import grow
-from lsr.eval.systems import EncoderSystem
+from lsr.eval.systems.dense import GrowingTopK, Vectors
+from lsr.eval.systems.systems import EncoderSystem
 from lsr.types import Document
 
 DISTRACTORS = [Document(str(i), f"posting lists of gardens number {i}") for i in range(40)]

@@ -66,10 +66,10 @@ def test_the_best_model_is_kept_and_the_run_ends_early(
 def test_what_is_measured_on_the_way_is_what_lsr_eval_measures(
     tmp_path: Path, random_model: Path, toy: Any, toy_beir: Path
 ) -> None:
-    from lsr.eval.datasets import load_dataset
+    from lsr.eval.data.datasets import load_dataset
     from lsr.eval.harness import Options, evaluate_system
-    from lsr.eval.provenance import provenance
-    from lsr.eval.systems import EncoderSystem
+    from lsr.eval.reports.provenance import provenance
+    from lsr.eval.systems.systems import EncoderSystem
 
     result = train(config_of(random_model, "train.steps=2"), tmp_path / "run", examples=toy.examples())
     found = Evaluator(EvalSettings((str(toy_beir),)), seed=0)(load_encoder(result.model))

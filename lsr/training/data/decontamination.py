@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from lsr.errors import LsrError
-from lsr.eval.datasets import dataset_folders, read_queries
+from lsr.eval.data.datasets import dataset_folders, read_queries
 from lsr.indexer.corpus.reader import read_corpus
 from lsr.io.progress import Progress, Silence
 from lsr.training.data.example import Example, Examples

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from lsr.errors import LsrError, UsageError
-from lsr.eval.datasets import Dataset
-from lsr.eval.lucene import BM25_SETTINGS, find_lucene, lucene_bm25, lucene_impact
-from lsr.eval.runs import Run
+from lsr.eval.data.datasets import Dataset
+from lsr.eval.data.runs import Run
+from lsr.eval.systems.lucene import BM25_SETTINGS, find_lucene, lucene_bm25, lucene_impact
 
 BASELINES = ("lucene-bm25", "lucene-impact")
 

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from lsr.errors import LsrError
-from lsr.eval.archives import BEIR_MD5, BEIR_URL
+from lsr.eval.data.archives import BEIR_MD5, BEIR_URL
 from lsr.io.cache import cache_home
 
 Progress = Callable[[int, int | None], None]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.errors import LsrError
-from lsr.eval.provenance import Provenance
+from lsr.eval.reports.provenance import Provenance
 from lsr.io.dataclass_json import from_json, to_json
 from lsr.io.text_files import written_whole
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lsr.eval.results import Result, write_result
-from lsr.eval.runs import rankings_of, write_run
-from lsr.eval.significance import Comparison, compare, per_query_differences
-from lsr.eval.table import comparison_lines, mean_by_system
+from lsr.eval.data.runs import rankings_of, write_run
+from lsr.eval.measures.significance import Comparison, compare, per_query_differences
+from lsr.eval.reports.results import Result, write_result
+from lsr.eval.reports.table import comparison_lines, mean_by_system
 from lsr.io.dataclass_json import to_json
 
 
@@ -66,7 +66,7 @@ class Report:
 
     def write_plots(self, folder: Path) -> list[Path]:
         """Draw the wins and losses of every comparison; return the files."""
-        from lsr.eval.plots import plot_wins_and_losses
+        from lsr.eval.reports.plots import plot_wins_and_losses
 
         paths = []
         values = self._values()

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from lsr.errors import LsrError, MissingExtraError
-from lsr.eval.datasets import Dataset
-from lsr.eval.runs import Run, read_run
+from lsr.eval.data.datasets import Dataset
+from lsr.eval.data.runs import Run, read_run
 from lsr.io.text_files import written_whole
 
 BM25_SETTINGS = {"k1": 0.9, "b": 0.4}

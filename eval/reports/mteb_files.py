@@ -15,7 +15,7 @@ from typing import Any
 
 import lsr
 from lsr.errors import LsrError, UsageError
-from lsr.eval.results import Result
+from lsr.eval.reports.results import Result
 from lsr.io.text_files import written_whole
 
 MTEB_VERSION = "2.26.24"

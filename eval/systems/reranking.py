@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from lsr.errors import UsageError
-from lsr.eval.datasets import CorpusSummary, Dataset
+from lsr.eval.data.datasets import CorpusSummary, Dataset
+from lsr.eval.data.runs import Ranking, Run, run_of
 from lsr.eval.harness import Options, evaluate_rankings
-from lsr.eval.provenance import Provenance
-from lsr.eval.results import Result
-from lsr.eval.runs import Ranking, Run, run_of
-from lsr.eval.systems import System
+from lsr.eval.reports.provenance import Provenance
+from lsr.eval.reports.results import Result
+from lsr.eval.systems.systems import System
 from lsr.query.fusion.fuser import Fuser
 from lsr.query.fusion.ranked_list import Leg
 from lsr.query.fusion.registry import make_fuser

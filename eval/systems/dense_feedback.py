@@ -10,8 +10,8 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from lsr.eval.datasets import Dataset
-from lsr.eval.runs import Ranking, Run, run_of
+from lsr.eval.data.datasets import Dataset
+from lsr.eval.data.runs import Ranking, Run, run_of
 from lsr.query.feedback import INTERPOLATIONS, Feedback, interpolate, rocchio_dense
 from lsr.query.fusion.fuser import Fused, Fuser
 from lsr.query.fusion.ranked_list import Leg

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from lsr.eval.results import Latency, Result
-from lsr.eval.significance import Comparison
+from lsr.eval.measures.significance import Comparison
+from lsr.eval.reports.results import Latency, Result
 
 _COSTS = ("terms/doc", "terms/query", "FLOPS", "index MB", "encode µs p50/p99", "search µs p50/p99", "QPS")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.errors import BadDocumentError, LsrError
-from lsr.eval.qrels import Qrels, read_qrels
+from lsr.eval.data.qrels import Qrels, read_qrels
 from lsr.io.text_files import numbered_lines
 from lsr.types import Document
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lsr.errors import LsrError, MissingExtraError, UsageError
-from lsr.eval.runs import trec_order
+from lsr.eval.data.runs import trec_order
 
 DEFAULT_MEASURES = ("nDCG@10", "Recall@100", "R_cap@100", "MRR@10", "MAP@100", "P@10")
 

@@ -16,9 +16,9 @@ from lsr.encoders.base import Encoder
 from lsr.encoders.dense.base import JointEncoder
 from lsr.encoders.lexical.exact_words import begun_anew
 from lsr.errors import IndexDamagedError, IndexMissingError, LsrError
-from lsr.eval.datasets import Dataset
-from lsr.eval.efficiency import latency
-from lsr.eval.results import Latency
+from lsr.eval.data.datasets import Dataset
+from lsr.eval.measures.efficiency import latency
+from lsr.eval.reports.results import Latency
 from lsr.indexer.storage.index import Index
 from lsr.indexer.storage.manifest import FORMAT_VERSION
 from lsr.io.progress import Progress, Silence

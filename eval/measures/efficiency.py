@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from lsr.eval.results import Latency
+from lsr.eval.reports.results import Latency
 from lsr.types import SparseBatch
 
 

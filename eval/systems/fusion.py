@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from lsr.errors import UsageError
-from lsr.eval.runs import Ranking, trec_order
+from lsr.eval.data.runs import Ranking, trec_order
 from lsr.query.fusion.fuser import Fuser
 from lsr.query.fusion.ranked_list import Leg
 from lsr.query.fusion.registry import make_fuser

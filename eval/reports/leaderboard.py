@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lsr.errors import LsrError
-from lsr.eval.published import BEIR_13, PUBLISHED, Published
-from lsr.eval.results import Result, is_result_file, read_result
-from lsr.eval.table import whole_name
+from lsr.eval.reports.published import BEIR_13, PUBLISHED, Published
+from lsr.eval.reports.results import Result, is_result_file, read_result
+from lsr.eval.reports.table import whole_name
 
 MEASURE = "nDCG@10"
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 from itertools import pairwise
 
-from lsr.eval.leaderboard import MEASURE, Leaderboard, Row
+from lsr.eval.reports.leaderboard import MEASURE, Leaderboard, Row
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem; color: #1c1c1c;

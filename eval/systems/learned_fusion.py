@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from lsr.errors import UsageError
-from lsr.eval.datasets import Dataset, load_dataset
-from lsr.eval.fusion import Run, query_legs
-from lsr.eval.runs import Ranking, run_of
-from lsr.eval.systems import System
+from lsr.eval.data.datasets import Dataset, load_dataset
+from lsr.eval.data.runs import Ranking, run_of
+from lsr.eval.systems.fusion import Run, query_legs
+from lsr.eval.systems.systems import System
 from lsr.query.fusion.learned import JudgedQuery, Learned, learn_weights
 from lsr.query.searcher import Searcher
 

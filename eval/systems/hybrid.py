@@ -9,13 +9,13 @@ from typing import Any
 
 from lsr.encoders.dense.base import DenseEncoder, JointEncoder, dense_description
 from lsr.encoders.registry import load_dense_encoder
-from lsr.eval.datasets import CorpusSummary, Dataset
-from lsr.eval.dense_feedback import NAMES, feedback_runs
+from lsr.eval.data.datasets import CorpusSummary, Dataset
+from lsr.eval.data.runs import Ranking, Run, run_of
 from lsr.eval.harness import Options, evaluate_rankings
-from lsr.eval.provenance import Provenance
-from lsr.eval.results import Result
-from lsr.eval.runs import Ranking, Run, run_of
-from lsr.eval.systems import EncoderSystem
+from lsr.eval.reports.provenance import Provenance
+from lsr.eval.reports.results import Result
+from lsr.eval.systems.dense_feedback import NAMES, feedback_runs
+from lsr.eval.systems.systems import EncoderSystem
 from lsr.indexer.storage.index import Index
 from lsr.indexer.update.add_dense import add_dense
 from lsr.io.progress import Progress

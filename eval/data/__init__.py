@@ -1,0 +1,1 @@
+"""Test collections: BEIR folders, queries, judgements, runs, and their download."""

@@ -1,0 +1,1 @@
+"""Measures of a run, significance of differences, and costs."""

@@ -1,0 +1,1 @@
+"""Systems under evaluation: each searches a dataset and returns a run."""
