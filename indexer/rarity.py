@@ -8,7 +8,7 @@ which hardly any document holds:
 
 the idf of Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond" (2009), brought to 0 … 1 so
 that neither small nor large collections weigh words against a model's terms otherwise. p is 1 for
-words (`lsr.encoders.lexical.exact_words`), whose query weights say nothing yet, and the encoder's `rarity` for a model's terms.
+exact words, whose query weights say nothing yet, and the encoder's `rarity` for a model's terms.
 
 Only documents that are there count, not those deleted since the last merge: an index that grew and shrank answers as
 one that was made anew.

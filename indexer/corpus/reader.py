@@ -8,15 +8,15 @@ from pathlib import Path
 
 from lsr.errors import BadDocumentError, LsrError
 from lsr.indexer.corpus.doc_ids import DocIdLedger
+from lsr.indexer.corpus.formats.json_values import read_json
+from lsr.indexer.corpus.formats.jsonl import read_jsonl
+from lsr.indexer.corpus.formats.markup import declared_charset, html_parts
+from lsr.indexer.corpus.formats.tables import read_table
+from lsr.indexer.corpus.formats.text import clean, markdown_parts
 from lsr.indexer.corpus.intake import FileBrokenError, FileSkippedError, Intake
-from lsr.indexer.corpus.json_values import read_json
-from lsr.indexer.corpus.jsonl import read_jsonl
 from lsr.indexer.corpus.kinds import KINDS_READ, Kind
-from lsr.indexer.corpus.markup import declared_charset, html_parts
 from lsr.indexer.corpus.opening import decoded, read_whole
 from lsr.indexer.corpus.report import CorpusReport, Reason
-from lsr.indexer.corpus.tables import read_table
-from lsr.indexer.corpus.text import clean, markdown_parts
 from lsr.indexer.corpus.walk import SourceFile, walk
 from lsr.types import Document
 
@@ -111,7 +111,7 @@ def _place(source: SourceFile, position: int) -> str:
 
 def _reader_of(kind: Kind) -> Reader:
     if kind is Kind.PARQUET:  # pyarrow takes a while to import
-        from lsr.indexer.corpus.parquet import read_parquet
+        from lsr.indexer.corpus.formats.parquet import read_parquet
 
         return read_parquet
     return _READERS[kind]

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from lsr.indexer.corpus.doc_ids import fit_doc_id
+from lsr.indexer.corpus.formats.text import clean
 from lsr.indexer.corpus.intake import RecordError
 from lsr.indexer.corpus.report import CorpusReport
-from lsr.indexer.corpus.text import clean
 from lsr.types import Document, FieldValue
 
 # A passage's own id goes before that of the document it was cut from.

@@ -17,7 +17,7 @@ FOLDER = Path("build/demo")
 
 def main() -> int:
     """Write the corpus, then run the commands that anybody would, showing them."""
-    from lsr.indexer.corpus.pydocs import write_jsonl
+    from lsr.indexer.corpus.formats.pydocs import write_jsonl
 
     corpus = FOLDER / "python-docs"
     corpus.mkdir(parents=True, exist_ok=True)

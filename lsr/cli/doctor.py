@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import lsr
-from lsr.cli.common import add_command, human_bytes
+from lsr.cli.common import add_command
+from lsr.output.numbers import human_bytes
 
 NEEDED = (
     "numpy",
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     report = _report()
     missing = [package for package, found in report["packages"].items() if found is None]
     if args.json:
-        from lsr.cli.hits import json_line
+        from lsr.output.hits import json_line
 
         print(json_line(report))
     else:

@@ -11,32 +11,18 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import lsr
-from lsr.cli import (
-    add,
-    bench,
-    check,
-    codes,
-    delete,
-    doctor,
-    encode,
-    explain,
-    index,
-    leaderboard,
-    mine,
-    search,
-    serve,
-    size_study,
-    stats,
-    train,
-    update,
-)
-from lsr.cli import eval as evaluation
-from lsr.cli import export as exporting
-from lsr.cli import get as getting
-from lsr.cli import import_ as importing
-from lsr.cli import list as listing
-from lsr.cli import merge as merging
+from lsr.cli import doctor
 from lsr.cli.common import note
+from lsr.cli.evaluation import bench, leaderboard, size_study
+from lsr.cli.evaluation import eval as evaluation
+from lsr.cli.indexes import add, check, delete, index, stats, update
+from lsr.cli.indexes import export as exporting
+from lsr.cli.indexes import get as getting
+from lsr.cli.indexes import import_ as importing
+from lsr.cli.indexes import list as listing
+from lsr.cli.indexes import merge as merging
+from lsr.cli.models import codes, encode, mine, train
+from lsr.cli.searches import explain, search, serve
 from lsr.errors import LsrError
 
 COMMANDS = (

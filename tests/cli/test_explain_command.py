@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lsr.cli.explained import bar_of, number
+from lsr.output.explained import bar_of, number
 from lsr.query.searcher import Searcher
 
 Lsr = Callable[..., Any]

@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from lsr.cli.main import main
-from lsr.cli.server import SearchServer
 from lsr.indexer.storage.index import Index
 from lsr.query.hybrid.settings import Hybrid
 from lsr.query.searcher import Searcher
+from lsr.server.server import SearchServer
 
 Lsr = Callable[..., Any]
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsr.cli.pages.fragments import marked, plain, stretch
 from lsr.query.explain.term_spans import TermSpan
+from lsr.server.pages.fragments import marked, plain, stretch
 
 Lsr = Callable[..., Any]
 VOID = {"meta", "input", "br"}

@@ -17,10 +17,10 @@ from urllib.parse import quote, urlencode
 import pytest
 
 import lsr as library
-from lsr.cli import server as serving
 from lsr.cli.main import main
-from lsr.cli.server import SearchServer
 from lsr.query.searcher import Searcher
+from lsr.server import server as serving
+from lsr.server.server import SearchServer
 
 Answer = tuple[int, Any, dict[str, str]]
 

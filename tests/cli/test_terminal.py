@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsr.cli import terminal
-from lsr.cli.common import human_bytes
-from lsr.cli.terminal import clean, columns, lines_of, marked, shortened, style, text_width
+from lsr.output import terminal
+from lsr.output.numbers import human_bytes
+from lsr.output.terminal import clean, columns, lines_of, marked, shortened, style, text_width
 
 TEXTS = st.text(st.sampled_from("ab 東京é\u0301🐈-"), max_size=80)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsr.indexer.corpus.markup import html_parts
+from lsr.indexer.corpus.formats.markup import html_parts
 from lsr.indexer.corpus.report import Reason
 
 PAGE = """<!DOCTYPE html>

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsr.errors import BadDocumentError, LsrError
-from lsr.indexer.corpus import json_values
+from lsr.indexer.corpus.formats import json_values
 from lsr.indexer.corpus.report import Reason
 
 

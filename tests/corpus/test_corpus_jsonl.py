@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsr.errors import BadDocumentError
-from lsr.indexer.corpus import jsonl
+from lsr.indexer.corpus.formats import jsonl
 from lsr.indexer.corpus.intake import RecordError
 from lsr.indexer.corpus.records import ID_KEYS, TEXT_KEYS, TITLE_KEYS, RecordReader, layout_of
 from lsr.indexer.corpus.report import CorpusReport, Reason

@@ -85,7 +85,7 @@ def test_many_row_groups_are_read_in_order_with_growing_progress(plant, report):
 
 
 def test_large_rows_are_read_in_small_batches(plant, read, monkeypatch):
-    from lsr.indexer.corpus import parquet as reader
+    from lsr.indexer.corpus.formats import parquet as reader
 
     monkeypatch.setattr(reader, "_BATCH_BYTES", 1000)
     sizes = []

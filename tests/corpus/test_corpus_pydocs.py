@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from lsr.indexer.corpus.pydocs import read_python_documentation, write_jsonl
+from lsr.indexer.corpus.formats.pydocs import read_python_documentation, write_jsonl
 from lsr.indexer.corpus.reader import read_corpus
 from lsr.types import Document
 
@@ -83,7 +83,7 @@ def test_two_readings_are_the_same_whatever_hooks_a_program_sets(documentation, 
 def test_nothing_of_the_library_is_run(documentation):
     # Modules that would open windows, speak or start servers when imported, or are merely slow.
     program = (
-        "import sys; from lsr.indexer.corpus.pydocs import read_python_documentation as read;"
+        "import sys; from lsr.indexer.corpus.formats.pydocs import read_python_documentation as read;"
         "before = set(sys.modules); n = sum(1 for _ in read());"
         "print(n, *sorted(m for m in set(sys.modules) - before if hasattr(sys.modules[m], '__file__')"
         " and (sys.modules[m].__file__ or '').endswith('.py')))"

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsr.errors import BadDocumentError
+from lsr.indexer.corpus.formats.tables import read_table
 from lsr.indexer.corpus.intake import Intake
 from lsr.indexer.corpus.kinds import Kind
 from lsr.indexer.corpus.report import CorpusReport, Reason
-from lsr.indexer.corpus.tables import read_table
 from lsr.indexer.corpus.walk import SourceFile
 from lsr.types import Document
 

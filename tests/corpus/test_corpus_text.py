@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsr.indexer.corpus import opening
+from lsr.indexer.corpus.formats.text import clean, markdown_parts
 from lsr.indexer.corpus.report import Reason
-from lsr.indexer.corpus.text import clean, markdown_parts
 
 
 def test_a_text_file_is_one_document(plant, read):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lsr.cli import eval as command
+from lsr.cli.evaluation import eval as command
 from lsr.errors import LsrError, UsageError
 from lsr.eval.data.runs import read_run
 from lsr.eval.reports.results import read_result

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lsr.cli import leaderboard as command
+from lsr.cli.evaluation import leaderboard as command
 from lsr.errors import LsrError, UsageError
 from lsr.eval.reports.leaderboard import collect_results, make_leaderboard
 from lsr.eval.reports.pages import html, markdown

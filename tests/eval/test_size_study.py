@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsr.cli import size_study as command
+from lsr.cli.evaluation import size_study as command
 from lsr.encoders.registry import load_encoder
 from lsr.errors import LsrError, UsageError
 from lsr.eval.data.datasets import load_dataset

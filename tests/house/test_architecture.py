@@ -9,8 +9,15 @@ from pathlib import Path
 
 import pytest
 
+FOLDERS = ("lsr", "eval", "query", "indexer", "kernels")
+LARGEST_FOLDER = 16
+"""Modules in a folder, beside its `__init__`."""
+
 FLOORS = {
-    "lsr.cli": 7,
+    "lsr.__main__": 9,
+    "lsr.cli": 9,
+    "lsr.server": 8,
+    "lsr.output": 7,
     "lsr.training": 6,
     "lsr.eval": 5,
     "lsr.query": 4,
@@ -54,7 +61,7 @@ def imports_of(path: Path) -> set[str]:
 
 def upward_imports(root: Path) -> list[str]:
     wrong = []
-    for folder in ("lsr", "eval", "query", "indexer", "kernels"):
+    for folder in FOLDERS:
         for path in sorted((root / folder).rglob("*.py")):
             module = module_name(root, path)
             if module == "lsr":
@@ -75,8 +82,70 @@ def test_imports_only_go_down(root: Path) -> None:
     assert upward_imports(root) == []
 
 
+def imports_of_modules(root: Path) -> dict[str, set[str]]:
+    """Return which modules of the package each imports, those under `TYPE_CHECKING` and in functions too."""
+    paths = {module_name(root, path): path for folder in FOLDERS for path in (root / folder).rglob("*.py")}
+    imported = {}
+    for module, path in paths.items():
+        found = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                named = {f"{node.module}.{alias.name}" for alias in node.names}
+                found |= {name if name in paths else node.module for name in named}
+        imported[module] = (found & set(paths)) - {module}
+    return imported
+
+
+def circles(imported: dict[str, set[str]]) -> list[list[str]]:
+    """Return the groups of modules that import each other in a circle (Tarjan's strongly connected components)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found = []
+
+    def visit(module: str) -> None:
+        index[module] = low[module] = len(index)
+        stack.append(module)
+        for other in sorted(imported[module]):
+            if other not in index:
+                visit(other)
+                low[module] = min(low[module], low[other])
+            elif other in stack:
+                low[module] = min(low[module], index[other])
+        if low[module] == index[module]:
+            group = stack[stack.index(module) :]
+            del stack[stack.index(module) :]
+            if len(group) > 1:
+                found.append(sorted(group))
+
+    for module in sorted(imported):
+        if module not in index:
+            visit(module)
+    return sorted(found)
+
+
+def test_no_modules_import_each_other(root: Path) -> None:
+    assert circles(imports_of_modules(root)) == []
+
+
+def test_a_circle_would_be_found() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a", "d"}}) == [["b", "c"]]
+
+
+def test_no_folder_has_more_than_sixteen_modules(root: Path) -> None:
+    folders = {path.parent for folder in FOLDERS for path in (root / folder).rglob("*.py")}
+    crowded = {
+        str(folder.relative_to(root)): n
+        for folder in folders
+        if (n := sum(1 for path in folder.glob("*.py") if path.name != "__init__.py")) > LARGEST_FOLDER
+    }
+    assert crowded == {}
+
+
 def test_an_upward_import_would_be_found(tmp_path: Path) -> None:
-    for folder in ("lsr", "eval", "query", "indexer", "kernels"):
+    for folder in FOLDERS:
         (tmp_path / folder).mkdir()
     (tmp_path / "kernels" / "low.py").write_text("def f():\n    from lsr.query.searcher import Searcher\n")
     (tmp_path / "query" / "middle.py").write_text("from lsr.indexer.storage.index import Index\n")

@@ -31,7 +31,8 @@ class MinedNegatives:
     name; default: they are those of the files. every: steps after which they are found anew by the encoder as it is
     then; 0: never. haystack: documents beside those of the examples, files and folders as `lsr index` reads them.
     teacher: which decides what is too near to the positive, as `open_teacher` takes it, with the options of the
-    [[teacher]] of that name. skip, depth, order, max_teacher_ratio, teacher_margin: see `lsr.training.mining.hard_negatives.Mining`.
+    [[teacher]] of that name. skip, depth, order, max_teacher_ratio, teacher_margin: see
+    `lsr.training.mining.hard_negatives.Mining`.
     """
 
     first: str | None = None

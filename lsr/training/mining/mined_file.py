@@ -57,7 +57,8 @@ def mine_to_file(
     """Mine negatives for examples and write them to a file that `read_examples` takes.
 
     index: where the index is, or is to be and stay; None makes one beside the output and removes it. For the rest
-    see `lsr.training.mining.hard_negatives.mine`. During a training: mine with the newest encoder into a new file, go on with that.
+    see `lsr.training.mining.hard_negatives.mine`. During a training: mine with the newest encoder into a new file, and
+    continue with that.
     """
     report = MiningReport()
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,9 @@
 """What the words beside a model's terms add to a batch's scores, so that the model learns what they lack.
 
 A model that is searched together with words (`lsr.encoders.lexical.exact_words`) is trained together with them: the
-student's score of a query and a document is the product of their vectors, words and all. There is nothing to learn about words, so
-theirs is a number without a gradient. Gao et al., "Complement Lexical Retrieval Model with Semantic Residual
-Embeddings" (ECIR 2021, arXiv:2004.13969), train a dense model beside BM25 like this.
+student's score of a query and a document is the product of their vectors, words and all. There is nothing to learn
+about words, so theirs is a number without a gradient. Gao et al., "Complement Lexical Retrieval Model with
+Semantic Residual Embeddings" (ECIR 2021, arXiv:2004.13969), train a dense model beside BM25 like this.
 """
 
 from __future__ import annotations

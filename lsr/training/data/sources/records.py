@@ -15,7 +15,7 @@ from hashlib import blake2b
 from typing import Any
 
 from lsr.errors import BadDocumentError
-from lsr.indexer.corpus.text import clean
+from lsr.indexer.corpus.formats.text import clean
 from lsr.types import Document
 
 QUERY = ("query", "question", "anchor")

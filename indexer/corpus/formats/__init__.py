@@ -1,0 +1,1 @@
+"""Readers of file formats: each turns an open file into documents."""

@@ -1,0 +1,62 @@
+"""`lsr export`: an index as one file, or its vectors as Parquet."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from lsr.cli.common import add_command, add_index_argument, index_path, note
+from lsr.output.numbers import counted, human_bytes
+
+EXAMPLES = """\
+examples:
+  lsr export notes.lsr.tar            the index here, to be moved or kept
+  lsr export --vectors notes.parquet  its documents with their sparse vectors
+
+'lsr import' makes an index of the first, 'lsr index --vectors' of the second.
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the command."""
+    parser = add_command(
+        subparsers,
+        "export",
+        "write an index to one file",
+        "Write the last generation of an index to one file (an uncompressed tar). With\n"
+        "--vectors, write its documents and their sparse vectors as Parquet instead:\n"
+        "columns id, terms, weights, title, text, fields.",
+        EXAMPLES,
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="the file to be written")
+    add_index_argument(parser)
+    parser.add_argument("--vectors", action="store_true", help="vectors as Parquet, not the index as it is")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file if there is one")
+    parser.add_argument("--json", action="store_true", help="print what was done as a JSON object")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export, and say what was done."""
+    path = index_path(args)
+    if args.vectors:
+        from lsr.indexer.storage.index import Index
+        from lsr.indexer.transfer.export_vectors import export_vectors, left_out
+
+        n_docs = export_vectors(path, args.file, overwrite=args.overwrite)
+        with Index.open(path) as index:
+            for sentence in left_out(index):
+                note(sentence)
+    else:
+        from lsr.indexer.transfer.archive import export_index
+
+        n_docs = export_index(path, args.file, overwrite=args.overwrite).n_docs
+    size_bytes = args.file.stat().st_size
+    if args.json:
+        from lsr.output.hits import json_line
+
+        print(json_line({"index": str(path), "file": str(args.file), "documents": n_docs, "size_bytes": size_bytes}))
+    else:
+        print(f"exported {counted(n_docs, 'document')} to {args.file}, {human_bytes(size_bytes)}")
+    return 0

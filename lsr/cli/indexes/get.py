@@ -1,0 +1,70 @@
+"""`lsr get`: documents by their ids."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from lsr.cli.common import add_command, add_index_argument, index_path, note
+from lsr.output.terminal import clean
+
+EXAMPLES = """\
+examples:
+  lsr get notes/todo.md        its title, its fields and its text, to read
+  lsr get a b c --json         an object each
+"""
+FAILED = 1
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the command."""
+    parser = add_command(
+        subparsers,
+        "get",
+        "show documents by their ids",
+        "Show documents by their doc_ids, as they were indexed. Exit code 1 if one of\nthem is not there.",
+        EXAMPLES,
+    )
+    parser.add_argument("doc_ids", nargs="+", metavar="ID", help="doc_ids, as hits show them")
+    add_index_argument(parser)
+    parser.add_argument("--json", action="store_true", help="print a JSON object a document")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the documents; say which are not there."""
+    from lsr.indexer.storage.index import Index
+    from lsr.indexer.update.passages import passages_of, whole
+
+    missing = 0
+    with Index.open(index_path(args)) as index:
+        for doc_id in args.doc_ids:
+            passages = passages_of(index, doc_id)
+            if passages:
+                _print(whole(passages), as_json=args.json)
+            else:
+                note(f"no document {doc_id!r} in the index")
+                missing += 1
+    return FAILED if missing else 0
+
+
+def document_json(document: Any, *, text: bool = True) -> dict[str, Any]:
+    """Return a document as `--json` prints it."""
+    shown = {"doc_id": document.doc_id, "title": document.title}
+    return shown | ({"text": document.text} if text else {}) | {"fields": dict(document.fields)}
+
+
+def _print(document: Any, *, as_json: bool) -> None:
+    from lsr.output.hits import json_line
+    from lsr.output.terminal import BOLD, DIM, style
+
+    if as_json:
+        print(json_line(document_json(document)))
+        return
+    print(style(clean(document.doc_id), BOLD))
+    if document.title:
+        print(clean(document.title))
+    for name, value in document.fields.items():
+        print(style(clean(f"{name}: {json_line(value)}"), DIM))
+    print("\n".join(clean(line) for line in document.text.splitlines()))
+    print()

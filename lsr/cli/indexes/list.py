@@ -1,0 +1,58 @@
+"""`lsr list`: which documents an index holds."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from lsr.cli.common import add_command, add_index_argument, index_path, positive
+from lsr.output.terminal import clean
+
+EXAMPLES = """\
+examples:
+  lsr list                                 doc_id and title of all documents
+  lsr list --filter "year < 2000" --json   of some, with their fields
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the command."""
+    parser = add_command(
+        subparsers,
+        "list",
+        "list the documents of an index",
+        "List the documents of an index in the order in which they were added: doc_id, a\n"
+        "tab, title; or an object each with the fields.",
+        EXAMPLES,
+    )
+    add_index_argument(parser)
+    parser.add_argument("--filter", metavar="F", dest="filter_text", help="only documents whose fields fit")
+    parser.add_argument("--limit", type=positive, metavar="N", help="at most so many")
+    parser.add_argument("--json", action="store_true", help="print a JSON object a document")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the documents."""
+    from itertools import islice
+
+    from lsr.cli.indexes.get import document_json
+    from lsr.indexer.storage.index import Index
+    from lsr.indexer.update.passages import owner_of, whole
+    from lsr.output.hits import json_line
+
+    with Index.open(index_path(args)) as index:
+        allowed = None
+        if args.filter_text is not None:
+            from lsr.query.filters.masks import compile_filter
+
+            allowed = compile_filter(index, args.filter_text)
+        found = index.documents(None if allowed is None else allowed.bitmaps)
+        # Of a document that was cut, its first passage has its id.
+        documents = (whole([document]) for document in found if owner_of(document) == document.doc_id)
+        for document in islice(documents, args.limit):
+            if args.json:
+                print(json_line(document_json(document, text=False)))
+            else:
+                print(f"{clean(document.doc_id)}\t{clean(' '.join(document.title.split()))}")
+    return 0

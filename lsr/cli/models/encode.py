@@ -1,0 +1,119 @@
+"""`lsr encode`: folders and files of text into vectors, as Parquet shards that `lsr index --vectors` takes."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from lsr.cli.common import TerminalProgress, add_command, note, positive
+from lsr.cli.indexes.passage_options import add_passage_arguments, check_passage_arguments, splitter_of
+
+EXAMPLES = """\
+examples:
+  lsr encode notes/ --encoder path/to/model --out vectors/
+  lsr index --vectors vectors/*.parquet --encoder path/to/model
+  lsr encode notes/ --encoder all-MiniLM-L6-v2 --dense --out dense/
+
+Interrupted, the same command goes on where it was.
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the command."""
+    parser = add_command(
+        subparsers,
+        "encode",
+        "turn text into vectors",
+        "Read folders and files as 'lsr index' does, and write the vectors of their\n"
+        "documents to Parquet files: id, terms, weights, title, text. Memory doesn't\n"
+        "grow with the corpus.",
+        EXAMPLES,
+    )
+    parser.add_argument("corpus", nargs="+", type=Path, metavar="CORPUS", help="folders and files to read")
+    parser.add_argument(
+        "--encoder", required=True, metavar="E", help="the folder of a model, or its name on the Hugging Face hub"
+    )
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="the folder for the Parquet files")
+    parser.add_argument("--dense", action="store_true", help="the model is a dense one: a column vector, of float16")
+    parser.add_argument("--family", metavar="F", help="what a plain checkpoint is to be read as, such as splade-doc")
+    parser.add_argument("--max-length", type=positive, metavar="N", help="tokens of a document (default: the model's)")
+    parser.add_argument("--top-k", type=positive, metavar="N", help="keep a document's N largest weights")
+    parser.add_argument("--threshold", type=float, metavar="W", help="keep weights above W")
+    add_passage_arguments(parser)
+    parser.add_argument("--device", metavar="D", help="cpu or cuda (default: cuda where there is one)")
+    parser.add_argument(
+        "--dtype", metavar="T",
+        help="float32, bfloat16 or float16 (default: on a cpu float32, if the model doesn't say bfloat16)",
+    )  # fmt: skip
+    parser.add_argument("--no-text", action="store_true", help="leave titles and texts out")
+    parser.add_argument("--skip-bad", action="store_true", help="pass over, and count, what can't be read")
+    parser.add_argument("--json", action="store_true", help="print what was done as a JSON object")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Encode, and say what was done."""
+    from lsr.indexer.corpus.reader import read_corpus
+    from lsr.indexer.corpus.report import CorpusReport
+    from lsr.indexer.encode.encode_corpus import encode_corpus
+    from lsr.types import Document
+
+    check_passage_arguments(args)
+    encoder = _load(args)
+    report = CorpusReport()
+    documents: Iterable[Document] = read_corpus(
+        args.corpus, skip_bad=args.skip_bad, report=report, exclude=[args.out.resolve()]
+    )
+    if splitter := splitter_of(args, encoder):
+        from lsr.encoders.text.splitter import split_documents
+
+        documents = split_documents(documents, splitter)
+    progress = TerminalProgress()
+    began = time.perf_counter()
+    try:
+        result = encode_corpus(documents, encoder, args.out, with_text=not args.no_text, progress=progress)
+    finally:
+        progress.close()
+    seconds = time.perf_counter() - began
+    for line in report.summary():
+        note(line)
+    if args.json:
+        from lsr.output.hits import json_line
+
+        done = {
+            "out": str(args.out),
+            "documents": result.n_docs,
+            "resumed": result.n_resumed,
+            "shards": len(result.shards),
+            "seconds": round(seconds, 3),
+        }
+        print(json_line(done))
+        return 0
+    fresh = result.n_docs - result.n_resumed
+    before = f", {result.n_resumed:,} were there already" if result.n_resumed else ""
+    rate = f"{fresh / seconds:,.1f} a second"
+    print(
+        f"encoded {fresh:,} documents in {seconds:.1f} s ({rate}) into {len(result.shards)} files of {args.out}{before}"
+    )
+    return 0
+
+
+def _load(args: argparse.Namespace) -> Any:
+    from lsr.errors import UsageError
+
+    names = ("max_length", "device", "dtype") if args.dense else (
+        "family", "max_length", "top_k", "threshold", "device", "dtype"
+    )  # fmt: skip
+    options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if not args.dense:
+        from lsr.encoders.registry import load_encoder
+
+        return load_encoder(args.encoder, **options)
+    if any(value is not None for value in (args.family, args.top_k, args.threshold)):
+        raise UsageError("--family, --top-k and --threshold are for sparse models: leave them out of --dense")
+    from lsr.encoders.registry import load_dense_encoder
+
+    return load_dense_encoder(args.encoder, **options)

@@ -1,0 +1,126 @@
+"""How hits are shown: for people on a terminal, and as JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from lsr.output.terminal import (
+    BOLD,
+    DIM,
+    MATCH,
+    clean,
+    columns,
+    fitting,
+    lines_of,
+    marked,
+    shortened,
+    style,
+    text_width,
+)
+from lsr.query.explain.snippet import Matcher, find_snippet, fold
+from lsr.types import Hit, LegScore
+
+INDENT = 5
+SNIPPET_LINES = 2
+HEADING_CHARACTERS = 80
+
+# Control characters beyond ASCII are no matter to JSON, but to a terminal; lone surrogates to any file.
+_TO_ESCAPE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def hit_json(hit: Hit, approximate: Mapping[str, Any] | None = None) -> str:
+    """Return a hit as `--json` prints it, in one line. approximate: what to say of a search that wasn't exact."""
+    return json_line(hit_object(hit) | ({} if approximate is None else {"approximate": approximate}))
+
+
+def hit_object(hit: Hit) -> dict[str, Any]:
+    """Return a hit as JSON values."""
+    shown: dict[str, Any] = {} if hit.query_id is None else {"query_id": hit.query_id}
+    shown |= {"rank": hit.rank, "doc_id": hit.doc_id, "score": hit.score, "title": hit.title, "text": hit.text}
+    if hit.passage is not None:
+        shown["passage"] = {"start": hit.passage[0], "end": hit.passage[1]}
+    if hit.legs is not None:
+        shown["legs"] = {leg.leg: {"score": leg.score, "rank": leg.rank} for leg in hit.legs}
+    if hit.terms is not None:
+        shown["terms"] = [asdict(term) for term in hit.terms]
+    return shown
+
+
+def json_line(value: Any) -> str:
+    """Return a JSON text that is safe to print wherever UTF-8 is."""
+    return _TO_ESCAPE.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(value, ensure_ascii=False))
+
+
+def print_hits(hits: Iterable[Hit], words: Matcher) -> None:
+    """Print of each hit its rank, title, score, doc_id, and the stretch of text that says most about the query."""
+    width = columns()
+    for hit in hits:
+        print(*hit_lines(hit, words, width), "", sep="\n")
+
+
+def hit_lines(hit: Hit, words: Matcher, width: int) -> list[str]:
+    """Return the styled lines of a hit."""
+    heading, text = (fold(hit.title), hit.text) if hit.title.strip() else _headed(hit)
+    score = f"{hit.score:.3f}"
+    heading = shortened(clean(heading), max(8, width - INDENT - len(score) - 2))
+    gap = " " * max(2, width - INDENT - text_width(heading) - len(score))
+    matches = [(start, end) for start, end, _ in words.matches(heading)]
+    shown = marked(heading, matches, 0, len(heading), mark=MATCH, base=BOLD)
+    lines = [f"{hit.rank:>{INDENT - 2}}  {shown}{gap}{score}"]
+    room = width - INDENT
+    if heading != hit.doc_id:
+        lines.append(" " * INDENT + style(shortened(clean(hit.doc_id), room), DIM))
+    if hit.legs is not None:
+        lines.append(" " * INDENT + style(shortened(legs_line(hit.legs), room), DIM))
+    return lines + [" " * INDENT + line for line in _snippet_lines(text, words, room)]
+
+
+def legs_line(legs: Sequence[LegScore]) -> str:
+    """Say what each leg of a hybrid search gave a hit."""
+    said = (
+        f"{leg.leg}: not found" if leg.score is None else f"{leg.leg}: {leg.score:.3f}, rank {leg.rank}" for leg in legs
+    )
+    return " · ".join(said)
+
+
+def _headed(hit: Hit) -> tuple[str, str]:
+    """Return a heading for a text without a title, its first words, and the rest of it."""
+    folded = fold(hit.text)
+    if not folded:
+        return hit.doc_id, ""
+    if len(folded) <= HEADING_CHARACTERS:
+        return folded, ""
+    first_line = fold(hit.text.lstrip().partition("\n")[0])
+    if len(first_line) <= HEADING_CHARACTERS:
+        return first_line, folded[len(first_line) :]
+    cut = folded.rfind(" ", 0, HEADING_CHARACTERS)
+    cut = cut if cut > 0 else HEADING_CHARACTERS
+    return folded[:cut] + " …", folded[cut:]
+
+
+def _snippet_lines(text: str, words: Matcher, room: int) -> list[str]:
+    """Return the styled lines of a snippet."""
+    snippet = find_snippet(text, words, SNIPPET_LINES * room - 2)
+    before = "" if snippet.starts else "… "
+    whole = clean(before + snippet.text)
+    spans = [(start + len(before), end + len(before)) for start, end in snippet.spans]
+    lines = list(lines_of(whole, room))
+    ends = snippet.ends and len(lines) <= SNIPPET_LINES
+    lines = lines[:SNIPPET_LINES]
+    shown = [marked(whole, spans, begin, end, mark=MATCH) for begin, end in lines]
+    if shown and not ends:
+        begin, end = lines[-1]
+        shown[-1] = marked(whole, spans, begin, _room_for_ellipsis(whole, begin, end, room), mark=MATCH) + " …"
+    return shown
+
+
+def _room_for_ellipsis(text: str, begin: int, end: int, room: int) -> int:
+    """Return where to end the line text[begin:end] so that an ellipsis fits behind it."""
+    kept = fitting(text[begin:end], room - 2)
+    if kept < end - begin:
+        kept = max(text[begin:end].rfind(" ", 0, kept + 1), 0) or kept
+    return begin + len(text[begin : begin + kept].rstrip())

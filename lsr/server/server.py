@@ -1,0 +1,280 @@
+"""The HTTP side of `lsr serve`: a REST API and a page, on the standard library alone.
+
+Everything answers to GET and HEAD, and changes nothing. What is wrong with a request is said as JSON: {"error": …}.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Mapping
+from dataclasses import replace
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import lsr
+from lsr.errors import LsrError, UsageError
+from lsr.indexer.storage.generations import generations
+from lsr.output.explained import engine_object, explained_hit
+from lsr.output.hits import hit_object, json_line
+from lsr.query.feedback import Feedback
+from lsr.query.hybrid.settings import MODES, USUAL_NEIGHBOURS, Hybrid
+from lsr.query.searcher import Searcher
+from lsr.server.pages.fragments import POLICY
+from lsr.server.pages.served import served_page
+
+MAX_K, MAX_QUERY, MAX_FIELDS = 1000, 10_000, 20
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": POLICY,
+    "Cache-Control": "no-store",
+}
+
+
+class RequestError(Exception):
+    """A request that can't be answered: an HTTP status, and why."""
+
+    def __init__(self, status: HTTPStatus, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+class SearchServer(ThreadingHTTPServer):
+    """Serves an index, a thread a connection; of an index that changes, always the newest generation.
+
+    host: a name or address to listen at. port: 0 for any that is free. hybrid: how searches are done that don't say it.
+    """
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, searcher: Searcher, host: str, port: int, *, hybrid: Hybrid | None = None) -> None:
+        self.hybrid = hybrid
+        self._searcher = searcher
+        self._renewing = threading.Lock()
+        # More threads than cores would only wait for each other, each holding its scratch memory.
+        self.searching = threading.BoundedSemaphore(2 * (os.cpu_count() or 1))
+        if ":" in host:
+            self.address_family = socket.AF_INET6
+        super().__init__((host, port), Handler)
+
+    @property
+    def url(self) -> str:
+        """Where the page is."""
+        host, port = str(self.server_address[0]), self.server_address[1]
+        return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach the server."""
+        return self.server_address[0] in LOOPBACK
+
+    @property
+    def searcher(self) -> Searcher:
+        """The searcher of the newest generation; the one before where the newest can't be opened."""
+        with self._renewing:
+            index = self._searcher.index
+            newest = max(generations(index.path), default=index.manifest.generation)
+            if newest != index.manifest.generation:
+                try:
+                    self._searcher = self._searcher.refresh()
+                except LsrError as error:
+                    sys.stderr.write(f"lsr: generation {newest} is not served: {error}\n")
+            return self._searcher
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that hang up; of anything else, all."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            traceback.print_exc()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers requests."""
+
+    server: SearchServer
+    server_version = f"lsr/{lsr.__version__}"
+    sys_version = ""
+    protocol_version = "HTTP/1.1"
+    timeout = 30
+    """Seconds that a client may be silent."""
+
+    def do_GET(self) -> None:
+        """Answer with a page or JSON."""
+        if "Content-Length" in self.headers or "Transfer-Encoding" in self.headers:
+            self.close_connection = True  # a body that nobody reads would pass for the next request
+        try:
+            self._check_host()
+            kind, body = self._answer()
+            self._send(HTTPStatus.OK, kind, body)
+        except RequestError as error:
+            self._send_problem(error.status, str(error))
+        except UsageError as error:
+            self._send_problem(HTTPStatus.BAD_REQUEST, str(error))
+        except ConnectionError:
+            self.close_connection = True
+        except Exception as error:  # noqa: BLE001  one bad request must not end the others
+            traceback.print_exc()
+            why = str(error) if isinstance(error, LsrError) else "an error of the server; its log says more"
+            self._send_problem(HTTPStatus.INTERNAL_SERVER_ERROR, why)
+
+    def do_HEAD(self) -> None:
+        """Answer as to GET, without the body."""
+        self.do_GET()
+
+    def _answer(self) -> tuple[str, str]:
+        """Return the type and the body of an answer. Raises RequestError, UsageError."""
+        try:
+            url = urlsplit(self.path)
+            path = unquote(url.path, errors="strict")
+            pairs = parse_qsl(url.query, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+        except ValueError as error:
+            raise RequestError(HTTPStatus.BAD_REQUEST, f"the address can't be read: {error}") from error
+        fields = dict(pairs)
+        if len(fields) < len(pairs):
+            raise RequestError(HTTPStatus.BAD_REQUEST, "a parameter stands there twice")
+        if path == "/":
+            return "text/html", self._page(fields)
+        if path == "/search":
+            return "application/json", json_line(self._search(fields))
+        if path == "/health":
+            return "application/json", json_line(self._health(fields))
+        if path.startswith("/doc/"):
+            _check_known(fields, ())
+            return "application/json", json_line(self._document(path.removeprefix("/doc/")))
+        raise RequestError(HTTPStatus.NOT_FOUND, f"nothing at {path}: there are /, /search?q=…, /doc/ID and /health")
+
+    def _page(self, fields: Mapping[str, str]) -> str:
+        _check_known(fields, ("q", "k", "feedback", "hybrid"))
+        searcher = self.server.searcher
+        query = fields.get("q", "")
+        if not query.strip():
+            return served_page(searcher.index, "")
+        k, options = _k(fields), self._options(fields)
+        with self.server.searching:
+            return served_page(searcher.index, query, searcher.explain(_query(fields), k, **options))
+
+    def _search(self, fields: Mapping[str, str]) -> dict[str, Any]:
+        _check_known(fields, ("q", "k", "explain", "feedback", "hybrid"))
+        query, k, options = _query(fields), _k(fields), self._options(fields)
+        explain = fields.get("explain", "0")
+        if explain not in ("0", "1"):
+            raise RequestError(HTTPStatus.BAD_REQUEST, f"explain is {explain!r}; it must be 0 or 1")
+        searcher = self.server.searcher
+        with self.server.searching:
+            if explain == "1":
+                explained = searcher.explain(query, k, **options)
+                return {"hits": [explained_hit(found) for found in explained.hits]} | engine_object(explained)
+            return {"hits": [hit_object(hit) for hit in searcher.search(query, k, **options)], "query": query}
+
+    def _options(self, fields: Mapping[str, str]) -> dict[str, Any]:
+        return {"feedback": _feedback(fields), "hybrid": _hybrid(fields, self.server.hybrid)}
+
+    def _document(self, doc_id: str) -> dict[str, Any]:
+        for segment in self.server.searcher.index.segments:
+            (row,) = segment.find([doc_id])
+            if row is not None:
+                found = segment.document(row)
+                return {"doc_id": found.doc_id, "title": found.title, "text": found.text, "fields": dict(found.fields)}
+        raise RequestError(HTTPStatus.NOT_FOUND, f"no document {doc_id!r}")
+
+    def _health(self, fields: Mapping[str, str]) -> dict[str, Any]:
+        _check_known(fields, ())
+        manifest = self.server.searcher.index.manifest
+        encoder = manifest.encoder.get("name", manifest.encoder["kind"])
+        return {
+            "status": "ok", "documents": manifest.n_docs, "generation": manifest.generation, "encoder": encoder,
+            "version": lsr.__version__,
+        }  # fmt: skip
+
+    def _check_host(self) -> None:
+        """Refuse a foreign name for this machine, by which a page from elsewhere would read what is served here."""
+        if not self.server.is_local:
+            return
+        try:
+            name = urlsplit(f"//{self.headers.get('Host', 'localhost')}").hostname
+        except ValueError:
+            name = None
+        if name not in LOOPBACK:
+            raise RequestError(HTTPStatus.FORBIDDEN, f"this server is for {LOOPBACK[0]} alone: --host names another")
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Say as JSON what is wrong with a request that the library couldn't read, or a method that there isn't."""
+        status = HTTPStatus(code)
+        if status == HTTPStatus.NOT_IMPLEMENTED:
+            status, message = HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD are answered"
+        self.close_connection = True
+        self._send_problem(status, message or status.phrase)
+
+    def _send_problem(self, status: HTTPStatus, why: str) -> None:
+        self._send(status, "application/json", json_line({"error": why}))
+
+    def _send(self, status: HTTPStatus, kind: str, body: str) -> None:
+        content = body.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", f"{kind}; charset=utf-8")
+        self.send_header("Content-Length", str(len(content)))
+        for name, value in HEADERS.items():
+            self.send_header(name, value)
+        if status == HTTPStatus.METHOD_NOT_ALLOWED:
+            self.send_header("Allow", "GET, HEAD")
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  as the library names it
+        """Keep no log of what people search for."""
+
+
+def _check_known(fields: Mapping[str, str], known: tuple[str, ...]) -> None:
+    for name in fields:
+        if name not in known:
+            there = f"there are {', '.join(known)}" if known else "it takes none"
+            raise RequestError(HTTPStatus.BAD_REQUEST, f"no parameter {name!r}: {there}")
+
+
+def _query(fields: Mapping[str, str]) -> str:
+    query = fields.get("q", "")
+    if not query.strip():
+        raise RequestError(HTTPStatus.BAD_REQUEST, "the parameter q, the query, is missing or empty")
+    if len(query) > MAX_QUERY:
+        raise RequestError(
+            HTTPStatus.BAD_REQUEST, f"the query has {len(query):,} characters; the limit is {MAX_QUERY:,}"
+        )
+    return query
+
+
+def _k(fields: Mapping[str, str]) -> int:
+    return _number(fields, "k", 10, MAX_K)
+
+
+def _feedback(fields: Mapping[str, str]) -> Feedback | None:
+    return Feedback(n_docs=_number(fields, "feedback", 10, MAX_K)) if "feedback" in fields else None
+
+
+def _hybrid(fields: Mapping[str, str], default: Hybrid | None) -> Hybrid | None:
+    mode = fields.get("hybrid")
+    if mode is None or (default is not None and mode == default.mode):
+        return default
+    if mode not in (*MODES, "none"):
+        raise RequestError(HTTPStatus.BAD_REQUEST, f"hybrid is {mode!r:.40}; it must be {', '.join(MODES)} or none")
+    if mode == "none":
+        return None
+    if default is None or default.reranker is not None:
+        default = Hybrid() if default is None else replace(default, reranker=None, neighbours=USUAL_NEIGHBOURS)
+    return replace(default, mode=mode)
+
+
+def _number(fields: Mapping[str, str], name: str, default: int, limit: int) -> int:
+    text = fields.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= limit):
+        raise RequestError(HTTPStatus.BAD_REQUEST, f"{name} is {text!r:.40}; it must be a number from 1 to {limit:,}")
+    return int(text)
