@@ -271,12 +271,12 @@ def _read_until(path: Path, stop: Path, *, by_refresh: bool) -> int:
         searcher = searcher.refresh() if by_refresh else Searcher(path)
         generations.add(searcher.index.manifest.generation)
         assert len(searcher.index) == 30
-        hits = searcher.search("common", 100)
+        hits = searcher.search("common", k=100)
         numbers = [int(hit.title) for hit in hits]
         assert len(hits) == 30 and len({hit.score for hit in hits}) == 1
         assert numbers == sorted(numbers) and numbers[-1] - numbers[0] == 2
         assert [hit.doc_id for hit in hits] == [f"{number}-{i % 10}" for i, number in enumerate(numbers)]
-        assert searcher.search(f"batch{numbers[0]}", 100) == searcher.search(f"batch{numbers[0]}", 10)
+        assert searcher.search(f"batch{numbers[0]}", k=100) == searcher.search(f"batch{numbers[0]}", k=10)
     return len(generations)
 
 
@@ -300,4 +300,4 @@ def _compiled(tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("compiled") / "index"
     begin(path)
     merge_index(path)
-    assert len(Searcher(path).search("common", 100)) == 49
+    assert len(Searcher(path).search("common", k=100)) == 49
