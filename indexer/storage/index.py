@@ -14,15 +14,16 @@ import numpy.typing as npt
 from lsr.encoders.base import Encoder
 from lsr.errors import IndexDamagedError, IndexMissingError, UsageError
 from lsr.indexer.rarity import Collection, by_rarity
-from lsr.indexer.storage.checks_on_read import check_files
+from lsr.indexer.storage.checks_on_read import check_files, refuse_links
 from lsr.indexer.storage.deletions import unpack
 from lsr.indexer.storage.dense_vectors import DenseVectorsOfIndex
-from lsr.indexer.storage.generations import Hold, generations, hold_generation, hold_newest
+from lsr.indexer.storage.generations import Hold, generations, hold_generation, hold_newest, open_folder
 from lsr.indexer.storage.manifest import REMEDY, Manifest, SegmentInfo, read_manifest
 from lsr.indexer.storage.segment import Segment
 from lsr.indexer.storage.vocabulary import FILES as VOCABULARY_FILES
 from lsr.indexer.storage.vocabulary import Vocabulary
 from lsr.indexer.transfer.read_vectors import READY_VECTORS, ReadyVectors
+from lsr.io.folder import Folder
 from lsr.types import Document
 
 DEFAULT_NAME = ".lsr"
@@ -51,7 +52,7 @@ class Index:
 
     def __init__(
         self,
-        path: Path,
+        folder: Folder,
         manifest: Manifest,
         hold: Hold,
         *,
@@ -59,16 +60,17 @@ class Index:
         dense_encoder: str | Path | None = None,
         before: Index | None = None,
     ) -> None:
-        self.path = path
+        self.path = folder.path
+        self.folder = folder
         self.manifest = manifest
         self._hold = hold
         self._moved_to = {"encoder": encoder, "dense_encoder": dense_encoder}
         self._opening = threading.Lock()
-        manifest.vocabulary.check_sizes(path, expected=VOCABULARY_FILES)
-        manifest.encoder_files.check_sizes(path)
+        manifest.vocabulary.check_sizes(folder, expected=VOCABULARY_FILES)
+        manifest.encoder_files.check_sizes(folder)
         known = {} if before is None else {_name_of(segment.info): segment for segment in before.segments}
         self.segments: tuple[Segment, ...] = tuple(
-            known.get(_name_of(info)) or Segment(path, info) for info in manifest.segments
+            known.get(_name_of(info)) or Segment(folder, info) for info in manifest.segments
         )
         if before is not None and before.manifest.vocabulary == manifest.vocabulary:
             names = ["vocabulary"]
@@ -100,26 +102,27 @@ class Index:
         encoder, dense_encoder: where the models of queries are now, if they aren't where they were.
         Raises IndexMissingError, or IndexDamagedError naming what is wrong.
         """
-        path = Path(path)
+        folder = open_folder(Path(path))
         if generation is None:
-            generation, hold = hold_newest(path)
+            generation, hold = hold_newest(folder)
         else:
-            held = hold_generation(path, generation)
+            held = hold_generation(folder, generation)
             if held is None:
                 raise IndexMissingError(f"no generation {generation} of the index at {path}")
             hold = held
-        return cls(path, read_manifest(path, generation), hold, encoder=encoder, dense_encoder=dense_encoder)
+        return cls(folder, read_manifest(folder, generation), hold, encoder=encoder, dense_encoder=dense_encoder)
 
     def refresh(self) -> Index:
         """Return the index's last generation: itself, or a new one that shares with it what has not changed.
 
         This one stays as it is, and open. Raises what `open` raises.
         """
-        generation, hold = hold_newest(self.path)
+        folder = open_folder(self.path)  # again, since another index may have taken its place
+        generation, hold = hold_newest(folder)
         if generation == self.manifest.generation:
             hold.release()
             return self
-        return Index(self.path, read_manifest(self.path, generation), hold, **self._moved_to, before=self)
+        return Index(folder, read_manifest(folder, generation), hold, **self._moved_to, before=self)
 
     def close(self) -> None:
         """Let writers remove this generation's files once there is a newer one. What was read stays valid."""
@@ -163,8 +166,8 @@ class Index:
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """The terms. Raises IndexDamagedError if they are not what was written."""
-        check_files(self.path, self.manifest.vocabulary, VOCABULARY_FILES)
-        return Vocabulary(self.manifest.vocabulary.folder(self.path))
+        check_files(self.folder, self.manifest.vocabulary, VOCABULARY_FILES)
+        return Vocabulary(self.manifest.vocabulary.open(self.folder))
 
     @property
     def query_encoder(self) -> Any:
@@ -186,10 +189,14 @@ class Index:
             return ReadyVectors()
         from lsr.encoders.registry import open_query_encoder
 
-        check_files(self.path, self.manifest.encoder_files, self.manifest.encoder_files.files)
+        part = self.manifest.encoder_files
+        check_files(self.folder, part, part.files)
+        folder = part.open(self.folder) if part.files else None
+        if folder is not None:
+            refuse_links(folder)
         return open_query_encoder(
             self.manifest.encoder,
-            self.manifest.encoder_files.folder(self.path),
+            folder,
             self.vocabulary.lookup,
             len(self.vocabulary),
             moved_to=self._moved_to["encoder"],

@@ -71,7 +71,7 @@ def _commit(
     waiting = next(rows)
     segments: list[SegmentInfo] = []
     for number, segment in enumerate(index.segments):
-        pending = DensePending(place.scratch / f"dense-{number}", encoder.dimension)
+        pending = DensePending(place.folder(f"dense-{number}"), encoder.dimension)
         due = segment.n_docs
         while due:
             if len(waiting) == 0:

@@ -21,6 +21,7 @@ from lsr.indexer.storage.segment import DOCUMENTS, save_arrays
 from lsr.indexer.storage.vocabulary import save_vocabulary
 from lsr.indexer.write.segment_builder import Collector, Pending, refuse_duplicates
 from lsr.indexer.write.transaction import Workplace, explained, synced_files
+from lsr.io.folder import Folder
 from lsr.io.progress import Progress, Silence
 from lsr.types import Document, SparseBatch
 
@@ -132,8 +133,8 @@ class IndexWriter:
         self._collector.close()
         return manifest
 
-    def _save_query_side(self, folder: Path) -> dict[str, FileInfo]:
-        self._encoder.save_query_side(folder)
+    def _save_query_side(self, folder: Folder) -> dict[str, FileInfo]:
+        self._encoder.save_query_side(folder.path)
         return synced_files(folder)
 
 

@@ -15,6 +15,7 @@ from lsr.encoders.lexical.analyser import AnalyserSettings
 from lsr.encoders.lexical.bm25 import BM25Encoder, open_bm25_query_encoder
 from lsr.encoders.lexical.exact_words import QueriesWithWords, words_config
 from lsr.errors import EncoderError, UsageError
+from lsr.io.folder import Folder
 from lsr.models import carried
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def load_dense_encoder(name_or_path: str | Path, *, sparse: Encoder | None = Non
 
 def open_query_encoder(
     description: Mapping[str, Any],
-    folder: Path,
+    folder: Path | Folder | None,
     lookup: TermLookup,
     vocab_size: int,
     *,
@@ -91,8 +92,9 @@ def open_query_encoder(
 ) -> QueryEncoder:
     """Open the query side of the encoder that an index was built with.
 
-    description: as `Encoder.description` gave it. folder: what `Encoder.save_query_side` wrote to.
-    lookup: the index's term ids. vocab_size: the number of its terms. moved_to: where the model is now.
+    description: as `Encoder.description` gave it. folder: what `Encoder.save_query_side` wrote to,
+    None where it wrote nothing. lookup: the index's term ids. vocab_size: the number of its terms. moved_to: where the
+    model is now.
     Words and tables need neither torch nor transformers. Raises EncoderError if it can't be opened, or is another.
     """
     config = words_config(description)
@@ -101,17 +103,24 @@ def open_query_encoder(
 
 
 def _open_queries_of_model(
-    description: Mapping[str, Any], folder: Path, lookup: TermLookup, vocab_size: int, moved_to: str | Path | None
+    description: Mapping[str, Any],
+    folder: Path | Folder | None,
+    lookup: TermLookup,
+    vocab_size: int,
+    moved_to: str | Path | None,
 ) -> QueryEncoder:
     """Open the query side of an encoder, without words beside it."""
     side = description.get("query_side")
     if side == "words" and description.get("kind") == "bm25":
         return open_bm25_query_encoder(description, lookup, vocab_size)
+    if folder is None and (side == "table" or (side == "model" and description["kind"] == CODES)):
+        raise EncoderError("the index holds no files of its encoder's query side: index the corpus again")
     if side == "table":
         from lsr.encoders.sparse.query_table import open_table
 
         settings = description["settings"]
         query = settings.get("query") or {}
+        assert folder is not None
         return open_table(
             folder,
             lookup,
@@ -248,7 +257,11 @@ def _load_codes(folder: Path, **options: Any) -> Encoder:
 
 
 def _open_codes_queries(
-    description: Mapping[str, Any], folder: Path, lookup: TermLookup, vocab_size: int, moved_to: str | Path | None
+    description: Mapping[str, Any],
+    folder: Path | Folder | None,
+    lookup: TermLookup,
+    vocab_size: int,
+    moved_to: str | Path | None,
 ) -> QueryEncoder:
     """Open the queries' side of sparse codes: without torch where the dense model is one for numpy.
 
@@ -261,7 +274,7 @@ def _open_codes_queries(
     described = description["settings"]["dense"]
     dense = open_bare(described, moved_to=moved_to) or open_dense_encoder(described, moved_to=moved_to)
     terms = names_of(int(description["settings"]["n_codes"]))
-    return RemappedQueryEncoder(open_codes_query_encoder(folder, dense), terms, lookup, vocab_size)
+    return RemappedQueryEncoder(open_codes_query_encoder(Path(str(folder)), dense), terms, lookup, vocab_size)
 
 
 def _densified(name: str, **options: Any) -> DenseEncoder:

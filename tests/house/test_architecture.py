@@ -25,8 +25,8 @@ FLOORS = {
     "lsr.encoders": 2,
     "lsr.kernels": 1,
     "lsr.types": 0,
-    "lsr.io.cache": 0,
     "lsr.errors": 0,
+    "lsr.io": 0,
     "lsr.models": 0,
     "lsr": 0,
 }
