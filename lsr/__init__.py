@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Document": "lsr.types",
     "Hit": "lsr.types",
-    "Index": "lsr.indexer.storage.index",
+    "StoredIndex": "lsr.indexer.storage.index",
     "LsrError": "lsr.errors",
     "Searcher": "lsr.query.searcher",
     "SparseBatch": "lsr.types",
@@ -24,11 +24,11 @@ _PUBLIC = {
 if TYPE_CHECKING:
     from lsr.encoders.registry import load_encoder
     from lsr.errors import LsrError
-    from lsr.indexer.storage.index import Index
+    from lsr.indexer.storage.index import StoredIndex
     from lsr.query.searcher import Searcher
     from lsr.types import Document, Hit, SparseBatch
 
-__all__ = ["Document", "Hit", "Index", "LsrError", "Searcher", "SparseBatch", "__version__", "load_encoder"]
+__all__ = ["Document", "Hit", "LsrError", "Searcher", "SparseBatch", "StoredIndex", "__version__", "load_encoder"]
 
 
 def __getattr__(name: str) -> Any:
