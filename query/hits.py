@@ -20,7 +20,7 @@ def hits_of(
         doc_id, passage = document.doc_id, None
         if passages and PASSAGE_OF in document.fields:
             doc_id, passage = str(document.fields[PASSAGE_OF]), passage_span(document.fields)
-        hit = Hit(rank, doc_id, score, document.title, document.text, query_id, passage=passage)
+        hit = Hit(rank, doc_id, score, document.title, document.text, query_id=query_id, passage=passage)
         found.append(replace(hit, legs=_legs_of(ranking, rank - 1)) if ranking.legs else hit)
     return found
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import UsageError
 from lsr.query.fusion.fuser import Fuser
-from lsr.query.fusion.registry import RANKS_ALONE, make_fuser
+from lsr.query.fusion.registry import DEFAULT_FUSER, RANKS_ALONE, make_fuser
 from lsr.query.hybrid.score_smoothing import Neighbours
 from lsr.types import SparseBatch
 
@@ -128,3 +128,19 @@ class Hybrid:
     def needs_dense(self) -> bool:
         """Whether queries are to be encoded as dense vectors."""
         return self.reranker is None
+
+
+def hybrid_with(given: Hybrid | str | None, *, rerank: Any = None, weights: Any = None, **parts: Any) -> Hybrid:
+    """Return a hybrid search with some parts replaced.
+
+    given: a mode, or a `Hybrid`; None for the default mode. rerank: a `Reranker`, or the name of the dense vectors.
+    weights: of the sparse and the other leg. parts: `candidates`, `fuser`, `neighbours`. Raises UsageError.
+    """
+    if rerank is not None:
+        parts["reranker"] = None if isinstance(rerank, str) else rerank
+    if isinstance(parts.get("neighbours"), bool):
+        parts["neighbours"] = USUAL_NEIGHBOURS if parts["neighbours"] else None
+    if weights is not None:
+        fuser = parts.get("fuser") or (given.method if isinstance(given, Hybrid) else DEFAULT_FUSER)
+        parts["fuser"] = make_fuser(fuser if isinstance(fuser, str) else fuser.name, weights=weights)
+    return replace(given, **parts) if isinstance(given, Hybrid) else Hybrid(mode=given or RERANK, **parts)
