@@ -27,7 +27,7 @@ _PUBLIC = {
 if TYPE_CHECKING:
     from lsr.api.build import index
     from lsr.api.encoders import load_encoder
-    from lsr.api.index import Index, open
+    from lsr.api.index import Index, open  # noqa: A004
     from lsr.errors import LsrError
     from lsr.query.engine.approximate import Approximate
     from lsr.query.feedback import Feedback

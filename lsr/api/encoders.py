@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numbers
-import os
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -89,7 +88,7 @@ def encoder_of(value: Any, **placement: str | None) -> Encoder:
 
     if value is None:
         value = default_encoder()
-    if isinstance(value, str | os.PathLike):
+    if isinstance(value, str | Path):
         of_models = {name: at for name, at in placement.items() if at is not None}
         return load_encoder(value, **({} if str(value) == "bm25" else of_models))
     if not all(hasattr(value, part) for part in ("encode_documents", "encode_queries", "description", "terms")):
@@ -112,7 +111,7 @@ def dense_encoder_of(value: Any, sparse: Encoder | None, **placement: str | None
     what = "the folder of a dense model, its name on the hub, or 'joint' (str or Path)"
     if value is None:
         return None
-    if isinstance(value, str | os.PathLike):
+    if isinstance(value, str | Path):
         name = check_name(value, "dense", what)
         assert name is not None
         of_models = {key: at for key, at in placement.items() if at is not None}
@@ -151,4 +150,6 @@ def passage_settings(passages: Any) -> dict[str, int] | None:
         if name not in PASSAGE_SETTINGS:
             raise UsageError(f"passages has no setting {name!r:.100}; there are {' and '.join(PASSAGE_SETTINGS)}")
     given = {name: value for name, value in passages.items() if value is not None}
-    return {name: check_count(value, f"passages[{name!r}]", least=name == "max_length") for name, value in given.items()}
+    return {
+        name: check_count(value, f"passages[{name!r}]", least=name == "max_length") for name, value in given.items()
+    }

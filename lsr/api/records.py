@@ -9,7 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from lsr.api.arguments import check_name, doc_id_text, is_integer, is_missing, names_of, shown
+from lsr.api.arguments import check_text, doc_id_text, is_integer, is_missing, names_of, shown
 from lsr.errors import BadDocumentError, UsageError
 from lsr.indexer.corpus.formats.text import clean
 from lsr.indexer.corpus.intake import RecordError
@@ -33,16 +33,14 @@ class Names:
     fields: tuple[str, ...] | None = None
 
     @classmethod
-    def of(cls, text: Any, title: Any, id: Any, fields: Any) -> Names:
+    def of(cls, text: Any, title: Any, id: Any, fields: Any) -> Names:  # noqa: A002
         """Check the names that a caller gives. Raises UsageError."""
-        parts: list[str | None] = []
-        for name, value in (("text", text), ("title", title), ("id", id)):
-            checked = check_name(value, name, "the name of a column or key (str)")
-            parts.append(None if checked is None else str(checked))
-        given = [part for part in parts if part is not None]
+        what = "the name of a column or key"
+        parts = {"text": text, "title": title, "id": id}
+        given = [check_text(value, name) for name, value in parts.items() if value is not None]
         if len(set(given)) < len(given):
-            raise UsageError(f"text, title and id are {', '.join(map(repr, parts))}; each needs a column for itself")
-        return cls(*parts, None if fields is None else names_of(fields, "fields", "the name of a column or key"))
+            raise UsageError(f"text, title and id name {', '.join(map(repr, given))}; each needs a column for itself")
+        return cls(text, title, id, None if fields is None else names_of(fields, "fields", what))
 
     @property
     def given(self) -> bool:
