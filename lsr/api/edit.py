@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lsr.api.changes import Checked, Merged
+from lsr.api.documents import documents_by_id, is_passage
 from lsr.api.opened import Opened
 from lsr.api.sources import Paths, Stream
 from lsr.errors import EncoderError, LsrError
@@ -74,7 +75,7 @@ def _noted(documents: Iterator[Document], opened: Opened, seen: _Seen) -> Iterat
     """Yield documents, and count them and those that the index has: its own counts are of passages."""
     for document in documents:
         seen.n_read += 1
-        seen.n_known += opened.get(document.doc_id) is not None
+        seen.n_known += documents_by_id(opened.stored, [document.doc_id])[0] is not None
         yield document
 
 
@@ -116,15 +117,13 @@ def delete_documents(
     from lsr.indexer.update.update import delete_documents as delete
 
     wanted = list(dict.fromkeys(doc_ids))
-    if opened.stored.manifest.passages is not None:
-        # A passage's name is no doc_id: deleting it would leave a document with a gap.
-        wanted_now = [doc_id for doc_id in wanted if opened.is_whole(doc_id)]
-        pieces = [doc_id for doc_id in wanted if doc_id not in set(wanted_now)]
-    else:
-        wanted_now, pieces = wanted, []
+    # A passage's name is no doc_id: to delete it would leave a document with a gap.
+    has_passages = opened.stored.manifest.passages is not None
+    pieces = [doc_id for doc_id in wanted if has_passages and is_passage(opened.stored, doc_id)]
     if strict and pieces:
         raise LsrError(f"not in the index: {pieces[0]}; nothing was deleted; leave out --strict to skip such ids")
-    changes = delete(wanted_now, path, strict=strict, merge=merge, threads=threads)
+    documents = [doc_id for doc_id in wanted if doc_id not in pieces] if pieces else wanted
+    changes = delete(documents, path, strict=strict, merge=merge, threads=threads)
     unknown = {*changes.unknown, *pieces}
     missing = tuple(doc_id for doc_id in wanted if doc_id in unknown)
     return len(wanted) - len(missing), missing

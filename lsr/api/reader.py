@@ -8,7 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, overload
 
-from lsr.api.arguments import check_count, check_path, check_text, doc_id_text, doc_ids_of, is_one_doc_id, queries_of
+from lsr.api.arguments import check_count, check_path, check_text, doc_ids_of, is_one_doc_id, queries_of
+from lsr.api.documents import all_documents, documents_by_id
 from lsr.api.opened import Opened
 from lsr.api.stats import Stats, stats_of
 from lsr.api.wording import python_messages
@@ -64,7 +65,7 @@ class IndexReader:
         return self.documents()
 
     def __contains__(self, doc_id: object) -> bool:
-        return is_one_doc_id(doc_id) and self._current.get(doc_id_text(doc_id)) is not None
+        return is_one_doc_id(doc_id) and doc_id != "" and self.get(doc_id) is not None  # type: ignore[call-overload]
 
     def __repr__(self) -> str:
         opened = self._opened
@@ -152,10 +153,8 @@ class IndexReader:
             The document, None if the index doesn't have it; of several, a list of these in their order. A document
             that was cut into passages is put together again.
         """
-        current = self._current
-        if is_one_doc_id(doc_ids):
-            return current.get(doc_id_text(doc_ids))
-        return current.get_all(doc_ids_of(doc_ids))
+        found = documents_by_id(self._current.stored, doc_ids_of(doc_ids))
+        return found[0] if is_one_doc_id(doc_ids) else found
 
     @python_messages
     def documents(self, where: str | None = None) -> Iterator[Document]:
@@ -164,7 +163,7 @@ class IndexReader:
         Args:
             where: filter on their fields, such as `year >= 2020` (default: all documents).
         """
-        return self._current.documents(None if where is None else check_text(where, "where"))
+        return all_documents(self._current.stored, None if where is None else check_text(where, "where"))
 
     def _newest(self) -> Opened:
         """Go on to the last generation, and return it. Called by the holder of the lock."""
