@@ -18,6 +18,7 @@ _PUBLIC = {
     "Hybrid": "lsr.query.hybrid.settings",
     "Index": "lsr.api.index",
     "LsrError": "lsr.errors",
+    "Results": "lsr.types",
     "index": "lsr.api.build",
     "load_encoder": "lsr.api.encoders",
     "open": "lsr.api.index",
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from lsr.query.engine.approximate import Approximate
     from lsr.query.feedback import Feedback
     from lsr.query.hybrid.settings import Hybrid
-    from lsr.types import Document, Hit
+    from lsr.types import Document, Hit, Results
 
 __all__ = [
     "Approximate",
@@ -42,6 +43,7 @@ __all__ = [
     "Hybrid",
     "Index",
     "LsrError",
+    "Results",
     "__version__",
     "index",
     "load_encoder",

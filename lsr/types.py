@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, overload
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
@@ -188,7 +188,8 @@ class Hit:
         return f"Hit(rank={self.rank}, doc_id={self.doc_id!r}, score={self.score:.6g}{heading}{text})"
 
 
-class FacetValue(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class FacetValue:
     """A value of a field, and the number of matching documents that have it."""
 
     value: str | int | float | bool

@@ -28,7 +28,7 @@ class OptionSpec:
     kind: `int`, `float`, `text`, `names`, `numbers` or `bool`. least, most: range, both included. choices: accepted
     texts. bare: the value of the option on the command line without a value, None where it needs one. flags: names on
     the command line (default: `--name`). local: offered only where the search runs, not to clients of a server.
-    accepts: value types of Python beside the kind, for messages.
+    may_be_off: whether the text `none` turns it off. accepts: value types of Python beside the kind, for messages.
     """
 
     help: str
@@ -42,10 +42,13 @@ class OptionSpec:
     flags: tuple[str, ...] = ()
     group: str = SEARCH
     local: bool = False
+    may_be_off: bool = False
     accepts: str = ""
 
     def parse(self, name: str, text: str) -> Any:
         """Return the value that a text stands for. Raises UsageError naming the option."""
+        if text == OFF and self.may_be_off:
+            return None
         try:
             match self.kind:
                 case "int":
@@ -59,7 +62,7 @@ class OptionSpec:
                 case "numbers":
                     return tuple(float(part) for part in text.replace(",", " ").split())
                 case _:
-                    return None if text == OFF and self.choices else text
+                    return text
         except ValueError:
             refuse(name, text, self.expected)
 

@@ -28,8 +28,8 @@ FEEDBACK_DOCS = 10
 LARGEST_OFFSET = 1_000_000
 
 
-def _option(default: Any, **spec: Any) -> Any:
-    return field(default=default, metadata={"option": OptionSpec(**spec)})
+def _described(**spec: Any) -> Mapping[str, OptionSpec]:
+    return {"option": OptionSpec(**spec)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,69 +41,86 @@ class SearchOptions:
     Raises UsageError for a value of another type or outside its range, and for options that exclude each other.
     """
 
-    k: int = _option(10, kind="int", least=1, metavar="K", flags=("-k",), help="results wanted (default: 10)")
-    offset: int = _option(
-        0, kind="int", least=0, most=LARGEST_OFFSET, metavar="N", help="skip the best N results; ranks count on"
-    )
-    where: str | DocumentFilter | None = _option(
-        None, kind="text", metavar="F", flags=("--where", "--filter"), accepts="a DocumentFilter of this index",
-        help="find only documents whose fields fit, as \"year >= 2020 and lang == 'en'\"; docs/FILTERS.md says more",
-    )  # fmt: skip
-    min_score: float | None = _option(None, kind="float", metavar="S", help="leave out results that score below S")
-    fields: tuple[str, ...] | None = _option(
-        None, kind="names", metavar="NAME,…", help="the fields that a result carries (default: all)"
-    )
-    sort: str | None = _option(
-        None, kind="text", metavar="FIELD",
-        help="order all documents with a term of the query by a field, ascending, or descending by --sort=-FIELD; "
-        "those without the field last",
-    )  # fmt: skip
-    facets: tuple[str, ...] = _option(
-        (), kind="names", metavar="NAME,…",
+    k: int = field(default=10, metadata=_described(
+        kind="int", least=1, metavar="K", flags=("-k",),
+        help="results wanted (default: 10)",
+    ))  # fmt: skip
+    offset: int = field(default=0, metadata=_described(
+        kind="int", least=0, most=LARGEST_OFFSET, metavar="N",
+        help="skip the best N results; ranks count on",
+    ))  # fmt: skip
+    where: str | DocumentFilter | None = field(default=None, metadata=_described(
+        kind="text", metavar="F", flags=("--where", "--filter"), accepts="a DocumentFilter of this index",
+        help="find only documents whose fields fit, as \"year >= 2020 and lang == 'en'\"; docs/FILTERS.md says"
+        " more",
+    ))  # fmt: skip
+    min_score: float | None = field(default=None, metadata=_described(
+        kind="float", metavar="S",
+        help="leave out results that score below S",
+    ))  # fmt: skip
+    fields: tuple[str, ...] | None = field(default=None, metadata=_described(
+        kind="names", metavar="NAME,…",
+        help="the fields that a result carries (default: all)",
+    ))  # fmt: skip
+    sort: str | None = field(default=None, metadata=_described(
+        kind="text", metavar="FIELD",
+        help="order all documents with a term of the query by a field, ascending, or descending by "
+        "--sort=-FIELD; those without the field last",
+    ))  # fmt: skip
+    facets: tuple[str, ...] = field(default=(), metadata=_described(
+        kind="names", metavar="NAME,…",
         help="count the values of these fields among all documents with a term of the query",
-    )  # fmt: skip
-    total: bool = _option(False, kind="bool", bare=True, help="count all documents with a term of the query")
-    hybrid: str | Hybrid | None = _option(
-        None, kind="text", choices=MODES, bare=MODES[0], group=HYBRID, accepts="a Hybrid",
-        help="fuse with the index's dense vectors: 'rerank' scores the candidates of the sparse search by them (the "
-        "default), 'union' searches by them too",
-    )  # fmt: skip
-    rerank: str | Reranker | None = _option(
-        None, kind="text", metavar="R", group=HYBRID, local=True, accepts="a Reranker",
-        help="score the candidates by R, in place of dense vectors: late-interaction (by the token vectors of the "
-        "index's dense model), late-interaction:MODEL or cross-encoder:MODEL, MODEL being a folder or a name on the "
-        "hub",
-    )  # fmt: skip
-    fuser: str | Fuser | None = _option(
-        None, kind="text", metavar="NAME", choices=FUSERS, group=HYBRID, accepts="a Fuser",
+    ))  # fmt: skip
+    total: bool = field(default=False, metadata=_described(
+        kind="bool", bare=True,
+        help="count all documents with a term of the query",
+    ))  # fmt: skip
+    hybrid: str | Hybrid | None = field(default=None, metadata=_described(
+        kind="text", choices=MODES, may_be_off=True, bare=MODES[0], group=HYBRID, accepts="a Hybrid",
+        help="fuse with the index's dense vectors: 'rerank' scores the candidates of the sparse search by them"
+        " (the default), 'union' searches by them too",
+    ))  # fmt: skip
+    rerank: str | Reranker | None = field(default=None, metadata=_described(
+        kind="text", metavar="R", group=HYBRID, local=True, accepts="a Reranker",
+        help="score the candidates by R, in place of dense vectors: late-interaction (by the token vectors of "
+        "the index's dense model), late-interaction:MODEL or cross-encoder:MODEL, MODEL being a folder or"
+        " a name on the hub",
+    ))  # fmt: skip
+    fuser: str | Fuser | None = field(default=None, metadata=_described(
+        kind="text", metavar="NAME", choices=FUSERS, group=HYBRID, accepts="a Fuser",
         help=f"fusion method: {', '.join(FUSERS)} (default: {FUSERS[0]})",
-    )  # fmt: skip
-    weights: tuple[float, ...] | None = _option(
-        None, kind="numbers", n_values=2, metavar="W", group=HYBRID,
+    ))  # fmt: skip
+    weights: tuple[float, ...] | None = field(default=None, metadata=_described(
+        kind="numbers", n_values=2, metavar="W", group=HYBRID,
         help="weights of the sparse and the other leg (default: equal)",
-    )  # fmt: skip
-    candidates: int | None = _option(
-        None, kind="int", least=10, most=1000, metavar="N", group=HYBRID,
-        help="candidates of each leg, 10 to 1000 (default: 100); with neighbours a union takes a quarter as many of "
-        "the dense one",
-    )  # fmt: skip
-    neighbours: bool | Neighbours | None = _option(
-        None, kind="bool", bare=False, flags=("--no-neighbours",), group=HYBRID, accepts="a Neighbours",
+    ))  # fmt: skip
+    candidates: int | None = field(default=None, metadata=_described(
+        kind="int", least=10, most=1000, metavar="N", group=HYBRID,
+        help="candidates of each leg, 10 to 1000 (default: 100); with neighbours a union takes a quarter as "
+        "many of the dense one",
+    ))  # fmt: skip
+    neighbours: bool | Neighbours | None = field(default=None, metadata=_described(
+        kind="bool", bare=False, flags=("--no-neighbours",), group=HYBRID, accepts="a Neighbours",
         help="fuse only: don't draw a document's score towards those of candidates with near dense vectors",
-    )  # fmt: skip
-    feedback: Feedback | None = _option(
-        None, kind="int", least=1, bare=FEEDBACK_DOCS, metavar="DOCS", accepts="a Feedback",
+    ))  # fmt: skip
+    feedback: Feedback | None = field(default=None, metadata=_described(
+        kind="int", least=1, may_be_off=True, bare=FEEDBACK_DOCS, metavar="DOCS", accepts="a Feedback",
         help=f"add to the query what its first DOCS documents say, and search again (default: {FEEDBACK_DOCS})",
-    )  # fmt: skip
-    approximate: Approximate | None = _option(
-        None, kind="text", metavar="NAME=VALUE,…", accepts="a mapping of them, or an Approximate",
-        help="search faster, and perhaps miss documents: alpha=0.8 relaxes the bounds, superblocks=50 ends the search "
-        "after so many groups of 64 documents, query_cut=8 bounds by the 8 heaviest of the frequent terms",
-    )  # fmt: skip
-    explain: bool = _option(False, kind="bool", bare=True, help="show of each result what each term added to its score")
-    threads: int | None = _option(
-        None, kind="int", least=1, metavar="N", local=True, help="threads for many queries (default: one a core)"
-    )
+    ))  # fmt: skip
+    approximate: Approximate | None = field(default=None, metadata=_described(
+        kind="text", may_be_off=True, metavar="NAME=VALUE,…", accepts="a mapping of them, or an Approximate",
+        help="search faster, and perhaps miss documents: alpha=0.8 relaxes the bounds, superblocks=50 ends the"
+        " search after so many groups of 64 documents, query_cut=8 bounds by the 8 heaviest of the "
+        "frequent terms",
+    ))  # fmt: skip
+    explain: bool = field(default=False, metadata=_described(
+        kind="bool", bare=True,
+        help="show of each result what each term added to its score",
+    ))  # fmt: skip
+    threads: int | None = field(default=None, metadata=_described(
+        kind="int", least=1, metavar="N", local=True,
+        help="threads for many queries (default: one a core)",
+    ))  # fmt: skip
 
     hybrid_search: Hybrid | None = field(default=None, init=False, compare=False)
     """`hybrid` with its parts taken in; None for a search by terms alone."""
@@ -164,7 +181,7 @@ def option_specs() -> tuple[NamedOption, ...]:
 
 
 @cache
-def _specs_of(of: type[SearchOptions]) -> tuple[NamedOption, ...]:
+def _specs_of(of: Any) -> tuple[NamedOption, ...]:
     return tuple(
         NamedOption(option.name, option.metadata["option"], option.default)
         for option in fields(of)
@@ -173,7 +190,7 @@ def _specs_of(of: type[SearchOptions]) -> tuple[NamedOption, ...]:
 
 
 @cache
-def _by_name(of: type[SearchOptions]) -> Mapping[str, NamedOption]:
+def _by_name(of: Any) -> Mapping[str, NamedOption]:
     return {option.name: option for option in _specs_of(of)}
 
 
@@ -214,6 +231,7 @@ def _where(name: str, spec: OptionSpec, value: Any) -> Any:
 
 
 def _sort(name: str, spec: OptionSpec, value: Any) -> Any:
+    del spec
     if isinstance(value, str) and not value.removeprefix("-"):
         refuse(name, value, "the name of a field, after a '-' for descending order")
     return NotImplemented

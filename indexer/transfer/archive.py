@@ -18,7 +18,7 @@ from typing import IO
 
 from lsr.errors import IndexDamagedError, IndexMissingError, LsrError
 from lsr.indexer.storage.files import CHUNK_BYTES, FileInfo, new_file, sync_folder
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import Manifest, Part, manifest_path, parse_manifest
 from lsr.indexer.storage.segment import Segment
 from lsr.indexer.write.transaction import Workplace, explained
@@ -34,7 +34,7 @@ def export_index(path: str | Path, target: Path, *, overwrite: bool = False) -> 
     Raises LsrError if there is such a file and not `overwrite`, or it can't be written; IndexDamagedError for a file of
     the index that is not what was written.
     """
-    with Index.open(path) as index, written(target, overwrite=overwrite) as file:
+    with StoredIndex.open(path) as index, written(target, overwrite=overwrite) as file:
         manifest = index.manifest
         raw = manifest_path(index.path, manifest.generation).read_bytes()
         with tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT) as archive:

@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import EncoderError, IndexDamagedError
+from lsr.indexer.encode.open_encoders import open_query_encoder_of
 from lsr.indexer.storage.checks_on_read import small_arrays_fault, term_checksums, term_fault
 from lsr.indexer.storage.deletions import pack, unpack
 from lsr.indexer.storage.dense_vectors import check_finite
 from lsr.indexer.storage.files import checksum
 from lsr.indexer.storage.generations import hold_newest
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import Manifest, read_manifest
 from lsr.indexer.storage.segment import STORED_K, Segment, hash_ids
 from lsr.io.progress import Progress, Silence
@@ -58,7 +59,7 @@ def _wrong_files(path: Path, manifest: Manifest, listener: Progress) -> list[str
 def _wrong_contents(path: Path, generation: int, listener: Progress) -> list[str]:
     """Compare what the arrays say with each other."""
     try:
-        index = Index.open(path, generation=generation)
+        index = StoredIndex.open(path, generation=generation)
     except IndexDamagedError as error:
         return [str(error)]
     problems = []
@@ -80,10 +81,10 @@ def _wrong_contents(path: Path, generation: int, listener: Progress) -> list[str
     return problems
 
 
-def _verify_query_side(index: Index) -> None:
-    """Open what queries need, unless that is a model, which stands elsewhere."""
+def _verify_query_side(index: StoredIndex) -> None:
+    """Open the encoder of queries, unless it is a model, which is kept elsewhere."""
     if index.manifest.encoder.get("query_side") != "model":
-        index.query_encoder  # noqa: B018
+        open_query_encoder_of(index)
 
 
 def _verify_ids(path: Path, hashes: list[npt.NDArray[np.uint64]]) -> None:

@@ -15,7 +15,7 @@ from lsr.encoders.registry import check_same, open_document_encoder
 from lsr.errors import BadDocumentError, EncoderError, LsrError, UsageError
 from lsr.indexer.storage.deletions import save_live
 from lsr.indexer.storage.generations import hold_newest
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import LARGEST_INDEX, Manifest, SegmentInfo
 from lsr.indexer.storage.segment import Segment, hash_ids
 from lsr.indexer.storage.vocabulary import save_vocabulary
@@ -73,7 +73,7 @@ class IndexEditor:
         hold_newest(self.path)[1].release()  # where there is no index, nothing is to be made
         self._place = Workplace.for_existing(self.path)
         try:
-            self.base = Index.open(self.path)
+            self.base = StoredIndex.open(self.path)
             if encoder is not None:
                 _check_encoder(self.base, encoder)
         except BaseException:
@@ -264,7 +264,7 @@ def _without(live: npt.NDArray[np.bool_], dead: Sequence[int]) -> npt.NDArray[np
     return live
 
 
-def _check_encoder(index: Index, encoder: Encoder) -> None:
+def _check_encoder(index: StoredIndex, encoder: Encoder) -> None:
     """Raise EncoderError unless an encoder goes on where that of the index stopped."""
     check_same(index.manifest.encoder, encoder.description)
     terms = encoder.terms
@@ -275,7 +275,7 @@ def _check_encoder(index: Index, encoder: Encoder) -> None:
         )
 
 
-def _open_encoder(index: Index) -> Encoder:
+def _open_encoder(index: StoredIndex) -> Encoder:
     terms = list(index.vocabulary)
     if index.manifest.encoder["kind"] == READY_VECTORS:
         return ReadyVectors(terms)

@@ -18,7 +18,7 @@ import lsr
 from lsr.indexer.storage.dense_vectors import KIND as DENSE_KIND
 from lsr.indexer.storage.dense_vectors import DensePending
 from lsr.indexer.storage.generations import hold_newest
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import Manifest, Part, SegmentInfo
 from lsr.indexer.storage.segment import DOCUMENTS, MAX_DOCS, Segment, save_arrays
 from lsr.indexer.update.merge_policy import Limits, all_of, tiered
@@ -50,7 +50,7 @@ def merge_index(
     with Workplace.for_existing(path) as place, explained(path):
         n_merged = 0
         while True:
-            with Index.open(path) as index:
+            with StoredIndex.open(path) as index:
                 runs = _runs(index.manifest, only_due=only_due)
                 if not runs:
                     return index.manifest, n_merged
@@ -64,7 +64,7 @@ def _runs(manifest: Manifest, *, only_due: bool) -> list[range]:
 
 
 def merge_runs(
-    place: Workplace, index: Index, runs: Sequence[range], *, reorder: bool, threads: int, progress: Progress
+    place: Workplace, index: StoredIndex, runs: Sequence[range], *, reorder: bool, threads: int, progress: Progress
 ) -> Manifest:
     """Make a generation in which each run of segments is one. runs: ascending, apart from each other."""
     progress.start("merging", sum(index.segments[i].info.n_live for run in runs for i in run), "document")

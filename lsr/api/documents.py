@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from lsr.indexer.storage.index import Index as StoredIndex
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.update.passages import owner_of, passages_of, whole
 from lsr.types import PASSAGE_OF, Document
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +11,11 @@ from lsr.api.arguments import check_name, shown
 from lsr.api.documents import count_documents
 from lsr.api.encoders import NAMES_A_MODEL
 from lsr.errors import UsageError
-from lsr.indexer.storage.index import Index as StoredIndex
+from lsr.indexer.storage.index import StoredIndex
 from lsr.query.searcher import Searcher
-from lsr.types import Results
 
 if TYPE_CHECKING:
     from lsr.encoders.base import Encoder
-    from lsr.query.options import SearchOptions
 
 Place = str | Path | None
 """Where a model is now; None: where it was."""
@@ -49,8 +46,9 @@ class Opened:
         else:
             raise UsageError(f"encoder is {shown(encoder)}; it must be the folder of its model, or a loaded encoder")
         dense_place = check_name(dense_encoder, "dense_encoder", "the folder of a dense model")
-        stored = StoredIndex.open(path, generation=generation, encoder=place, dense_encoder=dense_place)
-        return cls(Searcher(stored, encoder=loaded), loaded, place, dense_place)
+        stored = StoredIndex.open(path, generation=generation)
+        searcher = Searcher(stored, encoder=place if loaded is None else loaded, dense_encoder=dense_place)
+        return cls(searcher, loaded, place, dense_place)
 
     def refreshed(self) -> Opened:
         """Return the last generation: this one, or another that shares with it what has not changed."""
@@ -58,12 +56,6 @@ class Opened:
         if searcher is self.searcher:
             return self
         return Opened(searcher, self.encoder, self.encoder_place, self.dense_encoder_place)
-
-    def search(
-        self, query: str | Sequence[str], options: SearchOptions | None, given: Mapping[str, Any]
-    ) -> Results | list[Results]:
-        """Return the results of one query, or of each of several. given: options by name."""
-        return self.searcher.search(query, options, **given)
 
     @property
     def generation(self) -> int:

@@ -114,7 +114,7 @@ class IndexReader:
             UsageError: an option is unknown, of a wrong kind or out of its range.
             EncoderError: the encoder of queries can't be opened.
         """
-        return self._current.search(query if isinstance(query, str) else queries_of(query), options, given)
+        return self._current.searcher.search(_checked(query), options, **given)
 
     @overload
     def explain(self, query: str, options: SearchOptions | None = None, **given: Any) -> Results: ...
@@ -132,9 +132,7 @@ class IndexReader:
 
         The arguments, results and errors are those of `search`.
         """
-        return self._current.search(
-            query if isinstance(query, str) else queries_of(query), options, {**given, "explain": True}
-        )
+        return self._current.searcher.search(_checked(query), options, **{**given, "explain": True})
 
     @overload
     def get(self, doc_ids: str | int) -> Document | None: ...  # type: ignore[overload-overlap]
@@ -191,3 +189,8 @@ class IndexReader:
         opened, self._opened = self._opened, None
         if opened is not None:
             opened.stored.close()
+
+
+def _checked(query: Any) -> Any:
+    """Return a text as it is, and several texts as a list. Raises UsageError for anything else."""
+    return query if isinstance(query, str) else queries_of(query)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lsr.indexer.storage.index import Index as StoredIndex
+    from lsr.indexer.storage.index import StoredIndex
     from lsr.indexer.storage.manifest import Manifest
 
 _DOCUMENT_FILES = ("documents.arrow", "id_hash.npy", "id_row.npy")

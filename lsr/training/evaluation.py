@@ -60,19 +60,19 @@ class Evaluator:
     ) -> tuple[float, int, int]:
         from lsr.encoders.sparse.vocabulary_map import RemappedQueryEncoder
         from lsr.indexer.pipeline import index_documents
-        from lsr.indexer.rarity import by_rarity
-        from lsr.indexer.storage.index import Index
+        from lsr.indexer.storage.index import StoredIndex
+        from lsr.query.idf_weighting import idf_weighted
         from lsr.query.searcher import Searcher
 
         index_documents(_chosen(dataset.documents(), kept), path, encoder, threads=1)
-        index = Index.open(path)
+        index = StoredIndex.open(path)
         # The index would look for the queries' model by its name, but this one is still being trained.
         queries = RemappedQueryEncoder(encoder, encoder.terms, index.vocabulary.lookup, len(index.vocabulary))
-        batch = by_rarity(queries, index.collection, encoder.description).encode_queries(list(dataset.queries.values()))
+        batch = idf_weighted(queries, index, encoder.description).encode_queries(list(dataset.queries.values()))
         searcher = Searcher(index)
         rankings: Sequence[Any] = [
             Ranking(query_id, searcher.doc_ids(found), found.scores)
-            for query_id, found in zip(dataset.queries, searcher.rank(batch, self._k, threads=1), strict=True)
+            for query_id, found in zip(dataset.queries, searcher.rank(batch, k=self._k, threads=1), strict=True)
         ]
         measure = self._settings.measure
         found = evaluate(run_of(rankings), dataset.qrels, measures=(measure,))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import UsageError
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.segment import STORED_K, SUPERBLOCK
 from lsr.query.engine.approximate import NO_LIMIT, Approximate
 from lsr.query.engine.numpy_engine import search_plain
@@ -63,6 +63,24 @@ class Ranking:
     def __len__(self) -> int:
         return len(self.positions)
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether no document can have been missed."""
+        return self.approximate is None and not any(ran.endswith("(approximate)") for ran in self.traversals)
+
+    @property
+    def skipped(self) -> dict[str, float | int] | None:
+        """The settings of an approximate search, and the superblocks that it scored and skipped; else None."""
+        if self.approximate is None:
+            return None
+        counts = {"superblocks_scored": self.n_scored, "superblocks_skipped": self.n_skipped}
+        return self.approximate.given() | counts
+
+    def at(self, places: npt.NDArray[np.int64]) -> Ranking:
+        """Return the ranking of the documents at some places of this one, in their order."""
+        legs = tuple(RankedLeg(leg.name, leg.scores[places], leg.ranks[places]) for leg in self.legs)
+        return replace(self, positions=self.positions[places], scores=self.scores[places], legs=legs)
+
 
 @cache
 def _kernels() -> SimpleNamespace:
@@ -100,7 +118,7 @@ class _ScratchPool(threading.local):
 class Engine:
     """Search over an open index, exact unless asked otherwise; safe to call from many threads at once."""
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: StoredIndex) -> None:
         self.index = index
         self._pool = _ScratchPool()
         sizes = np.array([segment.n_docs for segment in index.segments], np.int64)
@@ -152,7 +170,7 @@ class Engine:
         if traversal is not None and traversal not in TRAVERSALS:
             raise UsageError(f"no traversal {traversal!r}: there are {', '.join(TRAVERSALS)}")
         if allowed is not None:
-            self._check(allowed)
+            allowed.check(self.index)
         integers, factor = integer_weights(weights)
         k = min(k, max(len(self.index), 1))
         scale = self.index.manifest.scale / factor
@@ -175,7 +193,7 @@ class Engine:
         That spares threads the waiting for each other that calls of Python need. For the arguments see `rank`.
         """
         if allowed is not None:
-            self._check(allowed)
+            allowed.check(self.index)
         if not queries:
             return []
         kernels, table, n = _kernels(), self._table_for(allowed), len(queries)
@@ -205,11 +223,6 @@ class Engine:
             positions, scores = _read(heaps[i], self.index.manifest.scale / factor)
             rankings.append(_ranking(positions, scores, ways[i], int(postings[i]), visits[i]))
         return rankings
-
-    def _check(self, allowed: DocumentFilter) -> None:
-        sizes = [-(-segment.n_docs // SUPERBLOCK) for segment in self.index.segments]
-        if [len(bitmap) for bitmap in allowed.bitmaps] != sizes:
-            raise UsageError("the filter was made for another generation of the index: make it anew")
 
     def _rank_plain(
         self,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from lsr.encoders.lexical.analyser import Analyser, AnalyserSettings
 from lsr.encoders.lexical.exact_words import MARK, QueriesWithWords, analyser_settings, words_config
 from lsr.encoders.registry import CODES
-from lsr.indexer.rarity import QueriesByRarity
+from lsr.query.idf_weighting import IdfWeightedEncoder
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -152,7 +152,7 @@ def term_finder(description: Mapping[str, Any], encoder: Any, vocabulary: Iterab
 
 def _tokenizer_of(encoder: Any) -> Tokenizer | None:
     """Return the tokenizer of a query encoder: its own, or that of the model behind it."""
-    while isinstance(encoder, QueriesByRarity | QueriesWithWords):
+    while isinstance(encoder, IdfWeightedEncoder | QueriesWithWords):
         encoder = encoder.model
     inner = getattr(encoder, "encoder", encoder)
     tower = getattr(inner, "document", None)

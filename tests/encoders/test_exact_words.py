@@ -29,7 +29,7 @@ from lsr.encoders.pretrained.save_encoder import save_encoder
 from lsr.encoders.registry import load_dense_encoder, load_encoder, open_dense_encoder
 from lsr.errors import EncoderError, UsageError
 from lsr.indexer.pipeline import index_corpus, index_documents, index_vectors
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.transfer.export_vectors import export_vectors
 from lsr.indexer.update.update import add_documents, delete_documents
 from lsr.query.explain.text_vector import document_vector, encoded_vector
@@ -223,7 +223,7 @@ def test_another_analyser_is_refused(model, tmp_path, monkeypatch):
     index_documents(CORPUS, tmp_path / "index", load_encoder(model))
     monkeypatch.setattr("lsr.encoders.lexical.analyser.ANALYSER_REVISION", 99)
     with pytest.raises(EncoderError, match="made with another word analyser: index the corpus again"):
-        Index.open(tmp_path / "index").query_encoder  # noqa: B018
+        StoredIndex.open(tmp_path / "index").query_encoder  # noqa: B018
 
 
 def test_a_config_keeps_them_and_refuses_nonsense(model):

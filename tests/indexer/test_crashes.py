@@ -16,7 +16,7 @@ import pytest
 from lsr.encoders.registry import load_encoder
 from lsr.errors import LsrError
 from lsr.indexer.pipeline import index_documents
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.update.editor import IndexEditor
 from lsr.indexer.update.merge import merge_index
 from lsr.indexer.update.update import add_documents, delete_documents, update_documents
@@ -260,7 +260,7 @@ def change_beside_readers(path: Path, n_readers: int, seconds: float) -> tuple[i
         os.waitpid(pid, 0)
         seen.append(int(os.read(reading, 100)))
         os.close(reading)
-    return Index.open(path).manifest.generation, seen
+    return StoredIndex.open(path).manifest.generation, seen
 
 
 def _read_until(path: Path, stop: Path, *, by_refresh: bool) -> int:

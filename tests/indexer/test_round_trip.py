@@ -14,7 +14,7 @@ from lsr.encoders.registry import load_encoder
 from lsr.errors import BadDocumentError, LsrError
 from lsr.indexer.pipeline import index_documents
 from lsr.indexer.storage.documents import ROWS
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.vocabulary import Vocabulary, save_vocabulary
 from lsr.indexer.transfer.check import verify
 from lsr.indexer.transfer.read_vectors import ReadyVectors
@@ -131,7 +131,7 @@ def test_statistics_of_the_corpus_stand_in_the_manifest(tmp_path: Path) -> None:
     manifest = index_documents(documents, tmp_path / "index", load_encoder("bm25"))
     assert manifest.statistics == {"n_docs": 3, "mean_length": 4 / 3}
     assert manifest.encoder["needs_corpus_statistics"] is True
-    assert Index.open(tmp_path / "index").manifest == manifest
+    assert StoredIndex.open(tmp_path / "index").manifest == manifest
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -160,12 +160,12 @@ def _add_dense(args: argparse.Namespace) -> int:
     """Add dense vectors to the index that is there, and say what was done."""
     from lsr.encoders.registry import JOINT, load_dense_encoder, load_recorded
     from lsr.errors import UsageError
-    from lsr.indexer.storage.index import Index
+    from lsr.indexer.storage.index import StoredIndex
     from lsr.indexer.update.add_dense import add_dense
 
     if args.encoder is not None:
         raise UsageError("--encoder goes with CORPUS: dense vectors alone leave the index's encoder as it is")
-    with Index.open(args.index) as index:
+    with StoredIndex.open(args.index) as index:
         recorded = index.manifest.encoder
     of_model = recorded.get("query_side") in ("model", "table")
     sparse = load_recorded(recorded, **_placement(args)) if args.dense == JOINT and of_model else None

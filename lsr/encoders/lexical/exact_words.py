@@ -4,7 +4,7 @@ A model's vocabulary has some ten thousand pieces of words. A name, a part numbe
 them, and no piece of it says what the whole says; and whatever a model reads into a text, a query's own words should
 count where they stand. So each word, as its stem, is a term too, called "=" and the stem. In a document it weighs what
 BM25 makes of its frequency, with a usual length in place of the mean one, so that a vector depends on its text alone;
-in a query all weigh the same, and `lsr.indexer.rarity` makes of that what BM25's idf does. The words of a document
+in a query all weigh the same, and `lsr.query.idf_weighting` makes of that what BM25's idf does. The words of a document
 count to its end, where a model reads its first tokens only.
 
 That a learned and a lexical score add up to more than either was shown by Gao et al., "Complement Lexical Retrieval
