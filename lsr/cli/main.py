@@ -11,7 +11,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-import lsr
 from lsr.cli import doctor
 from lsr.cli.common import note
 from lsr.cli.evaluation import bench, leaderboard, size_study
@@ -25,6 +24,7 @@ from lsr.cli.indexes import merge as merging
 from lsr.cli.models import codes, encode, mine, train
 from lsr.cli.searches import explain, search, serve
 from lsr.errors import LsrError
+from lsr.version import __version__
 
 COMMANDS = (
     index,
@@ -71,7 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"lsr {lsr.__version__}")
+    parser.add_argument("--version", action="version", version=f"lsr {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", required=True)
     for command in COMMANDS:
         command.add_parser(subparsers)

@@ -185,7 +185,13 @@ def test_a_closed_index_says_so(index: lsr.Index) -> None:
     index.close()
     index.close()
     assert repr(index) == "Index('my-index', closed)"
-    for call in (lambda: len(index), lambda: index.get("cats"), lambda: index.add(["a text"]), index.check, index.stats):
+    for call in (
+        lambda: len(index),
+        lambda: index.get("cats"),
+        lambda: index.add(["a text"]),
+        index.check,
+        index.stats,
+    ):
         with pytest.raises(UsageError, match=r"the index at my-index is closed; open it again with lsr\.open"):
             call()
 
@@ -219,5 +225,5 @@ def test_a_loaded_encoder_serves_the_documents_that_come_later(here: Path) -> No
     with lsr.index(["Trees grow."], "my-index", encoder=encoder) as index:
         index.add(["Cats sleep."])
         assert index.stats().encoder["settings"]["k1"] == 1.2
-    with pytest.raises(lsr.LsrError, match="k1|settings"):
+    with pytest.raises(lsr.LsrError, match=r"k1|settings"):
         lsr.open("my-index", encoder=lsr.load_encoder("bm25"))

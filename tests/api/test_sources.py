@@ -233,10 +233,11 @@ def test_names_of_columns_need_columns(files: Path, sources: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "sources", [None, 5, 1.5, True, b"bytes", bytearray(b"x"), {ONE, TWO}, object(), io.StringIO("x"), print, np.array(5)]
+    "sources",
+    [None, 5, 1.5, True, b"bytes", bytearray(b"x"), {ONE, TWO}, object(), io.StringIO("x"), print, np.array(5)],
 )
 def test_other_kinds_are_refused(sources: Any) -> None:
-    with pytest.raises(lsr.LsrError, match="the sources are .*give paths of files or folders, Documents, dicts"):
+    with pytest.raises(lsr.LsrError, match=r"the sources are .*give paths of files or folders, Documents, dicts"):
         documents_of(sources)
 
 

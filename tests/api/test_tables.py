@@ -105,14 +105,14 @@ def test_a_missing_text_is_an_error_and_a_missing_title_is_none(value: Any) -> N
 
 
 def test_columns_that_arrow_cannot_read_are_an_error_of_ours() -> None:
-    with pytest.raises(lsr.LsrError, match="the table's columns can't be read: .*one kind"):
+    with pytest.raises(lsr.LsrError, match=r"the table's columns can't be read: .*one kind"):
         documents_of(pd.DataFrame({"text": ["a text", 5]}))
-    with pytest.raises(lsr.LsrError, match="several columns 'text'|can't be read"):
+    with pytest.raises(lsr.LsrError, match=r"several columns 'text'|can't be read"):
         documents_of(pd.DataFrame([["a", "b"]], columns=["text", "text"]))
 
 
 def test_a_lazy_frame_is_refused_with_the_remedy() -> None:
-    with pytest.raises(lsr.LsrError, match="LazyFrame; give its rows: sources.collect"):
+    with pytest.raises(lsr.LsrError, match=r"LazyFrame; give its rows: sources.collect"):
         documents_of(pl.LazyFrame(COLUMNS))
 
 

@@ -28,6 +28,7 @@ FLOORS = {
     "lsr.types": 0,
     "lsr.io.cache": 0,
     "lsr.errors": 0,
+    "lsr.version": 0,
     "lsr.models": 0,
     "lsr": 0,
 }
