@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import lsr
 from lsr.encoders.dense.base import DenseEncoder, dense_description
 from lsr.errors import IndexExistsError, LsrError
 from lsr.indexer.encode.document_encoders import Legs
@@ -19,6 +18,7 @@ from lsr.indexer.write.transaction import Workplace, explained
 from lsr.indexer.write.writer import now
 from lsr.io.progress import Progress
 from lsr.types import Document
+from lsr.version import __version__
 
 
 def add_dense(
@@ -85,7 +85,7 @@ def _commit(
         index.manifest,
         generation=place.generation,
         created=now(),
-        library_version=lsr.__version__,
+        library_version=__version__,
         segments=tuple(segments),
         dense=dict(dense_description(encoder)),
     )

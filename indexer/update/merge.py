@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import lsr
 from lsr.indexer.storage.dense_vectors import KIND as DENSE_KIND
 from lsr.indexer.storage.dense_vectors import DensePending
 from lsr.indexer.storage.files import map_numbers
@@ -29,6 +28,7 @@ from lsr.indexer.write.transaction import Workplace, explained
 from lsr.indexer.write.writer import now
 from lsr.io.folder import Folder
 from lsr.io.progress import Progress, Silence
+from lsr.version import __version__
 
 DENSE_ROWS = 1 << 14
 """Dense vectors copied at a time."""
@@ -84,7 +84,7 @@ def merge_runs(
         index.manifest,
         generation=place.generation,
         created=now(),
-        library_version=lsr.__version__,
+        library_version=__version__,
         segments=(*segments, *index.manifest.segments[done:]),
     )
     place.commit(manifest)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import lsr
 from lsr.encoders.base import Encoder
 from lsr.errors import LsrError
 from lsr.indexer.storage.deletions import save_live
@@ -24,6 +23,7 @@ from lsr.indexer.write.transaction import Workplace, explained, synced_files
 from lsr.io.folder import Folder
 from lsr.io.progress import Progress, Silence
 from lsr.types import Document, SparseBatch
+from lsr.version import __version__
 
 
 class IndexWriter:
@@ -118,7 +118,7 @@ class IndexWriter:
         manifest = Manifest(
             generation=self._place.generation,
             created=now(),
-            library_version=lsr.__version__,
+            library_version=__version__,
             encoder=dict(self._encoder.description),
             scale=scale,
             n_clipped=n_clipped,

@@ -19,10 +19,11 @@ def test_few_kernels_are_kept_unless_the_environment_says_how_many(monkeypatch: 
     assert [os.environ[name] for name in KERNEL_CACHES] == ["7", str(MAX_KERNELS)]
 
 
-def test_kernels_are_limited_before_torch_is_loaded():
+@pytest.mark.parametrize("package", ["lsr.encoders", "lsr.training"])
+def test_kernels_are_limited_before_torch_is_loaded(package: str) -> None:
     """It asks how many to keep while it is loaded, and not later."""
     code = (
-        "import sys, lsr, os; assert 'torch' not in sys.modules; "
+        f"import sys, os, {package}; assert 'torch' not in sys.modules; "
         f"print(*(os.environ[name] for name in {KERNEL_CACHES!r}))"
     )
     environment = {name: value for name, value in os.environ.items() if name not in KERNEL_CACHES}

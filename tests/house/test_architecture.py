@@ -14,10 +14,11 @@ LARGEST_FOLDER = 16
 """Modules in a folder, beside its `__init__`."""
 
 FLOORS = {
-    "lsr.__main__": 9,
-    "lsr.cli": 9,
-    "lsr.server": 8,
-    "lsr.output": 7,
+    "lsr.__main__": 11,
+    "lsr.cli": 10,
+    "lsr.server": 9,
+    "lsr.output": 8,
+    "lsr.api": 7,
     "lsr.training": 6,
     "lsr.eval": 5,
     "lsr.query": 4,
@@ -27,6 +28,7 @@ FLOORS = {
     "lsr.types": 0,
     "lsr.errors": 0,
     "lsr.io": 0,
+    "lsr.version": 0,
     "lsr.models": 0,
     "lsr": 0,
 }

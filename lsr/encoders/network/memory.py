@@ -19,7 +19,7 @@ def limit_kernels() -> None:
 
     They make one for each shape, of up to megabytes in bfloat16, and by themselves keep 1,024 each: batches are of ever
     other shapes, so memory grew over tens of thousands of documents. They ask while torch is being loaded, and never
-    again: so `import lsr` does this, and comes too late where torch was imported before.
+    again: so importing `lsr.encoders` does this, which has no effect where torch was imported before.
     """
     for name in KERNEL_CACHES:
         os.environ.setdefault(name, str(MAX_KERNELS))
