@@ -19,7 +19,7 @@ from lsr.indexer.storage.generations import hold_newest
 from lsr.indexer.storage.index import Index
 from lsr.indexer.storage.manifest import Manifest, read_manifest
 from lsr.indexer.storage.segment import STORED_K, Segment, hash_ids
-from lsr.io.progress import Progress, Silence
+from lsr.io.progress import NoProgress, Progress
 from lsr.kernels.build import layout
 from lsr.kernels.build.forward import forward_rows
 from lsr.kernels.build.kth_impacts import kth_impacts
@@ -30,7 +30,7 @@ def verify(path: Path, progress: Progress | None = None) -> tuple[Manifest, list
 
     Raises IndexMissingError, or IndexDamagedError for a manifest that can't be read.
     """
-    listener = progress or Silence()
+    listener = progress or NoProgress()
     generation, hold = hold_newest(path)
     try:
         manifest = read_manifest(path, generation)

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import lsr
 from lsr.cli import doctor
-from lsr.cli.common import note
+from lsr.cli.common import note, printed_log
 from lsr.cli.evaluation import bench, leaderboard, size_study
 from lsr.cli.evaluation import eval as evaluation
 from lsr.cli.indexes import add, check, delete, index, stats, update
@@ -85,7 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of an older encoding must not end it
     try:
-        code = args.run(args)
+        with printed_log():
+            code = args.run(args)
         if sys.stdout is not None:
             sys.stdout.flush()
     except LsrError as error:
