@@ -21,7 +21,7 @@ from lsr.eval.measures.efficiency import latency
 from lsr.eval.reports.results import Latency
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import FORMAT_VERSION
-from lsr.io.progress import Progress, Silence
+from lsr.io.progress import NoProgress, Progress
 from lsr.query.feedback import Feedback
 from lsr.query.query_encoders import QueryEncoders
 from lsr.types import SparseBatch
@@ -75,7 +75,7 @@ class EncoderSystem:
         self._encoder: Encoder | None = None
         self._cache = cache
         self._threads = threads
-        self._progress = progress or Silence()
+        self._progress = progress or NoProgress()
 
     def prepare(self, dataset: Dataset) -> Prepared:
         """Index the dataset unless that was done before with this very encoder and corpus; encode the queries.
@@ -135,7 +135,7 @@ class VectorsSystem:
         self._queries = queries
         self._cache = cache
         self._threads = threads
-        self._progress = progress or Silence()
+        self._progress = progress or NoProgress()
 
     def prepare(self, dataset: Dataset) -> Prepared:
         """Index the vectors unless that was done before; read the queries.

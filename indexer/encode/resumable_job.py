@@ -21,7 +21,7 @@ from lsr.indexer.encode.windows import Pace, windows
 from lsr.indexer.storage.lock import NAME as LOCK_NAME
 from lsr.indexer.storage.lock import writer_lock
 from lsr.io.folder import FileAt, Folder
-from lsr.io.progress import Progress, Silence
+from lsr.io.progress import NoProgress, Progress
 from lsr.types import Document
 
 JOB_FILE = "encode.json"
@@ -90,7 +90,7 @@ def run_job(
     """
     if isinstance(window, int) and window < 1:
         raise UsageError(f"window is {window}, but has to be 1 or more")
-    listener = progress or Silence()
+    listener = progress or NoProgress()
     with ExitStack() as stack:
         with writing(Path(str(folder))):
             if isinstance(folder, Path):

@@ -21,7 +21,7 @@ from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import Manifest, read_manifest
 from lsr.indexer.storage.segment import STORED_K, Segment, hash_ids
 from lsr.io.folder import Folder
-from lsr.io.progress import Progress, Silence
+from lsr.io.progress import NoProgress, Progress
 from lsr.kernels.build import layout
 from lsr.kernels.build.forward import forward_rows
 from lsr.kernels.build.kth_impacts import kth_impacts
@@ -32,7 +32,7 @@ def verify(path: Path, progress: Progress | None = None) -> tuple[Manifest, list
 
     Raises IndexMissingError, or IndexDamagedError for a manifest that can't be read.
     """
-    listener = progress or Silence()
+    listener = progress or NoProgress()
     folder = open_folder(path)
     generation, hold = hold_newest(folder)
     try:

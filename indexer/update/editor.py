@@ -25,7 +25,7 @@ from lsr.indexer.update.reweigh import Reweighed
 from lsr.indexer.write.segment_builder import Collector, Pending
 from lsr.indexer.write.transaction import Workplace, explained
 from lsr.indexer.write.writer import build_pending, now
-from lsr.io.progress import Progress, Silence
+from lsr.io.progress import NoProgress, Progress
 from lsr.types import Document, SparseBatch
 from lsr.version import __version__
 
@@ -68,7 +68,7 @@ class IndexEditor:
         self._encoder = encoder
         self._reorder = reorder
         self._threads = threads
-        self._progress = progress or Silence()
+        self._progress = progress or NoProgress()
         self._requests = Requests()
         hold_newest(self.path)[1].release()  # where there is no index, nothing is to be made
         self._place = Workplace.for_existing(self.path)

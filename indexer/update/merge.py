@@ -27,7 +27,7 @@ from lsr.indexer.write import segment_builder as pending
 from lsr.indexer.write.transaction import Workplace, explained
 from lsr.indexer.write.writer import now
 from lsr.io.folder import Folder
-from lsr.io.progress import Progress, Silence
+from lsr.io.progress import NoProgress, Progress
 from lsr.version import __version__
 
 DENSE_ROWS = 1 << 14
@@ -57,7 +57,7 @@ def merge_index(
                 if not runs:
                     return index.manifest, n_merged
                 n_merged += sum(map(len, runs))
-                merge_runs(place, index, runs, reorder=reorder, threads=threads, progress=progress or Silence())
+                merge_runs(place, index, runs, reorder=reorder, threads=threads, progress=progress or NoProgress())
 
 
 def _runs(manifest: Manifest, *, only_due: bool) -> list[range]:

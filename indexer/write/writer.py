@@ -21,7 +21,7 @@ from lsr.indexer.storage.vocabulary import save_vocabulary
 from lsr.indexer.write.segment_builder import Collector, Pending, refuse_duplicates
 from lsr.indexer.write.transaction import Workplace, explained, synced_files
 from lsr.io.folder import Folder
-from lsr.io.progress import Progress, Silence
+from lsr.io.progress import NoProgress, Progress
 from lsr.types import Document, SparseBatch
 from lsr.version import __version__
 
@@ -57,7 +57,7 @@ class IndexWriter:
         self._reorder = reorder
         self._threads = threads
         self._scale = scale
-        self._progress = progress or Silence()
+        self._progress = progress or NoProgress()
         self._place = Workplace.for_new(path, overwrite=overwrite)
         self._collector = Collector(self._place.folder, dense=dense)
 

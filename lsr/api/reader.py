@@ -114,7 +114,8 @@ class IndexReader:
             UsageError: an option is unknown, of a wrong kind or out of its range.
             EncoderError: the encoder of queries can't be opened.
         """
-        return self._current.searcher.search(_checked(query), options, **given)
+        found: Results | list[Results] = self._current.searcher.search(_checked(query), options, **given)
+        return found
 
     @overload
     def explain(self, query: str, options: SearchOptions | None = None, **given: Any) -> Results: ...
@@ -132,7 +133,10 @@ class IndexReader:
 
         The arguments, results and errors are those of `search`.
         """
-        return self._current.searcher.search(_checked(query), options, **{**given, "explain": True})
+        found: Results | list[Results] = self._current.searcher.search(
+            _checked(query), options, **{**given, "explain": True}
+        )
+        return found
 
     @overload
     def get(self, doc_ids: str | int) -> Document | None: ...  # type: ignore[overload-overlap]

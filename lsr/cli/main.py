@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from lsr.cli import doctor
-from lsr.cli.common import note
+from lsr.cli.common import note, printed_log
 from lsr.cli.evaluation import bench, leaderboard, size_study
 from lsr.cli.evaluation import eval as evaluation
 from lsr.cli.indexes import add, check, delete, index, stats, update
@@ -90,7 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     try:
-        code = args.run(args)
+        with printed_log():
+            code = args.run(args)
         if sys.stdout is not None:
             sys.stdout.flush()
     except LsrError as error:

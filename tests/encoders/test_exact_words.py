@@ -133,7 +133,7 @@ def test_a_hit_says_that_its_words_stand_in_the_text(model, tmp_path):
     assert [term.word for term in vector.terms if term.term == "=turbofan"] == ["turbofans"]
 
 
-def test_an_interrupted_encoding_goes_on_and_gives_the_same(model, tmp_path):
+def test_an_interrupted_encoding_resumes_and_gives_the_same(model, tmp_path, logged):
     """What was encoded is kept as the model gave it; its words are counted when the index is written."""
     lines = [json.dumps({"_id": f"d{i}", "text": f"a cat and word{i % 7} and thing{i}"}) for i in range(60)]
     corpus = tmp_path / "corpus.jsonl"
@@ -147,9 +147,9 @@ def test_an_interrupted_encoding_goes_on_and_gives_the_same(model, tmp_path):
     encoder.words.beside = lambda rows, documents: (_ for _ in ()).throw(Stopped)
     with pytest.raises(Stopped):
         index_corpus([corpus], tmp_path / "index", encoder, reorder=False)
-    said = []
-    index_corpus([corpus], tmp_path / "index", load_encoder(model), reorder=False, say=said.append)
-    assert "60 documents" in said[0]
+    logged.clear()
+    index_corpus([corpus], tmp_path / "index", load_encoder(model), reorder=False)
+    assert "60 documents" in logged.messages[0]
     for name in ("whole", "index"):
         export_vectors(tmp_path / name, tmp_path / f"{name}.parquet")
     assert same_files(tmp_path / "whole.parquet", tmp_path / "index.parquet")

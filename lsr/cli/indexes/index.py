@@ -136,7 +136,7 @@ def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[s
     dense = None if args.dense is None else load_dense_encoder(args.dense, sparse=encoder, **placement)
     return index_corpus(
         args.corpus, args.index, encoder, dense=dense, splitter=splitter_of(args, encoder, dense),
-        skip_bad=args.skip_bad, progress=progress, say=progress.say, **options,
+        skip_bad=args.skip_bad, progress=progress, **options,
     )  # fmt: skip
 
 
@@ -173,7 +173,7 @@ def _add_dense(args: argparse.Namespace) -> int:
     progress = TerminalProgress()
     began = time.perf_counter()
     try:
-        manifest = add_dense(args.index, encoder, overwrite=args.overwrite, say=progress.say, progress=progress)
+        manifest = add_dense(args.index, encoder, overwrite=args.overwrite, progress=progress)
     finally:
         progress.close()
     seconds = time.perf_counter() - began
