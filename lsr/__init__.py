@@ -5,10 +5,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lsr.encoders.network.memory import limit_kernels
-
-limit_kernels()
-
 __version__ = "0.1.0"
 
 _PUBLIC = {

@@ -200,17 +200,11 @@ class Index:
 
         Raises EncoderError for another than the index's.
         """
-        from lsr.encoders.lexical.exact_words import QueriesWithWords, model_alone, words_config
-        from lsr.encoders.registry import check_same
-        from lsr.encoders.sparse.vocabulary_map import RemappedQueryEncoder
+        from lsr.encoders.registry import fit_query_encoder
 
-        check_same(self.manifest.encoder, encoder.description)
-        if self.manifest.encoder["query_side"] != "model":  # the index has it, and its own vocabulary
+        fitted = fit_query_encoder(encoder, self.manifest.encoder, self.vocabulary.lookup, len(self.vocabulary))
+        if fitted is None:
             return self.query_encoder
-        model, config, lookup = model_alone(encoder), words_config(self.manifest.encoder), self.vocabulary.lookup
-        fitted: Any = RemappedQueryEncoder(model, model.terms, lookup, len(self.vocabulary))
-        if config is not None:
-            fitted = QueriesWithWords(fitted, config, lookup, len(self.vocabulary))
         return by_rarity(fitted, self.collection, self.manifest.encoder)
 
     @property
