@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lsr.encoders.base import Encoder
+from lsr.encoders.base import Encoder, extend_rows, term_ids_of
 from lsr.encoders.dense.base import DenseEncoder, DenseVectors, dense_description
-from lsr.encoders.lexical.exact_words import term_ids_of, with_words
 from lsr.errors import BadDocumentError, LsrError, UsageError
 from lsr.indexer.encode.document_encoders import Legs
 from lsr.indexer.encode.resumable_job import forget_job, kept_documents
@@ -82,7 +81,7 @@ def index_corpus(
     options = {"overwrite": overwrite, "reorder": reorder, "threads": threads, "progress": progress}
     with _writer(index, encoder, dense, splitter, options) as writer:
         # Words are counted anew: their terms are numbered in the order in which they come.
-        models = Legs(None if encoder.corpus_weighting is not None else encoder, dense).without_words()
+        models = Legs(None if encoder.corpus_weighting is not None else encoder, dense).models
         if models == Legs(None):
             _forget_other_job(Path(index))
             _add_directly(writer, documents(), encoder, None)
@@ -92,7 +91,9 @@ def index_corpus(
             with Staging(Path(index), models, settings=settings) as staging:
                 for shard in staging.encode(documents):
                     for batch, sparse, halves in staging.read(shard):
-                        rows = encoder.encode_documents(batch) if sparse is None else with_words(encoder, sparse, batch)
+                        rows = (
+                            encoder.encode_documents(batch) if sparse is None else extend_rows(encoder, sparse, batch)
+                        )
                         writer.add(batch, rows, halves)
                 manifest = _committed(writer)
     return manifest, corpus.summary()

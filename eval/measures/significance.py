@@ -77,7 +77,8 @@ def randomisation_test(differences: npt.NDArray[np.float64], *, n_resamples: int
 
     # permutation_test samples pairs by sorting: five times slower than drawing signs.
     def resampled(size: tuple[int, ...]) -> npt.NDArray[np.float64]:
-        return np.where(rng.integers(0, 2, size, dtype=np.int8), moving, -moving)
+        signed: npt.NDArray[np.float64] = np.where(rng.integers(0, 2, size, dtype=np.int8), moving, -moving)
+        return signed
 
     sampled = stats.monte_carlo_test(
         moving, resampled, _distance_from_0, vectorized=True, n_resamples=n_resamples, alternative="greater",
@@ -88,7 +89,8 @@ def randomisation_test(differences: npt.NDArray[np.float64], *, n_resamples: int
 
 def _distance_from_0(values: npt.NDArray[np.float64], axis: int) -> npt.NDArray[np.float64]:
     # Sums that are equal on paper differ in their last bits, by the order of summing.
-    return np.abs(values.sum(axis=axis).round(9))
+    distances: npt.NDArray[np.float64] = np.abs(values.sum(axis=axis).round(9))
+    return distances
 
 
 def _scipy_stats() -> Any:

@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from lsr.encoders.base import Encoder
+from lsr.encoders.base import Encoder, begin_again
 from lsr.encoders.dense.base import JointEncoder
-from lsr.encoders.lexical.exact_words import begun_anew
 from lsr.errors import IndexDamagedError, IndexMissingError, LsrError
 from lsr.eval.data.datasets import Dataset
 from lsr.eval.measures.efficiency import latency
@@ -106,7 +105,7 @@ class EncoderSystem:
             from lsr.encoders.registry import load_encoder
 
             self._encoder = load_encoder(self._encoder_name)
-        encoder: Encoder = begun_anew(self._encoder)
+        encoder: Encoder = begin_again(self._encoder)
         return encoder
 
     def _open(self, path: Path, dataset: Dataset, encoder: Encoder) -> tuple[StoredIndex, float | None]:

@@ -7,8 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lsr.encoders.base import Encoder
-from lsr.encoders.lexical.exact_words import term_ids_of
+from lsr.encoders.base import Encoder, term_ids_of
 from lsr.errors import IndexLockedError, LsrError, UsageError
 from lsr.indexer.encode.document_encoders import Legs
 from lsr.indexer.encode.open_encoders import open_dense_encoder_of

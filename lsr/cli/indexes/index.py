@@ -158,7 +158,7 @@ def _index_vectors(
 
 def _add_dense(args: argparse.Namespace) -> int:
     """Add dense vectors to the index that is there, and say what was done."""
-    from lsr.encoders.registry import JOINT, load_dense_encoder, load_recorded
+    from lsr.encoders.registry import JOINT, load_dense_encoder, open_document_encoder
     from lsr.errors import UsageError
     from lsr.indexer.storage.index import StoredIndex
     from lsr.indexer.update.add_dense import add_dense
@@ -168,7 +168,7 @@ def _add_dense(args: argparse.Namespace) -> int:
     with StoredIndex.open(args.index) as index:
         recorded = index.manifest.encoder
     of_model = recorded.get("query_side") in ("model", "table")
-    sparse = load_recorded(recorded, **_placement(args)) if args.dense == JOINT and of_model else None
+    sparse = open_document_encoder(recorded, (), **_placement(args)) if args.dense == JOINT and of_model else None
     encoder = load_dense_encoder(args.dense, sparse=sparse, **_placement(args))
     progress = TerminalProgress()
     began = time.perf_counter()
