@@ -24,9 +24,10 @@ from lsr.indexer.manifest import Manifest, Part, SegmentInfo
 from lsr.indexer.policy import Limits, all_of, tiered
 from lsr.indexer.progress import Progress, Silence
 from lsr.indexer.reweigh import stored_rows
-from lsr.indexer.segment import DOCUMENTS, MAX_DOCS, Segment, save_arrays
+from lsr.indexer.segment import DOCUMENTS, Segment, save_arrays
 from lsr.indexer.workplace import Workplace, explained
 from lsr.indexer.writer import now
+from lsr.kernels.geometry import MAX_DOCS
 
 DENSE_ROWS = 1 << 14
 """Dense vectors copied at a time."""

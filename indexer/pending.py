@@ -15,8 +15,9 @@ from lsr.errors import BadDocumentError, LsrError
 from lsr.indexer.dense import DensePending
 from lsr.indexer.documents import DocumentStore, DocumentWriter
 from lsr.indexer.files import FileInfo
-from lsr.indexer.segment import DOCUMENTS, MAX_DOCS, hash_ids
+from lsr.indexer.segment import DOCUMENTS, hash_ids
 from lsr.indexer.spool import Rows, Spool
+from lsr.kernels.geometry import MAX_DOCS
 from lsr.types import Document, SparseBatch
 
 SEGMENT_POSTINGS = 1 << 28

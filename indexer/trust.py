@@ -18,9 +18,8 @@ import numpy.typing as npt
 from lsr.errors import IndexDamagedError
 from lsr.indexer.files import checksum
 from lsr.indexer.manifest import REMEDY, Part
+from lsr.kernels.geometry import RUN, SUPERBLOCK
 
-RUN, SUPERBLOCK = 3, 64
-"""As in lsr.kernels, which are not imported here: numba would take longer to load than a search takes."""
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 

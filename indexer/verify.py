@@ -18,11 +18,12 @@ from lsr.indexer.generations import hold_newest
 from lsr.indexer.index import Index
 from lsr.indexer.manifest import Manifest, read_manifest
 from lsr.indexer.progress import Progress, Silence
-from lsr.indexer.segment import STORED_K, Segment, hash_ids
+from lsr.indexer.segment import Segment, hash_ids
 from lsr.indexer.trust import small_arrays_fault, term_checksums, term_fault
 from lsr.kernels.build import layout
 from lsr.kernels.build.forward import forward_rows
 from lsr.kernels.build.kth_impacts import kth_impacts
+from lsr.kernels.geometry import STORED_K
 
 
 def verify(path: Path, progress: Progress | None = None) -> tuple[Manifest, list[str]]:

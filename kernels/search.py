@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lsr.kernels.build.layout import BLOCKS, SUPERBLOCK, SUPERBLOCK_BITS, Postings
+from lsr.kernels.build.layout import Postings
+from lsr.kernels.geometry import RUN, SUPERBLOCK, SUPERBLOCK_BITS, SUPERBLOCK_BLOCKS
 from lsr.kernels.jit.compile import kernel
 from lsr.kernels.simd.arrays_at import int32_at, int64_at, uint8_at, uint32_at, uint64_at
-from lsr.kernels.simd.packed_runs import RUN
 from lsr.kernels.traversals.approximate import search_approximately
 from lsr.kernels.traversals.blockmax import search_blockmax
 from lsr.kernels.traversals.exhaustive import search_exhaustive
@@ -70,7 +70,7 @@ def postings_of(segment):
     n_superblocks = (n_docs + SUPERBLOCK - 1) >> SUPERBLOCK_BITS
     return Postings(
         int32_at(segment[0], (n_terms,)),
-        uint8_at(segment[1], (n_frequent, n_superblocks * BLOCKS)),
+        uint8_at(segment[1], (n_frequent, n_superblocks * SUPERBLOCK_BLOCKS)),
         uint8_at(segment[2], (n_frequent, n_superblocks)),
         uint32_at(segment[3], (n_frequent, n_superblocks * RUN)),
         int64_at(segment[4], (n_frequent + 1,)),
@@ -125,7 +125,7 @@ def locate_segments(table, stored_k, k, term_ids, weights, terms, term_weights, 
 def scratch_of(scratch, n_superblocks, n_rare):
     """Return scratch for a segment and query out of a larger one."""
     return Scratch(
-        scratch.bounds[: n_superblocks * BLOCKS],
+        scratch.bounds[: n_superblocks * SUPERBLOCK_BLOCKS],
         scratch.peaks[:n_superblocks],
         scratch.queue[:n_superblocks],
         scratch.list[:n_superblocks],

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from lsr.errors import UsageError
 from lsr.indexer.index import Index
-from lsr.indexer.segment import STORED_K, SUPERBLOCK
+from lsr.kernels.geometry import PAGE_SUPERBLOCKS, STORED_K, SUPERBLOCK
 from lsr.query.approximate import NO_LIMIT, Approximate
 from lsr.query.filters import DocumentFilter
 from lsr.query.integers import integer_weights
@@ -22,7 +22,6 @@ from lsr.query.plain import search_plain
 from lsr.query.planner import PLAIN_POSTINGS, TRAVERSALS, compiled_is_loaded
 
 LOW_32, HIGH_32 = np.uint64(0xFFFFFFFF), np.uint64(32)
-PAGE_SUPERBLOCKS = 4
 NOT_SEARCHED = -1
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.encoders.words import MARK, is_word_term
-from lsr.indexer.segment import SUPERBLOCK
+from lsr.kernels.geometry import SUPERBLOCK
 from lsr.query.engine import Ranking
 from lsr.query.feedback import Feedback, SparseVector, expand
 from lsr.query.impacts import doc_ords_at, impacts_at

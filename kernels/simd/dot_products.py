@@ -11,11 +11,11 @@ from __future__ import annotations
 import numpy as np
 from numba import types
 
+from lsr.kernels.geometry import PAGE_BLOCKS
 from lsr.kernels.jit.compile import kernel
 from lsr.kernels.simd.cpu_features import has_feature
 from lsr.kernels.simd.prefetch import prefetch
 
-PAGE_BLOCKS = 64
 LANES, LANE_BLOCKS = 4, 16
 """A page's superblocks, and the blocks of each: bytes of a register, and bytes of one of its four lanes."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lsr.kernels.build.layout import SUPERBLOCK, SUPERBLOCK_BITS
+from lsr.kernels.geometry import SUPERBLOCK, SUPERBLOCK_BITS
 from lsr.kernels.jit.compile import kernel
 from lsr.kernels.traversals.blockmax import (
     bound_superblocks,

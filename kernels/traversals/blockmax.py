@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from lsr.kernels.build.layout import BLOCKS, SUPERBLOCK, SUPERBLOCK_BITS
+from lsr.kernels.geometry import RUN, SUPERBLOCK, SUPERBLOCK_BITS, SUPERBLOCK_BLOCKS
 from lsr.kernels.jit.compile import kernel
-from lsr.kernels.simd.packed_runs import RUN, add_run, run_mask
+from lsr.kernels.simd.packed_runs import add_run, run_mask
 from lsr.kernels.simd.prefetch import prefetch
 from lsr.kernels.traversals.pages import pages_at_least, score_pages
 from lsr.kernels.traversals.query_terms import RARE_SUPERBLOCK, split_terms
@@ -168,7 +168,7 @@ def visit(query, top, shift, queue, base, allowed, floor, heap, scratch, fine, u
 def bound_superblocks(postings, rows, row_weights, rare, rare_weights, scratch):
     """Set the peaks of all superblocks; return the largest, and `fine` and `unit` of `as_steps`."""
     n_superblocks = (postings.insertion.size + SUPERBLOCK - 1) >> SUPERBLOCK_BITS
-    bounds, peaks = scratch.bounds[: n_superblocks * BLOCKS], scratch.peaks[:n_superblocks]
+    bounds, peaks = scratch.bounds[: n_superblocks * SUPERBLOCK_BLOCKS], scratch.peaks[:n_superblocks]
     coarse, finer, steps, unit = steps_of(row_weights, rare_weights)
     add_rare_to_blocks(postings, rare, steps, bounds, scratch.places)
     top = find_peaks(postings.block_max, rows, coarse, finer, bounds, peaks, scratch.sums)

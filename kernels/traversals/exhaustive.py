@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from lsr.kernels.build.layout import SUPERBLOCK, SUPERBLOCK_BITS
+from lsr.kernels.geometry import RUN, SUPERBLOCK, SUPERBLOCK_BITS
 from lsr.kernels.jit.compile import kernel
-from lsr.kernels.simd.packed_runs import RUN, add_run, run_mask
+from lsr.kernels.simd.packed_runs import add_run, run_mask
 from lsr.kernels.traversals.topk import offer
 
 WINDOW = 4096

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from lsr.kernels.build.layout import PAGE, PAGE_BITS, PAGE_SUPERBLOCKS, SUPERBLOCK
+from lsr.kernels.geometry import PAGE, PAGE_BITS, PAGE_SUPERBLOCKS, RUN, SUPERBLOCK
 from lsr.kernels.jit.compile import kernel
-from lsr.kernels.simd.packed_runs import RUN, add_run, run_mask
+from lsr.kernels.simd.packed_runs import add_run, run_mask
 from lsr.kernels.traversals.query_terms import RARE_SUPERBLOCK
 from lsr.kernels.traversals.topk import offer
 

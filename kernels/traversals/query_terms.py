@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lsr.kernels.build.layout import BLOCK_BITS, SUPERBLOCK_BITS
+from lsr.kernels.geometry import BLOCK_BITS, SUPERBLOCK_BITS
 from lsr.kernels.jit.compile import kernel
 
 RARE_BLOCK = np.uint32(8 + BLOCK_BITS)

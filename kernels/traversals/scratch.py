@@ -7,8 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lsr.kernels.build.layout import BLOCKS
-from lsr.kernels.simd.dot_products import PAGE_BLOCKS
+from lsr.kernels.geometry import PAGE_BLOCKS, SUPERBLOCK_BLOCKS
 from lsr.kernels.traversals.exhaustive import WINDOW
 from lsr.kernels.traversals.superblock_bounds import PAGES_AT_ONCE
 
@@ -16,7 +15,7 @@ from lsr.kernels.traversals.superblock_bounds import PAGES_AT_ONCE
 class Scratch(NamedTuple):
     """Scratch of one search at a time. `window` and `bounds` are zero on entry, and zero again on return.
 
-    bounds: uint32, (n_superblocks · BLOCKS), of blocks. peaks: uint32, (n_superblocks), the largest bound
+    bounds: uint32, (n_superblocks · SUPERBLOCK_BLOCKS), of blocks. peaks: uint32, (n_superblocks), the largest bound
     in each. queue: uint32, (n_superblocks), superblocks in the order of their visit. list: uint32, (n_superblocks), of
     superblocks or pages. places: uint32,
     (rare terms, n_superblocks): where each rare term's run in each superblock starts, counted from the start
@@ -36,7 +35,7 @@ class Scratch(NamedTuple):
 def make_scratch(n_superblocks: int, n_rare: int) -> Scratch:
     """Allocate scratch for segments of n_superblocks, and queries of up to n_rare rare terms."""
     return Scratch(
-        bounds=np.zeros(n_superblocks * BLOCKS, np.uint32),
+        bounds=np.zeros(n_superblocks * SUPERBLOCK_BLOCKS, np.uint32),
         peaks=np.zeros(n_superblocks, np.uint32),
         queue=np.zeros(n_superblocks, np.uint32),
         list=np.zeros(n_superblocks, np.uint32),

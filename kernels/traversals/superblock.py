@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lsr.kernels.build.layout import BLOCKS, PAGE_SUPERBLOCKS, SUPERBLOCK, SUPERBLOCK_BITS
+from lsr.kernels.geometry import PAGE_SUPERBLOCKS, SUPERBLOCK, SUPERBLOCK_BITS, SUPERBLOCK_BLOCKS
 from lsr.kernels.jit.compile import kernel
 from lsr.kernels.traversals.blockmax import BUCKETS, bucket_shift, order_by_peak, threshold_in_steps, visit
 from lsr.kernels.traversals.pages import pages_at_least
@@ -75,7 +75,7 @@ def search_superblock(postings, terms, weights, base, allowed, floor, heap, scra
     arguments see `search_exhaustive`.
     """
     n_superblocks = (postings.insertion.size + SUPERBLOCK - 1) >> SUPERBLOCK_BITS
-    bounds, peaks = scratch.bounds[: n_superblocks * BLOCKS], scratch.peaks[:n_superblocks]
+    bounds, peaks = scratch.bounds[: n_superblocks * SUPERBLOCK_BLOCKS], scratch.peaks[:n_superblocks]
     rows, row_weights, rare, rare_weights = split_terms(postings, terms, weights)
     query = (postings, rows, row_weights, rare, rare_weights)
     coarse, finer, rare_steps, unit = steps_of(row_weights, rare_weights)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from lsr.kernels.build.layout import BLOCKS, PAGE_SUPERBLOCKS
+from lsr.kernels.geometry import PAGE_BLOCKS, PAGE_SUPERBLOCKS, SUPERBLOCK_BLOCKS
 from lsr.kernels.jit.compile import kernel
-from lsr.kernels.simd.dot_products import PAGE_BLOCKS, add_dots, add_in_order, largest_of_four, largest_of_page
+from lsr.kernels.simd.dot_products import add_dots, add_in_order, largest_of_four, largest_of_page
 from lsr.kernels.simd.prefetch import prefetch
 from lsr.kernels.traversals.query_terms import RARE_BLOCK, RARE_SUPERBLOCK
 
@@ -133,7 +133,7 @@ def in_fours(rows, coarse):
 def find_peaks(maxima, rows, coarse, finer, bounds, peaks, sums):
     """Set peaks to the largest bound of each superblock's blocks, and bounds to zero; return the largest of all.
 
-    maxima: uint8 (n_frequent, n_superblocks · BLOCKS). bounds: uint32, of blocks, the rare terms being in
+    maxima: uint8 (n_frequent, n_superblocks · SUPERBLOCK_BLOCKS). bounds: uint32, of blocks, the rare terms being in
     it. sums: uint32, (PAGES_AT_ONCE · PAGE_BLOCKS), scratch.
     """
     n_blocks = maxima.shape[1]
@@ -147,7 +147,7 @@ def find_peaks(maxima, rows, coarse, finer, bounds, peaks, sums):
             add_dots(sums, n, flat, fours[i] * n_blocks + first * PAGE_BLOCKS, weights[i], AHEAD)
         for page in range(n):
             at = (first + page) * PAGE_BLOCKS
-            largest_of_page(sums, page * PAGE_BLOCKS, np.uint32(finer), bounds, at, peaks, at // BLOCKS)
+            largest_of_page(sums, page * PAGE_BLOCKS, np.uint32(finer), bounds, at, peaks, at // SUPERBLOCK_BLOCKS)
         bounds[first * PAGE_BLOCKS : (first + n) * PAGE_BLOCKS] = 0  # while it is at hand
     find_last_peaks(maxima, rows, coarse, finer, bounds, peaks)
     bounds[n_pages * PAGE_BLOCKS :] = 0
@@ -159,7 +159,7 @@ def find_last_peaks(maxima, rows, coarse, finer, bounds, peaks):
     """Set the peaks of those superblocks, fewer than four, that are no whole page. See `find_peaks`."""
     for s in range(peaks.size - peaks.size % PAGE_SUPERBLOCKS, peaks.size):
         peak = np.uint32(0)
-        for b in range(s * BLOCKS, (s + 1) * BLOCKS):
+        for b in range(s * SUPERBLOCK_BLOCKS, (s + 1) * SUPERBLOCK_BLOCKS):
             total = np.uint32(0)
             for i in range(rows.size):
                 total = np.uint32(total + np.uint32(coarse[i]) * np.uint32(maxima[rows[i], b]))
@@ -198,7 +198,9 @@ def find_peaks_of_pages(maxima, rows, coarse, finer, bounds, peaks, sums, pages)
             add_dots(sums, n_pages, flat, starts, weights[j], AHEAD if n_pages > 1 else 0)
         for page in pages[i:end]:
             at = np.int64(page) * PAGE_BLOCKS
-            largest_of_page(sums, at - first * PAGE_BLOCKS, np.uint32(finer), bounds, at, peaks, at // BLOCKS)
+            largest_of_page(
+                sums, at - first * PAGE_BLOCKS, np.uint32(finer), bounds, at, peaks, at // SUPERBLOCK_BLOCKS
+            )
         i = end
 
 
@@ -212,9 +214,9 @@ def find_coarse_peaks(maxima, rows, coarse, finer, bounds, has_rare, peaks, sums
     n_superblocks = peaks.size
     if has_rare:
         for s in range(0, n_superblocks - n_superblocks % PAGE_SUPERBLOCKS, PAGE_SUPERBLOCKS):
-            largest_of_four(bounds, s * BLOCKS, peaks, s)
+            largest_of_four(bounds, s * SUPERBLOCK_BLOCKS, peaks, s)
         for s in range(n_superblocks - n_superblocks % PAGE_SUPERBLOCKS, n_superblocks):
-            peaks[s] = largest(bounds[s * BLOCKS : (s + 1) * BLOCKS])
+            peaks[s] = largest(bounds[s * SUPERBLOCK_BLOCKS : (s + 1) * SUPERBLOCK_BLOCKS])
     else:
         peaks[:] = 0
     flat = maxima.reshape(maxima.size)

@@ -19,7 +19,9 @@ import numpy.typing as npt
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from lsr.kernels.build.layout import SUPERBLOCK, Postings, build
+from lsr.kernels import geometry
+from lsr.kernels.build.layout import Postings, build
+from lsr.kernels.geometry import SUPERBLOCK
 from lsr.kernels.traversals.blockmax import search_blockmax
 from lsr.kernels.traversals.exhaustive import search_exhaustive
 from lsr.kernels.traversals.scratch import Scratch, make_scratch
@@ -51,6 +53,7 @@ LARGEST_WEIGHT_SUM = (2**32 - 1) // 255
 """Of a query's weights: times the impact 255 it is exactly 2³² − 1, the largest score."""
 POISON = 0xABABABAB
 GUARD = 64
+STORED_K = np.array(geometry.STORED_K, np.int64)
 
 EVERYDAY_CASES = 320
 PROPERTY_CASES = int(os.environ.get("LSR_PROPERTY_CASES", EVERYDAY_CASES))

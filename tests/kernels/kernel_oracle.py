@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lsr.kernels.build.layout import BLOCK, BLOCKS, PAGE, SUPERBLOCK, Postings
-from lsr.kernels.simd.packed_runs import RUN
+from lsr.kernels.build.layout import Postings
+from lsr.kernels.geometry import BLOCK, PAGE, RUN, SUPERBLOCK, SUPERBLOCK_BLOCKS
 from lsr.kernels.traversals.blockmax import BUCKETS, PROMISED, SAFE
 from lsr.kernels.traversals.scratch import Scratch
 from lsr.kernels.traversals.superblock_bounds import FINEST, LARGEST_WEIGHT, STEPS_IN_A_BLOCK
@@ -129,7 +129,7 @@ def rare_in_blocks_plain(postings: Postings, term: int) -> npt.NDArray[np.int64]
     of_blocks: dict[int, list[int]] = {}
     for doc_ord, impact in zip(*posting_list(postings, term), strict=True):
         of_blocks.setdefault(int(doc_ord) // BLOCK, []).append(int(impact))
-    added = np.zeros(-(-len(postings.insertion) // SUPERBLOCK) * BLOCKS, np.int64)
+    added = np.zeros(-(-len(postings.insertion) // SUPERBLOCK) * SUPERBLOCK_BLOCKS, np.int64)
     for block, impacts in of_blocks.items():
         added[block] = impacts[-1] + sum(max(0, a - b) for a, b in pairwise(impacts))
     return added
@@ -139,13 +139,13 @@ def peaks_plain(postings: Postings, terms: Sequence[int], weights: Sequence[int]
     """Return the peak of every superblock in steps, `fine` and `unit`."""
     frequent, row_weights, rare, rare_weights = split_terms_plain(postings, terms, weights)
     coarse, finer, steps, unit = steps_plain(row_weights, rare_weights)
-    bounds = np.zeros(-(-len(postings.insertion) // SUPERBLOCK) * BLOCKS, np.int64)
+    bounds = np.zeros(-(-len(postings.insertion) // SUPERBLOCK) * SUPERBLOCK_BLOCKS, np.int64)
     for row, weight in zip(frequent, coarse, strict=True):
         bounds += postings.block_max[row].astype(np.int64) * (weight << finer)
     for rank, weight in zip(rare, steps, strict=True):
         term = int(np.flatnonzero(postings.row == -1 - rank)[0])
         bounds += weight * rare_in_blocks_plain(postings, term)
-    return bounds.reshape(-1, BLOCKS).max(axis=1).tolist(), LARGEST_WEIGHT << finer, unit
+    return bounds.reshape(-1, SUPERBLOCK_BLOCKS).max(axis=1).tolist(), LARGEST_WEIGHT << finer, unit
 
 
 def coarse_peaks_plain(postings: Postings, terms: Sequence[int], weights: Sequence[int]) -> list[int]:
@@ -153,12 +153,12 @@ def coarse_peaks_plain(postings: Postings, terms: Sequence[int], weights: Sequen
     frequent, row_weights, rare, rare_weights = split_terms_plain(postings, terms, weights)
     coarse, finer, steps, _ = steps_plain(row_weights, rare_weights)
     n_superblocks = -(-len(postings.insertion) // SUPERBLOCK)
-    peaks, bounds = np.zeros(n_superblocks, np.int64), np.zeros(n_superblocks * BLOCKS, np.int64)
+    peaks, bounds = np.zeros(n_superblocks, np.int64), np.zeros(n_superblocks * SUPERBLOCK_BLOCKS, np.int64)
     for row, weight in zip(frequent, coarse, strict=True):
         peaks += postings.superblock_max[row].astype(np.int64) * (weight << finer)
     for rank, weight in zip(rare, steps, strict=True):
         bounds += weight * rare_in_blocks_plain(postings, int(np.flatnonzero(postings.row == -1 - rank)[0]))
-    return (peaks + bounds.reshape(-1, BLOCKS).max(axis=1)).tolist()  # type: ignore[no-any-return]
+    return (peaks + bounds.reshape(-1, SUPERBLOCK_BLOCKS).max(axis=1)).tolist()  # type: ignore[no-any-return]
 
 
 def runs_plain(postings: Postings, terms: Sequence[int]) -> list[tuple[int, int, int]]:

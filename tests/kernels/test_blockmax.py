@@ -21,7 +21,7 @@ from kernel_cases import (
 )
 from kernel_oracle import order_by_peak_plain, scores_of
 
-from lsr.kernels.build.layout import SUPERBLOCK
+from lsr.kernels.geometry import SUPERBLOCK
 from lsr.kernels.traversals.blockmax import (
     BUCKETS,
     order_by_peak,

@@ -19,7 +19,7 @@ from kernel_cases import (
 )
 from kernel_oracle import posting_list, search_plain
 
-from lsr.kernels.build.layout import PAGE
+from lsr.kernels.geometry import PAGE
 from lsr.kernels.traversals.exhaustive import GROUP, WINDOW, add_frequent, search_exhaustive
 from lsr.kernels.traversals.topk import NO_FILTER
 

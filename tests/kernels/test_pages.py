@@ -28,7 +28,7 @@ from kernel_cases import (
 )
 from kernel_oracle import key_of_plain, pages_plain, posting_list, rank_by_matrix, search_blockmax_plain, search_plain
 
-from lsr.kernels.build.layout import BLOCK, PAGE, SUPERBLOCK
+from lsr.kernels.geometry import BLOCK, PAGE, SUPERBLOCK
 from lsr.kernels.traversals.blockmax import SAFE, search_blockmax
 from lsr.kernels.traversals.pages import add_rare_runs, add_runs, pages_at_least, score_pages
 from lsr.kernels.traversals.query_terms import split_terms

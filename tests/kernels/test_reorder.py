@@ -10,8 +10,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from kernel_cases import UNCOMPILED, Collection, draw_collection, forward_rows, property_cases, seeds, sizes
 
-from lsr.kernels.build.layout import BLOCK
 from lsr.kernels.build.reorder import bisect_range, middle, split_range
+from lsr.kernels.geometry import BLOCK
 
 Rows = tuple[np.ndarray, np.ndarray]
 

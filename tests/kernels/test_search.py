@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from kernel_cases import (
+    STORED_K,
     GuardedScratch,
     bitmap,
     draw_any_query,
@@ -22,8 +23,8 @@ from kernel_cases import (
 )
 from kernel_oracle import rank_by_matrix
 
-from lsr.kernels.build.kth_impacts import STORED_K, kth_impacts
-from lsr.kernels.build.layout import SUPERBLOCK
+from lsr.kernels.build.kth_impacts import kth_impacts
+from lsr.kernels.geometry import SUPERBLOCK
 from lsr.kernels.search import ALLOWED, N_ALLOWED, PLANNED, describe, postings_of, rank, rank_approximately
 from lsr.kernels.traversals.planner import BLOCKMAX, EXHAUSTIVE, SUPERBLOCK_MAX
 from lsr.kernels.traversals.topk import NO_FILTER

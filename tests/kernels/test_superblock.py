@@ -22,7 +22,8 @@ from kernel_cases import (
 )
 from kernel_oracle import coarse_peaks_plain, peaks_plain
 
-from lsr.kernels.build.layout import BLOCK, PAGE_SUPERBLOCKS, SUPERBLOCK, Postings
+from lsr.kernels.build.layout import Postings
+from lsr.kernels.geometry import BLOCK, PAGE_SUPERBLOCKS, SUPERBLOCK
 from lsr.kernels.traversals.query_terms import split_terms
 from lsr.kernels.traversals.superblock import peak_of_rank, search_superblock, superblocks_in_pages
 from lsr.kernels.traversals.superblock_bounds import (

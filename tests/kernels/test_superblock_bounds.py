@@ -22,9 +22,9 @@ from kernel_cases import (
 )
 from kernel_oracle import peaks_plain, rare_in_blocks_plain, runs_plain, scores_of, steps_plain
 
-from lsr.kernels.build.layout import BLOCK, BLOCKS, SUPERBLOCK, Postings
+from lsr.kernels.build.layout import Postings
+from lsr.kernels.geometry import BLOCK, PAGE_BLOCKS, SUPERBLOCK, SUPERBLOCK_BLOCKS
 from lsr.kernels.simd.dot_products import (
-    PAGE_BLOCKS,
     add_dots,
     add_dots_plainly,
     add_in_order,
@@ -105,7 +105,7 @@ def test_neighbours_of_a_rare_term_count_once(impacts: tuple[int, ...], added: i
     matrix = np.zeros((400, 2), np.uint8)
     matrix[BLOCK * 3 : BLOCK * 3 + len(impacts), 1] = impacts
     postings = invert(matrix)
-    bounds, places = np.zeros(7 * BLOCKS, np.uint32), np.zeros((1, 7), np.uint32)
+    bounds, places = np.zeros(7 * SUPERBLOCK_BLOCKS, np.uint32), np.zeros((1, 7), np.uint32)
     bounds[3] = 4
     add_rare_to_blocks(postings, np.array([1]), np.array([10], np.uint32), bounds, places)
     assert {int(b): int(bounds[b]) for b in np.flatnonzero(bounds)} == {3: 4 + 10 * added}
@@ -128,7 +128,7 @@ def test_a_rare_term_of_several_chunks() -> None:
     rng = np.random.default_rng(3)
     matrix[rng.choice(60_000, 900, replace=False), 1] = rng.integers(1, 256, 900)
     postings = invert(matrix)
-    bounds, places = np.zeros(938 * BLOCKS, np.uint32), np.zeros((1, 938), np.uint32)
+    bounds, places = np.zeros(938 * SUPERBLOCK_BLOCKS, np.uint32), np.zeros((1, 938), np.uint32)
     add_rare_to_blocks(postings, np.array([1]), np.array([3], np.uint32), bounds, places)
     assert bounds.tolist() == (3 * rare_in_blocks_plain(postings, 1)).tolist()
     for _, superblock, start in runs_plain(postings, [1]):
@@ -180,8 +180,10 @@ def test_vector_instructions_do_what_plain_loops_do(seed: int, n_pages: int, fin
 @property_cases(8)
 @given(seed=st.integers(0, 2**16), highest=st.sampled_from((1, 5, 2**32 - 1)))
 def test_the_largest_of_four_superblocks(seed: int, highest: int) -> None:
-    bounds = np.random.default_rng(seed).integers(0, highest, 9 + 4 * BLOCKS, endpoint=True).astype(np.uint32)
-    expected = bounds[5 : 5 + 4 * BLOCKS].reshape(4, BLOCKS).max(axis=1).tolist()
+    bounds = (
+        np.random.default_rng(seed).integers(0, highest, 9 + 4 * SUPERBLOCK_BLOCKS, endpoint=True).astype(np.uint32)
+    )
+    expected = bounds[5 : 5 + 4 * SUPERBLOCK_BLOCKS].reshape(4, SUPERBLOCK_BLOCKS).max(axis=1).tolist()
     for largest in (LARGEST_OF_FOUR, largest_of_four_plainly):
         peaks = np.full(7, 3, np.uint32)
         largest(bounds, 5, peaks, 2)
@@ -192,13 +194,13 @@ def test_the_largest_of_four_superblocks(seed: int, highest: int) -> None:
 @given(seed=st.integers(0, 2**16), n_superblocks=st.integers(0, 19), n_rows=st.integers(0, 9))
 def test_peaks_of_any_number_of_rows_and_superblocks(seed: int, n_superblocks: int, n_rows: int) -> None:
     rng = np.random.default_rng(seed)
-    maxima = rng.integers(0, 256, (n_rows, n_superblocks * BLOCKS)).astype(np.uint8)
+    maxima = rng.integers(0, 256, (n_rows, n_superblocks * SUPERBLOCK_BLOCKS)).astype(np.uint8)
     coarse, rows = rng.integers(0, 128, n_rows).astype(np.uint8), rng.permutation(n_rows)
-    bounds = rng.integers(0, 2**20, n_superblocks * BLOCKS).astype(np.uint32)
+    bounds = rng.integers(0, 2**20, n_superblocks * SUPERBLOCK_BLOCKS).astype(np.uint32)
     expected = (coarse.astype(np.int64) @ maxima[rows].astype(np.int64) << 3) + bounds
     scratch = GuardedScratch(n_superblocks, 0)
     top = find_peaks(maxima, rows, coarse, 3, bounds, scratch.arrays.peaks, scratch.arrays.sums)
     scratch.check()
     assert not bounds.any()
-    assert scratch.arrays.peaks.tolist() == expected.reshape(-1, BLOCKS).max(axis=1).tolist()
+    assert scratch.arrays.peaks.tolist() == expected.reshape(-1, SUPERBLOCK_BLOCKS).max(axis=1).tolist()
     assert top == expected.max(initial=0)

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from hypothesis import given
-from kernel_cases import draw_collection, draw_query, forward_rows, invert, property_cases, seeds, sizes
+from kernel_cases import STORED_K, draw_collection, draw_query, forward_rows, invert, property_cases, seeds, sizes
 from kernel_oracle import rank_by_matrix
 
 from lsr.indexer.segment import Segment
-from lsr.kernels.build.kth_impacts import STORED_K, kth_impacts
+from lsr.kernels.build.kth_impacts import kth_impacts
 from lsr.kernels.build.layout import Postings
 from lsr.kernels.traversals.term_lookup import locate
 
