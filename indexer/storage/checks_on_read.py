@@ -18,9 +18,8 @@ from lsr.errors import IndexDamagedError
 from lsr.indexer.storage.files import checksum
 from lsr.indexer.storage.manifest import REMEDY, Part
 from lsr.io.folder import Folder
+from lsr.kernels.geometry import RUN, SUPERBLOCK
 
-RUN, SUPERBLOCK = 3, 64
-"""As in lsr.kernels, which are not imported here: numba would take longer to load than a search takes."""
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 

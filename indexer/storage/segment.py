@@ -20,6 +20,7 @@ from lsr.indexer.storage.files import FileInfo, map_array, save_array
 from lsr.indexer.storage.manifest import REMEDY, SegmentInfo
 from lsr.indexer.storage.posting_list import term_postings
 from lsr.io.folder import Folder
+from lsr.kernels.geometry import MAX_DOCS, RUN, STORED_K, SUPERBLOCK, SUPERBLOCK_BLOCKS
 from lsr.types import Document
 
 DOCUMENTS = "documents.arrow"
@@ -27,8 +28,6 @@ ROWS = 1024
 """Documents in a record batch of DOCUMENTS."""
 COUNTS_FILE = "counts.npy"
 FIELDS_FILE = "fields.arrow"
-STORED_K = (1, 3, 10, 30, 100, 300, 1000)
-"""The columns of `kth_impact`; lsr.kernels.build.kth_impacts computes them."""
 
 POSTINGS: Mapping[str, tuple[Any, int]] = {
     "row": (np.int32, 1),
@@ -60,9 +59,6 @@ the order of doc_ords, and by term in each."""
 
 SMALL = ("row", "terms", "frequent_start", "rare_start", "insertion", "kth_impact", "term_crc")
 """The arrays that are verified as a whole before anything is searched."""
-
-SUPERBLOCK, BLOCKS, RUN, MAX_DOCS = 64, 16, 3, 1 << 24
-"""As in lsr.kernels.build.layout, which is not imported here: numba would take longer to load than a search takes."""
 
 
 def hash_ids(doc_ids: Iterable[str]) -> npt.NDArray[np.uint64]:
@@ -133,7 +129,7 @@ class Segment:
             and n_frequent >= 0
             and n_rare >= 0
             and len(a["row"]) == n_terms == n_frequent + n_rare
-            and a["block_max"].shape == (n_frequent, n_superblocks * BLOCKS)
+            and a["block_max"].shape == (n_frequent, n_superblocks * SUPERBLOCK_BLOCKS)
             and a["superblock_max"].shape == (n_frequent, n_superblocks)
             and a["runs"].shape == (n_frequent, n_superblocks * RUN)
             and a["frequent_start"][-1] == len(a["frequent"])

@@ -19,12 +19,13 @@ from lsr.indexer.storage.files import checksum
 from lsr.indexer.storage.generations import hold_newest, open_folder
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import Manifest, read_manifest
-from lsr.indexer.storage.segment import STORED_K, Segment, hash_ids
+from lsr.indexer.storage.segment import Segment, hash_ids
 from lsr.io.folder import Folder
 from lsr.io.progress import NoProgress, Progress
 from lsr.kernels.build import layout
 from lsr.kernels.build.forward import forward_rows
 from lsr.kernels.build.kth_impacts import kth_impacts
+from lsr.kernels.geometry import STORED_K
 
 
 def verify(path: Path, progress: Progress | None = None) -> tuple[Manifest, list[str]]:

@@ -20,7 +20,7 @@ from lsr.indexer.storage.files import map_numbers
 from lsr.indexer.storage.generations import hold_newest
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import Manifest, Part, SegmentInfo
-from lsr.indexer.storage.segment import DOCUMENTS, MAX_DOCS, Segment, save_arrays
+from lsr.indexer.storage.segment import DOCUMENTS, Segment, save_arrays
 from lsr.indexer.update.merge_policy import Limits, all_of, tiered
 from lsr.indexer.update.reweigh import stored_rows
 from lsr.indexer.write import segment_builder as pending
@@ -28,6 +28,7 @@ from lsr.indexer.write.transaction import Workplace, explained
 from lsr.indexer.write.writer import now
 from lsr.io.folder import Folder
 from lsr.io.progress import NoProgress, Progress
+from lsr.kernels.geometry import MAX_DOCS
 from lsr.version import __version__
 
 DENSE_ROWS = 1 << 14

@@ -14,9 +14,10 @@ from lsr.errors import BadDocumentError, LsrError
 from lsr.indexer.storage.dense_vectors import DensePending
 from lsr.indexer.storage.documents import DocumentStore, DocumentWriter
 from lsr.indexer.storage.files import FileInfo
-from lsr.indexer.storage.segment import DOCUMENTS, MAX_DOCS, hash_ids
+from lsr.indexer.storage.segment import DOCUMENTS, hash_ids
 from lsr.indexer.write.spill import Rows, Spool
 from lsr.io.folder import Folder
+from lsr.kernels.geometry import MAX_DOCS
 from lsr.types import Document, SparseBatch
 
 SEGMENT_POSTINGS = 1 << 28
