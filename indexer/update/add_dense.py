@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import lsr
 from lsr.encoders.dense.base import DenseEncoder, dense_description
 from lsr.errors import IndexExistsError, LsrError
 from lsr.indexer.encode.document_encoders import Legs
-from lsr.indexer.encode.resume import Say, Staging
+from lsr.indexer.encode.resume import Staging
 from lsr.indexer.storage.dense_vectors import KIND, DensePending
 from lsr.indexer.storage.generations import hold_newest
 from lsr.indexer.storage.index import StoredIndex
@@ -19,6 +18,7 @@ from lsr.indexer.write.transaction import Workplace, explained
 from lsr.indexer.write.writer import now
 from lsr.io.progress import Progress
 from lsr.types import Document
+from lsr.version import __version__
 
 
 def add_dense(
@@ -26,7 +26,6 @@ def add_dense(
     encoder: DenseEncoder,
     *,
     overwrite: bool = False,
-    say: Say = lambda message: None,  # noqa: ARG005
     progress: Progress | None = None,
 ) -> Manifest:
     """Encode the documents of an index, and commit their dense vectors as its next generation.
@@ -41,7 +40,7 @@ def add_dense(
         _refuse_existing(index, overwrite)
         legs = Legs(None, encoder)
         staging = Staging(
-            path, legs, settings={}, say=say, with_documents=False, n_documents=index.n_positions, progress=progress
+            path, legs, settings={}, with_documents=False, n_documents=index.n_positions, progress=progress
         )
         with staging:
             shards = staging.encode(lambda: _documents(index))
@@ -71,7 +70,7 @@ def _commit(
     waiting = next(rows)
     segments: list[SegmentInfo] = []
     for number, segment in enumerate(index.segments):
-        pending = DensePending(place.scratch / f"dense-{number}", encoder.dimension)
+        pending = DensePending(place.folder(f"dense-{number}"), encoder.dimension)
         due = segment.n_docs
         while due:
             if len(waiting) == 0:
@@ -85,7 +84,7 @@ def _commit(
         index.manifest,
         generation=place.generation,
         created=now(),
-        library_version=lsr.__version__,
+        library_version=__version__,
         segments=tuple(segments),
         dense=dict(dense_description(encoder)),
     )

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-import lsr
 from lsr.encoders.base import Encoder
 from lsr.encoders.registry import check_same, open_document_encoder
 from lsr.errors import BadDocumentError, EncoderError, LsrError, UsageError
@@ -26,8 +25,9 @@ from lsr.indexer.update.reweigh import Reweighed
 from lsr.indexer.write.segment_builder import Collector, Pending
 from lsr.indexer.write.transaction import Workplace, explained
 from lsr.indexer.write.writer import build_pending, now
-from lsr.io.progress import Progress, Silence
+from lsr.io.progress import NoProgress, Progress
 from lsr.types import Document, SparseBatch
+from lsr.version import __version__
 
 Dense = npt.NDArray[np.floating] | None
 SHOWN = 3
@@ -68,7 +68,7 @@ class IndexEditor:
         self._encoder = encoder
         self._reorder = reorder
         self._threads = threads
-        self._progress = progress or Silence()
+        self._progress = progress or NoProgress()
         self._requests = Requests()
         hold_newest(self.path)[1].release()  # where there is no index, nothing is to be made
         self._place = Workplace.for_existing(self.path)
@@ -207,7 +207,7 @@ class IndexEditor:
             before,
             generation=self._place.generation,
             created=now(),
-            library_version=lsr.__version__,
+            library_version=__version__,
             scale=scale,
             n_clipped=n_clipped,
             vocabulary=vocabulary,

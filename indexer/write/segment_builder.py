@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,10 @@ from lsr.errors import BadDocumentError, LsrError
 from lsr.indexer.storage.dense_vectors import DensePending
 from lsr.indexer.storage.documents import DocumentStore, DocumentWriter
 from lsr.indexer.storage.files import FileInfo
-from lsr.indexer.storage.segment import DOCUMENTS, MAX_DOCS, hash_ids
+from lsr.indexer.storage.segment import DOCUMENTS, hash_ids
 from lsr.indexer.write.spill import Rows, Spool
+from lsr.io.folder import Folder
+from lsr.kernels.geometry import MAX_DOCS
 from lsr.types import Document, SparseBatch
 
 SEGMENT_POSTINGS = 1 << 28
@@ -25,15 +26,15 @@ SEGMENT_POSTINGS = 1 << 28
 class Pending:
     """Documents and vectors of a segment to be, in a folder of its own.
 
-    dimension: of dense vectors, which come too; None: there are none.
+    dense: what takes the dense vectors that come too; None: there are none.
     """
 
-    def __init__(self, folder: Path, *, dimension: int | None = None) -> None:
+    def __init__(self, folder: Folder, *, dense: DensePending | None = None) -> None:
         self.folder = folder
         self._documents = DocumentWriter(folder / DOCUMENTS)
         self._spool = Spool(folder)
         self._id_hashes: list[npt.NDArray[np.uint64]] = []
-        self.dense = None if dimension is None else DensePending(folder.with_name(f"{folder.name}-dense"), dimension)
+        self.dense = dense
         self.dead: list[int] = []
         """Rows that were replaced or deleted again before the commit."""
 
@@ -142,7 +143,7 @@ class Collector:
     folder: gives a new folder for each. dense: the description of the encoder of dense vectors, if they come too.
     """
 
-    def __init__(self, folder: Callable[[str], Path], *, dense: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, folder: Callable[[str], Folder], *, dense: Mapping[str, Any] | None = None) -> None:
         self._folder = folder
         self._dense = dense
         self._pending: list[Pending] = []
@@ -161,17 +162,21 @@ class Collector:
         if (dense is None) != (self._dense is None):
             due = "lack dense vectors, which" if dense is None else "have dense vectors, which none of"
             raise LsrError(f"{len(documents)} documents {due} the index's others have: all have them, or none")
-        dimension = None if self._dense is None else int(self._dense["dimension"])
         first = 0
         while first < len(documents):
             if not self._pending or self._pending[-1].room == 0:
-                folder = self._folder(f"segment-{len(self._pending)}")
-                self._pending.append(Pending(folder, dimension=dimension))
+                self._pending.append(self._begun(f"segment-{len(self._pending)}"))
             last = min(len(documents), first + self._pending[-1].room)
             some = None if dense is None else dense[first:last]
             self._pending[-1].append(documents[first:last], vectors.rows(first, last), some)
             first = last
         self.n_docs += len(documents)
+
+    def _begun(self, name: str) -> Pending:
+        folder = self._folder(name)
+        if self._dense is None:
+            return Pending(folder)
+        return Pending(folder, dense=DensePending(self._folder(f"{name}-dense"), int(self._dense["dimension"])))
 
     def finish(self) -> list[Pending]:
         """Write and sync the documents; no more may come. Return what was collected."""

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import lsr
+import lsr.version
 from lsr.cli.common import add_command
 from lsr.output.numbers import human_bytes
 
@@ -73,7 +73,7 @@ def _report() -> dict[str, Any]:
 
     packages = _versions(NEEDED)
     return {
-        "lsr": lsr.__version__,
+        "lsr": lsr.version.__version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
@@ -118,7 +118,7 @@ def _versions(packages: tuple[str, ...]) -> dict[str, str | None]:
 def _print(report: dict[str, Any]) -> None:
     cache = report["kernel_cache"]
     lines = {
-        "lsr": f"{report['lsr']}, from {Path(lsr.__file__).parent}",
+        "lsr": f"{report['lsr']}, from {Path(lsr.version.__file__).parent}",
         "python": f"{report['python']}, {sys.executable}",
         "system": report["system"],
         "processor": f"{report['processor']}, {report['cores']} cores for this process",

@@ -16,7 +16,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-import lsr
 from lsr.errors import LsrError, UsageError
 from lsr.indexer.storage.generations import generations
 from lsr.output.explained import engine_object, explained_hit
@@ -26,6 +25,7 @@ from lsr.query.options import SearchOptions, option_spec, option_specs
 from lsr.query.searcher import Searcher
 from lsr.server.pages.fragments import POLICY
 from lsr.server.pages.served import served_page
+from lsr.version import __version__
 
 MAX_QUERY, MAX_FIELDS = 10_000, 24
 LIMITS = {"k": 1000, "offset": 10_000, "feedback": 1000, "number of facets": 20}
@@ -100,7 +100,7 @@ class Handler(BaseHTTPRequestHandler):
     """Answers requests."""
 
     server: SearchServer
-    server_version = f"lsr/{lsr.__version__}"
+    server_version = f"lsr/{__version__}"
     sys_version = ""
     protocol_version = "HTTP/1.1"
     timeout = 30
@@ -189,7 +189,7 @@ class Handler(BaseHTTPRequestHandler):
         encoder = manifest.encoder.get("name", manifest.encoder["kind"])
         return {
             "status": "ok", "documents": manifest.n_docs, "generation": manifest.generation, "encoder": encoder,
-            "version": lsr.__version__,
+            "version": __version__,
         }  # fmt: skip
 
     def _check_host(self) -> None:

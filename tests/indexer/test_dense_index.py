@@ -109,22 +109,21 @@ def test_they_are_replaced_only_if_that_is_asked_for(tmp_path: Path) -> None:
     assert len(list((tmp_path / "dense").iterdir())) == 1
 
 
-def test_an_interrupted_addition_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_an_interrupted_addition_resumes(tmp_path: Path, logged: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "index"
     index_documents(DOCUMENTS, path, load_encoder("bm25"))
     names = {entry.name for entry in path.iterdir()}
-    said: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        add_dense(path, Letters(interrupted_at="d600"), say=said.append)
+        add_dense(path, Letters(interrupted_at="d600"))
     assert {entry.name for entry in path.iterdir()} == names
     n_kept = kept_documents(staging_folder(path))
     assert 0 < n_kept < 600
     kept = f"{n_kept} documents are encoded: they are kept in {staging_folder(path)}"
-    assert said == [f"{kept}, and the same command goes on with them"]
+    assert logged.messages == [f"{kept}, and the same command goes on with them"]
     again = Letters()
-    add_dense(path, again, say=said.append)
+    add_dense(path, again)
     assert again.seen == [document.doc_id for document in DOCUMENTS[n_kept:]]
-    assert f"an interrupted run has encoded {n_kept} documents" in said[1]
+    assert f"an interrupted run has encoded {n_kept} documents" in logged.messages[1]
     assert np.array_equal(rows(path), Letters().encode_dense_documents(DOCUMENTS).astype(np.float16))
 
 

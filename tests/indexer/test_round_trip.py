@@ -148,17 +148,11 @@ def test_every_term_is_found_by_its_name(
     assert vocabulary.lookup(other) == (terms.index(other) if other in terms else None)
 
 
-def test_the_constants_beside_the_kernels_are_theirs() -> None:
-    from lsr.indexer.storage import checks_on_read as trust
-    from lsr.indexer.storage import posting_list, segment
-    from lsr.kernels.build import kth_impacts as thresholds
+def test_the_arrays_of_a_segment_are_those_that_kernels_take() -> None:
+    from lsr.indexer.storage import segment
     from lsr.kernels.build import layout
-    from lsr.kernels.simd import packed_runs as runs
 
-    assert (segment.SUPERBLOCK, segment.BLOCKS, segment.MAX_DOCS) == (layout.SUPERBLOCK, layout.BLOCKS, layout.MAX_DOCS)
-    assert tuple(thresholds.STORED_K) == segment.STORED_K
     assert tuple(segment.POSTINGS) == layout.Postings._fields
-    assert segment.RUN == posting_list.RUN == trust.RUN == runs.RUN and trust.SUPERBLOCK == layout.SUPERBLOCK
 
 
 def test_a_new_index_is_sound(tmp_path: Path, small: Any) -> None:
