@@ -26,8 +26,9 @@ INTERPOLATIONS = ("before", "after", "both")
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """Settings of feedback: new query = alpha · query + beta · mean of the first documents, all at unit length.
+    """Settings of feedback.
 
+    New query = alpha · query + beta · mean of the first documents, all at unit length.
     n_docs: documents assumed to be relevant. n_terms: of their mean that are kept, the heaviest.
     """
 

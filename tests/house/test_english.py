@@ -39,7 +39,11 @@ AVOIDED = (
 )  # fmt: skip
 """Phrases that no search engine would find; docs/CONTRIBUTING.md has plainer ones."""
 
-PENDING = ("lsr/", "eval/", "query/", "indexer/", "kernels/")
+PENDING = (
+    "lsr/__init__.py", "lsr/api/", "lsr/cli/__init__.py", "lsr/cli/common.py", "lsr/cli/demo.py", "lsr/cli/doctor.py",
+    "lsr/cli/evaluation/", "lsr/cli/indexes/", "lsr/cli/main.py", "lsr/cli/models/", "lsr/encoders/", "lsr/errors.py",
+    "lsr/io/", "lsr/models/", "lsr/training/", "lsr/version.py", "eval/", "indexer/", "kernels/",
+)  # fmt: skip
 """Folders whose docstrings are still to be rewritten."""
 
 PENDING_DOCUMENTS = ("README.md", "CHANGELOG.md", "docs/")

@@ -46,7 +46,7 @@ def add_parser(subparsers: Any) -> None:
         "-n", type=positive, default=SHOWN_TERMS, metavar="N", help=f"terms to show (default: {SHOWN_TERMS})"
     )
     parser.add_argument("--json", action="store_true", help="print a JSON object a term")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page of its own to FILE")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a separate page to FILE")
     parser.set_defaults(run=run)
 
 
