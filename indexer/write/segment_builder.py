@@ -15,21 +15,21 @@ from lsr.errors import BadDocumentError, LsrError
 from lsr.indexer.storage.dense_vectors import DensePending
 from lsr.indexer.storage.documents import DocumentStore, DocumentWriter
 from lsr.indexer.storage.files import FileInfo
-from lsr.indexer.storage.segment import DOCUMENTS, MAX_DOCS, hash_ids
+from lsr.indexer.storage.segment import DOCUMENTS, hash_ids
+from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
 from lsr.indexer.write.spill import Rows, Spool
 from lsr.types import Document, SparseBatch
-
-SEGMENT_POSTINGS = 1 << 28
 
 
 class Pending:
     """Documents and vectors of a segment to be, in a folder of its own.
 
-    dimension: of dense vectors, which come too; None: there are none.
+    dimension: of dense vectors, which come too; None: there are none. limits: the size at which it is full.
     """
 
-    def __init__(self, folder: Path, *, dimension: int | None = None) -> None:
+    def __init__(self, folder: Path, *, dimension: int | None = None, limits: SegmentLimits = DEFAULT_LIMITS) -> None:
         self.folder = folder
+        self._limits = limits
         self._documents = DocumentWriter(folder / DOCUMENTS)
         self._spool = Spool(folder)
         self._id_hashes: list[npt.NDArray[np.uint64]] = []
@@ -50,7 +50,8 @@ class Pending:
     @property
     def room(self) -> int:
         """How many documents may still come."""
-        return 0 if self.n_docs and self.n_postings >= SEGMENT_POSTINGS else MAX_DOCS - self.n_docs
+        is_full = self.n_docs > 0 and self.n_postings >= self._limits.n_postings
+        return 0 if is_full else self._limits.n_docs - self.n_docs
 
     def append(
         self,
@@ -140,10 +141,18 @@ class Collector:
     """Takes documents with their vectors, and cuts them into pending segments.
 
     folder: gives a new folder for each. dense: the description of the encoder of dense vectors, if they come too.
+    limits: the size at which a segment is full.
     """
 
-    def __init__(self, folder: Callable[[str], Path], *, dense: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Callable[[str], Path],
+        *,
+        dense: Mapping[str, Any] | None = None,
+        limits: SegmentLimits = DEFAULT_LIMITS,
+    ) -> None:
         self._folder = folder
+        self._limits = limits
         self._dense = dense
         self._pending: list[Pending] = []
         self.n_docs = 0
@@ -166,7 +175,7 @@ class Collector:
         while first < len(documents):
             if not self._pending or self._pending[-1].room == 0:
                 folder = self._folder(f"segment-{len(self._pending)}")
-                self._pending.append(Pending(folder, dimension=dimension))
+                self._pending.append(Pending(folder, dimension=dimension, limits=self._limits))
             last = min(len(documents), first + self._pending[-1].room)
             some = None if dense is None else dense[first:last]
             self._pending[-1].append(documents[first:last], vectors.rows(first, last), some)

@@ -12,7 +12,7 @@ import pytest
 
 from lsr.indexer.storage.index import Index
 from lsr.indexer.transfer.read_vectors import ReadyVectors
-from lsr.indexer.write import segment_builder as pending
+from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
 from lsr.indexer.write.writer import IndexWriter
 from lsr.query.engine.query_weights import integer_weights
 from lsr.query.searcher import Searcher
@@ -28,15 +28,13 @@ def write_index(
     encoder = ReadyVectors()
     ids = [{encoder.term_id(term): weight for term, weight in row.items()} for row in rows]
     step = segment_docs or max(1, len(rows))
-    with pytest.MonkeyPatch.context() as patch:
-        if segment_docs is not None:
-            patch.setattr(pending, "SEGMENT_POSTINGS", 0)  # every batch begins a segment
-        with IndexWriter(folder, encoder, reorder=reorder, threads=threads) as writer:
-            for first in range(0, len(rows), step):
-                documents = [Document(f"d{i}", f"text {i}") for i in range(first, min(first + step, len(rows)))]
-                vectors = SparseBatch.from_rows(ids[first : first + step], len(encoder.terms))
-                writer.add(documents, vectors)
-            writer.commit()
+    limits = DEFAULT_LIMITS if segment_docs is None else SegmentLimits(n_postings=0)  # every batch begins a segment
+    with IndexWriter(folder, encoder, reorder=reorder, threads=threads, limits=limits) as writer:
+        for first in range(0, len(rows), step):
+            documents = [Document(f"d{i}", f"text {i}") for i in range(first, min(first + step, len(rows)))]
+            vectors = SparseBatch.from_rows(ids[first : first + step], len(encoder.terms))
+            writer.add(documents, vectors)
+        writer.commit()
     return Index.open(folder)
 
 

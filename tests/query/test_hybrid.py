@@ -19,7 +19,7 @@ from lsr.errors import EncoderError, IndexDamagedError, UsageError
 from lsr.indexer.pipeline import index_documents
 from lsr.indexer.storage.index import Index
 from lsr.indexer.update.update import delete_documents
-from lsr.indexer.write import segment_builder as pendings
+from lsr.indexer.write.segment_limits import SegmentLimits
 from lsr.query.filters.filter import DocumentFilter
 from lsr.query.fusion.fuser import Fused
 from lsr.query.fusion.ranked_list import Leg
@@ -79,9 +79,8 @@ DOCUMENTS = [Document(f"d{i}", text_of(i)) for i in range(300)]
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("hybrid") / "index"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pendings, "MAX_DOCS", 128)  # three segments
-        index_documents(DOCUMENTS, folder, load_encoder("bm25"), dense=Noise())
+    three = SegmentLimits(n_docs=128)
+    index_documents(DOCUMENTS, folder, load_encoder("bm25"), dense=Noise(), limits=three)
     return folder
 
 
