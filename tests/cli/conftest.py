@@ -82,7 +82,7 @@ def lsr_process(tmp_path: Path) -> Lsr:
 
     def run(*args: object, cwd: Path | None = None, **options: Any) -> Outcome:
         process = start(args, cwd=cwd or tmp_path, **options)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate()
         return Outcome(process.returncode, out, err)
 
     return run
