@@ -69,11 +69,9 @@ def heed_interrupts() -> None:
 def start(args: Sequence[object], *, cwd: Path, **options: Any) -> subprocess.Popen[str]:
     """Start a command in a process of its own."""
     command = [sys.executable, "-m", "lsr.cli.main", *map(str, args)]
-    environment = os.environ | {"PYTHONSAFEPATH": "1"} | options.pop("env", {})
-    return subprocess.Popen(
-        command, cwd=cwd, env=environment, text=True,
-        **({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": heed_interrupts} | options),
-    )  # fmt: skip
+    environment: dict[str, str] = {**os.environ, "PYTHONSAFEPATH": "1", **options.pop("env", {})}
+    usual: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": heed_interrupts}
+    return subprocess.Popen(command, cwd=cwd, env=environment, text=True, **usual | options)
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ class Oracle:
         """Return (position, score) of the k best documents: score descending, then in order of addition."""
         scale = self.index.manifest.scale
         query = {term: weight for term, weight in query.items() if self.index.vocabulary.lookup(term) is not None}
-        terms = sorted(query, key=self.index.vocabulary.lookup)
+        terms = sorted(query, key=lambda term: self.index.vocabulary.lookup(term) or 0)
         weights, factor = integer_weights(np.array([query[term] for term in terms], np.float32))
         found = []
         for position, row in enumerate(self.rows):
