@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import lsr
-from lsr.cli.common import add_command
+from lsr.cli.common import add_command, documentation_folder
 from lsr.output.numbers import human_bytes
 
 DISTRIBUTION = "lsr-search"
@@ -68,6 +68,7 @@ def _report() -> dict[str, Any]:
         "processor": _processor(),
         "cores": available_cores(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "documentation": str(documentation_folder()),
         "kernel_cache": _kernel_cache() if find_spec("numba") else None,
         "packages": _versions(needed),
         "extras": {extra: _versions(names) for extra, names in extras.items() if extra in FOR_WHAT},
@@ -130,6 +131,7 @@ def _print(report: dict[str, Any]) -> None:
         "system": report["system"],
         "processor": f"{report['processor']}, {report['cores']} cores for this process",
         "memory": human_bytes(report["memory_bytes"]),
+        "documentation": report["documentation"],
     }
     if cache:
         state = (

@@ -1,4 +1,4 @@
-"""The command `lsr`: finds the subcommand, and turns errors into one line and an exit code."""
+"""Command `lsr`: runs a subcommand, and turns errors into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -57,6 +57,9 @@ first steps:
   lsr index notes/                make an index of all texts in a folder
   lsr search "what I look for"    search it
 
+documentation: the folder that 'lsr doctor' shows; its README.md lists the pages,
+  and the pages docs/… that commands name are there
+
 exit codes: 0 done, 1 failed, 2 usage, 3 index missing or damaged,
   4 index locked, 130 interrupted
 """
@@ -80,8 +83,8 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 done, 1 failed, 2 usage, 3 index, 4 locked, 130 interrupted."""
     args = build_parser().parse_args(argv)
-    with suppress(ValueError):  # not the main thread of the process: its signals are not ours
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # so that what is half done is taken away
+    with suppress(ValueError):  # not the main thread of the process: its signals belong to others
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # so that files written so far are removed
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of an older encoding must not end it
     try:
@@ -100,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         note("interrupted; what was there before is unchanged")
         return INTERRUPTED
     except BrokenPipeError:
-        _give_up_output()  # whoever read our output has gone, as `| head` does
+        _give_up_output()  # the reader of the output has ended, as `| head` does
         return 0
     except OSError as error:
         note(f"{error.filename or 'output'}: {error.strerror or error}")
@@ -111,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _give_up_output() -> None:
-    """Let what is still to be written go nowhere, so that nothing complains at exit."""
+    """Discard output that is still buffered, so that no error is printed at exit."""
     with suppress(OSError, AttributeError):  # no output at all, or one that isn't a file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
