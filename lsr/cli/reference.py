@@ -54,9 +54,8 @@ def _description(parser: argparse.ArgumentParser) -> list[str]:
 def _usage(name: str, parser: argparse.ArgumentParser) -> str:
     positionals = [action for action in parser._actions if not action.option_strings]
     required = [_option(action) for action in parser._actions if action.option_strings and action.required]
-    for group in parser._mutually_exclusive_groups:
-        if group.required:
-            required.append("(" + " | ".join(map(_option, group._group_actions)) + ")")
+    groups = [group._group_actions for group in parser._mutually_exclusive_groups if group.required]
+    required += ["(" + " | ".join(map(_option, actions)) + ")" for actions in groups]
     return " ".join([f"lsr {name}", *required, "[options]", *map(_positional, positionals)])
 
 
