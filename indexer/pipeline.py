@@ -16,6 +16,7 @@ from lsr.indexer.encode.resume import Staging, staging_folder
 from lsr.indexer.encode.windows import windows
 from lsr.indexer.storage.manifest import Manifest
 from lsr.indexer.transfer.read_vectors import ReadyVectors, read_vectors, stored_scale
+from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
 from lsr.indexer.write.writer import IndexWriter
 from lsr.io.progress import NoProgress, Progress
 from lsr.types import PASSAGE_OF, Document
@@ -41,13 +42,17 @@ def index_documents(
     reorder: bool = True,
     threads: int = 2,
     progress: Progress | None = None,
+    limits: SegmentLimits = DEFAULT_LIMITS,
 ) -> Manifest:
     """Index a stream of documents, in one go.
 
     dense: encodes their dense vectors; the same object as `encoder` where that is a joint one. splitter: cuts long
-    documents into passages. Raises what IndexWriter and the encoders raise; LsrError if there is no document.
+    documents into passages. limits: the size at which a segment is full. Raises what IndexWriter and encoders raise;
+    LsrError if there is no document.
     """
-    options = {"overwrite": overwrite, "reorder": reorder, "threads": threads, "progress": progress}
+    options = {
+        "overwrite": overwrite, "reorder": reorder, "threads": threads, "progress": progress, "limits": limits,
+    }  # fmt: skip
     with _writer(index, encoder, dense, splitter, options) as writer:
         _add_directly(writer, _split(documents, splitter), encoder, dense)
         return _committed(writer)

@@ -21,14 +21,13 @@ from lsr.indexer.storage.generations import hold_newest
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import Manifest, Part, SegmentInfo
 from lsr.indexer.storage.segment import DOCUMENTS, Segment, save_arrays
-from lsr.indexer.update.merge_policy import Limits, all_of, tiered
+from lsr.indexer.update.merge_policy import all_of, tiered
 from lsr.indexer.update.reweigh import stored_rows
-from lsr.indexer.write import segment_builder as pending
+from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
 from lsr.indexer.write.transaction import Workplace, explained
 from lsr.indexer.write.writer import now
 from lsr.io.folder import Folder
 from lsr.io.progress import NoProgress, Progress
-from lsr.kernels.geometry import MAX_DOCS
 from lsr.version import __version__
 
 DENSE_ROWS = 1 << 14
@@ -42,11 +41,13 @@ def merge_index(
     reorder: bool = True,
     threads: int = 2,
     progress: Progress | None = None,
+    limits: SegmentLimits = DEFAULT_LIMITS,
 ) -> tuple[Manifest, int]:
     """Merge segments of an index; return its manifest, and how many segments were merged.
 
-    only_due: those that the tiered policy finds; default, all, and deleted documents are removed. Raises
-    IndexMissingError, IndexDamagedError, IndexLockedError if another writer is at it, LsrError if it can't be written.
+    only_due: those that the tiered policy finds; default, all, and deleted documents are removed. limits: the largest
+    size of a merged segment. Raises IndexMissingError, IndexDamagedError, IndexLockedError if another writer is at it,
+    LsrError if it can't be written.
     """
     path = Path(path)
     hold_newest(path)[1].release()  # where there is no index, nothing is to be made
@@ -54,16 +55,11 @@ def merge_index(
         n_merged = 0
         while True:
             with StoredIndex.open(path) as index:
-                runs = _runs(index.manifest, only_due=only_due)
+                runs = (tiered if only_due else all_of)(index.manifest.segments, limits)
                 if not runs:
                     return index.manifest, n_merged
                 n_merged += sum(map(len, runs))
                 merge_runs(place, index, runs, reorder=reorder, threads=threads, progress=progress or NoProgress())
-
-
-def _runs(manifest: Manifest, *, only_due: bool) -> list[range]:
-    limits = Limits(MAX_DOCS, pending.SEGMENT_POSTINGS)
-    return (tiered if only_due else all_of)(manifest.segments, limits)
 
 
 def merge_runs(

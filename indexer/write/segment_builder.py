@@ -15,22 +15,23 @@ from lsr.indexer.storage.dense_vectors import DensePending
 from lsr.indexer.storage.documents import DocumentStore, DocumentWriter
 from lsr.indexer.storage.files import FileInfo
 from lsr.indexer.storage.segment import DOCUMENTS, hash_ids
+from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
 from lsr.indexer.write.spill import Rows, Spool
 from lsr.io.folder import Folder
-from lsr.kernels.geometry import MAX_DOCS
 from lsr.types import Document, SparseBatch
-
-SEGMENT_POSTINGS = 1 << 28
 
 
 class Pending:
     """Documents and vectors of a segment to be, in a folder of its own.
 
-    dense: what takes the dense vectors that come too; None: there are none.
+    dense: what takes the dense vectors that come too; None: there are none. limits: the size at which it is full.
     """
 
-    def __init__(self, folder: Folder, *, dense: DensePending | None = None) -> None:
+    def __init__(
+        self, folder: Folder, *, dense: DensePending | None = None, limits: SegmentLimits = DEFAULT_LIMITS
+    ) -> None:
         self.folder = folder
+        self._limits = limits
         self._documents = DocumentWriter(folder / DOCUMENTS)
         self._spool = Spool(folder)
         self._id_hashes: list[npt.NDArray[np.uint64]] = []
@@ -51,7 +52,8 @@ class Pending:
     @property
     def room(self) -> int:
         """How many documents may still come."""
-        return 0 if self.n_docs and self.n_postings >= SEGMENT_POSTINGS else MAX_DOCS - self.n_docs
+        is_full = self.n_docs > 0 and self.n_postings >= self._limits.n_postings
+        return 0 if is_full else self._limits.n_docs - self.n_docs
 
     def append(
         self,
@@ -141,10 +143,18 @@ class Collector:
     """Takes documents with their vectors, and cuts them into pending segments.
 
     folder: gives a new folder for each. dense: the description of the encoder of dense vectors, if they come too.
+    limits: the size at which a segment is full.
     """
 
-    def __init__(self, folder: Callable[[str], Folder], *, dense: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Callable[[str], Folder],
+        *,
+        dense: Mapping[str, Any] | None = None,
+        limits: SegmentLimits = DEFAULT_LIMITS,
+    ) -> None:
         self._folder = folder
+        self._limits = limits
         self._dense = dense
         self._pending: list[Pending] = []
         self.n_docs = 0
@@ -175,8 +185,9 @@ class Collector:
     def _begun(self, name: str) -> Pending:
         folder = self._folder(name)
         if self._dense is None:
-            return Pending(folder)
-        return Pending(folder, dense=DensePending(self._folder(f"{name}-dense"), int(self._dense["dimension"])))
+            return Pending(folder, limits=self._limits)
+        dense = DensePending(self._folder(f"{name}-dense"), int(self._dense["dimension"]))
+        return Pending(folder, dense=dense, limits=self._limits)
 
     def finish(self) -> list[Pending]:
         """Write and sync the documents; no more may come. Return what was collected."""

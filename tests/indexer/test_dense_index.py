@@ -23,7 +23,7 @@ from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import read_manifest, write_manifest
 from lsr.indexer.transfer.check import verify
 from lsr.indexer.update.add_dense import add_dense
-from lsr.indexer.write import segment_builder as pendings
+from lsr.indexer.write.segment_limits import SegmentLimits
 from lsr.indexer.write.writer import IndexWriter
 from lsr.query.query_encoders import QueryEncoders
 from lsr.types import Document
@@ -55,11 +55,7 @@ class Letters:
 
 
 DOCUMENTS = [Document(f"d{i}", "text " * (i % 3) + str(i), "title" if i % 2 else "") for i in range(700)]
-
-
-@pytest.fixture
-def segments_of_300(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pendings, "MAX_DOCS", 300)
+OF_300 = SegmentLimits(n_docs=300)
 
 
 def rows(path: Path) -> npt.NDArray[np.float16]:
@@ -68,9 +64,8 @@ def rows(path: Path) -> npt.NDArray[np.float16]:
         return np.concatenate(index.dense.matrices)
 
 
-@pytest.mark.usefixtures("segments_of_300")
 def test_rows_stand_in_the_order_of_insertion(tmp_path: Path) -> None:
-    index_documents(DOCUMENTS, tmp_path, load_encoder("bm25"), dense=Letters())
+    index_documents(DOCUMENTS, tmp_path, load_encoder("bm25"), dense=Letters(), limits=OF_300)
     with StoredIndex.open(tmp_path) as index:
         assert [segment.n_docs for segment in index.segments] == [300, 300, 100]
         for number, segment in enumerate(index.segments):
@@ -84,10 +79,9 @@ def test_rows_stand_in_the_order_of_insertion(tmp_path: Path) -> None:
     assert verify(tmp_path)[1] == []
 
 
-@pytest.mark.usefixtures("segments_of_300")
 def test_adding_them_later_is_the_same_in_a_new_generation(tmp_path: Path) -> None:
-    index_documents(DOCUMENTS, tmp_path / "at once", load_encoder("bm25"), dense=Letters())
-    index_documents(DOCUMENTS, tmp_path / "later", load_encoder("bm25"))
+    index_documents(DOCUMENTS, tmp_path / "at once", load_encoder("bm25"), dense=Letters(), limits=OF_300)
+    index_documents(DOCUMENTS, tmp_path / "later", load_encoder("bm25"), limits=OF_300)
     before = read_manifest(tmp_path / "later", 1)
     manifest = add_dense(tmp_path / "later", Letters())
     assert manifest.generation == 2

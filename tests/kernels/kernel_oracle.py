@@ -30,7 +30,7 @@ def posting_list(postings: Postings, term: int) -> tuple[npt.NDArray[np.int64], 
         rare = postings.rare[postings.rare_start[-1 - row] : postings.rare_start[-row]].astype(np.int64)
         return rare >> 8, rare & 255
     impacts = postings.frequent[postings.frequent_start[row] : postings.frequent_start[row + 1]].astype(np.int64)
-    doc_ords = []
+    doc_ords: list[int] = []
     for superblock, (low, high, start) in enumerate(postings.runs[row].reshape(-1, RUN).tolist()):
         assert start == len(doc_ords)
         mask = low | high << 32
@@ -44,7 +44,7 @@ def scores_of(postings: Postings, terms: Sequence[int], weights: Sequence[int]) 
     for term, weight in zip(terms, weights, strict=True):
         doc_ords, impacts = posting_list(postings, int(term))
         scores[doc_ords] += int(weight) * impacts
-    return scores.tolist()  # type: ignore[no-any-return]
+    return scores.tolist()
 
 
 def is_allowed(allowed: npt.NDArray[np.uint64], doc_ord: int) -> bool:
@@ -159,7 +159,8 @@ def coarse_upper_bounds_plain(postings: Postings, terms: Sequence[int], weights:
         upper_bounds += postings.superblock_max[row].astype(np.int64) * (weight << finer)
     for rank, weight in zip(rare, steps, strict=True):
         bounds += weight * rare_in_blocks_plain(postings, int(np.flatnonzero(postings.row == -1 - rank)[0]))
-    return (upper_bounds + bounds.reshape(-1, SUPERBLOCK_BLOCKS).max(axis=1)).tolist()  # type: ignore[no-any-return]
+    found: list[int] = (upper_bounds + bounds.reshape(-1, SUPERBLOCK_BLOCKS).max(axis=1)).tolist()
+    return found
 
 
 def runs_plain(postings: Postings, terms: Sequence[int]) -> list[tuple[int, int, int]]:
