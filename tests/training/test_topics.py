@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsr.errors import UsageError
-from lsr.training.data.topic_batches import TopicSampler, cluster, kept_topics, save_topics
+from lsr.training.data.topic_batches import TopicSampler, cluster, load_topics, save_topics
 
 
 def test_vectors_around_a_centre_are_one_topic():
@@ -58,6 +58,6 @@ def test_topics_a_batch_has_no_room_for_are_refused():
 
 def test_topics_are_kept(tmp_path):
     path = tmp_path / "topics.npy"
-    assert kept_topics(path) is None
+    assert load_topics(path) is None
     save_topics(path, np.array([2, 0, 1], np.int32))
-    assert kept_topics(path).tolist() == [2, 0, 1]
+    assert load_topics(path).tolist() == [2, 0, 1]
