@@ -67,7 +67,7 @@ train-part = $(BIN)/lsr train lsr/models/lsr-mini-v1-$(1).toml --output $(TRAINI
 	$(3) $(TRAIN_OPTIONS) $(if $(wildcard $(TRAINING)/lsr-mini-v1-$(1)/checkpoints/*),--resume)
 
 .PHONY: train
-train: $(VENV)/full  ## Train the model that the package carries, over some hours; interrupted, it goes on
+train: $(VENV)/full  ## Train the bundled model over some hours; interrupted, it resumes
 	$(if $(wildcard $(TEXTS)),,$(error no training texts in $(TEXTS)))
 	mkdir -p $(TRAINING)
 	test -f $(TRAINING)/wikipedia.parquet || $(BIN)/lsr mine $(TEXTS)/wikipedia.parquet --make-queries --sample 0.12 \
