@@ -21,7 +21,7 @@ from lsr.eval.measures.measures import evaluate
 from lsr.eval.reports.plots import new_figure, save_figure
 from lsr.eval.systems.dense import DenseEncoder, GrowingTopK
 from lsr.eval.systems.fusion import fuse
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.io.progress import NoProgress, Progress
 from lsr.types import Document, SparseBatch
 
@@ -108,10 +108,10 @@ def _sparse_run(
             for documents, vectors in held:
                 writer.add(documents, vectors)
             writer.commit()
-        index = Index.open(path)
+        index = StoredIndex.open(path)
         searcher = Searcher(index)
-        queries = index.query_encoder.encode_queries(list(dataset.queries.values()))
-        found = searcher.rank(queries, K, threads=threads)
+        queries = searcher.encode(list(dataset.queries.values()))
+        found = searcher.rank(queries, k=K, threads=threads)
         return run_of(Ranking(q, searcher.doc_ids(r), r.scores) for q, r in zip(dataset.queries, found, strict=True))
 
 

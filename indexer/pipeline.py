@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lsr.encoders.base import Encoder
+from lsr.encoders.base import Encoder, extend_rows, term_ids_of
 from lsr.encoders.dense.base import DenseEncoder, DenseVectors, dense_description
-from lsr.encoders.lexical.exact_words import term_ids_of, with_words
 from lsr.errors import BadDocumentError, LsrError, UsageError
 from lsr.indexer.encode.document_encoders import Legs
 from lsr.indexer.encode.resumable_job import forget_job, kept_documents
@@ -17,6 +16,7 @@ from lsr.indexer.encode.resume import Staging, staging_folder
 from lsr.indexer.encode.windows import windows
 from lsr.indexer.storage.manifest import Manifest
 from lsr.indexer.transfer.read_vectors import ReadyVectors, read_vectors, stored_scale
+from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
 from lsr.indexer.write.writer import IndexWriter
 from lsr.io.progress import NoProgress, Progress
 from lsr.types import PASSAGE_OF, Document
@@ -42,13 +42,17 @@ def index_documents(
     reorder: bool = True,
     threads: int = 2,
     progress: Progress | None = None,
+    limits: SegmentLimits = DEFAULT_LIMITS,
 ) -> Manifest:
     """Index a stream of documents, in one go.
 
     dense: encodes their dense vectors; the same object as `encoder` where that is a joint one. splitter: cuts long
-    documents into passages. Raises what IndexWriter and the encoders raise; LsrError if there is no document.
+    documents into passages. limits: the size at which a segment is full. Raises what IndexWriter and encoders raise;
+    LsrError if there is no document.
     """
-    options = {"overwrite": overwrite, "reorder": reorder, "threads": threads, "progress": progress}
+    options = {
+        "overwrite": overwrite, "reorder": reorder, "threads": threads, "progress": progress, "limits": limits,
+    }  # fmt: skip
     with _writer(index, encoder, dense, splitter, options) as writer:
         _add_directly(writer, _split(documents, splitter), encoder, dense)
         return _committed(writer)
@@ -82,7 +86,7 @@ def index_corpus(
     options = {"overwrite": overwrite, "reorder": reorder, "threads": threads, "progress": progress}
     with _writer(index, encoder, dense, splitter, options) as writer:
         # Words are counted anew: their terms are numbered in the order in which they come.
-        models = Legs(None if encoder.corpus_weighting is not None else encoder, dense).without_words()
+        models = Legs(None if encoder.corpus_weighting is not None else encoder, dense).models
         if models == Legs(None):
             _forget_other_job(Path(index))
             _add_directly(writer, documents(), encoder, None)
@@ -92,7 +96,9 @@ def index_corpus(
             with Staging(Path(index), models, settings=settings) as staging:
                 for shard in staging.encode(documents):
                     for batch, sparse, halves in staging.read(shard):
-                        rows = encoder.encode_documents(batch) if sparse is None else with_words(encoder, sparse, batch)
+                        rows = (
+                            encoder.encode_documents(batch) if sparse is None else extend_rows(encoder, sparse, batch)
+                        )
                         writer.add(batch, rows, halves)
                 manifest = _committed(writer)
     return manifest, corpus.summary()

@@ -26,9 +26,12 @@ from lsr.indexer.encode.resumable_job import (
     is_job,
     kept_documents,
     run_job,
+    writing,
 )
 from lsr.indexer.encode.windows import Pace
 from lsr.indexer.storage.dense_vectors import Halves
+from lsr.indexer.storage.files import arrow_source
+from lsr.io.folder import Folder
 from lsr.io.progress import Progress
 from lsr.types import Document, SparseBatch
 
@@ -99,7 +102,7 @@ class Staging:
                 return run_job(
                     documents(),
                     self._job,
-                    self.folder,
+                    self._made(),
                     window=Pace(),
                     shard_seconds=SHARD_SECONDS,
                     n_documents=self._n_documents,
@@ -117,6 +120,12 @@ class Staging:
                     raise
                 forget_job(self.folder)
                 log.info(f"what an earlier run left doesn't fit ({error}): encoding anew")
+
+    def _made(self) -> Folder:
+        """Open the folder, made if need be; through a link it isn't reached, since nobody has named it."""
+        with writing(self.folder):
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            return Folder.open(self.folder.parent).make_folder(self.folder.name, exist_ok=True)
 
     def _columns(self, documents: Sequence[Document]) -> Columns:
         vectors = self._legs.encode(documents)
@@ -138,7 +147,8 @@ class Staging:
         import pyarrow.parquet as pq
 
         try:
-            with pq.ParquetFile(shard) as file:
+            folder = Folder.open(self.folder.parent).folder(self.folder.name)
+            with pq.ParquetFile(arrow_source(folder / shard.name)) as file:
                 for rows in file.iter_batches(ROWS):
                     yield _documents(rows) if self._with_documents else [], self._sparse(rows), _dense(rows)
         except (OSError, pa.ArrowException) as error:

@@ -7,10 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lsr.encoders.base import Encoder
-from lsr.encoders.lexical.exact_words import term_ids_of
+from lsr.encoders.base import Encoder, term_ids_of
 from lsr.errors import IndexLockedError, LsrError, UsageError
 from lsr.indexer.encode.document_encoders import Legs
+from lsr.indexer.encode.open_encoders import open_dense_encoder_of
 from lsr.indexer.encode.windows import windows
 from lsr.indexer.pipeline import COUNTED_AT_ONCE, ENCODED_AT_ONCE, Corpus
 from lsr.indexer.transfer.read_vectors import READY_VECTORS, ReadyVectors, read_vectors
@@ -159,7 +159,7 @@ def _dense_encoder(editor: IndexEditor) -> Any:
         return None
     if described["kind"] == editor.base.manifest.encoder["kind"]:  # one joint encoder gives both
         return editor.encoder
-    return editor.base.dense_encoder
+    return open_dense_encoder_of(editor.base)
 
 
 def _split(editor: IndexEditor, legs: Legs, documents: Iterable[Document]) -> Iterator[Document]:

@@ -39,10 +39,24 @@ AVOIDED = (
 )  # fmt: skip
 """Phrases that no search engine would find; docs/CONTRIBUTING.md has plainer ones."""
 
-PENDING = ("lsr/", "eval/", "query/", "indexer/", "kernels/")
+PENDING = (
+    "lsr/api/", "lsr/cli/evaluation/", "lsr/cli/searches/", "lsr/encoders/", "lsr/io/", "lsr/output/", "lsr/server/",
+    "lsr/types.py", "eval/", "query/", "indexer/", "kernels/",
+)  # fmt: skip
 """Folders whose docstrings are still to be rewritten."""
 
-PENDING_DOCUMENTS = ("README.md", "CHANGELOG.md", "docs/")
+PENDING_DOCUMENTS = (
+    "docs/ENCODERS.md",
+    "docs/ENGINE.md",
+    "docs/EVALUATION.md",
+    "docs/FILTERS.md",
+    "docs/RELIABILITY.md",
+    # Written from help texts:
+    "docs/commands/bench.md",
+    "docs/commands/explain.md",
+    "docs/commands/search.md",
+)
+"""Pages that are still to be rewritten."""
 
 
 @dataclass(frozen=True)

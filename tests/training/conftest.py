@@ -70,7 +70,9 @@ class KeyTeacher:
 
 def make_toy() -> Toy:
     rng = random.Random(1)
-    documents, training, testing = [], [], []
+    documents: list[Document] = []
+    training: list[tuple[str, int]] = []
+    testing: list[tuple[str, int]] = []
     for number in range(N_DOCS):
         keys = rng.sample(KEYS, 4)
         words = keys + rng.sample(NOISE, 3)

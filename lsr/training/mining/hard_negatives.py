@@ -158,7 +158,7 @@ class _Miner:
         """Yield the examples with their negatives."""
         searcher, mining = self._pool.searcher, self._mining
         vectors = searcher.encode([example.query for example in examples])
-        found = searcher.rank(vectors, mining.depth + self._most_positives(examples), threads=threads)
+        found = searcher.rank(vectors, k=mining.depth + self._most_positives(examples), threads=threads)
         candidates = [
             self._candidates(number, example.query, ranking.positions)
             for number, example, ranking in zip(numbers, examples, found, strict=True)
