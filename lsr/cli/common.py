@@ -136,4 +136,5 @@ class TerminalProgress:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
-            TerminalProgress.shown = None
+            if TerminalProgress.shown is self:
+                TerminalProgress.shown = None
