@@ -353,7 +353,7 @@ def test_unsaved_encoders_are_never_taken_for_each_other(begin):
 def test_heads_can_be_trained(begin):
     for family in FAMILIES:
         tower = begin(family).document.tower.train()
-        weights = tower(tower.batch(["the cat sat", "dogs"]))
+        weights = tower(tower.padded(tower.tokens(["the cat sat", "dogs"])))
         weights.sum().backward()
         assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in tower.parameters()), family
 

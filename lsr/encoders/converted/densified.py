@@ -62,19 +62,6 @@ def densify(vectors: SparseBatch, n_slices: int = SLICES) -> Slices:
     return Slices(values, term_ids)
 
 
-def gated_inner_product(queries: Slices, documents: Slices) -> npt.NDArray[np.float32]:
-    """Return the scores, float32, (n_queries, n_documents): products of slices in which both name the same term.
-
-    It is the sparse inner product without the terms that a slice lost. A slice that is empty for both adds 0.
-    """
-    scores = np.empty((len(queries), len(documents)), np.float32)
-    for row, (values, term_ids) in enumerate(zip(queries.values, queries.term_ids, strict=True)):
-        some = np.flatnonzero(term_ids != EMPTY)
-        same = documents.term_ids[:, some] == term_ids[some]
-        scores[row] = (documents.values[:, some] * same) @ values[some]
-    return scores
-
-
 def signed(slices: Slices) -> DenseVectors:
     """Return values with their terms' signs: what a dense index is given."""
     return np.where(_is_negative(slices.term_ids), -slices.values, slices.values)

@@ -53,7 +53,3 @@ class JointEncoder(DenseEncoder, Encoder, Protocol):
     def encode_documents_jointly(self, documents: Sequence[Document]) -> tuple[SparseBatch, DenseVectors]:
         """Return one sparse and one dense row a document."""
         ...
-
-    def encode_queries_jointly(self, texts: Sequence[str]) -> tuple[SparseBatch, DenseVectors]:
-        """Return one sparse and one dense row a text."""
-        ...

@@ -78,10 +78,6 @@ class TextTower(nn.Module):
         """Tokens of a batch, padding among them."""
         return self._max_tokens or MAX_TOKENS["cuda" if self.device.type == "cuda" else "cpu"]
 
-    def batch(self, texts: Sequence[str]) -> TokenBatch:
-        """Return texts as one batch on the tower's device; none of them may be blank."""
-        return self.padded(self.tokens(texts)).to(self.device)
-
     def tokens(self, texts: Sequence[str], *, tokenizer: TextTokenizer | None = None) -> list[TextTokens]:
         """Return the tokens of each text, prompt and special ones among them, cut to what the model reads.
 

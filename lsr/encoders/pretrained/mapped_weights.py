@@ -57,10 +57,6 @@ class Tensors:
     def __contains__(self, name: str) -> bool:
         return name in self._known
 
-    def names(self) -> list[str]:
-        """Return the names of all tensors."""
-        return list(self._known)
-
     def get(self, name: str) -> Floats:
         """Return a tensor as float32: mapped where it is stored so, else expanded. Raises EncoderError without it."""
         stored, kind = self._stored(name)

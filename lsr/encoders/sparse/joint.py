@@ -31,13 +31,6 @@ class JointNeuralEncoder(NeuralEncoder):
         vectors: tuple[SparseBatch, DenseVectors] = self.document.tower.encode_jointly(*texts_of(documents))
         return vectors
 
-    def encode_queries_jointly(self, texts: Sequence[str]) -> tuple[SparseBatch, DenseVectors]:
-        """Return one sparse and one dense row a text."""
-        if not isinstance(self.query, LoadedTower):
-            return self.encode_queries(texts), self.encode_dense_queries(texts)
-        vectors: tuple[SparseBatch, DenseVectors] = self.query.tower.encode_jointly(texts, query_names(texts))
-        return vectors
-
     def encode_dense_documents(self, documents: Sequence[Document]) -> DenseVectors:
         """Return one dense row a document."""
         vectors: DenseVectors = self.document.tower.encode_dense(*texts_of(documents))
