@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
@@ -10,7 +10,13 @@ from lsr.encoders.lexical.analyser import AnalyserSettings
 from lsr.errors import EncoderError, UsageError
 
 DENSE_POOLINGS = ("mean", "cls", "last", "max")
-HEADS = ("mlm", "causal", "mlp", "gated")
+HEADS = {
+    "mlm": "lsr.encoders.network.heads.mlm",
+    "causal": "lsr.encoders.network.heads.mlm",
+    "mlp": "lsr.encoders.network.heads.mlp",
+    "gated": "lsr.encoders.network.heads.gated",
+}
+"""The module that registers each head (`lsr.encoders.network.heads.base.register_head`), by the head's name."""
 ACTIVATION_NAMES = ("relu", "log1p(relu)", "log1p(log1p(relu))")
 POOLINGS = ("max", "sum")
 EXPANSIONS = ("all", "input")
@@ -20,7 +26,7 @@ REPEATS = ("once", "log")
 _Settings = TypeVar("_Settings")
 
 
-def _one_of(name: str, value: object, known: tuple[str, ...]) -> None:
+def _one_of(name: str, value: object, known: Collection[str]) -> None:
     if value not in known:
         raise UsageError(f"encoder: {name} is {value!r}, but has to be one of {', '.join(known)}")
 

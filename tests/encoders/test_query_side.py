@@ -124,9 +124,10 @@ def test_an_unknown_kind_is_refused(tmp_path):
     [
         (lambda folder: (folder / "query_weights.npy").unlink(), "query_weights.npy is missing"),
         (lambda folder: (folder / "query_weights.npy").write_bytes(b"PK"), "is not an array of weights"),
-        (lambda folder: np.save(folder / "query_weights.npy", np.ones(3, np.float32)), "need one float32 each"),
+        (lambda folder: np.save(folder / "query_weights.npy", np.ones(99)), "need one float32 each"),
+        (lambda folder: np.save(folder / "query_weights.npy", np.ones(3, np.float32)), "model knows only 3 terms"),
         (lambda folder: np.save(folder / "query_weights.npy", np.array([{}])), "is not an array of weights"),
-        (lambda folder: (folder / "tokenizer.json").write_text("{}"), "tokenizer.json is not a tokenizer"),
+        (lambda folder: (folder / "tokenizer.json").write_text("{}"), "tokenizer.json is refused: it has no model"),
         (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer.json is missing"),
     ],
 )

@@ -21,29 +21,33 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from lsr.encoders.pretrained.compact_weights import COMPACT_FILE, load_compact
+from lsr.encoders.text.tokenizer import check_token_ids, checked_text, first_line, library_errors
+from lsr.encoders.text.tokenizer_checks import check_size
 from lsr.errors import EncoderError
 
 NO_LIMIT = 1 << 20
 """A tokenizer that takes this many tokens only says that nobody told it of a limit."""
 
-_MODELS = {
-    "mlm": (AutoModelForMaskedLM, "masked-LM"),
-    "gated": (AutoModelForMaskedLM, "masked-LM"),
-    "causal": (AutoModelForCausalLM, "causal-LM"),
-    "mlp": (AutoModel, ""),
-    "classifier": (AutoModelForSequenceClassification, "sequence-classification"),
+HIDDEN_STATES = "hidden-states"
+MODELS = {
+    HIDDEN_STATES: AutoModel,
+    "masked-LM": AutoModelForMaskedLM,
+    "causal-LM": AutoModelForCausalLM,
+    "sequence-classification": AutoModelForSequenceClassification,
 }
+"""The library's classes of models by the task that they are for."""
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 
 
-def read_model(folder: Path, head: str, dtype: torch.dtype) -> Any:
-    """Load the transformer that a head of this name needs.
+def read_model(folder: Path, task: str, dtype: torch.dtype) -> Any:
+    """Load the transformer for a task, one of MODELS.
 
     Raises EncoderError if weights are missing or pickled, or if the model needs code of its own.
     """
     config = _read_config(folder)
     _refuse_pickled(folder)
-    kind, head_name = _MODELS[head]
+    kind: Any = MODELS[task]
+    head_name = "" if task == HIDDEN_STATES else task
     place: str | None = str(folder)
     weights = None
     if (folder / COMPACT_FILE).is_file():
@@ -72,13 +76,22 @@ def read_tokenizer_of(folder: Path) -> Any:
     if not any(path for pattern in _VOCABULARIES for path in folder.glob(pattern)):
         # The library would make up an empty one.
         raise EncoderError(f"{folder}: no tokenizer.json: the model is not complete")
-    try:
+    for path in folder.glob("*.json"):
+        if path.name != "model.safetensors.index.json":
+            check_size(path)
+    path = folder / "tokenizer.json"
+    if path.is_file():
+        checked_text(path)
+    with library_errors(f"{folder}: its tokenizer can't be loaded"):
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
-    except Exception as error:
-        raise EncoderError(f"{folder}: its tokenizer can't be loaded: {first_line(error)}") from error
     if getattr(tokenizer, "backend_tokenizer", None) is None:
         raise EncoderError(f"{folder}: its tokenizer has no fast form (tokenizer.json): not supported")
     return tokenizer
+
+
+def check_ids_of(tokenizer: Any, model: Any, folder: Path) -> None:
+    """Raise EncoderError where a tokenizer gives ids that a model has no embedding for."""
+    check_token_ids(tokenizer.backend_tokenizer, len(model.get_input_embeddings().weight), folder)
 
 
 def special_token_ids(tokenizer: Any) -> list[int]:
@@ -94,12 +107,6 @@ def token_limit(model: Any, tokenizer: Any) -> int | None:
         positions -= (config.pad_token_id or 0) + 1  # their positions are counted from behind the padding id
     limit = min(positions, tokenizer.model_max_length)
     return None if limit >= NO_LIMIT else int(limit)
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an exception's text, for an error of one line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
 
 
 def _architecture(folder: Path, config: Any) -> Any:

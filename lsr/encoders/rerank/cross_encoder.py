@@ -19,7 +19,7 @@ from lsr.encoders.network.memory import give_back
 from lsr.encoders.network.text_model import MAX_TOKENS
 from lsr.encoders.pretrained.hub import hash_of_weights, locate
 from lsr.encoders.pretrained.load_model import Placement
-from lsr.encoders.pretrained.transformers_checkpoint import read_model, read_tokenizer_of, token_limit
+from lsr.encoders.pretrained.transformers_checkpoint import check_ids_of, read_model, read_tokenizer_of, token_limit
 from lsr.encoders.text.tokenizer import clean, tokenizer_hash
 from lsr.errors import EncoderError
 
@@ -100,12 +100,13 @@ def load_cross_encoder(
     """
     source = locate(name_or_path, revision=revision)
     placement = Placement.of(device, dtype, max_tokens)
-    classifier = read_model(source.folder, "classifier", placement.dtype).to(placement.device)
+    classifier = read_model(source.folder, "sequence-classification", placement.dtype).to(placement.device)
     if classifier.config.num_labels not in (1, 2):
         raise EncoderError(
             f"{source.name} tells {classifier.config.num_labels} labels apart, but a cross-encoder has 1 or 2"
         )
     tokenizer = read_tokenizer_of(source.folder)
+    check_ids_of(tokenizer, classifier, source.folder)
     limits = [limit for limit in (token_limit(classifier, tokenizer), max_length) if limit is not None]
     limit = min(limits, default=None)
     description = {

@@ -112,7 +112,6 @@ def open_table(
 
     Raises EncoderError if a file is missing or is not what it should be.
     """
-    tokenizer = read_tokenizer(folder / TOKENIZER_FILE)
     path = folder / WEIGHTS_FILE
     try:
         weights = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -120,6 +119,7 @@ def open_table(
         raise EncoderError(f"{path} is missing: index the corpus again") from error
     except (ValueError, EOFError, OSError) as error:
         raise EncoderError(f"{path} is not an array of weights: {error}") from error
+    tokenizer = read_tokenizer(folder / TOKENIZER_FILE, n_rows=len(weights) if weights.ndim == 1 else None)
     return TableQueryEncoder(
         tokenizer,
         weights,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer
 
+from lsr.encoders.text.tokenizer_checks import check_size, check_tokenizer
 from lsr.errors import EncoderError
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -24,14 +24,55 @@ def clean(text: str) -> str:
     return text if text.isascii() else _LONE_SURROGATE.sub("\ufffd", text)
 
 
-def read_tokenizer(path: Path) -> Tokenizer:
-    """Read a `tokenizer.json`. Raises EncoderError if it isn't one."""
+def read_tokenizer(path: Path, *, n_rows: int | None = None) -> Tokenizer:
+    """Read a `tokenizer.json`. Raises EncoderError if it isn't one, or might harm whoever reads it.
+
+    n_rows: of the weights that token ids have to lie within; None: any number.
+    """
+    text = checked_text(path, n_rows=n_rows)
+    with library_errors(f"{path} is not a tokenizer"):
+        return Tokenizer.from_str(text)
+
+
+def checked_text(path: Path, *, n_rows: int | None = None) -> str:
+    """Return the text of a `tokenizer.json` that is safe to be read. Arguments and errors as of `read_tokenizer`."""
     try:
-        return Tokenizer.from_str(path.read_text(encoding="utf-8"))
+        check_size(path)
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise EncoderError(f"{path} is missing: the encoder needs a fast tokenizer") from error
-    except Exception as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise EncoderError(f"{path} is not a tokenizer: {error}") from error
+    check_tokenizer(text, path, n_rows=n_rows)
+    return text
+
+
+@contextmanager
+def library_errors(message: str) -> Iterator[None]:
+    """Raise EncoderError for what the `tokenizers` library raises, its panics too, which are no Exceptions."""
+    try:
+        yield
+    except EncoderError:
+        raise
+    except BaseException as error:
+        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+            raise EncoderError(f"{message}: {first_line(error)}") from error
+        raise
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an exception's text, for an error of one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def check_token_ids(tokenizer: Tokenizer, n_rows: int, place: Path) -> None:
+    """Raise EncoderError where a tokenizer gives token ids, special ones too, that a model has no embedding for."""
+    ids = [*tokenizer.get_vocab(with_added_tokens=True).values(), *tokenizer.encode("").ids]
+    if max(ids, default=-1) >= n_rows:
+        raise EncoderError(
+            f"{place}: the tokenizer has token ids up to {max(ids)}, but the model knows only {n_rows} terms"
+        )
 
 
 def copy_of(tokenizer: Tokenizer) -> Tokenizer:
@@ -70,11 +111,12 @@ class TextTokenizer:
         return self._tokenizer
 
     def encode(self, texts: Sequence[str]) -> list[Encoding]:
-        """Return each text's tokens, in order."""
-        starts = [self._head(clean(text)) for text in texts]
-        if len(starts) == 1:  # without the library's thread pool, which a single query can't use
-            return [self._tokenizer.encode(starts[0], add_special_tokens=self._special_tokens)]
-        return list(self._tokenizer.encode_batch(starts, add_special_tokens=self._special_tokens))
+        """Return each text's tokens, in order. Raises EncoderError where the tokenizer fails."""
+        with library_errors("the tokenizer fails at a text; it is broken"):
+            starts = [self._head(clean(text)) for text in texts]
+            if len(starts) == 1:  # without the library's thread pool, which a single query can't use
+                return [self._tokenizer.encode(starts[0], add_special_tokens=self._special_tokens)]
+            return list(self._tokenizer.encode_batch(starts, add_special_tokens=self._special_tokens))
 
     def _head(self, text: str) -> str:
         """Return the start of `text` if that alone fills `max_length`: a line of megabytes need not be read whole."""
@@ -115,8 +157,3 @@ def tokenizer_hash(tokenizer: Tokenizer) -> str:
     digest = hashlib.sha256("\0".join(tokens).encode("utf-8", "surrogatepass"))
     digest.update(json.dumps([sorted(ids.values())[-1:], bare.encode([_PROBE])[0].ids]).encode())
     return digest.hexdigest()
-
-
-def token_ids(encodings: Sequence[Encoding]) -> list[npt.NDArray[np.int64]]:
-    """Return the token ids of each encoding."""
-    return [np.array(encoding.ids, np.int64) for encoding in encodings]

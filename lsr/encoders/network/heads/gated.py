@@ -8,12 +8,16 @@ transformation and bias, over the importance predictor's transformer and embeddi
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from lsr.encoders.network.heads.base import Head, TokenStates
+from lsr.encoders.config import TowerConfig
+from lsr.encoders.network.heads.base import Head, HeadKind, TokenStates, register_head
 from lsr.encoders.network.heads.mlm import MLMHead
 from lsr.encoders.network.heads.pooling import largest_logits, rectangle
+from lsr.errors import EncoderError
 
 
 class GatedHead(Head):
@@ -43,3 +47,12 @@ class GatedHead(Head):
     def own_weights(self) -> dict[str, Tensor]:
         """Return the gate's weights."""
         return {name: value for name, value in self.state_dict().items() if name.startswith("gate")}
+
+
+def _make(backbone: Any, config: TowerConfig) -> GatedHead:
+    if backbone.projection is None:
+        raise EncoderError(f"{type(backbone.model).__name__}: a gated head needs a plain vocabulary projection")
+    return GatedHead(backbone.projection, activation=config.activation, pooling=config.pooling)
+
+
+register_head(HeadKind("gated", "masked-LM", _make))
