@@ -14,7 +14,7 @@ from lsr.encoders.config import EncoderConfig, TowerConfig
 from lsr.encoders.registry import load_encoder
 from lsr.encoders.sparse.repeated_tokens import USUAL_LENGTH, count_repeats
 from lsr.errors import UsageError
-from lsr.models import carried
+from lsr.models import bundled_folder
 from lsr.types import Document, SparseBatch
 
 WEIGHTS = st.dictionaries(st.integers(0, 9), st.floats(0.25, 4, width=32), max_size=8)
@@ -45,9 +45,9 @@ def test_a_config_says_it_only_where_it_counts():
 
 
 def test_an_encoder_counts_them():
-    """The carried model's weights of a word that stands there three times, beside those without counting."""
+    """The bundled model's weights of a word that stands there three times, beside those without counting."""
     text = "The queen bee leaves the hive; a bee without a queen is lost, and no bee works."
-    encoder = load_encoder(str(carried("default")), device="cpu", dtype="float32")
+    encoder = load_encoder(str(bundled_folder("default")), device="cpu", dtype="float32")
     rows = {}
     for repeats in (0.0, 0.5):
         object.__setattr__(encoder.document.tower.config, "repeats", repeats)

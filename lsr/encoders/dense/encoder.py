@@ -63,8 +63,8 @@ class DenseTower(TextTower):
     def encode(self, texts: Sequence[str], names: Sequence[str]) -> DenseVectors:
         """Return one row a text; a text of nothing but white space gives zeros.
 
-        names: what an error calls each text.
-        Raises EncoderError if the model gives what isn't a number.
+        names: each text's name in an error.
+        Raises EncoderError if the model gives NaN or infinity.
         """
 
         def encode(batch: TokenBatch, names: list[str]) -> DenseVectors:
@@ -92,7 +92,7 @@ class TransformerDenseEncoder:
 
     @property
     def description(self) -> Mapping[str, Any]:
-        """What tells this encoder from others, as JSON values."""
+        """Identity of this encoder, as JSON values."""
         return {
             "kind": DENSE,
             "name": self.name,
@@ -108,7 +108,7 @@ class TransformerDenseEncoder:
         return self.settings.max_length
 
     def splitter(self, *, overlap: int | None = None, max_length: int | None = None) -> PassageSplitter:
-        """Return what cuts documents into passages that this encoder reads whole, as a sparse one's does."""
+        """Return a splitter of documents into passages that this encoder reads whole."""
         length = length_of_passages(self.name, self.text_length, max_length)
         prompt = self.settings.document_prompt
         return PassageSplitter(self.document.tokenizer, length, overlap=overlap, prompt=prompt)

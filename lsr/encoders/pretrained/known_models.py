@@ -38,17 +38,23 @@ def recorded_place(
     moved_to: the place that the user names. option: of the command line, which names it. Raises EncoderError, before
     anything is opened, for a model that this user hasn't loaded before, and for a folder that is gone.
     """
-    if moved_to is not None:
-        return moved_to, None
     name, revision = str(description["name"]), str(description["revision"])
-    if not is_known(name, revision):
-        raise EncoderError(
-            f"the index names the model {name!r}, revision {revision:.19}, which you haven't loaded before, and an "
-            f"index from elsewhere may name anything: if you trust it, name it yourself with {option} {name}"
-        )
+    of_hub = None if revision.startswith("sha256:") else revision
+    if moved_to is not None:
+        return moved_to, of_hub if str(moved_to) == name else None
+    refuse_unknown(name, revision, "model", option)
     if Path(name).is_absolute() and not Path(name).is_dir():
         raise EncoderError(
             f"the index was made with the model in {name}, which isn't there any more: say with {option} where it is "
             "now; what it holds is compared"
         )
-    return name, None if revision.startswith("sha256:") else revision
+    return name, of_hub
+
+
+def refuse_unknown(name: str, revision: str, what: str, option: str) -> None:
+    """Raise EncoderError, naming the remedy, for a model that this user hasn't loaded. what: a word for it."""
+    if not is_known(name, revision):
+        raise EncoderError(
+            f"the index names the {what} {name!r:.200}, revision {revision!r:.20}, which you haven't loaded before, "
+            f"and an index from elsewhere may name anything: if you trust it, name it yourself once, by {option}"
+        )

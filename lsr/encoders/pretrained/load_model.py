@@ -32,9 +32,9 @@ from lsr.errors import EncoderError
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where and how precisely a model computes.
+    """Device and precision of a model.
 
-    device: a torch device. dtype: of its weights. max_tokens: of a batch; None: what suits the device.
+    device: torch device. dtype: type of its weights. max_tokens: tokens of a batch (default: by device).
     """
 
     device: torch.device
@@ -50,7 +50,7 @@ class Placement:
         *,
         cpu_bfloat16: bool = False,
     ) -> Placement:
-        """Choose what isn't given: CUDA with bfloat16 where there is such a device, else the CPU with float32.
+        """Choose the rest: CUDA with bfloat16 where there is such a device, else the CPU with float32.
 
         cpu_bfloat16: with bfloat16 on the CPU too, if it multiplies that natively.
         Raises EncoderError for a device or type that torch doesn't know.
@@ -75,10 +75,10 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class LoadedTower:
-    """A tower with what its encoder has to know of it.
+    """A tower with its tokenizer, limit and placement.
 
-    tokenizer: as `transformers` has it. limit: tokens that the model takes, None: any number.
-    placement: where it computes.
+    tokenizer: a tokenizer of `transformers`. limit: tokens that the model takes (None: any number).
+    placement: its device and precision.
     """
 
     tower: Tower
@@ -100,7 +100,7 @@ class LoadedTower:
     def sharing(self, config: TowerConfig) -> LoadedTower:
         """Return a tower of the same weights with other settings, for the other side's texts.
 
-        The weights are shared, not copied: what trains one trains both.
+        The weights are shared, not copied: training one trains both.
         """
         if config == self.tower.config:
             return self

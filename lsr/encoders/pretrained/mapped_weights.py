@@ -1,4 +1,4 @@
-"""Weights of a safetensors file as mapped arrays, without torch: nothing is read but what is used."""
+"""Weights of a safetensors file as mapped arrays, without torch: only what is used is read."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from lsr.encoders.text.tokenizer_checks import check_size
 from lsr.errors import EncoderError
 
 NO_LIMIT = 1 << 20
-"""A tokenizer that takes this many tokens only says that nobody told it of a limit."""
+"""Limit of a tokenizer from which on it means that none was given."""
 
 HIDDEN_STATES = "hidden-states"
 MODELS = {
@@ -35,14 +35,14 @@ MODELS = {
     "causal-LM": AutoModelForCausalLM,
     "sequence-classification": AutoModelForSequenceClassification,
 }
-"""The library's classes of models by the task that they are for."""
+"""The library's classes of models, by task."""
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 
 
 def read_model(folder: Path, task: str, dtype: torch.dtype) -> Any:
     """Load the transformer for a task, one of MODELS.
 
-    Raises EncoderError if weights are missing or pickled, or if the model needs code of its own.
+    Raises EncoderError if weights are missing or pickled, or if the model needs code that comes with it.
     """
     config = _read_config(folder)
     _refuse_pickled(folder)
@@ -123,7 +123,9 @@ def _read_config(folder: Path) -> Any:
         return AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except Exception as error:
         if "trust_remote_code" in str(error):
-            raise EncoderError(f"{folder}: the model needs code of its own, which is never run: no support") from error
+            raise EncoderError(
+                f"{folder}: the model needs code that comes with it, which is never run: no support"
+            ) from error
         raise EncoderError(f"{folder}: its config can't be read: {first_line(error)}") from error
 
 

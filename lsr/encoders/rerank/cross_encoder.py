@@ -1,7 +1,7 @@
-"""Cross-encoders: a query and a text read together by a sequence classifier, which says how well they fit.
+"""Cross-encoders: a query and a text read together by a sequence classifier, which scores them.
 
 Nogueira and Cho, "Passage Re-ranking with BERT" (2019, arXiv:1901.04085). Nothing of a text can be computed before the
-query is known, so they are for a few candidates of another search, and for teaching.
+query is known, so they are for a few candidates of another search, and for teachers.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ class CrossEncoder:
 
     @property
     def name(self) -> str:
-        """Where the weights come from."""
+        """Name of the model."""
         return str(self.description["name"])
 
     @torch.inference_mode()
     def scores(self, pairs: Sequence[tuple[str, str]]) -> npt.NDArray[np.float32]:
-        """Return what the model says of each query and text before any activation, float32, (n_pairs).
+        """Return the model's score of each query and text before any activation, float32, (n_pairs).
 
-        Raises EncoderError where that isn't a number.
+        Raises EncoderError for NaN or infinity.
         """
         if not pairs:
             return np.zeros(0, np.float32)
@@ -92,7 +92,7 @@ def load_cross_encoder(
     dtype: str | None = None,
     max_tokens: int | None = None,
 ) -> CrossEncoder:
-    """Load a cross-encoder from a folder or from the Hugging Face hub: safetensors, no code of its own.
+    """Load a cross-encoder from a folder or from the Hugging Face hub: safetensors, and no code of the model.
 
     max_length: tokens of a pair, the longer text of the two being cut; default, what the model takes. The score is
     the logit of a model with one label, the second less the first of a model with two. revision, device, dtype,

@@ -50,11 +50,11 @@ class LateInteraction:
 
     @property
     def name(self) -> str:
-        """Where the weights come from."""
+        """Name of the model."""
         return str(self.description["name"])
 
     def encode_texts(self, texts: Sequence[str], names: Sequence[str]) -> list[TokenVectors]:
-        """Return the token vectors of documents' texts. names: what an error calls them."""
+        """Return the token vectors of documents' texts. names: their names in an error."""
         vectors: list[TokenVectors] = self._document.encode(texts, names)
         return vectors
 
@@ -72,7 +72,7 @@ def load_late_interaction(
     dtype: str | None = None,
     max_tokens: int | None = None,
 ) -> LateInteraction:
-    """Load a ColBERT or PyLate model, or a dense one for its token vectors, from a folder or from the hub.
+    """Load a ColBERT or PyLate model, or a dense one for its token vectors, by folder or hub name.
 
     revision, device, dtype, max_tokens: as for sparse encoders. Raises EncoderError if it can't be loaded as it was
     saved.

@@ -1,7 +1,7 @@
 """Joint encoders: one transformer, one pass, a sparse and a dense vector.
 
 Two heads over shared states, as in Chen et al., "BGE M3-Embedding" (2024, arXiv:2402.03216) and Shen et al., "LexMAE"
-(ICLR 2023, arXiv:2208.14754): what a hybrid search needs costs no second model.
+(ICLR 2023, arXiv:2208.14754): a hybrid search needs no second model.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from lsr.types import Document, SparseBatch
 
 
 class JointNeuralEncoder(NeuralEncoder):
-    """A sparse encoder that gives a dense vector of the same pass besides."""
+    """A sparse encoder that also gives a dense vector of the same pass."""
 
     @property
     def dimension(self) -> int:

@@ -60,7 +60,7 @@ def check_pattern(pattern: str) -> None:
 
 
 class _Scan:
-    """One pass over a pattern: atoms, their repetitions, and the groups that are open."""
+    """One reading of a pattern: atoms, their repetitions, and the groups that are open."""
 
     def __init__(self, pattern: str) -> None:
         self._pattern = pattern

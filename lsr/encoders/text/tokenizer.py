@@ -1,4 +1,4 @@
-"""Texts to token ids, on the `tokenizers` library alone: the query side of an inference-free model needs no more."""
+"""Tokenisation by the `tokenizers` library alone, which is all that an inference-free model's queries need."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def clean(text: str) -> str:
 
 
 def read_tokenizer(path: Path, *, n_rows: int | None = None) -> Tokenizer:
-    """Read a `tokenizer.json`. Raises EncoderError if it isn't one, or might harm whoever reads it.
+    """Read a `tokenizer.json`. Raises EncoderError if it isn't one, or isn't safe to be read.
 
     n_rows: of the weights that token ids have to lie within; None: any number.
     """
@@ -49,7 +49,7 @@ def checked_text(path: Path, *, n_rows: int | None = None) -> str:
 
 @contextmanager
 def library_errors(message: str) -> Iterator[None]:
-    """Raise EncoderError for what the `tokenizers` library raises, its panics too, which are no Exceptions."""
+    """Turn errors of the `tokenizers` library into EncoderError, its panics too, which are no Exceptions."""
     try:
         yield
     except EncoderError:
@@ -76,15 +76,15 @@ def check_token_ids(tokenizer: Tokenizer, n_rows: int, place: Path) -> None:
 
 
 def copy_of(tokenizer: Tokenizer) -> Tokenizer:
-    """Return a tokenizer of its own, to be configured apart from the first."""
+    """Return a copy, to be configured apart from the first."""
     return Tokenizer.from_str(tokenizer.to_str())
 
 
 class TextTokenizer:
     """A tokenizer without padding, cutting at `max_length` tokens (special tokens among them).
 
-    tokenizer: is configured, so nobody else may use it. max_length: None cuts nothing.
-    copies: how often the text's own tokens will stand there; `max_length` is for all of them.
+    tokenizer: configured here, so nothing else may use it. max_length: number of tokens (None: no limit).
+    copies: times that the text's own tokens will be repeated; `max_length` is for all of them.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class TextTokenizer:
 
 
 def vocabulary(tokenizer: Tokenizer, size: int) -> list[str]:
-    """Return the tokens by id; ids that a model has beyond its tokenizer get names that no text gives.
+    """Return the tokens by id; ids beyond the tokenizer's get names that no text gives.
 
     Raises EncoderError if the tokenizer has tokens beyond `size`.
     """
@@ -150,7 +150,7 @@ def vocabulary(tokenizer: Tokenizer, size: int) -> list[str]:
 
 
 def tokenizer_hash(tokenizer: Tokenizer) -> str:
-    """Return a hash of the vocabulary and of what a probe text becomes: the same for every version of the library."""
+    """Return a hash of the vocabulary and of a probe text's tokens, the same for every version of the library."""
     bare = TextTokenizer(copy_of(tokenizer), max_length=None)
     ids = tokenizer.get_vocab(with_added_tokens=True)
     tokens = sorted(ids, key=lambda token: (ids[token], token))

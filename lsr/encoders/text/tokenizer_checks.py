@@ -74,7 +74,7 @@ def check_size(path: Path) -> None:
 
 
 class _FaultError(Exception):
-    """What is wrong with a tokenizer."""
+    """A fault of a tokenizer."""
 
 
 def _require_at_most(value: float, most: float, what: str) -> None:

@@ -62,7 +62,7 @@ class MLMHead(Head):
         return self._activation(logits), logits
 
     def train(self, mode: bool = True) -> MLMHead:
-        """Switch between training and encoding; what was prepared for encoding is made anew after training."""
+        """Switch between training and encoding; training discards what was prepared for encoding."""
         if mode:
             self._screen, self._screening = None, True
         super().train(mode)

@@ -18,7 +18,7 @@ from lsr.encoders.network.heads.base import Head, HeadKind, TokenStates, registe
 
 
 class MLPHead(Head):
-    """A number for each token from its hidden state; a term that stands there often gets the largest, or the sum."""
+    """A number for each token from its hidden state; a repeated token gets the largest, or the sum."""
 
     literal_only = True
 
