@@ -1,4 +1,4 @@
-"""The model that the package carries: small, complete, found by its name, and better than chance."""
+"""The bundled model: small, complete, found by its name, and better than chance."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_a_model_without_words_has_none_to_weigh(tmp_path, plain_folder):
 
 
 def test_it_finds_a_word_that_it_does_not_know(encoder, tmp_path):
-    """What a vocabulary of WordPieces takes to pieces, and what stands behind the tokens that it reads."""
+    """Find a word that WordPieces take to pieces, and one behind the tokens that are read."""
     texts = {"part": "Replace the XJ4512b.", "other": "Replace the XK4512c.", "long": "more " * 400 + "quokka"}
     documents = [*DOCUMENTS, *(Document(name, text) for name, text in texts.items())]
     index_documents(documents, tmp_path / "index", begin_again(encoder))

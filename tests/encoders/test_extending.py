@@ -1,4 +1,4 @@
-"""A new head, a new family and a new kind of encoder register themselves from one module each, and work everywhere."""
+"""A new head, a new family and a new kind of encoder register themselves from one module each."""
 
 from __future__ import annotations
 

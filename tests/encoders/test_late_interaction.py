@@ -67,7 +67,7 @@ def pylate(tmp_path: Path, tiny: Any) -> Path:
 
 
 def one_by_one(folder: Path, text: str, tiny: Any, *, query: bool) -> Any:
-    """What the paper says, with the library's model and a text at a time."""
+    """Compute what the paper says, with the library's model and a text at a time."""
     from transformers import BertModel
 
     model = BertModel.from_pretrained(folder, add_pooling_layer=False).eval()

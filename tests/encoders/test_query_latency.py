@@ -1,4 +1,4 @@
-"""How long an inference-free query takes to encode, with a vocabulary of real size."""
+"""Time of encoding an inference-free query, with a vocabulary of real size."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def of_an_index(tmp_path_factory):
 
 @pytest.mark.parametrize("name", ["encoder", "of_an_index"])
 def test_an_inference_free_query_takes_at_most_200_us(name, request, record_property):
-    """The thread's processor time, of the fastest half, since other work on the machine is no matter here."""
+    """Return the thread's processor time, of the fastest half, since other work on the machine is no matter."""
     encoder = request.getfixturevalue(name)
     assert len(encoder.encode_queries(QUERIES[:1]).row(0)[0]) > 10
     times = []

@@ -28,7 +28,7 @@ def by_term(batch, terms):
 
 
 def saved(folder, tmp_path):
-    """The encoder, its description as the manifest holds it, and the folder of its query side."""
+    """Return the encoder and its description as the manifest holds it, its query side being saved."""
     encoder = load_encoder(folder)
     if encoder.description["kind"] == "bm25":
         encoder.encode_documents([Document("1", " ".join(QUERIES))])

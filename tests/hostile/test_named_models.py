@@ -41,7 +41,7 @@ def new_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny masked-LM checkpoint."""
+    """Save a tiny masked-LM checkpoint."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 
@@ -58,7 +58,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def descriptions(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Mapping[str, Any]]:
-    """Descriptions of all kinds of encoders that another user's models gave."""
+    """Return descriptions of all kinds of encoders that another user's models gave."""
     import numpy as np
 
     from lsr.encoders.converted.sparse_codes import SparseAutoencoder

@@ -75,7 +75,7 @@ def test_a_file_of_any_size_is_not_read(tmp_path: Path) -> None:
 
 
 def test_a_tokenizer_that_fails_at_a_text_is_an_error(tmp_path: Path) -> None:
-    """What the checks leave to the library: its panics are no Exceptions, but errors here."""
+    """Turn what the checks leave to the library into errors: its panics are no Exceptions."""
     empty_trie = "BAAAAP////8="
     for text in (
         changed(model={"type": "WordLevel", "vocab": {"cat": 0}, "unk_token": "[XX]"}, added_tokens=[]),
