@@ -18,7 +18,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lsr.encoders.pretrained.transformers_checkpoint import quietly, read_model, read_tokenizer_of
+from lsr.encoders.pretrained.transformers_checkpoint import (
+    HIDDEN_STATES,
+    quietly,
+    read_model,
+    read_tokenizer_of,
+)
 from lsr.errors import EncoderError, UsageError
 from lsr.types import Document
 
@@ -63,7 +68,7 @@ def fit_head(
     tokenizer = read_tokenizer_of(source)
     with quietly():
         model = BertForMaskedLM(config)
-        model.bert.load_state_dict(read_model(source, "mlp", torch.float32).state_dict(), strict=False)
+        model.bert.load_state_dict(read_model(source, HIDDEN_STATES, torch.float32).state_dict(), strict=False)
         model.tie_weights()
     model.eval()
     _fit(model, tokenizer, [document.full_text for document in documents], max_length, ridge)
