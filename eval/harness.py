@@ -19,7 +19,7 @@ from lsr.eval.measures.measures import DEFAULT_MEASURES, Evaluation, evaluate, p
 from lsr.eval.reports.provenance import Provenance
 from lsr.eval.reports.results import DatasetFacts, Efficiency, Latency, Protocol, Result, qrels_sha256
 from lsr.eval.systems.systems import TIMED_QUERIES, Prepared, System
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.segment import DOCUMENTS
 from lsr.query.feedback import expand_all
 from lsr.query.searcher import Searcher
@@ -149,7 +149,7 @@ def dataset_facts(dataset: Dataset, summary: CorpusSummary) -> DatasetFacts:
     )
 
 
-def document_df(index: Index) -> npt.NDArray[np.int64]:
+def document_df(index: StoredIndex) -> npt.NDArray[np.int64]:
     """Return, int64 (vocab_size), in how many documents of an index each term stands."""
     df = np.zeros(len(index.vocabulary), np.int64)
     for segment in index.segments:
@@ -165,19 +165,19 @@ def _search(
     queries, feedback = prepared.queries, prepared.feedback
     singles = [_single(queries, i) for i in range(min(len(queries), TIMED_QUERIES))]
     for single in singles[:WARM_UP_QUERIES]:
-        list(searcher.rank(single, k, threads=1, feedback=feedback))
+        list(searcher.rank(single, k=k, threads=1, feedback=feedback))
     began = time.perf_counter()
     rankings = [
         Ranking(query_id, searcher.doc_ids(found), found.scores)
         for query_id, found in zip(
-            query_ids, searcher.rank(queries, k, threads=threads, feedback=feedback), strict=True
+            query_ids, searcher.rank(queries, k=k, threads=threads, feedback=feedback), strict=True
         )
     ]
     elapsed = time.perf_counter() - began
     seconds = []
     for single in singles:
         began = time.perf_counter()
-        for found in searcher.rank(single, k, threads=1, feedback=feedback):
+        for found in searcher.rank(single, k=k, threads=1, feedback=feedback):
             searcher.doc_ids(found)
         seconds.append(time.perf_counter() - began)
     return rankings, latency(seconds), len(queries) / elapsed if elapsed > 0 else None

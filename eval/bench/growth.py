@@ -23,7 +23,7 @@ from lsr.eval.bench.run import check_exact
 from lsr.eval.bench.store import Store
 from lsr.eval.bench.timing import Latency, summarise, time_round
 from lsr.eval.reports.provenance import Provenance
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.update.editor import IndexEditor
 from lsr.indexer.update.merge import merge_index
 from lsr.io.dataclass_json import to_json
@@ -113,7 +113,7 @@ def bench_growth(
     added = rows(collection.documents, n_before, len(collection.documents))
     with tempfile.TemporaryDirectory(prefix="growth-", dir=cache) as work:
 
-        def check(index: Index) -> None:
+        def check(index: StoredIndex) -> None:
             check_exact(own.searcher(index), collection, truth, options.ks)
 
         return measure_growth(
@@ -130,7 +130,7 @@ def measure_growth(
     work: Path,
     *,
     say: Callable[[str], None],
-    check: Callable[[Index], None] = lambda index: None,  # noqa: ARG005
+    check: Callable[[StoredIndex], None] = lambda index: None,  # noqa: ARG005
 ) -> GrowthReport:
     """Add documents to a copy of an index of ready vectors, and measure.
 
@@ -163,14 +163,14 @@ def _copy(index: Path, to: Path) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Index]:
-    with Index.open(path) as index:
+def _opened(path: Path) -> Iterator[StoredIndex]:
+    with StoredIndex.open(path) as index:
         yield index
 
 
 def _grow(path: Path, added: SparseBatch, options: GrowthOptions, *, merge: bool) -> tuple[Adding, float]:
     """Add documents in commits; return what that took, and the processor's time of merging by the policy."""
-    with Index.open(path) as index:
+    with StoredIndex.open(path) as index:
         n_docs = len(index)
     took: list[tuple[float, float]] = []
     merging = 0.0
@@ -190,7 +190,7 @@ def _grow(path: Path, added: SparseBatch, options: GrowthOptions, *, merge: bool
     return Adding(n_docs, float(seconds), float(cpu_seconds), took[0][0]), merging
 
 
-def _search(grown: Index, merged: Index, queries: SparseBatch, k: int, rounds: int) -> Searching:
+def _search(grown: StoredIndex, merged: StoredIndex, queries: SparseBatch, k: int, rounds: int) -> Searching:
     searches = [own.searcher(index) for index in (grown, merged)]
     prepared = [searches[0].prepare(*row) for row in queries]
     for number, query in enumerate(prepared):

@@ -16,7 +16,7 @@ from lsr.eval.reports.provenance import Provenance
 from lsr.eval.reports.results import Result
 from lsr.eval.systems.dense_feedback import NAMES, feedback_runs
 from lsr.eval.systems.systems import EncoderSystem
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.update.add_dense import add_dense
 from lsr.io.progress import Progress
 from lsr.query.feedback import Feedback
@@ -24,7 +24,8 @@ from lsr.query.fusion.registry import make_fuser
 from lsr.query.hybrid.dense_search import dense_leg
 from lsr.query.hybrid.score_smoothing import Neighbours
 from lsr.query.hybrid.search import with_dense
-from lsr.query.hybrid.settings import FEWEST, MODES, MOST, Hybrid, HybridQueries
+from lsr.query.hybrid.settings import FEWEST, MODES, MOST, Hybrid
+from lsr.query.queries import Queries
 from lsr.query.searcher import Searcher
 
 JOINT, USUAL = "joint", "all-MiniLM-L6-v2"
@@ -92,7 +93,7 @@ class HybridSystem:
         searcher = Searcher(index)
         assert index.dense is not None
         # A model of its own is opened anew: it may have encoded the documents in 16 bits. A joint one is there already.
-        encoder = self._dense if isinstance(self._dense, JointEncoder) else index.dense_encoder
+        encoder = self._dense if isinstance(self._dense, JointEncoder) else searcher.encoders.dense
         vectors = encoder.encode_dense_queries(list(dataset.queries.values()))
         queries = with_dense(searcher, prepared.queries, vectors)
         k = options.k + options.drop_identical_ids
@@ -107,7 +108,7 @@ class HybridSystem:
         for mode in MODES:
             for method, neighbours in product(self._methods, NEIGHBOURS.values()):
                 hybrid = Hybrid(mode=mode, candidates=candidates, fuser=make_fuser(method), neighbours=neighbours)
-                found = searcher.rank_hybrid(queries, k, hybrid=hybrid, threads=options.threads)
+                found = searcher.rank(queries, k=k, hybrid=hybrid, threads=options.threads)
                 rankings = zip(dataset.queries, found, strict=True)
                 run = run_of(Ranking(query_id, searcher.doc_ids(r), r.scores) for query_id, r in rankings)
                 about = {"kind": "hybrid", "mode": mode, "method": method, "candidates": candidates}
@@ -119,14 +120,14 @@ class HybridSystem:
                 about = {"kind": "hybrid", "feedback": name, "method": fuser.name, **asdict(self._feedback)}
                 yield result(run, about | {"legs": [sparse.encoder, dense_about]})
 
-    def _with_dense(self, index: Index) -> Index:
+    def _with_dense(self, index: StoredIndex) -> StoredIndex:
         """Return the index with the dense vectors that are wanted, added now unless they are there."""
         encoder = self._load()
         wanted = dict(dense_description(encoder))
         if index.manifest.dense is None or dict(index.manifest.dense) != wanted:
             index.close()
             add_dense(index.path, encoder, overwrite=True, progress=self._progress)
-            index = Index.open(index.path)
+            index = StoredIndex.open(index.path)
         return index
 
     def _load(self) -> DenseEncoder:
@@ -150,7 +151,7 @@ def losses(results: Sequence[Result], measure: str) -> list[Loss]:
     ]
 
 
-def _dense_run(searcher: Searcher, queries: HybridQueries, dataset: Dataset, k: int) -> Run:
+def _dense_run(searcher: Searcher, queries: Queries, dataset: Dataset, k: int) -> Run:
     rankings = []
     for number, query_id in enumerate(dataset.queries):
         leg, _ = dense_leg(searcher, queries.row(number), k)

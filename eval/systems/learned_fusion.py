@@ -48,6 +48,6 @@ def learn_from_runs(
 def _run(system: System, dataset: Dataset, k: int, threads: int) -> Run:
     prepared = system.prepare(dataset)
     searcher = Searcher(prepared.index)
-    rankings = searcher.rank(prepared.queries, k, threads=threads, feedback=prepared.feedback)
+    rankings = searcher.rank(prepared.queries, k=k, threads=threads, feedback=prepared.feedback)
     found = zip(dataset.queries, rankings, strict=True)
     return run_of(Ranking(query_id, searcher.doc_ids(ranking), ranking.scores) for query_id, ranking in found)

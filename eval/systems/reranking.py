@@ -20,7 +20,8 @@ from lsr.query.fusion.registry import make_fuser
 from lsr.query.hybrid.dense_scores import ranked_leg
 from lsr.query.hybrid.rerank.registry import make_reranker
 from lsr.query.hybrid.search import LEAST_SPARSE
-from lsr.query.hybrid.settings import FEWEST, MOST, HybridQueries
+from lsr.query.hybrid.settings import FEWEST, MOST
+from lsr.query.queries import Queries
 from lsr.query.searcher import Searcher
 
 ALONE = "alone"
@@ -58,7 +59,7 @@ class RerankedSystem:
         prepared = self._sparse.prepare(dataset)
         searcher = Searcher(prepared.index)
         texts = list(dataset.queries.values())
-        queries = HybridQueries(prepared.queries, texts=texts)
+        queries = Queries(prepared.queries, texts=texts)
         k = options.k + options.drop_identical_ids
         candidates = self._candidates or min(max(k, FEWEST), MOST)
         fusers: list[Fuser] = [make_fuser(weights=(0.0, 1.0)), *map(make_fuser, self._methods)]
@@ -74,7 +75,7 @@ class RerankedSystem:
             told = {**about, "method": method, "legs": [sparse.encoder, self._name]}
             yield evaluate_rankings(name, run, told, dataset, summary, options, provenance), run
 
-    def _legs(self, searcher: Searcher, queries: HybridQueries, number: int, candidates: int) -> tuple[Leg, Leg]:
+    def _legs(self, searcher: Searcher, queries: Queries, number: int, candidates: int) -> tuple[Leg, Leg]:
         query = queries.row(number)
         sparse = searcher.rank_vector((query.term_ids, query.weights), candidates)
         minimum = self._reranker.minimum(searcher)

@@ -12,17 +12,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from lsr.encoders.base import Encoder
+from lsr.encoders.base import Encoder, begin_again
 from lsr.encoders.dense.base import JointEncoder
-from lsr.encoders.lexical.exact_words import begun_anew
 from lsr.errors import IndexDamagedError, IndexMissingError, LsrError
 from lsr.eval.data.datasets import Dataset
 from lsr.eval.measures.efficiency import latency
 from lsr.eval.reports.results import Latency
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import FORMAT_VERSION
-from lsr.io.progress import Progress, Silence
+from lsr.io.progress import NoProgress, Progress
 from lsr.query.feedback import Feedback
+from lsr.query.query_encoders import QueryEncoders
 from lsr.types import SparseBatch
 
 TIMED_QUERIES = 1000
@@ -32,7 +32,7 @@ TIMED_QUERIES = 1000
 class Prepared:
     """An index of a dataset's documents, and the dataset's queries (row i is the i-th) as it takes them."""
 
-    index: Index
+    index: StoredIndex
     queries: SparseBatch
     query_terms: float
     """Mean active terms a query, those that the index doesn't have among them."""
@@ -74,7 +74,7 @@ class EncoderSystem:
         self._encoder: Encoder | None = None
         self._cache = cache
         self._threads = threads
-        self._progress = progress or Silence()
+        self._progress = progress or NoProgress()
 
     def prepare(self, dataset: Dataset) -> Prepared:
         """Index the dataset unless that was done before with this very encoder and corpus; encode the queries.
@@ -89,7 +89,7 @@ class EncoderSystem:
         if _plain(index.manifest.encoder) != wanted:
             raise LsrError(f"{path}: the index was made by {dict(index.manifest.encoder)}, not by {wanted}; delete it")
         texts = list(dataset.queries.values())
-        query_encoder = index.query_encoder
+        query_encoder = QueryEncoders(index).sparse
         queries: SparseBatch = query_encoder.encode_queries(texts)
         seconds = []
         for text in texts[:TIMED_QUERIES]:
@@ -105,10 +105,10 @@ class EncoderSystem:
             from lsr.encoders.registry import load_encoder
 
             self._encoder = load_encoder(self._encoder_name)
-        encoder: Encoder = begun_anew(self._encoder)
+        encoder: Encoder = begin_again(self._encoder)
         return encoder
 
-    def _open(self, path: Path, dataset: Dataset, encoder: Encoder) -> tuple[Index, float | None]:
+    def _open(self, path: Path, dataset: Dataset, encoder: Encoder) -> tuple[StoredIndex, float | None]:
         if (index := _kept(path)) is not None:
             return index, None
         from lsr.indexer.pipeline import index_documents
@@ -119,7 +119,7 @@ class EncoderSystem:
         dense = encoder if self._jointly and isinstance(encoder, JointEncoder) else None
         index_documents(documents, path, encoder, dense=dense, threads=self._threads, progress=self._progress)
         seconds = time.perf_counter() - began
-        return Index.open(path), seconds
+        return StoredIndex.open(path), seconds
 
 
 class VectorsSystem:
@@ -134,7 +134,7 @@ class VectorsSystem:
         self._queries = queries
         self._cache = cache
         self._threads = threads
-        self._progress = progress or Silence()
+        self._progress = progress or NoProgress()
 
     def prepare(self, dataset: Dataset) -> Prepared:
         """Index the vectors unless that was done before; read the queries.
@@ -151,7 +151,7 @@ class VectorsSystem:
             began = time.perf_counter()
             index_vectors([self._vectors], path, threads=self._threads, progress=self._progress)
             index_s = time.perf_counter() - began
-            index = Index.open(path)
+            index = StoredIndex.open(path)
         query_ids, batch, unknown = read_encoded_queries(self._queries, index)
         rows = {query_id: row for row, query_id in enumerate(query_ids)}
         if len(rows) != len(query_ids):
@@ -181,10 +181,10 @@ class FeedbackSystem:
         return replace(self._system.prepare(dataset), feedback=self._feedback)
 
 
-def _kept(path: Path) -> Index | None:
+def _kept(path: Path) -> StoredIndex | None:
     """Open the index that the cache holds at `path`; a damaged one is removed, as it can be made again."""
     try:
-        return Index.open(path)
+        return StoredIndex.open(path)
     except IndexMissingError:
         return None
     except IndexDamagedError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,22 +17,25 @@ from lsr.indexer.storage.files import FileInfo
 from lsr.indexer.storage.segment import DOCUMENTS, hash_ids
 from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
 from lsr.indexer.write.spill import Rows, Spool
+from lsr.io.folder import Folder
 from lsr.types import Document, SparseBatch
 
 
 class Pending:
     """Documents and vectors of a segment to be, in a folder of its own.
 
-    dimension: of dense vectors, which come too; None: there are none. limits: the size at which it is full.
+    dense: what takes the dense vectors that come too; None: there are none. limits: the size at which it is full.
     """
 
-    def __init__(self, folder: Path, *, dimension: int | None = None, limits: SegmentLimits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self, folder: Folder, *, dense: DensePending | None = None, limits: SegmentLimits = DEFAULT_LIMITS
+    ) -> None:
         self.folder = folder
         self._limits = limits
         self._documents = DocumentWriter(folder / DOCUMENTS)
         self._spool = Spool(folder)
         self._id_hashes: list[npt.NDArray[np.uint64]] = []
-        self.dense = None if dimension is None else DensePending(folder.with_name(f"{folder.name}-dense"), dimension)
+        self.dense = dense
         self.dead: list[int] = []
         """Rows that were replaced or deleted again before the commit."""
 
@@ -146,7 +148,7 @@ class Collector:
 
     def __init__(
         self,
-        folder: Callable[[str], Path],
+        folder: Callable[[str], Folder],
         *,
         dense: Mapping[str, Any] | None = None,
         limits: SegmentLimits = DEFAULT_LIMITS,
@@ -170,17 +172,22 @@ class Collector:
         if (dense is None) != (self._dense is None):
             due = "lack dense vectors, which" if dense is None else "have dense vectors, which none of"
             raise LsrError(f"{len(documents)} documents {due} the index's others have: all have them, or none")
-        dimension = None if self._dense is None else int(self._dense["dimension"])
         first = 0
         while first < len(documents):
             if not self._pending or self._pending[-1].room == 0:
-                folder = self._folder(f"segment-{len(self._pending)}")
-                self._pending.append(Pending(folder, dimension=dimension, limits=self._limits))
+                self._pending.append(self._begun(f"segment-{len(self._pending)}"))
             last = min(len(documents), first + self._pending[-1].room)
             some = None if dense is None else dense[first:last]
             self._pending[-1].append(documents[first:last], vectors.rows(first, last), some)
             first = last
         self.n_docs += len(documents)
+
+    def _begun(self, name: str) -> Pending:
+        folder = self._folder(name)
+        if self._dense is None:
+            return Pending(folder, limits=self._limits)
+        dense = DensePending(self._folder(f"{name}-dense"), int(self._dense["dimension"]))
+        return Pending(folder, dense=dense, limits=self._limits)
 
     def finish(self) -> list[Pending]:
         """Write and sync the documents; no more may come. Return what was collected."""

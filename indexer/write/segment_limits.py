@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lsr.errors import UsageError
-from lsr.indexer.storage.segment import MAX_DOCS
+from lsr.kernels.geometry import MAX_DOCS
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import lsr
 from lsr.encoders.base import Encoder
 from lsr.errors import LsrError
 from lsr.indexer.storage.deletions import save_live
@@ -22,8 +21,10 @@ from lsr.indexer.storage.vocabulary import save_vocabulary
 from lsr.indexer.write.segment_builder import Collector, Pending, refuse_duplicates
 from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
 from lsr.indexer.write.transaction import Workplace, explained, synced_files
-from lsr.io.progress import Progress, Silence
+from lsr.io.folder import Folder
+from lsr.io.progress import NoProgress, Progress
 from lsr.types import Document, SparseBatch
+from lsr.version import __version__
 
 
 class IndexWriter:
@@ -59,7 +60,7 @@ class IndexWriter:
         self._reorder = reorder
         self._threads = threads
         self._scale = scale
-        self._progress = progress or Silence()
+        self._progress = progress or NoProgress()
         self._place = Workplace.for_new(path, overwrite=overwrite)
         self._collector = Collector(self._place.folder, dense=dense, limits=limits)
 
@@ -120,7 +121,7 @@ class IndexWriter:
         manifest = Manifest(
             generation=self._place.generation,
             created=now(),
-            library_version=lsr.__version__,
+            library_version=__version__,
             encoder=dict(self._encoder.description),
             scale=scale,
             n_clipped=n_clipped,
@@ -135,8 +136,8 @@ class IndexWriter:
         self._collector.close()
         return manifest
 
-    def _save_query_side(self, folder: Path) -> dict[str, FileInfo]:
-        self._encoder.save_query_side(folder)
+    def _save_query_side(self, folder: Folder) -> dict[str, FileInfo]:
+        self._encoder.save_query_side(folder.path)
         return synced_files(folder)
 
 

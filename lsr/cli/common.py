@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import lsr
 from lsr.output.numbers import counted
@@ -55,8 +58,36 @@ def positive(text: str) -> int:
 
 
 def note(message: str) -> None:
-    """Print a message that is not a result, in one line, to stderr."""
+    """Print a line that is not a result, `lsr: …` on stderr, in place of a progress bar that is shown."""
+    if TerminalProgress.shown is not None:
+        TerminalProgress.shown.close()
     print(f"lsr: {clean(' '.join(message.split()))}", file=sys.stderr)
+
+
+class _LogLines(logging.Handler):
+    """Log handler that prints each message as `note` does."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        note(record.getMessage())
+
+
+@contextmanager
+def printed_log() -> Iterator[None]:
+    """Print what the package logs, from level INFO up, as lines on stderr while a command runs.
+
+    The logger is then as it was before, for programs that run a command in their own process.
+    """
+    logger, handler = logging.getLogger("lsr"), _LogLines()
+    level, propagate = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagate
 
 
 def note_compiling(kernel: str) -> None:
@@ -68,7 +99,10 @@ def note_compiling(kernel: str) -> None:
 
 
 class TerminalProgress:
-    """Progress bars with rate and time left, one for each stage, on stderr if that is a terminal."""
+    """Listener that shows each stage as a bar with rate and time left, on stderr, if that is a terminal."""
+
+    shown: ClassVar[TerminalProgress | None] = None
+    """The one whose bar is on the screen."""
 
     def __init__(self) -> None:
         self._bar: Any = None
@@ -90,19 +124,16 @@ class TerminalProgress:
             file=sys.stderr,
             dynamic_ncols=True,
         )
+        TerminalProgress.shown = self
 
     def advance(self, n: int) -> None:
         """Advance the bar by n units."""
         if self._bar is not None:
             self._bar.update(n)
 
-    def say(self, message: str) -> None:
-        """Remove the bar and print a message."""
-        self.close()
-        note(message)
-
     def close(self) -> None:
         """Remove the bar."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+            TerminalProgress.shown = None

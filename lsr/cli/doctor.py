@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import lsr
+import lsr.version
 from lsr.cli.common import add_command, documentation_folder
 from lsr.output.numbers import human_bytes
 
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
 def _report() -> dict[str, Any]:
     needed, extras = requirements(DISTRIBUTION)
     return {
-        "lsr": lsr.__version__,
+        "lsr": lsr.version.__version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
@@ -124,7 +125,7 @@ def _versions(packages: Sequence[str]) -> dict[str, str | None]:
 def _print(report: dict[str, Any]) -> None:
     cache = report["kernel_cache"]
     lines = {
-        "lsr": f"{report['lsr']}, from {Path(lsr.__file__).parent}",
+        "lsr": f"{report['lsr']}, from {Path(lsr.version.__file__).parent}",
         "python": f"{report['python']}, {sys.executable}",
         "system": report["system"],
         "processor": f"{report['processor']}, {report['cores']} cores for this process",

@@ -16,7 +16,7 @@ import pytest
 
 import lsr as package
 from lsr.cli import doctor
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 
 Lsr = Callable[..., Any]
 
@@ -24,7 +24,7 @@ Lsr = Callable[..., Any]
 def test_stats_says_what_an_index_holds(lsr: Lsr, bm25_index: Path) -> None:
     done = lsr("stats", "--index", bm25_index)
     shown = dict(re.split(r" {2,}", line, maxsplit=1) for line in done.lines)
-    manifest = Index.open(bm25_index).manifest
+    manifest = StoredIndex.open(bm25_index).manifest
     assert done.code == 0 and shown["documents"] == "4" and shown["encoder"] == "bm25"
     assert shown["postings"] == f"{manifest.n_postings}, {manifest.n_postings / 4:.1f} a document"
     assert shown["of the corpus"].startswith("mean_length ") and shown["generation"].startswith("1, made 20")

@@ -19,7 +19,7 @@ from lsr.eval.measures.efficiency import flops, latency, term_counts
 from lsr.eval.reports.provenance import provenance
 from lsr.eval.reports.results import Result
 from lsr.eval.systems.systems import EncoderSystem, System, VectorsSystem
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.types import SparseBatch
 
 VectorWriter = Callable[[Path, dict[str, dict[str, int]]], Path]
@@ -169,5 +169,5 @@ def test_latency_is_in_microseconds() -> None:
 def test_the_index_in_the_cache_is_an_index_like_any_other(tiny: Path, tmp_path: Path) -> None:
     evaluated(EncoderSystem("bm25", cache=tmp_path / "cache"), tiny)
     (folder,) = (tmp_path / "cache").iterdir()
-    assert len(Index.open(folder)) == 5
+    assert len(StoredIndex.open(folder)) == 5
     assert json.loads(next(folder.glob("manifest-*.json")).read_text())["encoder"]["kind"] == "bm25"

@@ -17,7 +17,7 @@ import pytest
 from lsr.encoders.registry import load_encoder
 from lsr.errors import LsrError
 from lsr.indexer.pipeline import index_documents
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.update.editor import IndexEditor
 from lsr.indexer.update.merge import merge_index
 from lsr.indexer.update.update import add_documents, delete_documents, update_documents
@@ -264,7 +264,7 @@ def change_beside_readers(path: Path, n_readers: int, n_commits: int, *, seen: i
     for reading, pid in readers.items():
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
         os.close(reading)
-    assert Index.open(path).manifest.generation > n_commits
+    assert StoredIndex.open(path).manifest.generation > n_commits
 
 
 def _read_until(path: Path, stop: Path, writing: int, *, by_refresh: bool) -> None:

@@ -14,7 +14,7 @@ from lsr.encoders.registry import load_encoder
 from lsr.errors import BadDocumentError, LsrError, UsageError
 from lsr.indexer.pipeline import index_documents
 from lsr.indexer.storage.documents import ROWS
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.vocabulary import Vocabulary, save_vocabulary
 from lsr.indexer.transfer.check import verify
 from lsr.indexer.transfer.read_vectors import ReadyVectors
@@ -135,7 +135,7 @@ def test_statistics_of_the_corpus_stand_in_the_manifest(tmp_path: Path) -> None:
     manifest = index_documents(documents, tmp_path / "index", load_encoder("bm25"))
     assert manifest.statistics == {"n_docs": 3, "mean_length": 4 / 3}
     assert manifest.encoder["needs_corpus_statistics"] is True
-    assert Index.open(tmp_path / "index").manifest == manifest
+    assert StoredIndex.open(tmp_path / "index").manifest == manifest
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -152,17 +152,11 @@ def test_every_term_is_found_by_its_name(
     assert vocabulary.lookup(other) == (terms.index(other) if other in terms else None)
 
 
-def test_the_constants_beside_the_kernels_are_theirs() -> None:
-    from lsr.indexer.storage import checks_on_read as trust
-    from lsr.indexer.storage import posting_list, segment
-    from lsr.kernels.build import kth_impacts as thresholds
+def test_the_arrays_of_a_segment_are_those_that_kernels_take() -> None:
+    from lsr.indexer.storage import segment
     from lsr.kernels.build import layout
-    from lsr.kernels.simd import packed_runs as runs
 
-    assert (segment.SUPERBLOCK, segment.BLOCKS, segment.MAX_DOCS) == (layout.SUPERBLOCK, layout.BLOCKS, layout.MAX_DOCS)
-    assert tuple(thresholds.STORED_K) == segment.STORED_K
     assert tuple(segment.POSTINGS) == layout.Postings._fields
-    assert segment.RUN == posting_list.RUN == trust.RUN == runs.RUN and trust.SUPERBLOCK == layout.SUPERBLOCK
 
 
 def test_a_new_index_is_sound(tmp_path: Path, small: Any) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.transfer.read_vectors import ReadyVectors
 from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
 from lsr.indexer.write.writer import IndexWriter
@@ -23,7 +23,7 @@ Row = Mapping[str, float]
 
 def write_index(
     folder: Path, rows: Sequence[Row], *, segment_docs: int | None = None, reorder: bool = True, threads: int = 2
-) -> Index:
+) -> StoredIndex:
     """Index rows of term → weight as documents d0, d1, …, some `segment_docs` of them a segment."""
     encoder = ReadyVectors()
     ids = [{encoder.term_id(term): weight for term, weight in row.items()} for row in rows]
@@ -35,14 +35,14 @@ def write_index(
             vectors = SparseBatch.from_rows(ids[first : first + step], len(encoder.terms))
             writer.add(documents, vectors)
         writer.commit()
-    return Index.open(folder)
+    return StoredIndex.open(folder)
 
 
 @dataclass(frozen=True)
 class Oracle:
     """Scores every document by a sum over its terms, in Python's own integers."""
 
-    index: Index
+    index: StoredIndex
     rows: Sequence[Row]
 
     def rank(self, query: Row, k: int) -> list[tuple[int, float]]:
@@ -67,7 +67,7 @@ class Oracle:
         return int(min(255, max(1, np.rint(np.float32(weight) / np.float32(scale)))))
 
 
-def encoded(index: Index, query: Row) -> SparseBatch:
+def encoded(index: StoredIndex, query: Row) -> SparseBatch:
     """Return a query over the index's vocabulary; terms that it doesn't hold are dropped."""
     ids = {index.vocabulary.lookup(term): weight for term, weight in query.items()}
     return SparseBatch.from_rows([{i: w for i, w in ids.items() if i is not None}], len(index.vocabulary))

@@ -16,7 +16,7 @@ import pytest
 from lsr.encoders.registry import load_encoder
 from lsr.errors import EncoderError, IndexDamagedError, UsageError
 from lsr.indexer.pipeline import index_documents
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.update.update import delete_documents
 from lsr.indexer.write.segment_limits import SegmentLimits
 from lsr.query.filters.filter import DocumentFilter
@@ -84,7 +84,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def searcher(path: Path) -> Searcher:
-    index = Index.open(path)
+    index = StoredIndex.open(path)
     index.__dict__["_dense_query_encoder"] = Noise()
     return Searcher(index)
 
@@ -172,7 +172,7 @@ def test_what_a_filter_forbids_is_not_found(searcher: Searcher, mode: str) -> No
 def test_what_was_deleted_is_not_found(path: Path, tmp_path: Path, mode: str) -> None:
     shutil.copytree(path, tmp_path / "index")
     delete_documents([f"d{i}" for i in range(300) if i % 5], tmp_path / "index", merge=False)
-    index = Index.open(tmp_path / "index")
+    index = StoredIndex.open(tmp_path / "index")
     index.__dict__["_dense_query_encoder"] = Noise()
     searcher = Searcher(index)
     hits = searcher.search(QUERY, 100, hybrid=Hybrid(mode=mode))
@@ -205,7 +205,7 @@ def test_union_fuses_the_best_of_each_leg(searcher: Searcher) -> None:
 @pytest.mark.parametrize("mode", ["rerank", "union"])
 def test_a_document_of_passages_is_found_once(tmp_path: Path, mode: str) -> None:
     index_documents(DOCUMENTS[:40], tmp_path, load_encoder("bm25"), dense=Noise(), splitter=Thirds())  # type: ignore[arg-type]
-    index = Index.open(tmp_path)
+    index = StoredIndex.open(tmp_path)
     index.__dict__["_dense_query_encoder"] = Noise()
     hits = Searcher(index).search(QUERY, 30, hybrid=Hybrid(mode=mode))
     assert len({hit.doc_id for hit in hits}) == len(hits) == 30
@@ -315,7 +315,7 @@ def test_a_vector_on_disk_that_is_no_number_is_damage(tmp_path: Path, mode: str)
     with matrix.open("r+b") as file:
         file.seek(-2, 2)
         file.write(b"\xff\x7f")
-    index = Index.open(tmp_path)
+    index = StoredIndex.open(tmp_path)
     index.__dict__["_dense_query_encoder"] = Noise()
     with pytest.raises(IndexDamagedError, match="d19"):
         Searcher(index).search("lake", 20, hybrid=Hybrid(mode=mode))

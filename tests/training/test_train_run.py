@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lsr.encoders.base import model_of
 from lsr.encoders.pretrained.load_encoder import start_encoder
 from lsr.encoders.pretrained.save_encoder import save_encoder
 from lsr.encoders.registry import load_encoder
@@ -150,11 +151,12 @@ def test_an_encoder_that_goes_on_may_be_given_words(
     )  # fmt: skip
     result = train(config, tmp_path / "run", examples=toy.examples())
     encoder: Any = load_encoder(result.model)
-    assert encoder.config.words.weight == 3.0 and encoder.config.rarity == 0.5
-    assert encoder.config.document.pruning.threshold == 0.05
-    assert len(encoder.terms) == len(encoder.without_words.terms)
+    config = model_of(encoder).config
+    assert config.words.weight == 3.0 and config.rarity == 0.5
+    assert config.document.pruning.threshold == 0.05
+    assert len(encoder.terms) == len(model_of(encoder).terms)
     encoder.encode_documents(toy.documents[:1])
-    assert len(encoder.terms) > len(encoder.without_words.terms)
+    assert len(encoder.terms) > len(model_of(encoder).terms)
     record = json.loads((tmp_path / "run" / "training.json").read_text())
     assert record["evaluations"]
 

@@ -41,11 +41,11 @@ def run(args: argparse.Namespace) -> int:
     """Export the index and report the size."""
     path = index_path(args)
     if args.vectors:
-        from lsr.indexer.storage.index import Index
+        from lsr.indexer.storage.index import StoredIndex
         from lsr.indexer.transfer.export_vectors import export_vectors, left_out
 
         n_docs = export_vectors(path, args.file, overwrite=args.overwrite)
-        with Index.open(path) as index:
+        with StoredIndex.open(path) as index:
             for sentence in left_out(index):
                 note(sentence)
     else:

@@ -33,11 +33,11 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the documents, and a note for each that the index lacks."""
-    from lsr.indexer.storage.index import Index
+    from lsr.indexer.storage.index import StoredIndex
     from lsr.indexer.update.passages import passages_of, whole
 
     missing = 0
-    with Index.open(index_path(args)) as index:
+    with StoredIndex.open(index_path(args)) as index:
         for doc_id in args.doc_ids:
             passages = passages_of(index, doc_id)
             if passages:

@@ -138,7 +138,7 @@ def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[s
     dense = None if args.dense is None else load_dense_encoder(args.dense, sparse=encoder, **placement)
     return index_corpus(
         args.corpus, args.index, encoder, dense=dense, splitter=splitter_of(args, encoder, dense),
-        skip_bad=args.skip_bad, progress=progress, say=progress.say, **options,
+        skip_bad=args.skip_bad, progress=progress, **options,
     )  # fmt: skip
 
 
@@ -160,22 +160,22 @@ def _index_vectors(
 
 def _add_dense(args: argparse.Namespace) -> int:
     """Add dense vectors to an existing index and report the counts."""
-    from lsr.encoders.registry import JOINT, load_dense_encoder, load_recorded
+    from lsr.encoders.registry import JOINT, load_dense_encoder, open_document_encoder
     from lsr.errors import UsageError
-    from lsr.indexer.storage.index import Index
+    from lsr.indexer.storage.index import StoredIndex
     from lsr.indexer.update.add_dense import add_dense
 
     if args.encoder is not None:
         raise UsageError("--encoder goes with CORPUS: dense vectors alone leave the index's encoder as it is")
-    with Index.open(args.index) as index:
+    with StoredIndex.open(args.index) as index:
         recorded = index.manifest.encoder
     of_model = recorded.get("query_side") in ("model", "table")
-    sparse = load_recorded(recorded, **_placement(args)) if args.dense == JOINT and of_model else None
+    sparse = open_document_encoder(recorded, (), **_placement(args)) if args.dense == JOINT and of_model else None
     encoder = load_dense_encoder(args.dense, sparse=sparse, **_placement(args))
     progress = TerminalProgress()
     began = time.perf_counter()
     try:
-        manifest = add_dense(args.index, encoder, overwrite=args.overwrite, say=progress.say, progress=progress)
+        manifest = add_dense(args.index, encoder, overwrite=args.overwrite, progress=progress)
     finally:
         progress.close()
     seconds = time.perf_counter() - began

@@ -37,11 +37,11 @@ def run(args: argparse.Namespace) -> int:
     from itertools import islice
 
     from lsr.cli.indexes.get import document_json
-    from lsr.indexer.storage.index import Index
+    from lsr.indexer.storage.index import StoredIndex
     from lsr.indexer.update.passages import owner_of, whole
     from lsr.output.hits import json_line
 
-    with Index.open(index_path(args)) as index:
+    with StoredIndex.open(index_path(args)) as index:
         allowed = None
         if args.filter_text is not None:
             from lsr.query.filters.masks import compile_filter

@@ -25,11 +25,11 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the statistics."""
-    from lsr.indexer.storage.index import Index
+    from lsr.indexer.storage.index import StoredIndex
     from lsr.output.hits import json_line
 
     path = index_path(args)
-    with Index.open(path) as index:
+    with StoredIndex.open(path) as index:
         found = _statistics(index)
     if args.json:
         print(json_line(found))
