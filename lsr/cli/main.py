@@ -67,8 +67,8 @@ first steps:
   lsr index notes/                make an index of all texts in a folder
   lsr search "what I look for"    search it
 
-documentation: the folder that 'lsr doctor' shows; its README.md lists the pages,
-  and the pages docs/… that commands name are there
+documentation: the folder docs/ that 'lsr doctor' shows, with README.md as its
+  list of pages
 
 exit codes: 0 done, 1 failed, 2 usage, 3 index missing or damaged,
   4 index locked, 130 interrupted
