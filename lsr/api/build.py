@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lsr.api.arguments import check_count, check_flag, check_path
 from lsr.api.encoders import dense_encoder_of, encoder_of, passage_settings, splitter_of
+from lsr.api.first_use import BUILD, warn_before_compiling
 from lsr.api.index import Index
 from lsr.api.records import Names
 from lsr.api.sources import Paths, Stream, read_sources
@@ -94,6 +95,7 @@ def index(
         progress=progress,
     )
     source = read_sources(sources, Names.of(text, title, id, fields))
+    warn_before_compiling(BUILD)
     loaded = encoder_of(encoder)
     built = build(source, folder, loaded, dense=dense_encoder_of(dense, loaded), passages=passages, options=options)
     for line in built.summary:

@@ -53,10 +53,10 @@ def note(message: str) -> None:
 
 def note_compiling(kernel: str) -> None:
     """Say, where a kernel has never been compiled on this machine, that this takes a while now."""
-    from lsr.kernels.jit.compile import cache_folder
+    from lsr.api.first_use import COMPILING, needs_compiling
 
-    if not any(cache_folder().rglob(f"*.{kernel}-*.nbc")):
-        note("compiling, which happens once after an installation and takes some seconds")
+    if needs_compiling(kernel):
+        note(COMPILING)
 
 
 class TerminalProgress:
