@@ -22,7 +22,7 @@ from lsr.eval.reports.plots import new_figure, save_figure
 from lsr.eval.systems.dense import DenseEncoder, GrowingTopK
 from lsr.eval.systems.fusion import fuse
 from lsr.indexer.storage.index import StoredIndex
-from lsr.io.progress import Progress, Silence
+from lsr.io.progress import NoProgress, Progress
 from lsr.types import Document, SparseBatch
 
 MEASURE = "nDCG@10"
@@ -59,7 +59,7 @@ def grow(
     """
     if not sizes or list(sizes) != sorted(set(sizes)) or sizes[0] < 0:
         raise UsageError(f"sizes must ascend from 0 or more, not {', '.join(map(str, sizes))}")
-    listener = progress or Silence()
+    listener = progress or NoProgress()
     stream = (Document(f"{PREFIX}{d.doc_id}", d.text, d.title) for d in distractors)
     texts = list(dataset.queries.values())
     dense_top = GrowingTopK(dense.encode(texts), K) if dense else None

@@ -130,11 +130,6 @@ def check_encoder(index: StoredIndex, encoder: Encoder) -> None:
 
 def fitted_to(index: StoredIndex, encoder: Encoder) -> Any:
     """Return a loaded encoder as a query encoder over the vocabulary of an index, which was made with it."""
-    from lsr.encoders.lexical.exact_words import QueriesWithWords, model_alone, words_config
-    from lsr.encoders.sparse.vocabulary_map import RemappedQueryEncoder
+    from lsr.encoders.registry import fit_query_encoder
 
-    model, config, lookup = model_alone(encoder), words_config(index.manifest.encoder), index.vocabulary.lookup
-    fitted = RemappedQueryEncoder(model, model.terms, lookup, len(index.vocabulary))
-    if config is None:
-        return fitted
-    return QueriesWithWords(fitted, config, lookup, len(index.vocabulary))
+    return fit_query_encoder(encoder, index.manifest.encoder, index.vocabulary.lookup, len(index.vocabulary))

@@ -19,7 +19,7 @@ from lsr.eval.bench.report import CollectionReport, IndexReport, Measurement, Th
 from lsr.eval.bench.store import Store
 from lsr.eval.bench.timing import summarise, time_engines, time_threads
 from lsr.eval.bench.traversals import compare_traversals
-from lsr.indexer.storage.segment import SUPERBLOCK
+from lsr.kernels.geometry import SUPERBLOCK
 from lsr.query.searcher import Searcher
 
 

@@ -1,4 +1,4 @@
-"""Measures of a run against qrels, by trec_eval's own code (pytrec_eval).
+"""Measures of a run against qrels, computed by ir_measures.
 
 Three rules that other harnesses break silently: the qrels decide which queries count, and one that the run lacks counts
 0; ties are broken as trec_eval breaks them (doc_id descending, scores taken as float32); a hit whose doc_id equals its
@@ -14,22 +14,11 @@ from dataclasses import dataclass
 
 from lsr.errors import LsrError, MissingExtraError, UsageError
 from lsr.eval.data.runs import trec_order
+from lsr.eval.measures.kinds import KINDS, Kind, by_spelling
 
 DEFAULT_MEASURES = ("nDCG@10", "Recall@100", "R_cap@100", "MRR@10", "MAP@100", "P@10")
 
 _PER_QUERY = Mapping[str, Mapping[str, float]]
-_ALIASES = {
-    "ndcg": "nDCG",
-    "recall": "Recall",
-    "r": "Recall",
-    "r_cap": "R_cap",
-    "mrr": "MRR",
-    "rr": "MRR",
-    "map": "MAP",
-    "ap": "MAP",
-    "p": "P",
-}
-_TREC_NAMES = {"nDCG": "ndcg_cut", "Recall": "recall", "R_cap": "P", "MAP": "map_cut", "P": "P"}
 _MAX_CUTOFF = 100_000
 
 
@@ -37,13 +26,13 @@ _MAX_CUTOFF = 100_000
 class Measure:
     """A measure at a cutoff; `name` is what tables and files call it."""
 
-    kind: str
+    kind: Kind
     cutoff: int
 
     @property
     def name(self) -> str:
         """The measure as `nDCG@10`."""
-        return f"{self.kind}@{self.cutoff}"
+        return f"{self.kind.name}@{self.cutoff}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +61,10 @@ def parse_measure(text: str) -> Measure:
     Raises UsageError for an unknown name or a cutoff that isn't 1…100000.
     """
     match = re.fullmatch(r"([A-Za-z_]+)@([0-9]{1,6})", text.strip())
-    kind = _ALIASES.get(match[1].lower()) if match else None
+    kind = by_spelling(KINDS).get(match[1].lower()) if match else None
     if not match or not kind or not 1 <= int(match[2]) <= _MAX_CUTOFF:
         raise UsageError(
-            f"unknown measure {text!r}: use one of {', '.join(dict.fromkeys(_ALIASES.values()))},"
+            f"unknown measure {text!r}: use one of {', '.join(kind.name for kind in KINDS)},"
             f" then @ and a cutoff from 1 to {_MAX_CUTOFF}, as in nDCG@10"
         )
     return Measure(kind, int(match[2]))
@@ -111,7 +100,8 @@ def evaluate(
         results = {q: {d: s for d, s in found.items() if d != q} for q, found in results.items()}
         results = {q: found for q, found in results.items() if found}
     judged = {q: {d: max(0, relevance) for d, relevance in docs.items()} for q, docs in qrels.items()}
-    per_query = _per_query(results, judged, wanted)
+    orders = {q: trec_order(found) for q, found in results.items()}
+    per_query = _per_query(orders, judged, wanted)
     return Evaluation(
         mean={name: math.fsum(values.values()) / len(qrels) for name, values in per_query.items()},
         per_query=per_query,
@@ -119,7 +109,7 @@ def evaluate(
         n_queries_without_results=len(qrels) - len(results),
         n_queries_without_relevant=sum(not any(docs.values()) for docs in judged.values()),
         n_queries_not_judged=sum(query_id not in qrels for query_id in run),
-        n_unjudged_at_10=_unjudged(results, judged) / len(qrels),
+        n_unjudged_at_10=_unjudged(orders, judged) / len(qrels),
         identical_ids_dropped=dropped,
     )
 
@@ -132,42 +122,43 @@ def _check_finite(results: _PER_QUERY) -> None:
 
 
 def _per_query(
-    results: _PER_QUERY, judged: Mapping[str, Mapping[str, int]], wanted: Iterable[Measure]
+    orders: Mapping[str, Sequence[str]], judged: Mapping[str, Mapping[str, int]], wanted: Iterable[Measure]
 ) -> dict[str, dict[str, float]]:
-    """Return {measure: {query_id: value}} with every judged query in each."""
+    """Return {measure: {query_id: value}} with every judged query in each. orders: doc_ids of a query, best first."""
     n_relevant = {q: sum(relevance > 0 for relevance in docs.values()) for q, docs in judged.items()}
-    whole = [measure for measure in wanted if measure.kind != "MRR"]
-    values = _trec_eval(results, judged, {f"{_TREC_NAMES[m.kind]}.{m.cutoff}" for m in whole})
+    computed = _compute(orders, judged, {_asked(measure) for measure in wanted})
     table: dict[str, dict[str, float]] = {}
     for measure in wanted:
-        if measure.kind == "MRR":
-            # trec_eval's reciprocal rank has no cutoff: give it only the first k.
-            first = {q: {d: found[d] for d in trec_order(found)[: measure.cutoff]} for q, found in results.items()}
-            found_values = {q: v["recip_rank"] for q, v in _trec_eval(first, judged, {"recip_rank"}).items()}
-        elif measure.kind == "R_cap":
-            key, cutoff = f"P_{measure.cutoff}", measure.cutoff
-            found_values = {
-                q: round(v[key] * cutoff) / min(cutoff, n_relevant[q]) if n_relevant[q] else 0.0
-                for q, v in values.items()
-            }
-        else:
-            found_values = {q: v[f"{_TREC_NAMES[measure.kind]}_{measure.cutoff}"] for q, v in values.items()}
-        table[measure.name] = {query_id: found_values.get(query_id, 0.0) for query_id in judged}
+        values, adjust = computed[_asked(measure)], measure.kind.adjust
+        table[measure.name] = {
+            q: 0.0 if q not in values
+            else values[q] if adjust is None
+            else adjust(values[q], measure.cutoff, n_relevant[q])
+            for q in judged
+        }  # fmt: skip
     return table
 
 
-def _trec_eval(
-    results: _PER_QUERY, judged: Mapping[str, Mapping[str, int]], names: set[str]
+def _asked(measure: Measure) -> str:
+    return f"{measure.kind.computed}@{measure.cutoff}"
+
+
+def _compute(
+    orders: Mapping[str, Sequence[str]], judged: Mapping[str, Mapping[str, int]], names: set[str]
 ) -> dict[str, dict[str, float]]:
+    """Return {name: {query_id: value}} of measures by their names in ir_measures."""
     try:
-        import pytrec_eval
+        import ir_measures
     except ImportError as error:
-        raise MissingExtraError("pytrec_eval-terrier", "eval") from error
-    # trec_eval takes whole numbers for integers only, and plain dicts.
-    plain = {q: {d: float(score) for d, score in found.items()} for q, found in results.items()}
-    evaluated: dict[str, dict[str, float]] = pytrec_eval.RelevanceEvaluator(judged, names).evaluate(plain)
-    return evaluated
+        raise MissingExtraError("ir-measures", "eval") from error
+    measures = {ir_measures.parse_measure(name): name for name in sorted(names)}
+    # Its providers break ties each in its own way: whole numbers by rank leave them none.
+    run = {q: {doc_id: float(len(order) - i) for i, doc_id in enumerate(order)} for q, order in orders.items()}
+    values: dict[str, dict[str, float]] = {name: {} for name in names}
+    for metric in ir_measures.iter_calc(list(measures), judged, run):
+        values[measures[metric.measure]][metric.query_id] = float(metric.value)
+    return values
 
 
-def _unjudged(results: _PER_QUERY, judged: Mapping[str, Mapping[str, int]]) -> int:
-    return sum(doc_id not in judged[q] for q, found in results.items() for doc_id in trec_order(found)[:10])
+def _unjudged(orders: Mapping[str, Sequence[str]], judged: Mapping[str, Mapping[str, int]]) -> int:
+    return sum(doc_id not in judged[q] for q, order in orders.items() for doc_id in order[:10])

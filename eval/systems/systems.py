@@ -12,16 +12,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from lsr.encoders.base import Encoder
+from lsr.encoders.base import Encoder, begin_again
 from lsr.encoders.dense.base import JointEncoder
-from lsr.encoders.lexical.exact_words import begun_anew
 from lsr.errors import IndexDamagedError, IndexMissingError, LsrError
 from lsr.eval.data.datasets import Dataset
 from lsr.eval.measures.efficiency import latency
 from lsr.eval.reports.results import Latency
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import FORMAT_VERSION
-from lsr.io.progress import Progress, Silence
+from lsr.io.progress import NoProgress, Progress
 from lsr.query.feedback import Feedback
 from lsr.query.query_encoders import QueryEncoders
 from lsr.types import SparseBatch
@@ -75,7 +74,7 @@ class EncoderSystem:
         self._encoder: Encoder | None = None
         self._cache = cache
         self._threads = threads
-        self._progress = progress or Silence()
+        self._progress = progress or NoProgress()
 
     def prepare(self, dataset: Dataset) -> Prepared:
         """Index the dataset unless that was done before with this very encoder and corpus; encode the queries.
@@ -106,7 +105,7 @@ class EncoderSystem:
             from lsr.encoders.registry import load_encoder
 
             self._encoder = load_encoder(self._encoder_name)
-        encoder: Encoder = begun_anew(self._encoder)
+        encoder: Encoder = begin_again(self._encoder)
         return encoder
 
     def _open(self, path: Path, dataset: Dataset, encoder: Encoder) -> tuple[StoredIndex, float | None]:
@@ -135,7 +134,7 @@ class VectorsSystem:
         self._queries = queries
         self._cache = cache
         self._threads = threads
-        self._progress = progress or Silence()
+        self._progress = progress or NoProgress()
 
     def prepare(self, dataset: Dataset) -> Prepared:
         """Index the vectors unless that was done before; read the queries.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.errors import UsageError
-from lsr.indexer.storage.checks_on_read import check_files
+from lsr.indexer.storage.checks_on_read import check_files, refuse_links
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.transfer.read_vectors import READY_VECTORS, ReadyVectors
 
@@ -22,8 +22,11 @@ def open_query_encoder_of(index: StoredIndex, *, moved_to: str | Path | None = N
         return ReadyVectors()
     from lsr.encoders.registry import open_query_encoder
 
-    check_files(index.path, manifest.encoder_files, manifest.encoder_files.files)
-    folder, vocabulary = manifest.encoder_files.folder(index.path), index.vocabulary
+    part, vocabulary = manifest.encoder_files, index.vocabulary
+    check_files(index.folder, part, part.files)
+    folder = part.open(index.folder) if part.files else None
+    if folder is not None:
+        refuse_links(folder)
     return open_query_encoder(manifest.encoder, folder, vocabulary.lookup, len(vocabulary), moved_to=moved_to)
 
 

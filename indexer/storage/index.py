@@ -15,11 +15,12 @@ from lsr.errors import IndexDamagedError, IndexMissingError, UsageError
 from lsr.indexer.storage.checks_on_read import check_files
 from lsr.indexer.storage.deletions import unpack
 from lsr.indexer.storage.dense_vectors import DenseVectorsOfIndex
-from lsr.indexer.storage.generations import Hold, generations, hold_generation, hold_newest
+from lsr.indexer.storage.generations import Hold, generations, hold_generation, hold_newest, open_folder
 from lsr.indexer.storage.manifest import REMEDY, Manifest, SegmentInfo, read_manifest
 from lsr.indexer.storage.segment import Segment
 from lsr.indexer.storage.vocabulary import FILES as VOCABULARY_FILES
 from lsr.indexer.storage.vocabulary import Vocabulary
+from lsr.io.folder import Folder
 from lsr.types import Document
 
 DEFAULT_NAME = ".lsr"
@@ -58,17 +59,18 @@ class StoredIndex:
     Its files are kept until it is closed or garbage-collected, whatever writers do meanwhile. It opens no encoders.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, hold: Hold, *, before: StoredIndex | None = None) -> None:
-        self.path = path
+    def __init__(self, folder: Folder, manifest: Manifest, hold: Hold, *, before: StoredIndex | None = None) -> None:
+        self.path = folder.path
+        self.folder = folder
         self.manifest = manifest
         self._hold = hold
         keys = tuple(map(segment_key, manifest.segments))
-        self.identity = IndexIdentity(str(path.resolve()), manifest.generation, keys)
-        manifest.vocabulary.check_sizes(path, expected=VOCABULARY_FILES)
-        manifest.encoder_files.check_sizes(path)
+        self.identity = IndexIdentity(str(folder.path.resolve()), manifest.generation, keys)
+        manifest.vocabulary.check_sizes(folder, expected=VOCABULARY_FILES)
+        manifest.encoder_files.check_sizes(folder)
         known = {} if before is None else dict(zip(before.identity.segments, before.segments, strict=True))
         self.segments: tuple[Segment, ...] = tuple(
-            known.get(key) or Segment(path, info) for key, info in zip(keys, manifest.segments, strict=True)
+            known.get(key) or Segment(folder, info) for key, info in zip(keys, manifest.segments, strict=True)
         )
         shares_vocabulary = before is not None and before.manifest.vocabulary == manifest.vocabulary
         if before is not None and shares_vocabulary and "vocabulary" in before.__dict__:
@@ -90,26 +92,27 @@ class StoredIndex:
 
         Raises IndexMissingError, or IndexDamagedError naming what is wrong.
         """
-        path = Path(path)
+        folder = open_folder(Path(path))
         if generation is None:
-            generation, hold = hold_newest(path)
+            generation, hold = hold_newest(folder)
         else:
-            held = hold_generation(path, generation)
+            held = hold_generation(folder, generation)
             if held is None:
                 raise IndexMissingError(f"no generation {generation} of the index at {path}")
             hold = held
-        return cls(path, read_manifest(path, generation), hold)
+        return cls(folder, read_manifest(folder, generation), hold)
 
     def refresh(self) -> StoredIndex:
         """Return the index's newest generation: itself, or another that shares with it what has not changed.
 
         This one stays open and unchanged. Raises what `open` raises.
         """
-        generation, hold = hold_newest(self.path)
+        folder = open_folder(self.path)  # again, since another index may have taken its place
+        generation, hold = hold_newest(folder)
         if generation == self.manifest.generation:
             hold.release()
             return self
-        return StoredIndex(self.path, read_manifest(self.path, generation), hold, before=self)
+        return StoredIndex(folder, read_manifest(folder, generation), hold, before=self)
 
     def close(self) -> None:
         """Let writers remove this generation's files once there is a newer one. Values already read stay valid."""
@@ -154,8 +157,8 @@ class StoredIndex:
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """The terms. Raises IndexDamagedError if they differ from what was written."""
-        check_files(self.path, self.manifest.vocabulary, VOCABULARY_FILES)
-        return Vocabulary(self.manifest.vocabulary.folder(self.path))
+        check_files(self.folder, self.manifest.vocabulary, VOCABULARY_FILES)
+        return Vocabulary(self.manifest.vocabulary.open(self.folder))
 
     def document_frequencies(self, term_ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
         """Return how many documents hold each term, deleted ones not counted. Raises IndexDamagedError."""

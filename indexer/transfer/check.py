@@ -16,14 +16,16 @@ from lsr.indexer.storage.checks_on_read import small_arrays_fault, term_checksum
 from lsr.indexer.storage.deletions import pack, unpack
 from lsr.indexer.storage.dense_vectors import check_finite
 from lsr.indexer.storage.files import checksum
-from lsr.indexer.storage.generations import hold_newest
+from lsr.indexer.storage.generations import hold_newest, open_folder
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import Manifest, read_manifest
-from lsr.indexer.storage.segment import STORED_K, Segment, hash_ids
-from lsr.io.progress import Progress, Silence
+from lsr.indexer.storage.segment import Segment, hash_ids
+from lsr.io.folder import Folder
+from lsr.io.progress import NoProgress, Progress
 from lsr.kernels.build import layout
 from lsr.kernels.build.forward import forward_rows
 from lsr.kernels.build.kth_impacts import kth_impacts
+from lsr.kernels.geometry import STORED_K
 
 
 def verify(path: Path, progress: Progress | None = None) -> tuple[Manifest, list[str]]:
@@ -31,23 +33,29 @@ def verify(path: Path, progress: Progress | None = None) -> tuple[Manifest, list
 
     Raises IndexMissingError, or IndexDamagedError for a manifest that can't be read.
     """
-    listener = progress or Silence()
-    generation, hold = hold_newest(path)
+    listener = progress or NoProgress()
+    folder = open_folder(path)
+    generation, hold = hold_newest(folder)
     try:
-        manifest = read_manifest(path, generation)
-        problems = _wrong_files(path, manifest, listener)
+        manifest = read_manifest(folder, generation)
+        problems = _wrong_files(folder, manifest, listener)
         return manifest, problems or _wrong_contents(path, generation, listener)
     finally:
         hold.release()
 
 
-def _wrong_files(path: Path, manifest: Manifest, listener: Progress) -> list[str]:
+def _wrong_files(index: Folder, manifest: Manifest, listener: Progress) -> list[str]:
     """Compare sizes and checksums."""
     problems = []
     listener.start("checksums", manifest.size_bytes, "B")
     for part in manifest.parts:
+        try:
+            folder = part.open(index) if part.files else index
+        except IndexDamagedError as error:
+            problems.append(str(error))
+            continue
         for name, expected in part.files.items():
-            file = part.folder(path) / name
+            file = folder / name
             try:
                 if checksum(file, listener.advance) != expected:
                     problems.append(f"{file}: its content is not what was written (size or checksum differs)")

@@ -9,7 +9,7 @@ from pathlib import Path
 from lsr.encoders.dense.base import DenseEncoder, dense_description
 from lsr.errors import IndexExistsError, LsrError
 from lsr.indexer.encode.document_encoders import Legs
-from lsr.indexer.encode.resume import Say, Staging
+from lsr.indexer.encode.resume import Staging
 from lsr.indexer.storage.dense_vectors import KIND, DensePending
 from lsr.indexer.storage.generations import hold_newest
 from lsr.indexer.storage.index import StoredIndex
@@ -26,7 +26,6 @@ def add_dense(
     encoder: DenseEncoder,
     *,
     overwrite: bool = False,
-    say: Say = lambda message: None,  # noqa: ARG005
     progress: Progress | None = None,
 ) -> Manifest:
     """Encode the documents of an index, and commit their dense vectors as its next generation.
@@ -41,7 +40,7 @@ def add_dense(
         _refuse_existing(index, overwrite)
         legs = Legs(None, encoder)
         staging = Staging(
-            path, legs, settings={}, say=say, with_documents=False, n_documents=index.n_positions, progress=progress
+            path, legs, settings={}, with_documents=False, n_documents=index.n_positions, progress=progress
         )
         with staging:
             shards = staging.encode(lambda: _documents(index))
@@ -71,7 +70,7 @@ def _commit(
     waiting = next(rows)
     segments: list[SegmentInfo] = []
     for number, segment in enumerate(index.segments):
-        pending = DensePending(place.scratch / f"dense-{number}", encoder.dimension)
+        pending = DensePending(place.folder(f"dense-{number}"), encoder.dimension)
         due = segment.n_docs
         while due:
             if len(waiting) == 0:

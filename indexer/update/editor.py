@@ -23,9 +23,10 @@ from lsr.indexer.update.passages import Passages
 from lsr.indexer.update.resolve import Outcome, Requests, resolve
 from lsr.indexer.update.reweigh import Reweighed
 from lsr.indexer.write.segment_builder import Collector, Pending
+from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
 from lsr.indexer.write.transaction import Workplace, explained
 from lsr.indexer.write.writer import build_pending, now
-from lsr.io.progress import Progress, Silence
+from lsr.io.progress import NoProgress, Progress
 from lsr.types import Document, SparseBatch
 from lsr.version import __version__
 
@@ -51,6 +52,7 @@ class IndexEditor:
     Additions, replacements and deletions take effect in the order in which they are called. A context manager:
     leaving it without a commit, or by an exception, leaves the index as it was.
     encoder: that of the index, where it is loaded already; by default it is opened when needed.
+    limits: the size at which a new segment is full.
     Raises IndexMissingError, IndexDamagedError, IndexLockedError if another writer is at it, EncoderError for
     another encoder than the index's, LsrError if it can't be written to.
     """
@@ -63,12 +65,13 @@ class IndexEditor:
         reorder: bool = True,
         threads: int = 2,
         progress: Progress | None = None,
+        limits: SegmentLimits = DEFAULT_LIMITS,
     ) -> None:
         self.path = Path(path)
         self._encoder = encoder
         self._reorder = reorder
         self._threads = threads
-        self._progress = progress or Silence()
+        self._progress = progress or NoProgress()
         self._requests = Requests()
         hold_newest(self.path)[1].release()  # where there is no index, nothing is to be made
         self._place = Workplace.for_existing(self.path)
@@ -79,7 +82,7 @@ class IndexEditor:
         except BaseException:
             self._place.close()
             raise
-        self._collector = Collector(self._place.folder, dense=self.base.manifest.dense)
+        self._collector = Collector(self._place.folder, dense=self.base.manifest.dense, limits=limits)
         self._passages = Passages(self.base)
 
     def __enter__(self) -> IndexEditor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,7 +113,6 @@ class BuildOptions:
         reorder: bring similar documents together.
         threads: number of worker threads (default: all cores).
         progress: listener that is told how far the work is.
-        say: receives notes on what is resumed or kept.
     """
 
     overwrite: bool = False
@@ -121,7 +120,6 @@ class BuildOptions:
     reorder: bool = True
     threads: int | None = None
     progress: Progress | None = None
-    say: Callable[[str], None] = logger.info
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,5 +167,5 @@ def build(
     }
     if isinstance(source, Stream):
         return Built(index_documents(source.documents, path, encoder, **common))
-    manifest, summary = index_corpus(source.paths, path, encoder, skip_bad=given.skip_bad, say=given.say, **common)
+    manifest, summary = index_corpus(source.paths, path, encoder, skip_bad=given.skip_bad, **common)
     return Built(manifest, tuple(summary))

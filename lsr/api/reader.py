@@ -135,11 +135,14 @@ class IndexReader:
         """
         return self._search(query, options, {**given, "explain": True})
 
-    def _search(self, query: Any, options: SearchOptions | None, given: Mapping[str, Any]) -> Any:
+    def _search(
+        self, query: str | Iterable[str], options: SearchOptions | None, given: Mapping[str, Any]
+    ) -> Results | list[Results]:
         searcher = self._current.searcher
         texts = query if isinstance(query, str) else queries_of(query)
         warn_before_compiling(SEARCH)
-        return searcher.search(texts, options, **given)
+        found: Results | list[Results] = searcher.search(texts, options, **given)
+        return found
 
     @overload
     def get(self, doc_ids: str | int) -> Document | None: ...  # type: ignore[overload-overlap]

@@ -1,4 +1,4 @@
-"""The command `lsr`: finds the subcommand, and turns errors into one line and an exit code."""
+"""Command `lsr`: runs a subcommand, and turns errors into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from lsr.cli import doctor
-from lsr.cli.common import note
+from lsr.cli.common import note, printed_log
 from lsr.cli.evaluation import bench, leaderboard, size_study
 from lsr.cli.evaluation import eval as evaluation
 from lsr.cli.indexes import add, check, delete, index, stats, update
@@ -58,6 +58,9 @@ first steps:
   lsr index notes/                make an index of all texts in a folder
   lsr search "what I look for"    search it
 
+documentation: the folder that 'lsr doctor' shows; its README.md lists the pages,
+  and the pages docs/… that commands name are there
+
 exit codes: 0 done, 1 failed, 2 usage, 3 index missing or damaged,
   4 index locked, 130 interrupted
 """
@@ -90,7 +93,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     try:
-        code = args.run(args)
+        with printed_log():
+            code = args.run(args)
         if sys.stdout is not None:
             sys.stdout.flush()
     except LsrError as error:
@@ -105,7 +109,7 @@ def _run(args: argparse.Namespace) -> int:
         note("interrupted; what was there before is unchanged")
         return INTERRUPTED
     except BrokenPipeError:
-        _give_up_output()  # the reader of our output has gone, as `| head` does
+        _give_up_output()  # the reader of the output has ended, as `| head` does
         return 0
     except OSError as error:
         note(f"{error.filename or 'output'}: {error.strerror or error}")
@@ -149,7 +153,7 @@ def _printable_output() -> Iterator[None]:
 
 
 def _give_up_output() -> None:
-    """Let what is still to be written go nowhere, so that nothing complains at exit."""
+    """Discard output that is still buffered, so that no error is printed at exit."""
     with suppress(OSError, AttributeError):  # no output at all, or one that isn't a file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

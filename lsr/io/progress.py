@@ -1,4 +1,4 @@
-"""How long work tells how far it is; silent unless somebody listens."""
+"""Progress of long work: the interface of a listener, and one that ignores everything."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """A listener: stages one after another, each with a count of `unit`s."""
+    """Listener of long work: stages one after another, each with a count of `unit`s."""
 
     def start(self, stage: str, total: int | None, unit: str) -> None:
         """Begin a stage; total None where it isn't known."""
         ...
 
     def advance(self, n: int) -> None:
-        """Say that n more units are done."""
+        """Count n more units as done."""
         ...
 
 
-class Silence:
-    """Listens to nothing."""
+class NoProgress:
+    """Listener that ignores everything."""
 
     def start(self, stage: str, total: int | None, unit: str) -> None:
         """Ignore."""

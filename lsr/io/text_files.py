@@ -1,23 +1,24 @@
-"""Lines of text in, whole files out: what every reader and writer of this floor shares."""
+"""Text files: numbered lines of one, and one that is written completely or not at all."""
 
 from __future__ import annotations
 
 import gzip
-import os
-import tempfile
+import io
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
 from lsr.errors import LsrError
+from lsr.io.atomic import atomic_file
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield (line number from 1, line without its end) of a UTF-8 file, `.gz` or plain; blank lines are passed over.
+    """Yield each line of a UTF-8 file with its number, without its end; `.gz` is decompressed, blank lines are skipped.
 
-    Raises LsrError where the file is missing, isn't UTF-8 or is a broken archive, with file and line.
+    Numbers count from 1. Raises LsrError where the file is missing, isn't UTF-8 or is a broken archive, with file and
+    line.
     """
     number = 0
     try:
@@ -37,37 +38,21 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[TextIO]:
-    """Give a text file to write, which takes the place of `path` only once it is complete; `.gz` is compressed.
+    """Open a UTF-8 text file that replaces `path` at the end of the `with` block; `.gz` is compressed.
 
-    Raises LsrError where the folder can't be written to; what stood at `path` then stands there still.
+    Raises LsrError where it can't be written; what was at `path` before is then unchanged.
     """
-    temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        temporary = Path(name)
-        # mkstemp makes a private file; a result is as readable as any file the user makes.
-        os.fchmod(handle, 0o666 & ~_umask())
-        with os.fdopen(handle, "wb") as raw:
-            if path.suffix == ".gz":
-                with gzip.open(raw, "wt", encoding="utf-8", newline="\n") as text:
-                    yield cast(TextIO, text)
-            else:
-                with open(raw.fileno(), "w", encoding="utf-8", newline="\n", closefd=False) as text:
-                    yield text
-            raw.flush()
-            os.fsync(raw.fileno())
-        temporary.replace(path)
-        temporary = None
+        with atomic_file(path) as raw, _compressed(raw) if path.suffix == ".gz" else nullcontext(raw) as binary:
+            text = io.TextIOWrapper(binary, encoding="utf-8", newline="\n")
+            try:
+                yield text
+            finally:
+                text.detach()  # which flushes it, and leaves closing to those that opened
     except OSError as error:
         raise LsrError(f"{path}: can't be written: {error.strerror or error}") from error
-    finally:
-        if temporary is not None:
-            with suppress(OSError):
-                temporary.unlink()
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _compressed(raw: BinaryIO) -> BinaryIO:
+    # Without a time in it, the same text gives the same bytes.
+    return cast(BinaryIO, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0))

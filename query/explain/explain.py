@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.encoders.lexical.exact_words import MARK, is_word_term
-from lsr.indexer.storage.segment import SUPERBLOCK
+from lsr.kernels.geometry import SUPERBLOCK
 from lsr.query.engine.query_weights import integer_weights
 from lsr.query.explain.stored_impacts import doc_ords_at, impacts_at
 from lsr.query.explain.term_spans import TermFinder, TermSpan

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from lsr.indexer.storage.index import StoredIndex
+from lsr.io.atomic import PRIVATE, atomic_file
 from lsr.io.cache import cache_home
 from lsr.query.hybrid.ann import AnnParameters, build, faiss_library
 
@@ -72,19 +72,10 @@ def _private_folder() -> Path | None:
 
 def _write(path: Path, header: bytes, index: Any) -> None:
     blob = faiss_library().serialize_index(index).tobytes()
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(MAGIC + len(header).to_bytes(4, "little") + header)
-            file.write(hashlib.sha256(blob).digest())
-            file.write(blob)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with atomic_file(path, permissions=PRIVATE) as file:
+        file.write(MAGIC + len(header).to_bytes(4, "little") + header)
+        file.write(hashlib.sha256(blob).digest())
+        file.write(blob)
 
 
 def _read(path: Path, header: bytes) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from lsr.encoders.lexical.exact_words import beside_dense
+from lsr.encoders.registry import weigh_beside_dense
 from lsr.query.engine.engine import RankedLeg, Ranking
 from lsr.query.fusion.fuser import Fused, Fuser
 from lsr.query.fusion.ranked_list import Leg, pool
@@ -73,7 +73,7 @@ def with_dense(
 
     sparse: as `SparseSearch.encode` gives them. dense: float32, (n, dimension).
     """
-    return Queries(beside_dense(sparse, search.index.manifest.encoder), dense, texts)
+    return Queries(weigh_beside_dense(sparse, search.index.manifest.encoder), dense, texts)
 
 
 def rank_hybrid(search: SparseSearch, query: Query, k: int, hybrid: Hybrid, scope: Scope = EVERYTHING) -> HybridRanking:

@@ -99,7 +99,7 @@ def test_without_dense_vectors_late_interaction_asks_for_a_model(lsr: Lsr, bm25_
 
 
 def ask(server: SearchServer, **fields: object) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1])
     try:
         connection.request("GET", "/search?" + urlencode(fields))
         response = connection.getresponse()

@@ -73,7 +73,7 @@ def test_json_says_what_was_done(tmp_path: Path, lsr: Lsr, jsonl: Any, documents
         "index": "made", "documents": 4, "postings": index.manifest.n_postings,
         "size_bytes": index.manifest.size_bytes, "generation": 1,
     }  # fmt: skip
-    assert 0 < seconds < 60
+    assert seconds > 0
 
 
 def test_ready_vectors(tmp_path: Path, lsr: Lsr) -> None:

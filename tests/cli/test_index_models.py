@@ -66,7 +66,7 @@ def test_an_interrupted_index_goes_on_where_it_was(
     while not shard.exists() and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(how)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate()
     assert process.returncode == {signal.SIGINT: 130, signal.SIGKILL: -9}[how]
     assert not (tmp_path / ".lsr" / "manifest-00000001.json").exists() and shard.exists()
     if how != signal.SIGKILL:
@@ -312,7 +312,7 @@ def test_a_place_that_can_not_be_written_to_is_named(
     corpus = jsonl(tmp_path / "corpus.jsonl", records(5))
     (tmp_path / ".lsr.partial").write_text("a file where the shards should stand")
     done = lsr("index", corpus, "--encoder", masked_lm)
-    assert done.code == 1 and "can't write to " in done.err and ".lsr.partial: File exists" in done.err
+    assert done.code == 1 and "can't write to " in done.err and "is a file, where a folder is due" in done.err
     assert not (tmp_path / ".lsr").exists() and (tmp_path / ".lsr.partial").is_file()
     (tmp_path / ".lsr.partial").unlink()
 

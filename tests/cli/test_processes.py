@@ -85,7 +85,7 @@ def test_an_interrupted_command_leaves_what_was_there(
         process = start_lsr("index", large_corpus, "--index", target, *options)
         begun(process, target, building=building)
         process.send_signal(number)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate()
         assert (process.returncode, out) == (code, "")
         assert "Traceback" not in err
         if number == signal.SIGINT:
@@ -117,7 +117,7 @@ def test_output_may_be_left_unread(bm25_index: Path, tmp_path: Path, start_lsr: 
     process = start_lsr("search", "--index", bm25_index, "--queries", "queries.tsv")
     assert process.stdout.readline().startswith('{"query_id": "q0"')
     process.stdout.close()
-    assert process.wait(timeout=60) == 0
+    assert process.wait() == 0
     assert "Traceback" not in process.stderr.read() and "Broken" not in process.stderr.read()
 
 

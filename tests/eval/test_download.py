@@ -82,7 +82,9 @@ def md5(content: bytes) -> str:
 
 
 def fetch(url: str, folder: Path, **options: Any) -> Path:
-    return fetch_dataset("tiny", folder, **{"url": url, "md5": md5(WHOLE), "pause_s": 0.0, "timeout_s": 2.0, **options})
+    return fetch_dataset(
+        "tiny", folder, **{"url": url, "md5": md5(WHOLE), "pause_s": 0.0, "timeout_s": 60.0, **options}
+    )
 
 
 def test_a_dataset_is_fetched_checked_and_unpacked_once(server: tuple[str, Behaviour], tmp_path: Path) -> None:

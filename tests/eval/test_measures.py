@@ -11,6 +11,8 @@ import pytrec_eval
 
 from lsr.errors import LsrError, UsageError
 from lsr.eval.data.runs import trec_order
+from lsr.eval.measures import measures
+from lsr.eval.measures.kinds import KINDS, Kind
 from lsr.eval.measures.measures import DEFAULT_MEASURES, evaluate, parse_measure
 
 Qrels = dict[str, dict[str, int]]
@@ -117,18 +119,13 @@ def test_identical_ids_are_dropped_as_beir_drops_them_but_the_run_stays_as_it_wa
     assert dropped.mean["nDCG@10"] == pytest.approx(ndcg["NDCG@10"], abs=5e-5)
 
 
-def test_ir_measures_gives_the_same_numbers() -> None:
-    import ir_measures
+def test_a_new_measure_is_a_function_and_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def half(precision: float, cutoff: int, n_relevant: int) -> float:
+        return precision / 2
 
-    names = {"nDCG@10": "nDCG@10", "Recall@100": "R@100", "MRR@10": "RR@10", "MAP@100": "AP@100", "P@10": "P@10"}
-    for seed in range(20):
-        run, qrels = random_case(seed)
-        theirs = ir_measures.calc_aggregate([ir_measures.parse_measure(m) for m in names.values()], qrels, run)
-        got = evaluate(run, qrels).mean
-        for ours, name in names.items():
-            # Its RR@10 takes ties in double precision, where the tiny parts of these scores still differ.
-            if ours != "MRR@10":
-                assert got[ours] == pytest.approx(theirs[ir_measures.parse_measure(name)], abs=1e-6)
+    monkeypatch.setattr(measures, "KINDS", (*KINDS, Kind("Success", "Success"), Kind("HalfP", "P", adjust=half)))
+    got = evaluate({"q": {"a": 2.0, "b": 1.0}}, {"q": {"b": 1}}, measures=["success@1", "Success@2", "HalfP@2"])
+    assert got.mean == {"Success@1": 0.0, "Success@2": 1.0, "HalfP@2": 0.25}
 
 
 def test_the_qrels_decide_which_queries_count() -> None:

@@ -26,8 +26,8 @@ FLOORS = {
     "lsr.encoders": 2,
     "lsr.kernels": 1,
     "lsr.types": 0,
-    "lsr.io.cache": 0,
     "lsr.errors": 0,
+    "lsr.io": 0,
     "lsr.version": 0,
     "lsr.models": 0,
     "lsr": 0,
@@ -173,3 +173,9 @@ def test_the_public_names_are_there() -> None:
     code = "import lsr; print(all(getattr(lsr, name) is not None for name in lsr.__all__))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True"
+
+
+def test_the_geometry_of_the_format_is_imported_without_numba() -> None:
+    code = "import sys, lsr.kernels.geometry; print('numba' in sys.modules or 'numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -109,7 +109,7 @@ def killed_at(step: int, write: Callable[[], object]) -> bool:
     """Write in a process of its own that is killed at a step; say whether it was."""
     pid = os.fork()
     if pid == 0:
-        with failing(step, lambda: os._exit(9)):  # type: ignore[arg-type, return-value]
+        with failing(step, lambda: os._exit(9)):
             write()
         os._exit(0)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

@@ -20,8 +20,8 @@ from lsr.indexer.storage.files import checksum, save_array
 from lsr.indexer.storage.index import StoredIndex, find_index
 from lsr.indexer.storage.manifest import _canonical
 from lsr.indexer.transfer.check import verify
-from lsr.indexer.write import segment_builder as pending
 from lsr.indexer.write import writer
+from lsr.indexer.write.segment_limits import SegmentLimits
 from lsr.query.searcher import Searcher
 from lsr.types import Document
 
@@ -294,10 +294,9 @@ def test_arrays_that_say_something_wrong_are_found_though_their_checksums_fit(in
 
 
 def test_an_id_in_two_segments_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pending, "MAX_DOCS", 64)
     monkeypatch.setattr(writer, "refuse_duplicates", lambda segments: None)
     documents = [Document(str(i % 100), "x") for i in range(110)]
-    index_documents(documents, tmp_path / "index", load_encoder("bm25"))
+    index_documents(documents, tmp_path / "index", load_encoder("bm25"), limits=SegmentLimits(n_docs=64))
     assert verify(tmp_path / "index")[1] == [f"{tmp_path / 'index'}: 10 doc_ids stand there twice"]
 
 

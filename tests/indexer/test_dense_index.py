@@ -23,7 +23,7 @@ from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import read_manifest, write_manifest
 from lsr.indexer.transfer.check import verify
 from lsr.indexer.update.add_dense import add_dense
-from lsr.indexer.write import segment_builder as pendings
+from lsr.indexer.write.segment_limits import SegmentLimits
 from lsr.indexer.write.writer import IndexWriter
 from lsr.types import Document
 
@@ -54,11 +54,7 @@ class Letters:
 
 
 DOCUMENTS = [Document(f"d{i}", "text " * (i % 3) + str(i), "title" if i % 2 else "") for i in range(700)]
-
-
-@pytest.fixture
-def segments_of_300(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pendings, "MAX_DOCS", 300)
+OF_300 = SegmentLimits(n_docs=300)
 
 
 def rows(path: Path) -> npt.NDArray[np.float16]:
@@ -67,9 +63,8 @@ def rows(path: Path) -> npt.NDArray[np.float16]:
         return np.concatenate(index.dense.matrices)
 
 
-@pytest.mark.usefixtures("segments_of_300")
 def test_rows_stand_in_the_order_of_insertion(tmp_path: Path) -> None:
-    index_documents(DOCUMENTS, tmp_path, load_encoder("bm25"), dense=Letters())
+    index_documents(DOCUMENTS, tmp_path, load_encoder("bm25"), dense=Letters(), limits=OF_300)
     with StoredIndex.open(tmp_path) as index:
         assert [segment.n_docs for segment in index.segments] == [300, 300, 100]
         for number, segment in enumerate(index.segments):
@@ -83,10 +78,9 @@ def test_rows_stand_in_the_order_of_insertion(tmp_path: Path) -> None:
     assert verify(tmp_path)[1] == []
 
 
-@pytest.mark.usefixtures("segments_of_300")
 def test_adding_them_later_is_the_same_in_a_new_generation(tmp_path: Path) -> None:
-    index_documents(DOCUMENTS, tmp_path / "at once", load_encoder("bm25"), dense=Letters())
-    index_documents(DOCUMENTS, tmp_path / "later", load_encoder("bm25"))
+    index_documents(DOCUMENTS, tmp_path / "at once", load_encoder("bm25"), dense=Letters(), limits=OF_300)
+    index_documents(DOCUMENTS, tmp_path / "later", load_encoder("bm25"), limits=OF_300)
     before = read_manifest(tmp_path / "later", 1)
     manifest = add_dense(tmp_path / "later", Letters())
     assert manifest.generation == 2
@@ -108,22 +102,21 @@ def test_they_are_replaced_only_if_that_is_asked_for(tmp_path: Path) -> None:
     assert len(list((tmp_path / "dense").iterdir())) == 1
 
 
-def test_an_interrupted_addition_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_an_interrupted_addition_resumes(tmp_path: Path, logged: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "index"
     index_documents(DOCUMENTS, path, load_encoder("bm25"))
     names = {entry.name for entry in path.iterdir()}
-    said: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        add_dense(path, Letters(interrupted_at="d600"), say=said.append)
+        add_dense(path, Letters(interrupted_at="d600"))
     assert {entry.name for entry in path.iterdir()} == names
     n_kept = kept_documents(staging_folder(path))
     assert 0 < n_kept < 600
     kept = f"{n_kept} documents are encoded: they are kept in {staging_folder(path)}"
-    assert said == [f"{kept}, and the same command goes on with them"]
+    assert logged.messages == [f"{kept}, and the same command goes on with them"]
     again = Letters()
-    add_dense(path, again, say=said.append)
+    add_dense(path, again)
     assert again.seen == [document.doc_id for document in DOCUMENTS[n_kept:]]
-    assert f"an interrupted run has encoded {n_kept} documents" in said[1]
+    assert f"an interrupted run has encoded {n_kept} documents" in logged.messages[1]
     assert np.array_equal(rows(path), Letters().encode_dense_documents(DOCUMENTS).astype(np.float16))
 
 

@@ -17,6 +17,7 @@ from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.transfer.read_vectors import ReadyVectors
 from lsr.indexer.update.merge import merge_index
 from lsr.indexer.update.update import delete_documents
+from lsr.indexer.write.segment_limits import SegmentLimits
 from lsr.indexer.write.writer import IndexWriter
 from lsr.query.engine.planner import TRAVERSALS
 from lsr.query.filters.columns import field_kinds
@@ -48,15 +49,11 @@ def fields_of(i: int) -> dict[str, Any]:
 
 def make(path: Path, documents: Sequence[Document], *, segment_docs: int = 40) -> Path:
     """Index documents in segments, each with the terms `common` and its number mod 7."""
-    from lsr.indexer.write import segment_builder as pending
-
     encoder = ReadyVectors()
     rows = [{encoder.term_id("common"): 1.0 + i % 3, encoder.term_id(f"t{i % 7}"): 2.0} for i in range(len(documents))]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pending, "MAX_DOCS", segment_docs)
-        with IndexWriter(path, encoder) as writer:
-            writer.add(documents, SparseBatch.from_rows(rows, len(encoder.terms)))
-            writer.commit()
+    with IndexWriter(path, encoder, limits=SegmentLimits(n_docs=segment_docs)) as writer:
+        writer.add(documents, SparseBatch.from_rows(rows, len(encoder.terms)))
+        writer.commit()
     return path
 
 

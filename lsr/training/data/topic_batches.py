@@ -15,6 +15,7 @@ import numpy.typing as npt
 from torch.utils.data import Sampler
 
 from lsr.errors import UsageError
+from lsr.io.atomic import atomic_file
 
 Vectors = npt.NDArray[np.float32]
 TOPICS_FILE = "topics.npy"
@@ -55,9 +56,8 @@ def _nearest(vectors: Vectors, centres: Vectors) -> npt.NDArray[np.int32]:
 
 def save_topics(path: Path, topics: npt.NDArray[np.int32]) -> None:
     """Write topics to `path`, whole or not at all."""
-    part = path.with_suffix(".part.npy")
-    np.save(part, topics, allow_pickle=False)
-    part.replace(path)
+    with atomic_file(path) as file:
+        np.save(file, topics, allow_pickle=False)
 
 
 def kept_topics(path: Path) -> npt.NDArray[np.int32] | None:

@@ -6,8 +6,6 @@ one number a document, the positive's first, null where there are none.
 
 from __future__ import annotations
 
-import os
-import secrets
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import Any
 
 from lsr.encoders.base import Encoder
 from lsr.errors import LsrError
-from lsr.indexer.storage.files import sync_folder
+from lsr.io.atomic import atomic_file
 from lsr.io.progress import Progress
 from lsr.training.data.example import Example, Examples
 from lsr.training.mining.hard_negatives import Mining, MiningReport, mine
@@ -76,23 +74,17 @@ def write_examples(path: Path, examples: Iterable[Example]) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     n = 0
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            with pq.ParquetWriter(file, _schema(), compression="zstd", use_dictionary=False) as writer:
-                for rows in _row_groups(examples):
-                    writer.write_table(pa.Table.from_pylist(rows, schema=_schema()))
-                    n += len(rows)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
-        sync_folder(path.parent)
+        with (
+            atomic_file(path) as file,
+            pq.ParquetWriter(file, _schema(), compression="zstd", use_dictionary=False) as writer,
+        ):
+            for rows in _row_groups(examples):
+                writer.write_table(pa.Table.from_pylist(rows, schema=_schema()))
+                n += len(rows)
     except OSError as error:
         raise LsrError(f"{path}: can't be written: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return n
 
 

@@ -14,6 +14,7 @@ from lsr.encoders.config import WordsConfig
 from lsr.encoders.pretrained.load_encoder import load_neural
 from lsr.encoders.pretrained.save_encoder import save_encoder
 from lsr.errors import UsageError
+from lsr.io.atomic import atomic_folder
 
 LARGEST_BYTES = 50_000_000
 
@@ -34,8 +35,6 @@ def carry(
     stays.
     Raises UsageError where it would be larger than what a package may carry, or has no words that could be weighed.
     """
-    part = target.with_name(f"{target.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
     encoder = load_neural(model, device="cpu", dtype="float32", threshold=threshold)
     its_words = encoder.config.words if words is None else WordsConfig(weight=words)
     if words_beside_dense is not None:
@@ -48,18 +47,17 @@ def carry(
         words=its_words,
         rarity=encoder.config.rarity if rarity is None else rarity,
     )
-    save_encoder(encoder, part, compact=True)
-    for path in part.rglob("*.safetensors"):
-        path.chmod(0o644)  # they are written for their owner alone
-    size = sum(path.stat().st_size for path in part.rglob("*") if path.is_file())
-    if size > LARGEST_BYTES:
-        shutil.rmtree(part)
-        raise UsageError(f"{model}: {size:,} bytes, but a model in the package has at most {LARGEST_BYTES:,}")
-    for name in ("README.md", "LICENSE"):
-        if (target / name).is_file():
-            shutil.copy2(target / name, part / name)
-    shutil.rmtree(target, ignore_errors=True)
-    part.rename(target)
+    with atomic_folder(target) as part:
+        save_encoder(encoder, part, compact=True)
+        for path in part.rglob("*.safetensors"):
+            path.chmod(0o644)  # they are written for their owner alone
+        size = sum(path.stat().st_size for path in part.rglob("*") if path.is_file())
+        if size > LARGEST_BYTES:
+            raise UsageError(f"{model}: {size:,} bytes, but a model in the package has at most {LARGEST_BYTES:,}")
+        for name in ("README.md", "LICENSE"):
+            if (target / name).is_file():
+                shutil.copy2(target / name, part / name)
+        shutil.rmtree(target, ignore_errors=True)
     return size
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
 import shutil
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.errors import LsrError
+from lsr.io.atomic import atomic_folder
 
 ABANDONED_SECONDS = 86_400
 
@@ -51,20 +51,11 @@ def kept_folder(cache: Path, subject: str, state: str, make: Callable[[Path], No
 
 def _make(cache: Path, subject: str, target: Path, make: Callable[[Path], None]) -> None:
     cache.mkdir(parents=True, exist_ok=True)
-    for abandoned in cache.glob("making-*"):  # by a process that was killed
+    for abandoned in cache.glob(".*.tmp"):  # by a process that was killed
         if time.time() - abandoned.stat().st_mtime > ABANDONED_SECONDS:
             shutil.rmtree(abandoned, ignore_errors=True)
-    making = cache / f"making-{subject}-{secrets.token_hex(4)}"
-    making.mkdir()
-    try:
+    with atomic_folder(target) as making:
         make(making)
-        try:
-            making.rename(target)
-        except OSError:
-            if not target.is_dir():
-                raise
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
     for other in cache.glob(f"{subject}-*"):
         if other != target:
             shutil.rmtree(other, ignore_errors=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.errors import LsrError
+from lsr.io.atomic import atomic_file, sync_tree
 
 STATE_FILE = "state.json"
 """Written last: a checkpoint without it was never finished."""
@@ -40,14 +40,9 @@ class Checkpoint:
 
 def finish(folder: Path, state: Mapping[str, Any]) -> None:
     """Declare a checkpoint finished: what it holds is on the disk before the file that says so."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            _sync(path)
-    temporary = folder / f"{STATE_FILE}.part"
-    temporary.write_text(json.dumps(state), encoding="utf-8")
-    _sync(temporary)
-    temporary.replace(folder / STATE_FILE)
-    _sync(folder)
+    sync_tree(folder)
+    with atomic_file(folder / STATE_FILE) as file:
+        file.write(json.dumps(state).encode())
 
 
 def finished_checkpoints(folder: Path) -> list[Checkpoint]:
@@ -81,11 +76,3 @@ def rotate(folder: Path, *, keep: int, best: int | None) -> None:
         if checkpoint.step != best:
             (checkpoint.folder / STATE_FILE).unlink()  # so that what a kill leaves is known to be unfinished
             shutil.rmtree(checkpoint.folder)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

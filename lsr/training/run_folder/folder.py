@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.errors import LsrError, UsageError
+from lsr.io.atomic import atomic_file
 
 CONFIG_FILE = "config.json"
 CHECKPOINTS = "checkpoints"
@@ -91,9 +92,8 @@ def check_unchanged(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write JSON, whole or not at all."""
-    temporary = path.with_name(f"{path.name}.part")
-    temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    with atomic_file(path) as file:
+        file.write((json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
