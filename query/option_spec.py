@@ -13,7 +13,7 @@ from lsr.errors import UsageError
 
 OFF = "none"
 """Text that turns off an option with choices, where it would be on by default."""
-TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+TRUE, FALSE = ("1", "true"), ("0", "false")
 SEARCH, HYBRID = "search", "hybrid search"
 """Groups of options in a command's help."""
 

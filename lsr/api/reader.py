@@ -20,6 +20,7 @@ from lsr.types import Document
 if TYPE_CHECKING:
     from lsr.encoders.base import Encoder
     from lsr.query.options import SearchOptions
+    from lsr.query.searcher import Searcher
     from lsr.types import Results
 
 
@@ -51,6 +52,11 @@ class IndexReader:
     def generation(self) -> int:
         """The number of the generation that searches see."""
         return self._current.generation
+
+    @property
+    def searcher(self) -> Searcher:
+        """The searcher of that generation, for code that works below this interface."""
+        return self._current.searcher
 
     @property
     def _current(self) -> Opened:

@@ -28,6 +28,7 @@ from lsr.indexer.transfer.export_vectors import export_vectors
 from lsr.indexer.update.update import add_documents, delete_documents
 from lsr.query.explain.text_vector import document_vector, encoded_vector
 from lsr.query.hybrid.search import with_dense
+from lsr.query.query_encoders import QueryEncoders
 from lsr.query.searcher import Searcher
 from lsr.types import Document, SparseBatch
 
@@ -119,7 +120,7 @@ def test_what_a_model_cannot_read_is_found(model, tmp_path):
 
 def test_a_hit_says_that_its_words_stand_in_the_text(model, tmp_path):
     index_documents(CORPUS, tmp_path / "index", load_encoder(model))
-    explained = Searcher(tmp_path / "index").explain("turbofans of a quagga", 1)
+    explained = Searcher(tmp_path / "index").explain("turbofans of a quagga", k=1)
     terms = {term.term: term for term in explained.hits[0].terms}
     assert terms["=turbofan"].in_text and terms["=turbofan"].in_query
     assert explained.hits[0].words()["=turbofan"] == "turbofan"
@@ -218,7 +219,7 @@ def test_another_analyser_is_refused(model, tmp_path, monkeypatch):
     index_documents(CORPUS, tmp_path / "index", load_encoder(model))
     monkeypatch.setattr("lsr.encoders.lexical.analyser.ANALYSER_REVISION", 99)
     with pytest.raises(EncoderError, match="made with another word analyser: index the corpus again"):
-        StoredIndex.open(tmp_path / "index").query_encoder  # noqa: B018
+        QueryEncoders(StoredIndex.open(tmp_path / "index")).sparse  # noqa: B018
 
 
 def test_a_config_keeps_them_and_refuses_nonsense(model):

@@ -12,6 +12,7 @@ from lsr.encoders.sparse.query_table import TableQueryEncoder, open_table
 from lsr.encoders.text.tokenizer import read_tokenizer
 from lsr.indexer.pipeline import index_documents
 from lsr.indexer.storage.index import StoredIndex
+from lsr.query.query_encoders import QueryEncoders
 from lsr.types import Document
 
 QUERIES = [
@@ -37,7 +38,7 @@ def of_an_index(tmp_path_factory):
     path = tmp_path_factory.mktemp("latency") / "index"
     documents = [Document(str(i), query) for i, query in enumerate(QUERIES[:5])]
     index_documents(documents, path, load_encoder("default", device="cpu"))
-    return StoredIndex.open(path).query_encoder
+    return QueryEncoders(StoredIndex.open(path)).sparse
 
 
 @pytest.mark.parametrize(("name", "most"), [("encoder", 100), ("of_an_index", 300)])

@@ -21,8 +21,9 @@ from lsr.indexer.write.segment_limits import SegmentLimits
 from lsr.indexer.write.writer import IndexWriter
 from lsr.query.engine.planner import TRAVERSALS
 from lsr.query.filters.columns import field_kinds
-from lsr.query.filters.language import FilterError, parse_filter
+from lsr.query.filters.language import parse_filter
 from lsr.query.filters.masks import compile_filter
+from lsr.query.filters.tree import FilterError
 from lsr.query.searcher import Searcher
 from lsr.types import Document, SparseBatch
 
@@ -186,7 +187,7 @@ def test_a_filtered_search_finds_the_best_of_what_is_allowed(path: Path) -> None
     allowed = searcher.filter("year >= 2020 or tags contains 'red'")
     assert searcher.filter("year >= 2020 or tags contains 'red'") is allowed
     query = np.arange(3, dtype=np.int32), np.ones(3, np.float32)
-    everything = searcher.doc_ids(searcher._engine.rank(*query, 1000))
+    everything = searcher.doc_ids(searcher.engine.rank(*query, 1000))
 
     def fits(doc_id: str) -> bool:
         fields = fields_of(int(doc_id[1:]))
@@ -195,7 +196,7 @@ def test_a_filtered_search_finds_the_best_of_what_is_allowed(path: Path) -> None
     expected = [doc_id for doc_id in everything if fits(doc_id)]
     for k in (1, 10, 1000):
         for traversal in (None, *TRAVERSALS):
-            found = searcher._engine.rank(*query, k, traversal=traversal, allowed=allowed)
+            found = searcher.engine.rank(*query, k, traversal=traversal, allowed=allowed)
             assert searcher.doc_ids(found) == expected[:k]
     assert allowed.n_allowed >= len(expected) > 20
 
@@ -225,7 +226,7 @@ def test_filters_outlive_deletions_and_merges(tmp_path: Path) -> None:
         ("year >= 'x'", 9, "the field 'year' holds numbers, so it is compared with a number"),
         ("year == true", 9, "the field 'year' holds numbers, so it is compared with a number"),
         ("lang == 5", 9, "the field 'lang' holds texts, so it is compared with a text in quotes"),
-        ("lang == en", 9, "a value expected, not a name; a text stands in quotes: 'en'"),
+        ("lang == en", 9, "a value expected, not a name; a text is put in quotes: 'en'"),
         ("free > true", 8, "the field 'free' holds truth values: use == or !="),
         ("free == 1", 9, "so it is compared with true or false"),
         ("day == 'monday'", 8, "the field 'day' holds dates, so it is compared with a date such as 2020-01-31"),

@@ -74,7 +74,7 @@ def test_the_best_documents_but_the_positive_become_negatives(tmp_path: Path) ->
     searcher = Searcher(tmp_path / "plain")
     for example in found(examples_of(documents), tmp_path / "index", negatives=4, depth=6, order="top"):
         positive, *negatives = example.documents
-        expected = [hit.doc_id for hit in searcher.search(example.query, 7) if hit.doc_id != positive.doc_id]
+        expected = [hit.doc_id for hit in searcher.search(example.query, k=7) if hit.doc_id != positive.doc_id]
         assert [d.doc_id for d in negatives] == expected[:4]
         assert example.scores is None
 
