@@ -162,7 +162,10 @@ def _names(name: str, spec: OptionSpec, value: Any) -> tuple[str, ...]:
         return (value,)
     if isinstance(value, bytes | Mapping) or not isinstance(value, Iterable):
         refuse(name, value, spec.expected)
-    found = tuple(value)
+    try:
+        found = tuple(value)
+    except TypeError:  # a numpy array without dimensions
+        refuse(name, value, spec.expected)
     if any(not isinstance(part, str) for part in found):
         refuse(name, value, spec.expected)
     return tuple(dict.fromkeys(found))
