@@ -46,12 +46,9 @@ PENDING_DOCUMENTS = (
     "docs/ENCODERS.md",
     "docs/ENGINE.md",
     "docs/EVALUATION.md",
-    "docs/FILTERS.md",
     "docs/RELIABILITY.md",
     # Written from help texts:
     "docs/commands/bench.md",
-    "docs/commands/explain.md",
-    "docs/commands/search.md",
 )
 """Pages that are still to be rewritten."""
 
