@@ -1,4 +1,4 @@
-"""What growing costs: commits of a few documents to a large index, and searches in the segments that they leave."""
+"""Cost of growth: commits of a few documents to a large index, and searches in the segments that they leave."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from lsr.types import Document, SparseBatch
 
 FORMAT = "lsr-bench-growth"
 SMALL = 10
-"""Batches that the small index holds to which adding is compared."""
+"""Batches in the small index with which adding is compared."""
 
 
 @dataclass(frozen=True, slots=True)
 class GrowthOptions:
-    """How much is added, and how searches are timed. rounds: beside one to warm up."""
+    """Number and size of the commits, and the timing of searches. rounds: in addition to one to warm up."""
 
     commits: int = 20
     batch: int = 1000
@@ -61,7 +61,7 @@ class Adding:
 
 @dataclass(frozen=True, slots=True)
 class Searching:
-    """Searches at one k, each query's latency being the least of its rounds, in the grown index and the merged one."""
+    """Latency at one k in the grown index and the merged one; of each query, the least of its rounds."""
 
     k: int
     grown: Latency
@@ -69,7 +69,7 @@ class Searching:
 
     @property
     def p50_ratio(self) -> float:
-        """How many times as long the median query takes in the grown index."""
+        """Median latency in the grown index, divided by that in the merged one."""
         return self.grown.p50_us / self.merged.p50_us
 
 
@@ -169,7 +169,7 @@ def _opened(path: Path) -> Iterator[Index]:
 
 
 def _grow(path: Path, added: SparseBatch, options: GrowthOptions, *, merge: bool) -> tuple[Adding, float]:
-    """Add documents in commits; return what that took, and the processor's time of merging by the policy."""
+    """Add documents in commits; return the times of that, and the processor's time of merging by the policy."""
     with Index.open(path) as index:
         n_docs = len(index)
     took: list[tuple[float, float]] = []
@@ -207,7 +207,7 @@ def _search(grown: Index, merged: Index, queries: SparseBatch, k: int, rounds: i
 
 
 def growth_lines(report: GrowthReport) -> Iterator[str]:
-    """Yield what is printed of a report."""
+    """Yield the lines of a report for a terminal."""
     yield f"{report.name}: {report.commits} commits of {report.batch:,} documents"
     for adding in (report.adding, report.adding_to_small):
         yield (
@@ -224,7 +224,7 @@ def growth_lines(report: GrowthReport) -> Iterator[str]:
 
 
 def write_growth(path: Path, reports: Sequence[GrowthReport], provenance: Provenance) -> None:
-    """Write reports as JSON, whole or not at all."""
+    """Write reports as JSON, completely or not at all."""
     content = {"format": FORMAT, "format_version": FORMAT_VERSION, "collections": [to_json(r) for r in reports]}
     with written_whole(path) as file:
         json.dump(content | {"provenance": to_json(provenance)}, file, indent=1)

@@ -1,4 +1,4 @@
-"""The plain truth to hold every engine against: all scores of all documents, then the best k."""
+"""Ground truth for every engine: all scores of all documents, then the best k."""
 
 from __future__ import annotations
 
@@ -104,11 +104,11 @@ def recall(collection: SparseCollection, truth: Truth, found: Sequence[npt.NDArr
 
 
 def save_truth(path: Path, truth: Truth) -> None:
-    """Write what `load_truth` reads."""
+    """Write the file that `load_truth` reads."""
     np.savez(path, indptr=truth.indptr, positions=truth.positions, scores=truth.scores)
 
 
 def load_truth(path: Path) -> Truth:
-    """Read what `save_truth` wrote."""
+    """Read the file that `save_truth` wrote."""
     with np.load(path, allow_pickle=False) as arrays:
         return Truth(arrays["indptr"], arrays["positions"], arrays["scores"])

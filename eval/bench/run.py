@@ -1,4 +1,4 @@
-"""The benchmark of one collection: build, open, time, and hold everything against the truth."""
+"""The benchmark of one collection: build, open, time, and compare everything with the truth."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ from lsr.query.searcher import Searcher
 
 @dataclass(frozen=True, slots=True)
 class BenchOptions:
-    """What is to be measured. peers: names of `lsr.eval.bench.registry`. threads: for building and throughput."""
+    """Engines, cutoffs and rounds of a benchmark.
+
+    peers: names of `lsr.eval.bench.registry`. threads: for building and throughput.
+    """
 
     ks: tuple[int, ...] = (10, 100, 1000)
     rounds: int = 3

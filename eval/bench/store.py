@@ -31,14 +31,14 @@ DEPTH = 1000
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """An index on disk and what it cost."""
+    """An index on disk with its costs."""
 
     folder: Path
     version: str
     cost: BuildCost
     size_bytes: int
     kept: bool
-    """Whether an earlier run built it."""
+    """True where an earlier run built it."""
 
 
 def default_cache() -> Path:
@@ -152,7 +152,7 @@ class Store:
         }
 
     def _forget_older(self, used: Path, prefix: str) -> None:
-        """Remove indexes of ours that older code built, but for the newest."""
+        """Remove our indexes that older code built, except the newest."""
         others = [path for path in self.folder.glob(f"{prefix}{'[0-9a-f]' * 12}") if path != used]
         others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
         for path in others[KEPT_OF_OURS - 1 :]:
@@ -167,7 +167,7 @@ def _sources() -> str:
 
 
 def _read_built(folder: Path) -> tuple[BuildCost, int] | None:
-    """Return cost and size of an index in the cache, None if there is none or another version of this file wrote it."""
+    """Return cost and size of a cached index; None if there is none, or if another version wrote it."""
     try:
         found = json.loads((folder / "built.json").read_text("utf-8"))
         return BuildCost(**found["cost"]), int(found["size_bytes"])

@@ -1,4 +1,4 @@
-"""Are two systems different, or is it the choice of queries? Paired tests with correction for many comparisons."""
+"""Significance of differences between systems: paired tests over queries, corrected for many comparisons."""
 
 from __future__ import annotations
 
@@ -77,7 +77,8 @@ def randomisation_test(differences: npt.NDArray[np.float64], *, n_resamples: int
 
     # permutation_test samples pairs by sorting: five times slower than drawing signs.
     def resampled(size: tuple[int, ...]) -> npt.NDArray[np.float64]:
-        return np.where(rng.integers(0, 2, size, dtype=np.int8), moving, -moving)
+        flipped: npt.NDArray[np.float64] = np.where(rng.integers(0, 2, size, dtype=np.int8), moving, -moving)
+        return flipped
 
     sampled = stats.monte_carlo_test(
         moving, resampled, _distance_from_0, vectorized=True, n_resamples=n_resamples, alternative="greater",
@@ -88,7 +89,8 @@ def randomisation_test(differences: npt.NDArray[np.float64], *, n_resamples: int
 
 def _distance_from_0(values: npt.NDArray[np.float64], axis: int) -> npt.NDArray[np.float64]:
     # Sums that are equal on paper differ in their last bits, by the order of summing.
-    return np.abs(values.sum(axis=axis).round(9))
+    distances: npt.NDArray[np.float64] = np.abs(values.sum(axis=axis).round(9))
+    return distances
 
 
 def _scipy_stats() -> Any:
@@ -114,7 +116,7 @@ def per_query_differences(a: Mapping[str, float], b: Mapping[str, float]) -> dic
     if a.keys() != b.keys():
         lone = sorted(a.keys() ^ b.keys())
         raise LsrError(
-            f"the systems were measured on different queries: {len(lone)} stand in one only, such as {lone[0]!r};"
+            f"the systems were measured on different queries: {len(lone)} are in one only, such as {lone[0]!r};"
             " measure both against the same qrels"
         )
     return {query_id: b[query_id] - value for query_id, value in a.items()}

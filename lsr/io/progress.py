@@ -1,4 +1,4 @@
-"""How long work tells how far it is; silent unless somebody listens."""
+"""Progress of long work: the listener, and one that ignores it."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """A listener: stages one after another, each with a count of `unit`s."""
+    """A listener to stages one after another, each with a count of `unit`s."""
 
     def start(self, stage: str, total: int | None, unit: str) -> None:
         """Begin a stage; total None where it isn't known."""
         ...
 
     def advance(self, n: int) -> None:
-        """Say that n more units are done."""
+        """Report that n more units are done."""
         ...
 
 
 class Silence:
-    """Listens to nothing."""
+    """A listener that ignores everything."""
 
     def start(self, stage: str, total: int | None, unit: str) -> None:
         """Ignore."""

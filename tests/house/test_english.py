@@ -39,7 +39,11 @@ AVOIDED = (
 )  # fmt: skip
 """Phrases that no search engine would find; docs/CONTRIBUTING.md has plainer ones."""
 
-PENDING = ("lsr/", "eval/", "query/", "indexer/", "kernels/")
+PENDING = (
+    "lsr/__init__.py", "lsr/cli/__init__.py", "lsr/cli/common.py", "lsr/cli/demo.py", "lsr/cli/doctor.py",
+    "lsr/cli/main.py", "lsr/cli/indexes/", "lsr/cli/models/", "lsr/cli/searches/", "lsr/encoders/", "lsr/errors.py",
+    "lsr/models/", "lsr/output/", "lsr/server/", "lsr/training/", "lsr/types.py", "query/", "indexer/", "kernels/",
+)  # fmt: skip
 """Folders whose docstrings are still to be rewritten."""
 
 PENDING_DOCUMENTS = ("README.md", "CHANGELOG.md", "docs/")
