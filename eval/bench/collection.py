@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import LsrError, UsageError
+from lsr.io.atomic import atomic_file
 from lsr.types import Document, SparseBatch
 
 BATCH = 1 << 14
@@ -142,7 +143,8 @@ def save_collection(folder: Path, collection: SparseCollection) -> None:
 def save_vectors(path: Path, batch: SparseBatch) -> None:
     """Write vectors with whole weights of 1 to 255."""
     shape = np.array([len(batch), batch.vocab_size])
-    np.savez(path, indptr=batch.indptr, indices=batch.term_ids, data=batch.weights.astype(np.uint8), shape=shape)
+    with atomic_file(path) as file:
+        np.savez(file, indptr=batch.indptr, indices=batch.term_ids, data=batch.weights.astype(np.uint8), shape=shape)
 
 
 def load_vectors(path: Path) -> SparseBatch:

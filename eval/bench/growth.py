@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -29,6 +30,8 @@ from lsr.indexer.update.merge import merge_index
 from lsr.io.dataclass_json import to_json
 from lsr.io.text_files import written_whole
 from lsr.types import Document, SparseBatch
+
+log = logging.getLogger(__name__)
 
 FORMAT = "lsr-bench-growth"
 SMALL = 10
@@ -93,7 +96,6 @@ def bench_growth(
     *,
     cache: Path,
     source: Path | None,
-    say: Callable[[str], None],
 ) -> GrowthReport:
     """Index all but the last documents of a collection, add those in commits, and measure.
 
@@ -108,8 +110,8 @@ def bench_growth(
             f"{len(collection.documents)} that there are"
         )
     before = collection.take(docs=n_before)
-    base = Store(cache, before, source, threads=options.threads, say=say).index(OWN, own.SETTINGS[0])
-    truth = Store(cache, collection, source, threads=options.threads, say=say).truth(max(options.ks))
+    base = Store(cache, before, source, threads=options.threads).index(OWN, own.SETTINGS[0])
+    truth = Store(cache, collection, source, threads=options.threads).truth(max(options.ks))
     added = rows(collection.documents, n_before, len(collection.documents))
     with tempfile.TemporaryDirectory(prefix="growth-", dir=cache) as work:
 
@@ -117,7 +119,7 @@ def bench_growth(
             check_exact(own.searcher(index), collection, truth, options.ks)
 
         return measure_growth(
-            collection.name, base.folder / "index", added, collection.queries, options, Path(work), say=say, check=check
+            collection.name, base.folder / "index", added, collection.queries, options, Path(work), check=check
         )
 
 
@@ -129,7 +131,6 @@ def measure_growth(
     options: GrowthOptions,
     work: Path,
     *,
-    say: Callable[[str], None],
     check: Callable[[Index], None] = lambda index: None,  # noqa: ARG005
 ) -> GrowthReport:
     """Add documents to a copy of an index of ready vectors, and measure.
@@ -139,17 +140,17 @@ def measure_growth(
     """
     grown, merged, small = work / "grown", work / "merged", work / "small"
     _copy(base, grown)
-    say(f"adding {options.commits} × {options.batch} documents")
+    log.info(f"adding {options.commits} × {options.batch} documents")
     adding, merging_cpu_s = _grow(grown, added, options, merge=True)
     own.build(rows(added, 0, SMALL * options.batch), np.empty(0, np.int64), small, reorder=True)
     again = rows(added, 0, min(5, options.commits) * options.batch)
     adding_to_small, _ = _grow(small / "index", again, options, merge=False)
-    say("merging all for comparison")
+    log.info("merging all for comparison")
     _copy(grown, merged)
     merge_index(merged, threads=options.threads)
     with _opened(grown) as one, _opened(merged) as other:
         check(one)
-        say("timing")
+        log.info("timing")
         searching = tuple(_search(one, other, queries, k, options.rounds) for k in options.ks)
         n_segments = len(one.segments)
     return GrowthReport(

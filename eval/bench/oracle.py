@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.eval.bench.collection import SparseCollection, rows
+from lsr.io.atomic import atomic_file
 from lsr.types import SparseBatch
 
 CHUNK = 1 << 17
@@ -105,7 +106,8 @@ def recall(collection: SparseCollection, truth: Truth, found: Sequence[npt.NDArr
 
 def save_truth(path: Path, truth: Truth) -> None:
     """Write the file that `load_truth` reads."""
-    np.savez(path, indptr=truth.indptr, positions=truth.positions, scores=truth.scores)
+    with atomic_file(path) as file:
+        np.savez(file, indptr=truth.indptr, positions=truth.positions, scores=truth.scores)
 
 
 def load_truth(path: Path) -> Truth:

@@ -18,6 +18,8 @@ from lsr.indexer.storage.index import DEFAULT_NAME, Index
 from lsr.indexer.storage.segment import hash_ids
 from lsr.query.searcher import Searcher
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
 AT_ONCE = 4096
@@ -64,7 +66,7 @@ def check_documents(searcher: Searcher, dataset: Dataset) -> None:
             f" corpus, {dataset.corpus_path}, or name an encoder instead of the index"
         )
     if len(there) > n_found:
-        logging.getLogger("lsr").warning(
+        log.warning(
             "%s: %s of its %s documents are not in the corpus of %s; they count as not relevant",
             path, f"{len(there) - n_found:,}", f"{len(there):,}", dataset.name,
         )  # fmt: skip

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from lsr.errors import UsageError
+from lsr.eval.data.datasets import Dataset
 from lsr.eval.systems.encoder_system import EncoderSystem
 from lsr.eval.systems.index_system import IndexSystem
 from lsr.eval.systems.indexed_system import PLAIN, IndexedSystem, SearchedSystem
 from lsr.eval.systems.lucene_systems import BM25, IMPACT, LuceneBM25, LuceneImpact
 from lsr.eval.systems.search_settings import SearchSettings
-from lsr.eval.systems.system import System
+from lsr.eval.systems.system import System, SystemRun
 from lsr.indexer.storage.generations import generations
 from lsr.indexer.storage.index import DEFAULT_NAME, Index
 from lsr.io.progress import Progress
@@ -73,6 +74,18 @@ def open_systems(given: Any, settings: SearchSettings = PLAIN, resources: Resour
     return systems
 
 
+class Renamed:
+    """A system by another name."""
+
+    def __init__(self, system: System, name: str) -> None:
+        self._system = system
+        self.name = name
+
+    def run(self, dataset: Dataset, k: int) -> SystemRun:
+        """Run the system."""
+        return self._system.run(dataset, k)
+
+
 def check_names(systems: Sequence[System]) -> None:
     """Raise UsageError for no system, and for two of one name."""
     names = [system.name for system in systems]
@@ -96,9 +109,9 @@ def _last_part(path: Path) -> str:
 
 def _opened(value: Any, settings: SearchSettings, resources: Resources, *, name: str | None) -> System:
     system = _system(value, resources, name)
-    if settings == PLAIN or not isinstance(system, IndexedSystem):
-        return system
-    return SearchedSystem(system, settings)
+    if settings != PLAIN and isinstance(system, IndexedSystem):
+        system = SearchedSystem(system, settings)
+    return system if name in (None, system.name) else Renamed(system, str(name))
 
 
 def _system(value: Any, resources: Resources, name: str | None) -> System:

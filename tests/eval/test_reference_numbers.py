@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -63,13 +62,11 @@ def test_nfcorpus_with_splade_v3_vectors_gives_0_3632(shared: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize(("name", "least"), [("scifact", 0.675), ("nfcorpus", 0.317)])
-def test_bm25_from_text_to_measure_in_under_a_minute(shared: Path, tmp_path: Path, name: str, least: float) -> None:
+def test_bm25_from_text_to_measure(shared: Path, tmp_path: Path, name: str, least: float) -> None:
     dataset = load_dataset(shared / "data" / "beir" / name)
-    began = time.perf_counter()
     system = EncoderSystem("bm25", cache=tmp_path, threads=2)
     result, _ = evaluate_system(system, dataset, dataset.summary(), Options(), provenance("test"))
     assert result.measures["nDCG@10"] >= least
-    assert time.perf_counter() - began < 60
 
 
 def test_the_engine_gives_the_order_and_scores_of_plain_dot_products(shared: Path, tmp_path: Path) -> None:

@@ -106,8 +106,7 @@ def run(args: argparse.Namespace) -> int:
         rebuild=args.rebuild,
     )
     reports = [
-        bench_collection(collection, options, cache=cache, source=args.collection, say=note)
-        for collection in collections()
+        bench_collection(collection, options, cache=cache, source=args.collection) for collection in collections()
     ]
     report = BenchReport(PROTOCOL, args.rounds, tuple(notes), tuple(reports), provenance(command))
     for line in lines(report):
@@ -130,7 +129,7 @@ def _grow(args: argparse.Namespace, collections: Iterator[SparseCollection], cac
     options = GrowthOptions(args.grow, args.batch, ks, args.rounds, args.threads)
     reports = []
     for collection in collections:
-        reports.append(bench_growth(collection, options, cache=cache, source=args.collection, say=note))
+        reports.append(bench_growth(collection, options, cache=cache, source=args.collection))
         for line in growth_lines(reports[-1]):
             print(line)
     if args.json:
