@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# The folders kernels/, query/, eval/ must never answer to their bare names.
+# The folders kernels/, query/ and eval/ must not be importable by their bare names.
 export PYTHONSAFEPATH := 1
 
 .DEFAULT_GOAL := help
@@ -30,12 +30,16 @@ $(VENV)/peers: $(VENV)/full
 setup: $(VENV)/full  ## Make the virtual environment .venv with everything but the benchmark peers
 
 .PHONY: demo
-demo: $(VENV)/base  ## Index Python's own documentation and search it
+demo: $(VENV)/base  ## Index the documentation of Python and search it
 	@$(BIN)/python -m lsr.cli.demo
 
 .PHONY: test
-test: $(VENV)/full  ## Run the tests (ARGS=--large for the large settings too)
+test: $(VENV)/full  ## Run the tests (ARGS=--large for the large ones as well)
 	$(BIN)/pytest $(ARGS)
+
+.PHONY: reference
+reference: $(VENV)/base  ## Write the commands' pages in docs/commands from their parsers
+	$(BIN)/python -m lsr.cli.reference docs/commands
 
 .PHONY: lint
 lint: $(VENV)/full  ## Check style and types
@@ -52,7 +56,7 @@ eval: $(VENV)/full  ## Print the evaluation table of BM25 and the default model 
 	$(BIN)/lsr eval $(DATASETS) --encoder bm25 default --hybrid --threads 2 --output build/eval
 
 .PHONY: hybrid
-hybrid: $(VENV)/full  ## Print legs, fusions and feedback of BM25 with all-MiniLM-L6-v2 for DATASETS, and what they cost
+hybrid: $(VENV)/full  ## Print quality and cost of hybrid searches, BM25 with all-MiniLM-L6-v2, for DATASETS
 	$(if $(DATASETS),,$(error no test collections in $(SHARED)/data/beir: make hybrid DATASETS="FOLDER …"))
 	$(BIN)/lsr eval $(DATASETS) --encoder bm25 --hybrid --dense all-MiniLM-L6-v2 --dtype bfloat16 \
 		$(addprefix --fusion ,min-max tm2c2 z-score rrf dbsf) --feedback --measures nDCG@10 Recall@100
@@ -61,13 +65,13 @@ hybrid: $(VENV)/full  ## Print legs, fusions and feedback of BM25 with all-MiniL
 TEXTS := $(SHARED)/data/text
 TRAINING := build/train
 PAIRS := $(SHARED)/data/train/pairs.parquet $(TRAINING)/wikipedia.parquet
-# TRAIN_OPTIONS are for every training, as in make train TRAIN_OPTIONS="--set train.steps=50" TRAINING=/tmp/short.
-# One training of the three: its letter, its examples, and what else its config doesn't say.
+# TRAIN_OPTIONS: for all three trainings, as in make train TRAIN_OPTIONS="--set train.steps=50" TRAINING=/tmp/short.
+# Arguments of train-part: the training's letter, its examples, and options that its config doesn't have.
 train-part = $(BIN)/lsr train lsr/models/lsr-mini-v1-$(1).toml --output $(TRAINING)/lsr-mini-v1-$(1) --data $(2) \
 	$(3) $(TRAIN_OPTIONS) $(if $(wildcard $(TRAINING)/lsr-mini-v1-$(1)/checkpoints/*),--resume)
 
 .PHONY: train
-train: $(VENV)/full  ## Train the model that the package carries, over some hours; interrupted, it goes on
+train: $(VENV)/full  ## Train the bundled model, for some hours; run again, it resumes
 	$(if $(wildcard $(TEXTS)),,$(error no training texts in $(TEXTS)))
 	mkdir -p $(TRAINING)
 	test -f $(TRAINING)/wikipedia.parquet || $(BIN)/lsr mine $(TEXTS)/wikipedia.parquet --make-queries --sample 0.12 \

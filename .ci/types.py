@@ -1,7 +1,9 @@
-"""Type-check all packages as the one package they are installed as, and see that none was left out.
+"""Check the types of all packages, and of what the tests share, and see that no file was left out.
 
-The folders stand beside each other, and mypy follows the file system: run on the root it would
-check `lsr/` alone and report success. So it gets a folder of links in the installed shape.
+The packages' folders lie beside each other, and mypy follows the file system: run on the root it would
+check `lsr/` alone and report success. So it gets a folder of links in the installed shape. The modules
+that tests share (fixtures, oracles, workers) are checked as well, each by its own name, since several
+are called `conftest`.
 """
 
 from __future__ import annotations
@@ -28,7 +30,12 @@ def main() -> int:
             (package / entry.name).symlink_to(entry)
     for floor in FLOORS:
         (package / floor).symlink_to(ROOT / floor)
-    command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), str(package)]
+    helpers = [path for path in (ROOT / "tests").rglob("*.py") if not path.name.startswith("test_")]
+    for path in helpers:
+        name = path.name if path.name != "conftest.py" else f"conftest_of_{path.parent.name}.py"
+        (links / name).symlink_to(path)
+    checked_paths = [package, *sorted(links.glob("*.py"))]
+    command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), *map(str, checked_paths)]
     done = subprocess.run(
         command, env=os.environ | {"MYPYPATH": str(links)}, capture_output=True, text=True, check=False
     )
@@ -37,7 +44,7 @@ def main() -> int:
     if done.returncode:
         return done.returncode
     checked = re.search(r"in (\d+) source files", done.stdout)
-    there = sum(1 for folder in ("lsr", *FLOORS) for _ in (ROOT / folder).rglob("*.py"))
+    there = len(helpers) + sum(1 for folder in ("lsr", *FLOORS) for _ in (ROOT / folder).rglob("*.py"))
     if checked is None or int(checked[1]) != there:
         sys.stderr.write(f"mypy checked {checked and checked[1]} files, but there are {there}\n")
         return 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,9 @@ from lsr.eval.reports.evaluation_result import EvaluationResult
 from lsr.eval.reports.provenance import Provenance, provenance
 from lsr.eval.reports.results import Result
 from lsr.eval.systems.registry import Resources, check_names, open_systems
-from lsr.eval.systems.search_settings import SearchSettings
 from lsr.eval.systems.system import System
 from lsr.io.progress import Progress
-from lsr.query.engine.approximate import Approximate
-from lsr.query.feedback import Feedback
-from lsr.query.hybrid.settings import Hybrid
+from lsr.query.options import SearchOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +63,8 @@ def evaluate(
     threads: int = 1,
     cache: str | Path | None = None,
     progress: Progress | None = None,
-    hybrid: Hybrid | str | None = None,
-    rerank: str | None = None,
-    feedback: Feedback | int | None = None,
-    approximate: Approximate | Mapping[str, Any] | str | None = None,
-    where: str | None = None,
+    options: SearchOptions | None = None,
+    **short: Any,
 ) -> EvaluationResult:
     """Measure systems on test collections, by the rules of docs/EVALUATION.md.
 
@@ -87,8 +81,8 @@ def evaluate(
         threads: threads for indexing and throughput (default: 1).
         cache: folder of datasets and indexes (default: the user's cache).
         progress: listener to long work (default: none).
-        hybrid, rerank, feedback, approximate, where: the way in which indexes are searched (default: exactly, by their
-            terms); see `SearchSettings.of`.
+        options: options of the searches of indexes (default: those of a searcher given, else plain ones).
+        short: single search options by name, in place of theirs, as `hybrid="union"`, `feedback=10`.
 
     Returns:
         The results, with `mean["nDCG@10"]`, `per_query`, `systems` and `significance`; its repr is a table.
@@ -97,14 +91,16 @@ def evaluate(
         UsageError: for a value that is no system or dataset, an option out of its range, or two of one name.
         LsrError: for a dataset that is missing or broken, or an index that lacks documents of it.
     """
-    options = Options(k, (measures,) if isinstance(measures, str) else tuple(measures), drop_identical_ids)
-    settings = SearchSettings.of(hybrid=hybrid, rerank=rerank, feedback=feedback, approximate=approximate, where=where)
+    rules = Options(k, (measures,) if isinstance(measures, str) else tuple(measures), drop_identical_ids)
+    if options is not None and not isinstance(options, SearchOptions):
+        raise UsageError(f"the options are {options!r:.60}; they must be SearchOptions, or single options by name")
+    searched = (options or SearchOptions()).replace(**short) if short else options
     folder = None if cache is None else Path(cache)
     indexes = None if folder is None else folder / "eval"
     resources = Resources(threads=threads, cache=indexes, progress=progress)
-    opened = open_systems(systems, settings, resources)
+    opened = open_systems(systems, searched, resources)
     found = open_datasets(datasets, split=split, cache=folder, progress=progress)
-    return Experiment(opened, found, options).run(provenance("lsr.evaluate"))
+    return Experiment(opened, found, rules).run(provenance("lsr.evaluate"))
 
 
 def open_datasets(

@@ -22,8 +22,7 @@ from lsr.eval.measures.measures import evaluate
 from lsr.eval.reports.plots import new_figure, save_figure
 from lsr.eval.systems.fusion import fuse
 from lsr.eval.systems.growing_top_k import GrowingTopK
-from lsr.indexer.storage.index import Index
-from lsr.io.progress import Progress, Silence
+from lsr.io.progress import NoProgress, Progress
 from lsr.query.searcher import Searcher
 from lsr.types import Document, SparseBatch
 
@@ -61,7 +60,7 @@ def grow(
     """
     if not sizes or list(sizes) != sorted(set(sizes)) or sizes[0] < 0:
         raise UsageError(f"sizes must ascend from 0 or more, not {', '.join(map(str, sizes))}")
-    listener = progress or Silence()
+    listener = progress or NoProgress()
     stream = (Document(f"{PREFIX}{d.doc_id}", d.text, d.title) for d in distractors)
     texts = list(dataset.queries.values())
     dense_top = GrowingTopK(dense.encode_dense_queries(texts), K) if dense else None
@@ -109,10 +108,9 @@ def _sparse_run(
             for documents, vectors in held:
                 writer.add(documents, vectors)
             writer.commit()
-        index = Index.open(path)
-        searcher = Searcher(index)
-        queries = index.query_encoder.encode_queries(list(dataset.queries.values()))
-        found = searcher.rank(queries, K, threads=threads)
+        searcher = Searcher(path)
+        queries = searcher.encode(list(dataset.queries.values()))
+        found = searcher.rank(queries, k=K, threads=threads)
         return run_of(Ranking(q, searcher.doc_ids(r), r.scores) for q, r in zip(dataset.queries, found, strict=True))
 
 

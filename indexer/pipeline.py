@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lsr.encoders.base import Encoder
+from lsr.encoders.base import Encoder, extend_rows, term_ids_of
 from lsr.encoders.dense.base import DenseEncoder, DenseVectors, dense_description
-from lsr.encoders.lexical.exact_words import term_ids_of, with_words
 from lsr.errors import BadDocumentError, LsrError, UsageError
 from lsr.indexer.encode.document_encoders import Legs
 from lsr.indexer.encode.resumable_job import forget_job, kept_documents
-from lsr.indexer.encode.resume import Say, Staging, staging_folder
+from lsr.indexer.encode.resume import Staging, staging_folder
 from lsr.indexer.encode.windows import windows
 from lsr.indexer.storage.manifest import Manifest
 from lsr.indexer.transfer.read_vectors import ReadyVectors, read_vectors, stored_scale
+from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
 from lsr.indexer.write.writer import IndexWriter
-from lsr.io.progress import Progress, Silence
+from lsr.io.progress import NoProgress, Progress
 from lsr.types import PASSAGE_OF, Document
 
 if TYPE_CHECKING:
     from lsr.encoders.text.splitter import PassageSplitter
 
+log = logging.getLogger(__name__)
+
 COUNTED_AT_ONCE, ENCODED_AT_ONCE = 2048, 256
 """Documents in a batch: for words, whose counting is fast, and for models, so that progress shows every few seconds."""
 SHOWN_BYTES = 1 << 18
-
-
-def _silent(message: str) -> None:
-    """Say nothing."""
 
 
 def index_documents(
@@ -43,13 +42,17 @@ def index_documents(
     reorder: bool = True,
     threads: int = 2,
     progress: Progress | None = None,
+    limits: SegmentLimits = DEFAULT_LIMITS,
 ) -> Manifest:
     """Index a stream of documents, in one go.
 
     dense: encodes their dense vectors; the same object as `encoder` where that is a joint one. splitter: cuts long
-    documents into passages. Raises what IndexWriter and the encoders raise; LsrError if there is no document.
+    documents into passages. limits: the size at which a segment is full. Raises what IndexWriter and encoders raise;
+    LsrError if there is no document.
     """
-    options = {"overwrite": overwrite, "reorder": reorder, "threads": threads, "progress": progress}
+    options = {
+        "overwrite": overwrite, "reorder": reorder, "threads": threads, "progress": progress, "limits": limits,
+    }  # fmt: skip
     with _writer(index, encoder, dense, splitter, options) as writer:
         _add_directly(writer, _split(documents, splitter), encoder, dense)
         return _committed(writer)
@@ -67,13 +70,12 @@ def index_corpus(
     reorder: bool = True,
     threads: int = 2,
     progress: Progress | None = None,
-    say: Say = _silent,
 ) -> tuple[Manifest, list[str]]:
     """Index folders and files; return the manifest, and lines that sum up what was read and skipped.
 
     What a model encodes is kept beside the index until the commit (`Staging`), so that the same call after an
     interruption goes on where it was; words alone are counted anew. dense, splitter: as of `index_documents`.
-    say: told what is resumed or kept. The index itself is never read, wherever it stands. Raises what `read_corpus`
+    The index itself is never read, wherever it stands. Raises what `read_corpus`
     and `index_documents` raise.
     """
     corpus = Corpus([Path(path) for path in paths], Path(index), skip_bad=skip_bad, progress=progress)
@@ -84,17 +86,19 @@ def index_corpus(
     options = {"overwrite": overwrite, "reorder": reorder, "threads": threads, "progress": progress}
     with _writer(index, encoder, dense, splitter, options) as writer:
         # Words are counted anew: their terms are numbered in the order in which they come.
-        models = Legs(None if encoder.corpus_weighting is not None else encoder, dense).without_words()
+        models = Legs(None if encoder.corpus_weighting is not None else encoder, dense).models
         if models == Legs(None):
-            _forget_other_job(Path(index), say)
+            _forget_other_job(Path(index))
             _add_directly(writer, documents(), encoder, None)
             manifest = _committed(writer)
         else:
             settings = {"passages": None if splitter is None else dict(splitter.settings)}
-            with Staging(Path(index), models, settings=settings, say=say) as staging:
+            with Staging(Path(index), models, settings=settings) as staging:
                 for shard in staging.encode(documents):
                     for batch, sparse, halves in staging.read(shard):
-                        rows = encoder.encode_documents(batch) if sparse is None else with_words(encoder, sparse, batch)
+                        rows = (
+                            encoder.encode_documents(batch) if sparse is None else extend_rows(encoder, sparse, batch)
+                        )
                         writer.add(batch, rows, halves)
                 manifest = _committed(writer)
     return manifest, corpus.summary()
@@ -141,10 +145,10 @@ def _committed(writer: IndexWriter) -> Manifest:
     return writer.commit()
 
 
-def _forget_other_job(index: Path, say: Say) -> None:
+def _forget_other_job(index: Path) -> None:
     folder = staging_folder(index)
     if n_docs := kept_documents(folder):
-        say(f"{n_docs:,} documents that an interrupted run had encoded by a model are of no use here: removed")
+        log.info(f"{n_docs:,} documents that an interrupted run had encoded by a model are of no use here: removed")
     forget_job(folder)
 
 
@@ -157,7 +161,7 @@ class Corpus:
         self._paths = paths
         self._exclude = [index, staging_folder(index)]
         self._skip_bad = skip_bad
-        self._progress = progress or Silence()
+        self._progress = progress or NoProgress()
         self._report = CorpusReport()
 
     def documents(self) -> Iterator[Document]:
@@ -210,7 +214,7 @@ def index_vectors(
     else:
         source, n_known = encoder, len(encoder.terms)
         lookup = term_ids_of(encoder)
-    listener = progress or Silence()
+    listener = progress or NoProgress()
     dropped = 0
     # Vectors that came out of an index become the same impacts again.
     scale = stored_scale([Path(file) for file in files])

@@ -1,40 +1,61 @@
-"""Learned sparse retrieval. What is public is imported when it is first asked for."""
+"""Learned sparse retrieval: index texts with learned term weights, and search them exactly.
+
+The public names are imported when they are first used: `import lsr` itself loads nothing.
+"""
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lsr.encoders.network.memory import limit_kernels
-
-limit_kernels()
-
-__version__ = "0.1.0"
+from lsr.version import __version__
 
 _PUBLIC = {
+    "Approximate": "lsr.query.engine.approximate",
     "Document": "lsr.types",
+    "Feedback": "lsr.query.feedback",
     "Hit": "lsr.types",
-    "Index": "lsr.indexer.storage.index",
+    "Hybrid": "lsr.query.hybrid.settings",
+    "Index": "lsr.api.index",
     "LsrError": "lsr.errors",
-    "Searcher": "lsr.query.searcher",
-    "SparseBatch": "lsr.types",
-    "load_encoder": "lsr.encoders.registry",
+    "Results": "lsr.types",
+    "index": "lsr.api.build",
+    "load_encoder": "lsr.api.encoders",
+    "open": "lsr.api.index",
 }
+"""The public names, each with the module that defines it."""
 
 if TYPE_CHECKING:
-    from lsr.encoders.registry import load_encoder
+    from lsr.api.build import index
+    from lsr.api.encoders import load_encoder
+    from lsr.api.index import Index, open  # noqa: A004
     from lsr.errors import LsrError
-    from lsr.indexer.storage.index import Index
-    from lsr.query.searcher import Searcher
-    from lsr.types import Document, Hit, SparseBatch
+    from lsr.query.engine.approximate import Approximate
+    from lsr.query.feedback import Feedback
+    from lsr.query.hybrid.settings import Hybrid
+    from lsr.types import Document, Hit, Results
 
-__all__ = ["Document", "Hit", "Index", "LsrError", "Searcher", "SparseBatch", "__version__", "load_encoder"]
+__all__ = [
+    "Approximate",
+    "Document",
+    "Feedback",
+    "Hit",
+    "Hybrid",
+    "Index",
+    "LsrError",
+    "Results",
+    "__version__",
+    "index",
+    "load_encoder",
+    "open",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
-        raise AttributeError(f"module 'lsr' has no attribute {name!r}")
-    return getattr(import_module(_PUBLIC[name]), name)
+        raise AttributeError(f"module 'lsr' has no attribute {name!r}; it offers {', '.join(_PUBLIC)}")
+    value = globals()[name] = getattr(import_module(_PUBLIC[name]), name)
+    return value
 
 
 def __dir__() -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
@@ -13,23 +14,24 @@ from lsr.errors import LsrError
 FieldValue = str | int | float | bool | list[str] | None
 
 PASSAGE_OF, PASSAGE_START, PASSAGE_END = "passage_of", "passage_start", "passage_end"
-"""Fields of a passage: its document's id, and which characters of the document's text it is.
+"""Fields of a passage: the id of its document, and its start and end in characters of the document's text.
 
 A document that was not cut has none of them.
 """
+PASSAGE_FIELDS = frozenset((PASSAGE_OF, PASSAGE_START, PASSAGE_END))
 
 
 def passage_span(fields: Mapping[str, FieldValue]) -> tuple[int, int] | None:
-    """Return which characters of its document's text a passage is, by its fields; None of what is no passage."""
+    """Return the start and end of a passage in its document's text, by its fields; None for a whole document."""
     start, end = fields.get(PASSAGE_START), fields.get(PASSAGE_END)
     return (start, end) if isinstance(start, int) and isinstance(end, int) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text to be indexed.
+    """A text to index, with its id.
 
-    `fields` is whatever else the data said of it (year, language, …), kept beside the text.
+    fields: the other values that the data holds of it (year, language, …), kept beside the text.
     """
 
     doc_id: str
@@ -135,11 +137,11 @@ class SparseBatch:
 
 @dataclass(frozen=True, slots=True)
 class TermContribution:
-    """What one term brought to a hit's score.
+    """The part of a hit's score that one term of the query contributed.
 
     points: the query's weight as an integer, times the impact; a hit's points times one unit are its score, exactly.
-    contribution: points times that unit. in_text: the term stands in the document; else it was expanded to it.
-    in_query: the same of the query.
+    contribution: points times that unit. in_text: whether the term occurs in the document; if not, the encoder expanded
+    the document to it. in_query: the same for the query.
     """
 
     term: str
@@ -153,7 +155,7 @@ class TermContribution:
 
 @dataclass(frozen=True, slots=True)
 class LegScore:
-    """What one leg of a hybrid search said of a hit: its score and rank, None where it didn't find the document."""
+    """The score and rank of a hit in one leg of a hybrid search, None where the leg didn't find the document."""
 
     leg: str
     score: float | None
@@ -164,8 +166,9 @@ class LegScore:
 class Hit:
     """A document found: `rank` counts from 1; `score` is the exact dot product, dequantised.
 
-    passage: where the document was cut into passages, the start and end of the best one in the document's text;
-    `text` is that passage then. legs: of a hybrid search, whose fused score `score` is then.
+    fields: the document's fields, or those of them that the search asked for. passage: where documents were cut into
+    passages, the start and end of the best one in the document's text; `text` is that passage then. legs: of a hybrid
+    search, whose fused score `score` is then. terms: of an explained search.
     """
 
     rank: int
@@ -173,7 +176,68 @@ class Hit:
     score: float
     title: str = ""
     text: str = ""
+    fields: Mapping[str, FieldValue] = field(default_factory=dict, hash=False)
     query_id: str | None = None
     terms: tuple[TermContribution, ...] | None = None
     passage: tuple[int, int] | None = None
     legs: tuple[LegScore, ...] | None = None
+
+    def __repr__(self) -> str:
+        heading = f", title={_shortened(self.title)}" if self.title else ""
+        text = f", text={_shortened(self.text)}" if self.text else ""
+        return f"Hit(rank={self.rank}, doc_id={self.doc_id!r}, score={self.score:.6g}{heading}{text})"
+
+
+@dataclass(frozen=True, slots=True)
+class FacetValue:
+    """A value of a field, and the number of matching documents that have it."""
+
+    value: str | int | float | bool
+    count: int
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Results(Sequence[Hit]):
+    """The hits of one query, best first, and facts of the search. A sequence of `Hit`.
+
+    took_us: microseconds from the query's text to the hits; in a batch of queries, the mean of the batch.
+    total: the number of documents that hold a term of the query and pass the filter; None unless it was asked for.
+    exact: whether no document can have been missed. facets: by field, the most frequent values among those documents.
+    skipped: of an approximate search, its settings and the superblocks that it scored and skipped; else None.
+    """
+
+    hits: tuple[Hit, ...] = ()
+    query: str | None = None
+    query_id: str | None = None
+    took_us: int = field(default=0, compare=False)
+    total: int | None = None
+    exact: bool = True
+    facets: Mapping[str, tuple[FacetValue, ...]] = field(default_factory=dict, hash=False)
+    skipped: Mapping[str, int | float] | None = field(default=None, hash=False)
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.hits)
+
+    @overload
+    def __getitem__(self, place: int) -> Hit: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Hit]: ...
+
+    def __getitem__(self, place: int | slice) -> Hit | Sequence[Hit]:
+        return self.hits[place]
+
+    def __repr__(self) -> str:
+        count = "1 hit" if len(self.hits) == 1 else f"{len(self.hits):,} hits"
+        if self.total is not None:
+            count += f" of {self.total:,}"
+        best = f", best {self.hits[0].doc_id!r} ({self.hits[0].score:.6g})" if self.hits else ""
+        query = "" if self.query is None else f" for {_shortened(self.query)}"
+        return f"<Results: {count}{query}{best}, {self.took_us / 1000:.2f} ms>"
+
+
+def _shortened(text: str, length: int = 40) -> str:
+    return repr(text if len(text) <= length else text[: length - 1] + "…")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lsr.errors import LsrError
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.transfer.read_vectors import read_vectors
 from lsr.types import SparseBatch
 
@@ -22,7 +22,7 @@ def is_parquet(path: Path) -> bool:
     return path.suffix == ".parquet"
 
 
-def read_encoded_queries(path: Path, index: Index) -> tuple[list[str], SparseBatch, int]:
+def read_encoded_queries(path: Path, index: StoredIndex) -> tuple[list[str], SparseBatch, int]:
     """Return the query ids, the queries, and how many of their terms the index doesn't have.
 
     A line of text is `query_id TAB token token …`, a token's repetition being its weight. Raises LsrError
@@ -39,7 +39,7 @@ def read_encoded_queries(path: Path, index: Index) -> tuple[list[str], SparseBat
     return query_ids, queries, unknown
 
 
-def _from_parquet(path: Path, index: Index) -> tuple[list[str], SparseBatch, int]:
+def _from_parquet(path: Path, index: StoredIndex) -> tuple[list[str], SparseBatch, int]:
     ids: list[str] = []
     batches, unknown = [], 0
     for documents, vectors, dropped in read_vectors(path, index.vocabulary.lookup):
@@ -49,7 +49,7 @@ def _from_parquet(path: Path, index: Index) -> tuple[list[str], SparseBatch, int
     return ids, SparseBatch.concatenate(batches), unknown
 
 
-def _from_lines(path: Path, index: Index) -> tuple[list[str], SparseBatch, int]:
+def _from_lines(path: Path, index: StoredIndex) -> tuple[list[str], SparseBatch, int]:
     ids, rows, unknown = [], [], 0
     known: dict[str, int | None] = {}
     for number, line in _lines(path):

@@ -1,4 +1,4 @@
-"""Pseudo-relevance feedback: what the first documents say is added to the query, and the search done again.
+"""Pseudo-relevance feedback: the query is moved towards its first documents, and searched again.
 
 Rocchio, "Relevance Feedback in Information Retrieval" (in The SMART Retrieval System, 1971), as Anserini does it for
 sparse vectors: query and documents at unit length, the documents' terms cut to the heaviest. For dense vectors:
@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -19,23 +18,17 @@ from lsr.errors import UsageError
 from lsr.query.explain.stored_impacts import doc_ords_at, document_rows
 from lsr.query.fusion.fuser import Fused, Fuser
 from lsr.query.fusion.ranked_list import Leg
+from lsr.query.sparse_search import EVERYTHING, Scope, SparseSearch, SparseVector
 from lsr.types import SparseBatch
 
-if TYPE_CHECKING:
-    from lsr.query.filters.filter import DocumentFilter
-    from lsr.query.searcher import Searcher
-
 INTERPOLATIONS = ("before", "after", "both")
-
-SparseVector = tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]
-"""Term ids, ascending and unique, and weights."""
 
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """How feedback is done: new query = alpha · query + beta · mean of the first documents, all at unit length.
+    """Settings of feedback: new query = alpha · query + beta · mean of the first documents, all at unit length.
 
-    n_docs: documents that are taken for relevant. n_terms: of their mean that are kept, the heaviest.
+    n_docs: documents assumed to be relevant. n_terms: of their mean that are kept, the heaviest.
     """
 
     n_docs: int = 10
@@ -94,28 +87,19 @@ def rocchio_dense(
     return (moved / (_length(moved) or 1.0)).astype(np.float32)
 
 
-def expand(
-    searcher: Searcher,
-    query: SparseVector,
-    feedback: Feedback,
-    *,
-    once: bool = False,
-    allowed: DocumentFilter | None = None,
-) -> SparseVector:
-    """Return a query moved towards the first documents that it finds. once, allowed: as for `Searcher.search`."""
-    ranking = searcher.rank_vector(query, feedback.n_docs, once=once, allowed=allowed)
+def expand(search: SparseSearch, query: SparseVector, feedback: Feedback, scope: Scope = EVERYTHING) -> SparseVector:
+    """Return a query moved towards the first documents that it finds."""
+    ranking = search.rank_vector(query, feedback.n_docs, scope)
     documents: list[SparseVector] = []
-    for segment, _, rows in searcher.by_segment(ranking.positions):
+    for segment, _, rows in search.by_segment(ranking.positions):
         for term_ids, impacts in document_rows(segment, doc_ords_at(segment, rows)):
             documents.append((term_ids, impacts.astype(np.float32)))
     return rocchio(query, documents, feedback)
 
 
-def expand_all(
-    searcher: Searcher, queries: SparseBatch, feedback: Feedback, *, allowed: DocumentFilter | None = None
-) -> SparseBatch:
-    """Return queries, each moved towards the first documents that it finds. allowed: as for `Searcher.search`."""
-    rows = [expand(searcher, query, feedback, allowed=allowed) for query in queries]
+def expand_all(search: SparseSearch, queries: SparseBatch, feedback: Feedback) -> SparseBatch:
+    """Return queries, each moved towards the first documents that it finds."""
+    rows = [expand(search, query, feedback) for query in queries]
     indptr = np.cumsum([0] + [len(ids) for ids, _ in rows]).astype(np.int64)
     term_ids = np.concatenate([np.empty(0, np.int32), *(ids for ids, _ in rows)])
     weights = np.concatenate([np.empty(0, np.float32), *(values for _, values in rows)])
@@ -134,7 +118,7 @@ def interpolate(
     """Return a ranking by feedback in the semantic leg, with the lexical one mixed in before, after, or both.
 
     Li et al., "To Interpolate or not to Interpolate: PRF, Dense and Sparse Retrievers" (SIGIR 2022). before: the
-    documents taken for relevant are the first of both legs fused. after: what the moved query finds is fused with
+    documents assumed to be relevant are the first of both legs fused. after: what the moved query finds is fused with
     the lexical leg. again: searches the semantic leg with a query moved towards documents, as `Leg.docs` names them.
     Raises UsageError for another `when`.
     """

@@ -1,28 +1,39 @@
-"""Rankings as hits: documents with their scores, ranks, and what each leg of a hybrid search said."""
+"""Hits of rankings: documents with their scores, ranks, and what each leg of a hybrid search gave them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Collection, Iterable
 
 from lsr.query.engine.engine import Ranking
-from lsr.types import PASSAGE_OF, Document, Hit, LegScore, passage_span
+from lsr.types import PASSAGE_FIELDS, PASSAGE_OF, Document, Hit, LegScore, passage_span
 
 
 def hits_of(
-    ranking: Ranking, documents: Iterable[Document], *, query_id: str | None = None, passages: bool = False
-) -> list[Hit]:
-    """Return the hits of a ranking. documents: in its order; passages: they are those of cut documents, which the
-    hits name. query_id: to be noted.
+    ranking: Ranking,
+    documents: Iterable[Document],
+    *,
+    first: int = 0,
+    query_id: str | None = None,
+    fields: Collection[str] | None = None,
+    passages: bool = False,
+) -> tuple[Hit, ...]:
+    """Return the hits of a ranking.
+
+    documents: in the order of the ranking. first: rank before the first hit. query_id: of all hits. fields: those that
+    hits carry; default, all. passages: whether documents were cut, and hits are named by their documents.
     """
     found = []
-    for rank, (document, score) in enumerate(zip(documents, ranking.scores.tolist(), strict=True), start=1):
-        doc_id, passage = document.doc_id, None
-        if passages and PASSAGE_OF in document.fields:
-            doc_id, passage = str(document.fields[PASSAGE_OF]), passage_span(document.fields)
-        hit = Hit(rank, doc_id, score, document.title, document.text, query_id, passage=passage)
-        found.append(replace(hit, legs=_legs_of(ranking, rank - 1)) if ranking.legs else hit)
-    return found
+    for place, (document, score) in enumerate(zip(documents, ranking.scores.tolist(), strict=True)):
+        doc_id, passage, values = document.doc_id, None, document.fields
+        if passages and PASSAGE_OF in values:
+            doc_id, passage = str(values[PASSAGE_OF]), passage_span(values)
+            values = {name: value for name, value in values.items() if name not in PASSAGE_FIELDS}
+        if fields is not None:
+            values = {name: values[name] for name in fields if name in values}
+        legs = _legs_of(ranking, place) if ranking.legs else None
+        rank = first + place + 1
+        found.append(Hit(rank, doc_id, score, document.title, document.text, values, query_id, None, passage, legs))
+    return tuple(found)
 
 
 def _legs_of(ranking: Ranking, place: int) -> tuple[LegScore, ...]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import hypothesis
 import pytest
@@ -32,6 +36,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(skip)
 
 
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """What the package logs, from level INFO up."""
+    caplog.set_level(logging.INFO, logger="lsr")
+    return caplog
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     return ROOT
@@ -44,3 +55,25 @@ def shared() -> Path:
     if not (folder / "data" / "README.md").is_file():
         pytest.skip(f"no test collections at {folder}: set LSR_SHARED to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def count_calls() -> Callable[[Callable[[], object]], int]:
+    """Count the calls of Python and C functions that work makes: a measure of work that no other program changes."""
+
+    def count(work: Callable[[], object]) -> int:
+        n_calls = 0
+
+        def noted(frame: FrameType, event: str, argument: object) -> None:
+            nonlocal n_calls
+            n_calls += event in ("call", "c_call")
+
+        before = sys.getprofile()
+        sys.setprofile(noted)
+        try:
+            work()
+        finally:
+            sys.setprofile(before)
+        return n_calls
+
+    return count

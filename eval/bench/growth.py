@@ -24,7 +24,7 @@ from lsr.eval.bench.run import check_exact
 from lsr.eval.bench.store import Store
 from lsr.eval.bench.timing import Latency, summarise, time_round
 from lsr.eval.reports.provenance import Provenance
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.update.editor import IndexEditor
 from lsr.indexer.update.merge import merge_index
 from lsr.io.dataclass_json import to_json
@@ -97,7 +97,7 @@ def bench_growth(
     cache: Path,
     source: Path | None,
 ) -> GrowthReport:
-    """Index all but the last documents of a collection, add those in commits, and measure.
+    """StoredIndex all but the last documents of a collection, add those in commits, and measure.
 
     cache, source: see `Store`. Raises UsageError for fewer documents than are to be added, and LsrError if a
     ranking isn't exactly that of plain scoring.
@@ -115,7 +115,7 @@ def bench_growth(
     added = rows(collection.documents, n_before, len(collection.documents))
     with tempfile.TemporaryDirectory(prefix="growth-", dir=cache) as work:
 
-        def check(index: Index) -> None:
+        def check(index: StoredIndex) -> None:
             check_exact(own.searcher(index), collection, truth, options.ks)
 
         return measure_growth(
@@ -131,7 +131,7 @@ def measure_growth(
     options: GrowthOptions,
     work: Path,
     *,
-    check: Callable[[Index], None] = lambda index: None,  # noqa: ARG005
+    check: Callable[[StoredIndex], None] = lambda index: None,  # noqa: ARG005
 ) -> GrowthReport:
     """Add documents to a copy of an index of ready vectors, and measure.
 
@@ -164,14 +164,14 @@ def _copy(index: Path, to: Path) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Index]:
-    with Index.open(path) as index:
+def _opened(path: Path) -> Iterator[StoredIndex]:
+    with StoredIndex.open(path) as index:
         yield index
 
 
 def _grow(path: Path, added: SparseBatch, options: GrowthOptions, *, merge: bool) -> tuple[Adding, float]:
     """Add documents in commits; return the times of that, and the processor's time of merging by the policy."""
-    with Index.open(path) as index:
+    with StoredIndex.open(path) as index:
         n_docs = len(index)
     took: list[tuple[float, float]] = []
     merging = 0.0
@@ -191,7 +191,7 @@ def _grow(path: Path, added: SparseBatch, options: GrowthOptions, *, merge: bool
     return Adding(n_docs, float(seconds), float(cpu_seconds), took[0][0]), merging
 
 
-def _search(grown: Index, merged: Index, queries: SparseBatch, k: int, rounds: int) -> Searching:
+def _search(grown: StoredIndex, merged: StoredIndex, queries: SparseBatch, k: int, rounds: int) -> Searching:
     searches = [own.searcher(index) for index in (grown, merged)]
     prepared = [searches[0].prepare(*row) for row in queries]
     for number, query in enumerate(prepared):

@@ -23,7 +23,8 @@ from lsr.indexer.pipeline import index_documents
 from lsr.query.fusion.ranked_list import Leg
 from lsr.query.fusion.registry import METHODS, make_fuser
 from lsr.query.hybrid.search import rank_hybrid
-from lsr.query.hybrid.settings import Hybrid, Query
+from lsr.query.hybrid.settings import Hybrid
+from lsr.query.queries import Query
 from lsr.query.searcher import Searcher
 from lsr.types import Document
 

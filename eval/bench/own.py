@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from lsr.eval.bench.collection import SparseCollection
 from lsr.eval.bench.engine import Setting
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.transfer.read_vectors import ReadyVectors
 from lsr.indexer.write.writer import IndexWriter
 from lsr.query.engine.engine import Engine, Ranking
@@ -40,12 +40,12 @@ def build(
         writer.commit()
 
 
-def open_index(folder: Path) -> Index:
+def open_index(folder: Path) -> StoredIndex:
     """Open; see `lsr.eval.bench.engine.Engine`."""
-    return Index.open(folder / "index")
+    return StoredIndex.open(folder / "index")
 
 
-def document_order(index: Index) -> npt.NDArray[np.int64]:
+def document_order(index: StoredIndex) -> npt.NDArray[np.int64]:
     """Return the positions of the documents in the order in which the index stores them: int64, (n_docs)."""
     parts, first = [np.empty(0, np.int64)], 0
     for segment in index.segments:
@@ -57,7 +57,7 @@ def document_order(index: Index) -> npt.NDArray[np.int64]:
 class OwnSearch:
     """An open index of ours, searched through its engine with arrays."""
 
-    def __init__(self, index: Index, **options: Any) -> None:
+    def __init__(self, index: StoredIndex, **options: Any) -> None:
         self.engine = Engine(index)
         self._options = options
 
@@ -74,6 +74,6 @@ class OwnSearch:
         return result.positions
 
 
-def searcher(index: Index, **options: Any) -> OwnSearch:
+def searcher(index: StoredIndex, **options: Any) -> OwnSearch:
     """Return an open index to be searched. options: of `lsr.query.engine.engine.Engine.rank`."""
     return OwnSearch(index, **options)

@@ -7,9 +7,9 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import cast
 
-import lsr
 from lsr.errors import LsrError, MissingExtraError, UsageError
 from lsr.eval.bench.engine import Engine
+from lsr.version import __version__
 
 OWN = "lsr"
 PEERS = ("bmp", "pisa", "seismic", "lucene")
@@ -29,7 +29,7 @@ def engine(name: str) -> Engine:
 def engine_version(name: str) -> str | None:
     """Return the version of an engine's package, None if it isn't installed."""
     if name == OWN:
-        return lsr.__version__
+        return __version__
     try:
         return version(engine(name).PACKAGE)
     except PackageNotFoundError:

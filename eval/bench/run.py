@@ -20,7 +20,7 @@ from lsr.eval.bench.report import CollectionReport, IndexReport, Measurement, Th
 from lsr.eval.bench.store import Store
 from lsr.eval.bench.timing import summarise, time_engines, time_threads
 from lsr.eval.bench.traversals import compare_traversals
-from lsr.indexer.storage.segment import SUPERBLOCK
+from lsr.kernels.geometry import SUPERBLOCK
 from lsr.query.searcher import Searcher
 
 log = logging.getLogger(__name__)
@@ -162,7 +162,7 @@ def _measure(
 
 
 def _touched(searcher: Searcher, collection: SparseCollection, k: int) -> Touched:
-    rankings = list(searcher.rank(collection.queries, k, threads=1))
+    rankings = list(searcher.rank(collection.queries, k=k, threads=1))
     bounded, scored = np.mean([(ranking.n_bounded, ranking.n_scored) for ranking in rankings], axis=0)
     n_superblocks = sum(-(-segment.n_docs // SUPERBLOCK) for segment in searcher.index.segments)
     return Touched(
@@ -179,7 +179,7 @@ def _throughput(searcher: Searcher, collection: SparseCollection, k: int, option
     counts = sorted({1, options.threads})
 
     def answer(threads: int) -> object:
-        return list(searcher.rank(collection.queries, k, threads=threads))
+        return list(searcher.rank(collection.queries, k=k, threads=threads))
 
     return Throughput(k, time_threads(answer, counts, len(collection.queries), rounds=options.rounds))
 

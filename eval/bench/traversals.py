@@ -9,7 +9,7 @@ import numpy as np
 from lsr.eval.bench.own import OwnSearch
 from lsr.eval.bench.report import TraversalReport
 from lsr.eval.bench.timing import summarise, time_round
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.query.engine.planner import TRAVERSALS
 from lsr.types import SparseBatch
 
@@ -18,7 +18,7 @@ UNCOMPILED = "plain"
 """Serves single queries of new processes, where loading compiled code would take longer; never faster elsewhere."""
 
 
-def compare_traversals(index: Index, queries: SparseBatch, k: int, *, rounds: int) -> TraversalReport:
+def compare_traversals(index: StoredIndex, queries: SparseBatch, k: int, *, rounds: int) -> TraversalReport:
     """Time each traversal and the planner, interleaved.
 
     Where the planner takes one traversal for all segments, its time is that of this traversal, so that

@@ -16,7 +16,7 @@ from lsr.errors import LsrError, MissingExtraError
 from lsr.eval.data.archives import BEIR_MD5, BEIR_URL
 from lsr.io.atomic import atomic_folder
 from lsr.io.cache import cache_home
-from lsr.io.progress import Progress, Silence
+from lsr.io.progress import NoProgress, Progress
 
 TRIES = 5
 TIMEOUT_S = 30.0
@@ -45,7 +45,7 @@ def fetch_dataset(name: str, folder: Path, *, progress: Progress | None = None) 
     target = folder / name
     if target.is_dir():
         return target
-    listener = progress or Silence()
+    listener = progress or NoProgress()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder / f"{name}.lock"):

@@ -13,10 +13,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import lsr
 from lsr.errors import LsrError, UsageError
 from lsr.eval.reports.results import Result
 from lsr.io.text_files import written_whole
+from lsr.version import __version__
 
 MTEB_VERSION = "2.26.24"
 """The version of mteb whose file format this is, and whose revisions of the datasets are named below."""
@@ -96,7 +96,7 @@ def task_result(result: Result) -> dict[str, Any]:
         "main_score": round(result.measures["nDCG@10"], 6),
         "hf_subset": "default",
         "languages": ["eng-Latn"],
-        "made_by": f"lsr-search {lsr.__version__} (not run by mteb), {result.provenance.date}",
+        "made_by": f"lsr-search {__version__} (not run by mteb), {result.provenance.date}",
         "qrels_sha256": result.dataset.qrels_sha256,
     }
     return {
@@ -138,7 +138,7 @@ def model_meta(result: Result, model: str, revision: str) -> dict[str, Any]:
 def model_meta_stub(result: Result, model: str, revision: str) -> str:
     """Return Python text that defines the ModelMeta, for mteb's model_implementations."""
     fields = "".join(f"    {name}={value!r},\n" for name, value in model_meta(result, model, revision).items())
-    made = f"lsr-search {lsr.__version__}, from its result of {result.system!r}, {result.provenance.date}"
+    made = f"lsr-search {__version__}, from its result of {result.system!r}, {result.provenance.date}"
     return (
         f'"""Description of {model} for mteb. Made by {made}.\n\n'
         "Every None is unknown to the program: fill it in, and give `loader` mteb's wrapper for the model,\n"

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-import lsr
+from lsr import version
 
 _PACKAGES = (
     "lsr-search",
@@ -63,7 +63,7 @@ def provenance(command: str) -> Provenance:
 
     command: what the user asked for, kept as text.
     """
-    revision, modified = _git_state(Path(lsr.__file__).resolve().parent)
+    revision, modified = _git_state(Path(version.__file__).resolve().parent)
     return Provenance(
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         packages=package_versions(),

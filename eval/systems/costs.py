@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from lsr.eval.measures.efficiency import flops, latency, term_counts
 from lsr.eval.reports.results import Efficiency, Latency
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.segment import DOCUMENTS
 from lsr.types import SparseBatch
 
@@ -33,7 +33,7 @@ def single_rows(queries: SparseBatch) -> Iterator[SparseBatch]:
     return (queries.rows(i, i + 1) for i in range(min(len(queries), TIMED_QUERIES)))
 
 
-def document_df(index: Index) -> npt.NDArray[np.int64]:
+def document_df(index: StoredIndex) -> npt.NDArray[np.int64]:
     """Return the number of documents that hold each term: int64, (vocab_size)."""
     df = np.zeros(len(index.vocabulary), np.int64)
     for segment in index.segments:
@@ -42,7 +42,7 @@ def document_df(index: Index) -> npt.NDArray[np.int64]:
 
 
 def index_costs(
-    index: Index,
+    index: StoredIndex,
     queries: SparseBatch,
     *,
     query_terms: float,

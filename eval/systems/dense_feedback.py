@@ -16,14 +16,14 @@ from lsr.eval.data.datasets import Dataset
 from lsr.eval.data.runs import Ranking, Run, run_of
 from lsr.eval.systems.hybrid import DenseIndex, dense_facts, leg_prefix, sparse_facts, wanted_candidates
 from lsr.eval.systems.system import Recent, System, SystemRun
-from lsr.query.feedback import INTERPOLATIONS, Feedback, interpolate, rocchio_dense
+from lsr.query.feedback import INTERPOLATIONS, Feedback, expand, interpolate, rocchio_dense
 from lsr.query.fusion.fuser import Fused, Fuser
 from lsr.query.fusion.ranked_list import Leg
 from lsr.query.fusion.registry import make_fuser
 from lsr.query.hybrid.dense_scores import rows_at
 from lsr.query.hybrid.dense_search import dense_leg
 from lsr.query.hybrid.search import LEAST_SPARSE, with_dense
-from lsr.query.hybrid.settings import HybridQueries
+from lsr.query.queries import Queries
 from lsr.query.searcher import Searcher
 
 DENSE, BOTH_LEGS = "dense+feedback", "feedback in both legs"
@@ -81,7 +81,7 @@ def feedback_systems(index: DenseIndex, feedback: Feedback, method: str) -> list
 
 
 def feedback_runs(
-    searcher: Searcher, queries: HybridQueries, dataset: Dataset, k: int, feedback: Feedback, fuser: Fuser
+    searcher: Searcher, queries: Queries, dataset: Dataset, k: int, feedback: Feedback, fuser: Fuser
 ) -> Mapping[str, Run]:
     """Return the run of each of NAMES. queries: sparse and dense vectors of the dataset's queries, in order."""
     rankings: dict[str, list[Ranking]] = {name: [] for name in NAMES}
@@ -91,16 +91,15 @@ def feedback_runs(
     return {name: run_of(found) for name, found in rankings.items()}
 
 
-def _fused(
-    searcher: Searcher, queries: HybridQueries, number: int, k: int, feedback: Feedback, fuser: Fuser
-) -> list[Fused]:
+def _fused(searcher: Searcher, queries: Queries, number: int, k: int, feedback: Feedback, fuser: Fuser) -> list[Fused]:
     query = queries.row(number)
     assert query.dense is not None
     vector = query.dense
     sparse = (query.term_ids, query.weights)
 
     def lexical(feedback: Feedback | None) -> Leg:
-        found = searcher.rank_vector(sparse, k, feedback=feedback)
+        moved = sparse if feedback is None else expand(searcher, sparse, feedback)
+        found = searcher.rank_vector(moved, k)
         return Leg(found.positions, found.scores, LEAST_SPARSE)
 
     def again(docs: npt.NDArray[np.int64]) -> Leg:

@@ -12,17 +12,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lsr.encoders.base import Encoder
+from lsr.encoders.base import Encoder, begin_again
 from lsr.encoders.dense.base import JointEncoder
-from lsr.encoders.lexical.exact_words import begun_anew
 from lsr.errors import IndexDamagedError, IndexMissingError, LsrError
 from lsr.eval.data.datasets import Dataset
 from lsr.eval.systems.costs import timed
 from lsr.eval.systems.indexed_system import IndexedSystem, Prepared
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import FORMAT_VERSION
 from lsr.io.cache import cache_home
-from lsr.io.progress import Progress, Silence
+from lsr.io.progress import NoProgress, Progress
 from lsr.query.searcher import Searcher
 from lsr.types import Document
 
@@ -54,10 +53,10 @@ class EncoderSystem(IndexedSystem):
         self._encoder: Encoder | None = None if isinstance(encoder, str) else encoder
         self._cache = cache or index_cache()
         self._jointly = jointly
-        self._progress = progress or Silence()
+        self._progress = progress or NoProgress()
 
     def _prepare(self, dataset: Dataset) -> Prepared:
-        """Index the dataset unless that was done before with this very encoder and corpus; encode the queries.
+        """StoredIndex the dataset unless that was done before with this very encoder and corpus; encode the queries.
 
         Raises LsrError where the index in the cache is of another encoder, and what encoding and indexing raise.
         """
@@ -81,10 +80,10 @@ class EncoderSystem(IndexedSystem):
 
             self._encoder = load_encoder(by_name)
         assert self._encoder is not None
-        encoder: Encoder = begun_anew(self._encoder)
+        encoder: Encoder = begin_again(self._encoder)
         return encoder
 
-    def _open(self, path: Path, dataset: Dataset, encoder: Encoder) -> tuple[Index, float | None]:
+    def _open(self, path: Path, dataset: Dataset, encoder: Encoder) -> tuple[StoredIndex, float | None]:
         if (index := cached_index(path)) is not None:
             return index, None
         from lsr.indexer.pipeline import index_documents
@@ -95,7 +94,7 @@ class EncoderSystem(IndexedSystem):
         dense = encoder if self._jointly and isinstance(encoder, JointEncoder) else None
         index_documents(documents, path, encoder, dense=dense, threads=self.threads, progress=self._progress)
         seconds = time.perf_counter() - began
-        return Index.open(path), seconds
+        return StoredIndex.open(path), seconds
 
 
 def encoded(searcher: Searcher, dataset: Dataset, *, index_s: float | None = None) -> Prepared:
@@ -108,10 +107,10 @@ def encoded(searcher: Searcher, dataset: Dataset, *, index_s: float | None = Non
     return Prepared(searcher, queries, query_terms, texts=texts, encode=encode, index_s=index_s)
 
 
-def cached_index(path: Path) -> Index | None:
+def cached_index(path: Path) -> StoredIndex | None:
     """Open the index that a cache holds at `path`; a damaged one is removed, as it can be made again."""
     try:
-        return Index.open(path)
+        return StoredIndex.open(path)
     except IndexMissingError:
         return None
     except IndexDamagedError:

@@ -14,9 +14,8 @@ from lsr.eval.data.runs import Ranking, run_of
 from lsr.eval.reports.results import Result
 from lsr.eval.systems.encoder_system import EncoderSystem
 from lsr.eval.systems.indexed_system import IndexedSystem, Prepared, search
-from lsr.eval.systems.search_settings import SearchSettings
 from lsr.eval.systems.system import System, SystemRun
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.update.add_dense import add_dense
 from lsr.io.progress import Progress
 from lsr.query.fusion.registry import make_fuser
@@ -24,6 +23,7 @@ from lsr.query.hybrid.dense_search import dense_leg
 from lsr.query.hybrid.score_smoothing import Neighbours
 from lsr.query.hybrid.search import with_dense
 from lsr.query.hybrid.settings import FEWEST, MODES, MOST, Hybrid
+from lsr.query.options import SearchOptions
 from lsr.query.searcher import Searcher
 
 JOINT, USUAL = "joint", "all-MiniLM-L6-v2"
@@ -74,12 +74,13 @@ class DenseIndex(IndexedSystem):
     def _prepare(self, dataset: Dataset) -> Prepared:
         prepared = self._sparse.prepare(dataset)
         index = self._with_dense(prepared.searcher.index)
+        searcher = Searcher(index)
         # A separate model is opened again: it may have encoded the documents in 16 bits. A joint one is there already.
-        encoder = self._dense if isinstance(self._dense, JointEncoder) else index.dense_encoder
+        encoder = self._dense if isinstance(self._dense, JointEncoder) else searcher.encoders.dense
         vectors = encoder.encode_dense_queries(list(dataset.queries.values()))
-        return replace(prepared, searcher=Searcher(index), dense=vectors)
+        return replace(prepared, searcher=searcher, dense=vectors)
 
-    def _with_dense(self, index: Index) -> Index:
+    def _with_dense(self, index: StoredIndex) -> StoredIndex:
         """Return the index with the dense vectors that are wanted, added now unless they are there."""
         encoder = self._load()
         wanted = dict(dense_description(encoder))
@@ -87,7 +88,7 @@ class DenseIndex(IndexedSystem):
             index.close()
             self._sparse.forget()
             add_dense(index.path, encoder, overwrite=True, progress=self._progress)
-            index = Index.open(index.path)
+            index = StoredIndex.open(index.path)
         return index
 
     def _load(self) -> DenseEncoder:
@@ -133,8 +134,8 @@ class HybridSystem:
         hybrid = Hybrid(
             mode=self._mode, candidates=candidates, fuser=make_fuser(self._method), neighbours=self._neighbours
         )
-        settings = SearchSettings(hybrid=hybrid)
-        found = search(prepared, dataset, k, settings, threads=self._index.threads, measured=False)
+        options = SearchOptions(hybrid=hybrid)
+        found = search(prepared, dataset, k, options, threads=self._index.threads, measured=False)
         about: dict[str, Any] = {"kind": "hybrid", "mode": self._mode, "method": self._method}
         about["candidates"] = candidates
         about["neighbours"] = None if self._neighbours is None else asdict(self._neighbours)

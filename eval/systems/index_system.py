@@ -14,7 +14,7 @@ from lsr.errors import LsrError
 from lsr.eval.data.datasets import Dataset
 from lsr.eval.systems.encoder_system import encoded
 from lsr.eval.systems.indexed_system import IndexedSystem, Prepared
-from lsr.indexer.storage.index import DEFAULT_NAME, Index
+from lsr.indexer.storage.index import DEFAULT_NAME, StoredIndex
 from lsr.indexer.storage.segment import hash_ids
 from lsr.query.searcher import Searcher
 
@@ -29,7 +29,9 @@ AT_ONCE = 4096
 class IndexSystem(IndexedSystem):
     """An index of the dataset's documents, by its path, opened, or as a searcher."""
 
-    def __init__(self, index: Searcher | Index | str | Path, *, name: str | None = None, threads: int = 1) -> None:
+    def __init__(
+        self, index: Searcher | StoredIndex | str | Path, *, name: str | None = None, threads: int = 1
+    ) -> None:
         self._searcher = index if isinstance(index, Searcher) else Searcher(index)
         super().__init__(name or index_name(self._searcher.index.path), threads=threads)
 

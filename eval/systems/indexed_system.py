@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from lsr.errors import UsageError
 from lsr.eval.data.datasets import Dataset
 from lsr.eval.data.runs import Ranking, run_of
 from lsr.eval.reports.results import Efficiency, Latency
 from lsr.eval.systems.costs import WARM_UP_QUERIES, index_costs, single_rows, timed
-from lsr.eval.systems.search_settings import SearchSettings
 from lsr.eval.systems.system import OUR_TIES, Recent, SystemRun
-from lsr.query.engine.engine import Ranking as Found
 from lsr.query.feedback import expand_all
-from lsr.query.hybrid.search import LEAST_SPARSE, encode_queries, with_dense
-from lsr.query.hybrid.settings import Hybrid, HybridQueries
+from lsr.query.hybrid.search import LEAST_SPARSE, with_dense
+from lsr.query.options import SearchOptions
+from lsr.query.queries import Queries
 from lsr.query.searcher import Searcher
+from lsr.query.stages import method_of
 from lsr.types import SparseBatch
-
-PLAIN = SearchSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,22 +78,22 @@ class IndexedSystem(ABC):
         self._prepared.forget()
 
     def run(self, dataset: Dataset, k: int) -> SystemRun:
-        """Search all queries of the dataset by their terms, exactly; measure sizes and times."""
+        """Search all queries of the dataset as the searcher does by default; measure sizes and times."""
         return self._runs.get(dataset, lambda: search(self.prepare(dataset), dataset, k, threads=self.threads), key=k)
 
 
 class SearchedSystem:
-    """An indexed system that is searched in another way.
+    """An indexed system that is searched with other options.
 
     name: default, that of the system. measured: whether times are measured, by searching the first 1,000 queries
     again one by one (default: yes).
     """
 
     def __init__(
-        self, system: IndexedSystem, settings: SearchSettings, *, name: str | None = None, measured: bool = True
+        self, system: IndexedSystem, options: SearchOptions, *, name: str | None = None, measured: bool = True
     ) -> None:
         self._system = system
-        self._settings = settings
+        self._options = options
         self._name = name or system.name
         self._measured = measured
         self._runs: Recent[SystemRun] = Recent()
@@ -104,11 +104,11 @@ class SearchedSystem:
         return self._name
 
     def run(self, dataset: Dataset, k: int) -> SystemRun:
-        """Search all queries of the dataset as the settings say."""
+        """Search all queries of the dataset with the options."""
 
         def make() -> SystemRun:
             prepared = self._system.prepare(dataset)
-            return search(prepared, dataset, k, self._settings, threads=self._system.threads, measured=self._measured)
+            return search(prepared, dataset, k, self._options, threads=self._system.threads, measured=self._measured)
 
         return self._runs.get(dataset, make, key=k)
 
@@ -117,89 +117,100 @@ def search(
     prepared: Prepared,
     dataset: Dataset,
     k: int,
-    settings: SearchSettings = PLAIN,
+    options: SearchOptions | None = None,
     *,
     threads: int = 1,
     measured: bool = True,
 ) -> SystemRun:
-    """Search a dataset's queries, all together on `threads`, and the first 1,000 again one by one on one thread."""
+    """Search a dataset's queries, all together on `threads`, and the first 1,000 again one by one on one thread.
+
+    options: default, those of the searcher. Raises UsageError for options that leave no ranking by score.
+    """
     searcher = prepared.searcher
-    if settings.approximate is not None:
-        searcher = Searcher(searcher.index, approximate=settings.approximate)
-    ranked = partial(_ranked, searcher, k=k, settings=settings)
-    queries = _queries(searcher, prepared, settings.hybrid)
+    chosen = (options or searcher.options).replace(k=k, threads=threads)
+    if chosen.sort is not None or chosen.offset:
+        raise UsageError("an evaluation measures the best results by score: leave out sort and offset")
+    queries = _queries(searcher, prepared, chosen)
+    alone = chosen.replace(threads=1)
     singles = [_one(queries, row, i) for i, row in enumerate(single_rows(queries.sparse))] if measured else []
     for single in singles[:WARM_UP_QUERIES]:
-        list(ranked(single, threads=1))
+        list(searcher.rank(single, alone))
     began = time.perf_counter()
     rankings = [
         Ranking(query_id, searcher.doc_ids(found), found.scores)
-        for query_id, found in zip(dataset.queries, ranked(queries, threads=threads), strict=True)
+        for query_id, found in zip(dataset.queries, searcher.rank(queries, chosen), strict=True)
     ]
     elapsed = time.perf_counter() - began
-    run = run_of(rankings)
     costs = None
     if measured:
-        latency = timed([partial(_answer, searcher, partial(ranked, single, threads=1)) for single in singles])
+        latency = timed([partial(_answer, searcher, single, alone) for single in singles])
         qps = len(queries) / elapsed if elapsed > 0 else None
-        costs = _costs(searcher, prepared, settings, threads, latency, qps)
+        costs = _costs(prepared, chosen, threads, latency, qps)
     return SystemRun(
-        run=run,
-        description=dict(searcher.index.manifest.encoder) | settings.describe(),
+        run=run_of(rankings),
+        description=dict(searcher.index.manifest.encoder) | _described(chosen),
         costs=costs,
-        minimum=LEAST_SPARSE if settings.hybrid is None else None,
+        minimum=LEAST_SPARSE if chosen.hybrid_search is None else None,
         ties=OUR_TIES,
-        approximate=None if searcher.approximate is None else str(searcher.approximate),
+        approximate=None if chosen.approximate is None else str(chosen.approximate),
     )
 
 
-def _ranked(
-    searcher: Searcher, queries: HybridQueries, *, k: int, settings: SearchSettings, threads: int
-) -> Iterator[Found]:
-    allowed = None if settings.where is None else searcher.filter(settings.where)
-    if settings.hybrid is None:
-        return searcher.rank(queries.sparse, k, threads=threads, allowed=allowed, feedback=settings.feedback)
-    return searcher.rank_hybrid(
-        queries, k, hybrid=settings.hybrid, threads=threads, allowed=allowed, feedback=settings.feedback
-    )
-
-
-def _queries(searcher: Searcher, prepared: Prepared, hybrid: Hybrid | None) -> HybridQueries:
+def _queries(searcher: Searcher, prepared: Prepared, options: SearchOptions) -> Queries:
     """Return the queries as the legs of a search take them."""
+    hybrid = options.hybrid_search
     if hybrid is None or not hybrid.needs_dense:
-        return HybridQueries(prepared.queries, None, prepared.texts)
-    if prepared.dense is None and prepared.texts is not None:
-        return encode_queries(searcher, prepared.texts, hybrid)
-    assert prepared.dense is not None, "queries that came encoded have no dense vectors"
-    return with_dense(searcher, prepared.queries, prepared.dense, prepared.texts)
+        return Queries(prepared.queries, None, prepared.texts)
+    if prepared.dense is not None:
+        return with_dense(searcher, prepared.queries, prepared.dense, prepared.texts)
+    if prepared.texts is None:
+        raise UsageError("hybrid needs dense vectors of the queries, but they came encoded as sparse ones")
+    return method_of(options).encode(searcher, prepared.texts)
 
 
-def _one(queries: HybridQueries, sparse: SparseBatch, number: int) -> HybridQueries:
+def _one(queries: Queries, sparse: SparseBatch, number: int) -> Queries:
     one = slice(number, number + 1)
     dense = None if queries.dense is None else queries.dense[one]
-    return HybridQueries(sparse, dense, None if queries.texts is None else queries.texts[one])
+    return Queries(sparse, dense, None if queries.texts is None else queries.texts[one])
 
 
-def _answer(searcher: Searcher, ranked: Callable[[], Iterator[Found]]) -> None:
-    for found in ranked():
+def _answer(searcher: Searcher, queries: Queries, options: SearchOptions) -> None:
+    for found in searcher.rank(queries, options):
         searcher.doc_ids(found)
 
 
 def _costs(
-    searcher: Searcher,
-    prepared: Prepared,
-    settings: SearchSettings,
-    threads: int,
-    latency: Latency | None,
-    qps: float | None,
+    prepared: Prepared, options: SearchOptions, threads: int, latency: Latency | None, qps: float | None
 ) -> Efficiency:
-    queries, query_terms = prepared.queries, prepared.query_terms
-    if settings.feedback is not None:
-        queries = expand_all(searcher, queries, settings.feedback)
+    searcher, queries, query_terms = prepared.searcher, prepared.queries, prepared.query_terms
+    if options.feedback is not None:
+        queries = expand_all(searcher, queries, options.feedback)
         query_terms = queries.nnz / max(1, len(queries))
     costs = index_costs(
         searcher.index, queries, query_terms=query_terms, threads=threads, index_s=prepared.index_s,
         encode=prepared.encode, search=latency, qps=qps,
     )  # fmt: skip
     # Multiplications of sparse vectors say little where other vectors or models score, too.
-    return costs if settings.hybrid is None else replace(costs, flops=None)
+    return costs if options.hybrid_search is None else replace(costs, flops=None)
+
+
+def _described(options: SearchOptions) -> dict[str, Any]:
+    """Return the description of what differs from a plain search. Approximation is part of the protocol."""
+    told: dict[str, Any] = {}
+    hybrid = options.hybrid_search
+    if hybrid is not None:
+        told["hybrid"] = {
+            "mode": hybrid.mode,
+            "method": hybrid.method.name,
+            "weights": hybrid.method.weights,
+            "candidates": hybrid.candidates,
+            "reranker": None if hybrid.reranker is None else hybrid.reranker.name,
+            "neighbours": None if hybrid.neighbours is None else asdict(hybrid.neighbours),
+        }
+    if options.feedback is not None:
+        told["feedback"] = asdict(options.feedback)
+    if options.where is not None:
+        told["where"] = str(options.where)
+    if options.min_score is not None:
+        told["min_score"] = options.min_score
+    return told

@@ -11,13 +11,13 @@ from lsr.errors import UsageError
 from lsr.eval.data.datasets import Dataset
 from lsr.eval.systems.encoder_system import EncoderSystem
 from lsr.eval.systems.index_system import IndexSystem
-from lsr.eval.systems.indexed_system import PLAIN, IndexedSystem, SearchedSystem
+from lsr.eval.systems.indexed_system import IndexedSystem, SearchedSystem
 from lsr.eval.systems.lucene_systems import BM25, IMPACT, LuceneBM25, LuceneImpact
-from lsr.eval.systems.search_settings import SearchSettings
 from lsr.eval.systems.system import System, SystemRun
 from lsr.indexer.storage.generations import generations
-from lsr.indexer.storage.index import DEFAULT_NAME, Index
+from lsr.indexer.storage.index import DEFAULT_NAME, StoredIndex
 from lsr.io.progress import Progress
+from lsr.query.options import SearchOptions
 from lsr.query.searcher import Searcher
 
 
@@ -55,21 +55,22 @@ def open_baseline(name: str, resources: Resources) -> System:
     return BASELINES[name](resources)
 
 
-def open_systems(given: Any, settings: SearchSettings = PLAIN, resources: Resources | None = None) -> list[System]:
+def open_systems(given: Any, options: SearchOptions | None = None, resources: Resources | None = None) -> list[System]:
     """Return the systems that a value, a sequence of values, or a mapping of names to values names.
 
     A value is a `System`; an index, by its path, opened, or as a searcher, which is searched as it is; an encoder, or
-    its name, with which each dataset is indexed; or the name of a baseline. settings: how indexes are searched. Raises
+    its name, with which each dataset is indexed; or the name of a baseline. options: of the searches of indexes
+    (default: those of a searcher given, else plain ones). Raises
     UsageError for anything else, for no system, and for two of one name.
     """
     made_with = resources or Resources()
     if isinstance(given, Mapping):
-        systems = [_opened(value, settings, made_with, name=str(name)) for name, value in given.items()]
+        systems = [_opened(value, options, made_with, name=str(name)) for name, value in given.items()]
     elif isinstance(given, Sequence) and not isinstance(given, str):
         names = distinct_names([Path(value) if isinstance(value, str | Path) else None for value in given])
-        systems = [_opened(v, settings, made_with, name=name) for v, name in zip(given, names, strict=True)]
+        systems = [_opened(v, options, made_with, name=name) for v, name in zip(given, names, strict=True)]
     else:
-        systems = open_systems([given], settings, made_with)
+        systems = open_systems([given], options, made_with)
     check_names(systems)
     return systems
 
@@ -107,10 +108,10 @@ def _last_part(path: Path) -> str:
     return shown.name or str(shown)
 
 
-def _opened(value: Any, settings: SearchSettings, resources: Resources, *, name: str | None) -> System:
+def _opened(value: Any, options: SearchOptions | None, resources: Resources, *, name: str | None) -> System:
     system = _system(value, resources, name)
-    if settings != PLAIN and isinstance(system, IndexedSystem):
-        system = SearchedSystem(system, settings)
+    if options is not None and isinstance(system, IndexedSystem):
+        system = SearchedSystem(system, options)
     return system if name in (None, system.name) else Renamed(system, str(name))
 
 
@@ -122,7 +123,7 @@ def _system(value: Any, resources: Resources, name: str | None) -> System:
     elif isinstance(value, str | Path):
         value = str(value)
     searcher = getattr(value, "searcher", value)
-    if isinstance(searcher, Path | Index | Searcher):
+    if isinstance(searcher, Path | StoredIndex | Searcher):
         return IndexSystem(searcher, name=name, threads=resources.threads)
     if isinstance(value, str) or _is_encoder(value):
         return EncoderSystem(

@@ -19,7 +19,7 @@ from lsr.query.fusion.registry import make_fuser
 from lsr.query.hybrid.dense_scores import ranked_leg
 from lsr.query.hybrid.rerank.registry import make_reranker
 from lsr.query.hybrid.search import LEAST_SPARSE
-from lsr.query.hybrid.settings import HybridQueries
+from lsr.query.queries import Queries
 
 ALONE = "alone"
 
@@ -51,10 +51,10 @@ class RerankedLegs:
 
     def _scored(self, dataset: Dataset, k: int) -> Sequence[tuple[Leg, Leg]]:
         prepared = self.index.prepare(dataset)
-        queries = HybridQueries(prepared.queries, texts=list(dataset.queries.values()))
+        queries = Queries(prepared.queries, texts=list(dataset.queries.values()))
         return [self._both(prepared, queries, number, self.candidates(k)) for number in range(len(queries))]
 
-    def _both(self, prepared: Prepared, queries: HybridQueries, number: int, candidates: int) -> tuple[Leg, Leg]:
+    def _both(self, prepared: Prepared, queries: Queries, number: int, candidates: int) -> tuple[Leg, Leg]:
         searcher, query = prepared.searcher, queries.row(number)
         sparse = searcher.rank_vector((query.term_ids, query.weights), candidates)
         minimum = self._made.minimum(searcher)

@@ -9,8 +9,8 @@ from lsr.errors import LsrError
 from lsr.eval.data.datasets import Dataset
 from lsr.eval.systems.encoder_system import cache_name, cached_index, file_sha256, index_cache
 from lsr.eval.systems.indexed_system import IndexedSystem, Prepared
-from lsr.indexer.storage.index import Index
-from lsr.io.progress import Progress, Silence
+from lsr.indexer.storage.index import StoredIndex
+from lsr.io.progress import NoProgress, Progress
 from lsr.query.searcher import Searcher
 from lsr.types import SparseBatch
 
@@ -26,10 +26,10 @@ class VectorsSystem(IndexedSystem):
         self._vectors = vectors
         self._queries = queries
         self._cache = cache or index_cache()
-        self._progress = progress or Silence()
+        self._progress = progress or NoProgress()
 
     def _prepare(self, dataset: Dataset) -> Prepared:
-        """Index the vectors unless that was done before; read the queries.
+        """StoredIndex the vectors unless that was done before; read the queries.
 
         Raises LsrError where a judged query isn't in the file of queries, and what reading and indexing raise.
         """
@@ -43,7 +43,7 @@ class VectorsSystem(IndexedSystem):
             began = time.perf_counter()
             index_vectors([self._vectors], path, threads=self.threads, progress=self._progress)
             index_s = time.perf_counter() - began
-            index = Index.open(path)
+            index = StoredIndex.open(path)
         query_ids, batch, unknown = read_encoded_queries(self._queries, index)
         rows = {query_id: row for row, query_id in enumerate(query_ids)}
         lacking = [query_id for query_id in dataset.queries if query_id not in rows]

@@ -45,21 +45,34 @@ class Layout:
     fields: tuple[tuple[str, str], ...]
 
 
-def layout_of(keys: Sequence[str], *, id_required: bool = True) -> Layout:
+def layout_of(
+    keys: Sequence[str],
+    *,
+    id_required: bool = True,
+    text: str | None = None,
+    title: str | None = None,
+    id: str | None = None,  # noqa: A002
+) -> Layout:
     """Return the parts these keys play; `id_key` is "" where there is none and none is required.
 
-    Raises NoTextFieldError or NoIdFieldError, naming the keys there are and those that are looked for.
+    text, title, id: keys that play these parts, whatever their names; default, those that are named so. Raises
+    NoTextFieldError or NoIdFieldError, naming the keys there are and those that are looked for.
     """
     by_name: dict[str, str] = {}
     for key in keys:
-        by_name.setdefault(key.strip().lower(), key)
-    text_key = _first(TEXT_KEYS, by_name)
+        if key not in (text, title, id):
+            by_name.setdefault(key.strip().lower(), key)
+    for chosen in (text, title, id):
+        if chosen is not None and chosen not in keys:
+            error = NoTextFieldError if chosen == text else NoIdFieldError
+            raise error(f"no field {chosen!r} among its fields {_listed(keys)}")
+    text_key = text or _first(TEXT_KEYS, by_name)
     if text_key is None:
         raise NoTextFieldError(f"no text among its fields {_listed(keys)}; looked for {_listed(TEXT_KEYS)}")
-    id_key = _first(ID_KEYS, by_name)
+    id_key = id or _first(ID_KEYS, by_name)
     if id_key is None and id_required:
         raise NoIdFieldError(f"no id among its fields {_listed(keys)}; looked for {_listed(ID_KEYS)}")
-    title_key = _first(TITLE_KEYS, by_name)
+    title_key = title or _first(TITLE_KEYS, by_name)
     parts = {id_key, text_key, title_key}
     return Layout(id_key or "", text_key, title_key, tuple((key, clean(key)) for key in keys if key not in parts))
 

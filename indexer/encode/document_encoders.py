@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from lsr.encoders.base import Encoder
+from lsr.encoders.base import Encoder, model_of
 from lsr.encoders.dense.base import DenseEncoder, DenseVectors, JointEncoder
-from lsr.encoders.lexical.exact_words import model_alone
 from lsr.types import Document, SparseBatch
 
 
@@ -33,9 +32,10 @@ class Legs:
             return cls(encoder, encoder)
         return cls(None, encoder) if isinstance(encoder, DenseEncoder) else cls(encoder)
 
-    def without_words(self) -> Legs:
-        """Return the models alone, without words beside their terms."""
-        return Legs(*(None if leg is None else model_alone(leg) for leg in (self.sparse, self.dense)))
+    @property
+    def models(self) -> Legs:
+        """The models alone, whose vectors depend on a document alone and can be kept."""
+        return Legs(*(None if leg is None else model_of(leg) for leg in (self.sparse, self.dense)))
 
     @property
     def joint(self) -> JointEncoder | None:

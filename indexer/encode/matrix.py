@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError, LsrError
-from lsr.indexer.storage.files import map_array, sync_folder
+from lsr.indexer.storage.files import arrow_source, map_array
+from lsr.io.folder import FileAt, file_at
 
 
 class MatrixWriter:
@@ -21,12 +22,12 @@ class MatrixWriter:
     A context manager: leaving it by an exception leaves no file.
     """
 
-    def __init__(self, path: Path, dimension: int) -> None:
-        self._path = path
-        self._temporary = path.with_name(path.name + ".tmp")
+    def __init__(self, path: Path | FileAt, dimension: int) -> None:
+        self._path = file_at(path)
+        self._temporary = self._path.beside(f"{self._path.name}.tmp")
         self._dimension = dimension
         self._n_rows = 0
-        self._file = self._temporary.open("wb")
+        self._file = self._temporary.create(replace=True)
         self._write_header()
 
     def append(self, vectors: npt.NDArray[np.floating]) -> None:
@@ -53,7 +54,7 @@ class MatrixWriter:
         """Remove what was written."""
         with suppress(OSError):  # a full disk doesn't take the rest of the buffer
             self._file.close()
-        self._temporary.unlink(missing_ok=True)
+        self._temporary.remove(missing_ok=True)
 
     def close(self) -> None:
         """Write how many rows there are, sync and rename."""
@@ -62,8 +63,8 @@ class MatrixWriter:
             self._write_header()
             self._file.flush()
             os.fsync(self._file.fileno())
-        self._temporary.rename(self._path)
-        sync_folder(self._path.parent)
+        self._temporary.rename(self._path.name)
+        self._path.folder.sync()
 
     def _write_header(self) -> None:
         # numpy leaves room in a header for the first axis to grow, so that it can be written again in place.
@@ -73,7 +74,7 @@ class MatrixWriter:
         )
 
 
-def open_matrix(path: Path) -> npt.NDArray[np.float16]:
+def open_matrix(path: Path | FileAt) -> npt.NDArray[np.float16]:
     """Open a matrix of vectors by mmap, read-only. Raises IndexDamagedError for a missing, cut or foreign file."""
     matrix: npt.NDArray[np.float16] = map_array(path, np.float16, 2)
     return matrix
@@ -88,7 +89,7 @@ def matrix_of_shards(shards: Sequence[Path], path: Path) -> None:
     try:
         for shard in shards:
             try:
-                column = pq.read_table(shard, columns=["vector"]).column("vector").combine_chunks()
+                column = pq.read_table(arrow_source(shard), columns=["vector"]).column("vector").combine_chunks()
             except (OSError, pa.ArrowInvalid, KeyError) as error:
                 raise LsrError(f"{shard} holds no dense vectors ({error})") from error
             rows = column.flatten().to_numpy().reshape(len(column), -1)

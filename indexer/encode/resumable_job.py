@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -15,12 +16,12 @@ from typing import Any
 from lsr.encoders.registry import check_same
 from lsr.errors import LsrError, UsageError
 from lsr.indexer.encode.columns import Columns
-from lsr.indexer.encode.shards import Shard, ShardWriter, SourceHash, read_shard, shard_path
+from lsr.indexer.encode.shards import Shard, ShardWriter, SourceHash, read_shard, shard_name
 from lsr.indexer.encode.windows import Pace, windows
-from lsr.indexer.storage.files import sync_folder
 from lsr.indexer.storage.lock import NAME as LOCK_NAME
 from lsr.indexer.storage.lock import writer_lock
-from lsr.io.progress import Progress, Silence
+from lsr.io.folder import FileAt, Folder
+from lsr.io.progress import NoProgress, Progress
 from lsr.types import Document
 
 JOB_FILE = "encode.json"
@@ -28,6 +29,8 @@ FORMAT = 2
 SHARD_DOCUMENTS = 4096
 """Documents of a shard, or a window more."""
 FOREVER = float("inf")
+_SHARD = re.compile(r"shard-\d{6,}\.parquet", re.ASCII)
+_TEMPORARY = re.compile(r"(shard-\d{6,}|encode)\.tmp", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ class ChangedCorpusError(LsrError):
 def run_job(
     documents: Iterable[Document],
     job: ShardJob,
-    folder: Path,
+    folder: Path | Folder,
     *,
     window: int | Pace,
     shard_seconds: float = FOREVER,
@@ -79,72 +82,88 @@ def run_job(
 ) -> EncodedCorpus:
     """Encode documents into Parquet shards in `folder`; memory doesn't grow with their number.
 
-    A folder that holds the beginning of the same job is gone on with: what stands there is neither lost nor
-    encoded again. window: documents that are sorted by length and encoded together. shard_seconds: how long a shard
-    is added to, and so what a killed process loses at most. n_documents: how many there are, if that is known.
-    Raises OtherJobError, ChangedCorpusError, or LsrError for a folder of other things.
+    folder: the path that a caller names, which may be that of a link, or an open folder. One that holds the beginning
+    of the same job is gone on with: what stands there is neither lost nor encoded again. window: documents that are
+    sorted by length and encoded together. shard_seconds: how long a shard is added to, and so what a killed process
+    loses at most. n_documents: how many there are, if that is known. Raises OtherJobError, ChangedCorpusError, or
+    LsrError for a folder of other things.
     """
     if isinstance(window, int) and window < 1:
         raise UsageError(f"window is {window}, but has to be 1 or more")
-    listener = progress or Silence()
+    listener = progress or NoProgress()
     with ExitStack() as stack:
-        with _writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(writer_lock(folder))
-            done = _begin(folder, job)
+        with writing(Path(str(folder))):
+            if isinstance(folder, Path):
+                folder.mkdir(parents=True, exist_ok=True)
+            place = Folder.of(folder)
+            stack.enter_context(writer_lock(place))
+            done = _begin(place, job)
         listener.start("encoding", n_documents, "document")
         stream = iter(documents)
         _pass_over(stream, done, listener)
         shards = list(done)
         encoded = ((batch, job.columns(batch)) for batch in windows(stream, max_documents=window))
-        while shard := _write_shard(shard_path(folder, len(shards)), encoded, shard_seconds, listener):
+        while shard := _write_shard(place / shard_name(len(shards)), encoded, shard_seconds, listener):
             shards.append(shard)
-    return EncodedCorpus(folder, tuple(shard.path for shard in shards), _n_docs(shards), _n_docs(done))
+    return EncodedCorpus(place.path, tuple(shard.path for shard in shards), _n_docs(shards), _n_docs(done))
 
 
-def kept_documents(folder: Path) -> int:
-    """Return how many documents of an unfinished job a folder holds; 0 where there is none, or it can't be read."""
+def _job_at(path: Path) -> Folder | None:
+    """Open the folder of a job, None where there is none. A link is none: nobody has named it."""
     try:
-        return _n_docs(read_shard(path) for path in folder.glob("shard-*.parquet")) if is_job(folder) else 0
+        folder = Folder.open(path.parent).folder(path.name)
+    except OSError:
+        return None
+    return folder if folder.has_file(JOB_FILE) else None
+
+
+def kept_documents(path: Path) -> int:
+    """Return how many documents of an unfinished job a folder holds; 0 where there is none, or it can't be read."""
+    folder = _job_at(path)
+    if folder is None:
+        return 0
+    try:
+        return _n_docs(read_shard(folder / name) for name in folder.names() if _SHARD.fullmatch(name))
     except LsrError:
         return 0
 
 
-def is_job(folder: Path) -> bool:
+def is_job(path: Path) -> bool:
     """Say whether a folder is a job's."""
-    return (folder / JOB_FILE).is_file()
+    return _job_at(path) is not None
 
 
-def forget_shards(folder: Path, first: int) -> None:
+def forget_shards(path: Path, first: int) -> None:
     """Remove a job's shards from number `first` on."""
+    folder = _job_at(path)
     number = first
-    while (path := shard_path(folder, number)).is_file():
-        path.unlink()
+    while folder is not None and folder.kind(shard_name(number)) is not None:
+        folder.remove_file(shard_name(number))
         number += 1
 
 
-def forget_job(folder: Path) -> None:
+def forget_job(path: Path) -> None:
     """Remove all that a job made, and nothing else: the folder too, if nothing else is there."""
-    if not is_job(folder):
-        with suppress(OSError):  # not there, or not empty
-            folder.rmdir()
-        return
-    for path in [*folder.glob("shard-*.parquet"), *folder.glob("*.tmp"), folder / LOCK_NAME, folder / JOB_FILE]:
-        path.unlink(missing_ok=True)
-    if not any(folder.iterdir()):
-        folder.rmdir()
+    folder = _job_at(path)
+    if folder is not None:
+        for name in sorted(folder.names()):
+            if _SHARD.fullmatch(name) or _TEMPORARY.fullmatch(name) or name == LOCK_NAME:
+                folder.remove_file(name)
+        folder.remove_file(JOB_FILE)  # last: as long as it is there, the rest is known to be a job's
+    with suppress(OSError):  # not there, or not empty
+        Folder.open(path.parent).remove_folder(path.name)
 
 
 def _write_shard(
-    path: Path, encoded: Iterator[tuple[list[Document], Columns]], seconds: float, listener: Progress
+    file: FileAt, encoded: Iterator[tuple[list[Document], Columns]], seconds: float, listener: Progress
 ) -> Shard | None:
     """Write windows until a shard is full; None if there are none left."""
     writer: ShardWriter | None = None
     until = time.monotonic() + seconds
     try:
         for documents, columns in encoded:
-            with _writing(path.parent):
-                writer = writer or ShardWriter(path)
+            with writing(file.folder.path):
+                writer = writer or ShardWriter(file)
                 writer.append(documents, columns)
             listener.advance(len(documents))
             if writer.n_docs >= SHARD_DOCUMENTS or time.monotonic() >= until:
@@ -155,12 +174,12 @@ def _write_shard(
         elif writer is not None:
             writer.abandon()
         raise
-    with _writing(path.parent):
+    with writing(file.folder.path):
         return None if writer is None else writer.close()
 
 
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
+def writing(folder: Path) -> Iterator[None]:
     """Turn what the operating system says into an error that names the place and the remedy."""
     try:
         yield
@@ -183,17 +202,17 @@ def _n_docs(shards: Iterable[Shard]) -> int:
     return sum(shard.n_docs for shard in shards)
 
 
-def _begin(folder: Path, job: ShardJob) -> list[Shard]:
+def _begin(folder: Folder, job: ShardJob) -> list[Shard]:
     """Say in the folder whose job it is, or find that it is this one; return the shards that are done."""
-    path = folder / JOB_FILE
-    for leftover in folder.glob("*.tmp"):
-        leftover.unlink()
-    if not path.is_file():
-        if any(folder.glob("*.parquet")):
+    names = folder.names()
+    for leftover in filter(_TEMPORARY.fullmatch, names):
+        folder.remove_file(leftover)
+    if not folder.has_file(JOB_FILE):
+        if any(name.endswith(".parquet") for name in names):
             raise LsrError(f"{folder} holds Parquet files of something else: give an empty folder")
-        _write_job(path, {"format": FORMAT, "encoder": dict(job.encoder), "settings": dict(job.settings)})
+        _write_job(folder, {"format": FORMAT, "encoder": dict(job.encoder), "settings": dict(job.settings)})
         return []
-    found = _read_job(path)
+    found = _read_job(folder / JOB_FILE)
     try:
         _check_same(found["encoder"], job.encoder)
     except LsrError as error:
@@ -202,9 +221,9 @@ def _begin(folder: Path, job: ShardJob) -> list[Shard]:
         raise OtherJobError(
             f"{folder} was begun with {found['settings']}, but now it is {dict(job.settings)}: give the same again"
         )
-    numbers = range(sum(1 for _ in folder.glob("shard-*.parquet")))
+    numbers = range(sum(1 for _ in filter(_SHARD.fullmatch, names)))
     try:
-        return [read_shard(shard_path(folder, number)) for number in numbers]
+        return [read_shard(folder / shard_name(number)) for number in numbers]
     except LsrError as error:
         raise OtherJobError(str(error)) from error
 
@@ -223,21 +242,22 @@ def _pass_over(stream: Iterator[Document], done: list[Shard], listener: Progress
         listener.advance(shard.n_docs)
 
 
-def _write_job(path: Path, job: dict[str, Any]) -> None:
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(job, file, indent=2, ensure_ascii=False)
+def _write_job(folder: Folder, job: dict[str, Any]) -> None:
+    temporary = folder / "encode.tmp"
+    with temporary.create(replace=True) as file:
+        file.write(json.dumps(job, indent=2).encode())
         file.flush()
         os.fsync(file.fileno())
-    temporary.rename(path)
-    sync_folder(path.parent)
+    temporary.rename(JOB_FILE)
+    folder.sync()
 
 
-def _read_job(path: Path) -> dict[str, Any]:
+def _read_job(path: FileAt) -> dict[str, Any]:
     try:
-        job: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        with path.open() as file:
+            job: dict[str, Any] = json.loads(file.read())
         if job["format"] != FORMAT:
             raise OtherJobError(f"{path} has format {job['format']}, but this program reads {FORMAT}")
-        return {"encoder": job["encoder"], "settings": job["settings"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return {"encoder": dict(job["encoder"]), "settings": job["settings"]}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise OtherJobError(f"{path} can't be read ({error}): encode into an empty folder") from error

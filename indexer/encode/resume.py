@@ -7,6 +7,7 @@ the corpus is read once.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,12 @@ from lsr.indexer.encode.resumable_job import (
     is_job,
     kept_documents,
     run_job,
+    writing,
 )
 from lsr.indexer.encode.windows import Pace
 from lsr.indexer.storage.dense_vectors import Halves
+from lsr.indexer.storage.files import arrow_source
+from lsr.io.folder import Folder
 from lsr.io.progress import Progress
 from lsr.types import Document, SparseBatch
 
@@ -36,7 +40,7 @@ SHARD_SECONDS = 60.0
 ROWS = 1024
 
 Batch = tuple[list[Document], SparseBatch | None, Halves | None]
-Say = Callable[[str], None]
+log = logging.getLogger(__name__)
 
 
 def staging_folder(index: Path) -> Path:
@@ -52,8 +56,7 @@ class Staging:
 
     legs: what encodes; a leg that is None is left to the caller. settings: what else decides the shards.
     with_documents: whether titles, texts and fields are wanted back. n_documents: how many there are, if that is
-    known. say: told what is gone on with, begun anew,
-    or kept.
+    known.
     """
 
     def __init__(
@@ -62,7 +65,6 @@ class Staging:
         legs: Legs,
         *,
         settings: Mapping[str, Any],
-        say: Say,
         with_documents: bool = True,
         n_documents: int | None = None,
         progress: Progress | None = None,
@@ -71,7 +73,6 @@ class Staging:
         self._legs = legs
         self._with_documents = with_documents
         self._n_documents = n_documents
-        self._say = say
         self._progress = progress
         of_legs = {"sparse": legs.sparse is not None, "dense": legs.dense is not None}
         self._job = ShardJob(legs.description, {"staged": of_legs, **settings}, self._columns)
@@ -84,7 +85,7 @@ class Staging:
         if n_docs == 0:
             forget_job(self.folder)
             return
-        self._say(
+        log.info(
             f"{n_docs:,} documents are encoded: they are kept in {self.folder}, and the same command goes on with them"
         )
 
@@ -95,15 +96,13 @@ class Staging:
         `run_job` raises.
         """
         if n_docs := kept_documents(self.folder):
-            self._say(
-                f"an interrupted run has encoded {n_docs:,} documents: those still the same are not encoded again"
-            )
+            log.info(f"an interrupted run has encoded {n_docs:,} documents: those still the same are not encoded again")
         while True:
             try:
                 return run_job(
                     documents(),
                     self._job,
-                    self.folder,
+                    self._made(),
                     window=Pace(),
                     shard_seconds=SHARD_SECONDS,
                     n_documents=self._n_documents,
@@ -112,7 +111,7 @@ class Staging:
             except ChangedCorpusError as error:
                 forget_shards(self.folder, error.number)
                 kept = kept_documents(self.folder)
-                self._say(
+                log.info(
                     f"the corpus has changed since the interrupted run: {kept:,} documents are the same, from there on "
                     "it is encoded anew"
                 )
@@ -120,7 +119,13 @@ class Staging:
                 if not is_job(self.folder):
                     raise
                 forget_job(self.folder)
-                self._say(f"what an earlier run left doesn't fit ({error}): encoding anew")
+                log.info(f"what an earlier run left doesn't fit ({error}): encoding anew")
+
+    def _made(self) -> Folder:
+        """Open the folder, made if need be; through a link it isn't reached, since nobody has named it."""
+        with writing(self.folder):
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            return Folder.open(self.folder.parent).make_folder(self.folder.name, exist_ok=True)
 
     def _columns(self, documents: Sequence[Document]) -> Columns:
         vectors = self._legs.encode(documents)
@@ -142,7 +147,8 @@ class Staging:
         import pyarrow.parquet as pq
 
         try:
-            with pq.ParquetFile(shard) as file:
+            folder = Folder.open(self.folder.parent).folder(self.folder.name)
+            with pq.ParquetFile(arrow_source(folder / shard.name)) as file:
                 for rows in file.iter_batches(ROWS):
                     yield _documents(rows) if self._with_documents else [], self._sparse(rows), _dense(rows)
         except (OSError, pa.ArrowException) as error:

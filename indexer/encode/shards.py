@@ -16,7 +16,8 @@ from typing import Any
 
 from lsr.errors import LsrError
 from lsr.indexer.encode.columns import Columns, string_array
-from lsr.indexer.storage.files import sync_folder
+from lsr.indexer.storage.files import arrow_source
+from lsr.io.folder import FileAt
 from lsr.types import Document
 
 SOURCE_KEY = b"lsr.source_sha256"
@@ -32,9 +33,9 @@ class Shard:
     source: str
 
 
-def shard_path(folder: Path, number: int) -> Path:
-    """Return where shard `number` of a job stands."""
-    return folder / f"shard-{number:06}.parquet"
+def shard_name(number: int) -> str:
+    """Return the name of shard `number` of a job."""
+    return f"shard-{number:06}.parquet"
 
 
 class SourceHash:
@@ -62,11 +63,11 @@ class SourceHash:
 class ShardWriter:
     """Writes a shard to a temporary name, a row group a window; `close` syncs and renames it."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._temporary = path.with_suffix(".tmp")
+    def __init__(self, file: FileAt) -> None:
+        self._place = file
+        self._temporary = file.beside(file.name.replace(".parquet", ".tmp"))
         self._source = SourceHash()
-        self._file = self._temporary.open("wb")
+        self._file = self._temporary.create(replace=True)
         self._writer: Any = None
         self.is_sound = True
 
@@ -103,9 +104,9 @@ class ShardWriter:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        self._temporary.rename(self._path)
-        sync_folder(self._path.parent)
-        return Shard(self._path, self.n_docs, source)
+        self._temporary.rename(self._place.name)
+        self._place.folder.sync()
+        return Shard(self._place.path, self.n_docs, source)
 
     def abandon(self) -> None:
         """Remove what was written."""
@@ -113,16 +114,16 @@ class ShardWriter:
             with suppress(OSError, ValueError):  # pyarrow would else try it when the object is forgotten
                 self._writer.close()
         self._file.close()
-        self._temporary.unlink(missing_ok=True)
+        self._temporary.remove(missing_ok=True)
 
 
-def read_shard(path: Path) -> Shard:
+def read_shard(file: FileAt) -> Shard:
     """Read what a shard says of itself. Raises LsrError if it isn't one."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        metadata = pq.read_metadata(path)
-        return Shard(path, metadata.num_rows, metadata.metadata[SOURCE_KEY].decode())
+        metadata = pq.read_metadata(arrow_source(file))
+        return Shard(file.path, metadata.num_rows, metadata.metadata[SOURCE_KEY].decode())
     except (OSError, pa.ArrowInvalid, KeyError, TypeError) as error:
-        raise LsrError(f"{path} is not a whole shard of this program ({error}): encode into an empty folder") from error
+        raise LsrError(f"{file} is not a whole shard of this program ({error}): encode into an empty folder") from error

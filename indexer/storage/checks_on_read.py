@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,22 +17,29 @@ import numpy.typing as npt
 from lsr.errors import IndexDamagedError
 from lsr.indexer.storage.files import checksum
 from lsr.indexer.storage.manifest import REMEDY, Part
+from lsr.io.folder import Folder
+from lsr.kernels.geometry import RUN, SUPERBLOCK
 
-RUN, SUPERBLOCK = 3, 64
-"""As in lsr.kernels, which are not imported here: numba would take longer to load than a search takes."""
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 
-def check_files(index: Path, part: Part, names: Iterable[str]) -> None:
+def check_files(index: Folder, part: Part, names: Iterable[str]) -> None:
     """Raise IndexDamagedError unless these files of a part are what was written."""
     for name in names:
-        path = part.folder(index) / name
+        path = part.open(index) / name
         try:
             sound = checksum(path) == part.files[name]
         except OSError as error:
             raise IndexDamagedError(f"{path}: can't be read ({error.strerror or error}); {REMEDY}") from error
         if not sound:
             raise IndexDamagedError(f"{path}: its content is not what was written; {REMEDY}")
+
+
+def refuse_links(folder: Folder) -> None:
+    """Raise IndexDamagedError for anything but plain files in a folder whose files will be opened by their paths."""
+    for name in folder.names():
+        if not folder.has_file(name):
+            raise IndexDamagedError(f"{folder / name}: {folder.kind(name)}, where nothing but files is due; {REMEDY}")
 
 
 def term_checksum(arrays: Arrays, term: int) -> int:

@@ -6,13 +6,13 @@ deleted document costs a search nothing but its bit.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lsr.indexer.storage.files import FileInfo, save_array
+from lsr.io.folder import Folder
 
 FILE = "live.npy"
 WORD = 64
@@ -32,6 +32,6 @@ def unpack(bitmap: npt.NDArray[np.uint64], n: int) -> npt.NDArray[np.bool_]:
     return np.unpackbits(octets, count=n, bitorder="little").astype(bool)
 
 
-def save_live(folder: Path, live: npt.NDArray[np.bool_], insertion: npt.NDArray[Any]) -> dict[str, FileInfo]:
+def save_live(folder: Folder, live: npt.NDArray[np.bool_], insertion: npt.NDArray[Any]) -> dict[str, FileInfo]:
     """Write which documents are there. live: bool, by row; insertion: doc_ord → row."""
     return {FILE: save_array(folder / FILE, pack(live[insertion]))}

@@ -14,6 +14,7 @@ from lsr.errors import EncoderError, IndexDamagedError, LsrError
 from lsr.indexer.encode.matrix import MatrixWriter, open_matrix
 from lsr.indexer.storage.files import FileInfo, checksum
 from lsr.indexer.storage.manifest import REMEDY, Part
+from lsr.io.folder import Folder
 from lsr.types import Document
 
 KIND, FILE = "dense", "vectors.npy"
@@ -61,8 +62,7 @@ def as_halves(vectors: npt.NDArray[np.floating], documents: Sequence[Document]) 
 class DensePending:
     """A segment's dense vectors while documents are being collected, in a folder of their own."""
 
-    def __init__(self, folder: Path, dimension: int) -> None:
-        folder.mkdir()
+    def __init__(self, folder: Folder, dimension: int) -> None:
         self.folder = folder
         self._dimension = dimension
         self._matrix = MatrixWriter(folder / FILE, dimension)
@@ -90,10 +90,10 @@ class DensePending:
         self._matrix.abandon()
 
 
-def open_dense(index: Path, part: Part, n_docs: int) -> Halves:
+def open_dense(index: Folder, part: Part, n_docs: int) -> Halves:
     """Map a segment's dense vectors. Raises IndexDamagedError unless there is a row a document."""
     part.check_sizes(index, expected=[FILE])
-    path = part.folder(index) / FILE
+    path = part.open(index) / FILE
     matrix = open_matrix(path)
     if len(matrix) != n_docs:
         raise IndexDamagedError(f"{path}: {len(matrix)} rows, but the segment has {n_docs} documents; {REMEDY}")

@@ -24,9 +24,10 @@ from lsr.indexer.storage.document_checksums import (
     column_crc,
     document_crc,
 )
-from lsr.indexer.storage.files import FileInfo, checksum, new_file
+from lsr.indexer.storage.files import FileInfo, arrow_source, checksum, new_file
 from lsr.indexer.storage.manifest import REMEDY
 from lsr.indexer.storage.segment import ROWS
+from lsr.io.folder import FileAt
 from lsr.types import PASSAGE_OF, Document
 
 SCHEMA = pa.schema(
@@ -37,7 +38,7 @@ SCHEMA = pa.schema(
 class DocumentWriter:
     """Writes documents to a new file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | FileAt) -> None:
         self._stack = ExitStack()
         self._file = self._stack.enter_context(new_file(path))
         self._writer = self._stack.enter_context(pa.ipc.new_file(pa.PythonFile(self._file, "w"), SCHEMA))
@@ -87,7 +88,7 @@ class DocumentWriter:
 
 
 def copy_documents(
-    path: Path, sources: Iterable[tuple[DocumentStore, npt.NDArray[np.bool_]]]
+    path: Path | FileAt, sources: Iterable[tuple[DocumentStore, npt.NDArray[np.bool_]]]
 ) -> tuple[FileInfo, dict[str, npt.NDArray[Any]]]:
     """Write some rows of stores to a new file, one store after another, as they are: no text is decoded.
 
@@ -144,7 +145,7 @@ class DocumentStore:
 
     def __init__(
         self,
-        path: Path,
+        path: Path | FileAt,
         n_docs: int,
         *,
         checksums: Mapping[str, npt.NDArray[Any]] | None = None,
@@ -156,7 +157,7 @@ class DocumentStore:
         self._info = info
         self._sound_columns: set[tuple[int, int]] = set()
         try:
-            self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
+            self._reader = pa.ipc.open_file(arrow_source(path))
             batches = self._reader.num_record_batches
             fits = self._reader.schema == SCHEMA and batches == -(-n_docs // ROWS)
         except (OSError, pa.ArrowException) as error:

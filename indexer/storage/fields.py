@@ -12,16 +12,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from lsr.errors import IndexDamagedError
 from lsr.indexer.storage.documents import DocumentStore
-from lsr.indexer.storage.files import FileInfo, new_file
+from lsr.indexer.storage.files import FileInfo, arrow_source, new_file
 from lsr.indexer.storage.manifest import REMEDY
 from lsr.indexer.storage.segment import FIELDS_FILE, ROWS
+from lsr.io.folder import FileAt, Folder
 
 MOST_COLUMNS = 256
 """Of more fields, those that most documents have become columns."""
@@ -95,7 +95,7 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def write_fields(folder: Path, store: DocumentStore) -> dict[str, FileInfo]:
+def write_fields(folder: Folder, store: DocumentStore) -> dict[str, FileInfo]:
     """Write the columns of a store's documents, in their order; nothing where no document has a field.
 
     Returns what a manifest says of the file, by its name.
@@ -124,11 +124,11 @@ def write_fields(folder: Path, store: DocumentStore) -> dict[str, FileInfo]:
 class FieldColumns:
     """The columns of a segment, through mmap. store: its documents."""
 
-    def __init__(self, path: Path, store: DocumentStore) -> None:
+    def __init__(self, path: FileAt, store: DocumentStore) -> None:
         self._path = path
         self._store = store
         try:
-            self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
+            self._reader = pa.ipc.open_file(arrow_source(path))
             self.kinds = {of.name: _NAMES[str(of.type)] for of in self._reader.schema}
         except (OSError, pa.ArrowException, KeyError, UnicodeDecodeError) as error:
             raise self._damaged(error) from error

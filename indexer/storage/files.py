@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError
+from lsr.io.folder import FileAt, Folder, file_at
 
 CHUNK_BYTES = 1 << 22
 _MAGIC = b"\x93NUMPY\x01\x00"
@@ -68,9 +69,9 @@ class ChecksummedFile(io.RawIOBase):
 
 
 @contextmanager
-def new_file(path: Path) -> Iterator[ChecksummedFile]:
+def new_file(path: Path | FileAt) -> Iterator[ChecksummedFile]:
     """Open a file that must not exist yet; on leaving, it is synced to the disk."""
-    with path.open("xb") as file:
+    with file_at(path).create() as file:
         yield ChecksummedFile(file)
         file.flush()
         os.fsync(file.fileno())
@@ -78,14 +79,10 @@ def new_file(path: Path) -> Iterator[ChecksummedFile]:
 
 def sync_folder(folder: Path) -> None:
     """Make renames and new names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    Folder.open(folder).sync()
 
 
-def save_array(path: Path, array: npt.NDArray[Any]) -> FileInfo:
+def save_array(path: Path | FileAt, array: npt.NDArray[Any]) -> FileInfo:
     """Write an array as `.npy`, format version 1.0, synced."""
     array = np.ascontiguousarray(array)
     with new_file(path) as file:
@@ -95,14 +92,14 @@ def save_array(path: Path, array: npt.NDArray[Any]) -> FileInfo:
     return file.info
 
 
-def map_array(path: Path, dtype: npt.DTypeLike, ndim: int) -> npt.NDArray[Any]:
+def map_array(path: Path | FileAt, dtype: npt.DTypeLike, ndim: int) -> npt.NDArray[Any]:
     """Open a `.npy` file by mmap, read-only, after checking its header against its size.
 
     Only headers as `save_array` writes them are taken. Raises IndexDamagedError for a missing, cut or
     foreign file, or another dtype or number of axes.
     """
     try:
-        with path.open("rb") as file:
+        with file_at(path).open() as file:
             found, shape, offset = _read_header(file)
             size_bytes = os.fstat(file.fileno()).st_size
             if found != np.dtype(dtype) or len(shape) != ndim:
@@ -139,10 +136,30 @@ def _read_header(file: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], int]:
     return np.dtype(match[1].decode()), tuple(int(n) for n in match[2].split(b",") if n.strip()), offset
 
 
-def checksum(path: Path, advance: Callable[[int], None] = lambda n: None) -> FileInfo:  # noqa: ARG005
+def map_bytes(path: Path | FileAt) -> mmap.mmap | bytes:
+    """Map a whole file, read-only. Raises OSError."""
+    with file_at(path).open() as file:
+        if os.fstat(file.fileno()).st_size == 0:  # which can't be mapped
+            return b""
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def map_numbers(path: Path | FileAt, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Map a file of nothing but numbers, read-only. Raises OSError."""
+    return np.frombuffer(map_bytes(path), dtype)
+
+
+def arrow_source(path: Path | FileAt) -> Any:
+    """Map a file, as pyarrow reads it. Raises OSError."""
+    import pyarrow as pa
+
+    return pa.BufferReader(pa.py_buffer(map_bytes(path)))
+
+
+def checksum(path: Path | FileAt, advance: Callable[[int], None] = lambda n: None) -> FileInfo:  # noqa: ARG005
     """Read a whole file and return its size and CRC-32. advance: told how many bytes were read."""
     crc, size = 0, 0
-    with path.open("rb") as file:
+    with file_at(path).open() as file:
         while chunk := file.read(CHUNK_BYTES):
             crc = zlib.crc32(chunk, crc)
             size += len(chunk)

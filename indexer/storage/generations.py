@@ -9,19 +9,22 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import shutil
 import time
 import weakref
+from contextlib import suppress
 from pathlib import Path
 
 from lsr.errors import IndexDamagedError, IndexMissingError
-from lsr.indexer.storage.manifest import PART_ID, manifest_path, read_manifest
+from lsr.indexer.storage.manifest import manifest_path, read_manifest
+from lsr.io.folder import FILE, FOLDER, Folder
 
 SCRATCH_PREFIX = "tmp-"
 PART_KINDS = ("segments", "deletions", "vocabulary", "encoder", "dense")
-_NAME = re.compile(r"manifest-(\d{8})\.json")
-_ASIDE = re.compile(r"manifest-\d{8}\.json\.tmp")
+_NAME = re.compile(r"manifest-(\d{8})\.json", re.ASCII)
+_ASIDE = re.compile(r"manifest-\d{8}\.json\.tmp", re.ASCII)
 _SCRATCH = re.compile(SCRATCH_PREFIX + "[0-9a-f]{12}")
+_PART = re.compile(r"\d{8,10}-[0-9a-f]{8}-\d{1,10}", re.ASCII)
+"""The ids that writers give to parts. Manifests may name others; what is called otherwise is never removed."""
 _TRIES = 1000
 
 
@@ -29,60 +32,73 @@ class Hold:
     """Keeps a generation's files in their place until it is released, or forgotten."""
 
     def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
         self.release = weakref.finalize(self, os.close, descriptor)
 
 
-def names_in(index: Path) -> list[str]:
+def open_folder(index: Path) -> Folder:
+    """Open an index's folder, which the caller may name by a link. Raises IndexMissingError, IndexDamagedError."""
+    try:
+        return Folder.open(index)
+    except (FileNotFoundError, NotADirectoryError):
+        raise _missing(index) from None
+    except OSError as error:
+        raise IndexDamagedError(f"{index}: can't be read ({error.strerror or error}); check its permissions") from error
+
+
+def names_in(index: Path | Folder) -> list[str]:
     """Return the names in a folder, none if it isn't one. Raises IndexDamagedError if it can't be read."""
     try:
-        return os.listdir(index)
+        return Folder.of(index).names()
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         raise IndexDamagedError(f"{index}: can't be read ({error.strerror or error}); check its permissions") from error
 
 
-def generations(index: Path) -> list[int]:
+def generations(index: Path | Folder) -> list[int]:
     """Return the generations that stand in a folder, ascending."""
     return sorted(int(match[1]) for name in names_in(index) if (match := _NAME.fullmatch(name)))
 
 
-def is_ours(name: str) -> bool:
-    """Say whether a writer makes a file or folder of this name at the top of an index (its lock apart)."""
-    return name in PART_KINDS or any(pattern.fullmatch(name) for pattern in (_NAME, _ASIDE, _SCRATCH))
+def is_ours(folder: Folder, name: str) -> bool:
+    """Say whether a writer makes something of this name and kind at the top of an index (its lock apart)."""
+    if name in PART_KINDS or _SCRATCH.fullmatch(name):
+        return folder.kind(name) == FOLDER
+    return bool(_NAME.fullmatch(name) or _ASIDE.fullmatch(name)) and folder.kind(name) == FILE
 
 
-def hold_newest(index: Path) -> tuple[int, Hold]:
+def hold_newest(index: Path | Folder) -> tuple[int, Hold]:
     """Return the last generation, held. Raises IndexMissingError if there is none."""
     for _ in range(_TRIES):
         found = generations(index)
         if not found:
-            raise _missing(index)
+            raise _missing(Path(str(index)))
         hold = hold_generation(index, found[-1])
         if hold is not None:
             return found[-1], hold
         time.sleep(0.001)
-    raise IndexDamagedError(f"{manifest_path(index, found[-1])}: locked by another program; end that one")
+    raise IndexDamagedError(f"{manifest_path(Path(str(index)), found[-1])}: locked by another program; end that one")
 
 
-def hold_generation(index: Path, generation: int) -> Hold | None:
+def hold_generation(index: Path | Folder, generation: int) -> Hold | None:
     """Return a hold on a generation, or None if it isn't there, or just being removed."""
-    path = manifest_path(index, generation)
+    path = manifest_path(Path(str(index)), generation)
     try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
+        with Folder.of(index).open_file(path.name) as file:
+            hold = Hold(os.dup(file.fileno()))
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise IndexDamagedError(f"{path}: can't be read ({error.strerror or error}); check its permissions") from error
-    hold = Hold(descriptor)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(hold.descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         hold.release()
         return None
     except OSError:  # a file system without locks: the files are read without a hold
         return hold
-    if os.fstat(descriptor).st_nlink == 0:
+    if os.fstat(hold.descriptor).st_nlink == 0:
         hold.release()
         return None
     return hold
@@ -95,18 +111,17 @@ def _missing(index: Path) -> IndexMissingError:
     return IndexMissingError(f"no index at {index}: make one with 'lsr index CORPUS --index {index}'")
 
 
-def remove_leftovers(index: Path) -> None:
+def remove_leftovers(index: Folder) -> None:
     """Remove what no generation needs: older generations that nobody reads, and what a killed writer left.
 
     To be called by the holder of the writer's lock, before and after its work. Nothing but what writers make
-    is touched; where the newest manifest can't be read, only their scratch is.
+    is touched, by name and place: no link is followed. Where the newest manifest can't be read, only their scratch is.
     """
     for name in names_in(index):
-        path = index / name
         if _ASIDE.fullmatch(name):
-            path.unlink(missing_ok=True)
+            index.remove_file(name, missing_ok=True)
         elif _SCRATCH.fullmatch(name):
-            shutil.rmtree(path, ignore_errors=True)
+            index.remove_tree(name)
     found = generations(index)
     try:
         manifests = [read_manifest(index, generation) for generation in found[-1:]]
@@ -114,23 +129,27 @@ def remove_leftovers(index: Path) -> None:
         manifests += [read_manifest(index, generation) for generation in held]
     except IndexDamagedError:
         return
-    used = {part.folder(index) for manifest in manifests for part in manifest.parts}
+    used = {(part.kind, part.id) for manifest in manifests for part in manifest.parts}
     for kind in PART_KINDS:
-        for name in names_in(index / kind):
-            folder = index / kind / name
-            if PART_ID.fullmatch(name) and folder not in used:
-                shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # none is there, or it is none of ours: a link to a folder elsewhere
+            folder = index.folder(kind)
+            for name in folder.names():
+                if _PART.fullmatch(name) and (kind, name) not in used:
+                    folder.remove_tree(name)
 
 
-def _retire(index: Path, generation: int) -> bool:
+def _retire(index: Folder, generation: int) -> bool:
     """Remove a generation's manifest and return True, or False if somebody holds it."""
-    path = manifest_path(index, generation)
-    with path.open("rb") as file:
+    name = manifest_path(index.path, generation).name
+    if not index.has_file(name):
+        index.remove_file(name)
+        return True
+    with index.open_file(name) as file:
         try:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         except OSError:  # a file system without locks: then nobody could hold it either
             pass
-        path.unlink()
+        index.remove_file(name)
     return True

@@ -1,9 +1,9 @@
-"""An index on disk, opened for reading: one generation of it."""
+"""An index on disk: one generation of it, opened for reading."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,18 +11,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lsr.encoders.base import Encoder
 from lsr.errors import IndexDamagedError, IndexMissingError, UsageError
-from lsr.indexer.rarity import Collection, by_rarity
 from lsr.indexer.storage.checks_on_read import check_files
 from lsr.indexer.storage.deletions import unpack
 from lsr.indexer.storage.dense_vectors import DenseVectorsOfIndex
-from lsr.indexer.storage.generations import Hold, generations, hold_generation, hold_newest
+from lsr.indexer.storage.generations import Hold, generations, hold_generation, hold_newest, open_folder
 from lsr.indexer.storage.manifest import REMEDY, Manifest, SegmentInfo, read_manifest
 from lsr.indexer.storage.segment import Segment
 from lsr.indexer.storage.vocabulary import FILES as VOCABULARY_FILES
 from lsr.indexer.storage.vocabulary import Vocabulary
-from lsr.indexer.transfer.read_vectors import READY_VECTORS, ReadyVectors
+from lsr.io.folder import Folder
 from lsr.types import Document
 
 DEFAULT_NAME = ".lsr"
@@ -43,38 +41,40 @@ def find_index(start: Path) -> Path:
     )
 
 
-class Index:
-    """A generation of an index. Immutable: later commits by any writer don't change it.
+@dataclass(frozen=True, slots=True)
+class IndexIdentity:
+    """The identity of one generation of an index: equal for all that open the same documents in the same order.
 
-    Its files stay in their place until it is closed or forgotten, whatever writers do meanwhile.
+    segments: a key a segment, which changes with its deletions and dense vectors.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        manifest: Manifest,
-        hold: Hold,
-        *,
-        encoder: str | Path | None = None,
-        dense_encoder: str | Path | None = None,
-        before: Index | None = None,
-    ) -> None:
-        self.path = path
+    path: str
+    generation: int
+    segments: tuple[tuple[str, ...], ...]
+
+
+class StoredIndex:
+    """A generation of an index on disk. Immutable: later commits by any writer don't change it.
+
+    Its files are kept until it is closed or garbage-collected, whatever writers do meanwhile. It opens no encoders.
+    """
+
+    def __init__(self, folder: Folder, manifest: Manifest, hold: Hold, *, before: StoredIndex | None = None) -> None:
+        self.path = folder.path
+        self.folder = folder
         self.manifest = manifest
         self._hold = hold
-        self._moved_to = {"encoder": encoder, "dense_encoder": dense_encoder}
-        self._opening = threading.Lock()
-        manifest.vocabulary.check_sizes(path, expected=VOCABULARY_FILES)
-        manifest.encoder_files.check_sizes(path)
-        known = {} if before is None else {_name_of(segment.info): segment for segment in before.segments}
+        keys = tuple(map(segment_key, manifest.segments))
+        self.identity = IndexIdentity(str(folder.path.resolve()), manifest.generation, keys)
+        manifest.vocabulary.check_sizes(folder, expected=VOCABULARY_FILES)
+        manifest.encoder_files.check_sizes(folder)
+        known = {} if before is None else dict(zip(before.identity.segments, before.segments, strict=True))
         self.segments: tuple[Segment, ...] = tuple(
-            known.get(_name_of(info)) or Segment(path, info) for info in manifest.segments
+            known.get(key) or Segment(folder, info) for key, info in zip(keys, manifest.segments, strict=True)
         )
-        if before is not None and before.manifest.vocabulary == manifest.vocabulary:
-            names = ["vocabulary"]
-            if before.manifest.encoder_files == manifest.encoder_files:
-                names += ["_query_encoder", "_dense_encoder", "_dense_query_encoder"]
-            self.__dict__.update({name: before.__dict__[name] for name in names if name in before.__dict__})
+        shares_vocabulary = before is not None and before.manifest.vocabulary == manifest.vocabulary
+        if before is not None and shares_vocabulary and "vocabulary" in before.__dict__:
+            self.__dict__["vocabulary"] = before.__dict__["vocabulary"]
         self._check_dimensions()
 
     def _check_dimensions(self) -> None:
@@ -87,45 +87,38 @@ class Index:
                 )
 
     @classmethod
-    def open(
-        cls,
-        path: str | Path,
-        *,
-        generation: int | None = None,
-        encoder: str | Path | None = None,
-        dense_encoder: str | Path | None = None,
-    ) -> Index:
-        """Open the index at `path`, its last generation by default.
+    def open(cls, path: str | Path, *, generation: int | None = None) -> StoredIndex:
+        """Open the index at `path`. generation: default, the newest.
 
-        encoder, dense_encoder: where the models of queries are now, if they aren't where they were.
         Raises IndexMissingError, or IndexDamagedError naming what is wrong.
         """
-        path = Path(path)
+        folder = open_folder(Path(path))
         if generation is None:
-            generation, hold = hold_newest(path)
+            generation, hold = hold_newest(folder)
         else:
-            held = hold_generation(path, generation)
+            held = hold_generation(folder, generation)
             if held is None:
                 raise IndexMissingError(f"no generation {generation} of the index at {path}")
             hold = held
-        return cls(path, read_manifest(path, generation), hold, encoder=encoder, dense_encoder=dense_encoder)
+        return cls(folder, read_manifest(folder, generation), hold)
 
-    def refresh(self) -> Index:
-        """Return the index's last generation: itself, or a new one that shares with it what has not changed.
+    def refresh(self) -> StoredIndex:
+        """Return the index's newest generation: itself, or another that shares with it what has not changed.
 
-        This one stays as it is, and open. Raises what `open` raises.
+        This one stays open and unchanged. Raises what `open` raises.
         """
-        generation, hold = hold_newest(self.path)
+        folder = open_folder(self.path)  # again, since another index may have taken its place
+        generation, hold = hold_newest(folder)
         if generation == self.manifest.generation:
             hold.release()
             return self
-        return Index(self.path, read_manifest(self.path, generation), hold, **self._moved_to, before=self)
+        return StoredIndex(folder, read_manifest(folder, generation), hold, before=self)
 
     def close(self) -> None:
-        """Let writers remove this generation's files once there is a newer one. What was read stays valid."""
+        """Let writers remove this generation's files once there is a newer one. Values already read stay valid."""
         self._hold.release()
 
-    def __enter__(self) -> Index:
+    def __enter__(self) -> StoredIndex:
         return self
 
     def __exit__(self, *details: object) -> None:
@@ -136,11 +129,12 @@ class Index:
 
     @property
     def n_positions(self) -> int:
-        """Positions that documents may have: as many as there are documents, and those deleted since the last merge."""
+        """Number of positions: one a document, those deleted since the last merge included."""
         return self.manifest.n_positions
 
-    def get(self, doc_ids: Sequence[str]) -> list[Document | None]:
-        """Return the documents of some doc_ids, None for one that isn't there."""
+    def get(self, doc_ids: str | Iterable[str]) -> list[Document | None]:
+        """Return the documents of some doc_ids, None for one that isn't there. A text is one doc_id."""
+        doc_ids = list_of_ids(doc_ids)
         found: list[Document | None] = [None] * len(doc_ids)
         for segment in self.segments:
             for i, row in enumerate(segment.find(doc_ids)):
@@ -149,7 +143,7 @@ class Index:
         return found
 
     def documents(self, allowed: Sequence[npt.NDArray[np.uint64]] | None = None) -> Iterator[Document]:
-        """Yield the documents in the order in which they were added.
+        """Yield the documents in the order of their addition.
 
         allowed: a bitmap a segment, as filters have them; default all. Raises IndexDamagedError.
         """
@@ -162,61 +156,17 @@ class Index:
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """The terms. Raises IndexDamagedError if they are not what was written."""
-        check_files(self.path, self.manifest.vocabulary, VOCABULARY_FILES)
-        return Vocabulary(self.manifest.vocabulary.folder(self.path))
+        """The terms. Raises IndexDamagedError if they differ from what was written."""
+        check_files(self.folder, self.manifest.vocabulary, VOCABULARY_FILES)
+        return Vocabulary(self.manifest.vocabulary.open(self.folder))
 
-    @property
-    def query_encoder(self) -> Any:
-        """The encoder that queries of this index take (`lsr.encoders.base.QueryEncoder`), loaded when first asked for.
-
-        Raises EncoderError if it can't be loaded, or is another than the index was built with.
-        """
-        with self._opening:
-            return self._weighed_query_encoder
-
-    @cached_property
-    def _weighed_query_encoder(self) -> Any:
-        # Apart from what generations share: how rare a term is, each knows for itself.
-        return by_rarity(self._query_encoder, self.collection, self.manifest.encoder)
-
-    @cached_property
-    def _query_encoder(self) -> Any:
-        if self.manifest.encoder["kind"] == READY_VECTORS:
-            return ReadyVectors()
-        from lsr.encoders.registry import open_query_encoder
-
-        check_files(self.path, self.manifest.encoder_files, self.manifest.encoder_files.files)
-        return open_query_encoder(
-            self.manifest.encoder,
-            self.manifest.encoder_files.folder(self.path),
-            self.vocabulary.lookup,
-            len(self.vocabulary),
-            moved_to=self._moved_to["encoder"],
-        )
-
-    def fit_query_encoder(self, encoder: Encoder) -> Any:
-        """Return what encodes queries of this index, where its encoder is loaded already, and needn't be again.
-
-        Raises EncoderError for another than the index's.
-        """
-        from lsr.encoders.lexical.exact_words import QueriesWithWords, model_alone, words_config
-        from lsr.encoders.registry import check_same
-        from lsr.encoders.sparse.vocabulary_map import RemappedQueryEncoder
-
-        check_same(self.manifest.encoder, encoder.description)
-        if self.manifest.encoder["query_side"] != "model":  # the index has it, and its own vocabulary
-            return self.query_encoder
-        model, config, lookup = model_alone(encoder), words_config(self.manifest.encoder), self.vocabulary.lookup
-        fitted: Any = RemappedQueryEncoder(model, model.terms, lookup, len(self.vocabulary))
-        if config is not None:
-            fitted = QueriesWithWords(fitted, config, lookup, len(self.vocabulary))
-        return by_rarity(fitted, self.collection, self.manifest.encoder)
-
-    @property
-    def collection(self) -> Collection:
-        """The documents, as those see them who ask how many hold a term."""
-        return Collection(self.segments, len(self))
+    def document_frequencies(self, term_ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+        """Return how many documents hold each term, deleted ones not counted. Raises IndexDamagedError."""
+        found = np.zeros(len(term_ids), np.int64)
+        for segment in self.segments:
+            local, at = segment.local_terms(term_ids)
+            found[at] += segment.live_df(local)
+        return found
 
     @cached_property
     def dense(self) -> DenseVectorsOfIndex | None:
@@ -226,50 +176,20 @@ class Index:
         matrices = tuple(segment.dense for segment in self.segments if segment.dense is not None)
         return DenseVectorsOfIndex(self.manifest.dense, matrices)
 
-    @property
-    def dense_encoder(self) -> Any:
-        """What encodes queries for the dense vectors (`lsr.encoders.dense.base.DenseEncoder`), loaded when first asked.
 
-        Raises UsageError for an index without dense vectors, EncoderError if it can't be loaded, or is another than
-        the documents' was.
-        """
-        with self._opening:
-            return self._dense_encoder
-
-    @property
-    def dense_query_encoder(self) -> Any:
-        """What encodes queries for the dense vectors, without torch where that can be (`encode_dense_queries`).
-
-        Raises what `dense_encoder` raises.
-        """
-        with self._opening:
-            return self._dense_query_encoder
-
-    @cached_property
-    def _dense_query_encoder(self) -> Any:
-        from lsr.encoders.dense.numpy_encoder import open_bare
-
-        if self.manifest.dense is None or "_dense_encoder" in self.__dict__:
-            return self._dense_encoder
-        return open_bare(self.manifest.dense, moved_to=self._dense_moved_to) or self._dense_encoder
-
-    @property
-    def _dense_moved_to(self) -> str | Path | None:
-        joint = self.manifest.dense is not None and self.manifest.dense["kind"] == self.manifest.encoder["kind"]
-        return self._moved_to["dense_encoder"] or (self._moved_to["encoder"] if joint else None)
-
-    @cached_property
-    def _dense_encoder(self) -> Any:
-        from lsr.encoders.registry import open_dense_encoder
-
-        if self.manifest.dense is None:
-            raise UsageError(
-                f"the index at {self.path} has no dense vectors: add them by 'lsr index --index {self.path} "
-                "--dense E', E being a dense model"
-            )
-        return open_dense_encoder(self.manifest.dense, moved_to=self._dense_moved_to)
+def list_of_ids(doc_ids: Any) -> list[str]:
+    """Return doc_ids as a list; a text is one id. Raises UsageError for what is no text."""
+    if isinstance(doc_ids, str):
+        return [doc_ids]
+    if isinstance(doc_ids, bytes) or not isinstance(doc_ids, Iterable):
+        raise UsageError(f"the doc_ids are {doc_ids!r:.60}; they must be a text or several texts")
+    found = list(doc_ids)
+    for doc_id in found:
+        if not isinstance(doc_id, str):
+            raise UsageError(f"a doc_id is {doc_id!r:.60}; it must be a text")
+    return found
 
 
-def _name_of(info: SegmentInfo) -> tuple[str, ...]:
-    """Return what no other segment with other deletions or dense vectors is called."""
+def segment_key(info: SegmentInfo) -> tuple[str, ...]:
+    """Return a key that identifies a segment with its deletions and dense vectors."""
     return info.part.id, *("" if part is None else part.id for part in (info.deletions, info.dense))

@@ -1,4 +1,7 @@
-"""One writer at a time: a lock on a file, which the operating system gives back when its holder dies."""
+"""One writer at a time: a lock on a file, which the operating system gives back when its holder dies.
+
+The file is written to in its place, so it must be a file of the folder and of no other: no link, and no second name.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,19 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lsr.errors import IndexLockedError
+from lsr.errors import IndexDamagedError, IndexLockedError
+from lsr.io.folder import Folder, UnfitFileError
 
 NAME = "writer.lock"
 
 
 @contextmanager
-def writer_lock(index: Path) -> Iterator[None]:
-    """Hold the index's writer lock. Raises IndexLockedError naming who holds it, and since when."""
-    descriptor = _locked_file(index)
+def writer_lock(index: Path | Folder) -> Iterator[None]:
+    """Hold the index's writer lock.
+
+    Raises IndexLockedError naming who holds it, and since when; IndexDamagedError where the lock is no plain file.
+    """
+    descriptor = _locked_file(Folder.of(index))
     try:
         since = datetime.now(UTC).isoformat(timespec="seconds")
         text = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since})
@@ -33,14 +40,13 @@ def writer_lock(index: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _locked_file(index: Path) -> int:
+def _locked_file(index: Folder) -> int:
     """Return the descriptor of the locked file; tries again if another writer removed the file in between."""
-    path = index / NAME
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = _opened(index)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _stands_at(path, descriptor):
+            if _stands_at(index, descriptor):
                 return descriptor
         except BlockingIOError:
             holder = _holder(descriptor)
@@ -52,9 +58,18 @@ def _locked_file(index: Path) -> int:
         os.close(descriptor)
 
 
-def _stands_at(path: Path, descriptor: int) -> bool:
+def _opened(index: Folder) -> int:
     try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
+        return index.open_or_create(NAME)
+    except UnfitFileError as error:
+        raise IndexDamagedError(
+            f"{index / NAME}: can't be locked ({error.strerror}); remove it, if no writer is at work"
+        ) from error
+
+
+def _stands_at(index: Folder, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(index.state(NAME), os.fstat(descriptor))
     except FileNotFoundError:
         return False
 

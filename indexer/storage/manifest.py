@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lsr.errors import IndexDamagedError, IndexMissingError
-from lsr.indexer.storage.files import FileInfo, new_file, sync_folder
+from lsr.indexer.storage.files import FileInfo, new_file
+from lsr.io.folder import Folder
 
 FORMAT = "lsr-index"
 FORMAT_VERSION = 1
@@ -36,15 +37,26 @@ class Part:
         """Return where the part stands."""
         return index / self.kind / self.id
 
-    def check_sizes(self, index: Path, *, expected: Iterable[str] = ()) -> None:
+    def open(self, index: Folder) -> Folder:
+        """Open the part's folder. Raises IndexDamagedError where that can't be done, or it is reached by a link."""
+        try:
+            return index.folder(self.kind).folder(self.id)
+        except OSError as error:
+            where = self.folder(index.path)
+            raise IndexDamagedError(f"{where}: can't be read ({error.strerror or error}); {REMEDY}") from error
+
+    def check_sizes(self, index: Folder, *, expected: Iterable[str] = ()) -> None:
         """Raise IndexDamagedError unless every file is there in the size that was written, and all `expected` ones."""
         for name in expected:
             if name not in self.files:
-                raise IndexDamagedError(f"{self.folder(index)}: the manifest does not know its {name}; {REMEDY}")
+                raise IndexDamagedError(f"{self.folder(index.path)}: the manifest does not know its {name}; {REMEDY}")
+        if not self.files:  # an empty folder is lost where only files are copied
+            return
+        folder = self.open(index)
         for name, info in self.files.items():
-            path = self.folder(index) / name
+            path = folder / name
             try:
-                size_bytes = path.stat().st_size
+                size_bytes = folder.size_bytes(name)
             except OSError as error:
                 raise IndexDamagedError(f"{path}: can't be read ({error.strerror or error}); {REMEDY}") from error
             if size_bytes != info.size_bytes:
@@ -149,31 +161,33 @@ def _canonical(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, sort_keys=True, ensure_ascii=False, indent=1).encode("utf-8", "surrogatepass")
 
 
-def write_manifest(index: Path, manifest: Manifest) -> None:
+def write_manifest(index: Path | Folder, manifest: Manifest) -> None:
     """Make a generation visible: written aside, synced, renamed. Raises OSError, and then it is not visible."""
     content = {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(manifest)}
     content["crc32"] = zlib.crc32(_canonical(content))
-    path = manifest_path(index, manifest.generation)
-    aside = path.with_suffix(".json.tmp")
-    aside.unlink(missing_ok=True)
+    folder = Folder.of(index)
+    name = manifest_path(folder.path, manifest.generation).name
+    aside = folder / f"{name}.tmp"
+    aside.remove(missing_ok=True)
     with new_file(aside) as file:
         file.write(_canonical(content))
-    aside.rename(path)
+    aside.rename(name)
     try:
-        sync_folder(index)
+        folder.sync()
     except OSError:
-        path.unlink()
+        folder.remove_file(name)
         raise
 
 
-def read_manifest(index: Path, generation: int) -> Manifest:
+def read_manifest(index: Path | Folder, generation: int) -> Manifest:
     """Read a generation's manifest.
 
     Raises IndexMissingError if there is none, IndexDamagedError if it can't be trusted.
     """
-    path = manifest_path(index, generation)
+    path = manifest_path(Path(str(index)), generation)
     try:
-        data = path.read_bytes()
+        with Folder.of(index).open_file(path.name) as file:
+            data = file.read()
     except FileNotFoundError:
         raise IndexMissingError(f"no generation {generation} of the index at {index}") from None
     except OSError as error:

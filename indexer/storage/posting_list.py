@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-RUN = 3
-"""As in lsr.kernels: importing those would load numba."""
+from lsr.kernels.geometry import RUN
 
 
 def term_postings(arrays: Mapping[str, npt.NDArray[Any]], term: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

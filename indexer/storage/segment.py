@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,8 @@ from lsr.indexer.storage.dense_vectors import Halves, open_dense
 from lsr.indexer.storage.files import FileInfo, map_array, save_array
 from lsr.indexer.storage.manifest import REMEDY, SegmentInfo
 from lsr.indexer.storage.posting_list import term_postings
+from lsr.io.folder import Folder
+from lsr.kernels.geometry import MAX_DOCS, RUN, STORED_K, SUPERBLOCK, SUPERBLOCK_BLOCKS
 from lsr.types import Document
 
 DOCUMENTS = "documents.arrow"
@@ -27,8 +28,6 @@ ROWS = 1024
 """Documents in a record batch of DOCUMENTS."""
 COUNTS_FILE = "counts.npy"
 FIELDS_FILE = "fields.arrow"
-STORED_K = (1, 3, 10, 30, 100, 300, 1000)
-"""The columns of `kth_impact`; lsr.kernels.build.kth_impacts computes them."""
 
 POSTINGS: Mapping[str, tuple[Any, int]] = {
     "row": (np.int32, 1),
@@ -61,9 +60,6 @@ the order of doc_ords, and by term in each."""
 SMALL = ("row", "terms", "frequent_start", "rare_start", "insertion", "kth_impact", "term_crc")
 """The arrays that are verified as a whole before anything is searched."""
 
-SUPERBLOCK, BLOCKS, RUN, MAX_DOCS = 64, 16, 3, 1 << 24
-"""As in lsr.kernels.build.layout, which is not imported here: numba would take longer to load than a search takes."""
-
 
 def hash_ids(doc_ids: Iterable[str]) -> npt.NDArray[np.uint64]:
     """Return a 64-bit hash of each doc_id."""
@@ -73,7 +69,7 @@ def hash_ids(doc_ids: Iterable[str]) -> npt.NDArray[np.uint64]:
     return np.frombuffer(digests, "<u8").astype(np.uint64)
 
 
-def save_arrays(folder: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, FileInfo]:
+def save_arrays(folder: Folder, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, FileInfo]:
     """Write the named arrays of a segment."""
     return {f"{name}.npy": save_array(folder / f"{name}.npy", array) for name, array in arrays.items()}
 
@@ -82,17 +78,18 @@ class Segment:
     """A segment opened for reading.
 
     Opening maps the arrays and checks headers, sizes and shapes against each other; it reads no array.
-    live: the bitmap of documents that are not deleted, by doc_ord; None where none is. dense: the dense vectors, a row
-    a document in the order of insertion, where the index has them.
+    folder: its path; files: the open folder. live: the bitmap of documents that are not deleted, by doc_ord; None where
+    none is. dense: the dense vectors, a row a document in the order of insertion, where the index has them.
     """
 
-    def __init__(self, index: Path, info: SegmentInfo) -> None:
+    def __init__(self, index: Folder, info: SegmentInfo) -> None:
         self.info = info
         self.n_docs = info.n_docs
-        self.folder = info.part.folder(index)
+        self.folder = info.part.folder(index.path)
         wanted = POSTINGS | OTHERS  # type: ignore[operator]
         info.part.check_sizes(index, expected=[*(f"{name}.npy" for name in wanted), DOCUMENTS])
-        arrays = {name: map_array(self.folder / f"{name}.npy", dtype, ndim) for name, (dtype, ndim) in wanted.items()}
+        self.files = info.part.open(index)
+        arrays = {name: map_array(self.files / f"{name}.npy", dtype, ndim) for name, (dtype, ndim) in wanted.items()}
         self.arrays = {name: arrays[name] for name in POSTINGS}
         self.terms: npt.NDArray[np.uint32] = arrays["terms"]
         self.kth_impact: npt.NDArray[np.uint8] = arrays["kth_impact"]
@@ -110,17 +107,17 @@ class Segment:
     def _map_counts(self) -> npt.NDArray[Any]:
         for dtype in COUNTS[:-1]:
             with suppress(IndexDamagedError):
-                return map_array(self.folder / COUNTS_FILE, dtype, 1)
-        return map_array(self.folder / COUNTS_FILE, COUNTS[-1], 1)
+                return map_array(self.files / COUNTS_FILE, dtype, 1)
+        return map_array(self.files / COUNTS_FILE, COUNTS[-1], 1)
 
-    def _map_live(self, index: Path) -> npt.NDArray[np.uint64] | None:
+    def _map_live(self, index: Folder) -> npt.NDArray[np.uint64] | None:
         deletions = self.info.deletions
         if deletions is None:
             return None
         deletions.check_sizes(index, expected=[LIVE])
-        live = map_array(deletions.folder(index) / LIVE, np.uint64, 1)
+        live = map_array(deletions.open(index) / LIVE, np.uint64, 1)
         if len(live) != -(-self.n_docs // SUPERBLOCK):
-            raise IndexDamagedError(f"{deletions.folder(index)}: not of {self.n_docs} documents; {REMEDY}")
+            raise IndexDamagedError(f"{deletions.folder(index.path)}: not of {self.n_docs} documents; {REMEDY}")
         return live
 
     def _check_shapes(self) -> None:
@@ -132,7 +129,7 @@ class Segment:
             and n_frequent >= 0
             and n_rare >= 0
             and len(a["row"]) == n_terms == n_frequent + n_rare
-            and a["block_max"].shape == (n_frequent, n_superblocks * BLOCKS)
+            and a["block_max"].shape == (n_frequent, n_superblocks * SUPERBLOCK_BLOCKS)
             and a["superblock_max"].shape == (n_frequent, n_superblocks)
             and a["runs"].shape == (n_frequent, n_superblocks * RUN)
             and a["frequent_start"][-1] == len(a["frequent"])
@@ -157,7 +154,7 @@ class Segment:
         checksums = self.document_checksums
         check_files(self._index, self.info.part, [f"{name}.npy" for name in checksums])
         info = self.info.part.files[DOCUMENTS]
-        return DocumentStore(self.folder / DOCUMENTS, self.n_docs, checksums=checksums, info=info)
+        return DocumentStore(self.files / DOCUMENTS, self.n_docs, checksums=checksums, info=info)
 
     @cached_property
     def fields(self) -> Any:
@@ -167,7 +164,7 @@ class Segment:
         check_files(self._index, self.info.part, [FIELDS_FILE])
         from lsr.indexer.storage.fields import FieldColumns
 
-        return FieldColumns(self.folder / FIELDS_FILE, self.documents)
+        return FieldColumns(self.files / FIELDS_FILE, self.documents)
 
     @cached_property
     def postings(self) -> Any:

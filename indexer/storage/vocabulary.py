@@ -12,16 +12,18 @@ import numpy.typing as npt
 from lsr.errors import IndexDamagedError
 from lsr.indexer.storage.files import FileInfo, map_array, save_array
 from lsr.indexer.storage.manifest import REMEDY
+from lsr.io.folder import Folder
 
 FILES = ("terms.npy", "term_start.npy", "term_order.npy")
 
 
-def save_vocabulary(folder: Path, terms: Sequence[str]) -> dict[str, FileInfo]:
+def save_vocabulary(folder: Path | Folder, terms: Sequence[str]) -> dict[str, FileInfo]:
     """Write the terms, term i having id i.
 
     `terms.npy`: their UTF-8 bytes one after another (uint8). `term_start.npy`: where each starts (int64,
     one more than terms). `term_order.npy`: the ids in ascending order of the bytes (uint32).
     """
+    folder = Folder.of(folder)
     encoded = [term.encode("utf-8", "surrogatepass") for term in terms]
     start = np.zeros(len(encoded) + 1, np.int64)
     np.cumsum([len(term) for term in encoded], out=start[1:])
@@ -33,8 +35,8 @@ def save_vocabulary(folder: Path, terms: Sequence[str]) -> dict[str, FileInfo]:
 class Vocabulary:
     """The terms of an index, opened by mmap."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path | Folder) -> None:
+        self._folder = folder = Folder.of(folder)
         self._bytes = map_array(folder / FILES[0], np.uint8, 1)
         self._start = map_array(folder / FILES[1], np.int64, 1)
         self._order = map_array(folder / FILES[2], np.uint32, 1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import secrets
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -17,11 +18,12 @@ from pathlib import Path
 from typing import IO
 
 from lsr.errors import IndexDamagedError, IndexMissingError, LsrError
-from lsr.indexer.storage.files import CHUNK_BYTES, FileInfo, new_file, sync_folder
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.files import CHUNK_BYTES, FileInfo, new_file
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import Manifest, Part, manifest_path, parse_manifest
 from lsr.indexer.storage.segment import Segment
 from lsr.indexer.write.transaction import Workplace, explained
+from lsr.io.folder import FileAt, Folder
 
 MANIFEST = "manifest.json"
 LARGEST_MANIFEST = 1 << 28
@@ -34,14 +36,15 @@ def export_index(path: str | Path, target: Path, *, overwrite: bool = False) -> 
     Raises LsrError if there is such a file and not `overwrite`, or it can't be written; IndexDamagedError for a file of
     the index that is not what was written.
     """
-    with Index.open(path) as index, written(target, overwrite=overwrite) as file:
+    with StoredIndex.open(path) as index, written(target, overwrite=overwrite) as file:
         manifest = index.manifest
-        raw = manifest_path(index.path, manifest.generation).read_bytes()
+        with index.folder.open_file(manifest_path(index.path, manifest.generation).name) as opened:
+            raw = opened.read()
         with tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT) as archive:
             archive.addfile(_member(MANIFEST, len(raw)), io.BytesIO(raw))
             for name, (part, file_name) in _members(manifest).items():
-                source = part.folder(index.path) / file_name
-                with source.open("rb") as opened:
+                source = part.open(index.folder) / file_name
+                with source.open() as opened:
                     checked = _Checked(opened)
                     archive.addfile(_member(name, part.files[file_name].size_bytes), checked)
                 if checked.info != part.files[file_name]:
@@ -52,21 +55,23 @@ def export_index(path: str | Path, target: Path, *, overwrite: bool = False) -> 
 @contextmanager
 def written(target: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
     """Write a file aside, sync it, and rename it to its place; leave nothing where that fails."""
-    if target.exists() and not overwrite:
+    if os.path.lexists(target) and not overwrite:
         raise LsrError(f"{target} is there already; --overwrite replaces it")
-    aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    aside: FileAt | None = None
     try:
-        with aside.open("wb") as file:
+        aside = Folder.open(target.parent) / f".{target.name}.{secrets.token_hex(6)}.tmp"
+        with aside.create() as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        aside.rename(target)
-        sync_folder(target.parent)
+        aside.rename(target.name)
+        aside.folder.sync()
     except OSError as error:
         raise LsrError(f"can't write {target}: {error.strerror or error}; choose another place") from error
     finally:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
+        if aside is not None:
+            with suppress(OSError):
+                aside.remove(missing_ok=True)
 
 
 def import_index(source: Path, path: Path, *, overwrite: bool = False) -> Manifest:
@@ -90,7 +95,7 @@ def import_index(source: Path, path: Path, *, overwrite: bool = False) -> Manife
 def _take(archive: tarfile.TarFile, source: Path, place: Workplace) -> Manifest:
     manifest = _read_manifest(archive, source)
     due = _members(manifest)
-    folders: dict[tuple[str, str], Path] = {}
+    folders: dict[tuple[str, str], Folder] = {}
     for part in manifest.parts:
         folders[part.kind, part.id] = place.folder(f"part-{len(folders)}")
     while (member := archive.next()) is not None:
@@ -105,7 +110,7 @@ def _take(archive: tarfile.TarFile, source: Path, place: Workplace) -> Manifest:
     kept = {key: place.keep(key[0], folder, _files(manifest, key)) for key, folder in folders.items()}
     manifest = replace(manifest.with_parts(lambda part: kept[part.kind, part.id]), generation=place.generation)
     for info in manifest.segments:
-        Segment(place.path, info)  # opening one verifies headers and shapes
+        Segment(place.root, info)  # opening one verifies headers and shapes
     place.commit(manifest)
     return manifest
 
@@ -127,7 +132,7 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, source: Path, si
     return content
 
 
-def _copied(content: IO[bytes], target: Path) -> FileInfo:
+def _copied(content: IO[bytes], target: FileAt) -> FileInfo:
     with new_file(target) as file:
         while chunk := content.read(CHUNK_BYTES):
             file.write(chunk)

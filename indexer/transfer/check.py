@@ -11,18 +11,21 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import EncoderError, IndexDamagedError
+from lsr.indexer.encode.open_encoders import open_query_encoder_of
 from lsr.indexer.storage.checks_on_read import small_arrays_fault, term_checksums, term_fault
 from lsr.indexer.storage.deletions import pack, unpack
 from lsr.indexer.storage.dense_vectors import check_finite
 from lsr.indexer.storage.files import checksum
-from lsr.indexer.storage.generations import hold_newest
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.generations import hold_newest, open_folder
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import Manifest, read_manifest
-from lsr.indexer.storage.segment import STORED_K, Segment, hash_ids
-from lsr.io.progress import Progress, Silence
+from lsr.indexer.storage.segment import Segment, hash_ids
+from lsr.io.folder import Folder
+from lsr.io.progress import NoProgress, Progress
 from lsr.kernels.build import layout
 from lsr.kernels.build.forward import forward_rows
 from lsr.kernels.build.kth_impacts import kth_impacts
+from lsr.kernels.geometry import STORED_K
 
 
 def verify(path: Path, progress: Progress | None = None) -> tuple[Manifest, list[str]]:
@@ -30,23 +33,29 @@ def verify(path: Path, progress: Progress | None = None) -> tuple[Manifest, list
 
     Raises IndexMissingError, or IndexDamagedError for a manifest that can't be read.
     """
-    listener = progress or Silence()
-    generation, hold = hold_newest(path)
+    listener = progress or NoProgress()
+    folder = open_folder(path)
+    generation, hold = hold_newest(folder)
     try:
-        manifest = read_manifest(path, generation)
-        problems = _wrong_files(path, manifest, listener)
+        manifest = read_manifest(folder, generation)
+        problems = _wrong_files(folder, manifest, listener)
         return manifest, problems or _wrong_contents(path, generation, listener)
     finally:
         hold.release()
 
 
-def _wrong_files(path: Path, manifest: Manifest, listener: Progress) -> list[str]:
+def _wrong_files(index: Folder, manifest: Manifest, listener: Progress) -> list[str]:
     """Compare sizes and checksums."""
     problems = []
     listener.start("checksums", manifest.size_bytes, "B")
     for part in manifest.parts:
+        try:
+            folder = part.open(index) if part.files else index
+        except IndexDamagedError as error:
+            problems.append(str(error))
+            continue
         for name, expected in part.files.items():
-            file = part.folder(path) / name
+            file = folder / name
             try:
                 if checksum(file, listener.advance) != expected:
                     problems.append(f"{file}: its content is not what was written (size or checksum differs)")
@@ -58,7 +67,7 @@ def _wrong_files(path: Path, manifest: Manifest, listener: Progress) -> list[str
 def _wrong_contents(path: Path, generation: int, listener: Progress) -> list[str]:
     """Compare what the arrays say with each other."""
     try:
-        index = Index.open(path, generation=generation)
+        index = StoredIndex.open(path, generation=generation)
     except IndexDamagedError as error:
         return [str(error)]
     problems = []
@@ -80,10 +89,10 @@ def _wrong_contents(path: Path, generation: int, listener: Progress) -> list[str
     return problems
 
 
-def _verify_query_side(index: Index) -> None:
-    """Open what queries need, unless that is a model, which stands elsewhere."""
+def _verify_query_side(index: StoredIndex) -> None:
+    """Open the encoder of queries, unless it is a model, which is kept elsewhere."""
     if index.manifest.encoder.get("query_side") != "model":
-        index.query_encoder  # noqa: B018
+        open_query_encoder_of(index)
 
 
 def _verify_ids(path: Path, hashes: list[npt.NDArray[np.uint64]]) -> None:

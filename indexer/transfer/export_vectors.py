@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.segment import Segment
 from lsr.indexer.transfer.archive import written
 from lsr.indexer.transfer.read_vectors import SCALE_KEY
@@ -39,7 +39,7 @@ def export_vectors(path: str | Path, target: Path, *, overwrite: bool = False) -
     A weight is an impact times the index's scale, which stands in the file's metadata, so that indexing it again gives
     the same impacts. Raises as `export_index`.
     """
-    with Index.open(path) as index:
+    with StoredIndex.open(path) as index:
         terms = pa.array(list(index.vocabulary), pa.string())
         metadata = {
             SCALE_KEY: repr(index.manifest.scale).encode(),
@@ -55,7 +55,7 @@ def export_vectors(path: str | Path, target: Path, *, overwrite: bool = False) -
         return len(index)
 
 
-def left_out(index: Index) -> list[str]:
+def left_out(index: StoredIndex) -> list[str]:
     """Return what of an index such a file doesn't hold, a sentence each, and how to have it nevertheless."""
     found = []
     if index.manifest.passages is not None:

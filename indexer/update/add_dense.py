@@ -6,19 +6,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import lsr
 from lsr.encoders.dense.base import DenseEncoder, dense_description
 from lsr.errors import IndexExistsError, LsrError
 from lsr.indexer.encode.document_encoders import Legs
-from lsr.indexer.encode.resume import Say, Staging
+from lsr.indexer.encode.resume import Staging
 from lsr.indexer.storage.dense_vectors import KIND, DensePending
 from lsr.indexer.storage.generations import hold_newest
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import Manifest, SegmentInfo
 from lsr.indexer.write.transaction import Workplace, explained
 from lsr.indexer.write.writer import now
 from lsr.io.progress import Progress
 from lsr.types import Document
+from lsr.version import __version__
 
 
 def add_dense(
@@ -26,7 +26,6 @@ def add_dense(
     encoder: DenseEncoder,
     *,
     overwrite: bool = False,
-    say: Say = lambda message: None,  # noqa: ARG005
     progress: Progress | None = None,
 ) -> Manifest:
     """Encode the documents of an index, and commit their dense vectors as its next generation.
@@ -37,18 +36,18 @@ def add_dense(
     """
     path = Path(path)
     hold_newest(path)[1].release()
-    with Workplace.for_existing(path) as place, explained(path), Index.open(path) as index:
+    with Workplace.for_existing(path) as place, explained(path), StoredIndex.open(path) as index:
         _refuse_existing(index, overwrite)
         legs = Legs(None, encoder)
         staging = Staging(
-            path, legs, settings={}, say=say, with_documents=False, n_documents=index.n_positions, progress=progress
+            path, legs, settings={}, with_documents=False, n_documents=index.n_positions, progress=progress
         )
         with staging:
             shards = staging.encode(lambda: _documents(index))
             return _commit(index, encoder, staging, shards, place)
 
 
-def _refuse_existing(index: Index, overwrite: bool) -> None:
+def _refuse_existing(index: StoredIndex, overwrite: bool) -> None:
     if len(index) == 0:
         raise LsrError(f"the index at {index.path} holds no document to encode")
     if index.manifest.dense is not None and not overwrite:
@@ -58,20 +57,20 @@ def _refuse_existing(index: Index, overwrite: bool) -> None:
         )
 
 
-def _documents(index: Index) -> Iterator[Document]:
+def _documents(index: StoredIndex) -> Iterator[Document]:
     for segment in index.segments:
         for row in range(segment.n_docs):
             yield segment.document(row)
 
 
 def _commit(
-    index: Index, encoder: DenseEncoder, staging: Staging, shards: tuple[Path, ...], place: Workplace
+    index: StoredIndex, encoder: DenseEncoder, staging: Staging, shards: tuple[Path, ...], place: Workplace
 ) -> Manifest:
     rows = (dense for shard in shards for _, _, dense in staging.read(shard) if dense is not None)
     waiting = next(rows)
     segments: list[SegmentInfo] = []
     for number, segment in enumerate(index.segments):
-        pending = DensePending(place.scratch / f"dense-{number}", encoder.dimension)
+        pending = DensePending(place.folder(f"dense-{number}"), encoder.dimension)
         due = segment.n_docs
         while due:
             if len(waiting) == 0:
@@ -85,7 +84,7 @@ def _commit(
         index.manifest,
         generation=place.generation,
         created=now(),
-        library_version=lsr.__version__,
+        library_version=__version__,
         segments=tuple(segments),
         dense=dict(dense_description(encoder)),
     )

@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-import lsr
 from lsr.encoders.base import Encoder
 from lsr.encoders.registry import check_same, open_document_encoder
 from lsr.errors import BadDocumentError, EncoderError, LsrError, UsageError
 from lsr.indexer.storage.deletions import save_live
 from lsr.indexer.storage.generations import hold_newest
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import LARGEST_INDEX, Manifest, SegmentInfo
 from lsr.indexer.storage.segment import Segment, hash_ids
 from lsr.indexer.storage.vocabulary import save_vocabulary
@@ -24,10 +23,12 @@ from lsr.indexer.update.passages import Passages
 from lsr.indexer.update.resolve import Outcome, Requests, resolve
 from lsr.indexer.update.reweigh import Reweighed
 from lsr.indexer.write.segment_builder import Collector, Pending
+from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
 from lsr.indexer.write.transaction import Workplace, explained
 from lsr.indexer.write.writer import build_pending, now
-from lsr.io.progress import Progress, Silence
+from lsr.io.progress import NoProgress, Progress
 from lsr.types import Document, SparseBatch
+from lsr.version import __version__
 
 Dense = npt.NDArray[np.floating] | None
 SHOWN = 3
@@ -51,6 +52,7 @@ class IndexEditor:
     Additions, replacements and deletions take effect in the order in which they are called. A context manager:
     leaving it without a commit, or by an exception, leaves the index as it was.
     encoder: that of the index, where it is loaded already; by default it is opened when needed.
+    limits: the size at which a new segment is full.
     Raises IndexMissingError, IndexDamagedError, IndexLockedError if another writer is at it, EncoderError for
     another encoder than the index's, LsrError if it can't be written to.
     """
@@ -63,23 +65,24 @@ class IndexEditor:
         reorder: bool = True,
         threads: int = 2,
         progress: Progress | None = None,
+        limits: SegmentLimits = DEFAULT_LIMITS,
     ) -> None:
         self.path = Path(path)
         self._encoder = encoder
         self._reorder = reorder
         self._threads = threads
-        self._progress = progress or Silence()
+        self._progress = progress or NoProgress()
         self._requests = Requests()
         hold_newest(self.path)[1].release()  # where there is no index, nothing is to be made
         self._place = Workplace.for_existing(self.path)
         try:
-            self.base = Index.open(self.path)
+            self.base = StoredIndex.open(self.path)
             if encoder is not None:
                 _check_encoder(self.base, encoder)
         except BaseException:
             self._place.close()
             raise
-        self._collector = Collector(self._place.folder, dense=self.base.manifest.dense)
+        self._collector = Collector(self._place.folder, dense=self.base.manifest.dense, limits=limits)
         self._passages = Passages(self.base)
 
     def __enter__(self) -> IndexEditor:
@@ -207,7 +210,7 @@ class IndexEditor:
             before,
             generation=self._place.generation,
             created=now(),
-            library_version=lsr.__version__,
+            library_version=__version__,
             scale=scale,
             n_clipped=n_clipped,
             vocabulary=vocabulary,
@@ -264,7 +267,7 @@ def _without(live: npt.NDArray[np.bool_], dead: Sequence[int]) -> npt.NDArray[np
     return live
 
 
-def _check_encoder(index: Index, encoder: Encoder) -> None:
+def _check_encoder(index: StoredIndex, encoder: Encoder) -> None:
     """Raise EncoderError unless an encoder goes on where that of the index stopped."""
     check_same(index.manifest.encoder, encoder.description)
     terms = encoder.terms
@@ -275,7 +278,7 @@ def _check_encoder(index: Index, encoder: Encoder) -> None:
         )
 
 
-def _open_encoder(index: Index) -> Encoder:
+def _open_encoder(index: StoredIndex) -> Encoder:
     terms = list(index.vocabulary)
     if index.manifest.encoder["kind"] == READY_VECTORS:
         return ReadyVectors(terms)

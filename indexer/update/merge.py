@@ -14,19 +14,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import lsr
 from lsr.indexer.storage.dense_vectors import KIND as DENSE_KIND
 from lsr.indexer.storage.dense_vectors import DensePending
+from lsr.indexer.storage.files import map_numbers
 from lsr.indexer.storage.generations import hold_newest
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import Manifest, Part, SegmentInfo
-from lsr.indexer.storage.segment import DOCUMENTS, MAX_DOCS, Segment, save_arrays
-from lsr.indexer.update.merge_policy import Limits, all_of, tiered
+from lsr.indexer.storage.segment import DOCUMENTS, Segment, save_arrays
+from lsr.indexer.update.merge_policy import all_of, tiered
 from lsr.indexer.update.reweigh import stored_rows
-from lsr.indexer.write import segment_builder as pending
+from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
 from lsr.indexer.write.transaction import Workplace, explained
 from lsr.indexer.write.writer import now
-from lsr.io.progress import Progress, Silence
+from lsr.io.folder import Folder
+from lsr.io.progress import NoProgress, Progress
+from lsr.version import __version__
 
 DENSE_ROWS = 1 << 14
 """Dense vectors copied at a time."""
@@ -39,32 +41,29 @@ def merge_index(
     reorder: bool = True,
     threads: int = 2,
     progress: Progress | None = None,
+    limits: SegmentLimits = DEFAULT_LIMITS,
 ) -> tuple[Manifest, int]:
     """Merge segments of an index; return its manifest, and how many segments were merged.
 
-    only_due: those that the tiered policy finds; default, all, and deleted documents are removed. Raises
-    IndexMissingError, IndexDamagedError, IndexLockedError if another writer is at it, LsrError if it can't be written.
+    only_due: those that the tiered policy finds; default, all, and deleted documents are removed. limits: the largest
+    size of a merged segment. Raises IndexMissingError, IndexDamagedError, IndexLockedError if another writer is at it,
+    LsrError if it can't be written.
     """
     path = Path(path)
     hold_newest(path)[1].release()  # where there is no index, nothing is to be made
     with Workplace.for_existing(path) as place, explained(path):
         n_merged = 0
         while True:
-            with Index.open(path) as index:
-                runs = _runs(index.manifest, only_due=only_due)
+            with StoredIndex.open(path) as index:
+                runs = (tiered if only_due else all_of)(index.manifest.segments, limits)
                 if not runs:
                     return index.manifest, n_merged
                 n_merged += sum(map(len, runs))
-                merge_runs(place, index, runs, reorder=reorder, threads=threads, progress=progress or Silence())
-
-
-def _runs(manifest: Manifest, *, only_due: bool) -> list[range]:
-    limits = Limits(MAX_DOCS, pending.SEGMENT_POSTINGS)
-    return (tiered if only_due else all_of)(manifest.segments, limits)
+                merge_runs(place, index, runs, reorder=reorder, threads=threads, progress=progress or NoProgress())
 
 
 def merge_runs(
-    place: Workplace, index: Index, runs: Sequence[range], *, reorder: bool, threads: int, progress: Progress
+    place: Workplace, index: StoredIndex, runs: Sequence[range], *, reorder: bool, threads: int, progress: Progress
 ) -> Manifest:
     """Make a generation in which each run of segments is one. runs: ascending, apart from each other."""
     progress.start("merging", sum(index.segments[i].info.n_live for run in runs for i in run), "document")
@@ -82,7 +81,7 @@ def merge_runs(
         index.manifest,
         generation=place.generation,
         created=now(),
-        library_version=lsr.__version__,
+        library_version=__version__,
         segments=(*segments, *index.manifest.segments[done:]),
     )
     place.commit(manifest)
@@ -125,7 +124,7 @@ def _merge_dense(place: Workplace, segments: Sequence[Segment]) -> Part | None:
     matrices = [(segment.dense, segment.live_rows) for segment in segments if segment.dense is not None]
     if not matrices:
         return None
-    merged = DensePending(place.scratch / f"dense-{segments[0].info.part.id}", matrices[0][0].shape[1])
+    merged = DensePending(place.folder(f"dense-{segments[0].info.part.id}"), matrices[0][0].shape[1])
     for matrix, live in matrices:
         for first in range(0, len(matrix), DENSE_ROWS):
             merged.append_halves(matrix[first : first + DENSE_ROWS][live[first : first + DENSE_ROWS]])
@@ -150,14 +149,14 @@ class _Joined:
     indptr: int64 (n + 1); term_ids: int32, of the index; impacts: uint8; counts: uint32, or None.
     """
 
-    def __init__(self, folder: Path, segments: Sequence[Segment]) -> None:
+    def __init__(self, folder: Folder, segments: Sequence[Segment]) -> None:
         keep_counts = all(segment.counts is not None for segment in segments)
         self._paths = {name: folder / f"{name}.spool" for name in ("term_ids", "impacts", "counts")}
         lengths = [np.zeros(1, np.int64)]
         with (
-            self._paths["term_ids"].open("xb") as term_ids,
-            self._paths["impacts"].open("xb") as impacts,
-            self._paths["counts"].open("xb") as counts,
+            self._paths["term_ids"].create() as term_ids,
+            self._paths["impacts"].create() as impacts,
+            self._paths["counts"].create() as counts,
         ):
             files = {"term_ids": term_ids, "impacts": impacts, "counts": counts}
             for segment in segments:
@@ -171,12 +170,12 @@ class _Joined:
     def _map(self, name: str, dtype: Any) -> npt.NDArray[Any]:
         if self.indptr[-1] == 0:
             return np.empty(0, dtype)
-        return np.asarray(np.memmap(self._paths[name], dtype, "r"))
+        return map_numbers(self._paths[name], dtype)
 
     def delete(self) -> None:
         """Remove the files."""
         for path in self._paths.values():
-            path.unlink()
+            path.remove()
 
 
 def _rows_in_order(

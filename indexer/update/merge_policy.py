@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from lsr.indexer.storage.manifest import SegmentInfo
+from lsr.indexer.write.segment_limits import SegmentLimits
 
 FACTOR = 4
 """So many neighbours are merged at once, if none of them is larger than the others together."""
@@ -13,20 +13,12 @@ MOST = 24
 """More segments than this are merged in any case."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a segment may hold."""
-
-    n_docs: int
-    n_postings: int
-
-
 def size_of(segment: SegmentInfo) -> int:
     """Return what merging a segment costs: its documents that are left, and their share of postings."""
     return segment.n_live + segment.n_postings * segment.n_live // max(segment.n_docs, 1)
 
 
-def tiered(segments: Sequence[SegmentInfo], limits: Limits) -> list[range]:
+def tiered(segments: Sequence[SegmentInfo], limits: SegmentLimits) -> list[range]:
     """Return the runs of segments that had better be merged now, each into one; none if all is well.
 
     Runs of FACTOR or more neighbours, in which no segment is larger than all the others together: so whatever is
@@ -42,7 +34,7 @@ def tiered(segments: Sequence[SegmentInfo], limits: Limits) -> list[range]:
     return sorted([run for run in runs if run.start not in chosen] + [chosen], key=lambda run: run.start)
 
 
-def all_of(segments: Sequence[SegmentInfo], limits: Limits) -> list[range]:
+def all_of(segments: Sequence[SegmentInfo], limits: SegmentLimits) -> list[range]:
     """Return the runs that leave as few segments as the limits allow, and no deleted document."""
     runs, first = [], 0
     while first < len(segments):
@@ -55,14 +47,14 @@ def all_of(segments: Sequence[SegmentInfo], limits: Limits) -> list[range]:
     return runs
 
 
-def _fits(segments: Sequence[SegmentInfo], limits: Limits) -> bool:
+def _fits(segments: Sequence[SegmentInfo], limits: SegmentLimits) -> bool:
     return (
         sum(segment.n_live for segment in segments) <= limits.n_docs
         and sum(segment.n_postings for segment in segments) <= limits.n_postings
     )
 
 
-def _balanced(segments: Sequence[SegmentInfo], limits: Limits) -> range | None:
+def _balanced(segments: Sequence[SegmentInfo], limits: SegmentLimits) -> range | None:
     """Return the smallest run that is due, or None."""
     sizes = [size_of(segment) for segment in segments]
     due: list[tuple[int, range]] = []
@@ -75,7 +67,7 @@ def _balanced(segments: Sequence[SegmentInfo], limits: Limits) -> range | None:
     return min(due, key=lambda found: found[0])[1] if due else None
 
 
-def _cheapest(segments: Sequence[SegmentInfo], limits: Limits) -> range | None:
+def _cheapest(segments: Sequence[SegmentInfo], limits: SegmentLimits) -> range | None:
     """Return the FACTOR neighbours that are merged at the least cost, or None if no such run fits a segment."""
     runs = [range(first, first + FACTOR) for first in range(len(segments) - FACTOR + 1)]
     fitting = [run for run in runs if _fits(segments[run.start : run.stop], limits)]

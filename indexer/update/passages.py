@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from lsr.encoders.text.splitter import passage_id
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.types import PASSAGE_END, PASSAGE_OF, PASSAGE_START, Document, passage_span
 
 
@@ -16,7 +16,7 @@ def owner_of(document: Document) -> str:
     return str(document.fields.get(PASSAGE_OF, document.doc_id))
 
 
-def passages_of(index: Index, doc_id: str) -> list[Document]:
+def passages_of(index: StoredIndex, doc_id: str) -> list[Document]:
     """Return the passages of a document, or itself alone if it was not cut; none if it isn't there."""
     (first,) = index.get([doc_id])
     if first is None:
@@ -44,7 +44,7 @@ def whole(passages: Sequence[Document]) -> Document:
 class Passages:
     """The passages that a transaction has to delete with their documents, where an index has any."""
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: StoredIndex) -> None:
         self._index = index if index.manifest.passages is not None else None
         self._added: Counter[str] = Counter()
         self._last = ""

@@ -6,21 +6,20 @@ postings, so that new impacts are put into the old places. What doesn't change i
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterable
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError, LsrError
-from lsr.indexer.storage.files import FileInfo
+from lsr.indexer.storage.files import CHUNK_BYTES, FileInfo, new_file
 from lsr.indexer.storage.manifest import REMEDY
 from lsr.indexer.storage.segment import Segment, save_arrays
 from lsr.indexer.write.spill import Rows, Spool
+from lsr.io.folder import FileAt, Folder
 from lsr.types import SparseBatch
 
 
@@ -38,7 +37,7 @@ def stored_rows(segment: Segment) -> tuple[npt.NDArray[np.int64], npt.NDArray[np
 class Reweighed:
     """A segment on its way to new weights, in a folder of its own. live: by row."""
 
-    def __init__(self, segment: Segment, live: npt.NDArray[np.bool_], folder: Path) -> None:
+    def __init__(self, segment: Segment, live: npt.NDArray[np.bool_], folder: Folder) -> None:
         if segment.counts is None:
             raise LsrError(f"{segment.folder}: keeps no counts, so it can't be weighed anew; index with --overwrite")
         self.segment = segment
@@ -62,7 +61,7 @@ class Reweighed:
         self._spool.replace_weights(pieces)
         del self.rows
 
-    def save(self, scale: float, vocab_size: int) -> tuple[Path, dict[str, FileInfo]]:
+    def save(self, scale: float, vocab_size: int) -> tuple[Folder, dict[str, FileInfo]]:
         """Build the segment anew; return the folder that holds it, and its files."""
         from lsr.indexer.write.invert import segment_arrays
 
@@ -76,16 +75,15 @@ class Reweighed:
         files = save_arrays(self._folder, arrays)
         for name, info in self.segment.info.part.files.items():
             if name not in files:
-                link(self.segment.folder / name, self._folder / name)
+                link(self.segment.files / name, self._folder / name)
                 files[name] = info
         return self._folder, files
 
 
-def link(source: Path, target: Path) -> None:
+def link(source: FileAt, target: FileAt) -> None:
     """Give an immutable file a second name; copy it where the file system can't."""
     try:
-        os.link(source, target)
+        source.link(target)
     except OSError:
-        shutil.copyfile(source, target)
-        with target.open("rb") as file:
-            os.fsync(file.fileno())
+        with source.open() as file, new_file(target) as copy:
+            shutil.copyfileobj(file, copy, CHUNK_BYTES)

@@ -7,16 +7,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lsr.encoders.base import Encoder
-from lsr.encoders.lexical.exact_words import term_ids_of
+from lsr.encoders.base import Encoder, term_ids_of
 from lsr.errors import IndexLockedError, LsrError, UsageError
 from lsr.indexer.encode.document_encoders import Legs
+from lsr.indexer.encode.open_encoders import open_dense_encoder_of
 from lsr.indexer.encode.windows import windows
 from lsr.indexer.pipeline import COUNTED_AT_ONCE, ENCODED_AT_ONCE, Corpus
 from lsr.indexer.transfer.read_vectors import READY_VECTORS, ReadyVectors, read_vectors
 from lsr.indexer.update.editor import Changes, IndexEditor
 from lsr.indexer.update.merge import merge_index
-from lsr.io.progress import Progress, Silence
+from lsr.io.progress import NoProgress, Progress
 from lsr.types import Document
 
 
@@ -107,7 +107,7 @@ def add_vectors(
     They are those of the index's encoder, or, where it was made from ready vectors, may bring terms of their own.
     Raises what `read_vectors` and IndexEditor raise, UsageError for an index whose weights need the whole corpus.
     """
-    listener = progress or Silence()
+    listener = progress or NoProgress()
     dropped = 0
     with IndexEditor(index, threads=threads, progress=progress) as editor:
         lookup, n_known = _lookup(editor)
@@ -159,7 +159,7 @@ def _dense_encoder(editor: IndexEditor) -> Any:
         return None
     if described["kind"] == editor.base.manifest.encoder["kind"]:  # one joint encoder gives both
         return editor.encoder
-    return editor.base.dense_encoder
+    return open_dense_encoder_of(editor.base)
 
 
 def _split(editor: IndexEditor, legs: Legs, documents: Iterable[Document]) -> Iterator[Document]:

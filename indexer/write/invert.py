@@ -14,8 +14,9 @@ from lsr.indexer.write.reorder import by_bisection
 from lsr.indexer.write.spill import Rows
 from lsr.kernels.build import layout
 from lsr.kernels.build.forward import take_rows
-from lsr.kernels.build.kth_impacts import STORED_K, kth_impacts
-from lsr.kernels.build.quantise import LARGEST_IMPACT, quantise
+from lsr.kernels.build.kth_impacts import kth_impacts
+from lsr.kernels.build.quantise import quantise
+from lsr.kernels.geometry import LARGEST_IMPACT, STORED_K
 
 HEADROOM = 1.1
 
@@ -93,7 +94,7 @@ def inverted(
         order = by_bisection(indptr, local, len(terms), threads=threads, advance=advance)
     arrays = layout.build(indptr, local, impacts, len(terms), order)._asdict()
     arrays["terms"] = terms
-    arrays["kth_impact"] = kth_impacts(indptr, local, impacts, len(terms), STORED_K)
+    arrays["kth_impact"] = kth_impacts(indptr, local, impacts, len(terms), np.array(STORED_K, np.int64))
     arrays["term_crc"] = term_checksums(arrays)
     if counts is not None:
         arrays["counts"] = take_rows(order, indptr, _smallest(counts))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lsr.kernels.build.reorder import bisect_range, middle, split_range
+from lsr.kernels.build.reorder import Rows, bisect_range, make_split_scratch, middle, split_range
 
 LEAF = 8
 ROUNDS = 10
@@ -34,18 +34,15 @@ def by_bisection(
     n_docs = len(indptr) - 1
     order = np.arange(n_docs, dtype=np.int64)
     logs = np.log2(np.arange(1, n_docs + 3, dtype=np.float32))
-    steps = _Steps(n_docs, advance)
+    rows, steps = Rows(indptr, term_ids), _Steps(n_docs, advance)
 
     def bisect(lo: int, hi: int) -> list[tuple[int, int]]:
         """Work on a range; return the ranges in it that are still to be done."""
         if hi - lo <= SMALL:
-            bisect_range(order, lo, hi, LEAF, indptr, term_ids, n_terms, logs, ROUNDS)
+            bisect_range(order, lo, hi, LEAF, rows, n_terms, logs, ROUNDS)
             return []
         mid = int(middle(lo, hi, LEAF))
-        degrees = [np.zeros(n_terms, np.int32) for _ in range(2)]
-        gains = [np.zeros(n_terms, np.float32) for _ in range(2)]
-        touched = np.empty(n_terms, np.int64)
-        split_range(order, lo, mid, hi, indptr, term_ids, logs, *degrees, *gains, touched, ROUNDS)
+        split_range(order, lo, mid, hi, rows, logs, make_split_scratch(n_terms), ROUNDS)
         return [(lo, mid), (mid, hi)]
 
     with ThreadPoolExecutor(threads) as pool:

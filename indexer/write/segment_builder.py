@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,25 +14,28 @@ from lsr.errors import BadDocumentError, LsrError
 from lsr.indexer.storage.dense_vectors import DensePending
 from lsr.indexer.storage.documents import DocumentStore, DocumentWriter
 from lsr.indexer.storage.files import FileInfo
-from lsr.indexer.storage.segment import DOCUMENTS, MAX_DOCS, hash_ids
+from lsr.indexer.storage.segment import DOCUMENTS, hash_ids
+from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
 from lsr.indexer.write.spill import Rows, Spool
+from lsr.io.folder import Folder
 from lsr.types import Document, SparseBatch
-
-SEGMENT_POSTINGS = 1 << 28
 
 
 class Pending:
     """Documents and vectors of a segment to be, in a folder of its own.
 
-    dimension: of dense vectors, which come too; None: there are none.
+    dense: what takes the dense vectors that come too; None: there are none. limits: the size at which it is full.
     """
 
-    def __init__(self, folder: Path, *, dimension: int | None = None) -> None:
+    def __init__(
+        self, folder: Folder, *, dense: DensePending | None = None, limits: SegmentLimits = DEFAULT_LIMITS
+    ) -> None:
         self.folder = folder
+        self._limits = limits
         self._documents = DocumentWriter(folder / DOCUMENTS)
         self._spool = Spool(folder)
         self._id_hashes: list[npt.NDArray[np.uint64]] = []
-        self.dense = None if dimension is None else DensePending(folder.with_name(f"{folder.name}-dense"), dimension)
+        self.dense = dense
         self.dead: list[int] = []
         """Rows that were replaced or deleted again before the commit."""
 
@@ -50,7 +52,8 @@ class Pending:
     @property
     def room(self) -> int:
         """How many documents may still come."""
-        return 0 if self.n_docs and self.n_postings >= SEGMENT_POSTINGS else MAX_DOCS - self.n_docs
+        is_full = self.n_docs > 0 and self.n_postings >= self._limits.n_postings
+        return 0 if is_full else self._limits.n_docs - self.n_docs
 
     def append(
         self,
@@ -140,10 +143,18 @@ class Collector:
     """Takes documents with their vectors, and cuts them into pending segments.
 
     folder: gives a new folder for each. dense: the description of the encoder of dense vectors, if they come too.
+    limits: the size at which a segment is full.
     """
 
-    def __init__(self, folder: Callable[[str], Path], *, dense: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Callable[[str], Folder],
+        *,
+        dense: Mapping[str, Any] | None = None,
+        limits: SegmentLimits = DEFAULT_LIMITS,
+    ) -> None:
         self._folder = folder
+        self._limits = limits
         self._dense = dense
         self._pending: list[Pending] = []
         self.n_docs = 0
@@ -161,17 +172,22 @@ class Collector:
         if (dense is None) != (self._dense is None):
             due = "lack dense vectors, which" if dense is None else "have dense vectors, which none of"
             raise LsrError(f"{len(documents)} documents {due} the index's others have: all have them, or none")
-        dimension = None if self._dense is None else int(self._dense["dimension"])
         first = 0
         while first < len(documents):
             if not self._pending or self._pending[-1].room == 0:
-                folder = self._folder(f"segment-{len(self._pending)}")
-                self._pending.append(Pending(folder, dimension=dimension))
+                self._pending.append(self._begun(f"segment-{len(self._pending)}"))
             last = min(len(documents), first + self._pending[-1].room)
             some = None if dense is None else dense[first:last]
             self._pending[-1].append(documents[first:last], vectors.rows(first, last), some)
             first = last
         self.n_docs += len(documents)
+
+    def _begun(self, name: str) -> Pending:
+        folder = self._folder(name)
+        if self._dense is None:
+            return Pending(folder, limits=self._limits)
+        dense = DensePending(self._folder(f"{name}-dense"), int(self._dense["dimension"]))
+        return Pending(folder, dense=dense, limits=self._limits)
 
     def finish(self) -> list[Pending]:
         """Write and sync the documents; no more may come. Return what was collected."""

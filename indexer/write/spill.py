@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from lsr.indexer.storage.files import map_numbers
+from lsr.io.folder import Folder
 from lsr.types import SparseBatch
 
 STRETCH = 1 << 22
@@ -53,9 +54,9 @@ class Rows(NamedTuple):
 class Spool:
     """Appends rows to two files of a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Folder) -> None:
         self._paths = [folder / "term_ids.spool", folder / "weights.spool"]
-        self._files = [path.open("xb") for path in self._paths]
+        self._files = [path.create() for path in self._paths]
         self._counts = folder / "counts.spool"
         self._lengths: list[npt.NDArray[np.int64]] = []
         self.n_postings = 0
@@ -78,35 +79,35 @@ class Spool:
             return Rows(indptr, np.empty(0, np.int32), np.empty(0, np.float32))
         return Rows(
             indptr,
-            np.asarray(np.memmap(self._paths[0], np.int32, "r")),
-            np.asarray(np.memmap(self._paths[1], np.float32, "r")),
+            map_numbers(self._paths[0], np.int32),
+            map_numbers(self._paths[1], np.float32),
         )
 
     def replace_weights(self, pieces: Iterable[npt.NDArray[np.float32]]) -> None:
         """Put other weights in the place of those there, for all rows, one piece after another."""
         # Written to a file, not into the mapped one: a full disk is an error here, and a dead process there.
-        path = self._paths[1].with_suffix(".new")
-        with path.open("xb") as file:
+        path = self._paths[1].beside("weights.new")
+        with path.create() as file:
             for piece in pieces:
                 file.write(np.ascontiguousarray(piece, np.float32).data)
-        self._paths[1].rename(self._counts)
-        path.rename(self._paths[1])
+        self._paths[1].rename(self._counts.name)
+        path.rename(self._paths[1].name)
 
     def counts(self) -> npt.NDArray[np.float32] | None:
         """Return the weights that were replaced; None if none were."""
-        if not self._counts.exists():
+        if not self._counts.folder.has_file(self._counts.name):
             return None
         if self.n_postings == 0:
             return np.empty(0, np.float32)
-        return np.asarray(np.memmap(self._counts, np.float32, "r"))
+        return map_numbers(self._counts, np.float32)
 
     def close(self) -> None:
         """Close the files; what is written no longer matters."""
         for file in self._files:
-            file.detach().close()
+            file.detach().close()  # type: ignore[attr-defined]
 
     def delete(self) -> None:
         """Close and remove the files."""
         self.close()
         for path in (*self._paths, self._counts):
-            path.unlink(missing_ok=True)
+            path.remove(missing_ok=True)

@@ -8,17 +8,17 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from lsr.errors import IndexDamagedError, IndexExistsError, LsrError, UsageError
-from lsr.indexer.storage.files import FileInfo, checksum, sync_folder
+from lsr.indexer.storage.files import FileInfo, checksum
 from lsr.indexer.storage.generations import PART_KINDS, SCRATCH_PREFIX, generations, is_ours, names_in, remove_leftovers
 from lsr.indexer.storage.lock import NAME as LOCK_NAME
 from lsr.indexer.storage.lock import writer_lock
 from lsr.indexer.storage.manifest import Manifest, Part, write_manifest
+from lsr.io.folder import Folder
 
 _FREE = "free some space, or choose another place with --index"
 _ALLOW = "change its permissions, or choose another place with --index"
@@ -39,6 +39,8 @@ def explained(path: Path) -> Iterator[None]:
 
 class Workplace:
     """An index's folder while one writer is at it. A context manager; leaving it gives the lock back.
+
+    root: the open folder; scratch: one in it, for what isn't finished.
 
     Raises IndexLockedError if another writer is at it, LsrError if it can't be written to.
     """
@@ -83,15 +85,17 @@ class Workplace:
             raise
 
     def _lock(self) -> None:
-        self._stack.enter_context(writer_lock(self.path))
+        self.root = Folder.open(self.path)
+        self._stack.callback(self.root.close)
+        self._stack.enter_context(writer_lock(self.root))
         self._stack.callback(self._tidy)
 
     def _make_scratch(self) -> None:
-        remove_leftovers(self.path)
-        self.scratch = self.path / f"{SCRATCH_PREFIX}{secrets.token_hex(6)}"
-        self.scratch.mkdir()
-        self._stack.callback(shutil.rmtree, self.scratch, ignore_errors=True)
-        before = generations(self.path)
+        remove_leftovers(self.root)
+        name = f"{SCRATCH_PREFIX}{secrets.token_hex(6)}"
+        self.scratch = self.root.make_folder(name)
+        self._stack.callback(self.root.remove_tree, name)
+        before = generations(self.root)
         self._begin_generation(before[-1] + 1 if before else 1)
 
     def _begin_generation(self, generation: int) -> None:
@@ -112,50 +116,49 @@ class Workplace:
     def _tidy(self) -> None:
         """Take away what was not committed, and every folder of ours where there is no index at all."""
         with suppress(OSError, IndexDamagedError):
-            remove_leftovers(self.path)
-            if not generations(self.path):
-                _remove_empty([self.path / kind for kind in PART_KINDS])
-                (self.path / LOCK_NAME).unlink(missing_ok=True)
+            remove_leftovers(self.root)
+            if not generations(self.root):
+                for kind in PART_KINDS:
+                    with suppress(OSError):
+                        self.root.remove_folder(kind)
+                self.root.remove_file(LOCK_NAME, missing_ok=True)
 
-    def folder(self, name: str) -> Path:
+    def folder(self, name: str) -> Folder:
         """Return a new folder in the scratch."""
-        folder = self.scratch / name
-        folder.mkdir()
-        return folder
+        return self.scratch.make_folder(name)
 
     def part_id(self) -> str:
         """Return an id that no other part has."""
         self._n_parts += 1
         return f"{self._prefix}-{self._n_parts - 1}"
 
-    def keep(self, kind: str, folder: Path, files: Mapping[str, FileInfo]) -> Part:
+    def keep(self, kind: str, folder: Folder, files: Mapping[str, FileInfo]) -> Part:
         """Move a finished folder to its place as a part. files: what stands in it, each synced."""
         part = Part(kind, self.part_id(), files)
-        target = part.folder(self.path)
-        target.parent.mkdir(exist_ok=True)
-        sync_folder(folder)
-        folder.rename(target)
-        sync_folder(target.parent)
+        target = self.root.make_folder(kind, exist_ok=True)
+        folder.sync()
+        folder.move(target, part.id)
+        target.sync()
         return part
 
-    def save(self, kind: str, save: Callable[[Path], Mapping[str, FileInfo]]) -> Part:
+    def save(self, kind: str, save: Callable[[Folder], Mapping[str, FileInfo]]) -> Part:
         """Let `save` write to a new folder, and keep it as a part."""
         folder = self.folder(f"{kind}-{self._n_parts}")
         return self.keep(kind, folder, save(folder))
 
     def commit(self, manifest: Manifest) -> None:
         """Make a generation visible; what is made from now on is of the next one."""
-        write_manifest(self.path, manifest)
+        write_manifest(self.root, manifest)
         self._begin_generation(self.generation + 1)
 
 
-def synced_files(folder: Path) -> dict[str, FileInfo]:
+def synced_files(folder: Folder) -> dict[str, FileInfo]:
     """Sync the files that somebody else wrote to a folder; return what a manifest says of them."""
     files = {}
-    for path in sorted(folder.iterdir()):
-        with path.open("rb") as file:
+    for name in sorted(folder.names()):
+        with folder.open_file(name) as file:
             os.fsync(file.fileno())
-        files[path.name] = checksum(path)
+        files[name] = checksum(folder / name)
     return files
 
 
@@ -164,10 +167,13 @@ def _refuse_foreign(path: Path) -> None:
     if path.exists() and not path.is_dir():
         raise UsageError(f"{path} is a file, not a folder; choose another --index")
     names = names_in(path)
-    foreign = sorted(name for name in names if name != LOCK_NAME and not is_ours(name))
+    if not names:
+        return
+    folder = Folder.open(path)
+    foreign = sorted(name for name in names if name != LOCK_NAME and not is_ours(folder, name))
     # A folder `segments` alone may be anything; beside a lock or a manifest it is ours.
-    ours = LOCK_NAME in names or generations(path)
-    if names and (not ours or foreign):
+    ours = LOCK_NAME in names or generations(folder)
+    if not ours or foreign:
         raise UsageError(
             f"{path} is a folder with other things in it ({(foreign or names)[0]}); choose another --index"
         )

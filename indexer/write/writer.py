@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import lsr
 from lsr.encoders.base import Encoder
 from lsr.errors import LsrError
 from lsr.indexer.storage.deletions import save_live
@@ -20,9 +19,12 @@ from lsr.indexer.storage.manifest import LARGEST_INDEX, Manifest, SegmentInfo
 from lsr.indexer.storage.segment import DOCUMENTS, save_arrays
 from lsr.indexer.storage.vocabulary import save_vocabulary
 from lsr.indexer.write.segment_builder import Collector, Pending, refuse_duplicates
+from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
 from lsr.indexer.write.transaction import Workplace, explained, synced_files
-from lsr.io.progress import Progress, Silence
+from lsr.io.folder import Folder
+from lsr.io.progress import NoProgress, Progress
 from lsr.types import Document, SparseBatch
+from lsr.version import __version__
 
 
 class IndexWriter:
@@ -31,9 +33,10 @@ class IndexWriter:
     scale: the weight that one impact stands for, where it is known; default, chosen by the largest weight.
     A context manager: leaving it without a commit, or by an exception, leaves no trace; after an exception
     there is nothing else to do. dense: the description of the encoder of dense vectors, if they come too.
-    passages: how documents were cut into passages, to be recorded; may still be set before the commit. Raises
-    IndexExistsError if there is an index and not `overwrite`, IndexLockedError if another writer is at it,
-    UsageError if the folder holds other things, LsrError if it can't be written to.
+    passages: how documents were cut into passages, to be recorded; may still be set before the commit.
+    limits: the size at which a segment is full and the next one begins. Raises IndexExistsError if there is
+    an index and not `overwrite`, IndexLockedError if another writer is at it, UsageError if the folder holds other
+    things, LsrError if it can't be written to.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class IndexWriter:
         progress: Progress | None = None,
         dense: Mapping[str, Any] | None = None,
         passages: Mapping[str, int] | None = None,
+        limits: SegmentLimits = DEFAULT_LIMITS,
     ) -> None:
         self.path = path
         self._dense = dense
@@ -56,9 +60,9 @@ class IndexWriter:
         self._reorder = reorder
         self._threads = threads
         self._scale = scale
-        self._progress = progress or Silence()
+        self._progress = progress or NoProgress()
         self._place = Workplace.for_new(path, overwrite=overwrite)
-        self._collector = Collector(self._place.folder, dense=dense)
+        self._collector = Collector(self._place.folder, dense=dense, limits=limits)
 
     @property
     def n_docs(self) -> int:
@@ -117,7 +121,7 @@ class IndexWriter:
         manifest = Manifest(
             generation=self._place.generation,
             created=now(),
-            library_version=lsr.__version__,
+            library_version=__version__,
             encoder=dict(self._encoder.description),
             scale=scale,
             n_clipped=n_clipped,
@@ -132,8 +136,8 @@ class IndexWriter:
         self._collector.close()
         return manifest
 
-    def _save_query_side(self, folder: Path) -> dict[str, FileInfo]:
-        self._encoder.save_query_side(folder)
+    def _save_query_side(self, folder: Folder) -> dict[str, FileInfo]:
+        self._encoder.save_query_side(folder.path)
         return synced_files(folder)
 
 

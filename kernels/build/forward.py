@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from lsr.kernels.build.layout import SUPERBLOCK_BITS
+from lsr.kernels.geometry import RUN, SUPERBLOCK_BITS
 from lsr.kernels.jit.compile import kernel
 from lsr.kernels.simd.bits import count_ones, trailing_zeros
-from lsr.kernels.simd.packed_runs import RUN, run_mask
+from lsr.kernels.simd.packed_runs import run_mask
 
 NO_DOC = -1
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from lsr.kernels.jit.compile import kernel
 
-STORED_K = np.array([1, 3, 10, 30, 100, 300, 1000], np.int64)
 COUNTED_AT_ONCE = 1 << 16
 """Terms whose impacts are counted in one pass over the postings: 64 MiB of counts at most."""
 

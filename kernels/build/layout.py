@@ -21,23 +21,23 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from lsr.kernels.geometry import (
+    BLOCK_BITS,
+    FREQUENT,
+    MAX_DOCS,
+    RUN,
+    SUPERBLOCK,
+    SUPERBLOCK_BITS,
+    SUPERBLOCK_BLOCKS,
+)
 from lsr.kernels.jit.compile import kernel
-from lsr.kernels.simd.packed_runs import RUN
-
-BLOCK_BITS, SUPERBLOCK_BITS, PAGE_BITS = 2, 6, 8
-BLOCK, SUPERBLOCK, PAGE = 1 << BLOCK_BITS, 1 << SUPERBLOCK_BITS, 1 << PAGE_BITS
-BLOCKS = SUPERBLOCK // BLOCK
-"""Blocks in a superblock."""
-PAGE_SUPERBLOCKS = PAGE // SUPERBLOCK
-FREQUENT = 64
-MAX_DOCS = 1 << 24
 
 
 class Postings(NamedTuple):
     """The inverted index of a segment of n_docs documents, n_terms terms, n_superblocks superblocks.
 
     row: int32 (n_terms): of a frequent term its row in `block_max`, of a rare one −1 − its rank among
-    the rare. block_max: uint8 (n_frequent, n_superblocks · BLOCKS). superblock_max: uint8 (n_frequent,
+    the rare. block_max: uint8 (n_frequent, n_superblocks · SUPERBLOCK_BLOCKS). superblock_max: uint8 (n_frequent,
     n_superblocks). runs: uint32 (n_frequent, n_superblocks · RUN), see `lsr.kernels.simd.packed_runs`. frequent_start:
     int64 (n_frequent + 1). frequent: uint8. rare_start: int64 (n_rare + 1). rare: uint32. insertion:
     uint32 (n_docs), the position at which each doc_ord was added, which decides ties.
@@ -116,7 +116,7 @@ def build(indptr, term_ids, impacts, n_terms, order) -> Postings:
     n_frequent = len(frequent_start) - 1
     out = Postings(
         row=row,
-        block_max=np.zeros((n_frequent, n_superblocks * BLOCKS), np.uint8),
+        block_max=np.zeros((n_frequent, n_superblocks * SUPERBLOCK_BLOCKS), np.uint8),
         superblock_max=np.zeros((n_frequent, n_superblocks), np.uint8),
         runs=np.zeros((n_frequent, n_superblocks * RUN), np.uint32),
         frequent_start=frequent_start,

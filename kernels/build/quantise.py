@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from lsr.kernels.geometry import LARGEST_IMPACT
 from lsr.kernels.jit.compile import kernel
-
-LARGEST_IMPACT = 255
 
 
 @kernel

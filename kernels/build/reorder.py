@@ -8,9 +8,44 @@ is halved; documents are swapped between the halves while that lowers the estima
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
+import numpy.typing as npt
 
 from lsr.kernels.jit.compile import kernel
+
+
+class Rows(NamedTuple):
+    """The forward index: indptr, int64, (n_docs + 1); term_ids, any unsigned, below the number of terms."""
+
+    indptr: npt.NDArray[np.int64]
+    term_ids: npt.NDArray[Any]
+
+
+class SplitScratch(NamedTuple):
+    """Arrays that splitting works in, (n_terms) each. left, right: int32, all zero on entry and on return.
+
+    to_right, to_left: float32; touched: int64, undefined.
+    """
+
+    left: npt.NDArray[np.int32]
+    right: npt.NDArray[np.int32]
+    to_right: npt.NDArray[np.float32]
+    to_left: npt.NDArray[np.float32]
+    touched: npt.NDArray[np.int64]
+
+
+@kernel
+def make_split_scratch(n_terms):
+    """Allocate scratch for splitting rows of terms below n_terms."""
+    return SplitScratch(
+        np.zeros(n_terms, np.int32),
+        np.zeros(n_terms, np.int32),
+        np.zeros(n_terms, np.float32),
+        np.zeros(n_terms, np.float32),
+        np.empty(n_terms, np.int64),
+    )
 
 
 @kernel
@@ -20,13 +55,14 @@ def _bits(degree, log_n, logs):
 
 
 @kernel
-def split_range(order, lo, mid, hi, indptr, term_ids, logs, left, right, to_right, to_left, touched, max_rounds):
+def split_range(order, lo, mid, hi, rows, logs, scratch, max_rounds):
     """Arrange order[lo:hi] so that order[lo:mid] and order[mid:hi] share as few terms as swapping can reach.
 
-    order: int64, a permutation, changed in place. indptr: int64; term_ids: any unsigned, the forward
-    index. logs: float32, log2(i + 1) for i ≤ hi - lo. left, right: int32, (vocab_size), all zero on
-    entry and on return. to_right, to_left: float32, (vocab_size), touched: int64, (vocab_size): scratch.
+    order: int64, a permutation, changed in place. rows: see `Rows`. logs: float32, log2(i + 1) for i ≤ hi - lo.
+    scratch: see `SplitScratch`.
     """
+    indptr, term_ids = rows.indptr, rows.term_ids
+    left, right, to_right, to_left, touched = scratch
     n_left, n_right = mid - lo, hi - mid
     log_left, log_right = logs[n_left - 1], logs[n_right - 1]
     n_touched = 0
@@ -92,11 +128,9 @@ def middle(lo, hi, leaf):
 
 
 @kernel
-def bisect_range(order, lo, hi, leaf, indptr, term_ids, vocab_size, logs, max_rounds):
-    """Bisect order[lo:hi] recursively down to runs of `leaf` documents."""
-    left, right = np.zeros(vocab_size, np.int32), np.zeros(vocab_size, np.int32)
-    to_right, to_left = np.zeros(vocab_size, np.float32), np.zeros(vocab_size, np.float32)
-    touched = np.empty(vocab_size, np.int64)
+def bisect_range(order, lo, hi, leaf, rows, n_terms, logs, max_rounds):
+    """Bisect order[lo:hi] recursively down to runs of `leaf` documents. See `split_range`."""
+    scratch = make_split_scratch(n_terms)
     stack = np.empty((128, 2), np.int64)
     stack[0, 0], stack[0, 1] = lo, hi
     depth = 1
@@ -106,7 +140,7 @@ def bisect_range(order, lo, hi, leaf, indptr, term_ids, vocab_size, logs, max_ro
         if b - a <= leaf:
             continue
         mid = middle(a, b, leaf)
-        split_range(order, a, mid, b, indptr, term_ids, logs, left, right, to_right, to_left, touched, max_rounds)
+        split_range(order, a, mid, b, rows, logs, scratch, max_rounds)
         stack[depth, 0], stack[depth, 1] = mid, b
         stack[depth + 1, 0], stack[depth + 1, 1] = a, mid
         depth += 2

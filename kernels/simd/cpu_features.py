@@ -1,18 +1,40 @@
-"""What the processor that kernels are compiled for can do."""
+"""The features of the processor that Numba compiles for: not always those of the processor that runs.
+
+NUMBA_ENABLE_AVX=0, NUMBA_CPU_NAME and NUMBA_CPU_FEATURES change what Numba asks of LLVM, and LLVM aborts the process
+where it is to select an instruction that it was not asked for. So the answer comes from Numba.
+"""
 
 from __future__ import annotations
 
-import llvmlite.binding as llvm
+from functools import cache
+
 from numba import config
+
+REQUIRED = {
+    "avx2": ("avx",),
+    "avxvnni": ("avx", "avx2"),
+    "avx512vnni": ("avx", "avx2", "avx512f"),
+    "avx512vbmi2": ("avx", "avx2", "avx512f", "avx512bw"),
+}
+"""The features that each one builds on: without one of them LLVM takes the feature away, too."""
+
+
+@cache
+def target_features() -> dict[str, bool]:
+    """Return the features that Numba asks of LLVM or forbids it, by LLVM's names; none without compilation.
+
+    Where NUMBA_CPU_FEATURES is set, features that NUMBA_CPU_NAME implies are missing, so that they are not used.
+    """
+    if config.DISABLE_JIT:
+        return {}
+    from numba.core.registry import cpu_target
+
+    _triple, _cpu, features = cpu_target.target_context.codegen().magic_tuple()
+    mentioned = [item.strip() for item in features.split(",") if item.strip()]
+    return {item[1:]: item[0] == "+" for item in mentioned}  # the last mention decides, as it does for LLVM
 
 
 def has_feature(name: str) -> bool:
-    """Say whether compiled code may use a feature of the processor, by LLVM's name of it."""
-    if config.DISABLE_JIT:
-        return False
-    if config.CPU_FEATURES is not None:
-        return f"+{name}" in config.CPU_FEATURES.split(",")
-    try:
-        return bool(llvm.get_host_cpu_features().get(name, False))
-    except RuntimeError:  # the processor isn't one that LLVM can tell about
-        return False
+    """Return whether compiled code may use a feature of REQUIRED."""
+    features = target_features()
+    return features.get(name, False) and all(features.get(other, True) for other in REQUIRED[name])

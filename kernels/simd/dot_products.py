@@ -11,11 +11,11 @@ from __future__ import annotations
 import numpy as np
 from numba import types
 
+from lsr.kernels.geometry import PAGE_BLOCKS
 from lsr.kernels.jit.compile import kernel
 from lsr.kernels.simd.cpu_features import has_feature
 from lsr.kernels.simd.prefetch import prefetch
 
-PAGE_BLOCKS = 64
 LANES, LANE_BLOCKS = 4, 16
 """A page's superblocks, and the blocks of each: bytes of a register, and bytes of one of its four lanes."""
 
@@ -35,24 +35,24 @@ def add_dots_plainly(sums, n_pages, maxima, starts, four, ahead):
 
 
 @kernel
-def largest_of_page_plainly(sums, at, finer, bounds, first, peaks, superblock):
-    """Set the four peaks of a page, from `superblock` on, to the largest of (sums << finer) + bounds."""
+def largest_of_page_plainly(sums, at, finer, bounds, first, upper_bounds, superblock):
+    """Set the four upper_bounds of a page, from `superblock` on, to the largest of (sums << finer) + bounds."""
     for lane in range(LANES):
-        peak = np.uint32(0)
+        upper_bound = np.uint32(0)
         for b in range(lane * LANE_BLOCKS, (lane + 1) * LANE_BLOCKS):
             bound = np.uint32(np.uint32(sums[at + b] << finer) + bounds[first + b])
-            peak = bound if bound > peak else peak
-        peaks[superblock + lane] = peak
+            upper_bound = bound if bound > upper_bound else upper_bound
+        upper_bounds[superblock + lane] = upper_bound
 
 
 @kernel
-def largest_of_four_plainly(bounds, first, peaks, superblock):
-    """Set the four peaks of a page, from `superblock` on, to the largest of their blocks' bounds."""
+def largest_of_four_plainly(bounds, first, upper_bounds, superblock):
+    """Set the four upper_bounds of a page, from `superblock` on, to the largest of their blocks' bounds."""
     for lane in range(LANES):
-        peak = np.uint32(0)
+        upper_bound = np.uint32(0)
         for b in range(first + lane * LANE_BLOCKS, first + (lane + 1) * LANE_BLOCKS):
-            peak = bounds[b] if bounds[b] > peak else peak
-        peaks[superblock + lane] = peak
+            upper_bound = bounds[b] if bounds[b] > upper_bound else upper_bound
+        upper_bounds[superblock + lane] = upper_bound
 
 
 @kernel
@@ -124,34 +124,34 @@ else:
         return signature, generate
 
     @intrinsic
-    def largest_of_page(typing_context, sums, at, finer, bounds, first, peaks, superblock):
+    def largest_of_page(typing_context, sums, at, finer, bounds, first, upper_bounds, superblock):
         """Do what `largest_of_page_plainly` does, for sums in the order of `_add_page`."""
         del typing_context
-        signature = types.void(sums, types.intp, types.uint32, bounds, types.intp, peaks, types.intp)
+        signature = types.void(sums, types.intp, types.uint32, bounds, types.intp, upper_bounds, types.intp)
 
         def generate(context, builder, sig, args):
             page = ir.VectorType(ir.IntType(32), PAGE_BLOCKS)
             rare = builder.load(_pointer(context, builder, sig, args, 3, args[4], page), align=4)
             finer_by = _splat(builder, args[2])
             base = _pointer(context, builder, sig, args, 0, args[1], WORDS)
-            peak = None
+            upper_bound = None
             for part in range(4):
                 total = builder.load(builder.gep(base, [ir.Constant(ir.IntType(64), part)]), align=4)
                 blocks = [lane * LANE_BLOCKS + part * 4 + i for lane in range(LANES) for i in range(4)]
                 own = builder.shuffle_vector(rare, ir.Constant(page, ir.Undefined), _numbers(blocks))
                 bound = builder.add(builder.shl(total, finer_by), own)
-                peak = bound if peak is None else _larger(builder, peak, bound)
+                upper_bound = bound if upper_bound is None else _larger(builder, upper_bound, bound)
             four = ir.VectorType(ir.IntType(32), LANES)
-            _store_largest(builder, peak, _pointer(context, builder, sig, args, 5, args[6], four))
+            _store_largest(builder, upper_bound, _pointer(context, builder, sig, args, 5, args[6], four))
             return context.get_dummy_value()
 
         return signature, generate
 
     @intrinsic
-    def largest_of_four(typing_context, bounds, first, peaks, superblock):
+    def largest_of_four(typing_context, bounds, first, upper_bounds, superblock):
         """Do what `largest_of_four_plainly` does."""
         del typing_context
-        signature = types.void(bounds, types.intp, peaks, types.intp)
+        signature = types.void(bounds, types.intp, upper_bounds, types.intp)
 
         def generate(context, builder, sig, args):
             base = _pointer(context, builder, sig, args, 0, args[1], WORDS)
@@ -166,20 +166,20 @@ else:
                 high = [start + i for start in starts for i in range(run // 2, run)]
                 return _larger(builder, *(builder.shuffle_vector(a, b, _numbers(half)) for half in (low, high)))
 
-            peak = halve(halve(own[0], own[1], 16), halve(own[2], own[3], 16), 8)
+            upper_bound = halve(halve(own[0], own[1], 16), halve(own[2], own[3], 16), 8)
             four = ir.VectorType(ir.IntType(32), LANES)
-            _store_largest(builder, peak, _pointer(context, builder, sig, args, 2, args[3], four))
+            _store_largest(builder, upper_bound, _pointer(context, builder, sig, args, 2, args[3], four))
             return context.get_dummy_value()
 
         return signature, generate
 
-    def _store_largest(builder, peak, place):
+    def _store_largest(builder, upper_bound, place):
         """Store the largest of each four of sixteen numbers."""
         for turned in ([2, 3, 0, 1], [1, 0, 3, 2]):
             others = _numbers([4 * lane + i for lane in range(LANES) for i in turned])
-            turn = builder.shuffle_vector(peak, ir.Constant(WORDS, ir.Undefined), others)
-            peak = _larger(builder, peak, turn)
-        largest = builder.shuffle_vector(peak, ir.Constant(WORDS, ir.Undefined), _numbers([0, 4, 8, 12]))
+            turn = builder.shuffle_vector(upper_bound, ir.Constant(WORDS, ir.Undefined), others)
+            upper_bound = _larger(builder, upper_bound, turn)
+        largest = builder.shuffle_vector(upper_bound, ir.Constant(WORDS, ir.Undefined), _numbers([0, 4, 8, 12]))
         builder.store(largest, place, align=4)
 
     def _larger(builder, a, b):

@@ -11,12 +11,11 @@ from __future__ import annotations
 import numpy as np
 from numba import types
 
+from lsr.kernels.geometry import RUN
 from lsr.kernels.jit.compile import kernel
 from lsr.kernels.simd.bits import trailing_zeros
 from lsr.kernels.simd.cpu_features import has_feature
 
-RUN = 3
-"""Words that describe a run."""
 LANES = 64
 
 

@@ -1,44 +1,60 @@
 """Block-max pruned scoring: exact, and reads only superblocks that may hold one of the k best.
 
-Bounds of all blocks come first; then superblocks are scored in (nearly) descending order of their
-largest bound, until that falls below the threshold. Only a bound strictly below the threshold skips.
-Source: Mallia et al., "Faster Learned Sparse Retrieval with Block-Max Pruning", SIGIR 2024; scoring
-whole superblocks from short runs of the inverted index, rather than blocks from a forward index, is ours.
+Bounds of all blocks come first; then superblocks are scored in (nearly) descending order of their largest bound,
+until that falls below the threshold. Only a bound strictly below the threshold skips.
+Source: Mallia et al., "Faster Learned Sparse Retrieval with Block-Max Pruning", SIGIR 2024; scoring whole superblocks
+from short runs of the inverted index, rather than blocks from a forward index, is ours.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from typing import NamedTuple
 
-from lsr.kernels.build.layout import BLOCKS, SUPERBLOCK, SUPERBLOCK_BITS
+import numpy as np
+import numpy.typing as npt
+
+from lsr.kernels.geometry import RUN, SUPERBLOCK, SUPERBLOCK_BITS, SUPERBLOCK_BLOCKS
 from lsr.kernels.jit.compile import kernel
-from lsr.kernels.simd.packed_runs import RUN, add_run, run_mask
+from lsr.kernels.simd.packed_runs import add_run, run_mask
 from lsr.kernels.simd.prefetch import prefetch
 from lsr.kernels.traversals.pages import pages_at_least, score_pages
 from lsr.kernels.traversals.query_terms import RARE_SUPERBLOCK, split_terms
 from lsr.kernels.traversals.superblock_bounds import (
-    LARGEST_WEIGHT,
+    BoundTerms,
     add_rare_to_blocks,
     as_steps,
-    find_peaks,
+    find_upper_bounds,
     forbid,
+    scale_of,
     steps_of,
 )
-from lsr.kernels.traversals.topk import offer
+from lsr.kernels.traversals.topk import Admission, offer, threshold_of
 
 BUCKETS = 1024
 AHEAD_RUNS, AHEAD_IMPACTS = 6, 3
-"""How many visits ahead what describes runs, and their impacts, are asked for."""
+"""Visits ahead at which what describes runs, and their impacts, are prefetched."""
 PROMISED, SAFE = np.uint64(12), np.uint64(10)
-"""In sixteenths, the final threshold over the (k / 4)-th largest peak: in the middle, and hardly ever less."""
+"""The final threshold over the (k / 4)-th largest bound, in sixteenths: in the middle, and hardly ever less."""
 RUN_LINE = 32
-"""How far behind a run's first impact to ask for another cache line: most runs end before."""
+"""Bytes behind a run's first impact at which another cache line is prefetched: most runs end before."""
+
+
+class Visits(NamedTuple):
+    """An order of superblocks to score.
+
+    queue: uint32, superblocks in descending buckets of their upper bounds. top: uint32, the largest of these bounds.
+    shift: uint64, superblocks s, u are in one bucket if (top − upper bound) >> shift agrees.
+    """
+
+    queue: npt.NDArray[np.uint32]
+    top: np.uint32
+    shift: np.uint64
 
 
 @kernel
-def threshold_in_steps(floor, heap, fine, unit):
-    """Return the steps, at least 1, that a peak has to reach for its superblock to be scored. See `as_steps`."""
-    return max(as_steps(max(floor, heap[0] >> np.uint64(32)), fine, unit), np.uint64(1))
+def threshold_in_steps(admission, heap, scale):
+    """Return the steps, at least 1, that a bound has to reach for its superblock to be scored. See `as_steps`."""
+    return max(as_steps(threshold_of(admission, heap), scale), np.uint64(1))
 
 
 @kernel
@@ -51,31 +67,34 @@ def bucket_shift(threshold, top, n_buckets):
 
 
 @kernel
-def superblocks_at_least(peaks, threshold, superblocks):
-    """Write to `superblocks` (uint32) those with a peak ≥ threshold, ascending, and rubbish behind; return how many."""
+def superblocks_at_least(upper_bounds, threshold, superblocks):
+    """Write to `superblocks` (uint32) those with a bound ≥ threshold, ascending; return the count.
+
+    The rest of the buffer is undefined.
+    """
     n = 0
-    for s in range(peaks.size):  # without a branch: written where the next one will be, counted if it is one
+    for s in range(upper_bounds.size):  # without a branch: written where the next one will be, counted if it is one
         superblocks[n] = s
-        n += peaks[s] >= threshold
+        n += upper_bounds[s] >= threshold
     return n
 
 
 @kernel
-def order_by_peak(peaks, superblocks, threshold, top, queue):
-    """Write to `queue` some superblocks, none with a peak below the threshold, in descending buckets of peaks.
+def order_by_upper_bound(upper_bounds, superblocks, threshold, top, queue):
+    """Write to `queue` some superblocks, none with a bound below the threshold, in descending buckets of bounds.
 
-    top: the largest of their peaks. There are as many buckets as superblocks, BUCKETS at most. Returns `shift`:
-    superblocks s, u are in one bucket if (top − peak) >> shift agrees.
+    top: the largest of their bounds. There are as many buckets as superblocks, BUCKETS at most. Returns the shift of
+    `Visits`.
     """
     n_buckets = min(BUCKETS, max(superblocks.size, 1))
     shift = bucket_shift(threshold, top, n_buckets)
     start = np.zeros(n_buckets + 1, np.int64)
     for s in superblocks:
-        start[(np.uint64(top - peaks[np.int64(s)]) >> shift) + np.uint64(1)] += 1
+        start[(np.uint64(top - upper_bounds[np.int64(s)]) >> shift) + np.uint64(1)] += 1
     for i in range(n_buckets):
         start[i + 1] += start[i]
     for s in superblocks:
-        bucket = np.uint64(top - peaks[np.int64(s)]) >> shift
+        bucket = np.uint64(top - upper_bounds[np.int64(s)]) >> shift
         queue[start[bucket]] = s
         start[bucket] += 1
     return shift
@@ -83,14 +102,14 @@ def order_by_peak(peaks, superblocks, threshold, top, queue):
 
 @kernel
 def prefetch_runs(postings, rows, superblock):
-    """Ask for what describes the frequent terms' runs in a superblock."""
+    """Prefetch what describes the frequent terms' runs in a superblock."""
     for row in rows:
         prefetch(postings.runs[row], superblock * RUN)
 
 
 @kernel
 def prefetch_impacts(postings, rows, superblock):
-    """Ask for the impacts of the frequent terms' runs in a superblock, what describes them being at hand."""
+    """Prefetch the impacts of the frequent terms' runs in a superblock, once what describes them is cached."""
     for row in rows:
         start = postings.frequent_start[row] + np.int64(postings.runs[row, superblock * RUN + 2])
         prefetch(postings.frequent, start)
@@ -98,15 +117,19 @@ def prefetch_impacts(postings, rows, superblock):
 
 
 @kernel
-def score_superblock(postings, rows, row_weights, rare, rare_weights, superblock, places, scores):
-    """Add to scores (uint32, SUPERBLOCK) those of all documents of a superblock. places: filled by `add_rare`."""
-    for i in range(rows.size):
-        runs = postings.runs[rows[i]]
-        start = postings.frequent_start[rows[i]] + np.int64(runs[superblock * RUN + 2])
-        add_run(scores, 0, postings.frequent, start, run_mask(runs, superblock), row_weights[i])
-    for i in range(rare.size):
-        weight = rare_weights[i]
-        start, stop = postings.rare_start[rare[i]], postings.rare_start[rare[i] + 1]
+def score_superblock(postings, query, superblock, places, scores):
+    """Add to scores (uint32, SUPERBLOCK) those of all documents of a superblock.
+
+    query: see `QueryTerms`. places: as `add_rare_to_blocks` wrote them.
+    """
+    for i in range(query.rows.size):
+        row = query.rows[i]
+        runs = postings.runs[row]
+        start = postings.frequent_start[row] + np.int64(runs[superblock * RUN + 2])
+        add_run(scores, 0, postings.frequent, start, run_mask(runs, superblock), query.row_weights[i])
+    for i in range(query.rare.size):
+        weight, rank = query.rare_weights[i], query.rare[i]
+        start, stop = postings.rare_start[rank], postings.rare_start[rank + 1]
         p = start + np.int64(places[i, superblock])
         while p < stop and postings.rare[p] >> RARE_SUPERBLOCK == superblock:
             posting = postings.rare[p]
@@ -115,130 +138,103 @@ def score_superblock(postings, rows, row_weights, rare, rare_weights, superblock
 
 
 @kernel
-def count_at_least(peaks, threshold):
-    """Return how many peaks are at least the threshold."""
+def count_at_least(upper_bounds, threshold):
+    """Return the number of bounds that are at least the threshold."""
     n = 0
-    for peak in peaks:
-        n += peak >= threshold
+    for upper_bound in upper_bounds:
+        n += upper_bound >= threshold
     return n
 
 
 @kernel
-def visit(query, top, shift, queue, base, allowed, floor, heap, scratch, fine, unit, budget):
-    """Score the superblocks of `queue`, in its order, whose peak reaches the threshold at that time.
+def visit(postings, query, order, admission, heap, scratch, scale, budget):
+    """Score the superblocks of an order whose bound reaches the threshold when their turn comes; return the count.
 
-    query: postings, rows, row_weights, rare, rare_weights. fine, unit: see `as_steps`. It stops at the first
-    bucket (see `order_by_peak`) that lies below the threshold as a whole, or when `budget` superblocks were
-    scored. The peak of a superblock that was scored becomes 0. Returns how many were.
+    query: see `QueryTerms`; order: see `Visits`; scale: see `as_steps`. It stops at the first bucket that lies below
+    the threshold as a whole, or when `budget` superblocks were scored. The bound of a superblock that was scored
+    becomes 0.
     """
-    postings, rows, row_weights, rare, rare_weights = query
     n_docs = postings.insertion.size
-    peaks, scores = scratch.peaks, scratch.window[:SUPERBLOCK]
-    threshold = max(floor, heap[0] >> np.uint64(32))
-    steps = as_steps(threshold, fine, unit)
+    queue, top = order.queue, order.top
+    upper_bounds, scores = scratch.upper_bounds, scratch.window[:SUPERBLOCK]
+    threshold = threshold_of(admission, heap)
+    steps = as_steps(threshold, scale)
     scored = 0
     for i in range(queue.size):
         superblock = np.int64(queue[i])
         if i + AHEAD_RUNS < queue.size:
-            prefetch_runs(postings, rows, np.int64(queue[i + AHEAD_RUNS]))
+            prefetch_runs(postings, query.rows, np.int64(queue[i + AHEAD_RUNS]))
         if i + AHEAD_IMPACTS < queue.size:
-            prefetch_impacts(postings, rows, np.int64(queue[i + AHEAD_IMPACTS]))
-        peak = peaks[superblock]
-        if peak < steps:
-            most_in_bucket = np.uint64(top) - (np.uint64(top - peak) >> shift << shift)
+            prefetch_impacts(postings, query.rows, np.int64(queue[i + AHEAD_IMPACTS]))
+        upper_bound = upper_bounds[superblock]
+        if upper_bound < steps:
+            most_in_bucket = np.uint64(top) - (np.uint64(top - upper_bound) >> order.shift << order.shift)
             if most_in_bucket < steps:
                 break
             continue
         if scored == budget:
             break
-        peaks[superblock] = 0
-        if allowed.size and allowed[superblock] == 0:
+        upper_bounds[superblock] = 0
+        if admission.allowed.size and admission.allowed[superblock] == 0:
             continue
         scored += 1
-        score_superblock(postings, rows, row_weights, rare, rare_weights, superblock, scratch.places, scores)
+        score_superblock(postings, query, superblock, scratch.places, scores)
         first = superblock << SUPERBLOCK_BITS
-        now = offer(scores[: n_docs - first], first, postings.insertion, base, allowed, floor, heap)
+        now = offer(scores[: n_docs - first], first, postings.insertion, admission, heap)
         if now != threshold:
             threshold = now
-            steps = as_steps(threshold, fine, unit)
+            steps = as_steps(threshold, scale)
     return scored
 
 
 @kernel
-def bound_superblocks(postings, rows, row_weights, rare, rare_weights, scratch):
-    """Set the peaks of all superblocks; return the largest, and `fine` and `unit` of `as_steps`."""
+def bound_superblocks(postings, query, scratch):
+    """Set the upper bounds of all superblocks; return the largest, and their scale (see `as_steps`)."""
     n_superblocks = (postings.insertion.size + SUPERBLOCK - 1) >> SUPERBLOCK_BITS
-    bounds, peaks = scratch.bounds[: n_superblocks * BLOCKS], scratch.peaks[:n_superblocks]
-    coarse, finer, steps, unit = steps_of(row_weights, rare_weights)
-    add_rare_to_blocks(postings, rare, steps, bounds, scratch.places)
-    top = find_peaks(postings.block_max, rows, coarse, finer, bounds, peaks, scratch.sums)
-    return top, np.uint64(LARGEST_WEIGHT) << np.uint64(finer), unit
+    block_bounds = scratch.block_bounds[: n_superblocks * SUPERBLOCK_BLOCKS]
+    upper_bounds = scratch.upper_bounds[:n_superblocks]
+    steps = steps_of(query.row_weights, query.rare_weights)
+    add_rare_to_blocks(postings, query.rare, steps.rare, block_bounds, scratch.places)
+    bounding = BoundTerms(query.rows, steps.coarse, steps.finer)
+    top = find_upper_bounds(postings.block_max, bounding, block_bounds, upper_bounds, scratch.sums)
+    return top, scale_of(steps)
 
 
 @kernel
-def search_blockmax(postings, terms, weights, base, allowed, floor, heap, scratch, visits, most):
+def search_blockmax(postings, terms, weights, admission, heap, scratch, visits, most):
     """Leave the best documents in `heap`, the same as `search_exhaustive` does, by fewer reads.
 
-    If the bounds promise that more than `most` superblocks must be scored, their pages are scored in
-    order (`lsr.kernels.traversals.pages`) instead of the superblocks by descending bound. visits: int64, (3): the
-    superblocks at or above the first threshold, those scored one by one, and pages scored, are added.
-    For the other arguments see `search_exhaustive`.
+    If the bounds promise that more than `most` superblocks must be scored, their pages are scored in order
+    (`lsr.kernels.traversals.pages`) instead of the superblocks by descending bound. visits: int64, (3): the
+    superblocks at or above the initial threshold, those scored one by one, and pages scored, are added. For the other
+    arguments see `search_exhaustive`.
     """
     n_superblocks = (postings.insertion.size + SUPERBLOCK - 1) >> SUPERBLOCK_BITS
-    peaks = scratch.peaks[:n_superblocks]
-    rows, row_weights, rare, rare_weights = split_terms(postings, terms, weights)
-    query = (postings, rows, row_weights, rare, rare_weights)
-    top, fine, unit = bound_superblocks(postings, rows, row_weights, rare, rare_weights, scratch)
-    if allowed.size:
-        top = forbid(peaks, allowed)
-    threshold = max(floor, heap[0] >> np.uint64(32))
-    steps = threshold_in_steps(floor, heap, fine, unit)
+    upper_bounds = scratch.upper_bounds[:n_superblocks]
+    query = split_terms(postings, terms, weights)
+    top, scale = bound_superblocks(postings, query, scratch)
+    if admission.allowed.size:
+        top = forbid(upper_bounds, admission.allowed)
+    threshold = threshold_of(admission, heap)
+    steps = threshold_in_steps(admission, heap, scale)
     if top < steps:
         return
-    n = superblocks_at_least(peaks, steps, scratch.list)
-    shift = order_by_peak(peaks, scratch.list[:n], steps, top, scratch.queue)
+    n = superblocks_at_least(upper_bounds, steps, scratch.list)
+    shift = order_by_upper_bound(upper_bounds, scratch.list[:n], steps, top, scratch.queue)
     visits[0] += n
-    peak = np.uint64(peaks[np.int64(scratch.queue[min(heap.size // 4, n - 1)])])
-    if count_at_least(peaks, max(peak * PROMISED // np.uint64(16), steps)) <= most:
-        queue = scratch.queue[:n]
-        visits[1] += visit(query, top, shift, queue, base, allowed, floor, heap, scratch, fine, unit, n)
+    promising = np.uint64(upper_bounds[np.int64(scratch.queue[min(heap.size // 4, n - 1)])])
+    if count_at_least(upper_bounds, max(promising * PROMISED // np.uint64(16), steps)) <= most:
+        order = Visits(scratch.queue[:n], top, shift)
+        visits[1] += visit(postings, query, order, admission, heap, scratch, scale, n)
         return
-    places, queue, window = scratch.places, scratch.queue, scratch.window
-    guess = max(peak * SAFE // np.uint64(16) * unit // fine, threshold)
+    queue = scratch.queue
+    guess = max(promising * SAFE // np.uint64(16) * scale.unit // scale.fine, threshold)
     before = heap.copy()
-    pages = queue[: pages_at_least(peaks, as_steps(guess, fine, unit), queue)]
+    pages = queue[: pages_at_least(upper_bounds, as_steps(guess, scale), queue)]
     visits[2] += pages.size
-    score_pages(
-        postings,
-        rows,
-        row_weights,
-        rare,
-        rare_weights,
-        places,
-        pages,
-        n_superblocks,
-        base,
-        allowed,
-        guess,
-        heap,
-        window,
-    )
+    score_pages(postings, query, pages, Admission(admission.base, admission.allowed, guess), heap, scratch)
     if heap[0] >> np.uint64(32) < guess and guess > threshold:
         heap[:] = before
-        pages = queue[: pages_at_least(peaks, steps, queue)]
+        pages = queue[: pages_at_least(upper_bounds, steps, queue)]
         visits[2] += pages.size
-        score_pages(
-            postings,
-            rows,
-            row_weights,
-            rare,
-            rare_weights,
-            places,
-            pages,
-            n_superblocks,
-            base,
-            allowed,
-            floor,
-            heap,
-            window,
-        )
+        score_pages(postings, query, pages, admission, heap, scratch)

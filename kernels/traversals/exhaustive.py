@@ -1,17 +1,17 @@
 """Exhaustive scoring, term at a time within windows of documents whose scores fit the first-level cache.
 
-Exact by construction. Source of the windows: Mallia et al., "Faster Learned Sparse Retrieval with
-Block-Max Pruning", SIGIR 2024, whose exhaustive baseline they are.
+Exact by construction. Source of the windows: Mallia et al., "Faster Learned Sparse Retrieval with Block-Max
+Pruning", SIGIR 2024, where they are the exhaustive baseline.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from lsr.kernels.build.layout import SUPERBLOCK, SUPERBLOCK_BITS
+from lsr.kernels.geometry import RUN, SUPERBLOCK, SUPERBLOCK_BITS
 from lsr.kernels.jit.compile import kernel
-from lsr.kernels.simd.packed_runs import RUN, add_run, run_mask
-from lsr.kernels.traversals.topk import offer
+from lsr.kernels.simd.packed_runs import add_run, run_mask
+from lsr.kernels.traversals.topk import offer, threshold_of
 
 WINDOW = 4096
 GROUP = 64
@@ -29,11 +29,11 @@ def add_frequent(postings, row, weight, first, end, scores):
 
 
 @kernel
-def search_exhaustive(postings, terms, weights, base, allowed, floor, heap, scratch):
+def search_exhaustive(postings, terms, weights, admission, heap, scratch):
     """Score every document that holds a query term, and leave the best in `heap`.
 
-    terms: int64, ids within the segment; weights: uint32, Σ weight · 255 < 2³², so that no score
-    overflows. base, allowed, floor, heap: see `topk.offer`. scratch: see `Scratch`.
+    terms: int64, ids within the segment; weights: uint32, Σ weight · 255 < 2³², so that no score overflows.
+    admission: see `topk.Admission`. heap: uint64, (k). scratch: see `Scratch`.
     """
     n_docs = postings.insertion.size
     scores = scratch.window
@@ -61,7 +61,7 @@ def search_exhaustive(postings, terms, weights, base, allowed, floor, heap, scra
             largest = np.uint32(0)
             for i in range(GROUP):
                 largest = max(largest, some[i])
-            if largest >= max(floor, heap[0] >> np.uint64(32)):
-                offer(some, first + group, postings.insertion, base, allowed, floor, heap)
+            if largest >= threshold_of(admission, heap):
+                offer(some, first + group, postings.insertion, admission, heap)
             elif largest > 0:
                 some[:] = 0

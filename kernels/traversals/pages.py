@@ -1,34 +1,38 @@
-"""Scoring the pages that may matter, term at a time and in the order of memory: for when many may.
+"""Scoring of pages term at a time, in the order of memory: for queries whose bounds leave many to score.
 
-Out of order a superblock costs several times what it costs in a stream. So where bounds leave many to
-score, the pages that hold them are scored in order, given a threshold to begin with. That threshold is
-a guess (see `blockmax.SAFE`); if k documents reach it nothing was missed, else all is done again.
+Out of order a superblock costs several times what it costs in a stream. So where bounds leave many to score, the
+pages that hold them are scored in order, from a threshold that is a guess (see `blockmax.SAFE`); if k documents reach
+it nothing was missed, else everything is scored again.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from lsr.kernels.build.layout import PAGE, PAGE_BITS, PAGE_SUPERBLOCKS, SUPERBLOCK
+from lsr.kernels.geometry import PAGE, PAGE_BITS, PAGE_SUPERBLOCKS, RUN, SUPERBLOCK, SUPERBLOCK_BITS
 from lsr.kernels.jit.compile import kernel
-from lsr.kernels.simd.packed_runs import RUN, add_run, run_mask
+from lsr.kernels.simd.packed_runs import add_run, run_mask
 from lsr.kernels.traversals.query_terms import RARE_SUPERBLOCK
-from lsr.kernels.traversals.topk import offer
+from lsr.kernels.traversals.topk import offer, threshold_of
 
 GROUP = 64
 
 
 @kernel
-def pages_at_least(peaks, threshold, pages):
-    """Write to `pages` (uint32) those with a peak ≥ threshold, ascending, and rubbish behind; return how many."""
+def pages_at_least(upper_bounds, threshold, pages):
+    """Write to `pages` (uint32) those with an upper bound ≥ threshold, ascending; return the count.
+
+    The rest of the buffer is undefined.
+    """
     n = 0
-    whole = peaks.size // PAGE_SUPERBLOCKS
+    whole = upper_bounds.size // PAGE_SUPERBLOCKS
     for page in range(whole):
         s = page * PAGE_SUPERBLOCKS
         pages[n] = page
-        n += max(max(peaks[s], peaks[s + 1]), max(peaks[s + 2], peaks[s + 3])) >= threshold
-    for s in range(whole * PAGE_SUPERBLOCKS, peaks.size):
-        if peaks[s] >= threshold:
+        first, second = max(upper_bounds[s], upper_bounds[s + 1]), max(upper_bounds[s + 2], upper_bounds[s + 3])
+        n += max(first, second) >= threshold
+    for s in range(whole * PAGE_SUPERBLOCKS, upper_bounds.size):
+        if upper_bounds[s] >= threshold:
             pages[n] = whole
             return n + 1
     return n
@@ -49,7 +53,7 @@ def add_runs(postings, row, weight, pages, n_superblocks, scores):
 
 @kernel
 def add_rare_runs(postings, rank, weight, place, pages, n_superblocks, scores):
-    """Add a rare term to the scores of some pages. place: where its run in each superblock starts, see `add_rare`."""
+    """Add a rare term to the scores of some pages. place: where its run in each superblock starts: see `Scratch`."""
     start, stop = postings.rare_start[rank], postings.rare_start[rank + 1]
     for i in range(pages.size):
         page = np.int64(pages[i])
@@ -63,19 +67,22 @@ def add_rare_runs(postings, rank, weight, place, pages, n_superblocks, scores):
 
 
 @kernel
-def score_pages(
-    postings, rows, row_weights, rare, rare_weights, places, pages, n_superblocks, base, allowed, floor, heap, window
-):
-    """Score whole pages, ascending, and leave the best of their documents in `heap`. window: uint32 (WINDOW), zero."""
-    insertion = postings.insertion
+def score_pages(postings, query, pages, admission, heap, scratch):
+    """Score whole pages, ascending, and leave the best of their documents in `heap`.
+
+    query: see `QueryTerms`. scratch: its window is used, and its places as `add_rare_to_blocks` wrote them.
+    """
+    insertion, window = postings.insertion, scratch.window
+    n_superblocks = (insertion.size + SUPERBLOCK - 1) >> SUPERBLOCK_BITS
     at_once = window.size // PAGE
     for first in range(0, pages.size, at_once):
         some = pages[first : first + at_once]
         scores = window[: some.size * PAGE]
-        for i in range(rows.size):
-            add_runs(postings, rows[i], row_weights[i], some, n_superblocks, scores)
-        for i in range(rare.size):
-            add_rare_runs(postings, rare[i], rare_weights[i], places[i], some, n_superblocks, scores)
+        for i in range(query.rows.size):
+            add_runs(postings, query.rows[i], query.row_weights[i], some, n_superblocks, scores)
+        for i in range(query.rare.size):
+            place = scratch.places[i]
+            add_rare_runs(postings, query.rare[i], query.rare_weights[i], place, some, n_superblocks, scores)
         for i in range(some.size):
             doc = np.int64(some[i]) << PAGE_BITS
             end = min(PAGE, insertion.size - doc)
@@ -84,7 +91,7 @@ def score_pages(
                 largest = np.uint32(0)
                 for j in range(few.size):
                     largest = few[j] if few[j] > largest else largest
-                if largest >= max(floor, heap[0] >> np.uint64(32)):
-                    offer(few, doc + group, insertion, base, allowed, floor, heap)
+                if largest >= threshold_of(admission, heap):
+                    offer(few, doc + group, insertion, admission, heap)
                 elif largest > 0:
                     few[:] = 0

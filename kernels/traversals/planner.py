@@ -1,8 +1,8 @@
-"""Which traversal serves a query in a segment at the least cost. All of them are exact.
+"""The choice of the traversal that serves a query in a segment at the least cost. All of them are exact.
 
 Costs are nanoseconds on the machine of docs/ENGINE.md, which has the measurements behind the constants; only their
-proportions matter. `blockmax` decides again for itself when it knows the bounds: it visits single superblocks,
-or whole pages in order if too many superblocks promise to be scored.
+proportions matter. `blockmax` decides again when it knows the bounds: it visits single superblocks, or whole pages in
+order if too many superblocks promise to be scored.
 """
 
 from __future__ import annotations
@@ -10,29 +10,29 @@ from __future__ import annotations
 from lsr.kernels.jit.compile import kernel
 
 EXHAUSTIVE, BLOCKMAX, SUPERBLOCK_MAX = 0, 1, 2
-"""The traversals that may be chosen, in the order of WAYS."""
-WAYS = ("exhaustive", "blockmax", "superblock")
+"""The traversals that may be chosen, in the order of TRAVERSALS."""
+TRAVERSALS = ("exhaustive", "blockmax", "superblock")
 
 RUN_COST, RARE_COST, OFFER_COST, ENTER_COST = 14.0, 1.5, 5.0, 100.0
-"""Exhaustively: a frequent term in a superblock, a posting of a rare term, looking for the best of a superblock; and
-for each of the k best, that others were among them before: in the order of memory many are.
+"""Exhaustive scoring: a frequent term in a superblock, a posting of a rare term, looking for the best of a superblock;
+and for each of the k best, others that were among them before: in the order of memory many are.
 """
 BOUND_COST, RARE_BOUND_COST, VISIT_COST = 1.6, 1.7, 13.0
 """Pruning: a term's bounds in a superblock; a rare posting; scoring a frequent term in a superblock."""
 FIRST_COST, FURTHER_COST = 12_000.0, 2_000.0
-"""What pruning costs besides, without a threshold to begin with, and with that of another segment."""
+"""The fixed cost of pruning, without an initial threshold, and with that of another segment."""
 VISITS, VISITS_POWER, EXPECTED_VISITED = 12.0, 0.7, 0.25
-"""Superblocks visited for k results are about VISITS · k ** VISITS_POWER in all segments together, at most such a
-share of all: a rare term costs half as much in them.
+"""About VISITS · k ** VISITS_POWER superblocks are visited for k results in all segments together, at most the share
+EXPECTED_VISITED of all: a rare term costs half as much in them.
 """
 MOST_VISITED = 0.4
 """The share of superblocks beyond which scoring pages in order costs less than visiting superblocks."""
 TWO_LEVELS, TWO_LEVELS_POWER, LEAST_TWO_LEVELS = 1150.0, 0.56, 1000
-"""Bounding superblocks before blocks costs less from about TWO_LEVELS · k ** TWO_LEVELS_POWER superblocks on, in all
+"""Bounding superblocks before blocks costs less from TWO_LEVELS · k ** TWO_LEVELS_POWER superblocks on, in all
 segments so far together: 280,000 documents for 10 results, a million for 100; but not in a small segment.
 """
 MOST_RARE = 64
-"""More rare terms than this in a query, and the notes of where their runs start outgrow the caches."""
+"""The most rare terms in a query for which the places where their runs start fit the caches."""
 
 
 @kernel
@@ -59,5 +59,5 @@ def cheapest(n_superblocks, n_before, n_terms, n_rare, n_rare_postings, k):
 
 @kernel
 def most_superblocks(n_superblocks):
-    """Return how many superblocks `blockmax` had better visit one by one, rather than pages in order."""
+    """Return the most superblocks that `blockmax` visits one by one, rather than pages in order."""
     return int(MOST_VISITED * n_superblocks)

@@ -1,19 +1,36 @@
-"""A query's terms in a segment: the frequent ones, of which maxima are stored, and the rare ones."""
+"""A query's terms in a segment: the frequent ones, whose maxima are stored, and the rare ones."""
 
 from __future__ import annotations
 
-import numpy as np
+from typing import NamedTuple
 
-from lsr.kernels.build.layout import BLOCK_BITS, SUPERBLOCK_BITS
+import numpy as np
+import numpy.typing as npt
+
+from lsr.kernels.geometry import BLOCK_BITS, SUPERBLOCK_BITS
 from lsr.kernels.jit.compile import kernel
 
 RARE_BLOCK = np.uint32(8 + BLOCK_BITS)
 RARE_SUPERBLOCK = np.uint32(8 + SUPERBLOCK_BITS)
+"""Bits by which a rare posting is shifted to give its block or superblock."""
+
+
+class QueryTerms(NamedTuple):
+    """A query's terms in a segment, in the order of the query.
+
+    rows: int64, (n_frequent), rows of the frequent terms in `Postings.block_max`; row_weights: uint32. rare: int64,
+    (n_rare), ranks of the rare terms in `Postings.rare_start`; rare_weights: uint32.
+    """
+
+    rows: npt.NDArray[np.int64]
+    row_weights: npt.NDArray[np.uint32]
+    rare: npt.NDArray[np.int64]
+    rare_weights: npt.NDArray[np.uint32]
 
 
 @kernel
 def split_terms(postings, terms, weights):
-    """Return the rows of the query's frequent terms with their weights, and the ranks of its rare ones with theirs."""
+    """Split a query's terms (int64, local ids) and weights (uint32) into frequent and rare: see `QueryTerms`."""
     n_frequent = 0
     for t in terms:
         n_frequent += postings.row[t] >= 0
@@ -28,4 +45,4 @@ def split_terms(postings, terms, weights):
         else:
             rare[m], rare_weights[m] = -1 - row, weights[i]
             m += 1
-    return rows, row_weights, rare, rare_weights
+    return QueryTerms(rows, row_weights, rare, rare_weights)

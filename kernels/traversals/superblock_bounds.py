@@ -1,17 +1,20 @@
-"""The peak of every superblock: the largest bound of its blocks.
+"""The upper bound of every superblock: the largest bound of its blocks.
 
-Bounds count in *steps* of unit / fine of a score, so that a frequent term's weight takes seven bits
-and bytes can be multiplied four at a time. Everything is rounded up, so that a peak is at least `fine /
-unit` times the score of any document in its superblock, rounded down or not (see `as_steps`).
+Bounds count in *steps* of unit / fine of a score, so that a frequent term's weight takes seven bits and bytes can be
+multiplied four at a time. Everything is rounded up, so that a bound is at least `fine / unit` times the score of any
+document in its superblock, rounded down or not (see `as_steps`).
 """
 
 from __future__ import annotations
 
-import numpy as np
+from typing import NamedTuple
 
-from lsr.kernels.build.layout import BLOCKS, PAGE_SUPERBLOCKS
+import numpy as np
+import numpy.typing as npt
+
+from lsr.kernels.geometry import PAGE_BLOCKS, PAGE_SUPERBLOCKS, SUPERBLOCK_BLOCKS
 from lsr.kernels.jit.compile import kernel
-from lsr.kernels.simd.dot_products import PAGE_BLOCKS, add_dots, add_in_order, largest_of_four, largest_of_page
+from lsr.kernels.simd.dot_products import add_dots, add_in_order, largest_of_four, largest_of_page
 from lsr.kernels.simd.prefetch import prefetch
 from lsr.kernels.traversals.query_terms import RARE_BLOCK, RARE_SUPERBLOCK
 
@@ -22,20 +25,47 @@ PAGES_AT_ONCE = 64
 """Pages whose sums stay in the first-level cache: 16 KiB."""
 AHEAD = 512
 AHEAD_PAGES = 8
-"""How many pages ahead the maxima of single pages are asked for."""
+"""Pages ahead at which the maxima of single pages are prefetched."""
 DENSE = 0.4
-"""Where this share of neighbouring pages is wanted, or more, summing all of them in a stream costs less."""
+"""The share of wanted ones among neighbouring pages from which on summing all of them in a stream costs less."""
 RARE_AT_ONCE = 256
 STEPS_IN_A_BLOCK = 2 * 255
 """The most that `add_rare_to_blocks` makes of a block's four impacts."""
 
 
+class Steps(NamedTuple):
+    """A query's weights in steps.
+
+    coarse: uint8, (n_frequent), weights of the frequent terms in coarse steps, each of 2 ** finer steps. rare: uint32,
+    (n_rare), weights of the rare terms in steps. unit: uint64; unit / (127 · 2 ** finer) of the score are a step.
+    """
+
+    coarse: npt.NDArray[np.uint8]
+    rare: npt.NDArray[np.uint32]
+    finer: int
+    unit: np.uint64
+
+
+class Scale(NamedTuple):
+    """The size of a step: unit / fine of the score. Both uint64."""
+
+    fine: np.uint64
+    unit: np.uint64
+
+
+class BoundTerms(NamedTuple):
+    """The frequent terms by which superblocks are bounded: rows, int64, and `coarse` and `finer` of `Steps`."""
+
+    rows: npt.NDArray[np.int64]
+    coarse: npt.NDArray[np.uint8]
+    finer: int
+
+
 @kernel
 def steps_of(row_weights, rare_weights):
-    """Choose the steps; return the frequent terms' weights in coarse ones (uint8), `finer`, the rare ones', and `unit`.
+    """Choose the steps for the weights of frequent and rare terms. See `Steps`.
 
-    A coarse step is 2 ** finer steps, of which unit / (127 · 2 ** finer) make one of the score. No sum of bounds
-    reaches 2³². Weights: uint32, below 2²⁵; returned, for the rare terms, uint32 in (fine) steps.
+    Weights: uint32, below 2²⁵. No sum of bounds reaches 2³².
     """
     unit = np.uint64(1)
     for weight in row_weights if row_weights.size else rare_weights:
@@ -55,34 +85,41 @@ def steps_of(row_weights, rare_weights):
     coarse = np.empty(row_weights.size, np.uint8)
     for i in range(row_weights.size):
         coarse[i] = (np.uint64(row_weights[i]) * np.uint64(LARGEST_WEIGHT) + unit - np.uint64(1)) // unit
-    steps = np.empty(rare_weights.size, np.uint32)
+    rare = np.empty(rare_weights.size, np.uint32)
     for i in range(rare_weights.size):
-        steps[i] = (np.uint64(rare_weights[i]) * fine + unit - np.uint64(1)) // unit
-    return coarse, finer, steps, unit
+        rare[i] = (np.uint64(rare_weights[i]) * fine + unit - np.uint64(1)) // unit
+    return Steps(coarse, rare, finer, unit)
 
 
 @kernel
-def as_steps(score, fine, unit):
-    """Return the most steps that don't exceed a score: a peak below that is of no document with the score.
+def scale_of(steps):
+    """Return the size of a query's steps."""
+    return Scale(np.uint64(LARGEST_WEIGHT) << np.uint64(steps.finer), steps.unit)
 
-    score: below 2³⁴; fine: below 2²⁴; both uint64.
+
+@kernel
+def as_steps(score, scale):
+    """Return the most steps that don't exceed a score: a bound below that is of no document with the score.
+
+    score: uint64, below 2³⁴; scale.fine: below 2²⁴.
     """
-    return score * fine // unit
+    return score * scale.fine // scale.unit
 
 
 @kernel
 def prefetch_postings(postings, start, stop):
-    """Ask for postings[start:stop], uint32, a cache line at a time."""
+    """Prefetch postings[start:stop], uint32, a cache line at a time."""
     for line in range(start, stop, 16):
         prefetch(postings, line)
 
 
 @kernel
-def add_rare_to_blocks(postings, rare, steps, bounds, places):
-    """Add the rare terms to the bounds of blocks, and note where each run starts. places: see `Scratch`.
+def add_rare_to_blocks(postings, rare, steps, block_bounds, places):
+    """Add the rare terms to the bounds of blocks, and note where each run starts.
 
-    Of a block's impacts it adds the last, and of every other what it exceeds its successor by: at least
-    the largest, just that if there are two, and each can be had without waiting for the one before.
+    rare: int64, ranks; steps: uint32, their weights. block_bounds, places: see `Scratch`. Of a block's impacts it adds
+    the last, and of every other what it exceeds its successor by: at least the largest, just that if there are two,
+    and each is computed without waiting for the one before.
     """
     added = np.empty(RARE_AT_ONCE, np.uint32)
     same_block = np.uint32(1) << RARE_BLOCK
@@ -90,14 +127,14 @@ def add_rare_to_blocks(postings, rare, steps, bounds, places):
         weight = steps[i]
         own = postings.rare[postings.rare_start[rare[i]] : postings.rare_start[rare[i] + 1]]
         place = places[i]
-        if i + 1 < rare.size:  # what will be read first of the next list
+        if i + 1 < rare.size:  # the part of the next list that is read first
             start, stop = postings.rare_start[rare[i + 1]], postings.rare_start[rare[i + 1] + 1]
             prefetch_postings(postings.rare, max(stop - 2 * RARE_AT_ONCE, start), stop)
         end = own.size
         if end == 0:
             continue
         last = own[end - 1]
-        bounds[last >> RARE_BLOCK] += weight * (last & np.uint32(255))
+        block_bounds[last >> RARE_BLOCK] += weight * (last & np.uint32(255))
         place[last >> RARE_SUPERBLOCK] = end - 1
         end -= 1
         while end > 0:
@@ -109,17 +146,18 @@ def add_rare_to_blocks(postings, rare, steps, bounds, places):
                 beyond = impact - min(impact, after[j] & np.uint32(255))
                 added[j] = weight * (beyond if some[j] ^ after[j] < same_block else impact)
             for j in range(some.size - 1, -1, -1):
-                bounds[some[j] >> RARE_BLOCK] += added[j]
+                block_bounds[some[j] >> RARE_BLOCK] += added[j]
                 place[some[j] >> RARE_SUPERBLOCK] = first + j
             end = first
 
 
 @kernel
-def in_fours(rows, coarse):
+def in_fours(terms):
     """Return rows four at a time, as `add_dots` takes them: int64 (n, 4), and their weights, a byte each: uint32 (n).
 
-    Where fewer than four are left, a row is taken again, with weight 0.
+    Where fewer than four are left, a row is repeated, with weight 0.
     """
+    rows, coarse = terms.rows, terms.coarse
     n = (rows.size + 3) // 4
     fours, weights = np.empty((n, 4), np.int64), np.zeros(n, np.uint32)
     for i in range(4 * n):
@@ -130,53 +168,59 @@ def in_fours(rows, coarse):
 
 
 @kernel
-def find_peaks(maxima, rows, coarse, finer, bounds, peaks, sums):
-    """Set peaks to the largest bound of each superblock's blocks, and bounds to zero; return the largest of all.
+def find_upper_bounds(maxima, terms, block_bounds, upper_bounds, sums):
+    """Set upper_bounds to the largest bound of each superblock's blocks, block_bounds to zero; return the largest.
 
-    maxima: uint8 (n_frequent, n_superblocks · BLOCKS). bounds: uint32, of blocks, the rare terms being in
-    it. sums: uint32, (PAGES_AT_ONCE · PAGE_BLOCKS), scratch.
+    maxima: uint8 (n_frequent, n_superblocks · SUPERBLOCK_BLOCKS). terms: see `BoundTerms`. block_bounds: uint32, of
+    blocks, with the rare terms in it. sums: uint32, (PAGES_AT_ONCE · PAGE_BLOCKS), scratch.
     """
     n_blocks = maxima.shape[1]
     flat = maxima.reshape(maxima.size)
     n_pages = n_blocks // PAGE_BLOCKS
-    fours, weights = in_fours(rows, coarse)
+    fours, weights = in_fours(terms)
+    finer = np.uint32(terms.finer)
     for first in range(0, n_pages, PAGES_AT_ONCE):
         n = min(PAGES_AT_ONCE, n_pages - first)
         sums[: n * PAGE_BLOCKS] = 0
         for i in range(weights.size):
             add_dots(sums, n, flat, fours[i] * n_blocks + first * PAGE_BLOCKS, weights[i], AHEAD)
         for page in range(n):
-            at = (first + page) * PAGE_BLOCKS
-            largest_of_page(sums, page * PAGE_BLOCKS, np.uint32(finer), bounds, at, peaks, at // BLOCKS)
-        bounds[first * PAGE_BLOCKS : (first + n) * PAGE_BLOCKS] = 0  # while it is at hand
-    find_last_peaks(maxima, rows, coarse, finer, bounds, peaks)
-    bounds[n_pages * PAGE_BLOCKS :] = 0
-    return largest(peaks)
+            at, superblock = (first + page) * PAGE_BLOCKS, (first + page) * PAGE_SUPERBLOCKS
+            largest_of_page(sums, page * PAGE_BLOCKS, finer, block_bounds, at, upper_bounds, superblock)
+        block_bounds[first * PAGE_BLOCKS : (first + n) * PAGE_BLOCKS] = 0  # while it is cached
+    find_last_upper_bounds(maxima, terms, block_bounds, upper_bounds)
+    block_bounds[n_pages * PAGE_BLOCKS :] = 0
+    return largest(upper_bounds)
 
 
 @kernel
-def find_last_peaks(maxima, rows, coarse, finer, bounds, peaks):
-    """Set the peaks of those superblocks, fewer than four, that are no whole page. See `find_peaks`."""
-    for s in range(peaks.size - peaks.size % PAGE_SUPERBLOCKS, peaks.size):
-        peak = np.uint32(0)
-        for b in range(s * BLOCKS, (s + 1) * BLOCKS):
+def find_last_upper_bounds(maxima, terms, block_bounds, upper_bounds):
+    """Set the bounds of those superblocks, fewer than four, that are no whole page. See `find_upper_bounds`."""
+    rows, coarse, finer = terms.rows, terms.coarse, np.uint32(terms.finer)
+    for s in range(upper_bounds.size - upper_bounds.size % PAGE_SUPERBLOCKS, upper_bounds.size):
+        upper_bound = np.uint32(0)
+        for b in range(s * SUPERBLOCK_BLOCKS, (s + 1) * SUPERBLOCK_BLOCKS):
             total = np.uint32(0)
             for i in range(rows.size):
                 total = np.uint32(total + np.uint32(coarse[i]) * np.uint32(maxima[rows[i], b]))
-            peak = max(peak, np.uint32(np.uint32(total << np.uint32(finer)) + bounds[b]))
-        peaks[s] = peak
+            upper_bound = max(upper_bound, np.uint32(np.uint32(total << finer) + block_bounds[b]))
+        upper_bounds[s] = upper_bound
 
 
 @kernel
-def find_peaks_of_pages(maxima, rows, coarse, finer, bounds, peaks, sums, pages):
-    """Set the peaks of some pages' superblocks, as `find_peaks` does those of all; bounds stay. pages: ascending."""
+def find_upper_bounds_of_pages(maxima, terms, block_bounds, upper_bounds, sums, pages):
+    """Set the bounds of some pages' superblocks, as `find_upper_bounds` does those of all; block_bounds stay.
+
+    pages: uint32, ascending.
+    """
     n_blocks = maxima.shape[1]
     flat = maxima.reshape(maxima.size)
+    finer = np.uint32(terms.finer)
     n = pages.size
     while n > 0 and np.int64(pages[n - 1]) >= n_blocks // PAGE_BLOCKS:
-        find_last_peaks(maxima, rows, coarse, finer, bounds, peaks)
+        find_last_upper_bounds(maxima, terms, block_bounds, upper_bounds)
         n -= 1
-    fours, weights = in_fours(rows, coarse)
+    fours, weights = in_fours(terms)
     starts = np.empty(4, np.int64)
     i = 0
     while i < n:
@@ -188,7 +232,7 @@ def find_peaks_of_pages(maxima, rows, coarse, finer, bounds, peaks, sums, pages)
             end = i + 1
             if i + AHEAD_PAGES < n:
                 ahead = np.int64(pages[i + AHEAD_PAGES]) * PAGE_BLOCKS
-                for row in rows:
+                for row in terms.rows:
                     prefetch(flat, row * n_blocks + ahead)
         n_pages = np.int64(pages[end - 1]) + 1 - first
         sums[: n_pages * PAGE_BLOCKS] = 0
@@ -197,54 +241,55 @@ def find_peaks_of_pages(maxima, rows, coarse, finer, bounds, peaks, sums, pages)
                 starts[k] = fours[j, k] * n_blocks + first * PAGE_BLOCKS
             add_dots(sums, n_pages, flat, starts, weights[j], AHEAD if n_pages > 1 else 0)
         for page in pages[i:end]:
-            at = np.int64(page) * PAGE_BLOCKS
-            largest_of_page(sums, at - first * PAGE_BLOCKS, np.uint32(finer), bounds, at, peaks, at // BLOCKS)
+            at, superblock = np.int64(page) * PAGE_BLOCKS, np.int64(page) * PAGE_SUPERBLOCKS
+            largest_of_page(sums, at - first * PAGE_BLOCKS, finer, block_bounds, at, upper_bounds, superblock)
         i = end
 
 
 @kernel
-def find_coarse_peaks(maxima, rows, coarse, finer, bounds, has_rare, peaks, sums):
-    """Set peaks to bounds that are at least those of `find_peaks`, from a sixteenth of the maxima; return the largest.
+def find_coarse_upper_bounds(maxima, terms, block_bounds, has_rare, upper_bounds, sums):
+    """Set bounds that are at least those of `find_upper_bounds`, from a sixteenth of the maxima; return the largest.
 
-    maxima: uint8 (n_frequent, n_superblocks), of superblocks. bounds stay; has_rare: whether there is anything in
-    them. For the others see `find_peaks`.
+    maxima: uint8 (n_frequent, n_superblocks), of superblocks. block_bounds stay; has_rare: whether any isn't zero.
+    For the others see `find_upper_bounds`.
     """
-    n_superblocks = peaks.size
+    n_superblocks = upper_bounds.size
     if has_rare:
         for s in range(0, n_superblocks - n_superblocks % PAGE_SUPERBLOCKS, PAGE_SUPERBLOCKS):
-            largest_of_four(bounds, s * BLOCKS, peaks, s)
+            largest_of_four(block_bounds, s * SUPERBLOCK_BLOCKS, upper_bounds, s)
         for s in range(n_superblocks - n_superblocks % PAGE_SUPERBLOCKS, n_superblocks):
-            peaks[s] = largest(bounds[s * BLOCKS : (s + 1) * BLOCKS])
+            upper_bounds[s] = largest(block_bounds[s * SUPERBLOCK_BLOCKS : (s + 1) * SUPERBLOCK_BLOCKS])
     else:
-        peaks[:] = 0
+        upper_bounds[:] = 0
+    rows, coarse, finer = terms.rows, terms.coarse, np.uint32(terms.finer)
     flat = maxima.reshape(maxima.size)
     n_lines = n_superblocks // PAGE_BLOCKS
-    fours, weights = in_fours(rows, coarse)
+    fours, weights = in_fours(terms)
     for first in range(0, n_lines, PAGES_AT_ONCE):
         n = min(PAGES_AT_ONCE, n_lines - first)
         sums[: n * PAGE_BLOCKS] = 0
         for i in range(weights.size):
             add_dots(sums, n, flat, fours[i] * n_superblocks + first * PAGE_BLOCKS, weights[i], AHEAD)
         for line in range(n):
-            add_in_order(sums, line * PAGE_BLOCKS, np.uint32(finer), peaks, (first + line) * PAGE_BLOCKS)
+            add_in_order(sums, line * PAGE_BLOCKS, finer, upper_bounds, (first + line) * PAGE_BLOCKS)
     for s in range(n_lines * PAGE_BLOCKS, n_superblocks):
         total = np.uint32(0)
         for i in range(rows.size):
             total = np.uint32(total + np.uint32(coarse[i]) * np.uint32(maxima[rows[i], s]))
-        peaks[s] += np.uint32(total << np.uint32(finer))
-    return largest(peaks)
+        upper_bounds[s] += np.uint32(total << finer)
+    return largest(upper_bounds)
 
 
 @kernel
-def forbid(peaks, allowed):
-    """Set the peaks of superblocks without an allowed document to zero; return the largest of all.
+def forbid(upper_bounds, allowed):
+    """Set the bounds of superblocks without an allowed document to zero; return the largest of all.
 
-    allowed: see `topk.offer`; empty: every document.
+    allowed: see `topk.Admission`; empty: every document.
     """
     for s in range(allowed.size):
         if allowed[s] == 0:
-            peaks[s] = 0
-    return largest(peaks)
+            upper_bounds[s] = 0
+    return largest(upper_bounds)
 
 
 @kernel

@@ -1,12 +1,16 @@
-"""What several commands share: arguments, and how numbers and progress are shown."""
+"""Arguments and output that several commands share."""
 
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import lsr
 from lsr.output.numbers import counted
 from lsr.output.terminal import clean
 
@@ -14,7 +18,7 @@ from lsr.output.terminal import clean
 def add_command(
     subparsers: Any, name: str, summary: str, description: str, epilog: str = ""
 ) -> argparse.ArgumentParser:
-    """Add a command's parser. summary: for the list of commands; epilog: printed as it is, below the options."""
+    """Add the parser of a command. summary: line in the list of commands; epilog: text below the options, as it is."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         name,
         help=summary,
@@ -27,15 +31,22 @@ def add_command(
 
 
 def add_index_argument(parser: argparse.ArgumentParser) -> None:
-    """Add --index, the index to be read."""
+    """Add --index, the index to read."""
     parser.add_argument("--index", type=Path, metavar="DIR", help="the index (default: .lsr here or in a folder above)")
 
 
 def index_path(args: argparse.Namespace) -> Path:
-    """Return the index that the arguments name, or the one found here or above."""
+    """Return the index that the arguments name, or the nearest one here or in a folder above."""
     from lsr.indexer.storage.index import find_index
 
     return args.index if args.index is not None else find_index(Path.cwd())
+
+
+def documentation_folder() -> Path:
+    """Return the folder of the documentation: the installed package's, or the repository's."""
+    package = Path(lsr.__file__).parent
+    packed = package / "docs"
+    return packed if packed.is_dir() else package.parent / "docs"
 
 
 def positive(text: str) -> int:
@@ -47,12 +58,40 @@ def positive(text: str) -> int:
 
 
 def note(message: str) -> None:
-    """Say something that is not a result, in one line."""
+    """Print a line that is not a result, `lsr: …` on stderr, in place of a progress bar that is shown."""
+    if TerminalProgress.shown is not None:
+        TerminalProgress.shown.close()
     print(f"lsr: {clean(' '.join(message.split()))}", file=sys.stderr)
 
 
+class _LogLines(logging.Handler):
+    """Log handler that prints each message as `note` does."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        note(record.getMessage())
+
+
+@contextmanager
+def printed_log() -> Iterator[None]:
+    """Print what the package logs, from level INFO up, as lines on stderr while a command runs.
+
+    The logger is then as it was before, for programs that run a command in their own process.
+    """
+    logger, handler = logging.getLogger("lsr"), _LogLines()
+    level, propagate = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagate
+
+
 def note_compiling(kernel: str) -> None:
-    """Say, where a kernel has never been compiled on this machine, that this takes a while now."""
+    """Print a note if a kernel was never compiled on this machine, since compiling takes a while."""
     from lsr.kernels.jit.compile import cache_folder
 
     if not any(cache_folder().rglob(f"*.{kernel}-*.nbc")):
@@ -60,13 +99,16 @@ def note_compiling(kernel: str) -> None:
 
 
 class TerminalProgress:
-    """Shows each stage as a bar with rate and time left, on stderr, if that is a terminal."""
+    """Listener that shows each stage as a bar with rate and time left, on stderr, if that is a terminal."""
+
+    shown: ClassVar[TerminalProgress | None] = None
+    """The one whose bar is on the screen."""
 
     def __init__(self) -> None:
         self._bar: Any = None
 
     def start(self, stage: str, total: int | None, unit: str) -> None:
-        """End the stage before and begin one."""
+        """End the previous stage and begin another."""
         self.close()
         if not sys.stderr.isatty():
             return
@@ -82,19 +124,16 @@ class TerminalProgress:
             file=sys.stderr,
             dynamic_ncols=True,
         )
+        TerminalProgress.shown = self
 
     def advance(self, n: int) -> None:
-        """Move the bar."""
+        """Advance the bar by n units."""
         if self._bar is not None:
             self._bar.update(n)
 
-    def say(self, message: str) -> None:
-        """Take the bar away and say something."""
-        self.close()
-        note(message)
-
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+            TerminalProgress.shown = None

@@ -1,4 +1,4 @@
-"""What `make demo` shows: Python's own documentation, taken from the interpreter, indexed and searched."""
+"""Demonstration of `make demo`: the documentation of Python itself, read from the interpreter, indexed and searched."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ FOLDER = Path("build/demo")
 
 
 def main() -> int:
-    """Write the corpus, then run the commands that anybody would, showing them."""
+    """Write the corpus, then show and run the commands that index and search it."""
     from lsr.indexer.corpus.formats.pydocs import write_jsonl
 
     corpus = FOLDER / "python-docs"
     corpus.mkdir(parents=True, exist_ok=True)
     count = write_jsonl(corpus / "python.jsonl", without=("method",))
-    print(f"{count:,} passages of Python's own documentation are in {corpus}\n", flush=True)
+    print(f"{count:,} passages of Python's documentation are in {corpus}\n", flush=True)
     index = FOLDER / "index"
     commands = [["index", str(corpus), "--index", str(index), "--overwrite"]]
     commands += [["search", query, "--index", str(index), "-k", "3"] for query in SEARCHES]

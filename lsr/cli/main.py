@@ -1,4 +1,4 @@
-"""The command `lsr`: finds the subcommand, and turns errors into one line and an exit code."""
+"""Command `lsr`: runs a subcommand, and turns errors into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
-import lsr
 from lsr.cli import doctor
-from lsr.cli.common import note
+from lsr.cli.common import note, printed_log
 from lsr.cli.evaluation import bench, leaderboard, size_study
 from lsr.cli.evaluation import eval as evaluation
 from lsr.cli.indexes import add, check, delete, index, stats, update
@@ -24,6 +24,7 @@ from lsr.cli.indexes import merge as merging
 from lsr.cli.models import codes, encode, mine, train
 from lsr.cli.searches import explain, search, serve
 from lsr.errors import LsrError
+from lsr.version import __version__
 
 COMMANDS = (
     index,
@@ -57,6 +58,9 @@ first steps:
   lsr index notes/                make an index of all texts in a folder
   lsr search "what I look for"    search it
 
+documentation: the folder that 'lsr doctor' shows; its README.md lists the pages,
+  and the pages docs/… that commands name are there
+
 exit codes: 0 done, 1 failed, 2 usage, 3 index missing or damaged,
   4 index locked, 130 interrupted
 """
@@ -70,7 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"lsr {lsr.__version__}")
+    parser.add_argument("--version", action="version", version=f"lsr {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", required=True)
     for command in COMMANDS:
         command.add_parser(subparsers)
@@ -78,14 +82,19 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code: 0 done, 1 failed, 2 usage, 3 index, 4 locked, 130 interrupted."""
+    """Run a command and return its exit code: 0 done, 1 failed, 2 usage, 3 index, 4 locked, 130 interrupted.
+
+    Signal handlers and the settings of stdout are afterwards as they were before.
+    """
     args = build_parser().parse_args(argv)
-    with suppress(ValueError):  # not the main thread of the process: its signals are not ours
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # so that what is half done is taken away
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of an older encoding must not end it
+    with _terminated_cleanly(), _printable_output():
+        return _run(args)
+
+
+def _run(args: argparse.Namespace) -> int:
     try:
-        code = args.run(args)
+        with printed_log():
+            code = args.run(args)
         if sys.stdout is not None:
             sys.stdout.flush()
     except LsrError as error:
@@ -100,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         note("interrupted; what was there before is unchanged")
         return INTERRUPTED
     except BrokenPipeError:
-        _give_up_output()  # whoever read our output has gone, as `| head` does
+        _give_up_output()  # the reader of the output has ended, as `| head` does
         return 0
     except OSError as error:
         note(f"{error.filename or 'output'}: {error.strerror or error}")
@@ -110,8 +119,41 @@ def main(argv: Sequence[str] | None = None) -> int:
     return int(code)
 
 
+@contextmanager
+def _terminated_cleanly() -> Iterator[None]:
+    """Let SIGTERM end the command as an exception, so that unfinished work is removed; restore its handler at the end.
+
+    Outside the main thread nothing is changed: signals belong to that one.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    try:
+        yield
+    finally:
+        # None is a handler that wasn't set from Python, which can't be set again from here.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+
+
+@contextmanager
+def _printable_output() -> Iterator[None]:
+    """Escape what the terminal's encoding can't show, instead of failing; restore the setting at the end."""
+    stdout = sys.stdout
+    if not isinstance(stdout, io.TextIOWrapper):
+        yield
+        return
+    before = stdout.errors
+    stdout.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        with suppress(ValueError, OSError):  # closed, or nobody reads it any more
+            stdout.reconfigure(errors=before)
+
+
 def _give_up_output() -> None:
-    """Let what is still to be written go nowhere, so that nothing complains at exit."""
+    """Discard output that is still buffered, so that no error is printed at exit."""
     with suppress(OSError, AttributeError):  # no output at all, or one that isn't a file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -1,10 +1,10 @@
-"""What every encoder offers to the indexer and the searcher."""
+"""Protocols that every encoder follows towards the indexer and the searcher."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ class QueryEncoder(Protocol):
 
 
 class CorpusStatistics(Protocol):
-    """What a corpus-dependent weighting may know, once all documents were counted."""
+    """Statistics that a corpus-dependent weighting may use, once all documents were counted."""
 
     @property
     def n_docs(self) -> int:
@@ -78,3 +78,51 @@ class Encoder(QueryEncoder, Protocol):
     def save_query_side(self, folder: Path) -> None:
         """Write to `folder` (which exists) what `open_query_encoder` needs: without torch where it can be done."""
         ...
+
+
+@runtime_checkable
+class ExtendedEncoder(Protocol):
+    """An encoder that adds terms to those of a model, over a vocabulary that grows with the documents.
+
+    A model's vectors are expensive and depend on nothing else, so they may be computed and kept before the rest:
+    `encode_documents(d)` equals `extend(model.encode_documents(d), d)`.
+    """
+
+    @property
+    def model(self) -> Any:
+        """The encoder that the terms are added to; its vocabulary is the beginning of this one's."""
+        ...
+
+    def extend(self, rows: SparseBatch, documents: Sequence[Document]) -> SparseBatch:
+        """Return the model's rows of documents with the added terms."""
+        ...
+
+    def term_id(self, term: str) -> int | None:
+        """Return the id of a term; one that may be added to the vocabulary is added. None for any other."""
+        ...
+
+    def begin_again(self) -> Any:
+        """Return the same encoder without the terms that documents have added so far."""
+        ...
+
+
+def model_of(encoder: Any) -> Any:
+    """Return the model of an encoder that extends one, the encoder itself otherwise."""
+    return encoder.model if isinstance(encoder, ExtendedEncoder) else encoder
+
+
+def extend_rows(encoder: Encoder, rows: SparseBatch, documents: Sequence[Document]) -> SparseBatch:
+    """Return an encoder's rows of documents, by those that `model_of(encoder)` gave."""
+    return encoder.extend(rows, documents) if isinstance(encoder, ExtendedEncoder) else rows
+
+
+def term_ids_of(encoder: Encoder) -> TermLookup:
+    """Return the function from a term to its id in an encoder's vocabulary, which may grow by it."""
+    if isinstance(encoder, ExtendedEncoder):
+        return encoder.term_id
+    return {term: i for i, term in enumerate(encoder.terms)}.get
+
+
+def begin_again(encoder: Any) -> Any:
+    """Return an encoder that has seen no documents yet, on the same model."""
+    return encoder.begin_again() if isinstance(encoder, ExtendedEncoder) else encoder

@@ -173,7 +173,7 @@ class EncoderConfig:
     otherwise: for whoever makes a model to decide, having measured that it changes next to nothing.
     words: texts' words as terms of their own beside the model's; None: there are none.
     rarity: a query's terms weigh the more, the fewer documents of the searched index hold them: times r to the power
-    of this, see `lsr.indexer.rarity`. Words count so in any case, to the power of 1.
+    of this, see `lsr.query.idf_weighting`. Words count so in any case, to the power of 1.
     """
 
     family: str

@@ -1,63 +1,124 @@
-"""Encoders by name: what `--encoder` takes, and what an index's manifest says of the one it was built with.
+"""Encoders by name: those that `--encoder` and `--dense` take, and those that an index's manifest records.
 
-Nothing here imports torch until a model is asked for.
+A kind of encoder registers itself from its own module (`register`), which is imported when a name asks for it. So
+nothing here imports torch, and nothing here knows more of a kind than its name and its module.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lsr.encoders.base import Encoder, QueryEncoder, TermLookup
-from lsr.encoders.dense.base import DENSE, DenseEncoder, JointEncoder
-from lsr.encoders.lexical.analyser import AnalyserSettings
-from lsr.encoders.lexical.bm25 import BM25Encoder, open_bm25_query_encoder
-from lsr.encoders.lexical.exact_words import QueriesWithWords, words_config
+from lsr.encoders.dense.base import DENSE, DenseEncoder
+from lsr.encoders.text.term_spans import TermFinder
 from lsr.errors import EncoderError, UsageError
-from lsr.models import carried
+from lsr.io.folder import Folder
+from lsr.types import SparseBatch
 
-if TYPE_CHECKING:
-    from lsr.encoders.sparse.encoder import NeuralEncoder
+MODEL = "model"
+"""The kind of sparse models, whatever their family; `dense.base.DENSE` is that of dense ones.
+
+A name that no other kind has is one of a model."""
 
 JOINT = "joint"
-"""Stands for the dense half of a joint encoder where a dense one is to be named."""
+"""Names the dense half of a joint encoder where a dense encoder is named."""
 
-NAMED = ("bm25", "default")
-"""Encoders that need no model folder: words, and the model that the package carries."""
-
-CODES, DENSIFIED = "codes", "densified"
-"""Kinds that stand before a colon: sparse codes of dense vectors, in a folder; a sparse encoder as a dense one."""
+_MODULES = {
+    "bm25": "lsr.encoders.lexical.bm25",
+    "codes": "lsr.encoders.converted.sparse_codes",
+    "densified": "lsr.encoders.converted.densified",
+    DENSE: "lsr.encoders.dense.kind",
+    JOINT: "lsr.encoders.sparse.kind",
+    MODEL: "lsr.encoders.sparse.kind",
+}
+"""The module that registers each kind."""
 
 IDENTITY = ("kind", "revision", "tokenizer_hash", "query_side", "settings")
-"""What of a description has to be the same for two encoders to give the same vectors."""
+"""Values of a description that are the same for two encoders only if they give the same vectors."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuerySide:
+    """The part of an index that encodes its queries.
+
+    folder: the files that `Encoder.save_query_side` wrote, None where it wrote none.
+    lookup: term ids of the index. vocab_size: their number.
+    moved_to: the place of the encoder's model that the user names; None: the recorded one.
+    """
+
+    folder: Path | Folder | None
+    lookup: TermLookup
+    vocab_size: int
+    moved_to: str | Path | None = None
+
+    @property
+    def files(self) -> Path | Folder:
+        """The folder. Raises EncoderError where there is none."""
+        if self.folder is None:
+            raise EncoderError("the index holds no files of its encoder's query side: index the corpus again")
+        return self.folder
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderKind:
+    """A kind of encoder: its name, and the functions that load, open and use one. None: the kind can't do that.
+
+    name: `kind` of a description, and what a user writes. usage: how a user writes it; with a colon behind `name`, what
+    follows it is passed to `load` and `load_dense`.
+    load: (name, **options) → Encoder. load_dense: (name, sparse=…, **options) → DenseEncoder.
+    open_documents: (description, terms, moved_to=…, **options) → Encoder, to continue an index.
+    open_queries: (description, QuerySide) → QueryEncoder. fit_queries: (loaded encoder, description, QuerySide) →
+    QueryEncoder, or None where an index needs no loaded encoder; None: no index of this kind does.
+    open_dense: (description, moved_to=…, **options) → DenseEncoder.
+    find_terms: (description, encoder or opened query side) → TermFinder.
+    weigh_beside_dense: (queries, description) → queries weighed for a hybrid search; None: they stay as they are.
+    """
+
+    name: str
+    usage: str = ""
+    load: Callable[..., Encoder] | None = None
+    load_dense: Callable[..., DenseEncoder] | None = None
+    open_documents: Callable[..., Encoder] | None = None
+    open_queries: Callable[[Mapping[str, Any], QuerySide], QueryEncoder] | None = None
+    fit_queries: Callable[[Any, Mapping[str, Any], QuerySide], QueryEncoder | None] | None = None
+    open_dense: Callable[..., DenseEncoder] | None = None
+    find_terms: Callable[[Mapping[str, Any], Any], TermFinder] | None = None
+    weigh_beside_dense: Callable[[SparseBatch, Mapping[str, Any]], SparseBatch] | None = None
+
+    @property
+    def takes_name(self) -> bool:
+        """Whether a user writes a name behind a colon."""
+        return self.usage.startswith(f"{self.name}:")
+
+
+_KINDS: dict[str, EncoderKind] = {}
+
+
+def register(kind: EncoderKind) -> None:
+    """Make a kind of encoder known by its name, in place of one of the same name."""
+    _KINDS[kind.name] = kind
 
 
 def load_encoder(name_or_path: str | Path, **options: Any) -> Encoder:
-    """Load an encoder: `bm25`, `default` (the model that the package carries), a folder, or a name on the hub.
+    """Load an encoder: `bm25`, `default` (the bundled model), a folder, or a name on the hub.
 
     `codes:FOLDER` is a dense encoder whose vectors become sparse codes, as `lsr codes` made them.
     options, bm25: `k1`, `b`, `stemmer`, `stop_words`, `terms` (of an index that is to be continued).
     options, models: `revision`, `max_length`, `top_k`, `threshold`, `device`, `dtype`, `max_tokens`.
     Raises EncoderError if there is no such encoder or it is broken, UsageError for an option that it doesn't take.
     """
+    kind, name = _kind_named(name_or_path, "load", MODEL)
+    assert kind.load is not None
     try:
-        if str(name_or_path) == "bm25":
-            return _bm25(**options)
-        if str(name_or_path).startswith(f"{CODES}:"):
-            return _load_codes(Path(str(name_or_path).removeprefix(f"{CODES}:")), **options)
-        if carried(str(name_or_path)) is not None or _might_be_model(name_or_path):
-            from lsr.encoders.pretrained.load_encoder import load_neural
-
-            return load_neural(name_or_path, **options)
+        return kind.load(name, **options)
     except TypeError as error:
         if "keyword argument" not in str(error):
             raise
         raise UsageError(f"encoder {name_or_path}: {str(error).partition(') ')[2] or error}") from error
-    raise EncoderError(
-        f"no encoder {str(name_or_path)!r}: known are {', '.join(NAMED)}, "
-        f"the folder of a model, names on the hub such as owner/model, and {CODES}:FOLDER"
-    )
 
 
 def load_dense_encoder(name_or_path: str | Path, *, sparse: Encoder | None = None, **options: Any) -> DenseEncoder:
@@ -67,23 +128,14 @@ def load_dense_encoder(name_or_path: str | Path, *, sparse: Encoder | None = Non
     options: `revision`, `pooling`, `normalise`, `query_prompt`, `document_prompt`, `max_length`, `device`, `dtype`.
     Raises EncoderError if it can't be loaded, UsageError for "joint" beside an encoder that isn't a joint one.
     """
-    if str(name_or_path) == JOINT:
-        if isinstance(sparse, JointEncoder):
-            return sparse
-        name = "none" if sparse is None else sparse.description["name"]
-        raise UsageError(
-            f"--dense {JOINT} takes the dense vectors of a joint encoder, but the encoder is {name}: name a dense model"
-        )
-    if str(name_or_path).startswith(f"{DENSIFIED}:"):
-        return _densified(str(name_or_path), **options)
-    from lsr.encoders.dense.encoder import load_dense
-
-    return load_dense(name_or_path, **options)
+    kind, name = _kind_named(name_or_path, "load_dense", DENSE)
+    assert kind.load_dense is not None
+    return kind.load_dense(name, sparse=sparse, **options)
 
 
 def open_query_encoder(
     description: Mapping[str, Any],
-    folder: Path,
+    folder: Path | Folder | None,
     lookup: TermLookup,
     vocab_size: int,
     *,
@@ -95,101 +147,37 @@ def open_query_encoder(
     lookup: the index's term ids. vocab_size: the number of its terms. moved_to: where the model is now.
     Words and tables need neither torch nor transformers. Raises EncoderError if it can't be opened, or is another.
     """
-    config = words_config(description)
-    model = _open_queries_of_model(description, folder, lookup, vocab_size, moved_to)
-    return model if config is None else QueriesWithWords(model, config, lookup, vocab_size)
+    kind = kind_of(description)
+    if kind.open_queries is None:
+        raise unknown_kind(description)
+    return kind.open_queries(description, QuerySide(folder, lookup, vocab_size, moved_to))
 
 
-def _open_queries_of_model(
-    description: Mapping[str, Any], folder: Path, lookup: TermLookup, vocab_size: int, moved_to: str | Path | None
-) -> QueryEncoder:
-    """Open the query side of an encoder, without words beside it."""
-    side = description.get("query_side")
-    if side == "words" and description.get("kind") == "bm25":
-        return open_bm25_query_encoder(description, lookup, vocab_size)
-    if side == "table":
-        from lsr.encoders.sparse.query_table import open_table
+def fit_query_encoder(
+    encoder: Encoder, description: Mapping[str, Any], lookup: TermLookup, vocab_size: int
+) -> QueryEncoder | None:
+    """Return a loaded encoder's queries over an index's vocabulary; None where the index's own files encode them.
 
-        settings = description["settings"]
-        query = settings.get("query") or {}
-        return open_table(
-            folder,
-            lookup,
-            vocab_size,
-            max_length=query.get("max_length"),
-            prompt=query.get("prompt", ""),
-            repeats=settings.get("query_repeats", "once"),
-        )
-    if side == "model" and description["kind"] == CODES:
-        return _open_codes_queries(description, folder, lookup, vocab_size, moved_to)
-    if side == "model":
-        from lsr.encoders.sparse.vocabulary_map import RemappedQueryEncoder
-
-        encoder = load_recorded(description, moved_to=moved_to).without_words
-        return RemappedQueryEncoder(encoder, encoder.terms, lookup, vocab_size)
-    raise EncoderError(
-        f"the index was built with encoder kind {description.get('kind')!r}, query side {side!r}, "
-        "which this program doesn't know: use a newer one, or index the corpus again"
-    )
+    description: the index's. Raises EncoderError for another encoder than the index's.
+    """
+    check_same(description, encoder.description)
+    fit = kind_of(description).fit_queries
+    return None if fit is None else fit(encoder, description, QuerySide(None, lookup, vocab_size))
 
 
-def check_same(recorded: Mapping[str, Any], loaded: Mapping[str, Any]) -> None:
-    """Raise EncoderError unless two descriptions are of encoders that give the same vectors."""
-    for key in IDENTITY:
-        if recorded.get(key) != loaded.get(key):
-            raise EncoderError(
-                f"the index was built with encoder {recorded.get('name')!r}, {key} {recorded.get(key)!r:.120}, "
-                f"but this one has {key} {loaded.get(key)!r:.120}: give the first, or index the corpus again"
-            )
-
-
-def open_document_encoder(description: Mapping[str, Any], terms: Sequence[str]) -> Encoder:
+def open_document_encoder(
+    description: Mapping[str, Any], terms: Sequence[str], *, moved_to: str | Path | None = None, **options: Any
+) -> Encoder:
     """Open the encoder that an index was built with, so that documents can be added to it.
 
-    description: as `Encoder.description` gave it. terms: the index's, term i having id i. Raises EncoderError if it
-    can't be opened, or is another by now.
+    description: as `Encoder.description` gave it. terms: the index's, term i having id i. moved_to: where the model is
+    now; default, the name that it had. options: `device`, `dtype` of a model. Raises EncoderError if it can't be
+    opened, or is another by now.
     """
-    if description.get("kind") == "bm25":
-        try:
-            settings = description["settings"]
-            analyser = AnalyserSettings.from_json(settings["analyser"])
-            encoder: Encoder = BM25Encoder(analyser, k1=settings["k1"], b=settings["b"], terms=terms)
-        except (KeyError, TypeError) as error:
-            raise EncoderError("BM25: the index doesn't say how its words were made: index the corpus again") from error
-        check_same(description, encoder.description)
-        return encoder
-    if description.get("kind") == CODES:
-        encoder = _load_codes(Path(str(description["name"]).removeprefix(f"{CODES}:")))
-        check_same(description, encoder.description)
-        return encoder
-    if description.get("query_side") in ("table", "model"):
-        return load_recorded(description, terms=terms)
-    raise EncoderError(
-        f"the index was built with encoder kind {description.get('kind')!r}, which this program doesn't know: "
-        "use a newer one, or index the corpus again"
-    )
-
-
-def load_recorded(
-    description: Mapping[str, Any], *, moved_to: str | Path | None = None, **options: Any
-) -> NeuralEncoder:
-    """Load the model that a description was made of, with the settings that it names.
-
-    moved_to: the folder where it is now; default, the name that it had. options: `device`, `dtype`, `terms`. Raises
-    EncoderError if it isn't there, or is another.
-    """
-    from lsr.encoders.pretrained.load_encoder import load_neural
-
-    document = description["settings"]["document"]
-    encoder = load_neural(
-        _place(description, moved_to, "--encoder"),
-        plain_family=description["kind"],
-        revision=_revision(description, moved_to),
-        max_length=document["max_length"],
-        top_k=document["pruning"]["top_k"],
-        threshold=document["pruning"]["threshold"],
-        **options,
-    )
+    kind = kind_of(description)
+    if kind.open_documents is None:
+        raise unknown_kind(description)
+    encoder = kind.open_documents(description, terms, moved_to=moved_to, **options)
     check_same(description, encoder.description)
     return encoder
 
@@ -202,34 +190,11 @@ def open_dense_encoder(
     description: as `dense_description` gave it. moved_to: the folder where the model is now; default, the name that
     it had. options: `device`, `dtype`. Raises EncoderError if it isn't there, or is another.
     """
-    encoder: DenseEncoder
-    if description["kind"] == DENSE:
-        from lsr.encoders.dense.encoder import load_dense
-
-        names = ("pooling", "normalise", "query_prompt", "document_prompt", "max_length")
-        encoder = load_dense(
-            _place(description, moved_to, "--dense"),
-            revision=_revision(description, moved_to),
-            **{name: description["settings"][name] for name in names},
-            **options,
-        )
-        check_same(description, encoder.description)
-    elif description["kind"] == DENSIFIED:
-        from lsr.encoders.converted.densified import DensifiedEncoder
-
-        settings = description["settings"]
-        sparse = (
-            open_document_encoder(settings["encoder"], ())
-            if moved_to is None
-            else load_recorded(settings["encoder"], moved_to=moved_to)
-        )
-        encoder = DensifiedEncoder(sparse, int(settings["dimension"]))
-        check_same(description, encoder.description)
-    else:
-        loaded = load_recorded(description, moved_to=moved_to, **options)
-        if not isinstance(loaded, JointEncoder):
-            raise EncoderError(f"{loaded.name}: the index's dense vectors are of a joint encoder, which it isn't")
-        encoder = loaded
+    kind = kind_of(description)
+    if kind.open_dense is None:
+        raise unknown_kind(description)
+    encoder = kind.open_dense(description, moved_to=moved_to, **options)
+    check_same(description, encoder.description)
     if encoder.dimension != description["dimension"]:
         raise EncoderError(
             f"the index's dense vectors have dimension {description['dimension']}, but {description['name']} now gives "
@@ -238,66 +203,66 @@ def open_dense_encoder(
     return encoder
 
 
-def _load_codes(folder: Path, **options: Any) -> Encoder:
-    """Load sparse codes and the dense encoder that they were fitted to. options: `device`, `dtype`."""
-    from lsr.encoders.converted.sparse_codes import SparseCodesEncoder, read_codes
-
-    folder = folder.expanduser().resolve()
-    autoencoder, description = read_codes(folder)
-    return SparseCodesEncoder(folder, open_dense_encoder(description, **options), autoencoder)
-
-
-def _open_codes_queries(
-    description: Mapping[str, Any], folder: Path, lookup: TermLookup, vocab_size: int, moved_to: str | Path | None
-) -> QueryEncoder:
-    """Open the queries' side of sparse codes: without torch where the dense model is one for numpy.
-
-    moved_to: where the dense model is now.
-    """
-    from lsr.encoders.converted.sparse_codes import names_of, open_codes_query_encoder
-    from lsr.encoders.dense.numpy_encoder import open_bare
-    from lsr.encoders.sparse.vocabulary_map import RemappedQueryEncoder
-
-    described = description["settings"]["dense"]
-    dense = open_bare(described, moved_to=moved_to) or open_dense_encoder(described, moved_to=moved_to)
-    terms = names_of(int(description["settings"]["n_codes"]))
-    return RemappedQueryEncoder(open_codes_query_encoder(folder, dense), terms, lookup, vocab_size)
+def find_terms(description: Mapping[str, Any], encoder: Any) -> TermFinder:
+    """Return what finds an encoder's terms in texts. encoder: itself, or its opened query side."""
+    kind = kind_of(description)
+    if kind.find_terms is None:
+        raise unknown_kind(description)
+    return kind.find_terms(description, encoder)
 
 
-def _densified(name: str, **options: Any) -> DenseEncoder:
-    from lsr.encoders.converted.densified import SLICES, DensifiedEncoder
-
-    n_slices, colon, encoder = name.removeprefix(f"{DENSIFIED}:").partition(":")
-    if not (colon and n_slices.isdigit()):
-        n_slices, encoder = str(SLICES), name.removeprefix(f"{DENSIFIED}:")
-    if not encoder:
-        raise UsageError(f"{name} names no sparse encoder: {DENSIFIED}:E, E being the folder of a model or its name")
-    return DensifiedEncoder(load_encoder(encoder, **options), int(n_slices))
+def weigh_beside_dense(queries: SparseBatch, description: Mapping[str, Any]) -> SparseBatch:
+    """Return an encoder's queries weighed for a hybrid search, where dense vectors are compared too."""
+    weigh = kind_of(description).weigh_beside_dense
+    return queries if weigh is None else weigh(queries, description)
 
 
-def _place(description: Mapping[str, Any], moved_to: str | Path | None, option: str) -> str | Path:
-    """Return where a model is. Raises EncoderError, naming the remedy, for a folder that is gone."""
-    if moved_to is not None:
-        return moved_to
-    name = str(description["name"])
-    if Path(name).is_absolute() and not Path(name).is_dir():
-        raise EncoderError(
-            f"the index was made with the model in {name}, which isn't there any more: say with {option} where it is "
-            "now; what it holds is compared"
-        )
-    return name
+def check_same(recorded: Mapping[str, Any], loaded: Mapping[str, Any]) -> None:
+    """Raise EncoderError unless two descriptions are of encoders that give the same vectors."""
+    for key in IDENTITY:
+        if recorded.get(key) != loaded.get(key):
+            raise EncoderError(
+                f"the index was built with encoder {recorded.get('name')!r}, {key} {recorded.get(key)!r:.120}, "
+                f"but this one has {key} {loaded.get(key)!r:.120}: give the first, or index the corpus again"
+            )
 
 
-def _revision(description: Mapping[str, Any], moved_to: str | Path | None) -> str | None:
-    """Return which revision to ask the hub for; None for a folder."""
-    revision = str(description["revision"])
-    return None if revision.startswith("sha256:") or moved_to is not None else revision
+def kind_of(description: Mapping[str, Any]) -> EncoderKind:
+    """Return the kind of encoder that a description is of: sparse models bear the names of their families."""
+    return _kind(str(description.get("kind"))) or _known(MODEL)
 
 
-def _bm25(**options: Any) -> BM25Encoder:
-    settings = {name: options.pop(name) for name in ("stemmer", "stop_words") if name in options}
-    return BM25Encoder(AnalyserSettings(**settings), **options)
+def unknown_kind(description: Mapping[str, Any]) -> EncoderError:
+    """Return the error for a description that no kind of encoder can open."""
+    return EncoderError(
+        f"the index was built with encoder kind {description.get('kind')!r}, query side "
+        f"{description.get('query_side')!r}, which this program doesn't know: use a newer one, or index the corpus "
+        "again"
+    )
 
 
-def _might_be_model(name_or_path: str | Path) -> bool:
-    return isinstance(name_or_path, Path) or "/" in name_or_path or Path(name_or_path).is_dir()
+def usages(what: str) -> list[str]:
+    """Return how users write the kinds that can do `what`: `load` or `load_dense`."""
+    kinds = [_known(name) for name in dict.fromkeys([*_MODULES, *_KINDS])]
+    return [kind.usage for kind in kinds if kind.usage and getattr(kind, what) is not None]
+
+
+def _kind_named(name_or_path: str | Path, what: str, otherwise: str) -> tuple[EncoderKind, str | Path]:
+    """Return the kind that a user's name asks for, and the name that its `what` takes."""
+    head, colon, rest = str(name_or_path).partition(":")
+    kind = _kind(head)
+    if kind is not None and kind.usage and kind.takes_name == bool(colon) and getattr(kind, what) is not None:
+        return kind, rest if colon else head
+    return _known(otherwise), name_or_path
+
+
+def _kind(name: str) -> EncoderKind | None:
+    if name not in _KINDS and name in _MODULES:
+        import_module(_MODULES[name])
+    return _KINDS.get(name)
+
+
+def _known(name: str) -> EncoderKind:
+    kind = _kind(name)
+    assert kind is not None, f"{_MODULES[name]} doesn't register {name}"
+    return kind

@@ -1,1 +1,1 @@
-"""Files and folders: the user's cache, text files, JSON of dataclasses, progress, atomic writes."""
+"""Files and folders: links never followed, the cache, text files, JSON of dataclasses, progress."""

@@ -1,4 +1,4 @@
-"""Progress of long work: the listener, and one that ignores it."""
+"""Progress of long work: the interface of a listener, and one that ignores everything."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """A listener to stages one after another, each with a count of `unit`s."""
+    """Listener of long work: stages one after another, each with a count of `unit`s."""
 
     def start(self, stage: str, total: int | None, unit: str) -> None:
         """Begin a stage; total None where it isn't known."""
         ...
 
     def advance(self, n: int) -> None:
-        """Report that n more units are done."""
+        """Count n more units as done."""
         ...
 
 
-class Silence:
-    """A listener that ignores everything."""
+class NoProgress:
+    """Listener that ignores everything."""
 
     def start(self, stage: str, total: int | None, unit: str) -> None:
         """Ignore."""

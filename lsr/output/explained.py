@@ -8,6 +8,7 @@ from typing import Any
 
 from lsr.output.hits import INDENT, hit_lines, hit_object, json_line
 from lsr.output.numbers import counted
+from lsr.output.results import results_object
 from lsr.output.terminal import BOLD, DIM, clean, columns, lines_of, shortened, style, text_width
 from lsr.query.explain.explain import ExplainedHit, ExplainedSearch, spans_of
 from lsr.query.explain.term_spans import TermFinder
@@ -33,10 +34,12 @@ class _TermsOf:
 
 
 def explained_lines(explained: ExplainedSearch) -> Iterator[str]:
-    """Yield the JSON lines: an object a hit, and last one that says what the engine did."""
+    """Yield the JSON lines: an object a hit, one of the engine's work, and one of counts where they are asked for."""
     for found in explained.hits:
         yield json_line(explained_hit(found))
     yield json_line(engine_object(explained))
+    if explained.total is not None or explained.facets:
+        yield json_line(results_object(query=explained.query, total=explained.total, facets=explained.facets))
 
 
 def explained_hit(found: ExplainedHit) -> dict[str, Any]:

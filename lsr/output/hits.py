@@ -41,6 +41,7 @@ def hit_object(hit: Hit) -> dict[str, Any]:
     """Return a hit as JSON values."""
     shown: dict[str, Any] = {} if hit.query_id is None else {"query_id": hit.query_id}
     shown |= {"rank": hit.rank, "doc_id": hit.doc_id, "score": hit.score, "title": hit.title, "text": hit.text}
+    shown["fields"] = dict(hit.fields)
     if hit.passage is not None:
         shown["passage"] = {"start": hit.passage[0], "end": hit.passage[1]}
     if hit.legs is not None:

@@ -1,6 +1,6 @@
 """The HTTP side of `lsr serve`: a REST API and a page, on the standard library alone.
 
-Everything answers to GET and HEAD, and changes nothing. What is wrong with a request is said as JSON: {"error": …}.
+Everything answers to GET and HEAD, and changes nothing. Errors are JSON: {"error": …}.
 """
 
 from __future__ import annotations
@@ -11,24 +11,25 @@ import sys
 import threading
 import traceback
 from collections.abc import Mapping
-from dataclasses import replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-import lsr
 from lsr.errors import LsrError, UsageError
 from lsr.indexer.storage.generations import generations
 from lsr.output.explained import engine_object, explained_hit
 from lsr.output.hits import hit_object, json_line
-from lsr.query.feedback import Feedback
-from lsr.query.hybrid.settings import MODES, USUAL_NEIGHBOURS, Hybrid
+from lsr.output.results import counts_object
+from lsr.query.options import SearchOptions, option_spec, option_specs
 from lsr.query.searcher import Searcher
 from lsr.server.pages.fragments import POLICY
 from lsr.server.pages.served import served_page
+from lsr.version import __version__
 
-MAX_K, MAX_QUERY, MAX_FIELDS = 1000, 10_000, 20
+MAX_QUERY, MAX_FIELDS = 10_000, 40
+LIMITS = {"k": 1000, "offset": 10_000, "feedback": 1000, "number of facets": 20}
+"""The most that a request may ask for."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -39,7 +40,7 @@ HEADERS = {
 
 
 class RequestError(Exception):
-    """A request that can't be answered: an HTTP status, and why."""
+    """A request that can't be answered, with its HTTP status."""
 
     def __init__(self, status: HTTPStatus, why: str) -> None:
         super().__init__(why)
@@ -49,14 +50,14 @@ class RequestError(Exception):
 class SearchServer(ThreadingHTTPServer):
     """Serves an index, a thread a connection; of an index that changes, always the newest generation.
 
-    host: a name or address to listen at. port: 0 for any that is free. hybrid: how searches are done that don't say it.
+    searcher: its options are those of searches that don't say otherwise. host: a name or address to listen at. port: 0
+    for any that is free.
     """
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, searcher: Searcher, host: str, port: int, *, hybrid: Hybrid | None = None) -> None:
-        self.hybrid = hybrid
+    def __init__(self, searcher: Searcher, host: str, port: int) -> None:
         self._searcher = searcher
         self._renewing = threading.Lock()
         # More threads than cores would only wait for each other, each holding its scratch memory.
@@ -67,7 +68,7 @@ class SearchServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where the page is."""
+        """The address of the page."""
         host, port = str(self.server_address[0]), self.server_address[1]
         return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
@@ -78,7 +79,7 @@ class SearchServer(ThreadingHTTPServer):
 
     @property
     def searcher(self) -> Searcher:
-        """The searcher of the newest generation; the one before where the newest can't be opened."""
+        """The searcher of the newest generation; an older one where the newest can't be opened."""
         with self._renewing:
             index = self._searcher.index
             newest = max(generations(index.path), default=index.manifest.generation)
@@ -90,7 +91,7 @@ class SearchServer(ThreadingHTTPServer):
             return self._searcher
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that hang up; of anything else, all."""
+        """Print the traceback of an error, unless the client hung up."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             traceback.print_exc()
 
@@ -99,7 +100,7 @@ class Handler(BaseHTTPRequestHandler):
     """Answers requests."""
 
     server: SearchServer
-    server_version = f"lsr/{lsr.__version__}"
+    server_version = f"lsr/{__version__}"
     sys_version = ""
     protocol_version = "HTTP/1.1"
     timeout = 30
@@ -151,30 +152,28 @@ class Handler(BaseHTTPRequestHandler):
         raise RequestError(HTTPStatus.NOT_FOUND, f"nothing at {path}: there are /, /search?q=…, /doc/ID and /health")
 
     def _page(self, fields: Mapping[str, str]) -> str:
-        _check_known(fields, ("q", "k", "feedback", "hybrid"))
+        _check_known(fields, ("q", *rest_parameters()))
         searcher = self.server.searcher
         query = fields.get("q", "")
         if not query.strip():
             return served_page(searcher.index, "")
-        k, options = _k(fields), self._options(fields)
+        options = request_options(fields, searcher.options)
         with self.server.searching:
-            return served_page(searcher.index, query, searcher.explain(_query(fields), k, **options))
+            return served_page(searcher.index, query, searcher.explain(_query(fields), options))
 
     def _search(self, fields: Mapping[str, str]) -> dict[str, Any]:
-        _check_known(fields, ("q", "k", "explain", "feedback", "hybrid"))
-        query, k, options = _query(fields), _k(fields), self._options(fields)
-        explain = fields.get("explain", "0")
-        if explain not in ("0", "1"):
-            raise RequestError(HTTPStatus.BAD_REQUEST, f"explain is {explain!r}; it must be 0 or 1")
+        _check_known(fields, ("q", *rest_parameters()))
         searcher = self.server.searcher
+        query, options = _query(fields), request_options(fields, searcher.options)
         with self.server.searching:
-            if explain == "1":
-                explained = searcher.explain(query, k, **options)
-                return {"hits": [explained_hit(found) for found in explained.hits]} | engine_object(explained)
-            return {"hits": [hit_object(hit) for hit in searcher.search(query, k, **options)], "query": query}
-
-    def _options(self, fields: Mapping[str, str]) -> dict[str, Any]:
-        return {"feedback": _feedback(fields), "hybrid": _hybrid(fields, self.server.hybrid)}
+            if options.explain:
+                explained = searcher.explain(query, options)
+                counts = counts_object(explained.total, explained.facets)
+                return {"hits": [explained_hit(found) for found in explained.hits]} | counts | engine_object(explained)
+            results = searcher.search(query, options)
+        counts = counts_object(results.total, results.facets)
+        skipped = {} if results.skipped is None else {"approximate": results.skipped}
+        return {"hits": [hit_object(hit) for hit in results], "query": query} | counts | skipped
 
     def _document(self, doc_id: str) -> dict[str, Any]:
         for segment in self.server.searcher.index.segments:
@@ -190,7 +189,7 @@ class Handler(BaseHTTPRequestHandler):
         encoder = manifest.encoder.get("name", manifest.encoder["kind"])
         return {
             "status": "ok", "documents": manifest.n_docs, "generation": manifest.generation, "encoder": encoder,
-            "version": lsr.__version__,
+            "version": __version__,
         }  # fmt: skip
 
     def _check_host(self) -> None:
@@ -205,7 +204,7 @@ class Handler(BaseHTTPRequestHandler):
             raise RequestError(HTTPStatus.FORBIDDEN, f"this server is for {LOOPBACK[0]} alone: --host names another")
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Say as JSON what is wrong with a request that the library couldn't read, or a method that there isn't."""
+        """Answer a request that the library couldn't read, or with an unknown method, by an error as JSON."""
         status = HTTPStatus(code)
         if status == HTTPStatus.NOT_IMPLEMENTED:
             status, message = HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD are answered"
@@ -252,29 +251,24 @@ def _query(fields: Mapping[str, str]) -> str:
     return query
 
 
-def _k(fields: Mapping[str, str]) -> int:
-    return _number(fields, "k", 10, MAX_K)
+def rest_parameters() -> tuple[str, ...]:
+    """Return the names of the search options that a request may give."""
+    return tuple(name for name, spec, _ in option_specs() if not spec.local)
 
 
-def _feedback(fields: Mapping[str, str]) -> Feedback | None:
-    return Feedback(n_docs=_number(fields, "feedback", 10, MAX_K)) if "feedback" in fields else None
+def request_options(fields: Mapping[str, str], default: SearchOptions) -> SearchOptions:
+    """Return the search options of a request. default: options that it doesn't give.
 
-
-def _hybrid(fields: Mapping[str, str], default: Hybrid | None) -> Hybrid | None:
-    mode = fields.get("hybrid")
-    if mode is None or (default is not None and mode == default.mode):
-        return default
-    if mode not in (*MODES, "none"):
-        raise RequestError(HTTPStatus.BAD_REQUEST, f"hybrid is {mode!r:.40}; it must be {', '.join(MODES)} or none")
-    if mode == "none":
-        return None
-    if default is None or default.reranker is not None:
-        default = Hybrid() if default is None else replace(default, reranker=None, neighbours=USUAL_NEIGHBOURS)
-    return replace(default, mode=mode)
-
-
-def _number(fields: Mapping[str, str], name: str, default: int, limit: int) -> int:
-    text = fields.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= limit):
-        raise RequestError(HTTPStatus.BAD_REQUEST, f"{name} is {text!r:.40}; it must be a number from 1 to {limit:,}")
-    return int(text)
+    Raises RequestError for an unknown parameter, UsageError for a value that an option can't have.
+    """
+    given = {name: option_spec(name).parse(name, text) for name, text in fields.items() if name in rest_parameters()}
+    hybrid = default.hybrid_search
+    if hybrid is not None and hybrid.reranker is not None and given.get("hybrid", hybrid.mode) != hybrid.mode:
+        given["rerank"] = None  # a reranker scores candidates of the sparse leg alone
+    options = default.replace(**given)
+    n_docs = 0 if options.feedback is None else options.feedback.n_docs
+    asked = {"k": options.k, "offset": options.offset, "feedback": n_docs, "number of facets": len(options.facets)}
+    for name, limit in LIMITS.items():
+        if asked[name] > limit:
+            raise RequestError(HTTPStatus.BAD_REQUEST, f"{name} is {asked[name]:,}; the limit is {limit:,}")
+    return options

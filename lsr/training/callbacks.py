@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from transformers import TrainerCallback
 
 from lsr.training.trainer import SparseTrainer
+
+log = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -27,7 +30,7 @@ class StopRequest:
 
 
 @contextmanager
-def graceful_stop(say: Callable[[str], None]) -> Iterator[StopRequest]:
+def graceful_stop() -> Iterator[StopRequest]:
     """Turn the first Ctrl-C or SIGTERM into a request, which the training meets after its step; a second interrupts.
 
     Outside the main thread, where signals don't come, nothing is changed.
@@ -42,7 +45,7 @@ def graceful_stop(say: Callable[[str], None]) -> Iterator[StopRequest]:
         if request:
             raise KeyboardInterrupt
         request.signal_name = signal.Signals(number).name
-        say(f"{request.signal_name}: saving a checkpoint after this step; once more stops at once")
+        log.info(f"{request.signal_name}: saving a checkpoint after this step; once more stops at once")
 
     before = {number: signal.signal(number, ask) for number in SIGNALS}
     try:

@@ -58,21 +58,23 @@ class Evaluator:
     def _measure(
         self, encoder: NeuralEncoder, dataset: Dataset, kept: frozenset[str] | None, path: Path
     ) -> tuple[float, int, int]:
+        from lsr.encoders.lexical.with_exact_words import with_exact_words
         from lsr.encoders.sparse.vocabulary_map import RemappedQueryEncoder
         from lsr.indexer.pipeline import index_documents
-        from lsr.indexer.rarity import by_rarity
-        from lsr.indexer.storage.index import Index
+        from lsr.indexer.storage.index import StoredIndex
+        from lsr.query.idf_weighting import idf_weighted
         from lsr.query.searcher import Searcher
 
-        index_documents(_chosen(dataset.documents(), kept), path, encoder, threads=1)
-        index = Index.open(path)
+        whole = with_exact_words(encoder, encoder.config.words)
+        index_documents(_chosen(dataset.documents(), kept), path, whole, threads=1)
+        index = StoredIndex.open(path)
         # The index would look for the queries' model by its name, but this one is still being trained.
-        queries = RemappedQueryEncoder(encoder, encoder.terms, index.vocabulary.lookup, len(index.vocabulary))
-        batch = by_rarity(queries, index.collection, encoder.description).encode_queries(list(dataset.queries.values()))
+        queries = RemappedQueryEncoder(whole, whole.terms, index.vocabulary.lookup, len(index.vocabulary))
+        batch = idf_weighted(queries, index, whole.description).encode_queries(list(dataset.queries.values()))
         searcher = Searcher(index)
         rankings: Sequence[Any] = [
             Ranking(query_id, searcher.doc_ids(found), found.scores)
-            for query_id, found in zip(dataset.queries, searcher.rank(batch, self._k, threads=1), strict=True)
+            for query_id, found in zip(dataset.queries, searcher.rank(batch, k=self._k, threads=1), strict=True)
         ]
         measure = self._settings.measure
         found = evaluate(run_of(rankings), dataset.qrels, measures=(measure,))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import logging
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from lsr.training.data.collator import Collator
 from lsr.training.data.example import Example, Examples
 from lsr.training.model.student import Student
 from lsr.training.teachers.panel import FILE, Panel
+
+log = logging.getLogger(__name__)
 
 IDF_FLOPS = "idf-flops"
 
@@ -95,7 +98,6 @@ def check_start(
     panel: Panel,
     examples: Examples,
     config: TrainingConfig,
-    say: Callable[[str], None],
 ) -> None:
     """Look at what the student gives for a few examples, before it is trained, and what a step will need.
 
@@ -113,7 +115,7 @@ def check_start(
         queries, documents = student(inputs["queries"], inputs["documents"])
     torch.random.set_rng_state(state)
     student.zero_grad()
-    _check_vectors(queries.weights, documents.weights, documents.logits, say)
+    _check_vectors(queries.weights, documents.weights, documents.logits)
     n_texts = len(documents.weights)
     lengths: list[int] = inputs["documents"]["lengths"]
     longest = config.train.max_length or max(lengths)
@@ -121,7 +123,7 @@ def check_start(
     _check_memory(student, config, per_text, inputs["documents"]["input_ids"].device)
 
 
-def _check_vectors(queries: Tensor, documents: Tensor, logits: Tensor | None, say: Callable[[str], None]) -> None:
+def _check_vectors(queries: Tensor, documents: Tensor, logits: Tensor | None) -> None:
     for name, values in (("query", queries), ("document", documents)):
         if not bool(torch.isfinite(values).all()):
             raise LsrError(f"before the first step {name} weights are not finite: the checkpoint is broken")
@@ -141,7 +143,7 @@ def _check_vectors(queries: Tensor, documents: Tensor, logits: Tensor | None, sa
         )
     share = float(active.mean()) / documents.shape[1]
     if share > 0.25:
-        say(f"{share:.0%} of all terms are active at the start: sparsity has to come from the training")
+        log.info(f"{share:.0%} of all terms are active at the start: sparsity has to come from the training")
 
 
 def _check_memory(student: Student, config: TrainingConfig, per_text: float, device: torch.device) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import gc
 import importlib.util
 import json
+import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from lsr.training.config.trainer_arguments import training_arguments
 from lsr.training.data.collator import Collator
 from lsr.training.data.example import Examples
 from lsr.training.data.load import open_examples, without_test_texts
+from lsr.training.data.read_examples import ExampleSet
 from lsr.training.evaluation import Evaluator
 from lsr.training.mining.refresh import Refresher
 from lsr.training.model.student import Student
@@ -54,6 +56,8 @@ from lsr.training.run_folder.provenance import training_record
 from lsr.training.teachers.panel import Panel
 from lsr.training.trainer import SparseTrainer
 from lsr.types import Document
+
+log = logging.getLogger(__name__)
 
 PLOT_FILE = "training.png"
 
@@ -80,13 +84,12 @@ def train(
     overwrite: bool = False,
     examples: Examples | None = None,
     teachers: Callable[[TeacherSettings], Any] | None = None,
-    say: Callable[[str], None] = lambda line: None,  # noqa: ARG005
 ) -> TrainingResult:
     """Train an encoder, and save it in `output`/model.
 
     resume: go on from the last checkpoint in `output`, or from the start if there is none. overwrite: remove a run
     that is there. examples: in place of those that the config names. teachers: opens a teacher; default,
-    `open_teacher` with a cache beside the output. say: is given lines for a terminal.
+    `open_teacher` with a cache beside the output.
     Raises LsrError and its kinds, before the first step wherever that can be told; TrainingInterruptedError after
     Ctrl-C or SIGTERM, when a checkpoint is saved.
     """
@@ -103,14 +106,15 @@ def train(
             (output / CHECKPOINTS).mkdir(exist_ok=True)
             remove_unfinished(output / CHECKPOINTS)
         PartialState().wait_for_everyone()
-        speak = say if is_main else _silence
+        if not is_main:
+            stack.enter_context(_unlogged())
         while True:
-            trainer = _begin(config, output, arguments, examples, teachers, speak, resumed=resume)
+            trainer = _begin(config, output, arguments, examples, teachers, resumed=resume)
             # Only from here on is there a step to wait for: what comes before ends at once.
-            with graceful_stop(speak) as request:
+            with graceful_stop() as request:
                 _run(trainer, request, output)
             if not trainer.negatives_are_due:
-                return _result(trainer, output, speak)
+                return _result(trainer, output)
             # The run goes on from the checkpoint that it has just saved, with negatives mined anew.
             resume = True
             del trainer
@@ -123,7 +127,6 @@ def _begin(
     arguments: TrainingArguments,
     examples: Examples | None,
     teachers: Callable[[TeacherSettings], Any] | None,
-    say: Callable[[str], None],
     *,
     resumed: bool,
 ) -> SparseTrainer:
@@ -134,16 +137,19 @@ def _begin(
     evaluator = Evaluator(config.eval, seed=config.train.seed) if config.eval.datasets and is_main else None
     # What is prepared and kept on the way is prepared once: by the first process.
     with arguments.main_process_first(local=False):
-        given = examples if examples is not None else open_examples(config.data, _silence if last else say)
-        given = without_test_texts(given, config.data, output, say)
+        given = examples if examples is not None else open_examples(config.data)
+        if last is None and isinstance(given, ExampleSet):
+            for line in given.summary():
+                log.info(line)
+        given = without_test_texts(given, config.data, output)
         check_examples(given, config, n_processes=arguments.world_size)
         encoder = _encoder(config, output, given, last)
         open_one = teachers or teacher_opener(given)
-        refresher = Refresher(config, output, open_teacher=open_one, device=arguments.device.type, say=say)
+        refresher = Refresher(config, output, open_teacher=open_one, device=arguments.device.type)
         examples = refresher.examples(given, encoder, found)
         check_candidates(examples, config)
         panel = Panel(config, open_one)
-        order = batch_order(config, output, examples, open_one, say)
+        order = batch_order(config, output, examples, open_one)
         words = word_scores(encoder.config, given)
     choose_attention(encoder, precision=config.train.precision, on_cpu=arguments.use_cpu)
     student = Student(
@@ -161,14 +167,14 @@ def _begin(
         max_query_length=config.train.max_query_length,
     )
     if last is None:
-        check_start(student.to(arguments.device), collator, panel, examples, config, say)
-    log = RunLog(output, say, resumed_at=last.step if last else None) if is_main else None
-    trainer = SparseTrainer(student, config, examples, collator, panel, evaluator, log, arguments, order, words)
+        check_start(student.to(arguments.device), collator, panel, examples, config)
+    run_log = RunLog(output, resumed_at=last.step if last else None) if is_main else None
+    trainer = SparseTrainer(student, config, examples, collator, panel, evaluator, run_log, arguments, order, words)
     if last is not None:
         trainer.resume(last)
-        say(f"going on from step {last.step:,} of {config.train.steps:,}")
+        log.info(f"going on from step {last.step:,} of {config.train.steps:,}")
     elif resumed:
-        say("no checkpoint was finished before: beginning anew")
+        log.info("no checkpoint was finished before: beginning anew")
     return trainer
 
 
@@ -187,10 +193,10 @@ def _run(trainer: SparseTrainer, request: StopRequest, output: Path) -> None:
         )
 
 
-def _result(trainer: SparseTrainer, output: Path, say: Callable[[str], None]) -> TrainingResult:
+def _result(trainer: SparseTrainer, output: Path) -> TrainingResult:
     """Save what came of a training that is at its end."""
     if trainer.is_world_process_zero():
-        _finish(trainer, output, say)
+        _finish(trainer, output)
     trainer.accelerator.wait_for_everyone()
     return TrainingResult(output / MODEL, json.loads((output / TRAINING_FILE).read_text(encoding="utf-8")))
 
@@ -202,8 +208,16 @@ def _free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def _silence(line: str) -> None:
-    del line
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Log errors alone: of several processes, the first one logs for all."""
+    logger = logging.getLogger("lsr.training")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _encoder(config: TrainingConfig, output: Path, examples: Examples, last: Checkpoint | None) -> NeuralEncoder:
@@ -229,7 +243,7 @@ def _corpus(paths: tuple[str, ...]) -> Iterator[Document]:
     return read_corpus([Path(path) for path in paths])
 
 
-def _finish(trainer: SparseTrainer, output: Path, say: Callable[[str], None]) -> None:
+def _finish(trainer: SparseTrainer, output: Path) -> None:
     """Put the best model, or the last where nothing was measured, in its place, with where it comes from."""
     step = trainer.progress.best_step or trainer.state.global_step
     chosen = next(c for c in finished_checkpoints(output / CHECKPOINTS) if c.step == step)
@@ -242,7 +256,7 @@ def _finish(trainer: SparseTrainer, output: Path, say: Callable[[str], None]) ->
     write_json(temporary / TRAINING_FILE, record)
     temporary.replace(target)
     write_json(output / TRAINING_FILE, record)
-    say(f"trained {trainer.state.global_step:,} steps in {record['seconds']:,.0f} s; the model is in {target}")
+    log.info(f"trained {trainer.state.global_step:,} steps in {record['seconds']:,.0f} s; the model is in {target}")
     if importlib.util.find_spec("matplotlib") is not None and trainer.run_log is not None:
         name = trainer.config.name or output.name
         plot_run(trainer.run_log.rows, output / PLOT_FILE, targets=trainer.objective.targets(), title=name)

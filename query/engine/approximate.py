@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lsr.errors import UsageError
@@ -9,16 +10,17 @@ from lsr.errors import UsageError
 LEAST_ALPHA = 0.01
 NO_LIMIT = 1 << 62
 SETTINGS = "alpha=A, superblocks=N, query_cut=N"
+_KINDS: Mapping[str, type[float] | type[int]] = {"alpha": float, "superblocks": int, "query_cut": int}
 
 
 @dataclass(frozen=True, slots=True)
 class Approximate:
-    """How much a search may pass over.
+    """Limits of an approximate search, which may miss documents.
 
     alpha: from 0.01 to 1; upper bounds are multiplied by it before they are compared with the threshold, so that
     documents which could only just enter the results are missed. superblocks: the most to score in a segment, of
     64 documents each, the most promising first. query_cut: how many of the terms that are frequent in a segment,
-    the heaviest, choose what is scored (besides all that are rare there); scores are always those of the
+    the heaviest, choose what is scored (and all that are rare there); scores are always those of the
     whole query. Raises UsageError for values outside these, and if all three are left out.
     """
 
@@ -41,14 +43,20 @@ class Approximate:
         values: dict[str, float | int] = {}
         for setting in settings.split(","):
             name, _, value = setting.partition("=")
-            kind = {"alpha": float, "superblocks": int, "query_cut": int}.get(name)
             try:
-                if kind is None:
-                    raise ValueError
-                values[name] = kind(value)
-            except ValueError:
-                raise UsageError(f"--approximate {setting}: the settings are {SETTINGS}") from None
+                values[name] = _KINDS[name](value)
+            except (KeyError, ValueError):
+                raise UsageError(f"approximate {setting:.60}: the settings are {SETTINGS}") from None
         return cls(**values)  # type: ignore[arg-type]
+
+    @classmethod
+    def of(cls, settings: Mapping[str, float | int]) -> Approximate:
+        """Return the settings of a mapping, as {"alpha": 0.8}. Raises UsageError for others."""
+        for name, value in settings.items():
+            wanted = (int, float) if name == "alpha" else int
+            if name not in _KINDS or isinstance(value, bool) or not isinstance(value, wanted):
+                raise UsageError(f"approximate {name!r:.40}: {value!r:.40}; the settings are {SETTINGS}")
+        return cls(**settings)  # type: ignore[arg-type]
 
     def given(self) -> dict[str, float | int]:
         """Return the settings that differ from their defaults."""

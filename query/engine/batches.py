@@ -1,4 +1,4 @@
-"""Many queries on all cores: rankings in their order, made only a little ahead of whoever asks for them."""
+"""Many queries on all cores: results in their order, computed only a little ahead of the caller."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
+from typing import TypeVar
 
-from lsr.query.engine.engine import Ranking
-
+T = TypeVar("T")
 TASK = 16
 """Queries that a thread takes at a time."""
 
@@ -19,25 +19,25 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def ranked(rank: Callable[[range], Sequence[Ranking]], n_queries: int, threads: int | None) -> Iterator[Ranking]:
-    """Return the rankings of the queries 0, 1, … as they are asked for. threads: default, one a core.
+def ranked(find: Callable[[range], Sequence[T]], n_queries: int, threads: int | None) -> Iterator[T]:
+    """Return the results of the queries 0, 1, … as they are asked for. threads: default, one a core.
 
-    rank: returns those of some queries, TASK at most.
+    find: returns those of some queries, TASK at most.
     """
     threads = threads or available_cores()
     tasks = [range(first, min(first + TASK, n_queries)) for first in range(0, n_queries, TASK)]
     if threads == 1 or len(tasks) <= 1:
-        return chain.from_iterable(map(rank, tasks))
-    return _in_order(rank, tasks, threads)
+        return chain.from_iterable(map(find, tasks))
+    return _in_order(find, tasks, threads)
 
 
-def _in_order(rank: Callable[[range], Sequence[Ranking]], tasks: Sequence[range], threads: int) -> Iterator[Ranking]:
-    """Yield rankings in order; only so many are made ahead that no thread waits."""
+def _in_order(find: Callable[[range], Sequence[T]], tasks: Sequence[range], threads: int) -> Iterator[T]:
+    """Yield results in order; only so many are computed ahead that no thread waits."""
     with ThreadPoolExecutor(threads) as pool:
-        ahead: deque[Future[Sequence[Ranking]]] = deque()
+        ahead: deque[Future[Sequence[T]]] = deque()
         try:
             for task in tasks:
-                ahead.append(pool.submit(rank, task))
+                ahead.append(pool.submit(find, task))
                 if len(ahead) > 4 * threads:
                     yield from ahead.popleft().result()
             while ahead:

@@ -7,13 +7,12 @@ arXiv:1905.09217).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import count
 
 import numpy as np
 import numpy.typing as npt
 
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.query.engine.engine import Ranking
 
 UNKNOWN = -1
@@ -24,7 +23,7 @@ FIRST_DEPTH, DEEPER = 2, 4
 class Owners:
     """Which document each passage of an index is of, looked up once. Safe to use from many threads."""
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: StoredIndex) -> None:
         self._segments = index.segments
         self._starts = np.cumsum([0, *(segment.n_docs for segment in index.segments)])
         self._known = [np.full(segment.n_docs, UNKNOWN, np.int64) for segment in index.segments]
@@ -63,5 +62,5 @@ def best_passages(rank: Callable[[int], Ranking], owners: Owners, k: int) -> Ran
         _, first = np.unique(owners(ranking.positions), return_index=True)
         if len(first) >= k or len(ranking) < depth:
             places = np.sort(first)[:k]
-            return replace(ranking, positions=ranking.positions[places], scores=ranking.scores[places])
+            return ranking.at(places)
         depth *= DEEPER

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import UsageError
-from lsr.indexer.storage.index import Index
-from lsr.indexer.storage.segment import STORED_K, SUPERBLOCK
+from lsr.indexer.storage.index import StoredIndex
+from lsr.kernels.geometry import PAGE_SUPERBLOCKS, SUPERBLOCK
 from lsr.query.engine.approximate import NO_LIMIT, Approximate
 from lsr.query.engine.numpy_engine import search_plain
 from lsr.query.engine.planner import PLAIN_POSTINGS, TRAVERSALS, compiled_is_loaded
@@ -22,7 +22,6 @@ from lsr.query.engine.query_weights import integer_weights
 from lsr.query.filters.filter import DocumentFilter
 
 LOW_32, HIGH_32 = np.uint64(0xFFFFFFFF), np.uint64(32)
-PAGE_SUPERBLOCKS = 4
 NOT_SEARCHED = -1
 
 
@@ -63,23 +62,44 @@ class Ranking:
     def __len__(self) -> int:
         return len(self.positions)
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether no document can have been missed."""
+        return self.approximate is None and not any(ran.endswith("(approximate)") for ran in self.traversals)
+
+    @property
+    def skipped(self) -> dict[str, float | int] | None:
+        """The settings of an approximate search, and the superblocks that it scored and skipped; else None."""
+        if self.approximate is None:
+            return None
+        counts = {"superblocks_scored": self.n_scored, "superblocks_skipped": self.n_skipped}
+        return self.approximate.given() | counts
+
+    def at(self, places: npt.NDArray[np.int64]) -> Ranking:
+        """Return the ranking of the documents at some places of this one, in their order."""
+        legs = tuple(RankedLeg(leg.name, leg.scores[places], leg.ranks[places]) for leg in self.legs)
+        return replace(self, positions=self.positions[places], scores=self.scores[places], legs=legs)
+
 
 @cache
 def _kernels() -> SimpleNamespace:
     """Load the compiled kernels: late, since one query alone is done without them."""
     from lsr.kernels import search as segments
-    from lsr.kernels.traversals.planner import WAYS
+    from lsr.kernels.traversals.approximate import Limits
+    from lsr.kernels.traversals.planner import TRAVERSALS as KERNEL_TRAVERSALS
 
     return SimpleNamespace(
+        Queries=segments.Queries,
+        BatchResults=segments.BatchResults,
+        Limits=Limits,
         describe=segments.describe,
         rank=segments.rank,
         rank_many=segments.rank_many,
         rank_approximately=segments.rank_approximately,
-        allowed=[segments.ALLOWED, segments.N_ALLOWED],
+        filter=[segments.ALLOWED, segments.N_ALLOWED, segments.N_DENIED],
         columns=segments.COLUMNS,
         planned=segments.PLANNED,
-        stored_k=np.array(STORED_K, np.int64),
-        ways=WAYS,
+        traversals=KERNEL_TRAVERSALS,
     )
 
 
@@ -88,25 +108,29 @@ class _ScratchPool(threading.local):
 
     def __init__(self) -> None:
         self._held: Any = None
+        self._row: Any = None
 
     def take(self, n_superblocks: int, n_rare: int) -> Any:
+        """Return the row of scratch as compiled code takes it; the pool keeps the arrays alive."""
         if self._held is None or len(self._held.places) < n_rare:
+            from lsr.kernels.search import describe_scratch
             from lsr.kernels.traversals.scratch import make_scratch
 
             self._held = make_scratch(n_superblocks, max(2 * n_rare, 16))
-        return self._held
+            self._row = describe_scratch(self._held)
+        return self._row
 
 
 class Engine:
     """Search over an open index, exact unless asked otherwise; safe to call from many threads at once."""
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: StoredIndex) -> None:
         self.index = index
         self._pool = _ScratchPool()
         sizes = np.array([segment.n_docs for segment in index.segments], np.int64)
         self.first_positions = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         # The largest first: the threshold that it reaches spares the others most.
-        self._order = np.argsort(-sizes, kind="stable")
+        self._order = np.argsort(-sizes, kind="stable").tolist()
         self._not_searched = np.full(len(sizes), NOT_SEARCHED)
         self._n_superblocks = int(-(-sizes.max(initial=0) // SUPERBLOCK))
 
@@ -115,11 +139,12 @@ class Engine:
         """The segments as compiled code takes them, their small arrays verified. Raises IndexDamagedError."""
         kernels = _kernels()
         table = np.empty((len(self.index.segments), kernels.columns), np.int64)
-        for number, segment in enumerate(self.index.segments):
+        for i, number in enumerate(self._order):
+            segment = self.index.segments[number]
             segment.trust()
             base, n_deleted = int(self.first_positions[number]), segment.info.n_deleted
             arrays = segment.postings, segment.terms, segment.kth_impact, segment.trusted, segment.allowed
-            table[number] = kernels.describe(*arrays, base=base, n_deleted=n_deleted)
+            table[i] = kernels.describe(*arrays, number=number, base=base, n_denied=n_deleted)
         return table
 
     def _table_for(self, allowed: DocumentFilter | None) -> npt.NDArray[np.int64]:
@@ -127,7 +152,9 @@ class Engine:
         if allowed is None:
             return self._table
         table = self._table.copy()
-        table[:, _kernels().allowed] = [(bitmap.ctypes.data, len(bitmap)) for bitmap in allowed.bitmaps]
+        # A filter may deny all documents, so that no score is known that k others reach.
+        bitmaps = [(allowed.bitmaps[number], self.index.segments[number].n_docs) for number in self._order]
+        table[:, _kernels().filter] = [(bitmap.ctypes.data, len(bitmap), n_docs) for bitmap, n_docs in bitmaps]
         return table
 
     def rank(
@@ -152,7 +179,7 @@ class Engine:
         if traversal is not None and traversal not in TRAVERSALS:
             raise UsageError(f"no traversal {traversal!r}: there are {', '.join(TRAVERSALS)}")
         if allowed is not None:
-            self._check(allowed)
+            allowed.check(self.index)
         integers, factor = integer_weights(weights)
         k = min(k, max(len(self.index), 1))
         scale = self.index.manifest.scale / factor
@@ -175,24 +202,27 @@ class Engine:
         That spares threads the waiting for each other that calls of Python need. For the arguments see `rank`.
         """
         if allowed is not None:
-            self._check(allowed)
+            allowed.check(self.index)
         if not queries:
             return []
-        kernels, table, n = _kernels(), self._table_for(allowed), len(queries)
+        kernels, n = _kernels(), len(queries)
         k = min(k, max(len(self.index), 1))
         integers = [integer_weights(weights) for _, weights in queries]
         starts = np.concatenate([[0], np.cumsum([len(terms) for terms, _ in queries])]).astype(np.int64)
-        term_ids, weights = (
-            np.concatenate([terms for terms, _ in queries]),
-            np.concatenate([weights for weights, _ in integers]),
+        term_ids = np.concatenate([terms for terms, _ in queries])
+        weights = np.concatenate([weights for weights, _ in integers])
+        batch = kernels.Queries(starts, term_ids, weights)
+        results = kernels.BatchResults(
+            heaps=np.zeros((n, k), np.uint64),
+            visits=np.zeros((n, 3), np.int64),
+            traversals=np.tile(self._not_searched, (n, 1)),
+            n_postings=np.zeros(n, np.int64),
         )
-        batch = table, self._order, kernels.stored_k, starts, term_ids, weights, kernels.planned, allowed is not None
-        heaps, visits, postings = np.zeros((n, k), np.uint64), np.zeros((n, 3), np.int64), np.zeros(n, np.int64)
-        ways = np.tile(self._not_searched, (n, 1))
+        call = self._table_for(allowed), batch, kernels.planned, results
         scratch = self._pool.take(self._n_superblocks, 0)
         done = 0
         while True:
-            done, n_untrusted, most_rare = kernels.rank_many(done, *batch, heaps, scratch, visits, ways, postings)
+            done, n_untrusted, most_rare = kernels.rank_many(done, *call, scratch)
             if done == n:
                 break
             if n_untrusted:
@@ -202,14 +232,10 @@ class Engine:
                 scratch = self._pool.take(self._n_superblocks, most_rare)
         rankings = []
         for i, (_, factor) in enumerate(integers):
-            positions, scores = _read(heaps[i], self.index.manifest.scale / factor)
-            rankings.append(_ranking(positions, scores, ways[i], int(postings[i]), visits[i]))
+            positions, scores = _read(results.heaps[i], self.index.manifest.scale / factor)
+            n_postings = int(results.n_postings[i])
+            rankings.append(_ranking(positions, scores, results.traversals[i], n_postings, results.visits[i]))
         return rankings
-
-    def _check(self, allowed: DocumentFilter) -> None:
-        sizes = [-(-segment.n_docs // SUPERBLOCK) for segment in self.index.segments]
-        if [len(bitmap) for bitmap in allowed.bitmaps] != sizes:
-            raise UsageError("the filter was made for another generation of the index: make it anew")
 
     def _rank_plain(
         self,
@@ -252,30 +278,31 @@ class Engine:
         approximate: Approximate | None,
         scale: float,
     ) -> Ranking:
-        kernels, table = _kernels(), self._table_for(allowed)
-        heap, visits, ways = np.zeros(k, np.uint64), np.zeros(3, np.int64), self._not_searched.copy()
-        query = table, self._order, kernels.stored_k, term_ids, integers
+        kernels = _kernels()
+        query = self._table_for(allowed), term_ids, integers
+        heap, visits, traversals = results = np.zeros(k, np.uint64), np.zeros(3, np.int64), self._not_searched.copy()
         scratch = self._pool.take(self._n_superblocks, 0)
         while True:
-            results = heap, scratch, visits, ways
             if approximate is None:
-                way = kernels.planned if traversal is None else kernels.ways.index(traversal)
-                found = kernels.rank(*query, way, allowed is not None, *results)
+                number = kernels.planned if traversal is None else kernels.traversals.index(traversal)
+                found = kernels.rank(*query, number, *results, scratch)
             else:
-                limits = approximate.alpha, approximate.superblocks or NO_LIMIT, approximate.query_cut or NO_LIMIT
-                found = kernels.rank_approximately(*query, limits, *results)
+                limits = kernels.Limits(
+                    approximate.alpha, approximate.superblocks or NO_LIMIT, approximate.query_cut or NO_LIMIT
+                )
+                found = kernels.rank_approximately(*query, limits, *results, scratch)
             n_postings, n_untrusted, most_rare = found
             if n_untrusted:
                 self._trust(term_ids[integers > 0])
-            elif most_rare > len(scratch.places):
+            elif most_rare > scratch[-1]:
                 scratch = self._pool.take(self._n_superblocks, most_rare)
             else:
                 break
         heap.sort()
         positions, scores = _read(heap, scale)
         if approximate is None:
-            return _ranking(positions, scores, ways, n_postings, visits)
-        ran = ("approximate",) * int(np.count_nonzero(ways != NOT_SEARCHED))
+            return _ranking(positions, scores, traversals, n_postings, visits)
+        ran = ("approximate",) * int(np.count_nonzero(traversals != NOT_SEARCHED))
         n_bounded, n_scored, n_skipped = visits.tolist()
         return Ranking(positions, scores, ran, n_postings, n_bounded, n_scored, n_skipped, approximate)
 
@@ -288,13 +315,13 @@ class Engine:
 def _ranking(
     positions: npt.NDArray[np.int64],
     scores: npt.NDArray[np.float64],
-    ways: npt.NDArray[np.int64],
+    traversals: npt.NDArray[np.int64],
     n_postings: int,
     visits: npt.NDArray[np.int64],
 ) -> Ranking:
     """Return an exact ranking of compiled code, from what that counted."""
-    names = _kernels().ways
-    ran = tuple([names[way] for way in ways.tolist() if way != NOT_SEARCHED])
+    names = _kernels().traversals
+    ran = tuple([names[number] for number in traversals.tolist() if number != NOT_SEARCHED])
     n_bounded, n_scored, n_pages = visits.tolist()
     return Ranking(positions, scores, ran, n_postings, n_bounded, n_scored + n_pages * PAGE_SUPERBLOCKS)
 

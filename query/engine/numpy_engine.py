@@ -34,19 +34,41 @@ def search_plain(
         raise IndexDamagedError(f"the posting lists are damaged ({error}); 'lsr check' says where") from error
 
 
-def _best(
-    arrays: Mapping[str, npt.NDArray[Any]], terms: Any, weights: Any, base: int, allowed: Any, k: int
-) -> npt.NDArray[np.uint64]:
-    insertion = arrays["insertion"]
-    scores = np.zeros(len(insertion), np.uint64)
+def search_all(
+    arrays: Mapping[str, npt.NDArray[Any]],
+    terms: npt.NDArray[np.int64],
+    weights: npt.NDArray[np.uint32],
+    allowed: npt.NDArray[np.uint64],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
+    """Return all documents of a segment with a term, by doc_ord ascending, and their scores.
+
+    allowed, errors: as for `search_plain`.
+    """
+    try:
+        return _scored(arrays, terms, weights, allowed)
+    except (IndexError, ValueError) as error:
+        raise IndexDamagedError(f"the posting lists are damaged ({error}); 'lsr check' says where") from error
+
+
+def _scored(
+    arrays: Mapping[str, npt.NDArray[Any]], terms: Any, weights: Any, allowed: Any
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
+    scores = np.zeros(len(arrays["insertion"]), np.uint64)
     for term, weight in zip(terms, weights, strict=True):
         docs, impacts = term_postings(arrays, int(term))
         scores[docs] += np.uint64(weight) * impacts.astype(np.uint64)
     found = np.flatnonzero(scores)
     if len(allowed):
         found = found[(allowed[found >> 6] >> (found & 63).astype(np.uint64)) & np.uint64(1) == 1]
-    positions = insertion[found].astype(np.uint64) + np.uint64(base)
-    keys = scores[found] << np.uint64(32) | (np.uint64(0xFFFFFFFF) - positions)
+    return found, scores[found]
+
+
+def _best(
+    arrays: Mapping[str, npt.NDArray[Any]], terms: Any, weights: Any, base: int, allowed: Any, k: int
+) -> npt.NDArray[np.uint64]:
+    found, scores = _scored(arrays, terms, weights, allowed)
+    positions = arrays["insertion"][found].astype(np.uint64) + np.uint64(base)
+    keys = scores << np.uint64(32) | (np.uint64(0xFFFFFFFF) - positions)
     if len(keys) > k:
         keys = np.partition(keys, len(keys) - k)[-k:]
     return np.sort(keys)[::-1]

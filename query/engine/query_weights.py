@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import UsageError
+from lsr.kernels.geometry import LARGEST_IMPACT
 
 LARGEST_SCORE = 2**32 - 1
-LARGEST_IMPACT = 255
 LARGEST_EXPONENT = 127
 """Of a power of two that float32 can hold, as the weights are float32."""
 

@@ -3,47 +3,29 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from lsr.encoders.lexical.exact_words import MARK, is_word_term
-from lsr.indexer.storage.segment import SUPERBLOCK
-from lsr.query.engine.engine import Ranking
+from lsr.kernels.geometry import SUPERBLOCK
 from lsr.query.engine.query_weights import integer_weights
 from lsr.query.explain.stored_impacts import doc_ords_at, impacts_at
 from lsr.query.explain.term_spans import TermFinder, TermSpan
-from lsr.query.feedback import Feedback, SparseVector, expand
-from lsr.types import Hit, TermContribution
+from lsr.query.sparse_search import SparseSearch
+from lsr.query.stages import Found
+from lsr.types import FacetValue, Hit, TermContribution
 
 if TYPE_CHECKING:
-    from lsr.indexer.storage.index import Index
-    from lsr.query.filters.filter import DocumentFilter
-    from lsr.query.hybrid.settings import Hybrid
-    from lsr.query.searcher import Searcher
+    from lsr.indexer.storage.index import StoredIndex
 
 SEARCHED_CHARACTERS = 200_000
 """Of a text that are looked through for terms."""
 LONGEST_WORD = 40
 _WORD_END, _WORD_START = re.compile(r"[^\W_]*\Z"), re.compile(r"[^\W_]*")
-
-
-class Seconds(NamedTuple):
-    """What the steps of a search took, in seconds."""
-
-    encode: float
-    feedback: float
-    search: float
-    documents: float
-    rerank: float = 0.0
-
-
-UNTIMED = Seconds(0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +89,8 @@ class ExplainedHit:
 class ExplainedSearch:
     """A search, its hits and how they came about.
 
-    terms: of the query, the heaviest first. unknown: terms that stand in the query, but not in the index.
-    unit: the score of one point.
+    terms: of the query, the heaviest first. unknown: terms that are in the query, but not in the index. unit: the score
+    of one point. total, facets: of all matches, None and empty unless asked for.
     """
 
     query: str
@@ -119,68 +101,26 @@ class ExplainedSearch:
     scale: float
     encoder: str
     engine: EngineFacts
-
-
-def explain(
-    searcher: Searcher,
-    query: str,
-    k: int = 10,
-    *,
-    once: bool = False,
-    allowed: DocumentFilter | None = None,
-    feedback: Feedback | None = None,
-    hybrid: Hybrid | None = None,
-) -> ExplainedSearch:
-    """Search, and explain every hit. The arguments are those of `Searcher.search`, and so are the hits."""
-    clock = [time.perf_counter()]
-    row = None
-    if hybrid is not None:
-        from lsr.query.hybrid.search import encode_queries
-
-        row = encode_queries(searcher, [query], hybrid).row(0)
-    vector = searcher.encode([query]).row(0) if row is None else (row.term_ids, row.weights)
-    clock.append(time.perf_counter())
-    if feedback is not None:
-        vector = expand(searcher, vector, feedback, once=once, allowed=allowed)
-    clock.append(time.perf_counter())
-    rerank_s = 0.0
-    if hybrid is None or row is None:
-        ranking = searcher.rank_vector(vector, k, once=once, allowed=allowed)
-    else:
-        from lsr.query.hybrid.search import rank_hybrid
-
-        row = row._replace(term_ids=vector[0], weights=vector[1])
-        found = rank_hybrid(searcher, row, k, hybrid, once=once, allowed=allowed)
-        ranking, rerank_s = found.ranking, found.other_s + found.fusion_s
-    clock.append(time.perf_counter())
-    hits = searcher.hits(ranking)
-    clock.append(time.perf_counter())
-    encode_s, feedback_s, search_s, documents_s = (after - before for before, after in pairwise(clock))
-    feedback_s = 0.0 if feedback is None else feedback_s
-    seconds = Seconds(encode_s, feedback_s, search_s - rerank_s, documents_s, rerank_s)
-    return explain_hits(searcher, query, vector, ranking, hits, seconds)
+    total: int | None = None
+    facets: Mapping[str, tuple[FacetValue, ...]] = field(default_factory=dict)
 
 
 def explain_hits(
-    searcher: Searcher,
-    query: str | None,
-    vector: SparseVector,
-    ranking: Ranking,
-    hits: Sequence[Hit],
-    seconds: Seconds = UNTIMED,
+    search: SparseSearch, query: str | None, found: Found, hits: Sequence[Hit], *, documents_s: float = 0.0
 ) -> ExplainedSearch:
-    """Explain what a search for a query found.
+    """Explain the hits of a search.
 
-    query: its text; None for a query that came encoded, which then holds all its terms. vector: what was searched
-    with. ranking, hits: what was found. seconds: what all that took.
+    query: its text; None for a query that came encoded, whose terms all count as its own. found: ranking of the hits.
+    documents_s: seconds that reading the documents took.
     """
-    index = searcher.index
+    ranking, vector, seconds = found.ranking, found.vector, found.seconds
+    index = search.index
     term_ids, weights = vector
     integers, factor = integer_weights(weights)
     unit = index.manifest.scale / factor
-    impacts = _impacts(searcher, term_ids, ranking.positions)
+    impacts = _impacts(search, term_ids, ranking.positions)
     names = [index.vocabulary.term(int(term_id)) for term_id in term_ids]
-    finder = searcher.term_finder
+    finder = search.term_finder
     text = "" if query is None else query[:SEARCHED_CHARACTERS]
     in_query = names if query is None else list(dict.fromkeys(span.term for span in finder.find(text)))
     literal = frozenset(in_query)
@@ -202,7 +142,7 @@ def explain_hits(
         encode_us=seconds.encode * 1e6,
         feedback_us=seconds.feedback * 1e6,
         search_us=seconds.search * 1e6,
-        documents_us=seconds.documents * 1e6,
+        documents_us=documents_s * 1e6,
         rerank_us=seconds.rerank * 1e6,
     )
     return ExplainedSearch(
@@ -214,6 +154,8 @@ def explain_hits(
         scale=index.manifest.scale,
         encoder=str(index.manifest.encoder.get("name", index.manifest.encoder["kind"])),
         engine=facts,
+        total=found.total,
+        facets=found.facets,
     )
 
 
@@ -237,7 +179,7 @@ def spans_of(spans: Iterable[TermSpan], points: Mapping[str, int]) -> tuple[Term
     return tuple(best)
 
 
-def _unknown(in_query: Sequence[str], index: Index) -> tuple[str, ...]:
+def _unknown(in_query: Sequence[str], index: StoredIndex) -> tuple[str, ...]:
     """Return which terms the index doesn't hold, a word by itself and not by the name of its term."""
     lacking = (term for term in in_query if index.vocabulary.lookup(term) is None)
     words = (term.removeprefix(MARK) if is_word_term(term) else term for term in lacking)
@@ -275,11 +217,11 @@ def _explained(
 
 
 def _impacts(
-    searcher: Searcher, term_ids: npt.NDArray[np.int32], positions: npt.NDArray[np.int64]
+    search: SparseSearch, term_ids: npt.NDArray[np.int32], positions: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.uint8]:
     """Return the impacts, uint8, (n_terms, n_positions)."""
     impacts = np.zeros((len(term_ids), len(positions)), np.uint8)
-    for segment, places, rows in searcher.by_segment(positions):
+    for segment, places, rows in search.by_segment(positions):
         local, at = segment.local_terms(term_ids)
         impacts[np.ix_(at, places)] = impacts_at(segment, local, doc_ords_at(segment, rows))
     return impacts

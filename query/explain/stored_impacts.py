@@ -14,10 +14,9 @@ import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError
 from lsr.indexer.storage.segment import Segment
+from lsr.kernels.geometry import BLOCK_BITS, RUN, SUPERBLOCK, SUPERBLOCK_BITS
 from lsr.query.engine.planner import compiled_is_loaded
 
-BLOCK_BITS, SUPERBLOCK_BITS, SUPERBLOCK, RUN = 2, 6, 64, 3
-"""As in lsr.kernels.build.layout: importing that would load numba."""
 STRETCH = 1 << 18
 
 

@@ -13,7 +13,7 @@ from lsr.errors import UsageError
 from lsr.query.explain.explain import SEARCHED_CHARACTERS, spans_of, word_around
 from lsr.query.explain.stored_impacts import doc_ords_at, document_rows
 from lsr.query.explain.term_spans import TermFinder, TermSpan, term_finder
-from lsr.query.searcher import Searcher
+from lsr.query.sparse_search import SparseSearch
 from lsr.types import Document
 
 
@@ -49,24 +49,24 @@ class TextVector:
         return sum(term.in_text for term in self.terms)
 
 
-def query_vector(searcher: Searcher, text: str) -> TextVector:
+def query_vector(search: SparseSearch, text: str) -> TextVector:
     """Return what a text is as a query of an index. Raises what `Searcher.encode` raises."""
-    term_ids, weights = searcher.encode([text]).row(0)
-    names = [searcher.index.vocabulary.term(int(term_id)) for term_id in term_ids]
-    return _vector(text, "query", _name(searcher), zip(names, weights.tolist(), strict=True), searcher.term_finder)
+    term_ids, weights = search.encode([text]).row(0)
+    names = [search.index.vocabulary.term(int(term_id)) for term_id in term_ids]
+    return _vector(text, "query", _name(search), zip(names, weights.tolist(), strict=True), search.term_finder)
 
 
-def document_vector(searcher: Searcher, doc_id: str) -> TextVector:
+def document_vector(search: SparseSearch, doc_id: str) -> TextVector:
     """Return the vector that an index holds of a document, dequantised. Raises UsageError if there is none."""
-    for segment in searcher.index.segments:
+    for segment in search.index.segments:
         (row,) = segment.find([doc_id])
         if row is None:
             continue
         ((term_ids, impacts),) = document_rows(segment, doc_ords_at(segment, [row]))
-        weights = impacts.astype(np.float64) * searcher.index.manifest.scale
-        names = [searcher.index.vocabulary.term(int(term_id)) for term_id in term_ids]
+        weights = impacts.astype(np.float64) * search.index.manifest.scale
+        names = [search.index.vocabulary.term(int(term_id)) for term_id in term_ids]
         text, terms = segment.document(row).full_text, zip(names, weights.tolist(), strict=True)
-        return _vector(text, "document", _name(searcher), terms, searcher.term_finder)
+        return _vector(text, "document", _name(search), terms, search.term_finder)
     raise UsageError(f"the index has no document {doc_id!r}: 'lsr search --json' shows the ids of those that it has")
 
 
@@ -81,8 +81,8 @@ def encoded_vector(encoder: Encoder, text: str, *, role: str) -> TextVector:
     return _vector(text, role, str(encoder.description["name"]), terms, finder)
 
 
-def _name(searcher: Searcher) -> str:
-    described = searcher.index.manifest.encoder
+def _name(search: SparseSearch) -> str:
+    described = search.index.manifest.encoder
     return str(described.get("name", described["kind"]))
 
 

@@ -1,8 +1,7 @@
-"""Which documents may be found: a bitmap a segment, which every traversal takes and skips by."""
+"""Document filters: a bitmap of the allowed documents for each segment, by which every traversal skips."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -11,29 +10,38 @@ import numpy.typing as npt
 
 from lsr.errors import UsageError
 from lsr.indexer.storage.deletions import pack
-from lsr.indexer.storage.index import Index
-
-KEPT = 64
-"""Filters that are kept: an eighth of a byte a document each."""
+from lsr.indexer.storage.index import IndexIdentity, StoredIndex, list_of_ids
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class DocumentFilter:
-    """The documents allowed, for one generation of an index.
+    """The documents that a search may find, for one generation of an index.
 
-    bitmaps: uint64, (n_superblocks of the segment), bit d & 63 of word d >> 6 allowing doc_ord d.
+    bitmaps: uint64, (n_superblocks of the segment), bit d & 63 of word d >> 6 allowing doc_ord d. made_for: identity of
+    the index generation, since doc_ords mean other documents in any other.
     """
 
     bitmaps: tuple[npt.NDArray[np.uint64], ...]
     n_allowed: int
+    made_for: IndexIdentity
+
+    def check(self, index: StoredIndex) -> None:
+        """Raise UsageError for another index, or another generation of it, than the filter was made for."""
+        if self.made_for is index.identity or self.made_for == index.identity:
+            return
+        same = self.made_for.path == index.identity.path
+        what = "another generation of the index" if same else f"another index, the one at {self.made_for.path}"
+        raise UsageError(f"the filter was made for {what}: make it again for the index at {index.path}")
 
     @classmethod
-    def from_mask(cls, index: Index, mask: npt.NDArray[np.bool_]) -> DocumentFilter:
+    def from_mask(cls, index: StoredIndex, mask: npt.NDArray[np.bool_]) -> DocumentFilter:
         """Allow the documents whose place in `mask` is true: bool, by position, (`index.n_positions`).
 
-        Deleted documents are not allowed, whatever it says. Raises UsageError for a mask of another length.
+        Deleted documents are never allowed. Raises UsageError for a mask of another length or type.
         """
-        mask = np.asarray(mask, bool)
+        mask = np.asarray(mask)
+        if mask.dtype != np.bool_:
+            raise UsageError(f"the filter is a mask of {mask.dtype}; it must be of bool, a value for each position")
         if mask.shape != (index.n_positions,):
             raise UsageError(f"the filter is of shape {mask.shape}, but the index has {index.n_positions} documents")
         bitmaps, first, n_allowed = [], 0, 0
@@ -42,12 +50,15 @@ class DocumentFilter:
             bitmaps.append(pack(of_segment[segment.arrays["insertion"]]))
             first += segment.n_docs
             n_allowed += int(of_segment.sum())
-        return cls(tuple(bitmaps), n_allowed)
+        return cls(tuple(bitmaps), n_allowed, index.identity)
 
     @classmethod
-    def from_doc_ids(cls, index: Index, doc_ids: Iterable[str]) -> DocumentFilter:
-        """Allow the documents with these ids; ids that the index doesn't have are passed over."""
-        wanted = list(doc_ids)
+    def from_doc_ids(cls, index: StoredIndex, doc_ids: str | Iterable[str]) -> DocumentFilter:
+        """Allow the documents with these ids; those that the index lacks are skipped. A text is one id.
+
+        Raises UsageError for ids that are no texts.
+        """
+        wanted = list_of_ids(doc_ids)
         mask = np.zeros(index.n_positions, bool)
         first = 0
         for segment in index.segments:
@@ -55,25 +66,3 @@ class DocumentFilter:
             mask[first + np.array(rows, np.int64)] = True
             first += segment.n_docs
         return cls.from_mask(index, mask)
-
-
-class FilterCache:
-    """The filters of one generation of an index, made from text once and kept, those that were used last."""
-
-    def __init__(self, index: Index) -> None:
-        self._index = index
-        self._kept: dict[str, DocumentFilter] = {}
-        self._lock = threading.Lock()
-
-    def get(self, filter_text: str) -> DocumentFilter:
-        """Return the filter that a text means. Raises FilterError; see `lsr.query.filters.masks.compile_filter`."""
-        with self._lock:
-            found = self._kept.pop(filter_text, None)
-            if found is None:
-                from lsr.query.filters.masks import compile_filter
-
-                found = compile_filter(self._index, filter_text)
-            self._kept[filter_text] = found
-            if len(self._kept) > KEPT:
-                del self._kept[next(iter(self._kept))]
-            return found

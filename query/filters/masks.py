@@ -1,4 +1,4 @@
-"""Which documents a filter allows: its tree over the columns of the documents' fields.
+"""Evaluation of a filter: its tree over the columns of the documents' fields, to a bitmap of documents.
 
 A document without a field passes no test of it, `!=` among them; `not (year == 2020)` allows it.
 """
@@ -14,9 +14,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lsr.indexer.storage.fields import TYPES, as_kind, joined, kind_of
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.fields import TYPES, as_kind, kind_of
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.segment import Segment
+from lsr.query.filters.columns import column_kinds, read_column, unknown_field
 from lsr.query.filters.filter import DocumentFilter
 from lsr.query.filters.language import (
     Both,
@@ -36,8 +37,6 @@ from lsr.query.filters.language import (
 
 Mask = npt.NDArray[np.bool_]
 
-DOCUMENT_FIELDS = ("doc_id", "title", "text")
-"""What every document has; a field of its own of that name comes first."""
 _WORDS = {"bool": "truth values", "int": "numbers", "float": "numbers", "date": "dates", "text": "texts",
           "texts": "lists of texts"}  # fmt: skip
 _COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
@@ -48,26 +47,16 @@ _COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
     ">": pc.greater,
     ">=": pc.greater_equal,
 }
-_SHOWN = 30
 
 
-def field_kinds(index: Index) -> dict[str, str]:
-    """Return the kind of every field that documents of an index have and filters can test, by name."""
-    found: dict[str, list[str]] = {}
-    for segment in index.segments:
-        for name, kind in (segment.fields.kinds if segment.fields is not None else {}).items():
-            found.setdefault(name, []).append(kind)
-    return {name: joined(kinds) for name, kinds in sorted(found.items())}
-
-
-def compile_filter(index: Index, filter_text: str) -> DocumentFilter:
+def compile_filter(index: StoredIndex, filter_text: str) -> DocumentFilter:
     """Return the documents of an index that a filter allows.
 
     Raises FilterError where it can't be understood, names a field that no document has, or compares values of
     different kinds; IndexDamagedError where the fields can't be read.
     """
     tree = parse_filter(filter_text)
-    kinds = dict.fromkeys(DOCUMENT_FIELDS, "text") | field_kinds(index)
+    kinds = column_kinds(index)
     masks = [_Evaluation(segment, filter_text, kinds).mask(tree) for segment in index.segments]
     if not masks:  # no document, but the filter may be wrong all the same
         _Evaluation(None, filter_text, kinds).mask(tree)
@@ -75,7 +64,7 @@ def compile_filter(index: Index, filter_text: str) -> DocumentFilter:
 
 
 class _Evaluation:
-    """A filter over one segment; over nothing, to be checked only, where that is None."""
+    """A filter over one segment; without a segment, it is checked only."""
 
     def __init__(self, segment: Segment | None, filter_text: str, kinds: Mapping[str, str]) -> None:
         self._segment = segment
@@ -84,7 +73,7 @@ class _Evaluation:
         self._columns: dict[str, Any] = {}
 
     def mask(self, node: Node) -> Mask:
-        """Return which rows a node allows: bool, (n_docs)."""
+        """Return the rows that a node allows, as bool, (n_docs)."""
         match node:
             case Both():
                 masks = [self.mask(part) for part in node.parts]
@@ -108,8 +97,7 @@ class _Evaluation:
     def _kind(self, field: Name) -> str:
         kind = self._kinds.get(field.name)
         if kind is None:
-            names = ", ".join(list(self._kinds)[:_SHOWN]) + (", …" if len(self._kinds) > _SHOWN else "")
-            self._refuse(field.position, f"no document has a field {field.name!r}; there are {names}")
+            self._refuse(field.position, unknown_field(field.name, self._kinds))
         return kind
 
     def _column(self, field: Name) -> Any:
@@ -121,11 +109,7 @@ class _Evaluation:
         segment = self._segment
         if segment is None:
             return pa.chunked_array([], TYPES[kind])
-        if segment.fields is not None and name in segment.fields.kinds:
-            return segment.fields.column(name, kind)
-        if name in DOCUMENT_FIELDS:
-            return segment.documents.column(name)
-        return pa.chunked_array([pa.nulls(segment.n_docs, TYPES[kind])])
+        return read_column(segment, name, kind)
 
     def _is_one(self, field: Name, value: Value) -> Mask:
         if self._kind(field) == "texts":

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.io.atomic import PRIVATE, atomic_file
 from lsr.io.cache import cache_home
 from lsr.query.hybrid.ann import AnnParameters, build, faiss_library
@@ -25,7 +25,7 @@ MAGIC = b"lsr-ann1"
 _DIGEST = 32
 
 
-def ann_of(index: Index, parameters: AnnParameters) -> Any:
+def ann_of(index: StoredIndex, parameters: AnnParameters) -> Any:
     """Return the FAISS index of an index's dense vectors: kept from before, or made now and kept where that can be."""
     assert index.dense is not None
     header = _header(index, parameters)
@@ -41,7 +41,7 @@ def ann_of(index: Index, parameters: AnnParameters) -> Any:
     return made
 
 
-def _header(index: Index, parameters: AnnParameters) -> bytes:
+def _header(index: StoredIndex, parameters: AnnParameters) -> bytes:
     """Return what tells one kept index from all others, its parameters among it."""
     assert index.dense is not None
     parts: Sequence[Any] = [

@@ -8,27 +8,27 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import UsageError
-from lsr.query.hybrid.settings import Query
+from lsr.query.queries import Query
 
 if TYPE_CHECKING:
-    from lsr.query.searcher import Searcher
+    from lsr.query.sparse_search import SparseSearch
 
 
 def texts_of(
-    searcher: Searcher, query: Query, positions: npt.NDArray[np.int64], reranker: str
+    search: SparseSearch, query: Query, positions: npt.NDArray[np.int64], reranker: str
 ) -> tuple[str, list[str], list[str]]:
-    """Return the query's text, the candidates' texts with titles, and what errors call them.
+    """Return the query's text, the candidates' texts with titles, and their names for error messages.
 
-    reranker: what reads them. Raises UsageError for a query that came encoded, and for a document without text.
+    reranker: its name, for messages. Raises UsageError for a query that came encoded, and for a document without text.
     """
     if query.text is None:
         raise UsageError(f"{reranker} reads the text of a query, but it came as terms only: give its text")
     texts, names = [], []
     for position in positions.tolist():
-        document = searcher.document(position)
+        document = search.document(position)
         if not document.full_text.strip():
             raise UsageError(
-                f"the index at {searcher.index.path} has no text of document {document.doc_id!r}, which {reranker} "
+                f"the index at {search.index.path} has no text of document {document.doc_id!r}, which {reranker} "
                 "reads: index texts, or vectors with the columns title and text"
             )
         texts.append(document.full_text)

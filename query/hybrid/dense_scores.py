@@ -13,16 +13,16 @@ from lsr.errors import EncoderError, IndexDamagedError, UsageError
 from lsr.indexer.storage.dense_vectors import DenseVectorsOfIndex
 from lsr.indexer.storage.manifest import REMEDY
 from lsr.query.fusion.ranked_list import Leg
-from lsr.query.hybrid.settings import DenseRow, Query
+from lsr.query.queries import DenseRow, Query
 
 if TYPE_CHECKING:
-    from lsr.indexer.storage.index import Index
-    from lsr.query.searcher import Searcher
+    from lsr.indexer.storage.index import StoredIndex
+    from lsr.query.sparse_search import SparseSearch
 
 Scores = npt.NDArray[np.float64]
 
 
-def dense_of(index: Index) -> DenseVectorsOfIndex:
+def dense_of(index: StoredIndex) -> DenseVectorsOfIndex:
     """Return the dense vectors of an index. Raises UsageError, naming the command that adds them, without."""
     dense = index.dense
     if dense is None:
@@ -59,37 +59,37 @@ class DenseReranker:
 
     name = "dense"
 
-    def minimum(self, searcher: Searcher) -> float | None:
+    def minimum(self, search: SparseSearch) -> float | None:
         """Return −1 for vectors of unit length, else None."""
-        return least_score(dense_of(searcher.index).description)
+        return least_score(dense_of(search.index).description)
 
-    def scores(self, searcher: Searcher, query: Query, positions: npt.NDArray[np.int64]) -> Scores:
+    def scores(self, search: SparseSearch, query: Query, positions: npt.NDArray[np.int64]) -> Scores:
         """Return the dot product of each. Raises IndexDamagedError for a vector that isn't made of numbers."""
-        vector = checked_query(query.dense, dense_of(searcher.index))
-        return (rows_at(searcher, positions) @ vector).astype(np.float64)
+        vector = checked_query(query.dense, dense_of(search.index))
+        return (rows_at(search, positions) @ vector).astype(np.float64)
 
 
-def rows_at(searcher: Searcher, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+def rows_at(search: SparseSearch, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     """Return the dense vectors of documents, float32, (n_positions, dimension).
 
     Raises UsageError without any, IndexDamagedError for a vector that isn't made of numbers.
     """
-    rows = np.empty((len(positions), dense_of(searcher.index).dimension), np.float32)
-    for segment, places, numbers in searcher.by_segment(positions):
+    rows = np.empty((len(positions), dense_of(search.index).dimension), np.float32)
+    for segment, places, numbers in search.by_segment(positions):
         assert segment.dense is not None
         rows[places] = segment.dense[numbers]
     # A sum is a number only where all its parts are: one pass, without a matrix of truth values.
     if not math.isfinite(rows.sum()):
-        _refuse_damaged(searcher, positions, rows)
+        _refuse_damaged(search, positions, rows)
     return rows
 
 
-def _refuse_damaged(searcher: Searcher, positions: npt.NDArray[np.int64], rows: npt.NDArray[np.float32]) -> None:
+def _refuse_damaged(search: SparseSearch, positions: npt.NDArray[np.int64], rows: npt.NDArray[np.float32]) -> None:
     finite = np.isfinite(rows).all(axis=1)
     if not finite.all():
-        doc_id = searcher.document(int(positions[np.argmin(finite)])).doc_id
+        doc_id = search.document(int(positions[np.argmin(finite)])).doc_id
         raise IndexDamagedError(
-            f"{searcher.index.path}: the dense vector of document {doc_id!r} holds what is not a number; {REMEDY}"
+            f"{search.index.path}: the dense vector of document {doc_id!r} holds what is not a number; {REMEDY}"
         )
 
 

@@ -11,50 +11,51 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.indexer.storage.deletions import unpack
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.query.fusion.ranked_list import Leg
-from lsr.query.hybrid.ann import FLAT, AnnParameters, choose_parameters, search
+from lsr.query.hybrid.ann import FLAT, AnnParameters, choose_parameters
+from lsr.query.hybrid.ann import search as search_ann
 from lsr.query.hybrid.dense_scores import DenseReranker, checked_query, dense_of, ranked_leg
-from lsr.query.hybrid.settings import DenseRow, Query
+from lsr.query.queries import DenseRow, Query
 
 if TYPE_CHECKING:
     from lsr.query.filters.filter import DocumentFilter
-    from lsr.query.searcher import Searcher
+    from lsr.query.sparse_search import SparseSearch
 
 FEW_ALLOWED = 20_000
 """Documents that a filter leaves, up to which all of them are scored: a graph is slow, and misses, among few."""
 PASSAGES_EACH, DEEPER = 3, 4
 _ROWS = 1 << 13
 
-_kept: weakref.WeakKeyDictionary[Index, Any] = weakref.WeakKeyDictionary()
+_kept: weakref.WeakKeyDictionary[StoredIndex, Any] = weakref.WeakKeyDictionary()
 _making = threading.Lock()
 
 
-def dense_leg(searcher: Searcher, query: Query, k: int, *, allowed: DocumentFilter | None = None) -> tuple[Leg, str]:
+def dense_leg(search: SparseSearch, query: Query, k: int, *, allowed: DocumentFilter | None = None) -> tuple[Leg, str]:
     """Return the k best documents by dense vectors, exactly scored, and how they were looked for.
 
     Where documents were cut into passages, it holds the best passage of each. Raises IndexDamagedError for vectors
     that aren't made of numbers.
     """
-    dense = dense_of(searcher.index)
+    dense = dense_of(search.index)
     vector = checked_query(query.dense, dense)
-    mask = allowed_positions(searcher.index, allowed)
+    mask = allowed_positions(search.index, allowed)
     parameters = choose_parameters(sum(map(len, dense.matrices)), dense.dimension)
     n_allowed = None if mask is None else int(mask.sum())
     if n_allowed is not None and n_allowed <= FEW_ALLOWED:
         parameters = AnnParameters(FLAT)
     reranker = DenseReranker()
-    minimum = reranker.minimum(searcher)
-    depth = k if searcher.owners is None else PASSAGES_EACH * k
+    minimum = reranker.minimum(search)
+    depth = k if search.owners is None else PASSAGES_EACH * k
     while True:
         if parameters.kind == FLAT:
-            positions = _best_of_all(searcher.index, vector, depth, mask)
+            positions = _best_of_all(search.index, vector, depth, mask)
         else:
-            positions = search(_ann(searcher.index, parameters), parameters, vector, depth, mask)
-        leg = ranked_leg(positions, reranker.scores(searcher, query, positions), minimum)
-        if searcher.owners is None:
+            positions = search_ann(_ann(search.index, parameters), parameters, vector, depth, mask)
+        leg = ranked_leg(positions, reranker.scores(search, query, positions), minimum)
+        if search.owners is None:
             break
-        _, first = np.unique(searcher.owners(leg.docs), return_index=True)
+        _, first = np.unique(search.owners(leg.docs), return_index=True)
         if len(first) >= k or len(positions) < depth:
             chosen = np.sort(first)
             leg = Leg(leg.docs[chosen], leg.scores[chosen], leg.minimum)
@@ -64,7 +65,7 @@ def dense_leg(searcher: Searcher, query: Query, k: int, *, allowed: DocumentFilt
     return Leg(leg.docs[:k], leg.scores[:k], leg.minimum), how
 
 
-def allowed_positions(index: Index, allowed: DocumentFilter | None) -> npt.NDArray[np.bool_] | None:
+def allowed_positions(index: StoredIndex, allowed: DocumentFilter | None) -> npt.NDArray[np.bool_] | None:
     """Return which positions may be found: bool, (n_positions); None if all may."""
     if allowed is None:
         if all(segment.live is None for segment in index.segments):
@@ -78,18 +79,18 @@ def allowed_positions(index: Index, allowed: DocumentFilter | None) -> npt.NDArr
     return np.concatenate([np.empty(0, bool), *parts])
 
 
-def one_position_each(searcher: Searcher, legs: tuple[Leg, Leg]) -> tuple[Leg, Leg]:
+def one_position_each(search: SparseSearch, legs: tuple[Leg, Leg]) -> tuple[Leg, Leg]:
     """Return legs in which a document found by several passages is called by the second leg's; else, as they are."""
-    if searcher.owners is None:
+    if search.owners is None:
         return legs
     first, second = legs
-    shown = dict(zip(searcher.owners(second.docs).tolist(), second.docs.tolist(), strict=True))
-    owners = searcher.owners(first.docs).tolist()
+    shown = dict(zip(search.owners(second.docs).tolist(), second.docs.tolist(), strict=True))
+    owners = search.owners(first.docs).tolist()
     docs = [shown.get(owner, position) for owner, position in zip(owners, first.docs.tolist(), strict=True)]
     return Leg(np.array(docs, np.int64), first.scores, first.minimum), second
 
 
-def _ann(index: Index, parameters: AnnParameters) -> Any:
+def _ann(index: StoredIndex, parameters: AnnParameters) -> Any:
     from lsr.query.hybrid.ann_cache import ann_of
 
     with _making:
@@ -99,7 +100,9 @@ def _ann(index: Index, parameters: AnnParameters) -> Any:
         return found
 
 
-def _best_of_all(index: Index, vector: DenseRow, k: int, mask: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.int64]:
+def _best_of_all(
+    index: StoredIndex, vector: DenseRow, k: int, mask: npt.NDArray[np.bool_] | None
+) -> npt.NDArray[np.int64]:
     """Return the positions of the k largest products and more that equal the last of them, in no order."""
     scores = np.concatenate([np.empty(0, np.float32), *_products(index, vector)])
     if mask is not None:
@@ -114,7 +117,7 @@ def _best_of_all(index: Index, vector: DenseRow, k: int, mask: npt.NDArray[np.bo
     return found
 
 
-def _products(index: Index, vector: DenseRow) -> Iterator[npt.NDArray[np.float32]]:
+def _products(index: StoredIndex, vector: DenseRow) -> Iterator[npt.NDArray[np.float32]]:
     dense = dense_of(index)
     for matrix in dense.matrices:
         for first in range(0, len(matrix), _ROWS):

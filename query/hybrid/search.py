@@ -1,4 +1,4 @@
-"""A hybrid search: the legs, their fusion, and what either said of each document found."""
+"""Hybrid search: both legs, their fusion, and the score and rank that each leg gave a document."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from lsr.encoders.lexical.exact_words import beside_dense
+from lsr.encoders.registry import weigh_beside_dense
 from lsr.query.engine.engine import RankedLeg, Ranking
 from lsr.query.fusion.fuser import Fused, Fuser
 from lsr.query.fusion.ranked_list import Leg, pool
 from lsr.query.hybrid.dense_scores import DenseReranker, checked_query, dense_of, ranked_leg, rows_at
 from lsr.query.hybrid.score_smoothing import Neighbours, draw_together
-from lsr.query.hybrid.settings import UNION, Hybrid, HybridQueries, Query, Reranker
+from lsr.query.hybrid.settings import UNION, Hybrid, Reranker
+from lsr.query.queries import Queries, Query
+from lsr.query.sparse_search import EVERYTHING, Scope
 from lsr.types import SparseBatch
 
 if TYPE_CHECKING:
-    from lsr.query.feedback import Feedback
-    from lsr.query.filters.filter import DocumentFilter
-    from lsr.query.searcher import Searcher
+    from lsr.query.sparse_search import SparseSearch
 
 SPARSE, NEIGHBOURS = "sparse", "neighbours"
 FEW_QUERIES = 64
-"""Queries up to which a model without torch, which takes one at a time, is done sooner."""
+"""Queries up to which a model without torch, which takes one at a time, is faster."""
 LEAST_SPARSE = 0.0
 """Weights are positive, so no score is less."""
 FEWER_DENSE = 4
@@ -41,7 +41,7 @@ NO_MORE = Leg(np.empty(0, np.int64), np.empty(0))
 
 @dataclass(frozen=True, slots=True)
 class HybridRanking:
-    """A fused ranking, and what its steps took, in seconds: the sparse search, the other leg, the fusion."""
+    """A fused ranking, and the seconds of its steps: the sparse search, the other leg, the fusion."""
 
     ranking: Ranking
     sparse_s: float
@@ -49,47 +49,38 @@ class HybridRanking:
     fusion_s: float
 
 
-def encode_queries(searcher: Searcher, texts: Sequence[str], hybrid: Hybrid) -> HybridQueries:
+def encode_queries(search: SparseSearch, texts: Sequence[str], hybrid: Hybrid) -> Queries:
     """Return texts as the legs of a search take them.
 
     Raises UsageError for an index without dense vectors where they are needed, EncoderError if an encoder can't be
     opened.
     """
     if not hybrid.needs_dense:
-        return HybridQueries(searcher.encode(texts), None, texts)
-    dense_of(searcher.index)
+        return Queries(search.encode(texts), None, texts)
+    dense_of(search.index)
     few = len(texts) <= FEW_QUERIES
-    encoder = searcher.index.dense_query_encoder if few else searcher.index.dense_encoder
-    return with_dense(searcher, searcher.encode(texts), encoder.encode_dense_queries(texts), texts)
+    encoder = search.encoders.dense_queries if few else search.encoders.dense
+    return with_dense(search, search.encode(texts), encoder.encode_dense_queries(texts), texts)
 
 
 def with_dense(
-    searcher: Searcher,
+    search: SparseSearch,
     sparse: SparseBatch,
     dense: npt.NDArray[np.float32],
     texts: Sequence[str] | None = None,
-) -> HybridQueries:
-    """Return queries that are searched by both vectors, their words weighed as they should be beside a dense one.
+) -> Queries:
+    """Return queries that are searched by both vectors, their words weighed for a search beside dense vectors.
 
-    sparse: as `Searcher.encode` gives them. dense: float32, (n, dimension).
+    sparse: as `SparseSearch.encode` gives them. dense: float32, (n, dimension).
     """
-    return HybridQueries(beside_dense(sparse, searcher.index.manifest.encoder), dense, texts)
+    return Queries(weigh_beside_dense(sparse, search.index.manifest.encoder), dense, texts)
 
 
-def rank_hybrid(
-    searcher: Searcher,
-    query: Query,
-    k: int,
-    hybrid: Hybrid,
-    *,
-    once: bool = False,
-    allowed: DocumentFilter | None = None,
-    feedback: Feedback | None = None,
-) -> HybridRanking:
-    """Return the k best documents of a query by all legs. once, allowed, feedback: as for `Searcher.search`."""
+def rank_hybrid(search: SparseSearch, query: Query, k: int, hybrid: Hybrid, scope: Scope = EVERYTHING) -> HybridRanking:
+    """Return the k best documents of a query by all legs, fused."""
     depth = max(k, hybrid.candidates)
     began = time.perf_counter()
-    sparse = searcher.rank_vector((query.term_ids, query.weights), depth, once=once, allowed=allowed, feedback=feedback)
+    sparse = search.rank_vector((query.term_ids, query.weights), depth, scope)
     sparse_done = time.perf_counter()
     leg = Leg(sparse.positions, sparse.scores, LEAST_SPARSE)
     names, traversals = [SPARSE, DenseReranker.name], sparse.traversals
@@ -97,13 +88,13 @@ def rank_hybrid(
         from lsr.query.hybrid.dense_search import dense_leg, one_position_each
 
         few = hybrid.neighbours is not None and len(leg) == depth
-        other, how = dense_leg(searcher, query, depth // FEWER_DENSE if few else depth, allowed=allowed)
-        leg, other = one_position_each(searcher, (leg, other))
+        other, how = dense_leg(search, query, depth // FEWER_DENSE if few else depth, allowed=scope.allowed)
+        leg, other = one_position_each(search, (leg, other))
         traversals = (*traversals, how)
     elif hybrid.neighbours is None:
         reranker = hybrid.reranker or DenseReranker()
         names[1] = reranker.name
-        other = _reranked(searcher, query, leg.docs, reranker)
+        other = _reranked(search, query, leg.docs, reranker)
     else:
         other = NO_MORE
     other_done = time.perf_counter()
@@ -112,34 +103,34 @@ def rank_hybrid(
     else:
         names.append(NEIGHBOURS)
         candidates = pool((leg, other)).docs
-        fused = _with_neighbours(searcher, query, leg, candidates, hybrid.method, hybrid.neighbours).first(k)
-    told = tuple(
+        fused = _with_neighbours(search, query, leg, candidates, hybrid.method, hybrid.neighbours).first(k)
+    legs = tuple(
         RankedLeg(name, fused.leg_scores[:, number], fused.leg_ranks[:, number]) for number, name in enumerate(names)
     )
-    ranking = replace(sparse, positions=fused.docs, scores=fused.scores, traversals=traversals, legs=told)
+    ranking = replace(sparse, positions=fused.docs, scores=fused.scores, traversals=traversals, legs=legs)
     return HybridRanking(ranking, sparse_done - began, other_done - sparse_done, time.perf_counter() - other_done)
 
 
 def _with_neighbours(
-    searcher: Searcher,
+    search: SparseSearch,
     query: Query,
     sparse: Leg,
     candidates: npt.NDArray[np.int64],
     method: Fuser,
     neighbours: Neighbours,
 ) -> Fused:
-    """Return the candidates, ascending, as they were drawn together."""
-    minimum = DenseReranker().minimum(searcher)
-    vector = checked_query(query.dense, dense_of(searcher.index))
+    """Return the candidates, ascending, their scores smoothed over their neighbours."""
+    minimum = DenseReranker().minimum(search)
+    vector = checked_query(query.dense, dense_of(search.index))
 
     def fuse(scores: npt.NDArray[np.float64]) -> Fused:
         return method((sparse, ranked_leg(candidates, scores, minimum)))
 
-    return draw_together(rows_at(searcher, candidates), vector, fuse, neighbours)
+    return draw_together(rows_at(search, candidates), vector, fuse, neighbours)
 
 
-def _reranked(searcher: Searcher, query: Query, positions: npt.NDArray[np.int64], reranker: Reranker) -> Leg:
-    minimum = reranker.minimum(searcher)
+def _reranked(search: SparseSearch, query: Query, positions: npt.NDArray[np.int64], reranker: Reranker) -> Leg:
+    minimum = reranker.minimum(search)
     if not len(positions):
         return Leg(positions, np.empty(0), minimum)
-    return ranked_leg(positions, reranker.scores(searcher, query, positions), minimum)
+    return ranked_leg(positions, reranker.scores(search, query, positions), minimum)

@@ -1,22 +1,21 @@
-"""How a hybrid search is done, and what a reranker is."""
+"""Settings of a hybrid search, and the protocol of rerankers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import UsageError
 from lsr.query.fusion.fuser import Fuser
-from lsr.query.fusion.registry import RANKS_ALONE, make_fuser
+from lsr.query.fusion.registry import DEFAULT_FUSER, RANKS_ALONE, make_fuser
 from lsr.query.hybrid.score_smoothing import Neighbours
-from lsr.types import SparseBatch
+from lsr.query.queries import Query
 
 if TYPE_CHECKING:
-    from lsr.query.searcher import Searcher
+    from lsr.query.sparse_search import SparseSearch
 
 RERANK, UNION = "rerank", "union"
 MODES = (RERANK, UNION)
@@ -25,68 +24,27 @@ FEWEST, MOST = 10, 1000
 
 USUAL_NEIGHBOURS = Neighbours()
 
-DenseRow = npt.NDArray[np.float32]
-"""float32, (dimension)."""
-
-
-class Query(NamedTuple):
-    """A query as legs take it. text, dense: None where no leg of the search needs them."""
-
-    term_ids: npt.NDArray[np.int32]
-    weights: npt.NDArray[np.float32]
-    text: str | None = None
-    dense: DenseRow | None = None
-
 
 class Reranker(Protocol):
     """Scores candidates that the sparse leg found. Safe to use from many threads."""
 
     @property
     def name(self) -> str:
-        """What its leg is called."""
+        """The name of its leg."""
         ...
 
-    def minimum(self, searcher: Searcher) -> float | None:
-        """Return the least score that it can give, None if there is no knowing."""
+    def minimum(self, search: SparseSearch) -> float | None:
+        """Return the least score that it can give, None if it is unknown."""
         ...
 
-    def scores(self, searcher: Searcher, query: Query, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    def scores(self, search: SparseSearch, query: Query, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Return a finite score of each position, the higher the better."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class HybridQueries:
-    """Encoded queries, row i being the i-th.
-
-    dense: float32, (n, dimension), None where no leg is dense. texts: None for queries that came encoded.
-    """
-
-    sparse: SparseBatch
-    dense: npt.NDArray[np.float32] | None = None
-    texts: Sequence[str] | None = None
-
-    def __post_init__(self) -> None:
-        """Raise UsageError unless there is a dense row, and a text, for each sparse row."""
-        for name, rows in (("dense vectors", self.dense), ("texts", self.texts)):
-            if rows is not None and len(rows) != len(self.sparse):
-                raise UsageError(f"{len(self.sparse)} sparse queries, but {len(rows)} {name}: give one a query")
-
-    def __len__(self) -> int:
-        return len(self.sparse)
-
-    def row(self, number: int) -> Query:
-        """Return one query."""
-        return Query(
-            *self.sparse.row(number),
-            None if self.texts is None else self.texts[number],
-            None if self.dense is None else self.dense[number],
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Hybrid:
-    """How a hybrid search is done.
+    """Settings of a hybrid search.
 
     mode: `rerank` scores what the sparse leg found; `union` searches by dense vectors too, and fuses what
     either leg found. candidates: documents of each leg, 10 to 1,000; never fewer than are wanted. fuser: a name,
@@ -126,5 +84,21 @@ class Hybrid:
 
     @property
     def needs_dense(self) -> bool:
-        """Whether queries are to be encoded as dense vectors."""
+        """Whether queries are needed as dense vectors."""
         return self.reranker is None
+
+
+def hybrid_with(given: Hybrid | str | None, *, rerank: Any = None, weights: Any = None, **parts: Any) -> Hybrid:
+    """Return a hybrid search with some parts replaced.
+
+    given: a mode, or a `Hybrid`; None for the default mode. rerank: a `Reranker`, or the name of the dense vectors.
+    weights: of the sparse and the other leg. parts: `candidates`, `fuser`, `neighbours`. Raises UsageError.
+    """
+    if rerank is not None:
+        parts["reranker"] = None if isinstance(rerank, str) else rerank
+    if isinstance(parts.get("neighbours"), bool):
+        parts["neighbours"] = USUAL_NEIGHBOURS if parts["neighbours"] else None
+    if weights is not None:
+        fuser = parts.get("fuser") or (given.method if isinstance(given, Hybrid) else DEFAULT_FUSER)
+        parts["fuser"] = make_fuser(fuser if isinstance(fuser, str) else fuser.name, weights=weights)
+    return replace(given, **parts) if isinstance(given, Hybrid) else Hybrid(mode=given or RERANK, **parts)

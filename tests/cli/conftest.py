@@ -69,11 +69,9 @@ def heed_interrupts() -> None:
 def start(args: Sequence[object], *, cwd: Path, **options: Any) -> subprocess.Popen[str]:
     """Start a command in a process of its own."""
     command = [sys.executable, "-m", "lsr.cli.main", *map(str, args)]
-    environment = os.environ | {"PYTHONSAFEPATH": "1"} | options.pop("env", {})
-    return subprocess.Popen(
-        command, cwd=cwd, env=environment, text=True,
-        **({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": heed_interrupts} | options),
-    )  # fmt: skip
+    environment: dict[str, str] = {**os.environ, "PYTHONSAFEPATH": "1", **options.pop("env", {})}
+    usual: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": heed_interrupts}
+    return subprocess.Popen(command, cwd=cwd, env=environment, text=True, **usual | options)
 
 
 @pytest.fixture
@@ -82,7 +80,7 @@ def lsr_process(tmp_path: Path) -> Lsr:
 
     def run(*args: object, cwd: Path | None = None, **options: Any) -> Outcome:
         process = start(args, cwd=cwd or tmp_path, **options)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate()
         return Outcome(process.returncode, out, err)
 
     return run

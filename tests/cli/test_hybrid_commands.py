@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lsr.cli.main import main
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.query.hybrid.settings import Hybrid
 from lsr.query.searcher import Searcher
 from lsr.server.server import SearchServer
@@ -99,7 +99,7 @@ def test_without_dense_vectors_late_interaction_asks_for_a_model(lsr: Lsr, bm25_
 
 
 def ask(server: SearchServer, **fields: object) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1])
     try:
         connection.request("GET", "/search?" + urlencode(fields))
         response = connection.getresponse()
@@ -202,7 +202,7 @@ def test_a_dense_model_by_the_inverted_index(
     assert of_corpus.code == 0 and of_corpus.objects[0]["n_vectors"] == 2
     encoder = f"codes:{tmp_path / 'codes'}"
     assert lsr("index", corpus, "--index", tmp_path / "index", "--encoder", encoder).code == 0
-    assert Index.open(tmp_path / "index").manifest.encoder["kind"] == "codes"
+    assert StoredIndex.open(tmp_path / "index").manifest.encoder["kind"] == "codes"
     *hits, facts = lsr("search", "a cat sleeps", "--index", tmp_path / "index", "--json", "--explain").objects
     assert hits and facts["unknown_terms"] == []
     assert sum(term["contribution"] for term in hits[0]["terms"]) == pytest.approx(hits[0]["score"])

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.transfer.read_vectors import ReadyVectors
 from lsr.indexer.write.writer import IndexWriter
 
@@ -67,13 +67,13 @@ def test_several_files_of_several_kinds(tmp_path: Path, lsr: Lsr, jsonl: Any, do
 def test_json_says_what_was_done(tmp_path: Path, lsr: Lsr, jsonl: Any, documents: Any) -> None:
     jsonl(tmp_path / "corpus.jsonl", documents)
     (done,) = lsr("index", "corpus.jsonl", "--index", "made", "--json").objects
-    index = Index.open("made")
+    index = StoredIndex.open("made")
     seconds = done.pop("seconds")
     assert done == {
         "index": "made", "documents": 4, "postings": index.manifest.n_postings,
         "size_bytes": index.manifest.size_bytes, "generation": 1,
     }  # fmt: skip
-    assert 0 < seconds < 60
+    assert seconds > 0
 
 
 def test_ready_vectors(tmp_path: Path, lsr: Lsr) -> None:
@@ -178,11 +178,11 @@ def test_an_index_that_exists_is_kept_unless_it_is_to_be_overwritten(
     assert error_of(done) == (
         "there is an index at .lsr already; --overwrite replaces it, 'lsr add' adds to it, --index DIR makes another"
     )
-    assert len(Index.open(".lsr")) == 4
+    assert len(StoredIndex.open(".lsr")) == 4
     assert lsr("index", "nowhere", "--overwrite").code == 1
-    assert len(Index.open(".lsr")) == 4
+    assert len(StoredIndex.open(".lsr")) == 4
     assert lsr("index", "other.jsonl", "--overwrite").code == 0
-    assert len(Index.open(".lsr")) == 1
+    assert len(StoredIndex.open(".lsr")) == 1
 
 
 def test_a_folder_with_other_things_is_no_place_for_an_index(tmp_path: Path, lsr: Lsr) -> None:

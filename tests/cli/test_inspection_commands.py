@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import re
 import shutil
 import tomllib
@@ -13,7 +14,7 @@ import pytest
 
 import lsr as package
 from lsr.cli import doctor
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 
 Lsr = Callable[..., Any]
 
@@ -21,7 +22,7 @@ Lsr = Callable[..., Any]
 def test_stats_says_what_an_index_holds(lsr: Lsr, bm25_index: Path) -> None:
     done = lsr("stats", "--index", bm25_index)
     shown = dict(re.split(r" {2,}", line, maxsplit=1) for line in done.lines)
-    manifest = Index.open(bm25_index).manifest
+    manifest = StoredIndex.open(bm25_index).manifest
     assert done.code == 0 and shown["documents"] == "4" and shown["encoder"] == "bm25"
     assert shown["postings"] == f"{manifest.n_postings}, {manifest.n_postings / 4:.1f} a document"
     assert shown["of the corpus"].startswith("mean_length ") and shown["generation"].startswith("1, made 20")
@@ -63,16 +64,22 @@ def test_where_no_index_is_the_exit_code_says_so(lsr: Lsr, tmp_path: Path, comma
     assert lsr(command, *query, "--index", tmp_path).code == 3
 
 
-def test_doctor_knows_what_the_package_asks_for(root: Path) -> None:
+def test_doctor_knows_what_every_extra_is_for(root: Path) -> None:
     project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
+    assert project["name"] == doctor.DISTRIBUTION
+    assert set(doctor.FOR_WHAT) == set(project["optional-dependencies"]) - {"dev"}
 
-    def names(requirements: list[str]) -> set[str]:
-        return {re.split(r"[<>=]", requirement)[0] for requirement in requirements}
 
-    assert set(doctor.NEEDED) == names(project["dependencies"])
-    for extra, packages in doctor.EXTRAS.items():
-        assert set(packages) <= names(project["optional-dependencies"][extra])
-    assert set(doctor.EXTRAS) == set(project["optional-dependencies"]) - {"dev"} == set(doctor.FOR_WHAT)
+def test_doctor_reads_what_the_installed_package_asks_for(lsr: Lsr) -> None:
+    declared = [requirement.lower() for requirement in importlib.metadata.requires("lsr-search") or []]
+    (report,) = lsr("doctor", "--json").objects
+    shown = [*report["packages"], *(package for extra in report["extras"].values() for package in extra)]
+    assert len(shown) == sum('extra == "dev"' not in requirement for requirement in declared)
+    assert all(any(requirement.startswith(name.lower()) for requirement in declared) for name in shown)
+
+
+def test_doctor_shows_a_package_that_is_not_installed() -> None:
+    assert doctor.requirements("no-such-package") == (["no-such-package"], {})
 
 
 def test_doctor_shows_versions_and_folders(lsr: Lsr) -> None:
@@ -83,8 +90,8 @@ def test_doctor_shows_versions_and_folders(lsr: Lsr) -> None:
 
 
 def test_doctor_says_what_is_missing_for_what(lsr: Lsr, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "NEEDED", ("numpy", "no-such-package"))
-    monkeypatch.setattr(doctor, "EXTRAS", {"dense": ("no-such-package",), "eval": ("numpy",)})
+    declared = ["numpy>=2", "no-such-package==1.0", 'no-such-package ; extra == "dense"', "numpy>=2; extra == 'eval'"]
+    monkeypatch.setattr(doctor, "requires", lambda distribution: declared)
     done = lsr("doctor")
     assert done.code == 1
     assert re.search(r"no-such-package +MISSING: pip install no-such-package", done.out)
@@ -96,10 +103,10 @@ def test_doctor_says_what_is_missing_for_what(lsr: Lsr, monkeypatch: pytest.Monk
 
 def test_doctor_sees_a_cache_folder_that_is_not_kept(lsr_process: Lsr, tmp_path: Path) -> None:
     done = lsr_process("doctor", env={"LSR_CACHE": "/proc/nowhere", "TMPDIR": str(tmp_path)})
-    assert done.code == 0 and "kernel cache   none: no folder of the user's own; set LSR_CACHE to one" in done.out
+    assert done.code == 0 and "kernel cache   none: no folder belongs to the user; set LSR_CACHE to one" in done.out
     assert list(tmp_path.iterdir()) == []
     done = lsr_process("doctor", env={"LSR_CACHE": str(tmp_path / "cache")})
-    assert "empty: the first use compiles for seconds" in done.out
+    assert "empty: the first use compiles, which takes seconds" in done.out
 
 
 LIVING = ["add", "update", "delete", "merge", "get", "list", "export", "import"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 
 Lsr = Callable[..., Any]
 
@@ -71,7 +71,7 @@ def test_merging_leaves_one_segment_and_the_same_results(lsr: Lsr, index: Path, 
     assert lsr("add", more, "--index", index, "--no-merge").code == 0
     assert lsr("delete", "dogs", "--index", index, "--no-merge").code == 0
     before = lsr("search", "sleep house", "--index", index, "--json").out
-    assert "segments" in lsr("stats", "--index", index).out and len(Index.open(index).segments) == 2
+    assert "segments" in lsr("stats", "--index", index).out and len(StoredIndex.open(index).segments) == 2
     assert lsr("merge", "--due", "--index", index).out == "nothing to merge: 2 segments, nothing due\n"
     done = lsr("merge", "--index", index)
     assert done.code == 0 and done.out.startswith("merged 2 segments in ") and ": 1 segment left, " in done.out
@@ -116,7 +116,7 @@ def test_an_index_of_a_model_grows_by_that_model(
     assert lsr("index", corpus, more, "--index", tmp_path / "whole", "--encoder", router).code == 0
     assert lsr("index", corpus, "--index", tmp_path / "grown", "--encoder", router).code == 0
     done = lsr("add", more, "--index", tmp_path / "grown")
-    assert done.code == 0 and len(Index.open(tmp_path / "grown").segments) == 2
+    assert done.code == 0 and len(StoredIndex.open(tmp_path / "grown").segments) == 2
     seen = set()
     for token in ("a", "cat", "dog", "sleep", "house", "tree", "on", "day"):
         grown, whole = (set(found(lsr, tmp_path / name, token)) for name in ("grown", "whole"))

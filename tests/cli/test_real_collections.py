@@ -11,7 +11,7 @@ import pytest
 from lsr.eval.data.datasets import load_dataset
 from lsr.eval.data.runs import read_run
 from lsr.eval.measures.measures import evaluate
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 
 Lsr = Callable[..., Any]
 SPLADE_QUERIES = "data/sparse/queries/topics.beir-v1.0.0-nfcorpus.test.splade-v3.tsv.gz"
@@ -27,7 +27,7 @@ def test_splade_v3_on_nfcorpus(shared: Path, tmp_path: Path, lsr: Lsr) -> None:
     assert lsr("index", "--vectors", vectors, "--index", index).code == 0
     assert lsr("search", "--index", index, "--queries", shared / SPLADE_QUERIES, "--run", run, "-k", "100").code == 0
     assert ndcg(run, shared / "data/beir/nfcorpus") == pytest.approx(0.3632, abs=5e-4)
-    manifest = Index.open(index).manifest
+    manifest = StoredIndex.open(index).manifest
     assert manifest.scale == 1.0 and manifest.n_clipped == 0
     assert manifest.n_postings / manifest.n_docs == pytest.approx(274.8, abs=0.1)
     assert lsr("check", "--index", index).code == 0

@@ -18,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 from lsr.encoders.registry import load_encoder
 from lsr.eval.data.runs import read_run
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import _canonical
 from lsr.query.searcher import Searcher
 
@@ -232,7 +232,7 @@ def test_an_inference_free_model_is_searched_by_its_table(
 ) -> None:
     jsonl(tmp_path / "corpus.jsonl", documents)
     assert lsr("index", "corpus.jsonl", "--index", "free", "--encoder", router).code == 0
-    index = Index.open("free")
+    index = StoredIndex.open("free")
     assert index.manifest.encoder["query_side"] == "table"
     encoder = load_encoder(router)
     mine = list(Searcher(index).search_batch(["cats chase the dog", "the", "house"]))

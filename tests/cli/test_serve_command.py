@@ -43,7 +43,7 @@ def server(index: Path) -> Iterator[SearchServer]:
 
 def ask(server: SearchServer, path: str, method: str = "GET", **headers: str) -> Answer:
     """Return status, body (JSON decoded) and headers."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1])
     try:
         connection.request(method, path, headers=headers)
         response = connection.getresponse()
@@ -148,7 +148,7 @@ def test_nothing_can_be_changed(server: SearchServer, method: str) -> None:
     ],
 )
 def test_what_is_no_request_is_refused_as_json(server: SearchServer, sent: bytes, status: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", server.server_address[1]), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", server.server_address[1])) as connection:
         connection.sendall(sent)
         answer = b""
         while chunk := connection.recv(65536):
@@ -170,7 +170,7 @@ def test_pages_from_elsewhere_cannot_read_a_local_index(server: SearchServer) ->
 
 
 def test_a_body_is_not_taken_for_the_next_request(server: SearchServer) -> None:
-    with socket.create_connection(("127.0.0.1", server.server_address[1]), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", server.server_address[1])) as connection:
         inner = b"GET /doc/cats HTTP/1.1\r\nHost: localhost\r\n\r\n"
         connection.sendall(
             b"GET /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(inner) + inner
@@ -201,7 +201,7 @@ def test_fifty_requests_at_once_get_their_own_answers(server: SearchServer) -> N
 
 
 def test_one_connection_serves_many_requests(server: SearchServer) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1])
     for path, status in (("/health", 200), ("/nothing", 404), ("/search?q=cats", 200)):
         connection.request("GET", path)
         response = connection.getresponse()
@@ -239,11 +239,11 @@ def test_the_command_serves_until_it_is_stopped(
     url = process.stdout.readline().strip()
     assert url.startswith("http://127.0.0.1:") and url.endswith("/")
     host, _, number = url.removeprefix("http://").strip("/").partition(":")
-    connection = http.client.HTTPConnection(host, int(number), timeout=30)
+    connection = http.client.HTTPConnection(host, int(number))
     connection.request("GET", "/search?q=cats")
     assert len(json.loads(connection.getresponse().read())["hits"]) == 2
     process.send_signal(stop)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate()
     assert (process.returncode, out) == (code, "") and "Traceback" not in err
     assert "serving 4 documents; Ctrl-C stops it" in err and (code or "lsr: stopped" in err)
 

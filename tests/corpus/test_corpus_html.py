@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,16 +66,6 @@ def test_a_drawing_and_its_title_are_not_text():
 )
 def test_broken_pages_are_read_as_browsers_would(page, parts):
     assert html_parts(page) == parts
-
-
-@pytest.mark.parametrize(
-    "piece", ["<!--", "<a ", "<a b='c'", '<a href="', "</a ", "<?", "<![x", "<svg>", "</style>", "<h1>"]
-)
-@pytest.mark.parametrize("end", ["", ">", "'>", '">', "-->"])
-def test_hostile_pages_take_no_quadratic_time(piece, end):
-    started = time.perf_counter()
-    html_parts(piece * 20_000 + end)
-    assert time.perf_counter() - started < 5
 
 
 TAGS = ["<title>", "</title>", "<h1>", "</h1>", "<pre>", "</pre>", "<svg>", "</svg>", "<script>"]

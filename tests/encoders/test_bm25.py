@@ -6,6 +6,7 @@ import json
 import math
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 
 from lsr.encoders.lexical import word_counts
 from lsr.encoders.lexical.analyser import Analyser, AnalyserSettings
-from lsr.encoders.lexical.bm25 import BM25Encoder, BM25QueryEncoder, BM25Weighting, open_bm25_query_encoder
+from lsr.encoders.lexical.bm25 import BM25Encoder, BM25QueryEncoder, BM25Weighting
+from lsr.encoders.registry import open_query_encoder
 from lsr.errors import EncoderError, UsageError
 from lsr.types import Document, SparseBatch
 
@@ -113,7 +115,7 @@ def test_the_query_side_opens_from_its_description_and_the_index_vocabulary():
     encoder.encode_documents(documents(TEXTS))
     description = json.loads(json.dumps(encoder.description))
     ids = {term: i for i, term in enumerate(encoder.terms)}
-    opened = open_bm25_query_encoder(description, ids.get, len(ids))
+    opened = open_query_encoder(description, Path(), ids.get, len(ids))
     ours, theirs = encoder.encode_queries(["the läuft Hunde"]), opened.encode_queries(["the läuft Hunde"])
     assert np.array_equal(ours.term_ids, theirs.term_ids)
     assert ours.nnz == 3 and theirs.vocab_size == len(ids)
@@ -122,7 +124,7 @@ def test_the_query_side_opens_from_its_description_and_the_index_vocabulary():
 @pytest.mark.parametrize("damage", [{"settings": {}}, {"settings": None}, {"revision": "other"}])
 def test_a_description_of_another_analyser_is_refused(damage):
     with pytest.raises(EncoderError, match="index the corpus again"):
-        open_bm25_query_encoder({**BM25Encoder().description, **damage}, {}.get, 0)
+        open_query_encoder({**BM25Encoder().description, **damage}, Path(), {}.get, 0)
 
 
 def test_forgetting_cached_words_changes_nothing(monkeypatch):

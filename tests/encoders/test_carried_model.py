@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import torch
 
+from lsr.encoders.base import begin_again
 from lsr.encoders.dense.base import JointEncoder
 from lsr.encoders.dense.encoder import load_dense
-from lsr.encoders.pretrained.load_encoder import start_encoder
+from lsr.encoders.pretrained.load_encoder import load_neural, start_encoder
 from lsr.encoders.pretrained.save_encoder import save_encoder
 from lsr.encoders.registry import load_encoder
 from lsr.errors import EncoderError, UsageError
@@ -55,9 +56,9 @@ def test_its_name_is_recorded_and_no_place_on_this_machine(encoder):
 @pytest.mark.parametrize("native", [True, False])
 def test_it_computes_in_bfloat16_where_the_processor_does(native, monkeypatch):
     monkeypatch.setattr("lsr.encoders.pretrained.load_model.multiplies_bfloat16", lambda device: native)
-    halved = load_encoder("default", device="cpu").document.tower
+    halved = load_neural("default", device="cpu").document.tower
     assert {weight.dtype for weight in halved.parameters()} == {torch.bfloat16 if native else torch.float32}
-    whole = load_encoder("default", device="cpu", dtype="float32").document.tower
+    whole = load_neural("default", device="cpu", dtype="float32").document.tower
     assert {weight.dtype for weight in whole.parameters()} == {torch.float32}
 
 
@@ -114,14 +115,14 @@ def test_words_are_given_to_a_model_when_it_is_carried(tmp_path):
     folder = carried("default")
     assert folder is not None
     carry(folder, tmp_path / "given", words=7.0, rarity=0.25, threshold=0.5)
-    config = load_encoder(tmp_path / "given").config
+    config = load_neural(tmp_path / "given").config
     assert config.words is not None and (config.words.weight, config.rarity) == (7.0, 0.25)
     assert config.document.pruning.threshold == 0.5
     carry(folder, tmp_path / "kept")
-    usual = load_encoder("default").config
-    assert load_encoder(tmp_path / "kept").config == usual
+    usual = load_neural("default").config
+    assert load_neural(tmp_path / "kept").config == usual
     carry(folder, tmp_path / "beside", words_beside_dense=20.0)
-    assert load_encoder(tmp_path / "beside").config == replace(usual, words=replace(usual.words, beside_dense=20.0))
+    assert load_neural(tmp_path / "beside").config == replace(usual, words=replace(usual.words, beside_dense=20.0))
 
 
 def test_a_model_without_words_has_none_to_weigh(tmp_path, plain_folder):
@@ -134,7 +135,7 @@ def test_it_finds_a_word_that_it_does_not_know(encoder, tmp_path):
     """What a vocabulary of WordPieces takes to pieces, and what stands behind the tokens that it reads."""
     texts = {"part": "Replace the XJ4512b.", "other": "Replace the XK4512c.", "long": "more " * 400 + "quokka"}
     documents = [*DOCUMENTS, *(Document(name, text) for name, text in texts.items())]
-    index_documents(documents, tmp_path / "index", encoder.begun_anew())
+    index_documents(documents, tmp_path / "index", begin_again(encoder))
     searcher = Searcher(tmp_path / "index")
     assert searcher.search("xj4512b")[0].doc_id == "part"
     assert searcher.search("XK4512c")[0].doc_id == "other"

@@ -13,23 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lsr.encoders.base import begin_again, model_of
 from lsr.encoders.config import EncoderConfig, WordsConfig
 from lsr.encoders.families import family_config
 from lsr.encoders.lexical.analyser import Analyser
-from lsr.encoders.lexical.exact_words import (
-    MARK,
-    beside_dense,
-    document_weights,
-    is_word_term,
-    model_alone,
-    side_by_side,
-)
+from lsr.encoders.lexical.exact_words import MARK, document_weights, is_word_term, side_by_side
 from lsr.encoders.pretrained.load_encoder import load_neural, start_encoder
 from lsr.encoders.pretrained.save_encoder import save_encoder
-from lsr.encoders.registry import load_dense_encoder, load_encoder, open_dense_encoder
+from lsr.encoders.registry import load_dense_encoder, load_encoder, open_dense_encoder, weigh_beside_dense
 from lsr.errors import EncoderError, UsageError
 from lsr.indexer.pipeline import index_corpus, index_documents, index_vectors
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.transfer.export_vectors import export_vectors
 from lsr.indexer.update.update import add_documents, delete_documents
 from lsr.query.explain.text_vector import document_vector, encoded_vector
@@ -68,8 +62,8 @@ def words_of(row: dict[str, float]) -> dict[str, float]:
 
 def test_words_stand_beside_what_the_model_gives(model):
     encoder = load_encoder(model)
-    alone = model_alone(encoder)
-    assert alone.words is None and alone.without_words is alone
+    alone = model_of(encoder)
+    assert model_of(alone) is alone
     rows = vectors(encoder, encoder.encode_documents(CORPUS))
     expected = vectors(alone, alone.encode_documents(CORPUS))
     for document, row, model_row in zip(CORPUS, rows, expected, strict=True):
@@ -89,7 +83,8 @@ def test_a_query_has_the_words_that_documents_brought(model):
     encoder.encode_documents(CORPUS)
     (row,) = vectors(encoder, encoder.encode_queries(["Turbofan turbofans and the unheard-of cat"]))
     assert words_of(row) == pytest.approx({"=turbofan": 4 * (1 + math.log(2)), "=cat": 4.0})
-    assert words_of(vectors(encoder.begun_anew(), encoder.begun_anew().encode_queries(["cat"]))[0]) == {}
+    again = begin_again(encoder)
+    assert words_of(vectors(again, again.encode_queries(["cat"]))[0]) == {} and model_of(again) is model_of(encoder)
 
 
 @given(left=ROWS, right=ROWS)
@@ -133,7 +128,7 @@ def test_a_hit_says_that_its_words_stand_in_the_text(model, tmp_path):
     assert [term.word for term in vector.terms if term.term == "=turbofan"] == ["turbofans"]
 
 
-def test_an_interrupted_encoding_goes_on_and_gives_the_same(model, tmp_path):
+def test_an_interrupted_encoding_resumes_and_gives_the_same(model, tmp_path, logged):
     """What was encoded is kept as the model gave it; its words are counted when the index is written."""
     lines = [json.dumps({"_id": f"d{i}", "text": f"a cat and word{i % 7} and thing{i}"}) for i in range(60)]
     corpus = tmp_path / "corpus.jsonl"
@@ -144,12 +139,12 @@ def test_an_interrupted_encoding_goes_on_and_gives_the_same(model, tmp_path):
         pass
 
     encoder = load_encoder(model)
-    encoder.words.beside = lambda rows, documents: (_ for _ in ()).throw(Stopped)
+    encoder.extend = lambda rows, documents: (_ for _ in ()).throw(Stopped)
     with pytest.raises(Stopped):
         index_corpus([corpus], tmp_path / "index", encoder, reorder=False)
-    said = []
-    index_corpus([corpus], tmp_path / "index", load_encoder(model), reorder=False, say=said.append)
-    assert "60 documents" in said[0]
+    logged.clear()
+    index_corpus([corpus], tmp_path / "index", load_encoder(model), reorder=False)
+    assert "60 documents" in logged.messages[0]
     for name in ("whole", "index"):
         export_vectors(tmp_path / name, tmp_path / f"{name}.parquet")
     assert same_files(tmp_path / "whole.parquet", tmp_path / "index.parquet")
@@ -215,15 +210,15 @@ def test_words_weigh_otherwise_beside_a_dense_vector(model, tmp_path):
     for term_id, before, after in zip(alone.term_ids.tolist(), alone.weights, beside.weights, strict=True):
         times[is_word_term(terms.term(term_id))].add(round(float(after / before), 5))
     assert times == {True: {2.5}, False: {1.0}}
-    unchanged = beside_dense(alone, load_neural(model, device="cpu").description)
-    assert unchanged is alone and beside_dense(alone, {"kind": "bm25"}) is alone
+    unchanged = weigh_beside_dense(alone, load_encoder(model, device="cpu").description)
+    assert unchanged is alone and weigh_beside_dense(alone, {"kind": "bm25"}) is alone
 
 
 def test_another_analyser_is_refused(model, tmp_path, monkeypatch):
     index_documents(CORPUS, tmp_path / "index", load_encoder(model))
     monkeypatch.setattr("lsr.encoders.lexical.analyser.ANALYSER_REVISION", 99)
     with pytest.raises(EncoderError, match="made with another word analyser: index the corpus again"):
-        Index.open(tmp_path / "index").query_encoder  # noqa: B018
+        StoredIndex.open(tmp_path / "index").query_encoder  # noqa: B018
 
 
 def test_a_config_keeps_them_and_refuses_nonsense(model):

@@ -1,10 +1,8 @@
-"""How long an inference-free query takes to encode, with a vocabulary of real size."""
+"""Encoding an inference-free query is little work, with a vocabulary of real size."""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import pytest
@@ -13,7 +11,7 @@ from lsr.encoders.registry import load_encoder
 from lsr.encoders.sparse.query_table import TableQueryEncoder, open_table
 from lsr.encoders.text.tokenizer import read_tokenizer
 from lsr.indexer.pipeline import index_documents
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.types import Document
 
 QUERIES = [
@@ -39,19 +37,13 @@ def of_an_index(tmp_path_factory):
     path = tmp_path_factory.mktemp("latency") / "index"
     documents = [Document(str(i), query) for i, query in enumerate(QUERIES[:5])]
     index_documents(documents, path, load_encoder("default", device="cpu"))
-    return Index.open(path).query_encoder
+    return StoredIndex.open(path).query_encoder
 
 
-@pytest.mark.parametrize("name", ["encoder", "of_an_index"])
-def test_an_inference_free_query_takes_at_most_200_us(name, request, record_property):
-    """The thread's processor time, of the fastest half, since other work on the machine is no matter here."""
+@pytest.mark.parametrize(("name", "most"), [("encoder", 100), ("of_an_index", 300)])
+def test_an_inference_free_query_makes_few_calls(name, most, request, count_calls):
+    """None of them depends on the size of the vocabulary, nor on what was asked before."""
     encoder = request.getfixturevalue(name)
     assert len(encoder.encode_queries(QUERIES[:1]).row(0)[0]) > 10
-    times = []
-    for query in QUERIES:
-        before = time.thread_time_ns()
-        encoder.encode_queries([query])
-        times.append(time.thread_time_ns() - before)
-    latency_us = median(sorted(times)[: len(times) // 2]) / 1000
-    record_property("latency_us", latency_us)
-    assert latency_us <= 200
+    calls = [count_calls(lambda query=query: encoder.encode_queries([query])) for query in QUERIES]
+    assert max(calls) <= most

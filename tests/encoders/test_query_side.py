@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -105,9 +106,11 @@ def test_a_changed_model_is_not_taken_for_the_one_that_built_the_index(plain_fol
         open_query_encoder(description, folder, {}.get, 0)
 
 
-def test_a_model_that_is_gone_is_named(plain_folder):
-    description = dict(load_encoder(plain_folder).description) | {"name": "/no/such/model"}
-    with pytest.raises(EncoderError, match="model in /no/such/model, which isn't there any more"):
+def test_a_model_that_is_gone_is_named(plain_folder, copied):
+    folder = copied(plain_folder)
+    description = load_encoder(folder).description
+    shutil.rmtree(folder)
+    with pytest.raises(EncoderError, match=f"model in {folder}, which isn't there any more"):
         open_query_encoder(description, plain_folder, {}.get, 0)
 
 

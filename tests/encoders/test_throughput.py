@@ -52,14 +52,17 @@ def measure(model_folder, shared):
 
 @pytest.mark.large
 @pytest.mark.timeout(7200)
-def test_a_corpus_is_encoded_in_two_thirds_of_the_processor_time(measure):
-    """Both libraries encode the same passages, in turns, so that whatever else the machine does meets both."""
+def test_processor_time_beside_sentence_transformers(measure, capsys, record_property):
+    """Print it. Both libraries encode the same passages, in turns: what else the machine does meets both."""
     n = N_PASSAGES // N_ROUNDS
     seconds = {"lsr": 0.0, "sentence-transformers": 0.0}
     for number in range(N_ROUNDS):
         for library in sorted(seconds, reverse=number % 2 == 1):
             seconds[library] += measure(library, number * n, n)["processor_seconds"]
-    assert seconds["sentence-transformers"] >= 1.5 * seconds["lsr"], seconds
+    for library, total in seconds.items():
+        record_property(library, total)
+    with capsys.disabled():
+        sys.stdout.write(f"\nprocessor seconds for {N_PASSAGES:,} passages: {seconds}\n")
 
 
 @pytest.mark.large

@@ -20,11 +20,14 @@ from lsr.eval.systems import registry
 from lsr.eval.systems.registry import BASELINES, distinct_names
 from lsr.eval.systems.system import SystemRun
 from lsr.indexer.pipeline import index_documents
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.query.engine.approximate import Approximate
 from lsr.query.feedback import Feedback
+from lsr.query.options import SearchOptions
 from lsr.query.searcher import Searcher
 from lsr.types import Document
+
+FED = {"n_docs": 2, "n_terms": 10, "alpha": 1.0, "beta": 0.75}
 
 
 class Backwards:
@@ -46,7 +49,7 @@ def index(tiny: Path, tmp_path: Path) -> Path:
 
 def test_an_index_is_measured_as_it_is_by_path_opened_or_as_a_searcher(index: Path, tiny: Path) -> None:
     before = sorted(path.name for path in index.rglob("*"))
-    found = [evaluate(value, tiny) for value in (index, str(index), Index.open(index), Searcher(index))]
+    found = [evaluate(value, tiny) for value in (index, str(index), StoredIndex.open(index), Searcher(index))]
     assert len({json.dumps(dict(result.mean)) for result in found}) == 1
     assert found[0].mean["nDCG@10"] == pytest.approx(sum(found[0].per_query["nDCG@10"].values()) / 3)
     assert list(found[0].systems) == ["index"] and found[0].results[0].efficiency is not None
@@ -109,7 +112,7 @@ def test_a_result_is_shown_as_a_table(index: Path, tiny: Path, other: Path, tmp_
 @pytest.mark.parametrize(
     ("options", "description", "approximate"),
     [
-        ({"feedback": 2}, {"feedback": {"n_docs": 2, "n_terms": 10, "alpha": 1.0, "beta": 0.75}}, None),
+        ({"feedback": 2}, {"feedback": FED}, None),
         (
             {"feedback": Feedback(n_docs=1)},
             {"feedback": {"n_docs": 1, "n_terms": 10, "alpha": 1.0, "beta": 0.75}},
@@ -118,6 +121,7 @@ def test_a_result_is_shown_as_a_table(index: Path, tiny: Path, other: Path, tmp_
         ({"approximate": "alpha=0.5"}, {}, "alpha=0.5"),
         ({"approximate": {"query_cut": 3}}, {}, "query_cut=3"),
         ({"approximate": Approximate(superblocks=1)}, {}, "superblocks=1"),
+        ({"options": SearchOptions(feedback=2, approximate={"query_cut": 9})}, {"feedback": FED}, "query_cut=9"),
     ],
 )
 def test_how_an_index_is_searched_can_be_said_and_is_told(
@@ -127,6 +131,11 @@ def test_how_an_index_is_searched_can_be_said_and_is_told(
     assert result.encoder is not None
     assert {name: result.encoder[name] for name in description} == description
     assert result.protocol.approximate == approximate
+
+
+def test_a_searcher_is_searched_with_its_own_options(index: Path, tiny: Path) -> None:
+    searcher = Searcher(index, options=SearchOptions(feedback=2))
+    assert evaluate(searcher, tiny).mean == evaluate(index, tiny, feedback=2).mean
 
 
 def test_a_filter_leaves_documents_out(tiny: Path, tmp_path: Path) -> None:
@@ -167,14 +176,13 @@ def test_an_index_of_passages_is_compared_by_its_documents(tiny: Path, tmp_path:
         (["bm25", "bm25"], {}, "two systems have the same name"),
         (42, {}, "42 is int, which is no system"),
         ([None], {}, "None is NoneType, which is no system"),
-        ("bm25", {"hybrid": "both"}, "no mode 'both'"),
-        ("bm25", {"hybrid": 3}, 'give "rerank", "union" or a Hybrid'),
-        ("bm25", {"hybrid": "union", "rerank": "dense"}, "both name the second leg"),
+        ("bm25", {"hybrid": "both"}, "hybrid is 'both'"),
         ("bm25", {"rerank": "magic"}, "no reranker 'magic'"),
-        ("bm25", {"feedback": True}, "feedback: True is bool"),
-        ("bm25", {"feedback": 0}, "n_docs is 0"),
-        ("bm25", {"approximate": {"beta": 1}}, "unknown beta"),
-        ("bm25", {"where": 7}, "where: 7 is int"),
+        ("bm25", {"feedback": 0}, "feedback is 0"),
+        ("bm25", {"where": 7}, "where is 7"),
+        ("bm25", {"hybird": "union"}, "no search option 'hybird': did you mean hybrid"),
+        ("bm25", {"options": {"feedback": 2}}, "they must be SearchOptions"),
+        ("bm25", {"sort": "year"}, "leave out sort and offset"),
         ("bm25", {"k": 10}, "give -k 100"),
         ("bm25", {"measures": "F1"}, "unknown measure 'F1'"),
         ("bm25", {"threads": 0}, "threads is 0"),

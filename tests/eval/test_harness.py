@@ -21,7 +21,7 @@ from lsr.eval.reports.results import Result
 from lsr.eval.systems.encoder_system import EncoderSystem
 from lsr.eval.systems.system import System
 from lsr.eval.systems.vectors_system import VectorsSystem
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.types import SparseBatch
 
 VectorWriter = Callable[[Path, dict[str, dict[str, int]]], Path]
@@ -172,5 +172,5 @@ def test_latency_is_in_microseconds() -> None:
 def test_the_index_in_the_cache_is_an_index_like_any_other(tiny: Path, tmp_path: Path) -> None:
     evaluated(EncoderSystem("bm25", cache=tmp_path / "cache"), tiny)
     (folder,) = (tmp_path / "cache").iterdir()
-    assert len(Index.open(folder)) == 5
+    assert len(StoredIndex.open(folder)) == 5
     assert json.loads(next(folder.glob("manifest-*.json")).read_text())["encoder"]["kind"] == "bm25"

@@ -14,10 +14,11 @@ LARGEST_FOLDER = 16
 """Modules in a folder, beside its `__init__`."""
 
 FLOORS = {
-    "lsr.__main__": 9,
-    "lsr.cli": 9,
-    "lsr.server": 8,
-    "lsr.output": 7,
+    "lsr.__main__": 11,
+    "lsr.cli": 10,
+    "lsr.server": 9,
+    "lsr.output": 8,
+    "lsr.api": 7,
     "lsr.training": 6,
     "lsr.eval": 5,
     "lsr.query": 4,
@@ -25,8 +26,9 @@ FLOORS = {
     "lsr.encoders": 2,
     "lsr.kernels": 1,
     "lsr.types": 0,
-    "lsr.io.cache": 0,
     "lsr.errors": 0,
+    "lsr.io": 0,
+    "lsr.version": 0,
     "lsr.models": 0,
     "lsr": 0,
 }
@@ -171,3 +173,9 @@ def test_the_public_names_are_there() -> None:
     code = "import lsr; print(all(getattr(lsr, name) is not None for name in lsr.__all__))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True"
+
+
+def test_the_geometry_of_the_format_is_imported_without_numba() -> None:
+    code = "import sys, lsr.kernels.geometry; print('numba' in sys.modules or 'numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -46,7 +46,21 @@ PENDING = (
 )  # fmt: skip
 """Folders whose docstrings are still to be rewritten."""
 
-PENDING_DOCUMENTS = ("README.md", "CHANGELOG.md", "docs/")
+PENDING_DOCUMENTS = (
+    "docs/ENCODERS.md",
+    "docs/ENGINE.md",
+    "docs/EVALUATION.md",
+    "docs/FILTERS.md",
+    "docs/RELIABILITY.md",
+    "docs/TRAINING.md",
+    # Written from help texts:
+    "docs/commands/bench.md",
+    "docs/commands/encode.md",
+    "docs/commands/explain.md",
+    "docs/commands/search.md",
+    "docs/commands/train.md",
+)
+"""Pages that are still to be rewritten."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What is installed is what stands in the repository."""
+"""A wheel holds every source file of the repository, and the documentation that `--help` names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ import tomllib
 import zipfile
 from pathlib import Path
 
-FOLDERS = {"lsr": "lsr", "eval": "lsr/eval", "indexer": "lsr/indexer", "kernels": "lsr/kernels", "query": "lsr/query"}
+FOLDERS = {
+    "lsr": "lsr",
+    "docs": "lsr/docs",
+    "eval": "lsr/eval",
+    "indexer": "lsr/indexer",
+    "kernels": "lsr/kernels",
+    "query": "lsr/query",
+}
 
 
 def test_the_wheel_holds_every_source_file(root: Path, tmp_path: Path) -> None:

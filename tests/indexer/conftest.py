@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lsr.indexer.storage.generations import PART_KINDS
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.transfer.read_vectors import ReadyVectors
 from lsr.indexer.write.writer import IndexWriter
 from lsr.types import Document, SparseBatch
@@ -26,7 +26,7 @@ def rows(n: int, shift: int = 0) -> list[dict[str, float]]:
     return [{WORDS[(i // 7 + j + shift) % 10]: 1.0 + (i + j) % 5 for j in range(1 + i % 4)} for i in range(n)]
 
 
-def write(path: Path, n: int = 150, *, shift: int = 0, **options: Any) -> Index:
+def write(path: Path, n: int = 150, *, shift: int = 0, **options: Any) -> StoredIndex:
     """Make an index of n documents, `doc_0`, `doc_1`, …"""
     encoder = ReadyVectors()
     vectors = [{encoder.term_id(term): weight for term, weight in row.items()} for row in rows(n, shift)]
@@ -34,7 +34,7 @@ def write(path: Path, n: int = 150, *, shift: int = 0, **options: Any) -> Index:
     with IndexWriter(path, encoder, **options) as writer:
         writer.add(documents, SparseBatch.from_rows(vectors, len(encoder.terms)))
         writer.commit()
-    return Index.open(path)
+    return StoredIndex.open(path)
 
 
 def content(path: Path) -> list[Any]:
@@ -45,7 +45,7 @@ def content(path: Path) -> list[Any]:
 
     assert verify(path)[1] == []
     found: list[Any] = []
-    with Index.open(path) as index:
+    with StoredIndex.open(path) as index:
         for segment in index.segments:
             indptr, term_ids, impacts, _ = forward_rows(segment.postings, len(segment.terms))
             by_position: list[Any] = [None] * segment.n_docs
@@ -60,7 +60,7 @@ def content(path: Path) -> list[Any]:
 
 def leftovers(path: Path) -> set[str]:
     """Return what stands in an index that nobody holds and its last manifest does not name."""
-    with Index.open(path) as index:
+    with StoredIndex.open(path) as index:
         kept = {f"{part.kind}/{part.id}" for part in index.manifest.parts}
         kept |= {"writer.lock", f"manifest-{index.manifest.generation:08d}.json"}
     there = {name for name in os.listdir(path) if not (path / name).is_dir() or name.startswith("tmp-")}
@@ -109,7 +109,7 @@ def killed_at(step: int, write: Callable[[], object]) -> bool:
     """Write in a process of its own that is killed at a step; say whether it was."""
     pid = os.fork()
     if pid == 0:
-        with failing(step, lambda: os._exit(9)):  # type: ignore[arg-type, return-value]
+        with failing(step, lambda: os._exit(9)):
             write()
         os._exit(0)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

@@ -41,10 +41,11 @@ def answers(path: Path) -> dict[str, Any]:
     """Return what an index finds, for JSON."""
     searcher = Searcher(path)
     found = {
-        query: [[hit.doc_id, hit.score, hit.title, hit.text] for hit in searcher.search(query, 20)] for query in QUERIES
+        query: [[hit.doc_id, hit.score, hit.title, hit.text] for hit in searcher.search(query, k=20)]
+        for query in QUERIES
     }
     for text in FILTERS:
-        hits = searcher.search("ant bee cat", 20, allowed=searcher.filter(text))
+        hits = searcher.search("ant bee cat", k=20, where=text)
         found[text] = [[hit.doc_id, hit.score, hit.title, hit.text] for hit in hits]
     return {"found": found, "fields": {d.doc_id: dict(d.fields) for d in searcher.index.documents()}}
 

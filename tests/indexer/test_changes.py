@@ -13,7 +13,7 @@ import pytest
 from lsr.encoders.registry import load_encoder
 from lsr.errors import BadDocumentError, EncoderError, IndexLockedError, IndexMissingError, LsrError, UsageError
 from lsr.indexer.pipeline import index_documents, index_vectors
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.transfer.check import verify
 from lsr.indexer.transfer.read_vectors import ReadyVectors
 from lsr.indexer.update.editor import IndexEditor
@@ -37,7 +37,7 @@ def documents(*numbers: int, revision: int = 0) -> list[Document]:
     return [document(number, revision) for number in numbers]
 
 
-def answers(index: Path | Index, *, k: int = 15) -> list[Any]:
+def answers(index: Path | StoredIndex, *, k: int = 15) -> list[Any]:
     """Return what 25 queries find, by every traversal, which must agree."""
     searcher = Searcher(index)
     rng = np.random.default_rng(7)
@@ -71,11 +71,11 @@ def test_bm25_weighs_all_documents_anew_whatever_changes(tmp_path: Path) -> None
     left = documents(*range(30, 100), *range(130, 260)) + documents(*range(30), 300, revision=1)
     expected = anew(tmp_path / "anew", left)
     assert answers(path) == expected and any(len(hits) == 15 for hits in expected)
-    assert Index.open(path).manifest.statistics == Index.open(tmp_path / "anew").manifest.statistics
-    assert Index.open(path).manifest.scale == Index.open(tmp_path / "anew").manifest.scale
-    assert len(Index.open(path)) == len(left) and verify(path)[1] == []
+    assert StoredIndex.open(path).manifest.statistics == StoredIndex.open(tmp_path / "anew").manifest.statistics
+    assert StoredIndex.open(path).manifest.scale == StoredIndex.open(tmp_path / "anew").manifest.scale
+    assert len(StoredIndex.open(path)) == len(left) and verify(path)[1] == []
     assert merge_index(path)[1] == 2
-    assert answers(path) == expected and verify(path)[1] == [] and len(Index.open(path).segments) == 1
+    assert answers(path) == expected and verify(path)[1] == [] and len(StoredIndex.open(path).segments) == 1
 
 
 def whole(rows: Sequence[dict[str, float]], encoder: ReadyVectors) -> SparseBatch:
@@ -109,20 +109,20 @@ def test_any_way_to_the_same_documents_gives_the_same_results(tmp_path: Path, se
         if rng.random() < 0.3:
             merge_index(path, only_due=bool(rng.integers(2)))
         assert verify(path)[1] == []
-        assert len(Index.open(path)) == len(rows)
-    encoder = ReadyVectors(Index.open(path).vocabulary)
+        assert len(StoredIndex.open(path)) == len(rows)
+    encoder = ReadyVectors(StoredIndex.open(path).vocabulary)
     from lsr.indexer.write.writer import IndexWriter
 
     with IndexWriter(tmp_path / "anew", encoder) as writer:
         writer.add([Document(name, "") for name in rows], whole(list(rows.values()), encoder))
         writer.commit()
-    expected, found = (ready_answers(Index.open(where)) for where in (tmp_path / "anew", path))
+    expected, found = (ready_answers(StoredIndex.open(where)) for where in (tmp_path / "anew", path))
     assert found == expected
     merge_index(path)
-    assert ready_answers(Index.open(path)) == expected
+    assert ready_answers(StoredIndex.open(path)) == expected
 
 
-def ready_answers(index: Index) -> list[Any]:
+def ready_answers(index: StoredIndex) -> list[Any]:
     searcher = Searcher(index)
     rng = np.random.default_rng(3)
     found = []
@@ -182,9 +182,9 @@ def test_an_unknown_id_is_an_error_where_that_is_wanted(tmp_path: Path, small: A
     path = small.write(tmp_path / "index", 30).path
     with pytest.raises(LsrError, match=r"not in the index: nobody; nothing was deleted; leave out --strict"):
         delete_documents(["doc_1", "nobody"], path, strict=True)
-    assert len(Index.open(path)) == 30
+    assert len(StoredIndex.open(path)) == 30
     assert delete_documents(["doc_1", "nobody", "doc_1"], path).unknown == ("nobody", "doc_1")
-    assert len(Index.open(path)) == 29
+    assert len(StoredIndex.open(path)) == 29
 
 
 def test_an_id_that_is_there_is_not_added_again(tmp_path: Path, small: Any) -> None:
@@ -227,7 +227,7 @@ def test_within_a_transaction_what_comes_later_counts(tmp_path: Path, small: Any
         changes = editor.commit()
     assert (changes.n_added, changes.n_replaced, changes.n_deleted, changes.unknown) == (1, 2, 0, ("doc_2",))
     found = {}
-    with Index.open(path) as index:
+    with StoredIndex.open(path) as index:
         assert len(index) == 11 and verify(path)[1] == []
         for segment in index.segments:
             for row in np.flatnonzero(segment.live_rows):
@@ -252,7 +252,7 @@ def test_ids_that_only_share_a_hash_are_told_apart(tmp_path: Path, small: Any, m
     update_documents(documents(3, 25, 12, revision=1), tmp_path / "index", merge=False)
     delete_documents(["d4", "d19", "d99"], tmp_path / "index", merge=False)
     left = [*(i for i in range(20) if i not in (3, 12, 4, 19)), 3, 25, 12]
-    with Index.open(tmp_path / "index") as index:
+    with StoredIndex.open(tmp_path / "index") as index:
         found = [segment.document(int(row)).doc_id for segment in index.segments
                  for row in np.flatnonzero(segment.live_rows)]  # fmt: skip
         assert found == [f"d{i}" for i in left]
@@ -268,7 +268,7 @@ def test_all_documents_may_be_deleted_and_others_added(tmp_path: Path, small: An
         else:
             small.write(path, 5).close()
             delete_documents([f"doc_{i}" for i in range(5)], path)
-        with Index.open(path) as index:
+        with StoredIndex.open(path) as index:
             assert len(index) == len(index.segments) == 0 and verify(path)[1] == []
             if encoder == "bm25":
                 assert Searcher(index).search("word1") == []
@@ -295,7 +295,7 @@ def test_fractions_do_not_fit_an_index_of_whole_weights(tmp_path: Path, vectors_
     more = vectors_file({"id": ["b"], "terms": [["x"]], "weights": [[0.5]]}, "more.parquet")
     with pytest.raises(UsageError, match=r"holds whole weights .its scale is 1., but new ones are not whole"):
         add_vectors([more], tmp_path / "index")
-    assert len(Index.open(tmp_path / "index")) == 1
+    assert len(StoredIndex.open(tmp_path / "index")) == 1
 
 
 def test_another_encoder_is_refused(tmp_path: Path, small: Any) -> None:
@@ -330,7 +330,7 @@ def test_one_writer_at_a_time(tmp_path: Path, small: Any) -> None:
         for other in (lambda: IndexEditor(path), lambda: merge_index(path), lambda: small.write(path, overwrite=True)):
             with pytest.raises(IndexLockedError, match=f"is being written to by process {os.getpid()} on"):
                 other()
-    assert merge_index(path) == (Index.open(path).manifest, 0)
+    assert merge_index(path) == (StoredIndex.open(path).manifest, 0)
 
 
 def test_a_corpus_is_added_and_updated(tmp_path: Path) -> None:
@@ -371,7 +371,7 @@ def test_a_searcher_goes_on_in_its_generation_until_it_is_refreshed(tmp_path: Pa
 
 def test_a_refreshed_index_shares_what_has_not_changed(tmp_path: Path, small: Any) -> None:
     path = small.write(tmp_path / "index", 50).path
-    old = Index.open(path)
+    old = StoredIndex.open(path)
     assert len(old.vocabulary) == 10  # so that it is loaded
     with IndexEditor(path) as editor:
         editor.add([Document("x", "")], whole([{"apple": 1.0}], editor.encoder))  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from lsr.encoders.registry import load_encoder
 from lsr.encoders.text.splitter import choose_splitter
 from lsr.errors import BadDocumentError, LsrError, UsageError
 from lsr.indexer.pipeline import index_documents, index_vectors
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.transfer.archive import export_index, import_index
 from lsr.indexer.transfer.check import verify
 from lsr.indexer.transfer.export_vectors import export_vectors, left_out
@@ -52,7 +52,7 @@ def documents(*numbers: int, revision: str = "") -> list[Document]:
 
 def rows(path: Path) -> dict[str, list[float]]:
     """Return the dense vector of each document that is there."""
-    with Index.open(path) as index:
+    with StoredIndex.open(path) as index:
         assert index.dense is not None and verify(path)[1] == []
         found: dict[str, list[float]] = {}
         for segment in index.segments:
@@ -74,12 +74,12 @@ def test_dense_vectors_follow_their_documents(tmp_path: Path) -> None:
     delete_documents(["d7", "d8", "d120"], path, merge=False)
     gone = {5, 110, 7, 8, 120}
     left = documents(*(i for i in range(130) if i not in gone)) + documents(5, 110, 200, revision="new")
-    assert rows(path) == expected(left) and len(Index.open(path).segments) == 3
+    assert rows(path) == expected(left) and len(StoredIndex.open(path).segments) == 3
     export_index(path, tmp_path / "index.tar")
     import_index(tmp_path / "index.tar", tmp_path / "again")
     assert rows(tmp_path / "again") == expected(left)
     merge_index(path)
-    assert rows(path) == expected(left) and len(Index.open(path).segments) == 1
+    assert rows(path) == expected(left) and len(StoredIndex.open(path).segments) == 1
     with IndexEditor(path) as editor, pytest.raises(LsrError, match="1 documents lack dense vectors"):
         editor.add(documents(300), editor.encoder.encode_documents(documents(300)))
 
@@ -119,12 +119,12 @@ def cut(tmp_path: Path) -> Path:
 
 
 def names(path: Path) -> list[str]:
-    with Index.open(path) as index:
+    with StoredIndex.open(path) as index:
         return [document.doc_id for document in index.documents()]
 
 
 def test_documents_are_put_together_from_their_passages(cut: Path) -> None:
-    with Index.open(cut) as index:
+    with StoredIndex.open(cut) as index:
         for document in (long("short", 10), long("long", 90), long("longer", 150)):
             passages = passages_of(index, document.doc_id)
             assert len(passages) > (3 if document.doc_id != "short" else 0)
@@ -156,7 +156,7 @@ def test_added_documents_are_cut_like_the_others(cut: Path) -> None:
 def test_a_replaced_document_leaves_none_of_its_passages(cut: Path, n_words: int) -> None:
     update_documents([long("long", n_words, "new"), long("other", 50)], cut, merge=False)
     for _ in range(2):
-        with Index.open(cut) as index:
+        with StoredIndex.open(cut) as index:
             assert whole(passages_of(index, "long")) == long("long", n_words, "new")
             of_long = [d for d in index.documents() if owner_of(d) == "long"]
             assert {d.fields["kind"] for d in of_long} == {"new"} and verify(cut)[1] == []
@@ -174,7 +174,7 @@ def test_what_was_cut_may_be_replaced_again_in_one_transaction(cut: Path) -> Non
             between = [long(f"between{n_words}", 3)]
             editor.update(between, editor.encoder.encode_documents(between))
         editor.commit()
-    with Index.open(cut) as index:
+    with StoredIndex.open(cut) as index:
         assert whole(passages_of(index, "long")) == long("long", 60, "v60_")
         assert all(d.fields["kind"] == "v60_" for d in index.documents() if owner_of(d) == "long")
 
@@ -182,7 +182,7 @@ def test_what_was_cut_may_be_replaced_again_in_one_transaction(cut: Path) -> Non
 def test_passages_leave_and_come_back_as_vectors(cut: Path, tmp_path: Path) -> None:
     export_vectors(cut, tmp_path / "vectors.parquet")
     index_vectors([tmp_path / "vectors.parquet"], tmp_path / "again")
-    with Index.open(cut) as old, Index.open(tmp_path / "again") as new:
+    with StoredIndex.open(cut) as old, StoredIndex.open(tmp_path / "again") as new:
         assert list(old.documents()) == list(new.documents())
         term = np.array([old.vocabulary.lookup("w80")], np.int32)
         again = np.array([new.vocabulary.lookup("w80")], np.int32)
@@ -196,7 +196,7 @@ def test_passages_leave_and_come_back_as_vectors(cut: Path, tmp_path: Path) -> N
 
 def test_what_a_file_of_vectors_leaves_out_is_said(cut: Path, capsys: pytest.CaptureFixture[str]) -> None:
     add_dense(cut, Lengths())
-    with Index.open(cut) as index:
+    with StoredIndex.open(cut) as index:
         assert ["passages" in left_out(index)[0], "dense vectors" in left_out(index)[1]] == [True, True]
     assert main(["export", "--vectors", str(cut.with_name("vectors.parquet")), "--index", str(cut)]) == 0
     said = capsys.readouterr().err

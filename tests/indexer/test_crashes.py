@@ -8,6 +8,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from lsr.encoders.registry import load_encoder
 from lsr.errors import LsrError
 from lsr.indexer.pipeline import index_documents
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.update.editor import IndexEditor
 from lsr.indexer.update.merge import merge_index
 from lsr.indexer.update.update import add_documents, delete_documents, update_documents
@@ -165,16 +166,16 @@ def held(content: list[Any]) -> list[tuple[str, tuple[str, float]]]:
     return [(document.doc_id, (document.text, float(postings["apple"]))) for document, postings in content]
 
 
-def kill_at_random(path: Path, small: Any, kills: int, seed: int) -> int:
-    """Kill a writer again and again; see each time that no acknowledged step is lost. Return how many were killed
-    while they wrote."""
+def kill_at_random(path: Path, small: Any, kills: int, *, within: int, seed: int) -> None:
+    """Kill a writer so often, and `within` times at least while it writes; see that no acknowledged step is lost."""
     model, rng = Model(seed), random.Random(seed)
     small.write(path, 1).close()
     delete_documents(["doc_0"], path)
-    done, within = 0, 0
-    for _ in range(kills):
+    done, n_kills, n_within = 0, 0, 0
+    while n_kills < kills or n_within < within:
+        n_kills += 1
         acknowledged = _run_until_killed(model, path, done, rng.uniform(0.0, 0.06))
-        within += any(name.startswith("tmp-") or name.endswith(".tmp") for name in os.listdir(path))
+        n_within += any(name.startswith("tmp-") or name.endswith(".tmp") for name in os.listdir(path))
         found = held(small.content(path))
         reached = [s for s in (acknowledged, acknowledged + 1) if found == list(model.state(s).items())]
         assert reached, (acknowledged, found, model.state(acknowledged))
@@ -182,7 +183,6 @@ def kill_at_random(path: Path, small: Any, kills: int, seed: int) -> int:
         model.run(path, done)
         done += 1
         assert small.leftovers(path) == set()
-    return within
 
 
 def _run_until_killed(model: Model, path: Path, first: int, seconds: float) -> int:
@@ -208,17 +208,17 @@ def _run_until_killed(model: Model, path: Path, first: int, seconds: float) -> i
 
 
 def test_a_writer_killed_at_a_random_moment_loses_nothing_that_it_acknowledged(tmp_path: Path, small: Any) -> None:
-    assert kill_at_random(tmp_path / "index", small, 25, seed=5) > 5
+    kill_at_random(tmp_path / "index", small, 25, within=6, seed=5)
 
 
 @pytest.mark.large
 @pytest.mark.timeout(7200)
 def test_500_writers_killed_at_random_moments_lose_nothing(tmp_path: Path, small: Any) -> None:
-    assert kill_at_random(tmp_path / "index", small, 500, seed=11) > 100
+    kill_at_random(tmp_path / "index", small, 500, within=100, seed=11)
 
 
-def change_beside_readers(path: Path, n_readers: int, seconds: float) -> tuple[int, list[int]]:
-    """Let processes read while this one writes; return how many generations there were, and how many each saw.
+def change_beside_readers(path: Path, n_readers: int, n_commits: int, *, seen: int) -> None:
+    """Let processes read while this one writes: so many commits, and until each has seen `seen` generations.
 
     Each commit adds a batch of ten documents and deletes an older one, so that a whole view has whole batches only.
     """
@@ -229,23 +229,29 @@ def change_beside_readers(path: Path, n_readers: int, seconds: float) -> tuple[i
 
     index_documents([document for n in range(3) for document in batch(n)], path, encoder)
     stop = path.with_name("stop")
-    readers = []
+    # Each reader writes a byte for each generation that it sees.
+    readers: dict[int, int] = {}
     for number in range(n_readers):
         reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:
-            os.close(reading)
-            outcome = b"failed"
+            outcome = 1
             try:
-                outcome = str(_read_until(path, stop, by_refresh=bool(number % 2))).encode()
+                _read_until(path, stop, writing, by_refresh=bool(number % 2))
+                outcome = 0
             finally:
-                os.write(writing, outcome)
-                os._exit(0)
+                os._exit(outcome)
         os.close(writing)
-        readers.append((pid, reading))
-    end = time.monotonic() + seconds
+        os.set_blocking(reading, False)
+        readers[reading] = pid
+    n_seen = dict.fromkeys(readers, 0)
     number = 3
-    while time.monotonic() < end or number < 12:
+    while number < 3 + n_commits or min(n_seen.values()) < seen:
+        for reading in readers:
+            with suppress(BlockingIOError):
+                news = os.read(reading, 4096)
+                assert news, "a reader ended by itself"
+                n_seen[reading] += len(news)
         with IndexEditor(path) as editor:
             some = batch(number)
             editor.add(some, editor.encoder.encode_documents(some))
@@ -255,21 +261,21 @@ def change_beside_readers(path: Path, n_readers: int, seconds: float) -> tuple[i
             merge_index(path, only_due=number % 8 == 0)
         number += 1
     stop.touch()
-    seen = []
-    for pid, reading in readers:
-        os.waitpid(pid, 0)
-        seen.append(int(os.read(reading, 100)))
+    for reading, pid in readers.items():
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
         os.close(reading)
-    return Index.open(path).manifest.generation, seen
+    assert StoredIndex.open(path).manifest.generation > n_commits
 
 
-def _read_until(path: Path, stop: Path, *, by_refresh: bool) -> int:
-    """Search again and again; return how many generations were seen. Raises AssertionError for a torn view."""
-    generations = set()
+def _read_until(path: Path, stop: Path, writing: int, *, by_refresh: bool) -> None:
+    """Search again and again; write a byte for each generation seen. Raises AssertionError for a torn view."""
+    generations: set[int] = set()
     searcher = Searcher(path)
     while not stop.exists() or not generations:
         searcher = searcher.refresh() if by_refresh else Searcher(path)
-        generations.add(searcher.index.manifest.generation)
+        if searcher.index.manifest.generation not in generations:
+            os.write(writing, b".")
+            generations.add(searcher.index.manifest.generation)
         assert len(searcher.index) == 30
         hits = searcher.search("common", 100)
         numbers = [int(hit.title) for hit in hits]
@@ -277,19 +283,16 @@ def _read_until(path: Path, stop: Path, *, by_refresh: bool) -> int:
         assert numbers == sorted(numbers) and numbers[-1] - numbers[0] == 2
         assert [hit.doc_id for hit in hits] == [f"{number}-{i % 10}" for i, number in enumerate(numbers)]
         assert searcher.search(f"batch{numbers[0]}", 100) == searcher.search(f"batch{numbers[0]}", 10)
-    return len(generations)
 
 
 def test_readers_beside_a_writer_see_whole_generations(tmp_path: Path) -> None:
-    n_generations, seen = change_beside_readers(tmp_path / "index", 8, 3.0)
-    assert n_generations > 8 and all(n >= 1 for n in seen) and max(seen) > 2
+    change_beside_readers(tmp_path / "index", 8, 9, seen=3)
 
 
 @pytest.mark.large
 @pytest.mark.timeout(7200)
-def test_eight_readers_beside_a_writer_for_a_minute(tmp_path: Path, small: Any) -> None:
-    n_generations, seen = change_beside_readers(tmp_path / "index", 8, 60.0)
-    assert n_generations > 15 and min(seen) > 3
+def test_eight_readers_beside_many_commits(tmp_path: Path, small: Any) -> None:
+    change_beside_readers(tmp_path / "index", 8, 200, seen=4)
     merge_index(tmp_path / "index")
     assert len(small.content(tmp_path / "index")) == 30 and small.leftovers(tmp_path / "index") == set()
 

@@ -17,11 +17,11 @@ from lsr.encoders.registry import load_encoder
 from lsr.errors import IndexDamagedError, IndexMissingError
 from lsr.indexer.pipeline import index_documents
 from lsr.indexer.storage.files import checksum, save_array
-from lsr.indexer.storage.index import Index, find_index
+from lsr.indexer.storage.index import StoredIndex, find_index
 from lsr.indexer.storage.manifest import _canonical
 from lsr.indexer.transfer.check import verify
-from lsr.indexer.write import segment_builder as pending
 from lsr.indexer.write import writer
+from lsr.indexer.write.segment_limits import SegmentLimits
 from lsr.query.searcher import Searcher
 from lsr.types import Document
 
@@ -81,7 +81,7 @@ def test_every_file_is_missed(sound: Path, tmp_path: Path) -> None:
         path = Path(shutil.copytree(sound, tmp_path / str(number)))
         (path / file.relative_to(sound)).unlink()
         with pytest.raises(IndexDamagedError, match=f"{file.name}: can't be read .No such file"):
-            Index.open(path)
+            StoredIndex.open(path)
 
 
 @pytest.mark.parametrize("cut", [1, 1000])
@@ -91,7 +91,7 @@ def test_every_file_that_was_cut_is_noticed(sound: Path, tmp_path: Path, cut: in
         size = file.stat().st_size
         os.truncate(path / file.relative_to(sound), max(0, size - cut))
         with pytest.raises(IndexDamagedError, match=rf"{file.name}: {max(0, size - cut)} bytes instead of {size}"):
-            Index.open(path)
+            StoredIndex.open(path)
 
 
 @pytest.mark.parametrize(
@@ -111,14 +111,14 @@ def test_the_headers_of_arrays_are_checked(index: Path, old: bytes, new: bytes, 
     assert old in data[:128]
     file.write_bytes(data.replace(old, new, 1))
     with pytest.raises(IndexDamagedError, match=f"rare.npy: not an array of this index .*{message}"):
-        Index.open(index)
+        StoredIndex.open(index)
 
 
 def test_shapes_must_fit_their_files_and_each_other(index: Path, sound: Path, tmp_path: Path) -> None:
     file = find(index, "insertion.npy")
     file.write_bytes(file.read_bytes().replace(b"(700,)", b"(701,)"))
     with pytest.raises(IndexDamagedError, match="bytes, but its header speaks of"):
-        Index.open(index)
+        StoredIndex.open(index)
     for number, (name, change) in enumerate(
         {
             "insertion.npy": lambda a: a[:-1],
@@ -132,7 +132,7 @@ def test_shapes_must_fit_their_files_and_each_other(index: Path, sound: Path, tm
         path = Path(shutil.copytree(sound, tmp_path / str(number)))
         replace_array(path, name, change)
         with pytest.raises(IndexDamagedError, match="its arrays do not fit each other"):
-            Index.open(path)
+            StoredIndex.open(path)
 
 
 @pytest.mark.parametrize(
@@ -152,14 +152,14 @@ def test_shapes_must_fit_their_files_and_each_other(index: Path, sound: Path, tm
 def test_a_manifest_that_is_none(index: Path, text: bytes, message: str) -> None:
     (index / MANIFEST).write_bytes(text)
     with pytest.raises(IndexDamagedError, match=f"{MANIFEST}: {message}"):
-        Index.open(index)
+        StoredIndex.open(index)
 
 
 def test_a_manifest_that_was_edited_is_noticed(index: Path) -> None:
     content = (index / MANIFEST).read_bytes()
     (index / MANIFEST).write_bytes(content.replace(b'"n_docs": 700', b'"n_docs": 701'))
     with pytest.raises(IndexDamagedError, match="its checksum does not fit; restore it from a copy, or index again"):
-        Index.open(index)
+        StoredIndex.open(index)
 
 
 CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
@@ -189,24 +189,24 @@ CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
 def test_a_manifest_that_makes_no_sense_is_refused_though_its_checksum_fits(index: Path, name: str) -> None:
     edit_manifest(index, CHANGES[name])
     with pytest.raises(IndexDamagedError, match="a field is missing or malformed"):
-        Index.open(index)
+        StoredIndex.open(index)
 
 
 def test_a_manifest_must_know_all_files_that_are_read(index: Path) -> None:
     edit_manifest(index, lambda content: content["segments"][0]["part"]["files"].pop("row.npy"))
     with pytest.raises(IndexDamagedError, match=r"the manifest does not know its row\.npy"):
-        Index.open(index)
+        StoredIndex.open(index)
 
 
 def test_no_index_at_all(tmp_path: Path, sound: Path) -> None:
     for path in (tmp_path, tmp_path / "nowhere", sound / MANIFEST):
         with pytest.raises(IndexMissingError, match=f"no index at {path}: make one with 'lsr index CORPUS --index"):
-            Index.open(path)
+            StoredIndex.open(path)
     with pytest.raises(IndexMissingError, match="no generation 5"):
-        Index.open(sound, generation=5)
+        StoredIndex.open(sound, generation=5)
     shutil.copytree(sound, tmp_path / ".lsr")
     with pytest.raises(IndexMissingError, match=f"but there is one in it: --index {tmp_path}/.lsr"):
-        Index.open(tmp_path)
+        StoredIndex.open(tmp_path)
 
 
 def test_an_index_is_found_from_within_its_folder(tmp_path: Path, sound: Path) -> None:
@@ -225,7 +225,7 @@ def test_a_folder_that_cannot_be_read_is_named(index: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(os, "listdir", refuse)
     with pytest.raises(IndexDamagedError, match=r"can't be read \(Permission denied\); check its permissions"):
-        Index.open(index)
+        StoredIndex.open(index)
 
 
 def test_a_damaged_index_can_be_overwritten(index: Path, small: Any) -> None:
@@ -294,10 +294,9 @@ def test_arrays_that_say_something_wrong_are_found_though_their_checksums_fit(in
 
 
 def test_an_id_in_two_segments_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pending, "MAX_DOCS", 64)
     monkeypatch.setattr(writer, "refuse_duplicates", lambda segments: None)
     documents = [Document(str(i % 100), "x") for i in range(110)]
-    index_documents(documents, tmp_path / "index", load_encoder("bm25"))
+    index_documents(documents, tmp_path / "index", load_encoder("bm25"), limits=SegmentLimits(n_docs=64))
     assert verify(tmp_path / "index")[1] == [f"{tmp_path / 'index'}: 10 doc_ids stand there twice"]
 
 
@@ -311,7 +310,7 @@ def test_a_query_side_of_another_analyser_is_found(tmp_path: Path) -> None:
 
 def test_documents_of_a_damaged_file_are_read_right_or_refused_but_never_end_the_process(index: Path) -> None:
     whole = find(index, "documents.arrow").read_bytes()
-    with Index.open(index) as opened:
+    with StoredIndex.open(index) as opened:
         expected = [opened.segments[0].document(row) for row in range(700)]
     rng = np.random.default_rng(11)
     places = rng.integers(0, len(whole), 400)
@@ -332,7 +331,7 @@ def _read_flipped(index: Path, whole: bytes, places: Any, rng: Any, expected: li
         data = bytearray(whole)
         data[at] ^= 0xFF
         find(index, "documents.arrow").write_bytes(data)
-        with Index.open(index) as opened:
+        with StoredIndex.open(index) as opened:
             for row in rng.integers(0, 700, 5).tolist():
                 try:
                     opened.segments[0].document(row)
@@ -340,7 +339,7 @@ def _read_flipped(index: Path, whole: bytes, places: Any, rng: Any, expected: li
                 except IndexDamagedError:
                     refused += 1
     find(index, "documents.arrow").write_bytes(whole)
-    with Index.open(index) as opened:
+    with StoredIndex.open(index) as opened:
         again = [opened.segments[0].document(row) for row in range(700)]
     return again == expected and refused > 0
 
@@ -356,7 +355,7 @@ def test_a_posting_list_that_leads_out_of_its_array_is_no_crash(index: Path, mon
 
 
 def test_checksums_are_those_of_the_files(sound: Path) -> None:
-    with Index.open(sound) as index:
+    with StoredIndex.open(sound) as index:
         for part in index.manifest.parts:
             for name, info in part.files.items():
                 assert checksum(part.folder(sound) / name) == info

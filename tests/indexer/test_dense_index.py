@@ -19,11 +19,11 @@ from lsr.indexer.encode.resumable_job import kept_documents
 from lsr.indexer.encode.resume import staging_folder
 from lsr.indexer.pipeline import index_corpus, index_documents
 from lsr.indexer.storage.files import checksum
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import read_manifest, write_manifest
 from lsr.indexer.transfer.check import verify
 from lsr.indexer.update.add_dense import add_dense
-from lsr.indexer.write import segment_builder as pendings
+from lsr.indexer.write.segment_limits import SegmentLimits
 from lsr.indexer.write.writer import IndexWriter
 from lsr.types import Document
 
@@ -54,23 +54,18 @@ class Letters:
 
 
 DOCUMENTS = [Document(f"d{i}", "text " * (i % 3) + str(i), "title" if i % 2 else "") for i in range(700)]
-
-
-@pytest.fixture
-def segments_of_300(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pendings, "MAX_DOCS", 300)
+OF_300 = SegmentLimits(n_docs=300)
 
 
 def rows(path: Path) -> npt.NDArray[np.float16]:
-    with Index.open(path) as index:
+    with StoredIndex.open(path) as index:
         assert index.dense is not None
         return np.concatenate(index.dense.matrices)
 
 
-@pytest.mark.usefixtures("segments_of_300")
 def test_rows_stand_in_the_order_of_insertion(tmp_path: Path) -> None:
-    index_documents(DOCUMENTS, tmp_path, load_encoder("bm25"), dense=Letters())
-    with Index.open(tmp_path) as index:
+    index_documents(DOCUMENTS, tmp_path, load_encoder("bm25"), dense=Letters(), limits=OF_300)
+    with StoredIndex.open(tmp_path) as index:
         assert [segment.n_docs for segment in index.segments] == [300, 300, 100]
         for number, segment in enumerate(index.segments):
             assert segment.dense is not None and segment.dense.dtype == np.float16 and not segment.dense.flags.writeable
@@ -83,10 +78,9 @@ def test_rows_stand_in_the_order_of_insertion(tmp_path: Path) -> None:
     assert verify(tmp_path)[1] == []
 
 
-@pytest.mark.usefixtures("segments_of_300")
 def test_adding_them_later_is_the_same_in_a_new_generation(tmp_path: Path) -> None:
-    index_documents(DOCUMENTS, tmp_path / "at once", load_encoder("bm25"), dense=Letters())
-    index_documents(DOCUMENTS, tmp_path / "later", load_encoder("bm25"))
+    index_documents(DOCUMENTS, tmp_path / "at once", load_encoder("bm25"), dense=Letters(), limits=OF_300)
+    index_documents(DOCUMENTS, tmp_path / "later", load_encoder("bm25"), limits=OF_300)
     before = read_manifest(tmp_path / "later", 1)
     manifest = add_dense(tmp_path / "later", Letters())
     assert manifest.generation == 2
@@ -101,29 +95,28 @@ def test_they_are_replaced_only_if_that_is_asked_for(tmp_path: Path) -> None:
     index_documents(DOCUMENTS, tmp_path, load_encoder("bm25"), dense=Letters())
     with pytest.raises(IndexExistsError, match="has dense vectors by letters already; --overwrite replaces them"):
         add_dense(tmp_path, Letters())
-    with Index.open(tmp_path) as reader:
+    with StoredIndex.open(tmp_path) as reader:
         add_dense(tmp_path, Letters(), overwrite=True)
         assert reader.dense is not None and len(list((tmp_path / "dense").iterdir())) == 2
     add_dense(tmp_path, Letters(), overwrite=True)
     assert len(list((tmp_path / "dense").iterdir())) == 1
 
 
-def test_an_interrupted_addition_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_an_interrupted_addition_resumes(tmp_path: Path, logged: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "index"
     index_documents(DOCUMENTS, path, load_encoder("bm25"))
     names = {entry.name for entry in path.iterdir()}
-    said: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        add_dense(path, Letters(interrupted_at="d600"), say=said.append)
+        add_dense(path, Letters(interrupted_at="d600"))
     assert {entry.name for entry in path.iterdir()} == names
     n_kept = kept_documents(staging_folder(path))
     assert 0 < n_kept < 600
     kept = f"{n_kept} documents are encoded: they are kept in {staging_folder(path)}"
-    assert said == [f"{kept}, and the same command goes on with them"]
+    assert logged.messages == [f"{kept}, and the same command goes on with them"]
     again = Letters()
-    add_dense(path, again, say=said.append)
+    add_dense(path, again)
     assert again.seen == [document.doc_id for document in DOCUMENTS[n_kept:]]
-    assert f"an interrupted run has encoded {n_kept} documents" in said[1]
+    assert f"an interrupted run has encoded {n_kept} documents" in logged.messages[1]
     assert np.array_equal(rows(path), Letters().encode_dense_documents(DOCUMENTS).astype(np.float16))
 
 
@@ -164,7 +157,7 @@ def test_a_writer_takes_only_vectors_of_the_index(tmp_path: Path) -> None:
 
 def test_an_index_without_them_says_how_to_add_them(tmp_path: Path) -> None:
     index_documents(DOCUMENTS[:5], tmp_path, load_encoder("bm25"))
-    with Index.open(tmp_path) as index:
+    with StoredIndex.open(tmp_path) as index:
         assert index.dense is None and index.segments[0].dense is None
         with pytest.raises(UsageError, match=f"add them by 'lsr index --index {tmp_path} --dense E'"):
             index.dense_encoder  # noqa: B018
@@ -218,7 +211,7 @@ def test_damage_that_checksums_would_not_show_is_found(
     assert re.search(problem, line)
     if not opens:
         with pytest.raises(IndexDamagedError, match=problem):
-            Index.open(tmp_path)
+            StoredIndex.open(tmp_path)
 
 
 def test_a_changed_byte_is_found_by_the_checksum(tmp_path: Path) -> None:
@@ -231,7 +224,7 @@ def test_a_changed_byte_is_found_by_the_checksum(tmp_path: Path) -> None:
     assert "vectors.npy: its content is not what was written" in line
     file.write_bytes(bytes(data[:-2]))
     with pytest.raises(IndexDamagedError, match="bytes instead of"):
-        Index.open(tmp_path)
+        StoredIndex.open(tmp_path)
 
 
 def test_a_corpus_gives_the_same_through_shards_as_directly(tmp_path: Path) -> None:
@@ -242,7 +235,7 @@ def test_a_corpus_gives_the_same_through_shards_as_directly(tmp_path: Path) -> N
     index_corpus([corpus], tmp_path / "staged", load_encoder("bm25"), dense=Letters())
     index_documents(DOCUMENTS, tmp_path / "direct", load_encoder("bm25"), dense=Letters())
     assert np.array_equal(rows(tmp_path / "staged"), rows(tmp_path / "direct"))
-    with Index.open(tmp_path / "staged") as staged, Index.open(tmp_path / "direct") as direct:
+    with StoredIndex.open(tmp_path / "staged") as staged, StoredIndex.open(tmp_path / "direct") as direct:
         for name, array in direct.segments[0].arrays.items():
             assert np.array_equal(array, staged.segments[0].arrays[name])
         assert staged.segments[0].document(5) == replace(direct.segments[0].document(5), fields={"n": 3})

@@ -17,7 +17,7 @@ import pytest
 from lsr.encoders.registry import load_encoder
 from lsr.errors import IndexDamagedError, IndexExistsError, IndexLockedError, IndexMissingError, LsrError
 from lsr.indexer.pipeline import index_documents, index_vectors
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.lock import writer_lock
 from lsr.indexer.transfer.archive import export_index, import_index
 from lsr.indexer.transfer.check import verify
@@ -46,7 +46,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def answers(path: Path) -> list[Any]:
     """Return what queries of words find, by ready vectors as well, so that any index can be asked."""
-    with Index.open(path) as index:
+    with StoredIndex.open(path) as index:
         searcher = Searcher(index)
         found = []
         for seed in range(20):
@@ -65,7 +65,7 @@ def test_a_file_holds_the_index_and_gives_it_back(path: Path, tmp_path: Path) ->
     assert imported.generation == 1 and imported.encoder == manifest.encoder
     assert verify(tmp_path / "again")[1] == []
     assert answers(tmp_path / "again") == answers(path)
-    with Index.open(path) as old, Index.open(tmp_path / "again") as new:
+    with StoredIndex.open(path) as old, StoredIndex.open(tmp_path / "again") as new:
         assert list(old.documents()) == list(new.documents())
     assert add_documents([Document("new", "word1")], tmp_path / "again").n_added == 1
     export_index(path, tmp_path / "same.tar")
@@ -194,7 +194,7 @@ def test_a_file_that_was_cut_anywhere_is_refused(path: Path, tmp_path: Path) -> 
 def test_vectors_leave_and_come_back_with_the_same_results(path: Path, tmp_path: Path) -> None:
     assert export_vectors(path, tmp_path / "vectors.parquet") == 148
     manifest, _ = index_vectors([tmp_path / "vectors.parquet"], tmp_path / "again")
-    assert manifest.scale == Index.open(path).manifest.scale and manifest.n_clipped == 0
+    assert manifest.scale == StoredIndex.open(path).manifest.scale and manifest.n_clipped == 0
     assert answers(tmp_path / "again") == answers(path)
     export_vectors(tmp_path / "again", tmp_path / "again.parquet")
     columns = ["id", "terms", "weights", "title", "text"]
@@ -217,7 +217,7 @@ def test_a_copied_folder_is_a_snapshot(path: Path, tmp_path: Path) -> None:
     assert answers(path) == before != answers(copy)
     shutil.rmtree(copy / "segments")
     with pytest.raises(IndexDamagedError):
-        Index.open(copy)
+        StoredIndex.open(copy)
     assert answers(path) == before
 
 

@@ -7,16 +7,17 @@ import random
 import pytest
 
 from lsr.indexer.storage.manifest import Part, SegmentInfo
-from lsr.indexer.update.merge_policy import FACTOR, MOST, Limits, all_of, size_of, tiered
+from lsr.indexer.update.merge_policy import FACTOR, MOST, all_of, size_of, tiered
+from lsr.indexer.write.segment_limits import SegmentLimits
 
-WIDE = Limits(1 << 24, 1 << 28)
+WIDE = SegmentLimits(1 << 24, 1 << 28)
 
 
 def segment(n_docs: int, n_deleted: int = 0) -> SegmentInfo:
     return SegmentInfo(Part("segments", "0", {}), n_docs, 100 * n_docs, n_deleted)
 
 
-def settle(segments: list[SegmentInfo], limits: Limits = WIDE) -> tuple[list[SegmentInfo], int]:
+def settle(segments: list[SegmentInfo], limits: SegmentLimits = WIDE) -> tuple[list[SegmentInfo], int]:
     """Merge until nothing is due; return what is left, and how many documents were written."""
     written = 0
     while runs := tiered(segments, limits):
@@ -77,7 +78,7 @@ def test_runs_do_not_overlap() -> None:
 
 
 def test_no_segment_outgrows_the_limits() -> None:
-    limits = Limits(5000, 1 << 28)
+    limits = SegmentLimits(5000, 1 << 28)
     segments: list[SegmentInfo] = []
     for _ in range(100):
         segments.append(segment(1000))

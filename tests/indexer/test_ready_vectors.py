@@ -13,7 +13,7 @@ import pytest
 from lsr.encoders.registry import load_encoder
 from lsr.errors import BadDocumentError, LsrError, UsageError
 from lsr.indexer.pipeline import index_vectors
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.transfer.read_vectors import read_vectors
 from lsr.types import Document, SparseBatch
 
@@ -78,7 +78,7 @@ def test_terms_that_an_encoder_does_not_know_are_dropped_and_counted(
     _, notes = index_vectors([path], tmp_path / "index", encoder=Fixed())
     assert notes == ["1 weights of terms that the encoder doesn't know were dropped"]
     assert [row for _, row in small.content(tmp_path / "index")] == [{"tree": 5, "cat": 7}]
-    assert len(Index.open(tmp_path / "index").vocabulary) == 4
+    assert len(StoredIndex.open(tmp_path / "index").vocabulary) == 4
 
 
 def test_several_files_share_a_vocabulary(tmp_path: Path, vectors_file: VectorsFile, small: Any) -> None:
@@ -136,7 +136,7 @@ def test_fields_are_kept_as_json_or_as_a_struct(tmp_path: Path, vectors_file: Ve
     columns = {"id": ["a", "b", "c"], "terms": [["x"]] * 3, "weights": [[1.0]] * 3}
     for name, fields in {"json": ['{"n": 1}', "", None], "struct": [{"n": 1}, None, {"n": None}]}.items():
         index_vectors([vectors_file(columns | {"fields": fields}, f"{name}.parquet")], tmp_path / name)
-        segment = Index.open(tmp_path / name).segments[0]
+        segment = StoredIndex.open(tmp_path / name).segments[0]
         assert [segment.document(row).fields.get("n") for row in range(3)] == [1, None, None]
 
 

@@ -11,14 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lsr.encoders.registry import load_encoder
-from lsr.errors import BadDocumentError, LsrError
+from lsr.errors import BadDocumentError, LsrError, UsageError
 from lsr.indexer.pipeline import index_documents
 from lsr.indexer.storage.documents import ROWS
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.vocabulary import Vocabulary, save_vocabulary
 from lsr.indexer.transfer.check import verify
 from lsr.indexer.transfer.read_vectors import ReadyVectors
 from lsr.indexer.write import segment_builder as pending
+from lsr.indexer.write.segment_limits import SegmentLimits
 from lsr.indexer.write.writer import IndexWriter
 from lsr.types import Document, SparseBatch
 
@@ -46,25 +47,28 @@ def test_vectors_come_back_as_they_were_added(tmp_path: Path, small: Any, n: int
     assert [row for _, row in small.content(tmp_path / "index")] == small.rows(n)
 
 
-def test_segments_hold_what_one_would(tmp_path: Path, small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_segments_hold_what_one_would(tmp_path: Path, small: Any) -> None:
     whole = small.content(small.write(tmp_path / "whole", 300).path)
-    monkeypatch.setattr(pending, "MAX_DOCS", 128)
-    index = small.write(tmp_path / "parts", 300)
+    index = small.write(tmp_path / "parts", 300, limits=SegmentLimits(n_docs=128))
     assert [segment.n_docs for segment in index.segments] == [128, 128, 44]
     assert small.content(index.path) == whole
 
 
-def test_a_batch_larger_than_a_segment_by_postings_begins_the_next_one(
-    tmp_path: Path, small: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pending, "SEGMENT_POSTINGS", 10)
+def test_a_batch_larger_than_a_segment_by_postings_begins_the_next_one(tmp_path: Path) -> None:
     encoder = ReadyVectors()
-    with IndexWriter(tmp_path / "index", encoder) as writer:
+    with IndexWriter(tmp_path / "index", encoder, limits=SegmentLimits(n_postings=10)) as writer:
         for i in range(6):
             batch = SparseBatch.from_rows([{encoder.term_id(f"t{j}"): 1.0 for j in range(4)}], 4)
             writer.add([Document(str(i), "")], batch)
         manifest = writer.commit()
     assert [segment.n_docs for segment in manifest.segments] == [3, 3]
+
+
+@pytest.mark.parametrize("limits", [{"n_docs": 0}, {"n_docs": (1 << 24) + 1}, {"n_postings": -1}])
+def test_limits_that_no_segment_can_have_are_refused(limits: dict[str, int]) -> None:
+    (name,) = limits
+    with pytest.raises(UsageError, match=f"choose {name}"):
+        SegmentLimits(**limits)
 
 
 def test_documents_are_found_by_their_ids(tmp_path: Path, small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +135,7 @@ def test_statistics_of_the_corpus_stand_in_the_manifest(tmp_path: Path) -> None:
     manifest = index_documents(documents, tmp_path / "index", load_encoder("bm25"))
     assert manifest.statistics == {"n_docs": 3, "mean_length": 4 / 3}
     assert manifest.encoder["needs_corpus_statistics"] is True
-    assert Index.open(tmp_path / "index").manifest == manifest
+    assert StoredIndex.open(tmp_path / "index").manifest == manifest
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -148,17 +152,11 @@ def test_every_term_is_found_by_its_name(
     assert vocabulary.lookup(other) == (terms.index(other) if other in terms else None)
 
 
-def test_the_constants_beside_the_kernels_are_theirs() -> None:
-    from lsr.indexer.storage import checks_on_read as trust
-    from lsr.indexer.storage import posting_list, segment
-    from lsr.kernels.build import kth_impacts as thresholds
+def test_the_arrays_of_a_segment_are_those_that_kernels_take() -> None:
+    from lsr.indexer.storage import segment
     from lsr.kernels.build import layout
-    from lsr.kernels.simd import packed_runs as runs
 
-    assert (segment.SUPERBLOCK, segment.BLOCKS, segment.MAX_DOCS) == (layout.SUPERBLOCK, layout.BLOCKS, layout.MAX_DOCS)
-    assert tuple(thresholds.STORED_K) == segment.STORED_K
     assert tuple(segment.POSTINGS) == layout.Postings._fields
-    assert segment.RUN == posting_list.RUN == trust.RUN == runs.RUN and trust.SUPERBLOCK == layout.SUPERBLOCK
 
 
 def test_a_new_index_is_sound(tmp_path: Path, small: Any) -> None:

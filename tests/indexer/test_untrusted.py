@@ -20,7 +20,7 @@ from lsr.errors import LsrError
 from lsr.indexer.pipeline import index_documents
 from lsr.indexer.storage.checks_on_read import term_checksums
 from lsr.indexer.storage.files import checksum, save_array
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import _canonical
 from lsr.indexer.storage.segment import OTHERS, POSTINGS
 from lsr.indexer.transfer.check import verify
@@ -235,7 +235,7 @@ def test_kernels_that_check_every_access_find_none_outside(path: Path, tmp_path:
 
 
 def test_the_checksums_of_terms_and_documents_are_those_of_the_files(path: Path) -> None:
-    with Index.open(path) as index:
+    with StoredIndex.open(path) as index:
         for segment in index.segments:
             assert np.array_equal(term_checksums(segment.arrays), segment.term_crc)
             assert all(

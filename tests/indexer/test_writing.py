@@ -13,7 +13,7 @@ import pytest
 from lsr.encoders.registry import load_encoder
 from lsr.errors import IndexExistsError, IndexLockedError, LsrError, UsageError
 from lsr.indexer.pipeline import index_documents
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.lock import writer_lock
 from lsr.indexer.transfer.read_vectors import ReadyVectors
 from lsr.indexer.write.writer import IndexWriter
@@ -146,7 +146,7 @@ def test_an_open_index_outlives_its_replacement(tmp_path: Path, small: Any) -> N
     assert {"manifest-00000001.json", "manifest-00000002.json"} <= set(os.listdir(path))
     assert old_parts <= parts(path)
     assert searcher.document(39).text == "text 39"  # documents are opened at the first look
-    assert [len(index) for index in (Index.open(path, generation=1), Index.open(path))] == [40, 5]
+    assert [len(index) for index in (StoredIndex.open(path, generation=1), StoredIndex.open(path))] == [40, 5]
     old.close()
     del searcher
     newest = small.write(path, 6, overwrite=True)
@@ -164,7 +164,7 @@ def test_readers_never_see_anything_but_a_whole_generation(tmp_path: Path, small
             seen = set()
             try:
                 while not stop.exists():
-                    with Index.open(path) as index:
+                    with StoredIndex.open(path) as index:
                         n = len(index)
                         seen.add(n)
                         assert index.segments[0].document(n - 1).doc_id == f"doc_{n - 1}"
@@ -222,7 +222,7 @@ def test_what_a_killed_writer_left_is_taken_away_by_the_next(tmp_path: Path, sma
     for step in range(1, 1000):
         small.write(path, 30, overwrite=True).close()
         assert not any(name.startswith("tmp-") or name.endswith(".tmp") for name in os.listdir(path))
-        with Index.open(path) as index:
+        with StoredIndex.open(path) as index:
             assert parts(path) == {f"{part.kind}/{part.id}" for part in index.manifest.parts}
         killed = small.killed_at(step, lambda: small.write(path, 5, overwrite=True))
         outcomes.add((killed, len(small.content(path))))

@@ -19,11 +19,14 @@ import numpy.typing as npt
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from lsr.kernels.build.layout import SUPERBLOCK, Postings, build
+from lsr.kernels import geometry
+from lsr.kernels.build.layout import Postings, build
+from lsr.kernels.geometry import SUPERBLOCK
 from lsr.kernels.traversals.blockmax import search_blockmax
 from lsr.kernels.traversals.exhaustive import search_exhaustive
 from lsr.kernels.traversals.scratch import Scratch, make_scratch
 from lsr.kernels.traversals.superblock import search_superblock
+from lsr.kernels.traversals.topk import NO_FILTER, Admission
 
 VISITS_ONLY, PAGES_ONLY = 2**62, -1
 """For `most` of `search_blockmax`: superblocks are always scored one by one, or never."""
@@ -43,6 +46,12 @@ TRAVERSALS: dict[str, Callable[..., None]] = {
 }
 """Every exact traversal, called as `search_exhaustive` is. One line here puts a new one through all tests."""
 
+
+def admit(base: int = 0, allowed: npt.NDArray[np.uint64] = NO_FILTER, initial_threshold: int = 1) -> Admission:
+    """Return which documents of a segment may enter the heap; default: all."""
+    return Admission(base, allowed, np.uint64(initial_threshold))
+
+
 Query = tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]
 """Terms and their weights."""
 
@@ -51,6 +60,7 @@ LARGEST_WEIGHT_SUM = (2**32 - 1) // 255
 """Of a query's weights: times the impact 255 it is exactly 2³² − 1, the largest score."""
 POISON = 0xABABABAB
 GUARD = 64
+STORED_K = np.array(geometry.STORED_K, np.int64)
 
 EVERYDAY_CASES = 320
 PROPERTY_CASES = int(os.environ.get("LSR_PROPERTY_CASES", EVERYDAY_CASES))
@@ -184,12 +194,12 @@ class GuardedScratch:
         self.arrays.places[:, ::2] = 0
         self.arrays.places[:, ::3] = 1
         self.arrays.window[:] = 0
-        self.arrays.bounds[:] = 0
+        self.arrays.block_bounds[:] = 0
 
     def check(self) -> None:
         """Assert that what was zero is zero again, and that nothing lies beyond."""
         assert not self.arrays.window.any()
-        assert not self.arrays.bounds.any()
+        assert not self.arrays.block_bounds.any()
         for name, backing in zip(Scratch._fields, self._backing, strict=True):
             assert (backing[-GUARD:] == POISON).all(), f"written past the end of {name}"
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from kernel_cases import (
     Query,
+    admit,
     bitmap,
     draw_any_query,
     draw_collection,
@@ -19,7 +20,7 @@ from kernel_cases import (
 )
 from kernel_oracle import rank_by_matrix
 
-from lsr.kernels.traversals.approximate import heaviest_first, search_approximately
+from lsr.kernels.traversals.approximate import Limits, heaviest_first, search_approximately
 from lsr.kernels.traversals.topk import NO_FILTER
 
 NO_LIMIT = 2**62
@@ -39,8 +40,8 @@ def search(
     heap, visits, scratch = np.zeros(k, np.uint64), np.zeros(3, np.int64), scratch_for(segments, query[0])
     for segment in segments:
         in_segment = NO_FILTER if allowed is None else bitmap(allowed[segment.base + segment.order])
-        call = segment.postings, *query, segment.base, in_segment, np.uint64(1), heap
-        search_approximately(*call, scratch.arrays, visits, alpha, budget, cut)
+        call = segment.postings, *query, admit(segment.base, in_segment), heap
+        search_approximately(*call, scratch.arrays, visits, Limits(alpha, budget, cut))
         scratch.check()
     return hits(heap), visits.tolist()
 

@@ -10,6 +10,7 @@ from kernel_cases import (
     VISITS_ONLY,
     Collection,
     GuardedScratch,
+    admit,
     bitmap,
     count_rare,
     draw_case,
@@ -19,12 +20,12 @@ from kernel_cases import (
     seeds,
     sizes,
 )
-from kernel_oracle import order_by_peak_plain, scores_of
+from kernel_oracle import order_by_upper_bound_plain, scores_of
 
-from lsr.kernels.build.layout import SUPERBLOCK
+from lsr.kernels.geometry import SUPERBLOCK
 from lsr.kernels.traversals.blockmax import (
     BUCKETS,
-    order_by_peak,
+    order_by_upper_bound,
     prefetch_impacts,
     prefetch_runs,
     score_superblock,
@@ -46,15 +47,15 @@ from lsr.kernels.traversals.topk import NO_FILTER
 def test_superblocks_are_visited_in_descending_buckets(
     seed: int, n_superblocks: int, highest: int, threshold: int
 ) -> None:
-    peaks = np.random.default_rng(seed).integers(0, highest, n_superblocks, endpoint=True).astype(np.uint32)
-    top = int(peaks.max())
+    upper_bounds = np.random.default_rng(seed).integers(0, highest, n_superblocks, endpoint=True).astype(np.uint32)
+    top = int(upper_bounds.max())
     assume(top > 0)
     threshold = min(threshold, top)
     queue = np.full(n_superblocks, 7, np.uint32)
     reaching = np.full(n_superblocks, 7, np.uint32)
-    n = superblocks_at_least(peaks, np.uint64(threshold), reaching)
-    shift = order_by_peak(peaks, reaching[:n], np.uint64(threshold), np.uint32(top), queue)
-    expected = order_by_peak_plain(peaks.tolist(), threshold, top)
+    n = superblocks_at_least(upper_bounds, np.uint64(threshold), reaching)
+    shift = order_by_upper_bound(upper_bounds, reaching[:n], np.uint64(threshold), np.uint32(top), queue)
+    expected = order_by_upper_bound_plain(upper_bounds.tolist(), threshold, top)
     assert (queue[:n].tolist(), shift) == expected
     assert (queue[n:] == 7).all()
 
@@ -67,21 +68,25 @@ def test_a_superblock_gets_the_scores_of_its_documents(seed: int, n_docs: int) -
     scores = np.array(scores_of(postings, terms.tolist(), weights.tolist()), np.uint32)
     n_superblocks = -(-len(scores) // SUPERBLOCK)
     scratch = GuardedScratch(n_superblocks, count_rare(postings, terms))
-    rows, row_weights, rare, rare_weights = split_terms(postings, terms, weights)
-    places = scratch.arrays.places
-    add_rare_to_blocks(postings, rare, np.zeros(len(rare), np.uint32), scratch.arrays.bounds, places)
+    query = split_terms(postings, terms, weights)
+    places, no_bounds = scratch.arrays.places, np.zeros(len(query.rare), np.uint32)
+    add_rare_to_blocks(postings, query.rare, no_bounds, scratch.arrays.block_bounds, places)
     for superblock in np.random.default_rng(seed).permutation(n_superblocks).tolist():
-        prefetch_runs(postings, rows, superblock)
-        prefetch_impacts(postings, rows, superblock)
+        prefetch_runs(postings, query.rows, superblock)
+        prefetch_impacts(postings, query.rows, superblock)
         window = np.zeros(SUPERBLOCK, np.uint32)
-        score_superblock(postings, rows, row_weights, rare, rare_weights, superblock, places, window)
+        score_superblock(postings, query, superblock, places, window)
         own = scores[superblock * SUPERBLOCK : (superblock + 1) * SUPERBLOCK]
         assert np.array_equal(window[: len(own)], own)
         assert not window[len(own) :].any()
 
 
 def search(
-    matrix: np.ndarray, k: int, floor: int = 1, allowed: np.ndarray = NO_FILTER, order: np.ndarray | None = None
+    matrix: np.ndarray,
+    k: int,
+    initial_threshold: int = 1,
+    allowed: np.ndarray = NO_FILTER,
+    order: np.ndarray | None = None,
 ) -> tuple[list[tuple[int, int]], list[int]]:
     """Search a matrix by all its terms with weight 1; return the hits, and what was added to the visits."""
     postings = invert(matrix, order)
@@ -89,7 +94,8 @@ def search(
     scratch = GuardedScratch(-(-len(matrix) // SUPERBLOCK), count_rare(postings, terms))
     heap, visits = np.zeros(k, np.uint64), np.array([1000, 2000, 3000])
     weights = np.ones(len(terms), np.uint32)
-    search_blockmax(postings, terms, weights, 0, allowed, np.uint64(floor), heap, scratch.arrays, visits, VISITS_ONLY)
+    admission = admit(0, allowed, initial_threshold)
+    search_blockmax(postings, terms, weights, admission, heap, scratch.arrays, visits, VISITS_ONLY)
     scratch.check()
     assert visits[2] == 3000
     return hits(heap), (visits[:2] - [1000, 2000]).tolist()
@@ -114,11 +120,11 @@ def test_superblocks_at_the_threshold_are_scored() -> None:
     assert visits == [6, 6]
 
 
-def test_superblocks_below_the_floor_are_not_even_queued() -> None:
+def test_superblocks_below_the_initial_threshold_are_not_even_queued() -> None:
     matrix = graded(4, [4, 7, 9, 7])
-    assert search(matrix, k=10, floor=10) == ([], [0, 0])
-    assert search(matrix, k=1, floor=9) == ([(9, 128)], [1, 1])
-    assert search(matrix, k=1, floor=7) == ([(9, 128)], [3, 1])
+    assert search(matrix, k=10, initial_threshold=10) == ([], [0, 0])
+    assert search(matrix, k=1, initial_threshold=9) == ([(9, 128)], [1, 1])
+    assert search(matrix, k=1, initial_threshold=7) == ([(9, 128)], [3, 1])
 
 
 def test_superblocks_without_an_allowed_document_are_not_scored() -> None:
@@ -136,7 +142,7 @@ def test_a_wide_bucket_never_hides_a_better_superblock(k: int) -> None:
     scratch = GuardedScratch(6, 0)
     heap = np.zeros(k, np.uint64)
     query = invert(matrix), np.arange(2), weights
-    search_blockmax(*query, 0, NO_FILTER, np.uint64(1), heap, scratch.arrays, np.zeros(3, np.int64), VISITS_ONLY)
+    search_blockmax(*query, admit(), heap, scratch.arrays, np.zeros(3, np.int64), VISITS_ONLY)
     scores = matrix.astype(int) @ weights.astype(int)
     best = sorted(range(384), key=lambda d: (-scores[d], d))[:k]
     assert hits(heap) == [(scores[d], d) for d in best]
@@ -151,7 +157,7 @@ def test_scratch_may_be_larger_than_the_segment(spare: int) -> None:
     for extra in (0, spare):
         scratch = GuardedScratch(3 + extra, count_rare(postings, terms))
         heap, visits = np.zeros(10, np.uint64), np.zeros(3, np.int64)
-        search_blockmax(postings, terms, weights, 0, NO_FILTER, np.uint64(1), heap, scratch.arrays, visits, VISITS_ONLY)
+        search_blockmax(postings, terms, weights, admit(), heap, scratch.arrays, visits, VISITS_ONLY)
         scratch.check()
         found.append((hits(heap), visits.tolist()))
     assert found[0] == found[1]

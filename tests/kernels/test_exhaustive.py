@@ -10,6 +10,7 @@ from kernel_cases import (
     LARGEST_WEIGHT_SUM,
     UNCOMPILED,
     GuardedScratch,
+    admit,
     draw_case,
     hits,
     invert,
@@ -19,9 +20,8 @@ from kernel_cases import (
 )
 from kernel_oracle import posting_list, search_plain
 
-from lsr.kernels.build.layout import PAGE
+from lsr.kernels.geometry import PAGE
 from lsr.kernels.traversals.exhaustive import GROUP, WINDOW, add_frequent, search_exhaustive
-from lsr.kernels.traversals.topk import NO_FILTER
 
 
 @property_cases(4)
@@ -44,15 +44,16 @@ def test_a_frequent_term_is_added_window_by_window(seed: int, n_docs: int, weigh
             assert np.array_equal(scores[end - first :], before[end - first :])
 
 
-def search(matrix: np.ndarray, terms: list[int], k: int, floor: int = 1) -> list[tuple[int, int]]:
+def search(matrix: np.ndarray, terms: list[int], k: int, initial_threshold: int = 1) -> list[tuple[int, int]]:
     """Search a matrix with equal weights; assert that the plain twin agrees."""
     postings = invert(matrix)
     query = np.array(terms, np.int64), np.full(len(terms), 2, np.uint32)
     scratch = GuardedScratch(0, 0)
     heap, plain_heap = np.zeros(k, np.uint64), np.zeros(k, np.uint64)
-    search_exhaustive(postings, *query, 0, NO_FILTER, np.uint64(floor), heap, scratch.arrays)
+    admission = admit(initial_threshold=initial_threshold)
+    search_exhaustive(postings, *query, admission, heap, scratch.arrays)
     scratch.check()
-    search_plain(postings, *query, 0, NO_FILTER, floor, plain_heap)
+    search_plain(postings, *query, admission, plain_heap)
     assert hits(heap) == hits(plain_heap)
     return hits(heap)
 
@@ -78,8 +79,8 @@ def test_groups_below_the_threshold_leave_no_scores_behind() -> None:
     assert search(matrix, [0], k=5) == [(18, d) for d in range(5)]
 
 
-def test_groups_below_the_floor_leave_no_scores_behind() -> None:
+def test_groups_below_the_initial_threshold_leave_no_scores_behind() -> None:
     matrix = np.ones((3 * GROUP, 1), np.uint8)
     matrix[-1] = 9
-    assert search(matrix, [0], k=5, floor=18) == [(18, 3 * GROUP - 1)]
-    assert search(matrix, [0], k=5, floor=19) == []
+    assert search(matrix, [0], k=5, initial_threshold=18) == [(18, 3 * GROUP - 1)]
+    assert search(matrix, [0], k=5, initial_threshold=19) == []

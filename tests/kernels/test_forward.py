@@ -10,8 +10,8 @@ from kernel_cases import forward_rows as rows_of
 from kernel_oracle import posting_list
 
 from lsr.kernels.build.forward import doc_ords_of, forward_rows, take_rows
-from lsr.kernels.build.layout import SUPERBLOCK, Postings
-from lsr.kernels.simd.packed_runs import RUN
+from lsr.kernels.build.layout import Postings
+from lsr.kernels.geometry import RUN, SUPERBLOCK
 
 
 @property_cases(4)

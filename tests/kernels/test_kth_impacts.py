@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from kernel_cases import (
+    STORED_K,
     UNCOMPILED,
     Collection,
     draw_any_query,
@@ -17,7 +18,7 @@ from kernel_cases import (
 )
 from kernel_oracle import rank_by_matrix
 
-from lsr.kernels.build.kth_impacts import COUNTED_AT_ONCE, STORED_K, kth_impacts
+from lsr.kernels.build.kth_impacts import COUNTED_AT_ONCE, kth_impacts
 
 
 def kth_plain(matrix: np.ndarray, stored_k: np.ndarray) -> np.ndarray:

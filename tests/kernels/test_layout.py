@@ -8,8 +8,8 @@ from hypothesis import given
 from kernel_cases import UNCOMPILED, Collection, draw_collection, forward_rows, invert, property_cases, seeds, sizes
 from kernel_oracle import posting_list
 
-from lsr.kernels.build.layout import BLOCK, BLOCKS, FREQUENT, MAX_DOCS, PAGE, SUPERBLOCK, Postings, build, count_terms
-from lsr.kernels.simd.packed_runs import RUN
+from lsr.kernels.build.layout import Postings, build, count_terms
+from lsr.kernels.geometry import BLOCK, FREQUENT, MAX_DOCS, PAGE, RUN, SUPERBLOCK, SUPERBLOCK_BLOCKS
 
 DTYPES = Postings(np.int32, np.uint8, np.uint8, np.uint32, np.int64, np.uint8, np.int64, np.uint32, np.uint32)  # type: ignore[arg-type]
 
@@ -36,9 +36,9 @@ def check_layout(postings: Postings, matrix: np.ndarray, order: np.ndarray) -> N
         held = np.flatnonzero(reordered[:, term])
         assert np.array_equal(doc_ords, held)
         assert np.array_equal(impacts, reordered[held, term])
-    blocks = filled_up.reshape(n_superblocks * BLOCKS, BLOCK, n_terms).max(axis=1)
+    blocks = filled_up.reshape(n_superblocks * SUPERBLOCK_BLOCKS, BLOCK, n_terms).max(axis=1)
     assert np.array_equal(postings.block_max, blocks[:, frequent].T)
-    superblocks = blocks.reshape(n_superblocks, BLOCKS, n_terms).max(axis=1)
+    superblocks = blocks.reshape(n_superblocks, SUPERBLOCK_BLOCKS, n_terms).max(axis=1)
     assert np.array_equal(postings.superblock_max, superblocks[:, frequent].T)
 
 

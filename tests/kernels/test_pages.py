@@ -13,6 +13,7 @@ from kernel_cases import (
     UNCOMPILED,
     VISITS_ONLY,
     GuardedScratch,
+    admit,
     bitmap,
     count_rare,
     draw_any_query,
@@ -28,7 +29,7 @@ from kernel_cases import (
 )
 from kernel_oracle import key_of_plain, pages_plain, posting_list, rank_by_matrix, search_blockmax_plain, search_plain
 
-from lsr.kernels.build.layout import BLOCK, PAGE, SUPERBLOCK
+from lsr.kernels.geometry import BLOCK, PAGE, SUPERBLOCK
 from lsr.kernels.traversals.blockmax import SAFE, search_blockmax
 from lsr.kernels.traversals.pages import add_rare_runs, add_runs, pages_at_least, score_pages
 from lsr.kernels.traversals.query_terms import split_terms
@@ -43,13 +44,13 @@ from lsr.kernels.traversals.topk import NO_FILTER
     highest=st.sampled_from((1, 9, 2**32 - 1)),
     threshold=st.one_of(st.integers(1, 10), st.integers(1, 2**32)),
 )
-def test_pages_with_a_peak_that_reaches_the_threshold(
+def test_pages_with_an_upper_bound_that_reaches_the_threshold(
     seed: int, n_superblocks: int, highest: int, threshold: int
 ) -> None:
-    peaks = np.random.default_rng(seed).integers(0, highest, n_superblocks, endpoint=True).astype(np.uint32)
+    upper_bounds = np.random.default_rng(seed).integers(0, highest, n_superblocks, endpoint=True).astype(np.uint32)
     pages = np.full(n_superblocks, 77, np.uint32)
-    n = pages_at_least(peaks, np.uint64(threshold), pages)
-    assert pages[:n].tolist() == pages_plain(peaks.tolist(), threshold)
+    n = pages_at_least(upper_bounds, np.uint64(threshold), pages)
+    assert pages[:n].tolist() == pages_plain(upper_bounds.tolist(), threshold)
     assert (pages[n + 1 :] == 77).all()
 
 
@@ -68,7 +69,7 @@ def test_a_term_is_added_to_some_pages(seed: int, n_docs: int, weight: int) -> N
     scratch = GuardedScratch(n_superblocks, count_rare(postings, terms))
     rows, _, rare, _ = split_terms(postings, terms, weights)
     no_bounds = np.zeros(len(rare), np.uint32)
-    add_rare_to_blocks(postings, rare, no_bounds, scratch.arrays.bounds, scratch.arrays.places)
+    add_rare_to_blocks(postings, rare, no_bounds, scratch.arrays.block_bounds, scratch.arrays.places)
     pages = draw_pages(rng, n_docs)
     before = rng.integers(0, 2**31, len(pages) * PAGE).astype(np.uint32)
     for term in rng.permutation(terms)[:6].tolist():
@@ -93,27 +94,24 @@ def test_the_best_of_some_pages_are_found(seed: int, n_docs: int) -> None:
     rng = np.random.default_rng(seed)
     n_superblocks = -(-n_docs // SUPERBLOCK)
     scratch = GuardedScratch(n_superblocks, count_rare(postings, terms))
-    split = split_terms(postings, terms, weights)
-    no_bounds = np.zeros(len(split[2]), np.uint32)
-    add_rare_to_blocks(postings, split[2], no_bounds, scratch.arrays.bounds, scratch.arrays.places)
+    query = split_terms(postings, terms, weights)
+    no_bounds = np.zeros(len(query.rare), np.uint32)
+    add_rare_to_blocks(postings, query.rare, no_bounds, scratch.arrays.block_bounds, scratch.arrays.places)
     pages = draw_pages(rng, n_docs)
     mask = rng.random(n_docs) < rng.choice((0.05, 0.6, 1.0))
     filtered = bitmap(mask) if rng.random() < 0.5 else NO_FILTER
     on_pages = np.isin(np.arange(n_docs) // PAGE, pages) & (mask if filtered.size else True)
-    floor = int(rng.choice((1, 1000, 10**8, 2**32)))
+    initial_threshold = int(rng.choice((1, 1000, 10**8, 2**32)))
     k = int(rng.choice((1, 10, 100)))
     heap, plain_heap = np.zeros(k, np.uint64), np.zeros(k, np.uint64)
-    arrays = scratch.arrays
-    score_pages(
-        postings, *split, arrays.places, pages, n_superblocks, 5, filtered, np.uint64(floor), heap, arrays.window
-    )
+    score_pages(postings, query, pages, admit(5, filtered, initial_threshold), heap, scratch.arrays)
     scratch.check()
-    search_plain(postings, terms, weights, 5, bitmap(on_pages), floor, plain_heap)
+    search_plain(postings, terms, weights, admit(5, bitmap(on_pages), initial_threshold), plain_heap)
     assert hits(heap) == hits(plain_heap)
 
 
-def test_visits_and_hits_equal_the_plain_twin_whichever_way_is_taken() -> None:
-    """Every way is taken, with and without a filter, a floor, and another segment's keys in the heap."""
+def test_visits_and_hits_equal_the_plain_twin_however_it_ends() -> None:
+    """Every end is reached, with and without a filter, an initial threshold, and another segment's keys in the heap."""
     taken: Counter[tuple[str, str]] = Counter()
 
     @property_cases(1)
@@ -126,7 +124,7 @@ def test_visits_and_hits_equal_the_plain_twin_whichever_way_is_taken() -> None:
         mask = rng.random(n_docs) < rng.choice((0.02, 0.5)) if rng.random() < 0.4 else None
         everything = np.ones(n_docs, bool)
         scores = [score for score, _ in rank_by_matrix(matrix, terms, weights, everything, 1, n_docs)] or [1]
-        floor = int(rng.choice(scores)) if rng.random() < 0.4 else 1
+        initial_threshold = int(rng.choice(scores)) if rng.random() < 0.4 else 1
         k = int(rng.choice((1, 2, 10, 100, n_docs + 5)))
         heap, plain_heap = np.zeros(k, np.uint64), np.zeros(k, np.uint64)
         visits, expected = np.array([10, 20, 30]), np.array([10, 20, 30])
@@ -134,30 +132,34 @@ def test_visits_and_hits_equal_the_plain_twin_whichever_way_is_taken() -> None:
         for segment in segments:
             most = int(rng.choice((PAGES_ONLY, PAGES_ONLY, 0, 1, 5, 20, VISITS_ONLY)))
             allowed = NO_FILTER if mask is None else bitmap(mask[segment.base + segment.order])
-            circumstances = ("filter", mask is not None), ("floor", floor > 1), ("keys", bool(heap.any()))
-            call = segment.postings, terms, weights, segment.base, allowed, np.uint64(floor)
+            circumstances = (
+                ("filter", mask is not None),
+                ("threshold", initial_threshold > 1),
+                ("keys", bool(heap.any())),
+            )
+            call = segment.postings, terms, weights, admit(segment.base, allowed, initial_threshold)
             search_blockmax(*call, heap, scratch.arrays, visits, most)
-            added, way = search_blockmax_plain(*call, plain_heap, most)
+            added, end = search_blockmax_plain(*call, plain_heap, most)
             expected += added
             scratch.check()
             assert visits.tolist() == expected.tolist()
             assert hits(heap) == hits(plain_heap)
-            taken.update((way, name) for name, there in (*circumstances, ("any", True)) if there)
+            taken.update((end, name) for name, there in (*circumstances, ("any", True)) if there)
 
     search_segments()
     if UNCOMPILED:
-        assert {way for way, _ in taken} >= {"visits", "reached", "again"}
+        assert {end for end, _ in taken} >= {"visits", "reached", "again"}
         return
-    for way in ("nothing", "visits", "pages", "reached", "again"):
-        for circumstance in ("filter", "floor", "keys"):
-            assert taken[way, circumstance] >= 3, taken
+    for end in ("nothing", "visits", "pages", "reached", "again"):
+        for circumstance in ("filter", "threshold", "keys"):
+            assert taken[end, circumstance] >= 3, taken
 
 
 def search(
     matrix: np.ndarray,
     k: int,
     most: int = PAGES_ONLY,
-    floor: int = 1,
+    initial_threshold: int = 1,
     allowed: np.ndarray = NO_FILTER,
     keys: tuple[tuple[int, int], ...] = (),
 ) -> tuple[list[tuple[int, int]], list[int]]:
@@ -169,7 +171,8 @@ def search(
     heap[k - len(keys) :] = sorted(key_of_plain(*hit) for hit in keys)
     heap.sort()
     weights = np.ones(len(terms), np.uint32)
-    search_blockmax(postings, terms, weights, 1000, allowed, np.uint64(floor), heap, scratch.arrays, visits, most)
+    admission = admit(1000, allowed, initial_threshold)
+    search_blockmax(postings, terms, weights, admission, heap, scratch.arrays, visits, most)
     scratch.check()
     return hits(heap), visits.tolist()
 
@@ -208,13 +211,16 @@ def test_pages_at_the_guess_are_scored() -> None:
 def test_all_is_done_again_if_fewer_than_k_reach_the_guess() -> None:
     matrix = falsely_promising()
     assert search(matrix, k=2) == ([(100, 1000), (100, 1001)], [16, 0, 7])
-    assert search(matrix, k=2, floor=91) == ([(100, 1000), (100, 1001)], [12, 0, 6])
-    assert search(matrix, k=2, floor=101) == ([], [12, 0, 6])
+    assert search(matrix, k=2, initial_threshold=91) == ([(100, 1000), (100, 1001)], [12, 0, 6])
+    assert search(matrix, k=2, initial_threshold=101) == ([], [12, 0, 6])
 
 
 def test_a_threshold_above_the_guess_is_no_guess() -> None:
-    assert search(falsely_promising(), k=2, floor=390) == ([], [12, 0, 3])
-    assert search(graded([160, 158, 1]), k=500, floor=159) == ([(160, 1000 + i) for i in range(PAGE)], [4, 0, 1])
+    assert search(falsely_promising(), k=2, initial_threshold=390) == ([], [12, 0, 3])
+    assert search(graded([160, 158, 1]), k=500, initial_threshold=159) == (
+        [(160, 1000 + i) for i in range(PAGE)],
+        [4, 0, 1],
+    )
     keys = ((391, 3), (390, 4))
     assert search(falsely_promising(), k=2, keys=keys) == ([*keys], [12, 0, 3])
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kernel_cases import property_cases
 
-from lsr.kernels.build.quantise import LARGEST_IMPACT, quantise
+from lsr.kernels.build.quantise import quantise
+from lsr.kernels.geometry import LARGEST_IMPACT
 
 scales = st.builds(lambda dtype, scale: dtype(scale), st.sampled_from((np.float32, np.float64)), st.floats(1e-6, 1e3))
 positive = st.floats(float(np.float32(1e-30)), float(np.float32(1e6)), width=32)

@@ -10,18 +10,20 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from kernel_cases import UNCOMPILED, Collection, draw_collection, forward_rows, property_cases, seeds, sizes
 
-from lsr.kernels.build.layout import BLOCK
-from lsr.kernels.build.reorder import bisect_range, middle, split_range
+from lsr.kernels.build.reorder import Rows, bisect_range, make_split_scratch, middle, split_range
+from lsr.kernels.geometry import BLOCK
 
-Rows = tuple[np.ndarray, np.ndarray]
+Forward = tuple[np.ndarray, np.ndarray]
 
 
 def log_table(n: int) -> np.ndarray:
     return np.log2(np.arange(n + 1) + 1).astype(np.float32)
 
 
-def split_plain(order: np.ndarray, lo: int, mid: int, hi: int, rows: Rows, logs: np.ndarray, max_rounds: int) -> None:
-    """The plain twin of `split_range`: degrees counted anew in every round, gains term by term."""
+def split_plain(
+    order: np.ndarray, lo: int, mid: int, hi: int, rows: Forward, logs: np.ndarray, max_rounds: int
+) -> None:
+    """The plain twin of `split_range`: degrees counted again in every round, gains term by term."""
     indptr, term_ids = rows
 
     def terms(doc: int) -> list[int]:
@@ -54,7 +56,7 @@ def split_plain(order: np.ndarray, lo: int, mid: int, hi: int, rows: Rows, logs:
             break
 
 
-def bisect_plain(order: np.ndarray, lo: int, hi: int, leaf: int, rows: Rows, logs: np.ndarray, rounds: int) -> None:
+def bisect_plain(order: np.ndarray, lo: int, hi: int, leaf: int, rows: Forward, logs: np.ndarray, rounds: int) -> None:
     """The plain twin of `bisect_range`, by recursion."""
     if hi - lo > leaf:
         mid = middle_plain(lo, hi, leaf)
@@ -74,7 +76,7 @@ def bisect(matrix: np.ndarray, start: np.ndarray, leaf: int = BLOCK, rounds: int
     indptr, term_ids, _ = forward_rows(matrix)
     order = start.copy()
     n_docs, n_terms = matrix.shape
-    bisect_range(order, 0, n_docs, leaf, indptr, term_ids, n_terms, log_table(n_docs), rounds)
+    bisect_range(order, 0, n_docs, leaf, Rows(indptr, term_ids), n_terms, log_table(n_docs), rounds)
     return order
 
 
@@ -104,13 +106,13 @@ def test_a_split_touches_its_range_only_and_wipes_its_counts(seed: int, n_docs: 
     lo, mid, hi = np.sort(rng.choice(n_docs + 1, 3, replace=False)).tolist()
     start = rng.permutation(n_docs)
     order, plain = start.copy(), start.copy()
-    left, right = np.zeros(n_terms, np.int32), np.zeros(n_terms, np.int32)
-    rubbish = np.full((2, n_terms), np.float32(1e9))
-    touched = np.full(n_terms, 10**9)
+    scratch = make_split_scratch(n_terms)
+    for undefined in (scratch.to_right, scratch.to_left, scratch.touched):
+        undefined[:] = 10**9
     logs = log_table(hi - lo)
-    split_range(order, lo, mid, hi, indptr, term_ids, logs, left, right, rubbish[0], rubbish[1], touched, 3)
-    assert not left.any()
-    assert not right.any()
+    split_range(order, lo, mid, hi, Rows(indptr, term_ids), logs, scratch, 3)
+    assert not scratch.left.any()
+    assert not scratch.right.any()
     assert np.array_equal(order[:lo], start[:lo])
     assert np.array_equal(order[hi:], start[hi:])
     split_plain(plain, lo, mid, hi, (indptr, term_ids), logs, 3)
@@ -189,9 +191,8 @@ def test_a_large_split_stops_when_few_are_swapped(seed: int) -> None:
     matrix = Collection(seed=seed, n_docs=800, n_terms=40, empty_share=0.0).matrix()
     indptr, term_ids, _ = forward_rows(matrix)
     order, plain = np.arange(800), np.arange(800)
-    counts, gains = np.zeros((2, 40), np.int32), np.zeros((2, 40), np.float32)
     logs = log_table(800)
-    split_range(order, 0, 400, 800, indptr, term_ids, logs, *counts, *gains, np.empty(40, np.int64), 40)
+    split_range(order, 0, 400, 800, Rows(indptr, term_ids), logs, make_split_scratch(40), 40)
     split_plain(plain, 0, 400, 800, (indptr, term_ids), logs, 40)
     assert np.array_equal(order, plain)
 
@@ -203,5 +204,5 @@ def test_read_only_forward_rows_of_16_bit_terms_give_the_same() -> None:
     narrow = term_ids.astype(np.uint16)
     indptr.flags.writeable = narrow.flags.writeable = False
     order = np.arange(500)
-    bisect_range(order, 0, 500, BLOCK, indptr, narrow, 150, log_table(500), 20)
+    bisect_range(order, 0, 500, BLOCK, Rows(indptr, narrow), 150, log_table(500), 20)
     assert np.array_equal(order, bisect(matrix, np.arange(500)))

@@ -10,6 +10,7 @@ from kernel_cases import (
     UNCOMPILED,
     Collection,
     GuardedScratch,
+    admit,
     bitmap,
     count_rare,
     draw_case,
@@ -20,52 +21,55 @@ from kernel_cases import (
     seeds,
     sizes,
 )
-from kernel_oracle import coarse_peaks_plain, peaks_plain
+from kernel_oracle import coarse_upper_bounds_plain, upper_bounds_plain
 
-from lsr.kernels.build.layout import BLOCK, PAGE_SUPERBLOCKS, SUPERBLOCK, Postings
+from lsr.kernels.build.layout import Postings
+from lsr.kernels.geometry import BLOCK, PAGE_SUPERBLOCKS, SUPERBLOCK
 from lsr.kernels.traversals.query_terms import split_terms
-from lsr.kernels.traversals.superblock import peak_of_rank, search_superblock, superblocks_in_pages
+from lsr.kernels.traversals.superblock import search_superblock, superblocks_in_pages, upper_bound_of_rank
 from lsr.kernels.traversals.superblock_bounds import (
     DENSE,
     PAGES_AT_ONCE,
+    BoundTerms,
     add_rare_to_blocks,
-    find_coarse_peaks,
-    find_peaks_of_pages,
+    find_coarse_upper_bounds,
+    find_upper_bounds_of_pages,
     steps_of,
 )
 from lsr.kernels.traversals.topk import NO_FILTER
 
 
 def bound_coarsely(postings: Postings, terms: np.ndarray, weights: np.ndarray) -> tuple[GuardedScratch, int, tuple]:
-    """Return scratch with the coarse peaks of a query, the largest, and what bounding its blocks takes besides."""
+    """Return scratch with the coarse upper bounds of a query, the largest, and what bounding its blocks takes, too."""
     scratch = GuardedScratch(-(-len(postings.insertion) // SUPERBLOCK), count_rare(postings, terms))
     own = scratch.arrays
-    rows, row_weights, rare, rare_weights = split_terms(postings, terms, weights)
-    coarse, finer, steps, _ = steps_of(row_weights, rare_weights)
-    add_rare_to_blocks(postings, rare, steps, own.bounds, own.places)
-    level = rows, coarse, finer, own.bounds
-    top = find_coarse_peaks(postings.superblock_max, *level, len(rare) > 0, own.peaks, own.sums)
+    query = split_terms(postings, terms, weights)
+    steps = steps_of(query.row_weights, query.rare_weights)
+    add_rare_to_blocks(postings, query.rare, steps.rare, own.block_bounds, own.places)
+    level = BoundTerms(query.rows, steps.coarse, steps.finer), own.block_bounds
+    has_rare = len(query.rare) > 0
+    top = find_coarse_upper_bounds(postings.superblock_max, *level, has_rare, own.upper_bounds, own.sums)
     return scratch, int(top), level
 
 
 @property_cases(1)
 @given(seed=seeds, n_docs=sizes, share=st.sampled_from((0.0, 0.1, 0.5, 1.0)))
 def test_both_levels_equal_their_plain_twins(seed: int, n_docs: int, share: float) -> None:
-    """And the coarse one is never the smaller; pages that weren't asked for keep their coarse peaks."""
+    """And the coarse one is never the smaller; pages that weren't asked for keep their coarse upper bounds."""
     postings, (terms, weights) = draw_case(seed, n_docs)
     scratch, top, level = bound_coarsely(postings, terms, weights)
-    peaks = scratch.arrays.peaks
-    of_superblocks = coarse_peaks_plain(postings, terms.tolist(), weights.tolist())
-    assert peaks.tolist() == of_superblocks
+    upper_bounds = scratch.arrays.upper_bounds
+    of_superblocks = coarse_upper_bounds_plain(postings, terms.tolist(), weights.tolist())
+    assert upper_bounds.tolist() == of_superblocks
     assert top == max(of_superblocks, default=0)
-    of_blocks = peaks_plain(postings, terms.tolist(), weights.tolist())[0]
+    of_blocks = upper_bounds_plain(postings, terms.tolist(), weights.tolist())[0]
     assert all(a >= b for a, b in zip(of_superblocks, of_blocks, strict=True))
-    n_pages = -(-len(peaks) // PAGE_SUPERBLOCKS)
+    n_pages = -(-len(upper_bounds) // PAGE_SUPERBLOCKS)
     asked = np.flatnonzero(np.random.default_rng(seed).random(n_pages) < share)
-    find_peaks_of_pages(postings.block_max, *level, peaks, scratch.arrays.sums, asked.astype(np.uint32))
-    for s, peak in enumerate(peaks.tolist()):
-        assert peak == (of_blocks if s // PAGE_SUPERBLOCKS in asked else of_superblocks)[s]
-    scratch.arrays.bounds[:] = 0
+    find_upper_bounds_of_pages(postings.block_max, *level, upper_bounds, scratch.arrays.sums, asked.astype(np.uint32))
+    for s, upper_bound in enumerate(upper_bounds.tolist()):
+        assert upper_bound == (of_blocks if s // PAGE_SUPERBLOCKS in asked else of_superblocks)[s]
+    scratch.arrays.block_bounds[:] = 0
     scratch.check()
 
 
@@ -78,45 +82,45 @@ def test_pages_that_lie_densely_are_bounded_in_a_stream(share: float) -> None:
     postings = invert(Collection(seed=9, n_docs=n_docs, n_terms=12).matrix())
     terms, weights = draw_query(9, 12, 12, "any")
     scratch, _, level = bound_coarsely(postings, terms, weights)
-    peaks = scratch.arrays.peaks
-    before, expected = peaks.tolist(), peaks_plain(postings, terms.tolist(), weights.tolist())[0]
-    pages = np.flatnonzero(np.random.default_rng(3).random(-(-len(peaks) // PAGE_SUPERBLOCKS)) < share)
-    find_peaks_of_pages(postings.block_max, *level, peaks, scratch.arrays.sums, pages.astype(np.uint32))
-    for s, peak in enumerate(peaks.tolist()):
-        assert peak == (expected if s // PAGE_SUPERBLOCKS in pages else before)[s]
+    upper_bounds = scratch.arrays.upper_bounds
+    before, expected = upper_bounds.tolist(), upper_bounds_plain(postings, terms.tolist(), weights.tolist())[0]
+    pages = np.flatnonzero(np.random.default_rng(3).random(-(-len(upper_bounds) // PAGE_SUPERBLOCKS)) < share)
+    find_upper_bounds_of_pages(postings.block_max, *level, upper_bounds, scratch.arrays.sums, pages.astype(np.uint32))
+    for s, upper_bound in enumerate(upper_bounds.tolist()):
+        assert upper_bound == (expected if s // PAGE_SUPERBLOCKS in pages else before)[s]
 
 
 @property_cases(2)
 @given(
     seed=st.integers(0, 2**16),
-    n_peaks=st.one_of(st.integers(1, 300), st.just(5000)),
+    n_bounds=st.one_of(st.integers(1, 300), st.just(5000)),
     highest=st.sampled_from((1, 5, 100_000, 2**32 - 1)),
     n=st.integers(1, 400),
 )
-def test_about_so_many_peaks_reach_the_peak_of_a_rank(seed: int, n_peaks: int, highest: int, n: int) -> None:
+def test_about_so_many_bounds_reach_that_of_a_rank(seed: int, n_bounds: int, highest: int, n: int) -> None:
     """At least n, or all of those at the threshold; and no more than n above the bucket that it falls in."""
-    peaks = np.random.default_rng(seed).integers(0, highest, n_peaks, endpoint=True).astype(np.uint32)
-    top = int(peaks.max())
+    upper_bounds = np.random.default_rng(seed).integers(0, highest, n_bounds, endpoint=True).astype(np.uint32)
+    top = int(upper_bounds.max())
     threshold = 1 if top else 0
-    least = int(peak_of_rank(peaks, n, np.uint64(threshold), np.uint32(top)))
+    least = int(upper_bound_of_rank(upper_bounds, n, np.uint64(threshold), np.uint32(top)))
     assert threshold <= least <= top
-    if n_peaks < 4096:
-        assert (peaks >= least).sum() >= min(n, (peaks >= threshold).sum())
+    if n_bounds < 4096:
+        assert (upper_bounds >= least).sum() >= min(n, (upper_bounds >= threshold).sum())
         width = 1
-        while (top - threshold) // width >= min(1024, n_peaks):
+        while (top - threshold) // width >= min(1024, n_bounds):
             width *= 2
-        assert (peaks >= least + width).sum() < n
+        assert (upper_bounds >= least + width).sum() < n
 
 
-def test_superblocks_of_pages_are_listed_with_their_largest_peak() -> None:
-    peaks, listed = np.array([5, 1, 7, 0, 9, 9, 2, 6, 8, 3], np.uint32), np.full(10, 77, np.uint32)
-    n, top = superblocks_in_pages(peaks, np.array([0, 2], np.uint32), np.uint64(3), listed)
+def test_superblocks_of_pages_are_listed_with_their_largest_bound() -> None:
+    upper_bounds, listed = np.array([5, 1, 7, 0, 9, 9, 2, 6, 8, 3], np.uint32), np.full(10, 77, np.uint32)
+    n, top = superblocks_in_pages(upper_bounds, np.array([0, 2], np.uint32), np.uint64(3), listed)
     assert (listed[:n].tolist(), top) == ([0, 2, 8, 9], 8)
-    assert superblocks_in_pages(peaks, np.array([1], np.uint32), np.uint64(10), listed)[0] == 0
+    assert superblocks_in_pages(upper_bounds, np.array([1], np.uint32), np.uint64(10), listed)[0] == 0
 
 
 def search(
-    matrix: np.ndarray, k: int, floor: int = 1, allowed: np.ndarray = NO_FILTER
+    matrix: np.ndarray, k: int, initial_threshold: int = 1, allowed: np.ndarray = NO_FILTER
 ) -> tuple[list[tuple[int, int]], list[int]]:
     """Search a matrix by all its terms with weight 1; return the hits, and what was added to the visits."""
     postings = invert(matrix)
@@ -124,7 +128,8 @@ def search(
     scratch = GuardedScratch(-(-len(matrix) // SUPERBLOCK), count_rare(postings, terms))
     heap, visits = np.zeros(k, np.uint64), np.array([1000, 2000])
     weights = np.ones(len(terms), np.uint32)
-    search_superblock(postings, terms, weights, 0, allowed, np.uint64(floor), heap, scratch.arrays, visits)
+    admission = admit(0, allowed, initial_threshold)
+    search_superblock(postings, terms, weights, admission, heap, scratch.arrays, visits)
     scratch.check()
     return hits(heap), (visits - [1000, 2000]).tolist()
 
@@ -139,11 +144,11 @@ def two_terms_apart() -> np.ndarray:
 
 
 def test_superblocks_whose_blocks_leave_no_chance_are_not_scored() -> None:
-    assert search(two_terms_apart(), k=1, floor=18) == ([(18, SUPERBLOCK)], [4, 1])
+    assert search(two_terms_apart(), k=1, initial_threshold=18) == ([(18, SUPERBLOCK)], [4, 1])
 
 
-def test_pages_below_the_floor_are_not_looked_at() -> None:
-    assert search(two_terms_apart(), k=1, floor=19) == ([], [0, 0])
+def test_pages_below_the_initial_threshold_are_not_looked_at() -> None:
+    assert search(two_terms_apart(), k=1, initial_threshold=19) == ([], [0, 0])
 
 
 def test_superblocks_without_an_allowed_document_are_not_scored() -> None:

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from hypothesis import given
-from kernel_cases import draw_collection, draw_query, forward_rows, invert, property_cases, seeds, sizes
+from kernel_cases import STORED_K, draw_collection, draw_query, forward_rows, invert, property_cases, seeds, sizes
 from kernel_oracle import rank_by_matrix
 
 from lsr.indexer.storage.segment import Segment
-from lsr.kernels.build.kth_impacts import STORED_K, kth_impacts
+from lsr.kernels.build.kth_impacts import kth_impacts
 from lsr.kernels.build.layout import Postings
 from lsr.kernels.traversals.term_lookup import locate
 
@@ -27,7 +27,7 @@ class Located(NamedTuple):
     n_rare: int
     n_postings: int
     n_rare_postings: int
-    floor: int
+    reached: int
 
 
 def run(
@@ -102,9 +102,9 @@ def test_k_documents_reach_the_score_returned(seed: int, n_docs: int) -> None:
     everything = np.ones(n_docs, bool)
     for column, k in enumerate(STORED_K.tolist()):
         ids = list(range(n_terms))
-        floor = run(invert(matrix), np.arange(n_terms, dtype=np.uint32), kth, column, ids, weights.tolist()).floor
-        if floor > 1:
-            assert len(rank_by_matrix(matrix, np.arange(n_terms), weights, everything, floor, k)) == k
+        reached = run(invert(matrix), np.arange(n_terms, dtype=np.uint32), kth, column, ids, weights.tolist()).reached
+        if reached > 1:
+            assert len(rank_by_matrix(matrix, np.arange(n_terms), weights, everything, reached, k)) == k
 
 
 def known(n_docs: int = 100) -> tuple[Postings, np.ndarray, np.ndarray]:
@@ -128,15 +128,15 @@ def test_the_score_is_of_the_wanted_column_or_one() -> None:
     ids, weights = [3, 8, LAST_ID], [1, 1, 1]
     by_column = {1: 9, 3: 6, 10: 6, 30: 6, 100: 4, 300: 1, 1000: 1}
     for column, k in enumerate(STORED_K.tolist()):
-        assert run(*known(), column, ids, weights).floor == by_column[k]
-    assert run(*known(), -1, ids, weights).floor == 1
+        assert run(*known(), column, ids, weights).reached == by_column[k]
+    assert run(*known(), -1, ids, weights).reached == 1
 
 
 @pytest.mark.parametrize("weight", [2**24, (2**32 - 1) // 255])
 def test_the_largest_weight_does_not_overflow(weight: int) -> None:
     postings, vocabulary, _ = known()
     kth = np.full((3, 1), 255, np.uint8)
-    assert run(postings, vocabulary, kth, 0, [3], [weight]).floor == weight * 255
+    assert run(postings, vocabulary, kth, 0, [3], [weight]).reached == weight * 255
 
 
 def test_no_terms_and_no_documents() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kernel_cases import bitmap, hits, property_cases
+from kernel_cases import admit, bitmap, hits, property_cases
 from kernel_oracle import key_of_plain, offer_plain, replace_least_plain
 
 from lsr.kernels.traversals.topk import NO_FILTER, key_of, offer, replace_least
@@ -54,24 +54,25 @@ def draw_offers(seed: int, n_docs: int, highest: int) -> tuple[np.ndarray, np.nd
     n_docs=st.integers(0, 300),
     highest=st.sampled_from((0, 1, 3, 1000, 2**32 - 1)),
     k=st.sampled_from((1, 2, 3, 10, 100, 400)),
-    floor=st.sampled_from((1, 2, 500, 2**31, 2**32 - 1, 2**32)),
+    initial_threshold=st.sampled_from((1, 2, 500, 2**31, 2**32 - 1, 2**32)),
     share=st.sampled_from((None, 0.0, 0.1, 1.0)),
     base=st.sampled_from((0, 12, 2**32 - 300)),
     step=st.sampled_from((64, 128, 320)),
 )
 def test_offers_leave_what_sorting_leaves(
-    seed: int, n_docs: int, highest: int, k: int, floor: int, share: float | None, base: int, step: int
+    seed: int, n_docs: int, highest: int, k: int, initial_threshold: int, share: float | None, base: int, step: int
 ) -> None:
     """Offered in runs of whole superblocks, as the traversals do: heap, threshold and zeroed scores agree."""
     offered, insertion = draw_offers(seed, n_docs, highest)
     allowed = NO_FILTER if share is None else bitmap(np.random.default_rng(seed).random(n_docs) < share)
+    admission = admit(base, allowed, initial_threshold)
     heap, plain_heap = np.zeros(k, np.uint64), np.zeros(k, np.uint64)
     for first in range(0, n_docs, step):
         window = offered[first : first + step]
         plain_window = window.copy()
-        threshold = offer(window, first, insertion, base, allowed, np.uint64(floor), heap)
-        assert threshold == offer_plain(plain_window, first, insertion, base, allowed, floor, plain_heap)
-        assert threshold == max(floor, int(heap[0]) >> 32)
+        threshold = offer(window, first, insertion, admission, heap)
+        assert threshold == offer_plain(plain_window, first, insertion, admission, plain_heap)
+        assert threshold == max(initial_threshold, int(heap[0]) >> 32)
         assert not window.any()
     assert hits(heap) == hits(plain_heap)
 
@@ -79,15 +80,15 @@ def test_offers_leave_what_sorting_leaves(
 def test_a_tie_at_the_threshold_enters_only_if_added_earlier() -> None:
     heap = np.array([key_of_plain(9, 5)], np.uint64)
     insertion = np.array([6, 4], np.uint32)
-    assert offer(np.array([9], np.uint32), 0, insertion, 0, NO_FILTER, np.uint64(1), heap) == 9
+    assert offer(np.array([9], np.uint32), 0, insertion, admit(), heap) == 9
     assert hits(heap) == [(9, 5)]
-    assert offer(np.array([9, 9], np.uint32), 0, insertion, 0, NO_FILTER, np.uint64(1), heap) == 9
+    assert offer(np.array([9, 9], np.uint32), 0, insertion, admit(), heap) == 9
     assert hits(heap) == [(9, 4)]
 
 
 def test_a_score_of_zero_never_enters() -> None:
     heap = np.zeros(3, np.uint64)
-    offer(np.zeros(64, np.uint32), 0, np.arange(64, dtype=np.uint32), 0, NO_FILTER, np.uint64(1), heap)
+    offer(np.zeros(64, np.uint32), 0, np.arange(64, dtype=np.uint32), admit(), heap)
     assert not heap.any()
 
 
@@ -98,5 +99,5 @@ def test_a_filter_lets_in_the_documents_whose_bits_are_set(position: int) -> Non
     insertion = np.arange(130, dtype=np.uint32)
     for first in (0, 64, 128):
         some = np.full(min(64, 130 - first), 8, np.uint32)
-        offer(some, first, insertion, 0, allowed, np.uint64(1), heap)
+        offer(some, first, insertion, admit(0, allowed), heap)
     assert hits(heap) == [(8, position)]

@@ -15,6 +15,7 @@ from kernel_cases import (
     Collection,
     GuardedScratch,
     Segment,
+    admit,
     bitmap,
     count_rare,
     draw_any_query,
@@ -36,7 +37,7 @@ from lsr.kernels.traversals.topk import NO_FILTER
 
 Search = Callable[..., None]
 COMBINATIONS = 8
-"""Of filter, segments and floor: what a traversal's cases are shared among."""
+"""Of filter, segments and initial threshold: a traversal's cases are divided among them."""
 
 every_traversal = pytest.mark.parametrize("search", TRAVERSALS.values(), ids=TRAVERSALS.keys())
 compiled_only = pytest.mark.skipif(UNCOMPILED, reason="takes minutes without compilation")
@@ -49,7 +50,7 @@ def compare(
     query: tuple[np.ndarray, np.ndarray],
     k: int,
     allowed: np.ndarray | None = None,
-    floor: int = 1,
+    initial_threshold: int = 1,
     first_base: int = 0,
     scratch: GuardedScratch | None = None,
 ) -> list[tuple[int, int]]:
@@ -59,14 +60,15 @@ def compare(
     heap, plain_heap = np.zeros(k, np.uint64), np.zeros(k, np.uint64)
     for segment in segments:
         in_segment = NO_FILTER if allowed is None else bitmap(allowed[segment.base + segment.order])
-        call = segment.postings, terms, weights, first_base + segment.base, in_segment, np.uint64(floor)
+        admission = admit(first_base + segment.base, in_segment, initial_threshold)
+        call = segment.postings, terms, weights, admission
         search(*call, heap, scratch.arrays)
         scratch.check()
         search_plain(*call, plain_heap)
     everything = np.ones(len(matrix), bool)
     found = hits(heap)
     assert found == hits(plain_heap)
-    ranked = rank_by_matrix(matrix, terms, weights, everything if allowed is None else allowed, floor, k)
+    ranked = rank_by_matrix(matrix, terms, weights, everything if allowed is None else allowed, initial_threshold, k)
     assert found == [(score, first_base + position) for score, position in ranked]
     return found
 
@@ -79,25 +81,26 @@ def whole(matrix: np.ndarray, order: np.ndarray | None = None) -> tuple[Segment,
 @every_traversal
 @pytest.mark.parametrize("filtered", [False, True], ids=["all", "filtered"])
 @pytest.mark.parametrize("segmented", [False, True], ids=["one", "segments"])
-@pytest.mark.parametrize("floored", [False, True], ids=["open", "floor"])
+@pytest.mark.parametrize("thresholded", [False, True], ids=["open", "threshold"])
 @property_cases(COMBINATIONS)
 @given(seed=seeds, n_docs=sizes)
 def test_equals_both_oracles(
-    search: Search, filtered: bool, segmented: bool, floored: bool, seed: int, n_docs: int
+    search: Search, filtered: bool, segmented: bool, thresholded: bool, seed: int, n_docs: int
 ) -> None:
     rng = np.random.default_rng(seed)
     collection = draw_collection(rng, n_docs)
     order = rng.choice(("shuffled", "added", "reversed"))
     matrix, segments = segments_of(collection, int(rng.integers(2, 5)) if segmented else 1, order)
     terms, weights = query = draw_any_query(rng, collection.n_terms)
-    allowed, floor = None, 1
+    allowed, initial_threshold = None, 1
     if filtered:
         allowed = rng.random(n_docs) < rng.choice((0.0, 0.02, 0.5, 1.0))
-    if floored:
+    if thresholded:
         ranked = rank_by_matrix(matrix, terms, weights, np.ones(n_docs, bool), 1, n_docs)
         scores = [score for score, _ in ranked] or [1]
-        # A floor that is some document's score has ties at exactly the threshold.
-        floor = [rng.choice(scores), scores[0], scores[-1], scores[0] + 1, 2**32 - 1, 2**32][rng.integers(6)]
+        # An initial threshold that is some document's score has ties at exactly the threshold.
+        choices = (rng.choice(scores), scores[0], scores[-1], scores[0] + 1, 2**32 - 1, 2**32)
+        initial_threshold = choices[rng.integers(6)]
     compare(
         search,
         matrix,
@@ -105,7 +108,7 @@ def test_equals_both_oracles(
         query,
         k=int(rng.choice((1, 2, 10, 100, n_docs + 5))),
         allowed=allowed,
-        floor=int(floor),
+        initial_threshold=int(initial_threshold),
         first_base=int(rng.choice((0, 7, 2**32 - 1 - n_docs))),
         scratch=scratch_for(segments, terms, spare=int(rng.choice((0, 1, 70)))),
     )
@@ -206,17 +209,17 @@ def test_more_rare_terms_than_any_word_has_bits(search: Search) -> None:
 
 @every_traversal
 @pytest.mark.parametrize("surplus", [0, 1])
-def test_a_floor_keeps_ties_and_nothing_below(search: Search, surplus: int) -> None:
+def test_an_initial_threshold_keeps_ties_and_nothing_below(search: Search, surplus: int) -> None:
     matrix = np.full((300, 1), 5, np.uint8)
     matrix[[10, 200]] = 6
     query = np.array([0]), np.array([2], np.uint32)
-    found = compare(search, matrix, whole(matrix), query, k=4, floor=10 + surplus)
+    found = compare(search, matrix, whole(matrix), query, k=4, initial_threshold=10 + surplus)
     assert found == [(12, 10), (12, 200)] + [(10, 0), (10, 1)] * (1 - surplus)
 
 
 @every_traversal
 def test_a_tie_in_a_bucket_that_begins_below_the_threshold(search: Search) -> None:
-    """The peaks 7 and 8 share a bucket, 8 being the threshold when the 7 is met; the later 8 was added first."""
+    """The bounds 7 and 8 share a bucket, 8 being the threshold when the 7 is met; the later 8 was added first."""
     matrix = np.zeros((192, 2), np.uint8)
     matrix[64, 1] = 128
     matrix[[0, 65, 191], 0] = 7, 8, 8

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.transfer.read_vectors import ReadyVectors
-from lsr.indexer.write import segment_builder as pending
+from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
 from lsr.indexer.write.writer import IndexWriter
 from lsr.query.engine.query_weights import integer_weights
 from lsr.query.searcher import Searcher
@@ -23,35 +23,33 @@ Row = Mapping[str, float]
 
 def write_index(
     folder: Path, rows: Sequence[Row], *, segment_docs: int | None = None, reorder: bool = True, threads: int = 2
-) -> Index:
+) -> StoredIndex:
     """Index rows of term → weight as documents d0, d1, …, some `segment_docs` of them a segment."""
     encoder = ReadyVectors()
     ids = [{encoder.term_id(term): weight for term, weight in row.items()} for row in rows]
     step = segment_docs or max(1, len(rows))
-    with pytest.MonkeyPatch.context() as patch:
-        if segment_docs is not None:
-            patch.setattr(pending, "SEGMENT_POSTINGS", 0)  # every batch begins a segment
-        with IndexWriter(folder, encoder, reorder=reorder, threads=threads) as writer:
-            for first in range(0, len(rows), step):
-                documents = [Document(f"d{i}", f"text {i}") for i in range(first, min(first + step, len(rows)))]
-                vectors = SparseBatch.from_rows(ids[first : first + step], len(encoder.terms))
-                writer.add(documents, vectors)
-            writer.commit()
-    return Index.open(folder)
+    limits = DEFAULT_LIMITS if segment_docs is None else SegmentLimits(n_postings=0)  # every batch begins a segment
+    with IndexWriter(folder, encoder, reorder=reorder, threads=threads, limits=limits) as writer:
+        for first in range(0, len(rows), step):
+            documents = [Document(f"d{i}", f"text {i}") for i in range(first, min(first + step, len(rows)))]
+            vectors = SparseBatch.from_rows(ids[first : first + step], len(encoder.terms))
+            writer.add(documents, vectors)
+        writer.commit()
+    return StoredIndex.open(folder)
 
 
 @dataclass(frozen=True)
 class Oracle:
     """Scores every document by a sum over its terms, in Python's own integers."""
 
-    index: Index
+    index: StoredIndex
     rows: Sequence[Row]
 
     def rank(self, query: Row, k: int) -> list[tuple[int, float]]:
         """Return (position, score) of the k best documents: score descending, then in order of addition."""
         scale = self.index.manifest.scale
         query = {term: weight for term, weight in query.items() if self.index.vocabulary.lookup(term) is not None}
-        terms = sorted(query, key=self.index.vocabulary.lookup)
+        terms = sorted(query, key=lambda term: self.index.vocabulary.lookup(term) or 0)
         weights, factor = integer_weights(np.array([query[term] for term in terms], np.float32))
         found = []
         for position, row in enumerate(self.rows):
@@ -69,7 +67,7 @@ class Oracle:
         return int(min(255, max(1, np.rint(np.float32(weight) / np.float32(scale)))))
 
 
-def encoded(index: Index, query: Row) -> SparseBatch:
+def encoded(index: StoredIndex, query: Row) -> SparseBatch:
     """Return a query over the index's vocabulary; terms that it doesn't hold are dropped."""
     ids = {index.vocabulary.lookup(term): weight for term, weight in query.items()}
     return SparseBatch.from_rows([{i: w for i, w in ids.items() if i is not None}], len(index.vocabulary))

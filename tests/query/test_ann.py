@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("faiss")
 
 from lsr.indexer.pipeline import index_documents
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.query.filters.filter import DocumentFilter
 from lsr.query.hybrid import ann
 from lsr.query.hybrid import ann_cache as ann_store
@@ -68,8 +68,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "ann"
 
 
-def open_index(path: Path) -> Index:
-    index = Index.open(path)
+def open_index(path: Path) -> StoredIndex:
+    index = StoredIndex.open(path)
     index.__dict__["_dense_query_encoder"] = Stored()
     return index
 
@@ -201,9 +201,7 @@ print("fine")
 def test_faiss_and_torch_share_a_process(order: str) -> None:
     pytest.importorskip("torch")
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    done = subprocess.run(
-        [sys.executable, "-c", TOGETHER, order], env=environment, capture_output=True, text=True, timeout=120
-    )
+    done = subprocess.run([sys.executable, "-c", TOGETHER, order], env=environment, capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout == "fine\n", done.stderr
 
 

@@ -11,26 +11,26 @@ import pyarrow.parquet as pq
 import pytest
 
 from lsr.errors import LsrError
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.query.encoded_queries import read_encoded_queries
 
 
 @pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory, collections: Any) -> Index:
-    found: Index = collections.write_index(
+def index(tmp_path_factory: pytest.TempPathFactory, collections: Any) -> StoredIndex:
+    found: StoredIndex = collections.write_index(
         tmp_path_factory.mktemp("encoded") / "index", [{"cat": 1.0, "dog": 2.0, "##s": 3.0}]
     )
     return found
 
 
-def rows_of(index: Index, vectors: Any) -> list[dict[str, float]]:
+def rows_of(index: StoredIndex, vectors: Any) -> list[dict[str, float]]:
     return [
         {index.vocabulary.term(int(i)): float(w) for i, w in zip(ids, weights, strict=True)} for ids, weights in vectors
     ]
 
 
 @pytest.mark.parametrize("name", ["queries.tsv", "queries.tsv.gz"])
-def test_a_token_weighs_as_much_as_it_is_repeated(index: Index, tmp_path: Path, name: str) -> None:
+def test_a_token_weighs_as_much_as_it_is_repeated(index: StoredIndex, tmp_path: Path, name: str) -> None:
     text = "q1\tdog cat dog ##s\n\nq2\tzebra\r\n q3 \tcat\n"
     path = tmp_path / name
     path.write_bytes(gzip.compress(text.encode()) if name.endswith("gz") else text.encode())
@@ -39,7 +39,7 @@ def test_a_token_weighs_as_much_as_it_is_repeated(index: Index, tmp_path: Path, 
     assert rows_of(index, vectors) == [{"cat": 1.0, "dog": 2.0, "##s": 1.0}, {}, {"cat": 1.0}]
 
 
-def test_parquet_brings_weights(index: Index, tmp_path: Path) -> None:
+def test_parquet_brings_weights(index: StoredIndex, tmp_path: Path) -> None:
     path = tmp_path / "queries.parquet"
     table = {"id": [1, 2], "terms": [["dog", "zebra", "cat"], ["cat"]], "weights": [[0.5, 1.0, 2.0], [0.0]]}
     pq.write_table(pa.table(table), path)
@@ -59,7 +59,7 @@ def test_parquet_brings_weights(index: Index, tmp_path: Path) -> None:
         (b"q1\t" + b"cat " * (1 << 20) + b"cat\n", "line 1: 1,048,577 tokens; the limit"),
     ],
 )
-def test_what_is_wrong_is_named(index: Index, tmp_path: Path, content: bytes, message: str) -> None:
+def test_what_is_wrong_is_named(index: StoredIndex, tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "queries.tsv"
     path.write_bytes(content)
     with pytest.raises(LsrError, match=message):
@@ -76,7 +76,7 @@ def test_what_is_wrong_is_named(index: Index, tmp_path: Path, content: bytes, me
     ],
 )
 def test_files_that_are_not_what_their_name_says(
-    index: Index, tmp_path: Path, name: str, content: bytes | None, message: str
+    index: StoredIndex, tmp_path: Path, name: str, content: bytes | None, message: str
 ) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)

@@ -13,14 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lsr.indexer.storage.fields import FieldColumns, joined, kind_of, parse_date
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.transfer.read_vectors import ReadyVectors
 from lsr.indexer.update.merge import merge_index
 from lsr.indexer.update.update import delete_documents
+from lsr.indexer.write.segment_limits import SegmentLimits
 from lsr.indexer.write.writer import IndexWriter
 from lsr.query.engine.planner import TRAVERSALS
+from lsr.query.filters.columns import field_kinds
 from lsr.query.filters.language import FilterError, parse_filter
-from lsr.query.filters.masks import compile_filter, field_kinds
+from lsr.query.filters.masks import compile_filter
 from lsr.query.searcher import Searcher
 from lsr.types import Document, SparseBatch
 
@@ -47,15 +49,11 @@ def fields_of(i: int) -> dict[str, Any]:
 
 def make(path: Path, documents: Sequence[Document], *, segment_docs: int = 40) -> Path:
     """Index documents in segments, each with the terms `common` and its number mod 7."""
-    from lsr.indexer.write import segment_builder as pending
-
     encoder = ReadyVectors()
     rows = [{encoder.term_id("common"): 1.0 + i % 3, encoder.term_id(f"t{i % 7}"): 2.0} for i in range(len(documents))]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pending, "MAX_DOCS", segment_docs)
-        with IndexWriter(path, encoder) as writer:
-            writer.add(documents, SparseBatch.from_rows(rows, len(encoder.terms)))
-            writer.commit()
+    with IndexWriter(path, encoder, limits=SegmentLimits(n_docs=segment_docs)) as writer:
+        writer.add(documents, SparseBatch.from_rows(rows, len(encoder.terms)))
+        writer.commit()
     return path
 
 
@@ -67,7 +65,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make(tmp_path_factory.mktemp("fields") / "index", DOCUMENTS)
 
 
-def allowed_ids(index: Index, filter_text: str) -> list[str]:
+def allowed_ids(index: StoredIndex, filter_text: str) -> list[str]:
     return [document.doc_id for document in index.documents(compile_filter(index, filter_text).bitmaps)]
 
 
@@ -152,13 +150,13 @@ def combined(inner: st.SearchStrategy[Test]) -> st.SearchStrategy[Test]:
 @given(test=st.recursive(value_tests(), combined, max_leaves=6))
 def test_a_filter_allows_what_it_says(path: Path, test: Test) -> None:
     filter_text, meaning = test
-    with Index.open(path) as index:
+    with StoredIndex.open(path) as index:
         found = allowed_ids(index, filter_text)
     assert found == [document.doc_id for document in DOCUMENTS if meaning(document.fields)], filter_text
 
 
 def test_fields_have_one_kind_in_the_whole_index(path: Path) -> None:
-    with Index.open(path) as index:
+    with StoredIndex.open(path) as index:
         assert len(index.segments) == 4
         assert field_kinds(index) == {
             "year": "int", "score": "float", "lang": "text", "free": "bool", "day": "date", "tags": "texts",
@@ -169,7 +167,7 @@ def test_fields_have_one_kind_in_the_whole_index(path: Path) -> None:
 def test_segments_of_different_kinds_are_read_as_the_kind_with_room_for_both(tmp_path: Path) -> None:
     values: list[Any] = [1, 2, 2.5, 3, "2020-01-01", "2020-01-01T00:00:00", "x", ["y"]]
     some = [Document(str(i), "", "", {"a": values[i], "b": values[i // 2], "c": values[4 + i // 2]}) for i in range(8)]
-    with Index.open(make(tmp_path / "index", some, segment_docs=2)) as index:
+    with StoredIndex.open(make(tmp_path / "index", some, segment_docs=2)) as index:
         assert [segment.fields.kinds["a"] for segment in index.segments] == ["int", "float", "date", "texts"]
         assert field_kinds(index) == {"a": "texts", "b": "float", "c": "texts"}
         assert allowed_ids(index, "a contains '1'") == ["0"] and allowed_ids(index, "a contains '2.5'") == ["2"]
@@ -178,7 +176,7 @@ def test_segments_of_different_kinds_are_read_as_the_kind_with_room_for_both(tmp
 
 
 def test_titles_and_ids_may_be_tested(path: Path) -> None:
-    with Index.open(path) as index:
+    with StoredIndex.open(path) as index:
         assert allowed_ids(index, "doc_id == 'd17'") == ["d17"]
         assert allowed_ids(index, "title == 'title 3' and text contains '14'") == ["d143"]
 
@@ -208,7 +206,7 @@ def test_filters_outlive_deletions_and_merges(tmp_path: Path) -> None:
     delete_documents(gone, path, merge=False)
     expected = [d.doc_id for d in DOCUMENTS if d.fields.get("year") == 2020 and d.doc_id not in gone]
     for _ in range(2):
-        with Index.open(path) as index:
+        with StoredIndex.open(path) as index:
             allowed = compile_filter(index, "year == 2020")
             assert allowed.n_allowed == len(expected) > 5
             assert [d.doc_id for d in index.documents(allowed.bitmaps)] == expected
@@ -250,7 +248,7 @@ def test_filters_outlive_deletions_and_merges(tmp_path: Path) -> None:
     ],
 )
 def test_errors_point_at_the_place(path: Path, filter_text: str, column: int, message: str) -> None:
-    with Index.open(path) as index, pytest.raises(FilterError) as raised:
+    with StoredIndex.open(path) as index, pytest.raises(FilterError) as raised:
         compile_filter(index, filter_text)
     assert str(raised.value).startswith(f"filter, column {column}: ") and message in str(raised.value)
     shown, mark = raised.value.detail.splitlines()
@@ -290,13 +288,13 @@ def test_dates_are_told_from_other_texts() -> None:
 
 def test_of_too_many_fields_the_most_common_can_be_tested(tmp_path: Path) -> None:
     some = [Document(str(i), "", "", {"common": i, f"own{i}": i}) for i in range(300)]
-    with Index.open(make(tmp_path / "index", some, segment_docs=1000)) as index:
+    with StoredIndex.open(make(tmp_path / "index", some, segment_docs=1000)) as index:
         assert len(field_kinds(index)) == 256 and allowed_ids(index, "common < 2") == ["0", "1"]
         assert [d.fields for d in index.documents()] == [d.fields for d in some]
 
 
 def test_no_fields_no_columns(tmp_path: Path) -> None:
-    with Index.open(make(tmp_path / "index", [Document("a", "")])) as index:
+    with StoredIndex.open(make(tmp_path / "index", [Document("a", "")])) as index:
         assert index.segments[0].fields is None and field_kinds(index) == {}
         with pytest.raises(FilterError, match="there are doc_id, title, text"):
             compile_filter(index, "year == 1")

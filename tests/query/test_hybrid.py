@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -17,12 +16,11 @@ import pytest
 from lsr.encoders.registry import load_encoder
 from lsr.errors import EncoderError, IndexDamagedError, UsageError
 from lsr.indexer.pipeline import index_documents
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.update.update import delete_documents
-from lsr.indexer.write import segment_builder as pendings
+from lsr.indexer.write.segment_limits import SegmentLimits
 from lsr.query.filters.filter import DocumentFilter
 from lsr.query.fusion.fuser import Fused
-from lsr.query.fusion.ranked_list import Leg
 from lsr.query.fusion.registry import METHODS, make_fuser
 from lsr.query.hybrid.dense_scores import DenseReranker, least_score, ranked_leg
 from lsr.query.hybrid.score_smoothing import Neighbours, draw_together
@@ -79,15 +77,14 @@ DOCUMENTS = [Document(f"d{i}", text_of(i)) for i in range(300)]
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("hybrid") / "index"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pendings, "MAX_DOCS", 128)  # three segments
-        index_documents(DOCUMENTS, folder, load_encoder("bm25"), dense=Noise())
+    three = SegmentLimits(n_docs=128)
+    index_documents(DOCUMENTS, folder, load_encoder("bm25"), dense=Noise(), limits=three)
     return folder
 
 
 @pytest.fixture
 def searcher(path: Path) -> Searcher:
-    index = Index.open(path)
+    index = StoredIndex.open(path)
     index.__dict__["_dense_query_encoder"] = Noise()
     return Searcher(index)
 
@@ -175,7 +172,7 @@ def test_what_a_filter_forbids_is_not_found(searcher: Searcher, mode: str) -> No
 def test_what_was_deleted_is_not_found(path: Path, tmp_path: Path, mode: str) -> None:
     shutil.copytree(path, tmp_path / "index")
     delete_documents([f"d{i}" for i in range(300) if i % 5], tmp_path / "index", merge=False)
-    index = Index.open(tmp_path / "index")
+    index = StoredIndex.open(tmp_path / "index")
     index.__dict__["_dense_query_encoder"] = Noise()
     searcher = Searcher(index)
     hits = searcher.search(QUERY, 100, hybrid=Hybrid(mode=mode))
@@ -208,7 +205,7 @@ def test_union_fuses_the_best_of_each_leg(searcher: Searcher) -> None:
 @pytest.mark.parametrize("mode", ["rerank", "union"])
 def test_a_document_of_passages_is_found_once(tmp_path: Path, mode: str) -> None:
     index_documents(DOCUMENTS[:40], tmp_path, load_encoder("bm25"), dense=Noise(), splitter=Thirds())  # type: ignore[arg-type]
-    index = Index.open(tmp_path)
+    index = StoredIndex.open(tmp_path)
     index.__dict__["_dense_query_encoder"] = Noise()
     hits = Searcher(index).search(QUERY, 30, hybrid=Hybrid(mode=mode))
     assert len({hit.doc_id for hit in hits}) == len(hits) == 30
@@ -318,18 +315,7 @@ def test_a_vector_on_disk_that_is_no_number_is_damage(tmp_path: Path, mode: str)
     with matrix.open("r+b") as file:
         file.seek(-2, 2)
         file.write(b"\xff\x7f")
-    index = Index.open(tmp_path)
+    index = StoredIndex.open(tmp_path)
     index.__dict__["_dense_query_encoder"] = Noise()
     with pytest.raises(IndexDamagedError, match="d19"):
         Searcher(index).search("lake", 20, hybrid=Hybrid(mode=mode))
-
-
-def test_a_thousand_candidates_are_fused_in_a_moment() -> None:
-    rng = np.random.default_rng(0)
-    legs = [Leg(rng.permutation(1500)[:1000], np.sort(rng.random(1000))[::-1], 0.0) for _ in range(2)]
-    fuser, seconds = make_fuser(), []
-    for _ in range(20):
-        began = time.perf_counter()
-        fuser(legs, 10)
-        seconds.append(time.perf_counter() - began)
-    assert min(seconds) < 0.003  # the documented bound is a tenth of this; other programs may be running

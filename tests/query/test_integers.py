@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsr.errors import UsageError
-from lsr.query.engine.query_weights import LARGEST_IMPACT, LARGEST_SCORE, integer_weights
+from lsr.kernels.geometry import LARGEST_IMPACT
+from lsr.query.engine.query_weights import LARGEST_SCORE, integer_weights
 
 WEIGHTS = st.lists(st.floats(0, 2**20, width=32), max_size=200)
 

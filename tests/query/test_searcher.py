@@ -11,7 +11,7 @@ import pytest
 from lsr.encoders.registry import load_encoder
 from lsr.errors import EncoderError, IndexMissingError, UsageError
 from lsr.indexer.pipeline import index_documents
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.query.searcher import Searcher
 from lsr.types import Document, Hit, SparseBatch
 
@@ -88,7 +88,7 @@ def test_search_with_and_without_compiled_kernels_is_the_same(bm25: Path) -> Non
 
 
 def test_the_encoder_of_the_index_may_be_handed_over_but_no_other(bm25: Path) -> None:
-    searcher = Searcher(Index.open(bm25), encoder=load_encoder("bm25"))
+    searcher = Searcher(StoredIndex.open(bm25), encoder=load_encoder("bm25"))
     assert [hit.doc_id for hit in searcher.search("cats")] == ["d1", "d2"]
     with pytest.raises(EncoderError, match="the index was built with encoder 'bm25'"):
         Searcher(bm25, encoder=load_encoder("bm25", stemmer="none"))

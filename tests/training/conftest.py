@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,7 +70,9 @@ class KeyTeacher:
 
 def make_toy() -> Toy:
     rng = random.Random(1)
-    documents, training, testing = [], [], []
+    documents: list[Document] = []
+    training: list[tuple[str, int]] = []
+    testing: list[tuple[str, int]] = []
     for number in range(N_DOCS):
         keys = rng.sample(KEYS, 4)
         words = keys + rng.sample(NOISE, 3)
@@ -132,6 +136,29 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def one_thread() -> None:
     """Tiny models only lose by more threads, most of all beside other processes."""
     torch.set_num_threads(1)
+
+
+@contextmanager
+def lines_logged(lines: list[str]) -> Iterator[None]:
+    class Appending(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(record.getMessage())
+
+    logger, handler = logging.getLogger("lsr"), Appending()
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+@pytest.fixture(scope="session")
+def logging_to() -> Callable[[list[str]], AbstractContextManager[None]]:
+    """Append what the package logs to a list; for fixtures of a wider scope than `logged`."""
+    return lines_logged
 
 
 @pytest.fixture

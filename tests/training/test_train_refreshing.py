@@ -51,10 +51,14 @@ def mined_of(run: Path) -> dict[str, list[Example]]:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory, random_model: Path, toy: Any) -> tuple[Path, list[str]]:
-    """A run that was never interrupted, and what it said."""
-    output, lines = tmp_path_factory.mktemp("whole") / "run", []
-    train(config_of(random_model), output, examples=lonely(toy), say=lines.append)
+def whole(
+    tmp_path_factory: pytest.TempPathFactory, random_model: Path, toy: Any, logging_to: Callable[..., Any]
+) -> tuple[Path, list[str]]:
+    """A run that was never interrupted, and what it logged."""
+    output = tmp_path_factory.mktemp("whole") / "run"
+    lines: list[str] = []
+    with logging_to(lines):
+        train(config_of(random_model), output, examples=lonely(toy))
     return output, lines
 
 
@@ -105,19 +109,18 @@ def test_a_resumed_run_equals_the_uninterrupted(
 
 
 def test_what_was_mined_and_is_gone_is_mined_again_or_named(
-    tmp_path: Path, random_model: Path, toy: Any, whole: tuple[Path, list[str]]
+    tmp_path: Path, random_model: Path, toy: Any, whole: tuple[Path, list[str]], logged: pytest.LogCaptureFixture
 ) -> None:
-    lines: list[str] = []
     config = config_of(random_model)
-    refresher = Refresher(config, tmp_path, open_teacher=lambda _: None, device="cpu", say=lines.append)
+    refresher = Refresher(config, tmp_path, open_teacher=lambda _: None, device="cpu")
     encoder: Any = load_encoder(random_model)
     checkpoints = finished_checkpoints(whole[0] / "checkpoints")
     assert [checkpoint.step for checkpoint in checkpoints] == [18, 20]
     found = refresher.examples(lonely(toy), encoder, checkpoints)
     assert [found[i] for i in range(len(found))] == mined_of(whole[0])["step-18-mined"]
     assert len(refresher.examples(lonely(toy), encoder, checkpoints)) == 256
-    assert sum(line.startswith("finding") for line in lines) == 1, "mined once"
-    other = Refresher(config, tmp_path / "other", open_teacher=lambda _: None, device="cpu", say=lines.append)
+    assert sum(line.startswith("finding") for line in logged.messages) == 1, "mined once"
+    other = Refresher(config, tmp_path / "other", open_teacher=lambda _: None, device="cpu")
     with pytest.raises(LsrError, match=r"step-18-mined is gone.* begin anew with --overwrite"):
         other.examples(lonely(toy), encoder, checkpoints[1:])
 

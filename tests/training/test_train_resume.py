@@ -95,27 +95,29 @@ def test_a_signal_saves_a_checkpoint_and_the_resumed_run_equals_the_uninterrupte
 
 
 def test_a_checkpoint_that_a_kill_left_half_written_is_not_used(
-    uninterrupted: Path, tmp_path: Path, random_model: Path, toy: Any, key_teacher: Any
-) -> None:
+    uninterrupted: Path, tmp_path: Path, random_model: Path, toy: Any, key_teacher: Any,
+    logged: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
     config, output = config_of(random_model), tmp_path / "run"
     with pytest.raises(TrainingInterruptedError):
         train(config, output, examples=Stopping(toy.examples(), 200, signal.SIGINT), teachers=key_teacher)
     (before, last) = finished_checkpoints(output / "checkpoints")
     (last.folder / "state.json").unlink()
     (last.folder / "optimizer.pt").write_bytes(b"half")
-    lines: list[str] = []
-    train(config, output, resume=True, examples=toy.examples(), teachers=key_teacher, say=lines.append)
-    assert lines[0] == f"going on from step {before.step} of 24"
+    logged.clear()
+    train(config, output, resume=True, examples=toy.examples(), teachers=key_teacher)
+    assert logged.messages[0] == f"going on from step {before.step} of 24"
     assert_same_weights(output / "model", uninterrupted / "model")
 
 
-def test_a_second_signal_stops_at_once_and_afterwards_signals_belong_to_their_owner() -> None:
+def test_a_second_signal_stops_at_once_and_afterwards_signals_belong_to_their_owner(
+    logged: pytest.LogCaptureFixture,
+) -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    lines: list[str] = []
-    with graceful_stop(lines.append) as request:
+    with graceful_stop() as request:
         assert not request
         os.kill(os.getpid(), signal.SIGTERM)
-        assert request and lines == ["SIGTERM: saving a checkpoint after this step; once more stops at once"]
+        assert request and logged.messages == ["SIGTERM: saving a checkpoint after this step; once more stops at once"]
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before

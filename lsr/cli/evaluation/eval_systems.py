@@ -133,9 +133,9 @@ def _bases(args: argparse.Namespace, resources: Resources) -> list[IndexedSystem
 
 def _with_feedback(base: IndexedSystem, n_docs: int) -> System:
     from lsr.eval.systems.indexed_system import SearchedSystem
-    from lsr.eval.systems.search_settings import SearchSettings
+    from lsr.query.options import SearchOptions
 
-    return SearchedSystem(base, SearchSettings.of(feedback=n_docs), name=f"{base.name}+feedback")
+    return SearchedSystem(base, SearchOptions.of(feedback=n_docs), name=f"{base.name}+feedback")
 
 
 def _second_legs(

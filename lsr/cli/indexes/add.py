@@ -1,4 +1,4 @@
-"""`lsr add`: more documents into an index."""
+"""`lsr add`: add documents to an index."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from lsr.cli.indexes.change_options import add_common_arguments, add_from_source
 
 EXAMPLES = """\
 examples:
-  lsr add new-notes/                   more texts into ./.lsr
-  lsr add more.jsonl --index my-index  into another index
+  lsr add new-notes/                   add the texts of a folder to ./.lsr
+  lsr add more.jsonl --index my-index  add to another index
   lsr add --vectors more.parquet       ready vectors
 """
 
@@ -22,9 +22,9 @@ def add_parser(subparsers: Any) -> None:
         subparsers,
         "add",
         "add documents to an index",
-        "Add documents to an index: all of them are seen by searches that begin\n"
-        "afterwards, or, where something goes wrong, none. Scores are those of an index\n"
-        "made anew. A doc_id that is there already is an error; 'lsr update' replaces.",
+        "Add documents to an index, in one transaction: all of them, or none if something\n"
+        "goes wrong. Scores are the same as if all documents had been indexed together.\n"
+        "A doc_id that the index has already is an error; 'lsr update' replaces it.",
         EXAMPLES,
     )
     add_source_arguments(parser)
@@ -33,5 +33,5 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Add, and say what was done."""
+    """Add the documents and report the counts."""
     return add_from_sources(args, replacing=False)

@@ -1,4 +1,4 @@
-"""What the commands that change an index share."""
+"""Options and output shared by add, update, delete and merge."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from lsr.output.numbers import counted
 
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what documents are read from, and how."""
+    """Add the options for the sources of documents."""
     parser.add_argument("corpus", nargs="*", type=Path, metavar="CORPUS", help="folders and files to read")
     add_index_argument(parser)
     parser.add_argument(
-        "--encoder", metavar="E", help="the index's encoder, where its model has moved (default: the one it names)"
+        "--encoder", metavar="E", help="new place of the index's model, if it has moved (default: where the index says)"
     )
     parser.add_argument(
         "--vectors", type=Path, nargs="+", action="extend", default=[], metavar="FILE.parquet",
-        help="ready vectors instead of text: columns id, terms or term_ids, weights",
+        help="vectors instead of text: columns id, terms or term_ids, weights",
     )  # fmt: skip
-    parser.add_argument("--skip-bad", action="store_true", help="pass over, and count, what can't be read")
+    parser.add_argument("--skip-bad", action="store_true", help="skip and count what can't be read")
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what every change takes."""
+    """Add the options of every change."""
     parser.add_argument("--no-merge", action="store_true", help="don't merge small segments afterwards")
-    parser.add_argument("--threads", type=positive, metavar="N", help="threads (default: one a core)")
-    parser.add_argument("--json", action="store_true", help="print what was done as a JSON object")
+    parser.add_argument("--threads", type=positive, metavar="N", help="number of threads (default: all cores)")
+    parser.add_argument("--json", action="store_true", help="print the result as a JSON object")
 
 
 def add_from_sources(args: argparse.Namespace, *, replacing: bool) -> int:
-    """Add what the arguments name to an index, and say what was done."""
+    """Add or replace the documents that the arguments name, and report the counts."""
     from lsr.encoders.registry import load_encoder
     from lsr.errors import UsageError
     from lsr.indexer.update.update import add_corpus, add_vectors
@@ -54,7 +54,7 @@ def add_from_sources(args: argparse.Namespace, *, replacing: bool) -> int:
 
 
 def run_change(args: argparse.Namespace, change: Callable[[Path, dict[str, Any]], Any]) -> int:
-    """Let `change` work on the index, then print what was done."""
+    """Run a change on the index and print its counts."""
     from lsr.cli.common import index_path
     from lsr.query.engine.batches import available_cores
 

@@ -1,4 +1,4 @@
-"""`lsr check`: read all of an index, and say what is wrong with it."""
+"""`lsr check`: read and verify a whole index."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def add_parser(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "check",
-        "read all of an index and verify it",
-        "Read all of an index: compare every file with its checksum, and every array\n"
-        "with what the others say. Exit code 3 if anything is wrong.",
+        "verify a whole index",
+        "Read a whole index: verify the checksum of every file, and that its arrays agree\n"
+        "with each other. Exit code 3 if anything is wrong.",
     )
     add_index_argument(parser)
     parser.add_argument("--json", action="store_true", help="print a JSON object")
@@ -25,7 +25,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Verify; exit code 3 if anything is wrong."""
+    """Verify the index; exit code 3 if anything is wrong."""
     from lsr.indexer.transfer.check import verify
     from lsr.output.hits import json_line
 

@@ -1,4 +1,4 @@
-"""`lsr delete`: documents out of an index."""
+"""`lsr delete`: delete documents from an index."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lsr.output.numbers import counted
 EXAMPLES = """\
 examples:
   lsr delete notes/old.md notes/older.md   by their doc_ids
-  lsr delete --ids-from gone.txt           a doc_id a line
+  lsr delete --ids-from gone.txt           one doc_id a line
 """
 SHOWN = 3
 
@@ -24,20 +24,20 @@ def add_parser(subparsers: Any) -> None:
         subparsers,
         "delete",
         "delete documents from an index",
-        "Delete documents by their doc_ids: all at once for searches that begin\n"
-        "afterwards. Ids that are not there are counted; with --strict they are an error.",
+        "Delete documents by their doc_ids, in one transaction. Ids that the index lacks\n"
+        "are counted; with --strict they are an error.",
         EXAMPLES,
     )
-    parser.add_argument("doc_ids", nargs="*", metavar="ID", help="doc_ids, as hits show them")
+    parser.add_argument("doc_ids", nargs="*", metavar="ID", help="doc_ids, as search results show them")
     add_index_argument(parser)
-    parser.add_argument("--ids-from", type=Path, metavar="FILE", help="a file with a doc_id a line")
-    parser.add_argument("--strict", action="store_true", help="delete nothing if one of the ids is not there")
+    parser.add_argument("--ids-from", type=Path, metavar="FILE", help="file with one doc_id a line")
+    parser.add_argument("--strict", action="store_true", help="delete nothing if the index lacks one of the ids")
     add_common_arguments(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Delete, and say what was done."""
+    """Delete the documents and report the counts."""
     from lsr.errors import UsageError
     from lsr.indexer.update.update import delete_documents
 

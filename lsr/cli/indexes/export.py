@@ -11,8 +11,8 @@ from lsr.output.numbers import counted, human_bytes
 
 EXAMPLES = """\
 examples:
-  lsr export notes.lsr.tar            the index here, to be moved or kept
-  lsr export --vectors notes.parquet  its documents with their sparse vectors
+  lsr export notes.lsr.tar            the index, to move or keep
+  lsr export --vectors notes.parquet  documents with their sparse vectors
 
 'lsr import' makes an index of the first, 'lsr index --vectors' of the second.
 """
@@ -24,28 +24,28 @@ def add_parser(subparsers: Any) -> None:
         subparsers,
         "export",
         "write an index to one file",
-        "Write the last generation of an index to one file (an uncompressed tar). With\n"
+        "Write the newest generation of an index to one file (an uncompressed tar). With\n"
         "--vectors, write its documents and their sparse vectors as Parquet instead:\n"
         "columns id, terms, weights, title, text, fields.",
         EXAMPLES,
     )
-    parser.add_argument("file", type=Path, metavar="FILE", help="the file to be written")
+    parser.add_argument("file", type=Path, metavar="FILE", help="file to write")
     add_index_argument(parser)
-    parser.add_argument("--vectors", action="store_true", help="vectors as Parquet, not the index as it is")
+    parser.add_argument("--vectors", action="store_true", help="write documents and vectors as Parquet instead")
     parser.add_argument("--overwrite", action="store_true", help="replace the file if there is one")
-    parser.add_argument("--json", action="store_true", help="print what was done as a JSON object")
+    parser.add_argument("--json", action="store_true", help="print the result as a JSON object")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Export, and say what was done."""
+    """Export the index and report the size."""
     path = index_path(args)
     if args.vectors:
-        from lsr.indexer.storage.index import Index
+        from lsr.indexer.storage.index import StoredIndex
         from lsr.indexer.transfer.export_vectors import export_vectors, left_out
 
         n_docs = export_vectors(path, args.file, overwrite=args.overwrite)
-        with Index.open(path) as index:
+        with StoredIndex.open(path) as index:
             for sentence in left_out(index):
                 note(sentence)
     else:

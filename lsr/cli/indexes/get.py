@@ -10,8 +10,8 @@ from lsr.output.terminal import clean
 
 EXAMPLES = """\
 examples:
-  lsr get notes/todo.md        its title, its fields and its text, to read
-  lsr get a b c --json         an object each
+  lsr get notes/todo.md        title, fields and text, to read
+  lsr get a b c --json         one JSON object for each
 """
 FAILED = 1
 
@@ -22,22 +22,22 @@ def add_parser(subparsers: Any) -> None:
         subparsers,
         "get",
         "show documents by their ids",
-        "Show documents by their doc_ids, as they were indexed. Exit code 1 if one of\nthem is not there.",
+        "Show documents by their doc_ids, as they were indexed. Exit code 1 if the\nindex lacks one of them.",
         EXAMPLES,
     )
-    parser.add_argument("doc_ids", nargs="+", metavar="ID", help="doc_ids, as hits show them")
+    parser.add_argument("doc_ids", nargs="+", metavar="ID", help="doc_ids, as search results show them")
     add_index_argument(parser)
-    parser.add_argument("--json", action="store_true", help="print a JSON object a document")
+    parser.add_argument("--json", action="store_true", help="print one JSON object for each document")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the documents; say which are not there."""
-    from lsr.indexer.storage.index import Index
+    """Print the documents, and a note for each that the index lacks."""
+    from lsr.indexer.storage.index import StoredIndex
     from lsr.indexer.update.passages import passages_of, whole
 
     missing = 0
-    with Index.open(index_path(args)) as index:
+    with StoredIndex.open(index_path(args)) as index:
         for doc_id in args.doc_ids:
             passages = passages_of(index, doc_id)
             if passages:

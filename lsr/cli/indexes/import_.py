@@ -1,4 +1,4 @@
-"""`lsr import`: an index out of the file that `lsr export` wrote."""
+"""`lsr import`: make an index from a file that `lsr export` wrote."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ def add_parser(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "import",
-        "make an index of an exported file",
-        "Make an index of a file that 'lsr export' wrote. All of it is verified: a file\n"
-        "that was cut, damaged or tampered with leaves nothing behind.",
+        "make an index from an exported file",
+        "Make an index from a file that 'lsr export' wrote. The file is verified; if it is\n"
+        "truncated or damaged, no index is made.",
     )
-    parser.add_argument("file", type=Path, metavar="FILE", help="what 'lsr export' wrote")
-    parser.add_argument("--index", type=Path, default=Path(".lsr"), metavar="DIR", help="where (default: ./.lsr)")
-    parser.add_argument("--overwrite", action="store_true", help="replace the index that is there")
-    parser.add_argument("--json", action="store_true", help="print what was done as a JSON object")
+    parser.add_argument("file", type=Path, metavar="FILE", help="file that 'lsr export' wrote")
+    parser.add_argument(
+        "--index", type=Path, default=Path(".lsr"), metavar="DIR", help="folder of the new index (default: ./.lsr)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace an index that is there")
+    parser.add_argument("--json", action="store_true", help="print the result as a JSON object")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Import, and say what was done."""
+    """Import the index and report its size."""
     from lsr.indexer.transfer.archive import import_index
 
     manifest = import_index(args.file, args.index, overwrite=args.overwrite)

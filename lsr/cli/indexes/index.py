@@ -1,4 +1,4 @@
-"""`lsr index`: folders and files of text, or ready vectors, into an index."""
+"""`lsr index`: make an index of texts, or of ready vectors."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from lsr.models import DEFAULT, default_encoder
 from lsr.output.numbers import counted, human_bytes
 
 WORDS = ("bm25",)
-"""Encoders that no device computes."""
+"""Encoders that use no device."""
 
 EXAMPLES = """\
 examples:
   lsr index notes/                           a folder of texts, into ./.lsr
   lsr index corpus.jsonl --index my-index    one file, into the folder my-index
-  lsr index notes/ --encoder bm25            words alone, in seconds, no model
-  lsr index notes/ --encoder path/to/model   with a SPLADE model of your own
-  lsr index notes/ --dense all-MiniLM-L6-v2  with dense vectors besides
-  lsr index --dense all-MiniLM-L6-v2         dense vectors for the index here
-  lsr index --vectors documents.parquet      ready vectors instead of text
+  lsr index notes/ --encoder bm25            words only, in seconds, no model
+  lsr index notes/ --encoder path/to/model   with your own SPLADE model
+  lsr index notes/ --dense all-MiniLM-L6-v2  with dense vectors as well
+  lsr index --dense all-MiniLM-L6-v2         dense vectors for ./.lsr
+  lsr index --vectors documents.parquet      vectors instead of text
 """
 
 
@@ -35,47 +35,49 @@ def add_parser(subparsers: Any) -> None:
         "make an index of text",
         "Read folders and files (.txt .md .html .jsonl .json .csv .tsv .parquet, .gz of\n"
         "these, BEIR folders), encode their documents and make an index of them. Hidden\n"
-        "files and what git ignores are passed over; what was skipped, and why, is\n"
-        "summed up at the end.",
+        "files and files that git ignores are skipped; the end of the output counts\n"
+        "what was skipped and why.",
         EXAMPLES,
     )
     parser.add_argument("corpus", nargs="*", type=Path, metavar="CORPUS", help="folders and files to read")
-    parser.add_argument("--index", type=Path, default=Path(".lsr"), metavar="DIR", help="where (default: ./.lsr)")
+    parser.add_argument(
+        "--index", type=Path, default=Path(".lsr"), metavar="DIR", help="folder of the index (default: ./.lsr)"
+    )
     parser.add_argument(
         "--encoder",
         metavar="E",
-        help=f"bm25, the folder of a model, or its name on the Hugging Face hub (default: $LSR_ENCODER, or {DEFAULT}, "
-        "which comes along)",
+        help=f"bm25, the folder of a model, or its name on the Hugging Face hub (default: $LSR_ENCODER, or the bundled "
+        f"{DEFAULT})",
     )
     parser.add_argument(
         "--vectors", type=Path, nargs="+", action="extend", default=[], metavar="FILE.parquet",
-        help="ready vectors instead of text: columns id, terms or term_ids, weights",
+        help="vectors instead of text: columns id, terms or term_ids, weights",
     )  # fmt: skip
     parser.add_argument(
-        "--dense", metavar="E", help="store dense vectors besides: the folder of a dense model, its name on the hub, "
-        "or 'joint' where --encoder gives both; without CORPUS, add them to the index that is there"
+        "--dense", metavar="E", help="store dense vectors as well: the folder of a dense model, its name on the hub, "
+        "or 'joint' if --encoder gives both; without CORPUS, add them to an existing index"
     )  # fmt: skip
     add_passage_arguments(parser)
-    parser.add_argument("--device", metavar="D", help="of models: cpu or cuda (default: cuda where there is one)")
+    parser.add_argument("--device", metavar="D", help="device for models: cpu or cuda (default: cuda if there is one)")
     parser.add_argument(
         "--dtype",
         metavar="T",
-        help="of models: float32, bfloat16 or float16 (default: on a cpu float32, if a model doesn't say bfloat16)",
+        help="data type for models: float32, bfloat16 or float16 (default on a cpu: the model's, or float32)",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace the index, or dense vectors, that are there")
-    parser.add_argument("--skip-bad", action="store_true", help="pass over, and count, what can't be read")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing index, or its dense vectors")
+    parser.add_argument("--skip-bad", action="store_true", help="skip and count what can't be read")
     parser.add_argument(
         "--no-reorder",
         action="store_true",
-        help="don't bring alike documents together: indexes faster, searches slower, with the same results",
+        help="don't place similar documents together: indexing is faster, searches slower, results the same",
     )
-    parser.add_argument("--threads", type=positive, metavar="N", help="threads (default: one a core)")
-    parser.add_argument("--json", action="store_true", help="print what was done as a JSON object")
+    parser.add_argument("--threads", type=positive, metavar="N", help="number of threads (default: all cores)")
+    parser.add_argument("--json", action="store_true", help="print the result as a JSON object")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Index, and say what was done."""
+    """Make the index and report its size."""
     from lsr.errors import UsageError
     from lsr.query.engine.batches import available_cores
 
@@ -128,7 +130,7 @@ def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[s
 
     name = args.encoder or default_encoder()
     if args.encoder is None and name == DEFAULT:
-        note(f"encoding with {name}, the model that comes along; --encoder bm25 is quicker: words alone, no model")
+        note(f"encoding with the bundled model {name}; --encoder bm25 is faster: words only, no model")
     elif args.encoder is None:
         note(f"encoding with {name}, as LSR_ENCODER has it")
     placement = _placement(args)
@@ -136,12 +138,12 @@ def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[s
     dense = None if args.dense is None else load_dense_encoder(args.dense, sparse=encoder, **placement)
     return index_corpus(
         args.corpus, args.index, encoder, dense=dense, splitter=splitter_of(args, encoder, dense),
-        skip_bad=args.skip_bad, progress=progress, say=progress.say, **options,
+        skip_bad=args.skip_bad, progress=progress, **options,
     )  # fmt: skip
 
 
 def _placement(args: argparse.Namespace) -> dict[str, str]:
-    """Return where and how precisely models compute, as far as the arguments say."""
+    """Return the device and data type that the arguments give."""
     return {name: value for name in ("device", "dtype") if (value := getattr(args, name)) is not None}
 
 
@@ -157,23 +159,23 @@ def _index_vectors(
 
 
 def _add_dense(args: argparse.Namespace) -> int:
-    """Add dense vectors to the index that is there, and say what was done."""
-    from lsr.encoders.registry import JOINT, load_dense_encoder, load_recorded
+    """Add dense vectors to an existing index and report the counts."""
+    from lsr.encoders.registry import JOINT, load_dense_encoder, open_document_encoder
     from lsr.errors import UsageError
-    from lsr.indexer.storage.index import Index
+    from lsr.indexer.storage.index import StoredIndex
     from lsr.indexer.update.add_dense import add_dense
 
     if args.encoder is not None:
         raise UsageError("--encoder goes with CORPUS: dense vectors alone leave the index's encoder as it is")
-    with Index.open(args.index) as index:
+    with StoredIndex.open(args.index) as index:
         recorded = index.manifest.encoder
     of_model = recorded.get("query_side") in ("model", "table")
-    sparse = load_recorded(recorded, **_placement(args)) if args.dense == JOINT and of_model else None
+    sparse = open_document_encoder(recorded, (), **_placement(args)) if args.dense == JOINT and of_model else None
     encoder = load_dense_encoder(args.dense, sparse=sparse, **_placement(args))
     progress = TerminalProgress()
     began = time.perf_counter()
     try:
-        manifest = add_dense(args.index, encoder, overwrite=args.overwrite, say=progress.say, progress=progress)
+        manifest = add_dense(args.index, encoder, overwrite=args.overwrite, progress=progress)
     finally:
         progress.close()
     seconds = time.perf_counter() - began

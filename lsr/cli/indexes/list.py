@@ -1,4 +1,4 @@
-"""`lsr list`: which documents an index holds."""
+"""`lsr list`: list the documents of an index."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from lsr.output.terminal import clean
 
 EXAMPLES = """\
 examples:
-  lsr list                                 doc_id and title of all documents
-  lsr list --filter "year < 2000" --json   of some, with their fields
+  lsr list                                 all documents
+  lsr list --filter "year < 2000" --json   those of some years, with their fields
 """
 
 
@@ -22,13 +22,13 @@ def add_parser(subparsers: Any) -> None:
         "list",
         "list the documents of an index",
         "List the documents of an index in the order in which they were added: doc_id, a\n"
-        "tab, title; or an object each with the fields.",
+        "tab, title. With --json also the fields.",
         EXAMPLES,
     )
     add_index_argument(parser)
-    parser.add_argument("--filter", metavar="F", dest="filter_text", help="only documents whose fields fit")
-    parser.add_argument("--limit", type=positive, metavar="N", help="at most so many")
-    parser.add_argument("--json", action="store_true", help="print a JSON object a document")
+    parser.add_argument("--filter", metavar="F", dest="filter_text", help="only documents whose fields match")
+    parser.add_argument("--limit", type=positive, metavar="N", help="largest number of documents (default: all)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object for each document")
     parser.set_defaults(run=run)
 
 
@@ -37,11 +37,11 @@ def run(args: argparse.Namespace) -> int:
     from itertools import islice
 
     from lsr.cli.indexes.get import document_json
-    from lsr.indexer.storage.index import Index
+    from lsr.indexer.storage.index import StoredIndex
     from lsr.indexer.update.passages import owner_of, whole
     from lsr.output.hits import json_line
 
-    with Index.open(index_path(args)) as index:
+    with StoredIndex.open(index_path(args)) as index:
         allowed = None
         if args.filter_text is not None:
             from lsr.query.filters.masks import compile_filter

@@ -1,4 +1,4 @@
-"""`lsr merge`: the segments of an index into one, without what was deleted."""
+"""`lsr merge`: merge the segments of an index, without deleted documents."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ def add_parser(subparsers: Any) -> None:
         subparsers,
         "merge",
         "merge the segments of an index",
-        "Merge the segments of an index into one (or few, where they are very large), and\n"
-        "remove what was deleted. Results don't change; searches go on meanwhile, in the\n"
-        "generation that they opened. Adding merges small segments by itself.",
+        "Merge the segments of an index into one (or few, if they are very large), without\n"
+        "deleted documents. Results don't change, and running searches are not affected.\n"
+        "Commands that add documents merge small segments automatically.",
     )
     add_index_argument(parser)
-    parser.add_argument("--due", action="store_true", help="only what adding would merge by itself")
-    parser.add_argument("--threads", type=positive, metavar="N", help="threads (default: one a core)")
-    parser.add_argument("--json", action="store_true", help="print what was done as a JSON object")
+    parser.add_argument(
+        "--due", action="store_true", help="merge only small segments, as commands that add documents do"
+    )
+    parser.add_argument("--threads", type=positive, metavar="N", help="number of threads (default: all cores)")
+    parser.add_argument("--json", action="store_true", help="print the result as a JSON object")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Merge, and say what was done."""
+    """Merge the segments and report the counts."""
     from lsr.indexer.update.merge import merge_index
     from lsr.query.engine.batches import available_cores
 

@@ -1,4 +1,4 @@
-"""The options that cut long documents into passages."""
+"""Options that cut long documents into passages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lsr.cli.common import positive
 
 
 def add_passage_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add --passages and what goes with it."""
+    """Add --passages and its options."""
     parser.add_argument(
         "--passages", action="store_true", help="cut documents that are longer than the models read into overlapping "
         "passages; a document is then found by its best one"
@@ -24,7 +24,7 @@ def add_passage_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def splitter_of(args: argparse.Namespace, encoder: Any, dense: Any = None) -> Any:
-    """Return what the arguments say documents are to be cut by, None for not at all."""
+    """Return the splitter that the arguments describe, or None without --passages."""
     if not args.passages:
         return None
     from lsr.encoders.text.splitter import choose_splitter
@@ -33,7 +33,7 @@ def splitter_of(args: argparse.Namespace, encoder: Any, dense: Any = None) -> An
 
 
 def check_passage_arguments(args: argparse.Namespace) -> None:
-    """Raise UsageError for what has no meaning without --passages."""
+    """Raise UsageError for options that need --passages."""
     from lsr.errors import UsageError
 
     if not args.passages and (args.overlap is not None or args.passage_length is not None):

@@ -1,4 +1,4 @@
-"""`lsr stats`: what an index holds."""
+"""`lsr stats`: contents, sizes and settings of an index."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def add_parser(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "stats",
-        "say what an index holds",
-        "Say what an index holds, how large its parts are, and what it was made with.",
+        "show contents and sizes of an index",
+        "Show the contents of an index, the sizes of its parts, and its encoder.",
     )
     add_index_argument(parser)
     parser.add_argument("--json", action="store_true", help="print a JSON object")
@@ -25,11 +25,11 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the statistics."""
-    from lsr.indexer.storage.index import Index
+    from lsr.indexer.storage.index import StoredIndex
     from lsr.output.hits import json_line
 
     path = index_path(args)
-    with Index.open(path) as index:
+    with StoredIndex.open(path) as index:
         found = _statistics(index)
     if args.json:
         print(json_line(found))
@@ -103,7 +103,7 @@ def _print(found: dict[str, Any]) -> None:
 
 
 def _dense(description: dict[str, Any] | None) -> str:
-    """Return what dense vectors there are, in one line."""
+    """Describe the dense vectors in one line."""
     return "" if description is None else f"of {description['dimension']} numbers, by {description.get('name', '?')}"
 
 

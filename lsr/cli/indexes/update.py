@@ -1,4 +1,4 @@
-"""`lsr update`: documents into an index, in the place of those with the same ids."""
+"""`lsr update`: add documents, or replace those with the same ids."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from lsr.cli.indexes.change_options import add_common_arguments, add_from_source
 
 EXAMPLES = """\
 examples:
-  lsr update notes/          what is new is added, what is there is replaced
-  lsr update changed.jsonl   one file
+  lsr update notes/          add new documents, replace known ones
+  lsr update changed.jsonl   the same for one file
 """
 
 
@@ -31,5 +31,5 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Add and replace, and say what was done."""
+    """Add and replace documents, and report the counts."""
     return add_from_sources(args, replacing=True)

@@ -93,12 +93,12 @@ def _of_index(args: argparse.Namespace) -> tuple[Any, Any]:
     """Return dense vectors of the index, and the description of their encoder."""
     import numpy as np
 
-    from lsr.indexer.storage.index import Index
+    from lsr.indexer.storage.index import StoredIndex
     from lsr.query.hybrid.dense_scores import dense_of, rows_at
     from lsr.query.hybrid.dense_search import allowed_positions
     from lsr.query.searcher import Searcher
 
-    with Index.open(index_path(args)) as index:
+    with StoredIndex.open(index_path(args)) as index:
         dense = dense_of(index)
         mask = allowed_positions(index, None)
         positions = np.arange(index.n_positions) if mask is None else np.flatnonzero(mask)

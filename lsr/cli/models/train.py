@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from lsr.cli.common import add_command, note
+from lsr.cli.common import add_command
 
 EXAMPLES = """\
 examples:
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     output = args.output or Path("runs") / (config.name or Path(str(args.config)).stem)
     from lsr.training.train import train
 
-    result = train(config, output, resume=args.resume, overwrite=args.overwrite, say=note)
+    result = train(config, output, resume=args.resume, overwrite=args.overwrite)
     print(result.model)
     return 0
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from lsr.cli.common import add_command, add_index_argument, index_path, note, note_compiling
-from lsr.cli.searches.hybrid_options import add_hybrid_arguments, hybrid_of
+from lsr.cli.common import add_command, add_index_argument, note, note_compiling
+from lsr.cli.searches.open_searcher import add_dense_argument, open_searcher
+from lsr.cli.searches.option_arguments import add_search_options, options_from
 from lsr.output.numbers import counted
 
 EXAMPLES = """\
@@ -16,8 +17,11 @@ examples:
   curl 'http://127.0.0.1:8754/search?q=vitamin+d&k=3&explain=1'
 
 paths: /  /doc/ID  /health
-  /search?q=…[&k=10][&explain=1][&feedback=10][&hybrid=rerank|union|none]
+  /search?q=…[&k=10][&explain=1][&where=year>=2020][&facets=year][&hybrid=union]
+  takes the options of 'lsr search' by their names; docs/PYTHON.md lists them
 """
+DEFAULTS = ("hybrid", "rerank", "fuser", "weights", "candidates", "neighbours", "feedback", "approximate")
+"""Options that searches have where a request doesn't give them."""
 HOST, PORT = "127.0.0.1", 8754
 
 
@@ -35,7 +39,8 @@ def add_parser(subparsers: Any) -> None:
     add_index_argument(parser)
     parser.add_argument("--host", default=HOST, metavar="H", help=f"listen at H (default: {HOST}, this machine alone)")
     parser.add_argument("--port", type=port, default=PORT, metavar="P", help=f"0 for any (default: {PORT})")
-    add_hybrid_arguments(parser)
+    add_dense_argument(parser)
+    add_search_options(parser, names=DEFAULTS)
     parser.set_defaults(run=run)
 
 
@@ -50,27 +55,22 @@ def port(text: str) -> int:
 def run(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
     from lsr.errors import LsrError
-    from lsr.indexer.storage.index import Index
-    from lsr.query.searcher import Searcher
+    from lsr.query.stages import method_of
     from lsr.server.server import SearchServer
 
-    hybrid = hybrid_of(args)
-    searcher = Searcher(Index.open(index_path(args), dense_encoder=args.dense))
+    searcher = open_searcher(args, options_from(args))
     note_compiling("search_segments")
     searcher.warm_up()
-    if hybrid is not None:
-        from lsr.query.hybrid.search import encode_queries
-
-        encode_queries(searcher, ["ready"], hybrid)
+    method_of(searcher.options).encode(searcher, ["ready"])
     try:
-        server = SearchServer(searcher, args.host, args.port, hybrid=hybrid)
+        server = SearchServer(searcher, args.host, args.port)
     except (OSError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or error
         raise LsrError(
             f"can't listen at {args.host}, port {args.port}: {why}; give another --port, or 0 for any that is free"
         ) from error
     if not server.is_local:
-        note(f"whoever reaches {server.url} can read the whole index: there are no passwords here")
+        note(f"anyone who reaches {server.url} can read the whole index: there are no passwords here")
     print(server.url, flush=True)
     note(f"serving {counted(len(searcher.index), 'document')}; Ctrl-C stops it")
     try:

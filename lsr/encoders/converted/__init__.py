@@ -1,1 +1,5 @@
 """Dense vectors as sparse codes, and sparse vectors as dense ones."""
+
+from lsr.encoders.torch_setup import limit_kernels
+
+limit_kernels()

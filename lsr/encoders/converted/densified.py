@@ -12,14 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lsr.encoders.base import Encoder
+from lsr.encoders.base import Encoder, model_of
 from lsr.encoders.dense.base import DenseVectors
-from lsr.encoders.lexical.exact_words import model_alone
+from lsr.encoders.registry import EncoderKind, load_encoder, open_document_encoder, register
 from lsr.errors import UsageError
 from lsr.types import Document, SparseBatch
 
@@ -93,7 +94,7 @@ class DensifiedEncoder:
             )
         densify(SparseBatch.from_rows([], 0), n_slices)  # refuses a number of slices outside the range
         self._whole = encoder  # as it is recorded, and opened again
-        self._encoder = model_alone(encoder)
+        self._encoder = model_of(encoder)
         self._n_slices = n_slices
 
     @property
@@ -141,3 +142,25 @@ def _is_negative(term_ids: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
     mixed ^= mixed >> np.uint32(16)
     negative: npt.NDArray[np.bool_] = (mixed & np.uint32(1)).astype(bool)
     return negative
+
+
+def _load_dense(name: str, *, sparse: Encoder | None = None, **options: Any) -> DensifiedEncoder:
+    """Load the encoder that `E` or `N:E` names as a dense one, of N slices. sparse: of the index; doesn't matter."""
+    del sparse
+    n_slices, colon, encoder = name.partition(":")
+    if not (colon and n_slices.isdigit()):
+        n_slices, encoder = str(SLICES), name
+    if not encoder:
+        raise UsageError(f"{KIND}:{name} names no sparse encoder: {KIND}:E, E being the folder of a model or its name")
+    return DensifiedEncoder(load_encoder(encoder, **options), int(n_slices))
+
+
+def _open_dense(
+    description: Mapping[str, Any], *, moved_to: str | Path | None = None, **options: Any
+) -> DensifiedEncoder:
+    settings = description["settings"]
+    encoder = open_document_encoder(settings["encoder"], (), moved_to=moved_to, **options)
+    return DensifiedEncoder(encoder, int(settings["dimension"]))
+
+
+register(EncoderKind(KIND, usage=f"{KIND}:E", load_dense=_load_dense, open_dense=_open_dense))

@@ -18,9 +18,14 @@ import numpy.typing as npt
 
 from lsr.encoders.base import QueryEncoder
 from lsr.encoders.dense.base import DenseEncoder, DenseVectors, dense_description
+from lsr.encoders.dense.numpy_encoder import open_bare
 from lsr.encoders.pretrained.hub import hash_of_weights
+from lsr.encoders.pretrained.known_models import is_known, remember
 from lsr.encoders.pretrained.mapped_weights import Floats, Tensors
 from lsr.encoders.pretrained.sparse_folder import read_json
+from lsr.encoders.registry import EncoderKind, QuerySide, open_dense_encoder, register
+from lsr.encoders.sparse.vocabulary_map import RemappedQueryEncoder
+from lsr.encoders.text.term_spans import NoWords, TermFinder
 from lsr.errors import EncoderError
 from lsr.types import Document, SparseBatch
 
@@ -214,13 +219,64 @@ def names_of(n_codes: int) -> list[str]:
     return [f"[code {number}]" for number in range(n_codes)]
 
 
-def open_codes_query_encoder(folder: Path, dense: Any) -> QueryEncoder:
-    """Open the query side that `SparseCodesEncoder.save_query_side` wrote. dense: encodes queries."""
-    return CodesQueryEncoder(dense, read_codes(folder)[0])
-
-
 def reconstruction(autoencoder: SparseAutoencoder, vectors: npt.NDArray[np.float32]) -> float:
     """Return which part of the vectors' variance their codes explain, at most 1."""
     rest = vectors - autoencoder.reconstruct(autoencoder.codes(vectors))
     spread = vectors - vectors.mean(axis=0)
     return 1.0 - float((rest.astype(np.float64) ** 2).sum() / max(1e-12, (spread.astype(np.float64) ** 2).sum()))
+
+
+def _load(name: str | Path, **options: Any) -> SparseCodesEncoder:
+    """Load sparse codes and the dense encoder that they were fitted to. options: `device`, `dtype`."""
+    folder = Path(name).expanduser().resolve()
+    autoencoder, description = read_codes(folder)
+    encoder = SparseCodesEncoder(folder, open_dense_encoder(description, **options), autoencoder)
+    remember(encoder.description["name"], encoder.description["revision"])
+    return encoder
+
+
+def _open_documents(
+    description: Mapping[str, Any], terms: Sequence[str], *, moved_to: str | Path | None = None, **options: Any
+) -> SparseCodesEncoder:
+    del terms  # codes are numbered alike in all indexes
+    if moved_to is not None:
+        return _load(moved_to, **options)
+    name, revision = str(description["name"]), str(description["revision"])
+    if not is_known(name, revision):
+        raise EncoderError(
+            f"the index names the sparse codes {name!r}, which you haven't loaded before, and an index from elsewhere "
+            f"may name anything: if you trust it, name them yourself with --encoder {name}"
+        )
+    return _load(name.removeprefix(f"{KIND}:"), **options)
+
+
+def _open_queries(description: Mapping[str, Any], side: QuerySide) -> QueryEncoder:
+    """Open the queries' side, without torch where the dense model is one for numpy."""
+    described = description["settings"]["dense"]
+    dense = open_bare(described, moved_to=side.moved_to) or open_dense_encoder(described, moved_to=side.moved_to)
+    codes = CodesQueryEncoder(dense, read_codes(Path(str(side.files)))[0])
+    return RemappedQueryEncoder(codes, names_of(int(description["settings"]["n_codes"])), side.lookup, side.vocab_size)
+
+
+def _fit_queries(encoder: Any, description: Mapping[str, Any], side: QuerySide) -> QueryEncoder:
+    del description
+    return RemappedQueryEncoder(encoder, encoder.terms, side.lookup, side.vocab_size)
+
+
+def _find_terms(description: Mapping[str, Any], encoder: Any) -> TermFinder:
+    """Return what finds nothing: codes are no words of a text."""
+    del description, encoder
+    return NoWords()
+
+
+register(
+    EncoderKind(
+        KIND,
+        usage=f"{KIND}:FOLDER",
+        load=_load,
+        open_documents=_open_documents,
+        open_queries=_open_queries,
+        fit_queries=_fit_queries,
+        find_terms=_find_terms,
+    )
+)

@@ -19,6 +19,7 @@ from lsr.encoders.network.text_model import TextTower
 from lsr.encoders.network.token_batch import TokenBatch
 from lsr.encoders.pretrained.dense_folder import DenseSettings, read_dense_layout
 from lsr.encoders.pretrained.hub import hash_of_weights, locate
+from lsr.encoders.pretrained.known_models import remember
 from lsr.encoders.pretrained.load_model import Placement
 from lsr.encoders.pretrained.transformers_checkpoint import read_model, read_tokenizer_of, token_limit
 from lsr.encoders.sparse.encoder import query_names, texts_of
@@ -167,9 +168,11 @@ def load_dense(
         for prompt in (settings.document_prompt, settings.query_prompt)
     )
     weights = [path for folder in (layout.transformer, *layout.layers) for path in sorted(folder.glob("*.safetensors"))]
+    revision = source.commit or hash_of_weights(weights)
+    remember(source.name, revision)
     return TransformerDenseEncoder(
         source.name,
-        source.commit or hash_of_weights(weights),
+        revision,
         tokenizer_hash(tokenizer.backend_tokenizer),
         settings,
         document,

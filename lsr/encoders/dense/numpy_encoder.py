@@ -13,6 +13,7 @@ from lsr.encoders.dense.base import DENSE, DenseVectors
 from lsr.encoders.dense.numpy_bert import BareBert
 from lsr.encoders.pretrained.dense_folder import DenseSettings, read_dense_layout
 from lsr.encoders.pretrained.hub import hash_of_weights, locate
+from lsr.encoders.pretrained.known_models import recorded_place
 from lsr.encoders.pretrained.mapped_weights import Floats, Tensors
 from lsr.encoders.pretrained.sparse_folder import HEAD_FILE, read_json, read_layout
 from lsr.encoders.text.tokenizer import TextTokenizer, copy_of, read_tokenizer, tokenizer_hash
@@ -61,17 +62,18 @@ def open_bare(description: Mapping[str, Any], *, moved_to: str | Path | None = N
     what is wrong with a model that is another, or broken.
     """
     try:
-        source = locate(moved_to or str(description["name"]), revision=_commit(description, moved_to))
+        place, revision = recorded_place(description, moved_to, "--dense")
+        source = locate(place, revision=revision)
         opened = _dense(source.folder, description) if description["kind"] == DENSE else _joint(source.folder)
     except (EncoderError, KeyError, TypeError, ValueError):
         return None
     if opened is None:
         return None
-    encoder, revision = opened
+    encoder, found = opened
     recorded = description["revision"]
     same = tokenizer_hash(copy_of(encoder.tokenizer.backend)) == description["tokenizer_hash"] and recorded in (
         source.commit,
-        revision if source.commit is None else None,
+        found if source.commit is None else None,
     )
     return encoder if same and encoder.dimension == description["dimension"] else None
 
@@ -155,8 +157,3 @@ def _limit(folder: Path, config: Mapping[str, Any], max_length: int | None) -> i
     known = [config.get("max_position_embeddings") or _NO_LIMIT, of_tokenizer, max_length or _NO_LIMIT]
     limit = int(min(known))
     return None if limit >= _NO_LIMIT else limit
-
-
-def _commit(description: Mapping[str, Any], moved_to: str | Path | None) -> str | None:
-    revision = str(description["revision"])
-    return None if revision.startswith("sha256:") or moved_to is not None else revision

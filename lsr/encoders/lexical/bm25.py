@@ -16,8 +16,13 @@ import numpy as np
 from lsr.encoders.base import CorpusStatistics, TermLookup
 from lsr.encoders.lexical.analyser import Analyser, AnalyserSettings
 from lsr.encoders.lexical.word_counts import WordIds, count_words
+from lsr.encoders.registry import EncoderKind, QuerySide, register
+from lsr.encoders.text.term_spans import AnalysedWords, TermFinder
 from lsr.errors import EncoderError, UsageError
 from lsr.types import Document, SparseBatch
+
+KIND = "bm25"
+_UNSAID = "BM25: the index doesn't say how its words were made: index the corpus again"
 
 
 def _batch(texts: Sequence[str], analyser: Analyser, word_ids: WordIds) -> Callable[[int], SparseBatch]:
@@ -118,8 +123,8 @@ class BM25Encoder:
         """What the manifest says of this encoder, as JSON values."""
         settings = self._analyser.settings
         return {
-            "kind": "bm25",
-            "name": "bm25",
+            "kind": KIND,
+            "name": KIND,
             "revision": settings.fingerprint(),
             "query_side": "words",
             "needs_corpus_statistics": True,
@@ -139,15 +144,52 @@ class BM25Encoder:
         """Write nothing: the description and the index's own vocabulary are enough."""
 
 
-def open_bm25_query_encoder(description: Mapping[str, Any], lookup: TermLookup, vocab_size: int) -> BM25QueryEncoder:
+def _load(name: str, *, stemmer: str = "english", stop_words: str = "english", **options: Any) -> BM25Encoder:
+    """Make an encoder. options: `k1`, `b`, `terms` of an index to be continued."""
+    del name
+    return BM25Encoder(AnalyserSettings(stemmer, stop_words), **options)
+
+
+def _open_documents(description: Mapping[str, Any], terms: Sequence[str], **placement: Any) -> BM25Encoder:
+    """Open the encoder of an index. placement: of models, which there are none of here."""
+    del placement
+    analyser = _analyser_of(description)
+    try:
+        return BM25Encoder(analyser, k1=description["settings"]["k1"], b=description["settings"]["b"], terms=terms)
+    except (KeyError, TypeError) as error:
+        raise EncoderError(_UNSAID) from error
+
+
+def _open_queries(description: Mapping[str, Any], side: QuerySide) -> BM25QueryEncoder:
     """Open the query side that `BM25Encoder.description` describes.
 
     Raises EncoderError where the description is of an analyser that gives other terms than this one.
     """
-    try:
-        settings = AnalyserSettings.from_json(description["settings"]["analyser"])
-    except (KeyError, TypeError) as error:
-        raise EncoderError("BM25: the index doesn't say how its words were made: index the corpus again") from error
+    settings = _analyser_of(description)
     if description.get("revision") != settings.fingerprint():
         raise EncoderError("BM25: the index was made with another word analyser: index the corpus again")
-    return BM25QueryEncoder(settings, lookup, vocab_size)
+    return BM25QueryEncoder(settings, side.lookup, side.vocab_size)
+
+
+def _find_terms(description: Mapping[str, Any], encoder: Any) -> TermFinder:
+    del encoder
+    return AnalysedWords(_analyser_of(description))
+
+
+def _analyser_of(description: Mapping[str, Any]) -> AnalyserSettings:
+    try:
+        return AnalyserSettings.from_json(description["settings"]["analyser"])
+    except (KeyError, TypeError) as error:
+        raise EncoderError(_UNSAID) from error
+
+
+register(
+    EncoderKind(
+        KIND,
+        usage=KIND,
+        load=_load,
+        open_documents=_open_documents,
+        open_queries=_open_queries,
+        find_terms=_find_terms,
+    )
+)

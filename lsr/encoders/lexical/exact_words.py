@@ -4,7 +4,7 @@ A model's vocabulary has some ten thousand pieces of words. A name, a part numbe
 them, and no piece of it says what the whole says; and whatever a model reads into a text, a query's own words should
 count where they stand. So each word, as its stem, is a term too, called "=" and the stem. In a document it weighs what
 BM25 makes of its frequency, with a usual length in place of the mean one, so that a vector depends on its text alone;
-in a query all weigh the same, and `lsr.indexer.rarity` makes of that what BM25's idf does. The words of a document
+in a query all weigh the same, and `lsr.query.idf_weighting` makes of that what BM25's idf does. The words of a document
 count to its end, where a model reads its first tokens only.
 
 That a learned and a lexical score add up to more than either was shown by Gao et al., "Complement Lexical Retrieval
@@ -15,13 +15,13 @@ search is enough. This module and what it imports must not import torch: a searc
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lsr.encoders.base import QueryEncoder, TermLookup
+from lsr.encoders.base import TermLookup
 from lsr.encoders.config import WordsConfig
 from lsr.encoders.lexical.analyser import Analyser, AnalyserSettings
 from lsr.encoders.lexical.word_counts import NOT_A_TERM, WordIds, count_words
@@ -103,19 +103,6 @@ class WordQueries:
         return SparseBatch(np.array(indptr, np.int64), np.array(term_ids, np.int32), weights, vocab_size)
 
 
-class QueriesWithWords:
-    """A model's queries over an index's vocabulary, their words beside them."""
-
-    def __init__(self, model: QueryEncoder, config: WordsConfig, lookup: TermLookup, vocab_size: int) -> None:
-        self.model = model
-        self._words = WordQueries(config, lookup)
-        self._vocab_size = vocab_size
-
-    def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
-        """Return one row a text; terms that the index doesn't hold are dropped."""
-        return side_by_side(self.model.encode_queries(texts), self._words.encode(texts, self._vocab_size))
-
-
 def document_weights(
     indptr: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], config: WordsConfig
 ) -> npt.NDArray[np.float32]:
@@ -147,56 +134,3 @@ def side_by_side(rows: SparseBatch, words: SparseBatch) -> SparseBatch:
 def analyser_settings(config: WordsConfig) -> AnalyserSettings:
     """Return how words are made."""
     return AnalyserSettings(config.stemmer, config.stop_words)
-
-
-def words_config(description: Mapping[str, Any]) -> WordsConfig | None:
-    """Return the words of an encoder's description, None where it has none. Raises EncoderError for unknown ones."""
-    values = description.get("settings", {}).get("words")
-    if values is None:
-        return None
-    try:
-        if values["analyser"] != analyser_settings(config := WordsConfig(**values["config"])).fingerprint():
-            raise EncoderError("words: the index was made with another word analyser: index the corpus again")
-    except (KeyError, TypeError) as error:
-        raise EncoderError(f"words: unknown settings ({error}): made by a newer program?") from error
-    return config
-
-
-def beside_dense(queries: SparseBatch, description: Mapping[str, Any]) -> SparseBatch:
-    """Return queries with their words weighed as in a hybrid search. description: of the encoder that made them."""
-    words = description.get("settings", {}).get("words")
-    config = None if words is None else words["config"]
-    if config is None or config.get("beside_dense") in (None, config["weight"]):
-        return queries
-    weights = queries.weights.copy()
-    weights[queries.term_ids >= words["n_model_terms"]] *= config["beside_dense"] / config["weight"]
-    return SparseBatch(queries.indptr, queries.term_ids, weights, queries.vocab_size)
-
-
-def model_alone(encoder: Any) -> Any:
-    """Return an encoder that gives what a model gives, without words beside it."""
-    return getattr(encoder, "without_words", encoder)
-
-
-def begun_anew(encoder: Any) -> Any:
-    """Return an encoder that has seen no words yet: for another index than the last."""
-    return encoder if getattr(encoder, "words", None) is None else encoder.begun_anew()
-
-
-def with_words(encoder: Any, rows: SparseBatch, documents: Sequence[Document]) -> SparseBatch:
-    """Return what an encoder gives of documents, by what it gives without words."""
-    words: ExactWords | None = getattr(encoder, "words", None)
-    return rows if words is None else words.beside(rows, documents)
-
-
-def term_ids_of(encoder: Any) -> Callable[[str], int | None]:
-    """Return what finds an encoder's term ids by name; a word that is new is given one."""
-    words: ExactWords | None = getattr(encoder, "words", None)
-    known = {term: i for i, term in enumerate(encoder.terms)}
-    if words is None:
-        return known.get
-
-    def term_id(term: str) -> int | None:
-        return words.term_id(term) if is_word_term(term) else known.get(term)
-
-    return term_id

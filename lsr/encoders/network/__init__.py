@@ -1,1 +1,5 @@
-"""The torch modules of an encoder: backbone, heads, batching."""
+"""Torch modules of an encoder: backbone, heads, batching."""
+
+from lsr.encoders.torch_setup import limit_kernels
+
+limit_kernels()

@@ -1,28 +1,10 @@
-"""What keeps the memory of encoding from growing with the corpus, beside its way through windows and shards."""
+"""Freed memory given back to the system, so that encoding needs no more of it the more documents there are."""
 
 from __future__ import annotations
 
 import ctypes
-import os
 from collections.abc import Callable
 from functools import cache
-
-KERNEL_CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
-"""By these names oneDNN, and torch's own layer above it, ask how many kernels they keep."""
-
-MAX_KERNELS = 64
-"""More than a batch needs."""
-
-
-def limit_kernels() -> None:
-    """Let the libraries that torch multiplies with on a CPU keep few kernels, unless the environment says how many.
-
-    They make one for each shape, of up to megabytes in bfloat16, and by themselves keep 1,024 each: batches are of ever
-    other shapes, so memory grew over tens of thousands of documents. They ask while torch is being loaded, and never
-    again: so `import lsr` does this, and comes too late where torch was imported before.
-    """
-    for name in KERNEL_CACHES:
-        os.environ.setdefault(name, str(MAX_KERNELS))
 
 
 @cache

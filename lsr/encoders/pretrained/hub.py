@@ -28,19 +28,27 @@ class Source:
     commit: str | None = None
 
 
+def bundled(name: str) -> Source | None:
+    """Return a model that this package or another installed one brings, None for any other name."""
+    own = carried(name)
+    if own is not None:
+        return Source(own.name, own)
+    packaged = _PACKAGED.get(name)
+    package = importlib.util.find_spec(packaged) if packaged else None
+    if package is None or package.origin is None:
+        return None
+    return Source(name, Path(package.origin).parent / "model")
+
+
 def locate(name_or_path: str | Path, *, revision: str | None = None) -> Source:
     """Find a model's folder: one that this package carries, a folder, or a name on the Hugging Face hub.
 
     What is on the hub is downloaded unless it is there already, or an installed package brings it.
     revision: the hub's commit, branch or tag. Raises EncoderError if there is no such folder or model.
     """
-    own = carried(str(name_or_path))
-    if own is not None:
-        return Source(own.name, own)
-    packaged = _PACKAGED.get(str(name_or_path))
-    package = importlib.util.find_spec(packaged) if packaged else None
-    if package is not None and package.origin is not None:
-        return Source(str(name_or_path), Path(package.origin).parent / "model")
+    source = bundled(str(name_or_path))
+    if source is not None:
+        return source
     path = Path(name_or_path).expanduser()
     if path.is_dir():
         return Source(str(path.resolve()), path.resolve())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import torch
 from lsr.encoders.config import EncoderConfig, Pruning, TowerConfig
 from lsr.encoders.families import family_config
 from lsr.encoders.pretrained.hub import locate
+from lsr.encoders.pretrained.known_models import remember
 from lsr.encoders.pretrained.load_model import LoadedTower, Placement, load_tower, start_tower
 from lsr.encoders.pretrained.sparse_folder import Layout, read_json, read_layout
 from lsr.encoders.pretrained.transformers_checkpoint import read_tokenizer_of, special_token_ids
@@ -40,14 +41,13 @@ def load_neural(
     device: str | None = None,
     dtype: str | None = None,
     max_tokens: int | None = None,
-    terms: Sequence[str] | None = None,
 ) -> NeuralEncoder:
     """Load an encoder from a folder or from the Hugging Face hub.
 
     family: what a plain checkpoint, which doesn't say it itself, is to be read as; a model that says it is refused.
     plain_family: the same, without meaning for a model that says it. revision: the hub's commit, branch or tag.
     max_length: tokens of a document, if fewer than the model takes. top_k, threshold: which of a document's weights
-    are kept. device, dtype, max_tokens: as in `Placement.of`. terms: of an index that is to be continued.
+    are kept. device, dtype, max_tokens: as in `Placement.of`. Exact words that its config has are not put beside it.
     Raises EncoderError if it can't be loaded as it was saved.
     """
     source = locate(name_or_path, revision=revision)
@@ -67,7 +67,9 @@ def load_neural(
     else:
         query = _load_table(layout, config, document)
     kind = NeuralEncoder if config.dense is None else JointNeuralEncoder
-    return kind(config, source.name, source.commit or layout.revision(), document, query, terms=terms)
+    revision = source.commit or layout.revision()
+    remember(source.name, revision)
+    return kind(config, source.name, revision, document, query)
 
 
 def start_encoder(

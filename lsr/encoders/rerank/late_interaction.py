@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from lsr.encoders.base import model_of
 from lsr.encoders.dense.base import DenseEncoder
 from lsr.encoders.dense.encoder import TransformerDenseEncoder, load_dense
 from lsr.encoders.network.backbone import HiddenStates
@@ -109,6 +110,7 @@ def late_interaction_of(encoder: DenseEncoder) -> LateInteraction:
 
     Raises UsageError for an encoder without a transformer.
     """
+    encoder = model_of(encoder)
     if isinstance(encoder, TransformerDenseEncoder):
         head = encoder.document.head
         towers = [_tower_of(tower, head) for tower in (encoder.document, encoder.query)]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
+
+from tokenizers import Tokenizer
 
 from lsr.encoders.config import EncoderConfig
-from lsr.encoders.lexical.exact_words import ExactWords, analyser_settings, with_words
 from lsr.encoders.pretrained.load_model import LoadedTower
 from lsr.encoders.sparse.query_table import TableQueryEncoder
 from lsr.encoders.text.splitter import PassageSplitter, length_of_passages
@@ -21,10 +20,9 @@ from lsr.types import Document, SparseBatch
 class NeuralEncoder:
     """Documents through a transformer; queries through it, through another, or through a table.
 
-    Made by `load_neural` or `start_encoder`. The vocabulary is the tokenizer's, term i being token i, and behind it the
-    words, where the config has some.
-    name, revision: where the weights come from, and which they are. terms: of an index that is to be continued, which
-    may hold words; default, the tokenizer's.
+    Made by `load_neural` or `start_encoder`. The vocabulary is the tokenizer's, term i being token i. Words that the
+    config has are no part of it: `lsr.encoders.lexical.with_exact_words` puts them beside it.
+    name, revision: where the weights come from, and which they are.
     """
 
     def __init__(
@@ -34,8 +32,6 @@ class NeuralEncoder:
         revision: str,
         document: LoadedTower,
         query: LoadedTower | TableQueryEncoder,
-        *,
-        terms: Sequence[str] | None = None,
     ) -> None:
         self.config = config
         self.name = name
@@ -46,27 +42,16 @@ class NeuralEncoder:
         self._tokenizer_hash = tokenizer_hash(document.backend)
         if isinstance(query, LoadedTower) and not _same_terms(query, document, self._terms):
             raise EncoderError(f"{name}: the models of queries and of documents have different vocabularies")
-        self._n_model_terms = len(self._terms)
-        self.words: ExactWords | None = None
-        if config.words is not None:
-            self._terms = [*self._terms, *([] if terms is None else terms[self._n_model_terms :])]
-            self.words = ExactWords(config.words, self._terms, self._n_model_terms)
 
     @property
     def terms(self) -> Sequence[str]:
-        """The tokens by id, and behind them the words so far."""
+        """The tokens by id."""
         return self._terms
 
-    @cached_property
-    def without_words(self) -> Self:
-        """This encoder without words beside the model's terms; itself, where it has none."""
-        if self.words is None:
-            return self
-        return type(self)(replace(self.config, words=None), self.name, self.revision, self.document, self.query)
-
-    def begun_anew(self) -> Self:
-        """Return this encoder, on the same models, without the words that documents have brought so far."""
-        return type(self)(self.config, self.name, self.revision, self.document, self.query)
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The documents' tokenizer; only to be read."""
+        return self.document.backend
 
     @property
     def corpus_weighting(self) -> None:
@@ -77,17 +62,12 @@ class NeuralEncoder:
     def description(self) -> Mapping[str, Any]:
         """What the manifest says of this encoder, as JSON values."""
         settings = self.config.to_json()
+        settings.pop("words", None)
         settings["document"]["max_length"] = self.document.max_length
         if isinstance(self.query, LoadedTower):
             settings["query"] = self.config.query_tower.to_json() | {"max_length": self.query.max_length}
         else:
             settings["query"] = {"prompt": self.query.prompt, "max_length": self.query.max_length}
-        if self.config.words is not None:
-            settings["words"] = {
-                "config": self.config.words.to_json(),
-                "analyser": analyser_settings(self.config.words).fingerprint(),
-                "n_model_terms": self._n_model_terms,
-            }
         return {
             "kind": self.config.family,
             "name": self.name,
@@ -103,16 +83,15 @@ class NeuralEncoder:
 
         Raises EncoderError, naming the document, if the model gives weights that aren't numbers.
         """
-        return with_words(self, self.document.tower.encode(*texts_of(documents)), documents)
+        rows: SparseBatch = self.document.tower.encode(*texts_of(documents))
+        return rows
 
     def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
-        """Return one row a text; an empty text gives an empty row, a word that no document had is dropped."""
+        """Return one row a text; an empty text gives an empty row."""
         if isinstance(self.query, TableQueryEncoder):
-            return self._with_words(self.query.encode_queries(texts), texts)
-        return self._with_words(self.query.tower.encode(texts, query_names(texts)), texts)
-
-    def _with_words(self, rows: SparseBatch, texts: Sequence[str]) -> SparseBatch:
-        return rows if self.words is None else self.words.beside_queries(rows, texts)
+            return self.query.encode_queries(texts)
+        rows: SparseBatch = self.query.tower.encode(texts, query_names(texts))
+        return rows
 
     @property
     def text_length(self) -> int | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lsr.encoders.dense.base import DenseVectors
-from lsr.encoders.lexical.exact_words import with_words
 from lsr.encoders.pretrained.load_model import LoadedTower
 from lsr.encoders.sparse.encoder import NeuralEncoder, query_names, texts_of
 from lsr.errors import EncoderError
@@ -29,15 +28,15 @@ class JointNeuralEncoder(NeuralEncoder):
 
     def encode_documents_jointly(self, documents: Sequence[Document]) -> tuple[SparseBatch, DenseVectors]:
         """Return one sparse and one dense row a document; a text of nothing but white space has empty ones."""
-        sparse, dense = self.document.tower.encode_jointly(*texts_of(documents))
-        return with_words(self, sparse, documents), dense
+        vectors: tuple[SparseBatch, DenseVectors] = self.document.tower.encode_jointly(*texts_of(documents))
+        return vectors
 
     def encode_queries_jointly(self, texts: Sequence[str]) -> tuple[SparseBatch, DenseVectors]:
         """Return one sparse and one dense row a text."""
         if not isinstance(self.query, LoadedTower):
             return self.encode_queries(texts), self.encode_dense_queries(texts)
-        sparse, dense = self.query.tower.encode_jointly(texts, query_names(texts))
-        return self._with_words(sparse, texts), dense
+        vectors: tuple[SparseBatch, DenseVectors] = self.query.tower.encode_jointly(texts, query_names(texts))
+        return vectors
 
     def encode_dense_documents(self, documents: Sequence[Document]) -> DenseVectors:
         """Return one dense row a document."""

@@ -23,6 +23,7 @@ from lsr.encoders.base import TermLookup
 from lsr.encoders.sparse.vocabulary_map import ABSENT, TermMap
 from lsr.encoders.text.tokenizer import TextTokenizer, read_tokenizer
 from lsr.errors import EncoderError
+from lsr.io.folder import Folder
 from lsr.types import SparseBatch
 
 TOKENIZER_FILE = "tokenizer.json"
@@ -100,7 +101,7 @@ def frequency_factors(token_ids: Sequence[int]) -> npt.NDArray[np.float32]:
 
 
 def open_table(
-    folder: Path,
+    folder: Path | Folder,
     lookup: TermLookup,
     vocab_size: int,
     *,
@@ -112,10 +113,15 @@ def open_table(
 
     Raises EncoderError if a file is missing or is not what it should be.
     """
+    try:
+        folder = Folder.of(folder)
+    except OSError as error:
+        raise EncoderError(f"{folder} can't be opened ({error.strerror or error}): index the corpus again") from error
     tokenizer = read_tokenizer(folder / TOKENIZER_FILE)
     path = folder / WEIGHTS_FILE
     try:
-        weights = np.load(path, mmap_mode="r", allow_pickle=False)
+        with path.open() as file:
+            weights = np.load(file, allow_pickle=False)
     except FileNotFoundError as error:
         raise EncoderError(f"{path} is missing: index the corpus again") from error
     except (ValueError, EOFError, OSError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,13 +42,18 @@ class RemappedQueryEncoder:
     """Encodes with `encoder`, and says the same in an index's term ids; terms that it doesn't hold are dropped."""
 
     def __init__(self, encoder: QueryEncoder, terms: Sequence[str], lookup: TermLookup, vocab_size: int) -> None:
-        self.encoder = encoder
+        self._encoder = encoder
         self._term_map = TermMap(terms.__getitem__, len(terms), lookup)
         self._vocab_size = vocab_size
 
+    @property
+    def tokenizer(self) -> Any:
+        """The encoder's tokenizer, None where it has none."""
+        return getattr(self._encoder, "tokenizer", None)
+
     def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
         """Return one row a text, over the index's vocabulary."""
-        batch = self.encoder.encode_queries(texts)
+        batch = self._encoder.encode_queries(texts)
         rows = np.repeat(np.arange(len(batch)), np.diff(batch.indptr))
         terms = self._term_map(batch.term_ids.astype(np.int64))
         order = np.lexsort((terms, rows))

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer
 
 from lsr.errors import EncoderError
+from lsr.io.folder import FileAt
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _CHARACTERS_PER_TOKEN = 32
@@ -24,10 +25,11 @@ def clean(text: str) -> str:
     return text if text.isascii() else _LONE_SURROGATE.sub("\ufffd", text)
 
 
-def read_tokenizer(path: Path) -> Tokenizer:
+def read_tokenizer(path: Path | FileAt) -> Tokenizer:
     """Read a `tokenizer.json`. Raises EncoderError if it isn't one."""
     try:
-        return Tokenizer.from_str(path.read_text(encoding="utf-8"))
+        with path.open("rb") if isinstance(path, Path) else path.open() as file:
+            return Tokenizer.from_str(file.read().decode())
     except FileNotFoundError as error:
         raise EncoderError(f"{path} is missing: the encoder needs a fast tokenizer") from error
     except Exception as error:

@@ -1,4 +1,4 @@
-"""A search and its explanation as a page: the query's terms, what the engine did, the hits and what brought them."""
+"""A search and its explanation as a page: the query's terms, the engine's work, the hits with their terms."""
 
 from __future__ import annotations
 
@@ -7,25 +7,29 @@ from collections.abc import Iterator
 from lsr.output.explained import number, stands_in
 from lsr.output.hits import legs_line
 from lsr.output.numbers import counted
+from lsr.output.results import value_text
 from lsr.query.explain.explain import ExplainedHit, ExplainedSearch
 from lsr.server.pages.fragments import marked, page, percent, plain, shade, stretch
 from lsr.types import TermContribution
 
 PASSAGE, WHOLE = 460, 100_000
-"""Characters of a text that are shown at once, and when it is opened."""
-SHOWN_TERMS = 40
-"""Of the query and of a hit; how many more there are is said."""
+"""Characters of a text that are shown at first, and after it is opened."""
+SHOWN_TERMS, SHOWN_VALUES = 40, 20
+"""Terms of the query and of a hit, and values of a facet; the number of further ones is shown."""
+FIELD_CHARACTERS = 300
+"""Characters of a hit's fields, all together."""
 
 
 def search_page(explained: ExplainedSearch) -> str:
-    """Return a page of its own about one search."""
+    """Return a separate page about one search."""
     return page(explained.query, [f"<h1 dir=auto>{plain(explained.query)}</h1>", *search_body(explained), _footer()])
 
 
 def search_body(explained: ExplainedSearch) -> Iterator[str]:
-    """Yield what a page says of a search, below the query."""
+    """Yield the body of a page about a search, below the query."""
     yield from _query_terms(explained)
     yield from _facts(explained)
+    yield from _counts(explained)
     if not explained.hits:
         yield '<p class="empty">Nothing found: no document holds a term of the query.</p>'
     best = max((found.hit.score for found in explained.hits), default=0.0)
@@ -80,6 +84,27 @@ def _facts(explained: ExplainedSearch) -> Iterator[str]:
     yield "</dl>"
 
 
+def _counts(explained: ExplainedSearch) -> Iterator[str]:
+    if explained.total is not None:
+        yield f'<p class="soft">{counted(explained.total, "document")} with a term of the query.</p>'
+    for name, values in explained.facets.items():
+        shown = " · ".join(
+            f"{plain(value_text(found.value))} <b>{found.count:,}</b>" for found in values[:SHOWN_VALUES]
+        )
+        more = f" · … {len(values) - SHOWN_VALUES} more" if len(values) > SHOWN_VALUES else ""
+        yield f'<p class="soft" dir=auto>{plain(name)}: {shown or "no matching document has it"}{more}</p>'
+
+
+def _fields(found: ExplainedHit) -> str:
+    """Return the fields of a hit, in one line."""
+    shown = " · ".join(
+        f"{name}: {', '.join(value) if isinstance(value, list) else value_text(value)}"
+        for name, value in found.hit.fields.items()
+        if value is not None
+    )
+    return plain(shown if len(shown) <= FIELD_CHARACTERS else shown[: FIELD_CHARACTERS - 1] + "…")
+
+
 def _hit(found: ExplainedHit, best: float) -> Iterator[str]:
     hit, terms = found.hit, found.terms
     largest = terms[0].points if terms else 1
@@ -91,6 +116,8 @@ def _hit(found: ExplainedHit, best: float) -> Iterator[str]:
     yield f'<p class="score number">{number(hit.score)}</p></header>'
     if hit.legs is not None:
         yield f'<p class="soft">{plain(legs_line(hit.legs))}</p>'
+    if hit.fields:
+        yield f'<p class="soft" dir=auto>{_fields(found)}</p>'
     yield f'<div class="strip" role="img" aria-label="{plain(_told(terms))}">'
     for term in terms:
         yield (

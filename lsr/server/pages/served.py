@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.output.numbers import counted
 from lsr.query.explain.explain import ExplainedSearch
 from lsr.server.pages.fragments import page, plain
 from lsr.server.pages.search import search_body
 
 
-def served_page(index: Index, query: str, explained: ExplainedSearch | None = None) -> str:
+def served_page(index: StoredIndex, query: str, explained: ExplainedSearch | None = None) -> str:
     """Return the page: what was searched for, and what was found; without a query, the box alone."""
     encoder = str(index.manifest.encoder.get("name", index.manifest.encoder["kind"]))
     box = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from lsr.training.config.config import TeacherSettings, TrainingConfig
 from lsr.training.data.example import Examples
 from lsr.training.data.topic_batches import TOPICS_FILE, TopicSampler, cluster, kept_topics, save_topics
 from lsr.training.teachers.registry import open_teacher
+
+log = logging.getLogger(__name__)
 
 
 def teacher_opener(examples: Examples) -> Callable[[TeacherSettings], Any]:
@@ -28,7 +31,6 @@ def batch_order(
     output: Path,
     examples: Examples,
     open_one: Callable[[TeacherSettings], Any],
-    say: Callable[[str], None],
 ) -> TopicSampler | None:
     """Return the order in which examples come, where `data.topics` asks for one. output: the run's folder."""
     data = config.data
@@ -37,7 +39,7 @@ def batch_order(
     path = output / TOPICS_FILE
     topics = kept_topics(path)
     if topics is None:
-        say(f"clustering the queries of {len(examples):,} examples into {data.topics:,} topics")
+        log.info(f"clustering the queries of {len(examples):,} examples into {data.topics:,} topics")
         # The same model may teach; its vectors are then computed once, if it is opened with the same options.
         options = next((one.options for one in config.teacher if one.name == data.topic_model), {})
         teacher = open_one(TeacherSettings(str(data.topic_model), options=options))

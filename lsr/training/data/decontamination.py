@@ -16,7 +16,7 @@ import numpy as np
 from lsr.errors import LsrError
 from lsr.eval.data.datasets import dataset_folders, read_queries
 from lsr.indexer.corpus.reader import read_corpus
-from lsr.io.progress import Progress, Silence
+from lsr.io.progress import NoProgress, Progress
 from lsr.training.data.example import Example, Examples
 from lsr.training.data.ngram_hashes import Hashes, WordHashes, runs
 from lsr.types import Document
@@ -67,7 +67,7 @@ def count_overlap(
     beir_folders: BEIR folders, or folders of such. Memory: 512 MB, or 8 bytes a word of a
     collection that is larger.
     """
-    overlap, listener = Overlap(len(examples)), progress or Silence()
+    overlap, listener = Overlap(len(examples)), progress or NoProgress()
     words = WordHashes()
     rows: set[int] = set()
     for tested in _in_groups(_named(beir_folders), words):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from lsr.training.data.decontamination import count_overlap, without_overlap
 from lsr.training.data.example import Example, Examples
 from lsr.training.data.read_examples import ExampleSet, concatenate, read_examples
 from lsr.types import Document
+
+log = logging.getLogger(__name__)
 
 OVERLAP_FILE = "overlap.npy"
 """Which examples share text with test collections: kept in a run's folder, so that it is found out once."""
@@ -39,7 +42,7 @@ class Subset:
             yield from self._examples.corpora()
 
 
-def open_examples(data: DataSettings, say: Callable[[str], None]) -> ExampleSet:
+def open_examples(data: DataSettings) -> ExampleSet:
     """Read the examples of a config's files, and make those that it wants made. Raises what either raises."""
     sets = []
     if data.files or data.make_queries is None:
@@ -52,12 +55,10 @@ def open_examples(data: DataSettings, say: Callable[[str], None]) -> ExampleSet:
         from lsr.training.synthetic.examples import read_made_examples
 
         sets.append(read_made_examples(data.make_queries.corpus, data.make_queries.making()))
-        for line in sets[-1].tables[0].meta["making"]:
-            say(line)
     return concatenate(sets)
 
 
-def without_test_texts(examples: Examples, data: DataSettings, folder: Path, say: Callable[[str], None]) -> Examples:
+def without_test_texts(examples: Examples, data: DataSettings, folder: Path) -> Examples:
     """Return the examples that share no run of words with the test collections of `data.check_overlap`.
 
     folder: of the run, which keeps what was found. Raises LsrError where there are others and `data.overlap` says
@@ -75,7 +76,7 @@ def without_test_texts(examples: Examples, data: DataSettings, folder: Path, say
                 f"data.check_overlap: {overlap.summary()}; set data.overlap to 'drop' to leave them out, or results "
                 "there are not zero-shot"
             )
-        say(overlap.summary() + ("; they are left out" if overlap.n_overlapping else ""))
+        log.info(overlap.summary() + ("; they are left out" if overlap.n_overlapping else ""))
         overlapping = np.zeros(len(examples), bool)
         overlapping[overlap.rows] = True
         part = path.with_suffix(".part.npy")

@@ -76,6 +76,12 @@ class ExampleSet:
         for store in (*(table.documents for table in self.tables), *self.corpora()):
             yield from (store[row] for row in range(len(store)))
 
+    def summary(self) -> list[str]:
+        """Return lines on what was read, made and left out."""
+        made = [line for table in self.tables for line in table.meta.get("making", ())]
+        is_read = any("making" not in table.meta for table in self.tables)
+        return made + (self.report.summary() if is_read else [])
+
     def __iter__(self) -> Iterator[Example]:
         return (self[i] for i in range(len(self)))
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from lsr.encoders.base import Encoder
 from lsr.errors import UsageError
-from lsr.io.progress import Progress, Silence
+from lsr.io.progress import NoProgress, Progress
 from lsr.training.data.example import Example, Examples
 from lsr.training.mining.candidate_pool import Haystack, Positives, open_haystack
 from lsr.training.teachers.base import Teacher
@@ -128,7 +128,7 @@ def mine(
     settings, counts, listener = (
         mining or Mining(),
         report if report is not None else MiningReport(),
-        progress or Silence(),
+        progress or NoProgress(),
     )
     haystack = open_haystack(examples, index, encoder, more=more, progress=progress)
     miner = _Miner(haystack, Positives(examples), settings, teacher, counts)
@@ -160,7 +160,7 @@ class _Miner:
         """Yield the examples with their negatives."""
         searcher, mining = self._haystack.searcher, self._mining
         vectors = searcher.encode([example.query for example in examples])
-        found = searcher.rank(vectors, mining.depth + self._most_positives(examples), threads=threads)
+        found = searcher.rank(vectors, k=mining.depth + self._most_positives(examples), threads=threads)
         candidates = [
             self._candidates(number, example.query, ranking.positions)
             for number, example, ranking in zip(numbers, examples, found, strict=True)

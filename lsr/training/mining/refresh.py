@@ -8,6 +8,7 @@ step sees depends on its number alone, and a resumed run equals an uninterrupted
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ from lsr.training.run_folder.caches import kept_folder
 from lsr.training.run_folder.checkpoints import Checkpoint
 from lsr.training.teachers.registry import model_folder
 
+log = logging.getLogger(__name__)
+
 NEGATIVES = "negatives"
 """The folder of a run that holds what was mined, `step-N` what was found after step N; it belongs to checkpoints."""
 
@@ -52,13 +55,11 @@ class Refresher:
         *,
         open_teacher: Callable[[TeacherSettings], Any],
         device: str,
-        say: Callable[[str], None],
     ) -> None:
         self._config = config
         self._folder = folder / NEGATIVES
         self._open_teacher = open_teacher
         self._device = device
-        self._say = say
 
     def examples(self, examples: Examples, encoder: NeuralEncoder, checkpoints: Sequence[Checkpoint]) -> Examples:
         """Return the examples with the negatives that the run goes on with: mined now if they aren't there yet.
@@ -120,7 +121,7 @@ class Refresher:
     def _mine(self, folder: Path, miner: Encoder, examples: Examples, settings: MinedNegatives, step: int) -> None:
         config, report = self._config, MiningReport()
         who = f"the encoder of step {step:,}" if step else str(settings.first)
-        self._say(f"finding {config.data.negatives} negatives for each of {len(examples):,} examples with {who}")
+        log.info(f"finding {config.data.negatives} negatives for each of {len(examples):,} examples with {who}")
         index = self._folder / f"index-{step}"  # by its name an interrupted one is found again
         mined = mine(
             examples,
@@ -139,7 +140,7 @@ class Refresher:
             intake.finish()
         shutil.rmtree(index)
         for line in report.summary():
-            self._say(line)
+            log.info(line)
 
     def _teacher(self, settings: MinedNegatives) -> Any:
         if settings.teacher is None:

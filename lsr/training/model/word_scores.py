@@ -17,8 +17,8 @@ import numpy.typing as npt
 from lsr.encoders.config import EncoderConfig, WordsConfig
 from lsr.encoders.lexical.analyser import Analyser
 from lsr.encoders.lexical.exact_words import analyser_settings, document_weights
-from lsr.indexer.rarity import rarity
 from lsr.io.cache import cache_home
+from lsr.query.idf_weighting import normalised_idf
 from lsr.training.data.example import Examples
 from lsr.training.teachers.bm25 import CorpusCounts, kept_counts
 from lsr.training.teachers.registry import documents_of
@@ -34,7 +34,7 @@ class WordScores:
     def __init__(self, config: WordsConfig, counts: CorpusCounts) -> None:
         self._config = config
         self._analyser = Analyser(analyser_settings(config))
-        factors = rarity(counts.df.astype(np.int64), counts.n_docs)
+        factors = normalised_idf(counts.df.astype(np.int64), counts.n_docs)
         self._rarity: Mapping[str, float] = dict(zip(counts.terms, factors.tolist(), strict=True))
 
     def __call__(self, queries: Sequence[str], documents: Sequence[Document]) -> npt.NDArray[np.float32]:

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import logging
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 COLUMNS = ("step", "seconds", "loss", "document_terms", "query_terms", "FLOPS", "examples_per_s", "learning_rate")
 """The columns of the CSV that every run has, in this order; a run's own losses, weights and measures follow."""
 
 
 class RunLog:
-    """Writes rows, each a step's numbers by name, to `log.csv` in a folder, and to a terminal through `say`.
+    """Writes rows, each a step's numbers by name, to `log.csv` in a folder, and to the package's log.
 
     Rows of steps after `resumed_at` that a killed run has left are dropped. A column that is new makes the file be
     written anew, so that it stays one table.
     """
 
-    def __init__(self, folder: Path, say: Callable[[str], None], *, resumed_at: int | None = None) -> None:
+    def __init__(self, folder: Path, *, resumed_at: int | None = None) -> None:
         self._path = folder / "log.csv"
-        self._say = say
         self.rows: list[dict[str, float]] = []
         if resumed_at is not None and self._path.is_file():
             self.rows = [row for row in read_log(self._path) if row["step"] <= resumed_at]
@@ -45,7 +47,7 @@ class RunLog:
             else:
                 self._columns = _columns_of(self.rows)
                 self._write_all()
-        self._say(line_of(values))
+        log.info(line_of(values))
         if self._board is not None:
             for name, value in values.items():
                 if name != "step" and math.isfinite(value):

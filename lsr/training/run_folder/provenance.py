@@ -7,7 +7,7 @@ import platform
 import time
 from typing import TYPE_CHECKING, Any
 
-import lsr
+from lsr.version import __version__
 
 if TYPE_CHECKING:
     from lsr.training.trainer import SparseTrainer
@@ -34,7 +34,7 @@ def training_record(trainer: SparseTrainer, step: int, now: float) -> dict[str, 
         "evaluations": evaluations,
         "lambda": trainer.objective.weights(trainer.state.global_step),
         "versions": {
-            "lsr-search": lsr.__version__,
+            "lsr-search": __version__,
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in LIBRARIES},
         },

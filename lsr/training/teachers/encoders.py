@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lsr.encoders.base import Encoder
+from lsr.encoders.base import Encoder, model_of
 from lsr.encoders.dense.base import DenseEncoder
-from lsr.encoders.lexical.exact_words import model_alone
 from lsr.errors import UsageError
 from lsr.training.teachers.base import Scores
 from lsr.training.teachers.sparse_product import sparse_product
@@ -47,7 +46,7 @@ def sparse_teacher(name: str, encoder: Encoder, cache: Path | None, **settings: 
     Words beside a model's terms are left out: the teacher `bm25` has them. Raises UsageError for an encoder whose
     weights depend on a corpus.
     """
-    encoder = model_alone(encoder)
+    encoder = model_of(encoder)
     if encoder.corpus_weighting is not None:
         raise UsageError(f"teacher {name}: its weights depend on the corpus; take the teacher 'bm25' instead")
     store = open_store(cache, "sparse", {**encoder.description, **settings})

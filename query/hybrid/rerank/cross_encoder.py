@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.query.hybrid.candidates import texts_of
-from lsr.query.hybrid.settings import Query
+from lsr.query.queries import Query
 
 if TYPE_CHECKING:
     from lsr.encoders.rerank.cross_encoder import CrossEncoder
-    from lsr.query.searcher import Searcher
+    from lsr.query.sparse_search import SparseSearch
 
 NAME = "cross-encoder"
 
@@ -36,16 +36,16 @@ class CrossEncoderReranker:
         self._options = options
         self._working = threading.Lock()
 
-    def minimum(self, searcher: Searcher) -> None:
+    def minimum(self, search: SparseSearch) -> None:
         """Return None: a logit may be anything."""
-        del searcher
+        del search
 
-    def scores(self, searcher: Searcher, query: Query, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    def scores(self, search: SparseSearch, query: Query, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Return the model's logit for each.
 
         Raises UsageError where there is no text, EncoderError for a model that can't be loaded or is broken.
         """
-        text, texts, _ = texts_of(searcher, query, positions, self.name)
+        text, texts, _ = texts_of(search, query, positions, self.name)
         with self._working:
             if isinstance(self._model, str | Path):
                 from lsr.encoders.rerank.cross_encoder import load_cross_encoder

@@ -17,12 +17,12 @@ import numpy.typing as npt
 
 from lsr.errors import UsageError
 from lsr.query.hybrid.candidates import texts_of
-from lsr.query.hybrid.settings import Query
+from lsr.query.queries import Query
 
 if TYPE_CHECKING:
     from lsr.encoders.rerank.late_interaction import LateInteraction
     from lsr.encoders.rerank.token_model import TokenVectors
-    from lsr.query.searcher import Searcher
+    from lsr.query.sparse_search import SparseSearch
 
 NAME = "late-interaction"
 KEPT_BYTES = 256 << 20
@@ -66,24 +66,24 @@ class LateInteractionReranker:
         self._room = kept_bytes
         self._working = threading.Lock()
 
-    def minimum(self, searcher: Searcher) -> float:
+    def minimum(self, search: SparseSearch) -> float:
         """Return −1: the mean of cosines is no less."""
-        del searcher
+        del search
         return -1.0
 
-    def scores(self, searcher: Searcher, query: Query, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    def scores(self, search: SparseSearch, query: Query, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Return the mean of the largest cosines for each.
 
         Raises UsageError where there is no text, or no model, EncoderError for one that can't be loaded or is broken.
         """
-        text, texts, names = texts_of(searcher, query, positions, self.name)
+        text, texts, names = texts_of(search, query, positions, self.name)
         with self._working:
             if self._loaded is None:
-                self._loaded = self._load(searcher)
+                self._loaded = self._load(search)
             documents = self._vectors(self._loaded, texts, names)
             return mean_max_similarity(self._loaded.encode_query(text), documents)
 
-    def _load(self, searcher: Searcher) -> LateInteraction:
+    def _load(self, search: SparseSearch) -> LateInteraction:
         from lsr.encoders.rerank.late_interaction import late_interaction_of, load_late_interaction
 
         if isinstance(self._model, str | Path):
@@ -91,12 +91,12 @@ class LateInteractionReranker:
         if self._model is not None:
             given: LateInteraction = self._model
             return given
-        if searcher.index.dense is None:
+        if search.index.dense is None:
             raise UsageError(
-                f"the index at {searcher.index.path} has no dense vectors whose model gave token vectors, too: name "
+                f"the index at {search.index.path} has no dense vectors whose model gave token vectors, too: name "
                 f"one, as {self.name}:all-MiniLM-L6-v2"
             )
-        return late_interaction_of(searcher.index.dense_encoder)
+        return late_interaction_of(search.encoders.dense)
 
     def _vectors(self, model: LateInteraction, texts: Sequence[str], names: Sequence[str]) -> list[TokenVectors]:
         keys = [blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts]

@@ -1,7 +1,7 @@
-"""Terms of a query weigh the more, the fewer documents of the searched index hold them.
+"""Idf weighting of queries: rare terms of the searched collection weigh more.
 
 A model's table of term weights knows how rare a term is where it was trained; in a collection about aircraft "wing"
-says little. So a weight is multiplied by r^p, r being the term's idf in this very collection, divided by that of a term
+says little. So a weight is multiplied by r^p, r being the term's idf in this collection, divided by that of a term
 which hardly any document holds:
 
     r = ln(1 + (N − df + ½) / (df + ½)) / ln(1 + N),    N documents, df of them with the term,
@@ -10,15 +10,13 @@ the idf of Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 
 that neither small nor large collections weigh words against a model's terms otherwise. p is 1 for
 exact words, whose query weights say nothing yet, and the encoder's `rarity` for a model's terms.
 
-Only documents that are there count, not those deleted since the last merge: an index that grew and shrank answers as
-one that was made anew.
+Documents deleted since the last merge don't count: an index that grew and shrank answers as a new one would.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -26,12 +24,9 @@ import numpy.typing as npt
 from lsr.encoders.base import QueryEncoder
 from lsr.types import SparseBatch
 
-if TYPE_CHECKING:
-    from lsr.indexer.storage.segment import Segment
 
-
-class Frequencies(Protocol):
-    """Documents, as far as they are looked at here."""
+class Collection(Protocol):
+    """A collection of documents that knows its size and document frequencies."""
 
     def __len__(self) -> int:
         """Return the number of documents."""
@@ -42,30 +37,8 @@ class Frequencies(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Collection:
-    """The documents of one generation: its segments, rather than the index that keeps what weighs by them.
-
-    In a circle of references an index that nobody uses any more would go on holding its generation.
-    """
-
-    segments: Sequence[Segment]
-    n_docs: int
-
-    def __len__(self) -> int:
-        return self.n_docs
-
-    def document_frequencies(self, term_ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
-        """Return how many documents hold each term, deleted ones not counted. Raises IndexDamagedError."""
-        found = np.zeros(len(term_ids), np.int64)
-        for segment in self.segments:
-            local, at = segment.local_terms(term_ids)
-            found[at] += segment.live_df(local)
-        return found
-
-
 class Exponents(NamedTuple):
-    """p of a model's terms, and of words, whose term ids begin with `first_word`; None where there are none."""
+    """The exponents of a model's terms and of words. first_word: the least term id of a word, None without words."""
 
     model: float
     words: float
@@ -73,7 +46,7 @@ class Exponents(NamedTuple):
 
 
 def exponents_of(description: Mapping[str, Any]) -> Exponents | None:
-    """Return how much an encoder's query terms depend on their rarity, by its description; None: not at all."""
+    """Return the exponents of an encoder, by its description; None where its queries are not weighted by idf."""
     settings = description.get("settings", {})
     words, rarity = settings.get("words"), settings.get("rarity", 0.0)
     if words is None and not rarity:
@@ -81,10 +54,10 @@ def exponents_of(description: Mapping[str, Any]) -> Exponents | None:
     return Exponents(rarity, 1.0, None if words is None else words["n_model_terms"])
 
 
-class QueriesByRarity:
-    """A query encoder whose weights say, besides, how rare each term is in an index; it remembers what it looked up."""
+class IdfWeightedEncoder:
+    """A query encoder whose weights are multiplied by powers of each term's idf in a collection, cached by term."""
 
-    def __init__(self, model: QueryEncoder, exponents: Exponents, documents: Frequencies) -> None:
+    def __init__(self, model: QueryEncoder, exponents: Exponents, documents: Collection) -> None:
         self.model = model
         self._exponents = exponents
         self._documents = documents
@@ -103,17 +76,17 @@ class QueriesByRarity:
         powers = np.full(len(term_ids), self._exponents.model)
         if self._exponents.first_word is not None:
             powers[term_ids >= self._exponents.first_word] = self._exponents.words
-        factors = rarity(self._documents.document_frequencies(term_ids), len(self._documents)) ** powers
+        factors = normalised_idf(self._documents.document_frequencies(term_ids), len(self._documents)) ** powers
         self._factors.update(zip(term_ids.tolist(), factors.tolist(), strict=True))
 
 
-def by_rarity(model: QueryEncoder, documents: Frequencies, description: Mapping[str, Any]) -> QueryEncoder:
-    """Return a query encoder that weighs by rarity in documents as its description asks for; itself, if it doesn't."""
+def idf_weighted(model: QueryEncoder, documents: Collection, description: Mapping[str, Any]) -> QueryEncoder:
+    """Return a query encoder with the idf weighting that its description asks for; itself, if it asks for none."""
     exponents = exponents_of(description)
-    return model if exponents is None else QueriesByRarity(model, exponents, documents)
+    return model if exponents is None else IdfWeightedEncoder(model, exponents, documents)
 
 
-def rarity(df: npt.NDArray[np.int64], n_docs: int) -> npt.NDArray[np.float64]:
+def normalised_idf(df: npt.NDArray[np.int64], n_docs: int) -> npt.NDArray[np.float64]:
     """Return r of terms, above 0 and at most 1, by the number of documents that hold each of them."""
     idf = np.log1p((n_docs - df + 0.5) / (df + 0.5))
     return np.asarray(np.minimum(idf / np.log1p(max(n_docs, 1)), 1.0))

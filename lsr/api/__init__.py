@@ -1,0 +1,1 @@
+"""The public Python interface: indexes made, opened, searched, changed and evaluated."""

@@ -1,0 +1,169 @@
+"""Making an index of any source of documents."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lsr.api.arguments import check_count, check_flag, check_path
+from lsr.api.encoders import dense_encoder_of, encoder_of, passage_settings, splitter_of
+from lsr.api.index import Index
+from lsr.api.records import Names
+from lsr.api.sources import Paths, Stream, read_sources
+from lsr.api.wording import python_messages
+from lsr.indexer.storage.index import DEFAULT_NAME
+
+if TYPE_CHECKING:
+    from lsr.encoders.base import Encoder
+    from lsr.encoders.dense.base import DenseEncoder
+    from lsr.indexer.storage.manifest import Manifest
+    from lsr.io.progress import Progress
+    from lsr.types import Document
+
+logger = logging.getLogger("lsr")
+
+
+@python_messages
+def index(
+    sources: str | Path | Document | Mapping[str, Any] | Iterable[Any],
+    path: str | Path = DEFAULT_NAME,
+    *,
+    encoder: str | Path | Encoder | None = None,
+    dense: str | Path | DenseEncoder | None = None,
+    passages: bool | Mapping[str, int] | None = None,
+    overwrite: bool = False,
+    text: str | None = None,
+    title: str | None = None,
+    id: str | None = None,  # noqa: A002
+    fields: Iterable[str] | None = None,
+    skip_bad: bool = False,
+    reorder: bool = True,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Index:
+    """Make an index of texts, and open it.
+
+    Args:
+        sources: paths of files and folders (a `str` by itself, `Path`s, or a list of existing paths), `Document`s,
+            dicts, texts in a list, a pandas or polars DataFrame, an Arrow table, or an iterable of Documents, dicts or
+            texts, which is read as a stream. A text without a doc_id gets its position as one, counted from 0.
+        path: folder of the index (default: `.lsr` here).
+        encoder: `bm25`, `default`, the folder of a model, its name on the hub, or a loaded encoder (default:
+            $LSR_ENCODER, else the bundled model).
+        dense: dense model whose vectors are stored too: a folder, a name on the hub, `joint`, or a loaded encoder.
+        passages: cut documents that are longer than the models read: True, or a dict of `overlap` and `max_length`.
+        overwrite: replace the index that is at the path.
+        text: column or key of the text (default: the first of the usual names, such as `text` or `contents`).
+        title: column or key of the title (default: `title` or `headline`, where there is one).
+        id: column or key of the doc_id (default: `doc_id`, `id` or another usual name, where there is one).
+        fields: columns or keys that are kept as fields (default: all others).
+        skip_bad: skip, and count, records and files that can't be read, instead of raising.
+        reorder: bring similar documents together, so that searches are faster; results are the same.
+        threads: number of worker threads (default: all cores).
+        progress: listener that is told how far the work is (default: none).
+
+    Returns:
+        The index, open.
+
+    Raises:
+        UsageError: an argument is of a wrong kind.
+        BadDocumentError: a document can't be read; the message names it.
+        IndexExistsError: there is an index at the path, and `overwrite` is False.
+        IndexLockedError: another writer is at work there.
+        EncoderError: the encoder can't be loaded.
+
+    Example:
+        >>> import lsr
+        >>> notes = ["Trees grow slowly.", "A cat sleeps most of the day."]
+        >>> index = lsr.index(notes, "my-index", encoder="bm25")
+        >>> index
+        Index('my-index', 2 documents, encoder 'bm25', generation 1)
+        >>> index.search("sleeping cats")[0].doc_id
+        '1'
+    """
+    folder = check_path(path, "path")
+    passage_settings(passages)
+    options = BuildOptions(
+        overwrite=check_flag(overwrite, "overwrite"),
+        skip_bad=check_flag(skip_bad, "skip_bad"),
+        reorder=check_flag(reorder, "reorder"),
+        threads=None if threads is None else check_count(threads, "threads"),
+        progress=progress,
+    )
+    source = read_sources(sources, Names.of(text, title, id, fields))
+    loaded = encoder_of(encoder)
+    built = build(source, folder, loaded, dense=dense_encoder_of(dense, loaded), passages=passages, options=options)
+    for line in built.summary:
+        logger.info("%s", line)
+    return Index(folder, encoder=loaded)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildOptions:
+    """Settings of an index build.
+
+    Attributes:
+        overwrite: replace an index.
+        skip_bad: skip and count what can't be read.
+        reorder: bring similar documents together.
+        threads: number of worker threads (default: all cores).
+        progress: listener that is told how far the work is.
+    """
+
+    overwrite: bool = False
+    skip_bad: bool = False
+    reorder: bool = True
+    threads: int | None = None
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An index that was made: its manifest, and lines that sum up what was read and skipped."""
+
+    manifest: Manifest
+    summary: tuple[str, ...] = ()
+
+
+def build(
+    source: Paths | Stream,
+    path: Path,
+    encoder: Encoder,
+    *,
+    dense: DenseEncoder | None = None,
+    passages: bool | Mapping[str, int] | None = None,
+    options: BuildOptions | None = None,
+) -> Built:
+    """Make an index of checked sources with loaded encoders.
+
+    Args:
+        source: the files, or the documents.
+        path: folder of the index.
+        encoder: encoder of the sparse vectors.
+        dense: encoder of the dense vectors, if they are stored too.
+        passages: as of `index`.
+        options: settings (default: `BuildOptions()`).
+
+    Raises:
+        LsrError: as `index` says.
+    """
+    from lsr.indexer.pipeline import index_corpus, index_documents
+    from lsr.query.engine.batches import available_cores
+
+    given = options or BuildOptions()
+    splitter = splitter_of(passages, encoder, dense)
+    common: dict[str, Any] = {
+        "dense": dense,
+        "splitter": splitter,
+        "overwrite": given.overwrite,
+        "reorder": given.reorder,
+        "threads": given.threads or available_cores(),
+        "progress": given.progress,
+    }
+    if isinstance(source, Stream):
+        return Built(index_documents(source.documents, path, encoder, **common))
+    manifest, summary = index_corpus(source.paths, path, encoder, skip_bad=given.skip_bad, **common)
+    return Built(manifest, tuple(summary))

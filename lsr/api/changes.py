@@ -1,0 +1,104 @@
+"""Results of the methods that change or check an index: small frozen values with named counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """Outcome of `Index.add`.
+
+    Attributes:
+        n_added: number of documents that were added.
+        n_documents: number of documents that the index holds now.
+        generation: generation of the index that holds them.
+        summary: lines that sum up what was read from files, and skipped.
+    """
+
+    n_added: int
+    n_documents: int
+    generation: int
+    summary: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Updated:
+    """Outcome of `Index.update`.
+
+    Attributes:
+        n_added: number of documents whose doc_id was new.
+        n_replaced: number of documents that took the place of an earlier one.
+        n_documents: number of documents that the index holds now.
+        generation: generation of the index that holds them.
+        summary: lines that sum up what was read from files, and skipped.
+    """
+
+    n_added: int
+    n_replaced: int
+    n_documents: int
+    generation: int
+    summary: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deleted:
+    """Outcome of `Index.delete`.
+
+    Attributes:
+        n_deleted: number of documents that were deleted.
+        missing: doc_ids that the index didn't have.
+        n_documents: number of documents that the index holds now.
+        generation: generation of the index without them.
+    """
+
+    n_deleted: int
+    missing: tuple[str, ...]
+    n_documents: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """Outcome of `Index.merge`.
+
+    Attributes:
+        n_merged: number of segments that were merged.
+        n_segments: number of segments that are left.
+        n_documents: number of documents that the index holds.
+        size_bytes: size of the index on disk.
+        generation: generation of the index with the merged segments.
+    """
+
+    n_merged: int
+    n_segments: int
+    n_documents: int
+    size_bytes: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """Outcome of `Index.check`, true where nothing is wrong.
+
+    Attributes:
+        problems: what is wrong with the index, a sentence each.
+        n_documents: number of documents, or passages of documents, that the manifest names.
+        n_postings: number of postings that it names.
+        size_bytes: size of the index on disk.
+        generation: generation that was read.
+    """
+
+    problems: tuple[str, ...]
+    n_documents: int
+    n_postings: int
+    size_bytes: int
+    generation: int
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+    def __bool__(self) -> bool:
+        return self.sound

@@ -1,0 +1,246 @@
+"""An index as callers hold it: opened, searched, changed and checked through one object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lsr.api.arguments import check_count, check_flag, doc_ids_of
+from lsr.api.changes import Added, Checked, Deleted, Merged, Updated
+from lsr.api.edit import Counts, check_index, delete_documents, merge_segments, take_documents
+from lsr.api.opened import Opened
+from lsr.api.reader import IndexReader
+from lsr.api.records import Names
+from lsr.api.sources import read_sources
+from lsr.api.wording import python_messages
+
+if TYPE_CHECKING:
+    from lsr.encoders.base import Encoder
+    from lsr.io.progress import Progress
+
+
+@python_messages
+def open(  # noqa: A001
+    path: str | Path | None = None,
+    *,
+    encoder: str | Path | Encoder | None = None,
+    dense_encoder: str | Path | None = None,
+) -> Index:
+    """Open an index.
+
+    Args:
+        path: folder of the index (default: `.lsr` here or in the nearest folder above).
+        encoder: where the index's model is now, or that encoder, loaded (default: where it was).
+        dense_encoder: where the model of its dense vectors is now (default: where it was).
+
+    Returns:
+        The last generation of the index.
+
+    Raises:
+        IndexMissingError: there is no index.
+        IndexDamagedError: its files are not what was written.
+        EncoderError: the encoder is another than the index's.
+
+    Example:
+        >>> import lsr
+        >>> lsr.index(["Trees grow slowly."], "my-index", encoder="bm25").close()
+        >>> with lsr.open("my-index") as index:
+        ...     len(index)
+        1
+    """
+    if path is None:
+        from lsr.indexer.storage.index import find_index
+
+        path = find_index(Path.cwd())
+    return Index(path, encoder=encoder, dense_encoder=dense_encoder)
+
+
+class Index(IndexReader):
+    """An index of documents, which `lsr.index` makes and `lsr.open` opens.
+
+    All methods may be called from many threads. A search sees one generation of the index; what this object adds,
+    updates or deletes is seen by its next search, what other processes do after `refresh`. An index pickles as its
+    path and generation, and is opened again where it is unpickled. It is a context manager that closes it.
+
+    Example:
+        >>> import lsr
+        >>> index = lsr.index([{"id": "a", "text": "Trees grow slowly.", "year": 2020}], "my-index", encoder="bm25")
+        >>> index.add([{"id": "b", "text": "A tree house.", "year": 2024}]).n_added
+        1
+        >>> [hit.doc_id for hit in index.search("tree", where="year > 2021")]
+        ['b']
+        >>> index.delete("b").n_deleted, len(index), "b" in index
+        (1, 1, False)
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        opened = self._current
+        return _reopened, (self._path.absolute(), self.generation, opened.encoder_place, opened.dense_encoder_place)
+
+    @python_messages
+    def add(
+        self,
+        sources: Any,
+        *,
+        text: str | None = None,
+        title: str | None = None,
+        id: str | None = None,  # noqa: A002
+        fields: Iterable[str] | None = None,
+        skip_bad: bool = False,
+        merge: bool = True,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> Added:
+        """Add documents, all of them or, where something goes wrong, none.
+
+        Args:
+            sources: as of `lsr.index`. The first text without a doc_id gets the number of documents as its doc_id.
+            text: column or key of the text (default: the first of the usual names).
+            title: column or key of the title.
+            id: column or key of the doc_id.
+            fields: columns or keys that are kept as fields (default: all others).
+            skip_bad: skip, and count, records and files that can't be read, instead of raising.
+            merge: merge small segments afterwards, where that is due.
+            threads: number of worker threads (default: all cores).
+            progress: listener that is told how far the work is (default: none).
+
+        Raises:
+            BadDocumentError: a document can't be read, or its doc_id is in the index already.
+            IndexLockedError: another writer is at work.
+        """
+        found, now = self._change(
+            sources, Names.of(text, title, id, fields), replacing=False,
+            skip_bad=skip_bad, merge=merge, threads=threads, progress=progress,
+        )  # fmt: skip
+        return Added(
+            n_added=found.n_added, n_documents=now.n_documents, generation=now.generation, summary=found.summary
+        )
+
+    @python_messages
+    def update(
+        self,
+        sources: Any,
+        *,
+        text: str | None = None,
+        title: str | None = None,
+        id: str | None = None,  # noqa: A002
+        fields: Iterable[str] | None = None,
+        skip_bad: bool = False,
+        merge: bool = True,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> Updated:
+        """Add documents, each in the place of the one with its doc_id, if there is one.
+
+        Every document needs a doc_id. The other arguments and errors are those of `add`.
+        """
+        found, now = self._change(
+            sources, Names.of(text, title, id, fields), replacing=True,
+            skip_bad=skip_bad, merge=merge, threads=threads, progress=progress,
+        )  # fmt: skip
+        return Updated(
+            n_added=found.n_added,
+            n_replaced=found.n_replaced,
+            n_documents=now.n_documents,
+            generation=now.generation,
+            summary=found.summary,
+        )
+
+    def _change(
+        self,
+        sources: Any,
+        names: Names,
+        *,
+        replacing: bool,
+        skip_bad: bool,
+        merge: bool,
+        threads: int | None,
+        progress: Progress | None,
+    ) -> tuple[Counts, Opened]:
+        """Add or replace documents; return the counts, and the generation that has them."""
+        options: dict[str, Any] = {
+            "skip_bad": check_flag(skip_bad, "skip_bad"),
+            "merge": check_flag(merge, "merge"),
+            "threads": _threads(threads),
+            "progress": progress,
+        }
+        with self._changing:
+            opened = self._newest()
+            source = read_sources(sources, names, first_id=None if replacing else opened.stored.n_positions)
+            counts, encoder = take_documents(opened, self._path, source, replacing=replacing, **options)
+            opened.encoder = opened.encoder if encoder is None else encoder
+            return counts, self._newest()
+
+    @python_messages
+    def delete(
+        self, doc_ids: str | int | Iterable[str | int], *, strict: bool = False, merge: bool = True,
+        threads: int | None = None,
+    ) -> Deleted:  # fmt: skip
+        """Delete documents, all at once.
+
+        Args:
+            doc_ids: one doc_id (a `str`, or a whole number, which means its decimal text), or several in a list.
+            strict: delete nothing, and raise, if one of them isn't there (default: name it in `missing`).
+            merge: merge small segments afterwards, where that is due.
+            threads: number of worker threads (default: all cores).
+
+        Raises:
+            LsrError: with `strict`, a doc_id isn't there.
+            IndexLockedError: another writer is at work.
+        """
+        wanted = doc_ids_of(doc_ids)
+        options: dict[str, Any] = {"strict": check_flag(strict, "strict"), "merge": check_flag(merge, "merge")}
+        with self._changing:
+            n_deleted, missing = delete_documents(
+                self._newest(), self._path, wanted, threads=_threads(threads), **options
+            )
+            now = self._newest()
+        return Deleted(
+            n_deleted=n_deleted, missing=missing, n_documents=now.n_documents, generation=now.generation
+        )  # fmt: skip
+
+    @python_messages
+    def merge(self, *, only_due: bool = False, threads: int | None = None, progress: Progress | None = None) -> Merged:
+        """Merge the segments of the index into one, and remove what was deleted. Results don't change.
+
+        Args:
+            only_due: only those that adding would merge by itself.
+            threads: number of worker threads (default: all cores).
+            progress: listener that is told how far the work is (default: none).
+
+        Raises:
+            IndexLockedError: another writer is at work.
+        """
+        check_flag(only_due, "only_due")
+        with self._changing:
+            merged = merge_segments(self._path, only_due=only_due, threads=_threads(threads), progress=progress)
+            return replace(merged, n_documents=self._newest().n_documents)
+
+    @python_messages
+    def check(self, progress: Progress | None = None) -> Checked:
+        """Read all of the index and verify it: files against their checksums, arrays against each other.
+
+        Args:
+            progress: listener that is told how far the work is (default: none).
+
+        Returns:
+            The problems that were found; true where there are none.
+
+        Raises:
+            IndexDamagedError: not even the manifest can be read.
+        """
+        self._current  # noqa: B018  raises where the index is closed
+        return check_index(self._path, progress)
+
+
+def _threads(threads: int | None) -> int:
+    from lsr.query.engine.batches import available_cores
+
+    return available_cores() if threads is None else check_count(threads, "threads")
+
+
+def _reopened(path: Path, generation: int, encoder: str | Path | None, dense_encoder: str | Path | None) -> Index:
+    """Open the index that was pickled."""
+    return Index(path, encoder=encoder, dense_encoder=dense_encoder, generation=generation)

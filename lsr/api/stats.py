@@ -1,0 +1,95 @@
+"""Statistics of an index: what it holds, how large its parts are, and what it was made with."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lsr.indexer.storage.index import StoredIndex
+    from lsr.indexer.storage.manifest import Manifest
+
+_DOCUMENT_FILES = ("documents.arrow", "id_hash.npy", "id_row.npy")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """Statistics of one generation of an index.
+
+    Attributes:
+        path: folder of the index.
+        n_documents: number of documents, or of passages where documents were cut.
+        n_deleted: number of deleted ones that the next merge removes.
+        n_postings: number of postings.
+        n_terms: number of terms of the vocabulary.
+        n_segments: number of segments.
+        size_bytes: size on disk.
+        size_bytes_of: size of each kind of file.
+        encoder: description of the encoder.
+        dense: description of the encoder of the dense vectors, None where there are none.
+        passages: how documents were cut into passages, None where they weren't.
+        statistics: statistics of the corpus that the weights depend on.
+        scale: weight of an impact of 1.
+        n_clipped: number of weights that were too large for an impact.
+        generation: number of the generation.
+        created: time at which it was made.
+        library_version: version of this library that made it.
+    """
+
+    path: str
+    n_documents: int
+    n_deleted: int
+    n_postings: int
+    n_terms: int
+    n_segments: int
+    size_bytes: int
+    size_bytes_of: Mapping[str, int]
+    encoder: Mapping[str, Any]
+    dense: Mapping[str, Any] | None
+    passages: Mapping[str, int] | None
+    statistics: Mapping[str, float]
+    scale: float
+    n_clipped: int
+    generation: int
+    created: str
+    library_version: str
+
+
+def stats_of(index: StoredIndex) -> Stats:
+    """Return the statistics of an open index."""
+    manifest = index.manifest
+    return Stats(
+        path=str(index.path),
+        n_documents=manifest.n_docs,
+        n_deleted=manifest.n_positions - manifest.n_docs,
+        n_postings=manifest.n_postings,
+        n_terms=len(index.vocabulary),
+        n_segments=len(manifest.segments),
+        size_bytes=manifest.size_bytes,
+        size_bytes_of=_sizes(manifest),
+        encoder=manifest.encoder,
+        dense=manifest.dense,
+        passages=manifest.passages,
+        statistics=manifest.statistics,
+        scale=manifest.scale,
+        n_clipped=manifest.n_clipped,
+        generation=manifest.generation,
+        created=manifest.created,
+        library_version=manifest.library_version,
+    )
+
+
+def _sizes(manifest: Manifest) -> dict[str, int]:
+    sizes: Counter[str] = Counter()
+    for segment in manifest.segments:
+        for name, info in segment.part.files.items():
+            sizes["documents" if name in _DOCUMENT_FILES else "postings"] += info.size_bytes
+        if segment.deletions is not None:
+            sizes["deletions"] += sum(info.size_bytes for info in segment.deletions.files.values())
+        if segment.dense is not None:
+            sizes["dense vectors"] += sum(info.size_bytes for info in segment.dense.files.values())
+    for kind, part in (("vocabulary", manifest.vocabulary), ("encoder", manifest.encoder_files)):
+        sizes[kind] += sum(info.size_bytes for info in part.files.values())
+    return dict(sizes)

@@ -1,0 +1,49 @@
+"""Opening of the index for the commands that search it, and messages that they share."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from lsr.cli.common import index_path, note
+
+if TYPE_CHECKING:
+    from lsr.query.options import SearchOptions
+    from lsr.query.searcher import Searcher
+
+
+def open_searcher(args: argparse.Namespace, options: SearchOptions, *, once: bool = False) -> Searcher:
+    """Open the index of the arguments. once: for a single query.
+
+    Raises UsageError for an --encoder that the index doesn't take, or a --dense that no search needs, and what opening
+    raises.
+    """
+    from lsr.errors import UsageError
+    from lsr.query.searcher import Searcher
+
+    if args.dense is not None and options.hybrid_search is None:
+        raise UsageError("--dense goes with --hybrid or --rerank")
+    encoder = getattr(args, "encoder", None)
+    return Searcher(index_path(args), encoder=encoder, dense_encoder=args.dense, options=options, once=once)
+
+
+def add_dense_argument(parser: argparse.ArgumentParser) -> None:
+    """Add --dense, the folder of the index's dense model."""
+    parser.add_argument("--dense", metavar="E", help="where the index's dense model is now, if it isn't where it was")
+
+
+def n_searched(searcher: Searcher) -> int:
+    """Return how many documents, or passages, the searcher's default options let a search find."""
+    from lsr.query.stages import scope_of
+
+    allowed = scope_of(searcher, searcher.options).allowed
+    return len(searcher.index) if allowed is None else allowed.n_allowed
+
+
+def note_nothing(searcher: Searcher) -> None:
+    """Say that a search found nothing, and what would find more."""
+    hybrid, offset = searcher.options.hybrid_search, searcher.options.offset
+    more = "; --hybrid union finds by dense vectors alone, too" if hybrid is not None and hybrid.mode != "union" else ""
+    if offset or searcher.options.min_score is not None:
+        more = "; leave out --offset and --min-score to see more" + more
+    note(f"nothing found: no document holds a term of the query (searched {n_searched(searcher):,}){more}")

@@ -1,0 +1,156 @@
+"""Sparse models and joint ones as kinds of encoders, with exact words where their config has some.
+
+Nothing here imports torch until a model is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lsr.encoders.base import Encoder, QueryEncoder, model_of
+from lsr.encoders.config import WordsConfig
+from lsr.encoders.dense.base import DenseEncoder, JointEncoder
+from lsr.encoders.lexical.exact_words import analyser_settings
+from lsr.encoders.lexical.with_exact_words import (
+    QueriesWithWords,
+    weigh_words_beside_dense,
+    with_exact_words,
+    words_of,
+)
+from lsr.encoders.pretrained.known_models import recorded_place
+from lsr.encoders.registry import JOINT, MODEL, EncoderKind, QuerySide, check_same, register, unknown_kind, usages
+from lsr.encoders.sparse.query_table import open_table
+from lsr.encoders.sparse.vocabulary_map import RemappedQueryEncoder
+from lsr.encoders.text.term_spans import AnalysedWords, TermFinder, Tokens, TokensAndWords
+from lsr.encoders.text.tokenizer import copy_of
+from lsr.errors import EncoderError, UsageError
+from lsr.models import carried
+
+
+def _load(name_or_path: str | Path, *, terms: Sequence[str] = (), **options: Any) -> Encoder:
+    """Load the model of a folder or of a name on the hub, with its exact words. terms: of an index to be continued."""
+    if carried(str(name_or_path)) is None and not _might_be_model(name_or_path):
+        raise EncoderError(f"no encoder {str(name_or_path)!r}: known are {', '.join(usages('load'))}")
+    from lsr.encoders.pretrained.load_encoder import load_neural
+
+    model = load_neural(name_or_path, **options)
+    return with_exact_words(model, model.config.words, terms=terms)
+
+
+def _might_be_model(name_or_path: str | Path) -> bool:
+    return isinstance(name_or_path, Path) or "/" in name_or_path or Path(name_or_path).is_dir()
+
+
+def _load_recorded(
+    description: Mapping[str, Any], *, moved_to: str | Path | None = None, terms: Sequence[str] = (), **options: Any
+) -> Encoder:
+    """Load the model that a description was made of, with the settings that it names.
+
+    moved_to: the folder where it is now; default, the name that it had. options: `device`, `dtype`. Raises EncoderError
+    if it isn't there, is another, or mustn't be opened by its recorded name.
+    """
+    from lsr.encoders.pretrained.load_encoder import load_neural
+
+    settings = description["settings"]
+    if "document" not in settings:
+        raise unknown_kind(description)
+    place, revision = recorded_place(description, moved_to, "--encoder")
+    document = settings["document"]
+    model = load_neural(
+        place,
+        plain_family=description["kind"],
+        revision=revision,
+        max_length=document["max_length"],
+        top_k=document["pruning"]["top_k"],
+        threshold=document["pruning"]["threshold"],
+        **options,
+    )
+    encoder = with_exact_words(model, model.config.words, terms=terms)
+    check_same(description, encoder.description)
+    return encoder
+
+
+def _open_documents(
+    description: Mapping[str, Any], terms: Sequence[str], *, moved_to: str | Path | None = None, **options: Any
+) -> Encoder:
+    if description.get("query_side") not in ("table", "model"):
+        raise unknown_kind(description)
+    return _load_recorded(description, moved_to=moved_to, terms=terms, **options)
+
+
+def _open_queries(description: Mapping[str, Any], side: QuerySide) -> QueryEncoder:
+    words = words_of(description)  # refused, if need be, before a model is loaded
+    queries: QueryEncoder
+    if description.get("query_side") == "table":
+        settings = description["settings"]
+        query = settings.get("query") or {}
+        queries = open_table(
+            side.files,
+            side.lookup,
+            side.vocab_size,
+            max_length=query.get("max_length"),
+            prompt=query.get("prompt", ""),
+            repeats=settings.get("query_repeats", "once"),
+        )
+    elif description.get("query_side") == "model":
+        model = model_of(_load_recorded(description, moved_to=side.moved_to))
+        queries = RemappedQueryEncoder(model, model.terms, side.lookup, side.vocab_size)
+    else:
+        raise unknown_kind(description)
+    return _with_words(queries, words, side)
+
+
+def _fit_queries(encoder: Encoder, description: Mapping[str, Any], side: QuerySide) -> QueryEncoder | None:
+    if description["query_side"] != "model":
+        return None
+    model = model_of(encoder)
+    queries = RemappedQueryEncoder(model, model.terms, side.lookup, side.vocab_size)
+    return _with_words(queries, words_of(description), side)
+
+
+def _with_words(queries: QueryEncoder, words: WordsConfig | None, side: QuerySide) -> QueryEncoder:
+    return queries if words is None else QueriesWithWords(queries, words, side.lookup, side.vocab_size)
+
+
+def _open_dense(description: Mapping[str, Any], *, moved_to: str | Path | None = None, **options: Any) -> DenseEncoder:
+    encoder = _load_recorded(description, moved_to=moved_to, **options)
+    if not isinstance(encoder, JointEncoder):
+        raise EncoderError(f"{description['name']}: the index's dense vectors are of a joint encoder, which it isn't")
+    return encoder
+
+
+def _load_joint(name: str, *, sparse: Encoder | None = None, **options: Any) -> DenseEncoder:
+    """Return the dense half of `sparse`, which is loaded already: no option changes it."""
+    del name, options
+    if isinstance(sparse, JointEncoder):
+        return sparse
+    given = "none" if sparse is None else sparse.description["name"]
+    raise UsageError(
+        f"--dense {JOINT} takes the dense vectors of a joint encoder, but the encoder is {given}: name a dense model"
+    )
+
+
+def _find_terms(description: Mapping[str, Any], encoder: Any) -> TermFinder:
+    tokenizer, words = getattr(encoder, "tokenizer", None), words_of(description)
+    if tokenizer is None:
+        return AnalysedWords()
+    tokens = Tokens(copy_of(tokenizer))
+    return tokens if words is None else TokensAndWords(tokens, AnalysedWords(analyser_settings(words)))
+
+
+register(
+    EncoderKind(
+        MODEL,
+        usage="default, the folder of a model, a name on the hub such as owner/model",
+        load=_load,
+        open_documents=_open_documents,
+        open_queries=_open_queries,
+        fit_queries=_fit_queries,
+        open_dense=_open_dense,
+        find_terms=_find_terms,
+        weigh_beside_dense=weigh_words_beside_dense,
+    )
+)
+register(EncoderKind(JOINT, usage=JOINT, load_dense=_load_joint))

@@ -1,0 +1,50 @@
+"""Fields of documents as columns, for filters, facets and sorting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from lsr.indexer.storage.fields import MOST_COLUMNS, TYPES, joined
+from lsr.indexer.storage.index import StoredIndex
+from lsr.indexer.storage.segment import Segment
+
+DOCUMENT_FIELDS = ("doc_id", "title", "text")
+"""Names that every document has; a field of the same name comes first."""
+_SHOWN = 30
+
+
+def field_kinds(index: StoredIndex) -> dict[str, str]:
+    """Return the kind of every field that documents of an index have and filters can test, by name."""
+    found: dict[str, list[str]] = {}
+    for segment in index.segments:
+        for name, kind in (segment.fields.kinds if segment.fields is not None else {}).items():
+            found.setdefault(name, []).append(kind)
+    return {name: joined(kinds) for name, kinds in sorted(found.items())}
+
+
+def column_kinds(index: StoredIndex) -> dict[str, str]:
+    """Return the kind of every name that a column can be read of: fields, and `DOCUMENT_FIELDS`."""
+    return dict.fromkeys(DOCUMENT_FIELDS, "text") | field_kinds(index)
+
+
+def unknown_field(name: str, kinds: Mapping[str, str]) -> str:
+    """Return the message for a field that no document has."""
+    names = ", ".join(list(kinds)[:_SHOWN]) + (", …" if len(kinds) > _SHOWN else "")
+    return f"no document has a field {name!r}; there are {names}"
+
+
+def may_have_more(index: StoredIndex) -> bool:
+    """Whether documents may have fields that no column holds, since a segment is at the limit of columns."""
+    return any(segment.fields is not None and len(segment.fields.kinds) >= MOST_COLUMNS for segment in index.segments)
+
+
+def read_column(segment: Segment, name: str, kind: str) -> Any:
+    """Return a field of a segment's documents, in the order of addition, as a pyarrow column with nulls."""
+    if segment.fields is not None and name in segment.fields.kinds:
+        return segment.fields.column(name, kind)
+    if name in DOCUMENT_FIELDS:
+        return segment.documents.column(name)
+    return pa.chunked_array([pa.nulls(segment.n_docs, TYPES[kind])])

@@ -1,0 +1,54 @@
+"""Encoded queries, as the legs of a search take them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lsr.errors import UsageError
+from lsr.types import SparseBatch
+
+DenseRow = npt.NDArray[np.float32]
+"""float32, (dimension)."""
+
+
+class Query(NamedTuple):
+    """One encoded query. text, dense: None where no leg of the search needs them."""
+
+    term_ids: npt.NDArray[np.int32]
+    weights: npt.NDArray[np.float32]
+    text: str | None = None
+    dense: DenseRow | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """Encoded queries, row i being the i-th.
+
+    dense: float32, (n, dimension), None where no leg is dense. texts: None for queries that came encoded.
+    """
+
+    sparse: SparseBatch
+    dense: npt.NDArray[np.float32] | None = None
+    texts: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        """Raise UsageError unless there is a dense row, and a text, for each sparse row."""
+        for name, rows in (("dense vectors", self.dense), ("texts", self.texts)):
+            if rows is not None and len(rows) != len(self.sparse):
+                raise UsageError(f"{len(self.sparse)} sparse queries, but {len(rows)} {name}: give one a query")
+
+    def __len__(self) -> int:
+        return len(self.sparse)
+
+    def row(self, number: int) -> Query:
+        """Return one query."""
+        return Query(
+            *self.sparse.row(number),
+            None if self.texts is None else self.texts[number],
+            None if self.dense is None else self.dense[number],
+        )

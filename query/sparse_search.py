@@ -1,0 +1,136 @@
+"""Search by sparse vectors: rankings of encoded queries, and the documents of rankings.
+
+Feedback, hybrid search and explanation build on it; `lsr.query.stages` puts them in line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lsr.encoders.base import QueryEncoder
+from lsr.indexer.storage.index import StoredIndex
+from lsr.indexer.storage.segment import Segment
+from lsr.query.engine.approximate import Approximate
+from lsr.query.engine.best_passage import Owners, best_passages
+from lsr.query.engine.engine import Engine, Ranking
+from lsr.query.engine.planner import TRAVERSALS
+from lsr.query.explain.term_spans import TermFinder
+from lsr.query.filters.cache import FilterCache
+from lsr.query.filters.filter import DocumentFilter
+from lsr.query.query_encoders import QueryEncoders
+from lsr.types import Document, SparseBatch
+
+SparseVector = tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]
+"""Term ids, ascending and unique, and weights."""
+
+
+class Scope(NamedTuple):
+    """The documents that a search may find (default: all), and whether it may miss some (default: no)."""
+
+    allowed: DocumentFilter | None = None
+    approximate: Approximate | None = None
+
+
+EVERYTHING = Scope()
+
+
+class SparseSearch:
+    """Search of one generation of an index by sparse vectors. Safe to use from many threads, and after a fork.
+
+    once: this process serves no other query, so the compiled kernels are not loaded for it. owners: the document of
+    each passage; None where documents were not cut.
+    """
+
+    def __init__(self, index: StoredIndex, encoders: QueryEncoders, *, once: bool = False) -> None:
+        self.index = index
+        self.encoders = encoders
+        self.once = once
+        self.engine = Engine(index)
+        self.owners = None if index.manifest.passages is None else Owners(index)
+        self._filters = FilterCache(index)
+
+    def encode(self, texts: Sequence[str]) -> SparseBatch:
+        """Return the sparse vectors of query texts, a row each.
+
+        Raises UsageError for an index that takes encoded queries only, EncoderError if the encoder can't be opened.
+        """
+        return self.encoders.sparse.encode_queries(texts)
+
+    @property
+    def query_encoder(self) -> QueryEncoder:
+        """The encoder of queries, opened when first asked for. Raises EncoderError if it can't be opened."""
+        return self.encoders.sparse
+
+    def warm_up(self) -> None:
+        """Load what queries need, compiled kernels included, so that the first is served as fast as the others."""
+        self.encode(["ready"])
+        for segment in self.index.segments[:1]:
+            for traversal in TRAVERSALS:
+                self.engine.rank(segment.terms[:1].astype(np.int32), np.ones(1, np.float32), 1, traversal=traversal)
+
+    @cached_property
+    def term_finder(self) -> TermFinder:
+        """The finder of the index's terms in texts."""
+        from lsr.query.explain.term_spans import term_finder
+
+        return term_finder(self.index.manifest.encoder, self.query_encoder, self.index.vocabulary)
+
+    def filter(self, filter_text: str) -> DocumentFilter:
+        """Return the documents that a filter such as `year >= 2020 and lang == 'en'` allows.
+
+        The filters used last are cached. Raises FilterError where it can't be understood or doesn't fit the documents'
+        fields; docs/FILTERS.md has the language.
+        """
+        return self._filters.get(filter_text)
+
+    def rank_vector(self, vector: SparseVector, k: int, scope: Scope = EVERYTHING) -> Ranking:
+        """Return the ranking of one encoded query: term ids of the index, ascending, and weights.
+
+        Where documents were cut into passages, it holds the best passage of each.
+        """
+
+        def rank(k: int) -> Ranking:
+            return self.engine.rank(*vector, k, once=self.once, allowed=scope.allowed, approximate=scope.approximate)
+
+        return rank(k) if self.owners is None else best_passages(rank, self.owners, k)
+
+    def rank_vectors(self, vectors: Sequence[SparseVector], k: int, scope: Scope = EVERYTHING) -> list[Ranking]:
+        """Return the rankings of several encoded queries, in one call of compiled code where that is possible."""
+        if self.owners is None and scope.approximate is None:
+            return self.engine.rank_many(vectors, k, allowed=scope.allowed)
+        return [self.rank_vector(vector, k, scope) for vector in vectors]
+
+    def document(self, position: int) -> Document:
+        """Return the document, or the passage of one, that was added as number `position` of the index."""
+        starts = self.engine.first_positions
+        number = int(np.searchsorted(starts, position, side="right")) - 1
+        return self.index.segments[number].document(int(position - starts[number]))
+
+    def by_segment(
+        self, positions: npt.NDArray[np.int64]
+    ) -> Iterator[tuple[Segment, npt.NDArray[np.int64], list[int]]]:
+        """Yield each segment that holds some of the positions, their places in `positions`, and their rows in it."""
+        starts = self.engine.first_positions
+        numbers = np.searchsorted(starts, positions, side="right") - 1
+        for number in np.unique(numbers).tolist():
+            places = np.flatnonzero(numbers == number)
+            yield self.index.segments[number], places, (positions[places] - starts[number]).tolist()
+
+    def doc_ids(self, ranking: Ranking) -> list[str]:
+        """Return the doc_ids of a ranking, without reading the texts."""
+        return self.doc_ids_at(ranking.positions)
+
+    def doc_ids_at(self, positions: npt.NDArray[np.int64]) -> list[str]:
+        """Return the doc_ids of documents by their positions in the index; of passages, those of their documents."""
+        ids = [""] * len(positions)
+        for segment, places, rows in self.by_segment(positions):
+            store = segment.documents
+            found = store.doc_ids(rows) if self.owners is None else store.document_ids(rows)
+            for place, doc_id in zip(places.tolist(), found, strict=True):
+                ids[place] = doc_id
+        return ids
