@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-import lsr
 from lsr.cli.common import documentation_folder
 from lsr.cli.main import build_parser
 from lsr.cli.reference import commands, pages
@@ -143,7 +142,7 @@ def test_pages_that_help_names_are_packed(root: Path) -> None:
     assert "docs/TRAINING.md" in named
     folder = documentation_folder()
     assert folder == root / "docs"
-    assert [name for name in named if not (folder.parent / name).is_file()] == []
+    assert [name for name in named - set(PENDING_PAGES) if not (folder.parent / name).is_file()] == []
 
 
 def test_every_page_is_found_from_the_index(root: Path) -> None:
@@ -157,9 +156,10 @@ def test_every_page_is_found_from_the_index(root: Path) -> None:
 
 @pytest.mark.parametrize("page", ["README.md", "docs/TUTORIAL.md"])
 def test_python_of_a_page_runs(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str) -> None:
-    """Blocks marked `python` run one after another, in a folder with notes; blocks marked `python model` don't."""
-    if not hasattr(lsr, "index"):
-        pytest.skip("lsr.index is not there")
+    """Run the blocks marked `python` one after another, in a folder with notes and with words as the default encoder.
+
+    Blocks marked `python model` need the default model, and don't run.
+    """
     blocks = [block for language, block in code_blocks((root / page).read_text("utf-8")) if language == "python"]
     assert blocks
     monkeypatch.chdir(tmp_path)

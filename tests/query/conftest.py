@@ -76,7 +76,7 @@ def encoded(index: StoredIndex, query: Row) -> SparseBatch:
 def ranked(searcher: Searcher, query: Row, k: int, *, traversal: str | None = None) -> list[tuple[int, float]]:
     """Return (position, score) of what a search finds."""
     term_ids, weights = encoded(searcher.index, query).row(0)
-    found = searcher._engine.rank(term_ids, weights, k, traversal=traversal)
+    found = searcher.engine.rank(term_ids, weights, k, traversal=traversal)
     return list(zip(found.positions.tolist(), found.scores.tolist(), strict=True))
 
 
