@@ -19,6 +19,7 @@ _PUBLIC = {
     "Index": "lsr.api.index",
     "LsrError": "lsr.errors",
     "Results": "lsr.types",
+    "evaluate": "lsr.api.evaluate",
     "index": "lsr.api.build",
     "load_encoder": "lsr.api.encoders",
     "open": "lsr.api.index",
@@ -28,6 +29,7 @@ _PUBLIC = {
 if TYPE_CHECKING:
     from lsr.api.build import index
     from lsr.api.encoders import load_encoder
+    from lsr.api.evaluate import evaluate
     from lsr.api.index import Index, open  # noqa: A004
     from lsr.errors import LsrError
     from lsr.query.engine.approximate import Approximate
@@ -45,6 +47,7 @@ __all__ = [
     "LsrError",
     "Results",
     "__version__",
+    "evaluate",
     "index",
     "load_encoder",
     "open",

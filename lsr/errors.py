@@ -4,49 +4,60 @@ from __future__ import annotations
 
 
 class LsrError(Exception):
-    """Something failed for a reason that the message explains; the command exits with `exit_code`."""
+    """A failure whose message says what is wrong and what to do about it.
+
+    All errors of this library are of this class or of one below it; a command ends with its `exit_code`.
+
+    Example:
+        >>> import lsr
+        >>> try:
+        ...     lsr.open("no-such-folder")
+        ... except lsr.LsrError as error:
+        ...     print(type(error).__name__)
+        IndexMissingError
+    """
 
     exit_code = 1
 
 
 class UsageError(LsrError):
-    """An argument is out of its range or does not fit the others."""
+    """An argument of a wrong type, out of its range, or at odds with another."""
 
     exit_code = 2
 
 
 class BadDocumentError(LsrError):
-    """An input document can't be read; the message names file and line."""
+    """A document that can't be read; the message names its place."""
 
 
 class EncoderError(LsrError):
-    """An encoder can't be loaded, or doesn't fit the index or the text."""
+    """An encoder that can't be loaded, or doesn't fit the index or the text."""
 
 
 class IndexMissingError(LsrError):
-    """No index stands at the path."""
+    """A path without an index."""
 
     exit_code = 3
 
 
 class IndexDamagedError(LsrError):
-    """The index is damaged, foreign, half-written or newer than this program."""
+    """An index that is damaged, foreign, half-written, or newer than this program."""
 
     exit_code = 3
 
 
 class IndexExistsError(LsrError):
-    """An index stands already where a new one is to be made."""
+    """An index at the path where a new one would be made."""
 
 
 class IndexLockedError(LsrError):
-    """Another writer holds the index."""
+    """An index that another writer holds."""
 
     exit_code = 4
 
 
 class MissingExtraError(LsrError):
-    """A package of an optional extra isn't installed."""
+    """A package of an optional extra that isn't installed."""
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"this needs the package {package!r}: pip install 'lsr-search[{extra}]'")

@@ -9,7 +9,7 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
-from lsr.errors import LsrError
+from lsr.errors import BadDocumentError, LsrError
 
 FieldValue = str | int | float | bool | list[str] | None
 
@@ -29,15 +29,38 @@ def passage_span(fields: Mapping[str, FieldValue]) -> tuple[int, int] | None:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text to index, with its id.
+    """A text to be indexed, with its id, title and fields.
 
-    fields: the other values that the data holds of it (year, language, …), kept beside the text.
+    Attributes:
+        doc_id: the document's id, unique in an index.
+        text: the text that is encoded and searched.
+        title: the title, encoded before the text.
+        fields: further values such as a year or a language, which filters, sorting and facets use: texts, numbers,
+            truth values, or lists of texts.
+
+    Raises:
+        BadDocumentError: a part is of another type.
+
+    Example:
+        >>> import lsr
+        >>> document = lsr.Document("trees", "Trees grow slowly.", "On trees", {"year": 2024})
+        >>> document.full_text
+        'On trees Trees grow slowly.'
     """
 
     doc_id: str
     text: str
     title: str = ""
     fields: Mapping[str, FieldValue] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse parts of another type, which would fail only when the document is stored."""
+        if not (isinstance(self.doc_id, str) and isinstance(self.text, str) and isinstance(self.title, str)):
+            parts = {"doc_id": self.doc_id, "text": self.text, "title": self.title}
+            name, value = next((name, value) for name, value in parts.items() if not isinstance(value, str))
+            raise BadDocumentError(f"a document's {name} is {value!r:.60}; it must be a text (str)")
+        if type(self.fields) is not dict and not isinstance(self.fields, Mapping):
+            raise BadDocumentError(f"document {self.doc_id!r}: its fields are {self.fields!r:.60}; they must be a dict")
 
     @property
     def full_text(self) -> str:
@@ -155,7 +178,7 @@ class TermContribution:
 
 @dataclass(frozen=True, slots=True)
 class LegScore:
-    """The score and rank of a hit in one leg of a hybrid search, None where the leg didn't find the document."""
+    """The score and rank of a hit in one leg of a hybrid search; None where the leg lacks it."""
 
     leg: str
     score: float | None
@@ -164,11 +187,26 @@ class LegScore:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A document found: `rank` counts from 1; `score` is the exact dot product, dequantised.
+    """A document found by a search.
 
-    fields: the document's fields, or those of them that the search asked for. passage: where documents were cut into
-    passages, the start and end of the best one in the document's text; `text` is that passage then. legs: of a hybrid
-    search, whose fused score `score` is then. terms: of an explained search.
+    Attributes:
+        rank: place among the results, from 1.
+        doc_id: the document's id.
+        score: dot product of query and document, exact but for the quantised weights; fused in a hybrid search.
+        title: the document's title.
+        text: the document's text; its best passage, where documents were cut into passages.
+        fields: the document's fields, or those of them that the search asked for.
+        query_id: id of the query in a file of queries.
+        terms: what each term of the query added to the score, of an explained search; else None.
+        passage: start and end of the best passage in the document's text; None where documents were not cut.
+        legs: scores and ranks of the parts of a hybrid search; else None.
+
+    Example:
+        >>> import lsr
+        >>> index = lsr.index([{"id": "a", "text": "Trees grow slowly.", "year": 2024}], "my-index", encoder="bm25")
+        >>> (hit,) = index.search("trees")
+        >>> hit.rank, hit.doc_id, hit.fields["year"]
+        (1, 'a', 2024)
     """
 
     rank: int
@@ -198,12 +236,24 @@ class FacetValue:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Results(Sequence[Hit]):
-    """The hits of one query, best first, and facts of the search. A sequence of `Hit`.
+    """The hits of one query, best first: a sequence of `Hit` with facts of the search.
 
-    took_us: microseconds from the query's text to the hits; in a batch of queries, the mean of the batch.
-    total: the number of documents that hold a term of the query and pass the filter; None unless it was asked for.
-    exact: whether no document can have been missed. facets: by field, the most frequent values among those documents.
-    skipped: of an approximate search, its settings and the superblocks that it scored and skipped; else None.
+    Attributes:
+        hits: the hits.
+        query: text of the query; None for one that came encoded.
+        query_id: id of the query in a file of queries.
+        took_us: microseconds from the query's text to the hits; in a batch of queries, the mean of the batch.
+        total: number of documents that hold a term of the query and pass the filter; None unless it was asked for.
+        exact: whether no document can have been missed.
+        facets: by field, the most frequent values among those documents.
+        skipped: settings of an approximate search, and the superblocks that it scored and skipped; else None.
+
+    Example:
+        >>> import lsr
+        >>> index = lsr.index(["Trees grow slowly.", "A tree house."], "my-index", encoder="bm25")
+        >>> results = index.search("tree", k=1, total=True)
+        >>> len(results), results.total, results.exact
+        (1, 2, True)
     """
 
     hits: tuple[Hit, ...] = ()

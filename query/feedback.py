@@ -8,6 +8,7 @@ Li et al., "Pseudo Relevance Feedback with Deep Language Models and Dense Retrie
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -26,9 +27,24 @@ INTERPOLATIONS = ("before", "after", "both")
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """Settings of feedback: new query = alpha · query + beta · mean of the first documents, all at unit length.
+    """Settings of feedback.
 
-    n_docs: documents assumed to be relevant. n_terms: of their mean that are kept, the heaviest.
+    New query = alpha · query + beta · mean of the first documents, all at unit length.
+
+    Attributes:
+        n_docs: number of first documents assumed to be relevant.
+        n_terms: number of terms of their mean that are kept, the heaviest.
+        alpha: weight of the query.
+        beta: weight of the documents' mean.
+
+    Raises:
+        UsageError: a value is of another type or outside its range.
+
+    Example:
+        >>> import lsr
+        >>> index = lsr.index(["A cat sleeps.", "A cat purrs.", "Purring helps."], "my-index", encoder="bm25")
+        >>> len(index.search("sleep")), len(index.search("sleep", feedback=lsr.Feedback(n_docs=1)))
+        (1, 2)
     """
 
     n_docs: int = 10
@@ -39,12 +55,13 @@ class Feedback:
     def __post_init__(self) -> None:
         """Raise UsageError for a value outside its range."""
         for name in ("n_docs", "n_terms"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"feedback: {name} is {getattr(self, name)}; it must be at least 1")
+            value = getattr(self, name)
+            if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
+                raise UsageError(f"feedback: {name} is {value!r:.60}; it must be at least 1")
         for name in ("alpha", "beta"):
             value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise UsageError(f"feedback: {name} is {value}; it must be 0 or more")
+            if not isinstance(value, numbers.Real) or not (math.isfinite(value) and value >= 0):
+                raise UsageError(f"feedback: {name} is {value!r:.60}; it must be 0 or more")
         if self.alpha == self.beta == 0:
             raise UsageError("feedback: alpha and beta are both 0, which leaves nothing of the query")
 

@@ -13,7 +13,7 @@ from lsr.errors import UsageError
 
 OFF = "none"
 """Text that turns off an option with choices, where it would be on by default."""
-TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+TRUE, FALSE = ("1", "true"), ("0", "false")
 SEARCH, HYBRID = "search", "hybrid search"
 """Groups of options in a command's help."""
 
@@ -162,7 +162,10 @@ def _names(name: str, spec: OptionSpec, value: Any) -> tuple[str, ...]:
         return (value,)
     if isinstance(value, bytes | Mapping) or not isinstance(value, Iterable):
         refuse(name, value, spec.expected)
-    found = tuple(value)
+    try:
+        found = tuple(value)
+    except TypeError:  # a numpy array without dimensions
+        refuse(name, value, spec.expected)
     if any(not isinstance(part, str) for part in found):
         refuse(name, value, spec.expected)
     return tuple(dict.fromkeys(found))

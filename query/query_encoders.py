@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from lsr.encoders.base import Encoder, QueryEncoder
+from lsr.encoders.dense.base import DenseEncoder
 from lsr.errors import UsageError
 from lsr.indexer.encode.open_encoders import open_dense_encoder_of, open_query_encoder_of
 from lsr.indexer.storage.index import StoredIndex
@@ -18,7 +19,7 @@ class QueryEncoders:
     """The sparse and dense encoders of one index generation's queries. Safe to use from many threads.
 
     encoder: the index's encoder where it is loaded already, or the folder of its model now; default, where it was.
-    dense_encoder: the same folder for the dense model. before: encoders of an earlier generation, whose loaded models
+    dense_encoder: the same for its dense encoder. before: encoders of an earlier generation, whose loaded models
     are reused. Raises EncoderError for another encoder than the index's, UsageError for a folder that nothing needs.
     """
 
@@ -27,20 +28,24 @@ class QueryEncoders:
         index: StoredIndex,
         *,
         encoder: Encoder | str | Path | None = None,
-        dense_encoder: str | Path | None = None,
+        dense_encoder: DenseEncoder | str | Path | None = None,
         before: QueryEncoders | None = None,
     ) -> None:
         self.index = index
         self._given = None if encoder is None or isinstance(encoder, str | Path) else encoder
         self._folder = encoder if isinstance(encoder, str | Path) else None
-        self._dense_folder = dense_encoder
+        self._dense_given = None if dense_encoder is None or isinstance(dense_encoder, str | Path) else dense_encoder
+        self._dense_folder = dense_encoder if isinstance(dense_encoder, str | Path) else None
         self._opening = threading.Lock()
         self._models: dict[str, Any] = {} if before is None else before._models_for(index)
         self._sparse: QueryEncoder | None = None
         if self._folder is not None and index.manifest.encoder["query_side"] != "model":
             raise UsageError(f"the index at {index.path} needs no model for its queries: leave out the encoder")
         if self._given is not None:
-            check_encoder(index, self._given)
+            check_encoder(index.manifest.encoder, self._given, "encode_queries")
+        if self._dense_given is not None:
+            check_encoder(index.manifest.dense or {}, self._dense_given, "encode_dense_queries")
+            self._models["dense"] = self._dense_given
 
     def _models_for(self, index: StoredIndex) -> dict[str, Any]:
         """Return the loaded models that another generation can use."""
@@ -51,8 +56,8 @@ class QueryEncoders:
 
     def refreshed(self, index: StoredIndex) -> QueryEncoders:
         """Return the encoders of another generation of the same index, with the loaded models that it shares."""
-        folder = self._folder if self._given is None else self._given
-        return QueryEncoders(index, encoder=folder, dense_encoder=self._dense_folder, before=self)
+        encoder, dense = self._given or self._folder, self._dense_given or self._dense_folder
+        return QueryEncoders(index, encoder=encoder, dense_encoder=dense, before=self)
 
     def _opened(self, name: str, open_it: Callable[[], Any]) -> Any:
         if name not in self._models:
@@ -116,16 +121,16 @@ class QueryEncoders:
         return self._dense_folder or (self._folder if joint else None)
 
 
-def check_encoder(index: StoredIndex, encoder: Encoder) -> None:
-    """Raise EncoderError for another encoder than an index was made with, UsageError for what is no encoder."""
+def check_encoder(recorded: Mapping[str, Any], encoder: Any, method: str) -> None:
+    """Raise EncoderError for another encoder than an index was made with, UsageError for an object that is none."""
     from lsr.encoders.registry import check_same
 
     description = getattr(encoder, "description", None)
-    if description is None or not hasattr(encoder, "encode_queries"):
+    if description is None or not hasattr(encoder, method):
         raise UsageError(
             f"the encoder is {encoder!r:.60}; it must be an encoder as load_encoder() returns it, or its folder"
         )
-    check_same(index.manifest.encoder, description)
+    check_same(recorded, description)
 
 
 def fitted_to(index: StoredIndex, encoder: Encoder) -> Any:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from lsr.encoders.base import Encoder
+from lsr.encoders.dense.base import DenseEncoder
 from lsr.errors import UsageError
 from lsr.indexer.storage.index import StoredIndex
 from lsr.query.engine.engine import Ranking
@@ -31,7 +32,7 @@ class Searcher(SparseSearch):
     """Search of one generation of an index by texts or vectors. Safe to use from many threads, and after a fork.
 
     encoder: the encoder of the index where it is loaded already, or the folder of its model now; by default the index's
-    own, where it was. dense_encoder: the folder of its dense model now. options: of searches that don't say otherwise.
+    own, where it was. dense_encoder: the same for its dense encoder. options: of searches that don't say otherwise.
     once: this process serves no other query, so the compiled kernels are not loaded for it. Raises IndexMissingError,
     IndexDamagedError, EncoderError for another encoder than the index's, and UsageError for a value of a wrong type.
     """
@@ -41,7 +42,7 @@ class Searcher(SparseSearch):
         index: StoredIndex | str | Path,
         *,
         encoder: Encoder | str | Path | None = None,
-        dense_encoder: str | Path | None = None,
+        dense_encoder: DenseEncoder | str | Path | None = None,
         options: SearchOptions = DEFAULTS,
         once: bool = False,
         encoders: QueryEncoders | None = None,

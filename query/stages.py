@@ -36,6 +36,9 @@ class Seconds(NamedTuple):
     rerank: float = 0.0
 
 
+UNTIMED = Seconds()
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """The ranking of one query, cut to the page that is wanted, and facts of the search.
@@ -46,7 +49,7 @@ class Found:
 
     ranking: Ranking
     vector: SparseVector
-    seconds: Seconds
+    seconds: Seconds = UNTIMED
     first: int = 0
     total: int | None = None
     facets: Mapping[str, tuple[FacetValue, ...]] = field(default_factory=dict)
@@ -158,7 +161,7 @@ def search_queries(search: SparseSearch, queries: Queries, options: SearchOption
         vectors = [queries.sparse.row(number) for number in numbers]
         rankings = search.rank_vectors(vectors, options.depth, scope)
         return [
-            Found(_page(ranking, options), vector, Seconds(), options.offset)
+            Found(_page(ranking, options), vector, UNTIMED, options.offset)
             for ranking, vector in zip(rankings, vectors, strict=True)
         ]
 

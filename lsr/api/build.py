@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lsr.api.arguments import check_count, check_flag, check_path
 from lsr.api.encoders import dense_encoder_of, encoder_of, passage_settings, splitter_of
+from lsr.api.first_use import BUILD, warn_before_compiling
 from lsr.api.index import Index
 from lsr.api.records import Names
 from lsr.api.sources import Paths, Stream, read_sources
@@ -19,6 +20,7 @@ from lsr.indexer.storage.index import DEFAULT_NAME
 if TYPE_CHECKING:
     from lsr.encoders.base import Encoder
     from lsr.encoders.dense.base import DenseEncoder
+    from lsr.encoders.text.splitter import PassageSplitter
     from lsr.indexer.storage.manifest import Manifest
     from lsr.io.progress import Progress
     from lsr.types import Document
@@ -94,8 +96,11 @@ def index(
         progress=progress,
     )
     source = read_sources(sources, Names.of(text, title, id, fields))
+    warn_before_compiling(BUILD)
     loaded = encoder_of(encoder)
-    built = build(source, folder, loaded, dense=dense_encoder_of(dense, loaded), passages=passages, options=options)
+    loaded_dense = dense_encoder_of(dense, loaded)
+    splitter = splitter_of(passages, loaded, loaded_dense)
+    built = build(source, folder, loaded, dense=loaded_dense, splitter=splitter, options=options)
     for line in built.summary:
         logger.info("%s", line)
     return Index(folder, encoder=loaded)
@@ -134,7 +139,7 @@ def build(
     encoder: Encoder,
     *,
     dense: DenseEncoder | None = None,
-    passages: bool | Mapping[str, int] | None = None,
+    splitter: PassageSplitter | None = None,
     options: BuildOptions | None = None,
 ) -> Built:
     """Make an index of checked sources with loaded encoders.
@@ -144,7 +149,7 @@ def build(
         path: folder of the index.
         encoder: encoder of the sparse vectors.
         dense: encoder of the dense vectors, if they are stored too.
-        passages: as of `index`.
+        splitter: cuts long documents into passages (default: they stay whole).
         options: settings (default: `BuildOptions()`).
 
     Raises:
@@ -154,7 +159,6 @@ def build(
     from lsr.query.engine.batches import available_cores
 
     given = options or BuildOptions()
-    splitter = splitter_of(passages, encoder, dense)
     common: dict[str, Any] = {
         "dense": dense,
         "splitter": splitter,

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lsr.api.arguments import check_count, check_flag, check_name, check_text, is_integer, shown
+from lsr.api.arguments import check_count, check_name, check_text, shown
 from lsr.api.wording import python_messages
 from lsr.errors import UsageError
 
@@ -69,10 +69,10 @@ def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(OPTIONS)}"
             raise UsageError(f"an encoder has no option {name!r}; {hint}")
         if name in _TEXTS:
-            check_text(value, name) if not isinstance(value, bool) else check_flag(value, name)
+            check_text(value, name)
         elif name in _COUNTS:
             check_count(value, name)
-        elif name in _NUMBERS and not (is_integer(value) or isinstance(value, numbers.Real)):
+        elif name in _NUMBERS and (isinstance(value, bool) or not isinstance(value, numbers.Real)):
             raise UsageError(f"{name} is {shown(value)}; it must be a number")
     return given
 

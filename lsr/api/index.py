@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lsr.api.arguments import check_count, check_flag, doc_ids_of
 from lsr.api.changes import Added, Checked, Deleted, Merged, Updated
 from lsr.api.edit import Counts, check_index, delete_documents, merge_segments, take_documents
+from lsr.api.first_use import BUILD, warn_before_compiling
 from lsr.api.opened import Opened
 from lsr.api.reader import IndexReader
 from lsr.api.records import Names
@@ -166,6 +167,7 @@ class Index(IndexReader):
             "threads": _threads(threads),
             "progress": progress,
         }
+        warn_before_compiling(BUILD)
         with self._changing:
             opened = self._newest()
             source = read_sources(sources, names, first_id=None if replacing else opened.stored.n_positions)
@@ -214,6 +216,7 @@ class Index(IndexReader):
             IndexLockedError: another writer is at work.
         """
         check_flag(only_due, "only_due")
+        warn_before_compiling(BUILD)
         with self._changing:
             merged = merge_segments(self._path, only_due=only_due, threads=_threads(threads), progress=progress)
             return replace(merged, n_documents=self._newest().n_documents)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from lsr.api.arguments import check_count, check_path, check_text, doc_ids_of, is_one_doc_id, queries_of
 from lsr.api.documents import all_documents, documents_by_id
+from lsr.api.first_use import SEARCH, warn_before_compiling
 from lsr.api.opened import Opened
 from lsr.api.stats import Stats, stats_of
 from lsr.api.wording import python_messages
@@ -19,6 +20,7 @@ from lsr.types import Document
 if TYPE_CHECKING:
     from lsr.encoders.base import Encoder
     from lsr.query.options import SearchOptions
+    from lsr.query.searcher import Searcher
     from lsr.types import Results
 
 
@@ -50,6 +52,11 @@ class IndexReader:
     def generation(self) -> int:
         """The number of the generation that searches see."""
         return self._current.generation
+
+    @property
+    def searcher(self) -> Searcher:
+        """The searcher of that generation, for code that works below this interface."""
+        return self._current.searcher
 
     @property
     def _current(self) -> Opened:
@@ -114,8 +121,7 @@ class IndexReader:
             UsageError: an option is unknown, of a wrong kind or out of its range.
             EncoderError: the encoder of queries can't be opened.
         """
-        found: Results | list[Results] = self._current.searcher.search(_checked(query), options, **given)
-        return found
+        return self._search(query, options, given)
 
     @overload
     def explain(self, query: str, options: SearchOptions | None = None, **given: Any) -> Results: ...
@@ -133,9 +139,15 @@ class IndexReader:
 
         The arguments, results and errors are those of `search`.
         """
-        found: Results | list[Results] = self._current.searcher.search(
-            _checked(query), options, **{**given, "explain": True}
-        )
+        return self._search(query, options, {**given, "explain": True})
+
+    def _search(
+        self, query: str | Iterable[str], options: SearchOptions | None, given: Mapping[str, Any]
+    ) -> Results | list[Results]:
+        searcher = self._current.searcher
+        texts = query if isinstance(query, str) else queries_of(query)
+        warn_before_compiling(SEARCH)
+        found: Results | list[Results] = searcher.search(texts, options, **given)
         return found
 
     @overload
@@ -193,8 +205,3 @@ class IndexReader:
         opened, self._opened = self._opened, None
         if opened is not None:
             opened.stored.close()
-
-
-def _checked(query: Any) -> Any:
-    """Return a text as it is, and several texts as a list. Raises UsageError for anything else."""
-    return query if isinstance(query, str) else queries_of(query)

@@ -92,10 +92,10 @@ def printed_log() -> Iterator[None]:
 
 def note_compiling(kernel: str) -> None:
     """Print a note if a kernel was never compiled on this machine, since compiling takes a while."""
-    from lsr.kernels.jit.compile import cache_folder
+    from lsr.api.first_use import COMPILING, needs_compiling
 
-    if not any(cache_folder().rglob(f"*.{kernel}-*.nbc")):
-        note("compiling, which happens once after an installation and takes some seconds")
+    if needs_compiling(kernel):
+        note(COMPILING)
 
 
 class TerminalProgress:
@@ -136,4 +136,5 @@ class TerminalProgress:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
-            TerminalProgress.shown = None
+            if TerminalProgress.shown is self:
+                TerminalProgress.shown = None

@@ -27,7 +27,7 @@ from lsr.server.pages.fragments import POLICY
 from lsr.server.pages.served import served_page
 from lsr.version import __version__
 
-MAX_QUERY, MAX_FIELDS = 10_000, 40
+MAX_QUERY, MAX_FIELDS = 10_000, 24
 LIMITS = {"k": 1000, "offset": 10_000, "feedback": 1000, "number of facets": 20}
 """The most that a request may ask for."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -74,7 +74,7 @@ class SearchServer(ThreadingHTTPServer):
 
     @property
     def is_local(self) -> bool:
-        """Whether only this machine can reach the server."""
+        """True where only this machine can reach the server."""
         return self.server_address[0] in LOOPBACK
 
     @property

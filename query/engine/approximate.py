@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,11 +18,21 @@ _KINDS: Mapping[str, type[float] | type[int]] = {"alpha": float, "superblocks": 
 class Approximate:
     """Limits of an approximate search, which may miss documents.
 
-    alpha: from 0.01 to 1; upper bounds are multiplied by it before they are compared with the threshold, so that
-    documents which could only just enter the results are missed. superblocks: the most to score in a segment, of
-    64 documents each, the most promising first. query_cut: how many of the terms that are frequent in a segment,
-    the heaviest, choose what is scored (and all that are rare there); scores are always those of the
-    whole query. Raises UsageError for values outside these, and if all three are left out.
+    Attributes:
+        alpha: from 0.01 to 1; upper bounds are multiplied by it before they are compared with the threshold, so that
+            documents which could only just enter the results are missed.
+        superblocks: the most to score in a segment, of 64 documents each, the most promising first.
+        query_cut: how many of the terms that are frequent in a segment, the heaviest, choose what is scored (and all
+            that are rare there); scores are always those of the whole query.
+
+    Raises:
+        UsageError: a value is of another type or outside its range, or all three are left out.
+
+    Example:
+        >>> import lsr
+        >>> index = lsr.index(["Trees grow slowly.", "A tree house."], "my-index", encoder="bm25")
+        >>> index.search("tree", approximate=lsr.Approximate(alpha=0.8)).exact
+        False
     """
 
     alpha: float = 1.0
@@ -29,11 +40,12 @@ class Approximate:
     query_cut: int | None = None
 
     def __post_init__(self) -> None:
-        if not LEAST_ALPHA <= self.alpha <= 1:
-            raise UsageError(f"alpha is {self.alpha:g}; it must be from {LEAST_ALPHA:g} to 1")
+        if not isinstance(self.alpha, numbers.Real) or not LEAST_ALPHA <= self.alpha <= 1:
+            shown = f"{self.alpha:g}" if isinstance(self.alpha, numbers.Real) else f"{self.alpha!r:.60}"
+            raise UsageError(f"alpha is {shown}; it must be from {LEAST_ALPHA:g} to 1")
         for name, value in (("superblocks", self.superblocks), ("query_cut", self.query_cut)):
-            if value is not None and value < 1:
-                raise UsageError(f"{name} is {value}; it must be at least 1")
+            if value is not None and (not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1):
+                raise UsageError(f"{name} is {value!r:.60}; it must be at least 1")
         if self.alpha == 1 and self.superblocks is None and self.query_cut is None:
             raise UsageError(f"an approximate search needs one of {SETTINGS}")
 

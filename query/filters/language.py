@@ -1,114 +1,43 @@
-"""The language of filters: a text like `year >= 2020 and lang == 'en'` into a tree. Nothing of it is evaluated here.
+"""The filter language: a text like `year >= 2020 and lang == 'en'` into a tree. Nothing of it is evaluated here.
 
-filter     := all ("or" all)*
-all        := one ("and" one)*
-one        := "not" one | "(" filter ")" | "exists" NAME | test
-test       := NAME OPERATOR value | NAME ["not"] "in" "(" value ("," value)* ")" | NAME "contains" value
-            | value "in" NAME
-OPERATOR   := "==" | "=" | "!=" | "<" | "<=" | ">" | ">="
-value      := number | 'text' | "text" | date (2020-01-31, 2020-01-31T12:00) | true | false
-NAME       := letters, digits, "_", "-", "."; any other name stands in `backticks`
+A filter is an expression of Python's grammar (`and`, `or`, `not`, comparisons, `in`, parentheses) with `contains`,
+`exists`, `=` for `==`, `true`, `false`, and dates without quotes. The text is split into tokens, whose order a table of
+states checks; the standard library's `ast` then groups placeholders of them, so that no text of a user is compiled.
+
+value := number | 'text' | "text" | date (2020-01-31, 2020-01-31T12:00) | true | false
+name  := letters, digits, "_", "-", "."; any other name is in `backticks`
 """
 
 from __future__ import annotations
 
+import ast
 import re
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from lsr.errors import UsageError
+from lsr.query.filters.tree import (
+    Both,
+    Comparison,
+    Contains,
+    Date,
+    Exists,
+    FilterError,
+    Name,
+    Node,
+    Not,
+    OneOf,
+    Value,
+)
 
 LONGEST = 10_000
 """Characters of a filter."""
 DEEPEST = 50
 """Parentheses and negations inside each other."""
-OPERATORS = ("==", "!=", "<=", ">=", "<", ">", "=")
-KEYWORDS = frozenset({"and", "or", "not", "in", "contains", "exists", "true", "false"})
+MOST_DIGITS = 300
+"""Characters of a number: as many as a double can have."""
 
-
-class FilterError(UsageError):
-    """A filter can't be understood, or doesn't fit the index. detail: the filter with a mark below the place."""
-
-    def __init__(self, filter_text: str, position: int, message: str) -> None:
-        super().__init__(f"filter, column {position + 1}: {message}")
-        shown = "".join(character if character.isprintable() else " " for character in filter_text)
-        begin, end = max(0, position - 60), position + 60
-        self.detail = f"  {shown[begin:end]}\n  {' ' * (position - begin)}^"
-
-
-class Date(NamedTuple):
-    """A point in time, UTC; or a whole day."""
-
-    start: datetime
-    whole_day: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A constant of a filter. value: bool, int, float, str or Date."""
-
-    value: Any
-    position: int
-
-
-@dataclass(frozen=True, slots=True)
-class Name:
-    """A field of a filter."""
-
-    name: str
-    position: int
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """`field operator value`; the operator is one of OPERATORS but "="."""
-
-    field: Name
-    operator: str
-    value: Value
-
-
-@dataclass(frozen=True, slots=True)
-class OneOf:
-    """`field in (values)`."""
-
-    field: Name
-    values: tuple[Value, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Contains:
-    """`field contains value`, `value in field`."""
-
-    field: Name
-    value: Value
-
-
-@dataclass(frozen=True, slots=True)
-class Exists:
-    """`exists field`."""
-
-    field: Name
-
-
-@dataclass(frozen=True, slots=True)
-class Not:
-    """What a filter does not allow."""
-
-    inner: Node
-
-
-@dataclass(frozen=True, slots=True)
-class Both:
-    """`every and every …`, or `any or any …`."""
-
-    operator: str
-    parts: tuple[Node, ...]
-
-
-Node = Comparison | OneOf | Contains | Exists | Not | Both
-
+_KEYWORDS = frozenset({"and", "or", "not", "in", "contains", "exists"})
+_TRUTH = {"true": True, "false": False}
 _DATE = r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:?\d\d)?)?"
 _TOKEN = re.compile(
     rf"""\s*(?:
@@ -117,164 +46,181 @@ _TOKEN = re.compile(
     | (?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")
     | (?P<quoted>`[^`]+`)
     | (?P<word>[^\W\d][\w.\-]*)
-    | (?P<operator>==|!=|<=|>=|<|>|=|\(|\)|,)
+    | (?P<comparison>==|!=|<=|>=|<|>|=)
+    | (?P<sign>[(),])
     | (?P<end>\Z)
     )""",
     re.VERBOSE | re.DOTALL,
 )
 
+_STATES: Mapping[str, tuple[Mapping[str, str], str]] = {
+    "operand": (
+        {"name": "field", "value": "constant", "not": "operand", "exists": "exists", "(": "operand"},
+        "a field, 'not', 'exists' or '(' expected",
+    ),
+    "field": (
+        {"comparison": "value", "contains": "value", "in": "list", "not": "not in"},
+        "an operator expected: ==, !=, <, <=, >, >=, in, contains",
+    ),
+    "value": ({"value": "done"}, "a value expected"),
+    "not in": ({"in": "list"}, "'in' expected"),
+    "list": ({"(": "item"}, "'(' expected"),
+    "item": ({"value": "more"}, "a value expected"),
+    "more": ({",": "item", ")": "done"}, "')' expected"),
+    "constant": (
+        {"in": "member"},
+        "'in' and a field expected after a value; comparisons begin with the field",
+    ),
+    "member": ({"name": "done"}, "the name of a field expected"),
+    "exists": ({"name": "done", "(": "exists ("}, "the name of a field expected"),
+    "exists (": ({"name": "exists )"}, "the name of a field expected"),
+    "exists )": ({")": "done"}, "')' expected"),
+    "done": ({"and": "operand", "or": "operand", ")": "done", "end": "end"}, "'and', 'or' or the end expected"),
+}
+"""By state: the kinds of token that may come next, with the state after each; and the message for any other."""
+
+_PYTHON = {"name": "name", "value": "0", "contains": "is", "exists": "~", "=": "=="}
+"""Stand-ins for tokens in the expression that `ast` reads: `is` and `~` are not of the language otherwise."""
+
 
 class _Token(NamedTuple):
+    """A piece of a filter. kind: `name`, `value`, `comparison`, `end`, or the keyword or sign itself."""
+
     kind: str
     text: str
     position: int
+    value: Any = None
 
 
 def parse_filter(text: str) -> Node:
     """Return the tree of a filter. Raises FilterError naming the place where it can't be understood."""
     if len(text) > LONGEST:
         raise FilterError(text, LONGEST, f"the filter has {len(text):,} characters; the limit is {LONGEST:,}")
-    return _Parser(text).parse()
+    tokens = list(_tokens(text))
+    _check_order(text, tokens)
+    _check_depth(text, tokens)
+    # A line a token, so that a node's line says which token it begins with.
+    lines = [_PYTHON.get(token.text if token.kind == "comparison" else token.kind, token.text) for token in tokens]
+    expression = ast.parse("(" + "\n".join(lines) + ")", mode="eval").body
+    return _Tree(tokens).node(expression)
 
 
-class _Parser:
-    """Recursive descent over the tokens of a filter."""
+def _tokens(text: str) -> Iterator[_Token]:
+    at = 0
+    while True:
+        match = _TOKEN.match(text, at)
+        if match is None:
+            at += len(text[at:]) - len(text[at:].lstrip())
+            what = "a text that does not end" if text[at] in "'\"`" else f"{text[at]!r} not understood"
+            raise FilterError(text, at, what)
+        kind = str(match.lastgroup)
+        yield _token(text, kind, match[kind], match.start(kind))
+        if kind == "end":
+            return
+        at = match.end()
 
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._depth = 0
-        self._tokens = self._split()
-        self._at = 0
 
-    def _split(self) -> list[_Token]:
-        tokens: list[_Token] = []
-        at = 0
-        while not tokens or tokens[-1].kind != "end":
-            match = _TOKEN.match(self._text, at)
-            if match is None:
-                at += len(self._text[at:]) - len(self._text[at:].lstrip())
-                what = "a text that does not end" if self._text[at] in "'\"`" else f"{self._text[at]!r} not understood"
-                raise FilterError(self._text, at, what)
-            kind = str(match.lastgroup)
-            token = _Token(kind, match[kind], match.start(kind))
-            if kind == "word" and token.text.lower() in KEYWORDS:
-                token = token._replace(kind="keyword", text=token.text.lower())
-            tokens.append(token)
-            at = match.end()
-        return tokens
-
-    def parse(self) -> Node:
-        node = self._any()
-        if self._next.kind != "end":
-            self._refuse(f"'and', 'or' or the end expected, not {self._next.text!r}")
-        return node
-
-    @property
-    def _next(self) -> _Token:
-        return self._tokens[self._at]
-
-    def _refuse(self, message: str) -> NoReturn:
-        raise FilterError(self._text, self._next.position, message)
-
-    def _take(self, *texts: str) -> bool:
-        """Pass over an operator or keyword if it is next."""
-        found = self._next.kind in ("keyword", "operator") and self._next.text in texts
-        self._at += found
-        return found
-
-    def _due(self, text: str) -> None:
-        if not self._take(text):
-            self._refuse(f"{text!r} expected")
-
-    def _any(self) -> Node:
-        parts = [self._all()]
-        while self._take("or"):
-            parts.append(self._all())
-        return parts[0] if len(parts) == 1 else Both("or", tuple(parts))
-
-    def _all(self) -> Node:
-        parts = [self._one()]
-        while self._take("and"):
-            parts.append(self._one())
-        return parts[0] if len(parts) == 1 else Both("and", tuple(parts))
-
-    def _one(self) -> Node:
-        self._depth += 1
-        if self._depth > DEEPEST:
-            self._refuse(f"more than {DEEPEST} parentheses or negations inside each other")
-        node = self._inner()
-        self._depth -= 1
-        return node
-
-    def _inner(self) -> Node:
-        if self._take("not"):
-            return Not(self._one())
-        if self._take("("):
-            node = self._any()
-            self._due(")")
-            return node
-        if self._take("exists"):
-            return self._exists()
-        if self._next.kind in ("word", "quoted"):
-            return self._test(self._name())
-        value = self._value("a field, 'not', 'exists' or '(' expected")
-        if not self._take("in"):
-            self._refuse("'in' and a field expected after a value; comparisons begin with the field")
-        return Contains(self._name(), value)
-
-    def _exists(self) -> Node:
-        parenthesis = self._take("(")
-        node = Exists(self._name())
-        if parenthesis:
-            self._due(")")
-        return node
-
-    def _test(self, field: Name) -> Node:
-        if self._take("contains"):
-            return Contains(field, self._value("a value expected"))
-        if self._take("not"):
-            self._due("in")
-            return Not(self._one_of(field))
-        if self._take("in"):
-            return self._one_of(field)
-        operator = self._next.text
-        if not self._take(*OPERATORS):
-            self._refuse("an operator expected: ==, !=, <, <=, >, >=, in, contains")
-        return Comparison(field, "==" if operator == "=" else operator, self._value("a value expected"))
-
-    def _one_of(self, field: Name) -> Node:
-        self._due("(")
-        values = [self._value("a value expected")]
-        while self._take(","):
-            values.append(self._value("a value expected"))
-        self._due(")")
-        return OneOf(field, tuple(values))
-
-    def _name(self) -> Name:
-        kind, text, position = self._next
-        if kind not in ("word", "quoted"):
-            self._refuse("the name of a field expected")
-        self._at += 1
-        return Name(text.strip("`") if kind == "quoted" else text, position)
-
-    def _value(self, expected: str) -> Value:
-        kind, text, position = self._next
-        if kind == "word":
-            self._refuse(f"{expected}, not a name; a text stands in quotes: '{text}'")
-        if kind == "keyword" and text in ("true", "false"):
-            value: Any = text == "true"
-        elif kind == "number":
-            value = int(text) if text.lstrip("+-").isdigit() else float(text)
-        elif kind == "text":
+def _token(whole: str, kind: str, text: str, position: int) -> _Token:
+    match kind:
+        case "word" if text.lower() in _KEYWORDS:
+            return _Token(text.lower(), text.lower(), position)
+        case "word" if text.lower() in _TRUTH:
+            return _Token("value", text, position, _TRUTH[text.lower()])
+        case "word" | "quoted":
+            return _Token("name", text, position, text.strip("`") if kind == "quoted" else text)
+        case "comparison" | "end":
+            return _Token(kind, text, position)
+        case "sign":
+            return _Token(text, text, position)
+        case "number":
+            if len(text) > MOST_DIGITS:
+                raise FilterError(whole, position, f"a number of {len(text):,} characters; the limit is {MOST_DIGITS}")
+            return _Token("value", text, position, int(text) if text.lstrip("+-").isdecimal() else float(text))
+        case "date":
+            date = as_date(text)
+            if date is None:
+                raise FilterError(whole, position, f"there is no date {text}")
+            return _Token("value", text, position, date)
+        case _:
             value = re.sub(r"\\(.)", r"\1", text[1:-1], flags=re.DOTALL)
-        elif kind == "date":
-            value = as_date(text)
-            if value is None:
-                self._refuse(f"there is no date {text}")
-        else:
-            self._refuse(expected)
-        self._at += 1
-        return Value(value, position)
+            if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+                raise FilterError(whole, position, "the text has bytes that are not UTF-8; no field can hold them")
+            return _Token("value", text, position, value)
+
+
+def _check_order(text: str, tokens: Sequence[_Token]) -> None:
+    state, n_open = "operand", 0
+    for token in tokens:
+        following, message = _STATES[state]
+        n_open += (token.kind == "(" and state == "operand") - (token.kind == ")" and state == "done")
+        if n_open > 0 and token.kind == "end" and state == "done":
+            raise FilterError(text, token.position, "')' expected")
+        if token.kind not in following or n_open < 0:
+            if state == "done":
+                message += f", not {token.text!r}"
+            elif token.kind == "name" and state in ("value", "item"):
+                message += f", not a name; a text is put in quotes: '{token.text}'"
+            raise FilterError(text, token.position, message)
+        state = following[token.kind]
+
+
+def _check_depth(text: str, tokens: Sequence[_Token]) -> None:
+    """Raise FilterError where parentheses and negations are too deep inside each other."""
+    depths = [0]
+    """Depth around each open parenthesis; last, with the negations before the next operand."""
+    for token in tokens:
+        if token.kind == "not":
+            depths[-1] += 1
+        elif token.kind == "(":
+            depths.append(depths[-1] + 1)
+        elif token.kind == ")":
+            depths.pop()
+            depths[-1] = depths[-2] + 1 if len(depths) > 1 else 0
+        elif token.kind in ("and", "or"):
+            depths[-1] = depths[-2] + 1 if len(depths) > 1 else 0
+        if depths[-1] > DEEPEST:
+            raise FilterError(text, token.position, f"more than {DEEPEST} parentheses or negations inside each other")
+
+
+class _Tree:
+    """The tree of an expression whose nodes stand for tokens, by their line."""
+
+    def __init__(self, tokens: Sequence[_Token]) -> None:
+        self._tokens = tokens
+
+    def node(self, node: ast.expr) -> Node:
+        """Return the filter's node for one of Python's."""
+        match node:
+            case ast.BoolOp():
+                operator = "and" if isinstance(node.op, ast.And) else "or"
+                return Both(operator, tuple(map(self.node, node.values)))
+            case ast.UnaryOp(op=ast.Not()):
+                return Not(self.node(node.operand))
+            case ast.UnaryOp():
+                return Exists(self._name(node.operand))
+            case ast.Compare(ops=[ast.In()], left=ast.Constant()):
+                return Contains(self._name(node.comparators[0]), self._value(node.left))
+            case ast.Compare(ops=[ast.Is()]):
+                return Contains(self._name(node.left), self._value(node.comparators[0]))
+            case ast.Compare(ops=[ast.In() | ast.NotIn()]):
+                (values,) = node.comparators
+                listed = values.elts if isinstance(values, ast.Tuple) else [values]
+                found = OneOf(self._name(node.left), tuple(map(self._value, listed)))
+                return Not(found) if isinstance(node.ops[0], ast.NotIn) else found
+            case ast.Compare():
+                operator = self._tokens[node.left.lineno].text
+                return Comparison(
+                    self._name(node.left), _PYTHON.get(operator, operator), self._value(node.comparators[0])
+                )
+        raise AssertionError(ast.dump(node))
+
+    def _name(self, node: ast.expr) -> Name:
+        token = self._tokens[node.lineno - 1]
+        return Name(token.value, token.position)
+
+    def _value(self, node: ast.expr) -> Value:
+        token = self._tokens[node.lineno - 1]
+        return Value(token.value, token.position)
 
 
 def as_date(text: str) -> Date | None:

@@ -19,7 +19,8 @@ from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.segment import Segment
 from lsr.query.filters.columns import column_kinds, read_column, unknown_field
 from lsr.query.filters.filter import DocumentFilter
-from lsr.query.filters.language import (
+from lsr.query.filters.language import as_date, parse_filter
+from lsr.query.filters.tree import (
     Both,
     Comparison,
     Contains,
@@ -31,8 +32,6 @@ from lsr.query.filters.language import (
     Not,
     OneOf,
     Value,
-    as_date,
-    parse_filter,
 )
 
 Mask = npt.NDArray[np.bool_]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,6 +22,9 @@ RERANK, UNION = "rerank", "union"
 MODES = (RERANK, UNION)
 FEWEST, MOST = 10, 1000
 """Candidates that may be asked for."""
+
+RERANKER_PARTS = ("name", "minimum", "scores")
+"""What every reranker has."""
 
 USUAL_NEIGHBOURS = Neighbours()
 
@@ -44,14 +48,26 @@ class Reranker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Hybrid:
-    """Settings of a hybrid search.
+    """Settings of a hybrid search: what joins the sparse leg, and how their scores are fused.
 
-    mode: `rerank` scores what the sparse leg found; `union` searches by dense vectors too, and fuses what
-    either leg found. candidates: documents of each leg, 10 to 1,000; never fewer than are wanted. fuser: a name,
-    or a fuser with weights for the sparse and the other leg, in that order. reranker: what scores candidates; default,
-    the dense vectors of the index. neighbours: how fused scores are drawn towards those of candidates with near dense
-    vectors, all of which are scored by them then, and whose `union` takes fewer from the dense leg; None: not at all,
-    as with a reranker, and by default with `rrf`, which knows ranks only and would lose by it.
+    Attributes:
+        mode: `rerank` scores what the sparse leg found; `union` searches by dense vectors too, and fuses what either
+            leg found.
+        candidates: number of documents of each leg, 10 to 1,000; never fewer than are wanted.
+        fuser: name of a fusion method, or a fuser with weights for the sparse and the other leg, in that order.
+        reranker: what scores candidates (default: the dense vectors of the index).
+        neighbours: how fused scores are drawn towards those of candidates with near dense vectors, all of which are
+            scored by them then, and whose `union` takes fewer from the dense leg; None: not at all, as with a
+            reranker, and by default with `rrf`, which knows ranks only and would lose by it.
+
+    Raises:
+        UsageError: a value is of another type or outside its range.
+
+    Example:
+        >>> import lsr
+        >>> hybrid = lsr.Hybrid(mode="union", candidates=50, fuser="rrf")
+        >>> hybrid.mode, hybrid.candidates
+        ('union', 50)
     """
 
     mode: str = RERANK
@@ -62,12 +78,19 @@ class Hybrid:
 
     def __post_init__(self) -> None:
         """Raise UsageError for a value outside its range."""
-        if self.mode not in MODES:
-            raise UsageError(f"hybrid: no mode {self.mode!r}; there are {' and '.join(MODES)}")
-        if not FEWEST <= self.candidates <= MOST:
-            raise UsageError(f"hybrid: {self.candidates} candidates; give {FEWEST} to {MOST:,}")
+        if not isinstance(self.mode, str) or self.mode not in MODES:
+            raise UsageError(f"hybrid: no mode {self.mode!r:.60}; there are {' and '.join(MODES)}")
+        count = self.candidates
+        if not isinstance(count, numbers.Integral) or isinstance(count, bool) or not FEWEST <= count <= MOST:
+            raise UsageError(f"hybrid: {count!r:.60} candidates; give {FEWEST} to {MOST:,}")
         if isinstance(self.fuser, str):
             object.__setattr__(self, "fuser", make_fuser(self.fuser))
+        if not isinstance(self.fuser, Fuser):
+            raise UsageError(f"hybrid: the fuser is {self.fuser!r:.60}; give the name of one, or a Fuser")
+        if self.neighbours is not None and not isinstance(self.neighbours, Neighbours):
+            raise UsageError(f"hybrid: neighbours is {self.neighbours!r:.60}; give a Neighbours, or None")
+        if self.reranker is not None and not all(hasattr(self.reranker, part) for part in RERANKER_PARTS):
+            raise UsageError(f"hybrid: the reranker is {self.reranker!r:.60}; give a Reranker")
         if self.reranker is not None or (self.neighbours is USUAL_NEIGHBOURS and self.method.name == RANKS_ALONE):
             object.__setattr__(self, "neighbours", None)
         weights = self.method.weights
@@ -84,7 +107,7 @@ class Hybrid:
 
     @property
     def needs_dense(self) -> bool:
-        """Whether queries are needed as dense vectors."""
+        """True where queries are needed as dense vectors."""
         return self.reranker is None
 
 
@@ -97,7 +120,7 @@ def hybrid_with(given: Hybrid | str | None, *, rerank: Any = None, weights: Any 
     if rerank is not None:
         parts["reranker"] = None if isinstance(rerank, str) else rerank
     if isinstance(parts.get("neighbours"), bool):
-        parts["neighbours"] = USUAL_NEIGHBOURS if parts["neighbours"] else None
+        parts["neighbours"] = Neighbours() if parts["neighbours"] else None  # asked for, so with any fuser
     if weights is not None:
         fuser = parts.get("fuser") or (given.method if isinstance(given, Hybrid) else DEFAULT_FUSER)
         parts["fuser"] = make_fuser(fuser if isinstance(fuser, str) else fuser.name, weights=weights)

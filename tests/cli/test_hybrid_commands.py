@@ -17,6 +17,7 @@ import pytest
 from lsr.cli.main import main
 from lsr.indexer.storage.index import StoredIndex
 from lsr.query.hybrid.settings import Hybrid
+from lsr.query.options import SearchOptions
 from lsr.query.searcher import Searcher
 from lsr.server.server import SearchServer
 
@@ -80,8 +81,12 @@ def test_a_file_of_queries_is_reranked(lsr: Lsr, dense_index: Path, tmp_path: Pa
         (["--rerank", "cross-encoder:/nowhere"], 1, "no model folder /nowhere"),
         (["--rerank", "cross-encoder:{masked_lm}"], 1, "has no sequence-classification head that fits"),
         (["--rerank", "late-interaction", "--hybrid", "union"], 2, "a reranker goes with rerank"),
-        (["--rerank", "late-interaction", "--candidates", "3"], 2, "3 candidates; give 10 to 1,000"),
-        (["--candidates", "30"], 2, "--candidates goes with --hybrid or --rerank"),
+        (
+            ["--rerank", "late-interaction", "--candidates", "3"],
+            2,
+            "candidates is 3; it must be a whole number from 10",
+        ),
+        (["--candidates", "30"], 2, "candidates goes with hybrid or rerank"),
     ],
 )
 def test_bad_rerankers_are_refused(
@@ -112,8 +117,8 @@ def ask(server: SearchServer, **fields: object) -> tuple[int, Any]:
 def serve() -> Iterator[Callable[..., SearchServer]]:
     running: list[tuple[SearchServer, threading.Thread]] = []
 
-    def start(path: Path, hybrid: Hybrid | None = None) -> SearchServer:
-        server = SearchServer(Searcher(path), "127.0.0.1", 0, hybrid=hybrid)
+    def start(path: Path, **options: Any) -> SearchServer:
+        server = SearchServer(Searcher(path, options=SearchOptions.of(**options)), "127.0.0.1", 0)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         running.append((server, thread))
@@ -127,9 +132,9 @@ def serve() -> Iterator[Callable[..., SearchServer]]:
 
 
 def test_a_server_searches_hybrid_where_asked_to(serve: Callable[..., SearchServer], dense_index: Path) -> None:
-    plain, always = serve(dense_index), serve(dense_index, Hybrid(fuser="rrf"))
+    plain, always = serve(dense_index), serve(dense_index, hybrid="rerank", fuser="rrf")
     for mode in ("rerank", "union"):
-        expected = Searcher(dense_index).search("cats sleep", 3, hybrid=Hybrid(mode=mode))
+        expected = Searcher(dense_index).search("cats sleep", k=3, hybrid=Hybrid(mode=mode))
         status, found = ask(plain, q="cats sleep", k=3, hybrid=mode)
         assert status == 200 and [hit["score"] for hit in found["hits"]] == [hit.score for hit in expected]
         assert {"sparse", "dense", "neighbours"} == set(found["hits"][0]["legs"])
@@ -146,7 +151,7 @@ def test_a_server_refuses_what_it_can_not_search(
     status, found = ask(serve(bm25_index), q="cats", hybrid="rerank")
     assert status == 400 and "has no dense vectors" in found["error"]
     status, found = ask(serve(dense_index), q="cats", hybrid="much")
-    assert status == 400 and "hybrid is 'much'; it must be rerank, union or none" in found["error"]
+    assert status == 400 and "hybrid is 'much'; it must be 'rerank' or 'union'" in found["error"]
     done = lsr("serve", "--index", bm25_index, "--hybrid", "--port", "0")
     assert done.code == 2 and "has no dense vectors" in done.err
 

@@ -16,6 +16,7 @@ import pytest
 
 from lsr.indexer.encode.resumable_job import kept_documents
 from lsr.indexer.storage.index import StoredIndex
+from lsr.query.query_encoders import QueryEncoders
 
 Lsr = Callable[..., Any]
 WORDS = "a cat dog chase sleep house tree the of day guard".split()
@@ -238,7 +239,7 @@ def test_dense_vectors_with_the_corpus_and_added_later(tmp_path: Path, lsr: Lsr,
         assert np.array_equal(both.dense.matrices[0], added.dense.matrices[0])
         assert both.dense.description == added.dense.description
         assert added.dense.description["name"] == str(masked_lm)
-        query = added.dense_encoder.encode_dense_queries(["cat"])
+        query = QueryEncoders(added).dense.encode_dense_queries(["cat"])
         assert query.shape == (1, 16)
     assert answers(lsr, ".lsr") == before == answers(lsr, "both")
     assert lsr("check").out.startswith("sound: 300 documents")
@@ -264,7 +265,7 @@ def test_one_pass_of_a_joint_model_gives_both(tmp_path: Path, lsr: Lsr, jsonl: A
         assert index.dense is not None and later.dense is not None
         assert np.allclose(index.dense.matrices[0], later.dense.matrices[0], atol=2e-3)
         expected = joint.encode_dense_queries(["cat"])
-        assert np.allclose(index.dense_encoder.encode_dense_queries(["cat"]), expected, atol=1e-5)
+        assert np.allclose(QueryEncoders(index).dense.encode_dense_queries(["cat"]), expected, atol=1e-5)
 
 
 def test_a_model_that_was_moved_is_named_at_the_search(tmp_path: Path, lsr: Lsr, jsonl: Any, masked_lm: Path) -> None:

@@ -57,9 +57,11 @@ def test_a_text_without_a_title_is_headed_by_its_first_words(lsr: Lsr) -> None:
 
 def test_json_has_an_object_a_hit(lsr: Lsr, documents: Any) -> None:
     done = lsr("search", "house", "--json", "-k", "1")
-    (score,) = (hit.score for hit in Searcher(".lsr").search("house", 1))
-    assert done.objects == [{"rank": 1, "doc_id": "trees", "score": score, "title": "", "text": documents[2]["text"]}]
-    assert list(done.objects[0]) == ["rank", "doc_id", "score", "title", "text"] and done.err == ""
+    (score,) = (hit.score for hit in Searcher(".lsr").search("house", k=1))
+    assert done.objects == [
+        {"rank": 1, "doc_id": "trees", "score": score, "title": "", "text": documents[2]["text"], "fields": {}}
+    ]
+    assert list(done.objects[0]) == ["rank", "doc_id", "score", "title", "text", "fields"] and done.err == ""
 
 
 def test_nothing_found_is_no_failure(lsr: Lsr) -> None:
@@ -188,7 +190,7 @@ def test_without_a_run_the_hits_of_all_queries_are_printed_as_json(lsr: Lsr) -> 
         ("q1", 1, "cats"),
         ("q3", 1, "trees"),
     ]
-    assert list(done.objects[0]) == ["query_id", "rank", "doc_id", "score", "title", "text"]
+    assert list(done.objects[0]) == ["query_id", "rank", "doc_id", "score", "title", "text", "fields"]
 
 
 def test_unknown_terms_of_encoded_queries_are_counted(lsr: Lsr) -> None:
@@ -235,9 +237,9 @@ def test_an_inference_free_model_is_searched_by_its_table(
     index = StoredIndex.open("free")
     assert index.manifest.encoder["query_side"] == "table"
     encoder = load_encoder(router)
-    mine = list(Searcher(index).search_batch(["cats chase the dog", "the", "house"]))
-    theirs = list(Searcher(index, encoder=encoder).search_batch(["cats chase the dog", "the", "house"]))
-    assert mine == theirs and mine[0] and mine[1] == []
+    mine = Searcher(index).search(["cats chase the dog", "the", "house"])
+    theirs = Searcher(index, encoder=encoder).search(["cats chase the dog", "the", "house"])
+    assert mine == theirs and mine[0] and len(mine[1]) == 0
     (row,) = encoder.encode_queries(["cats chase the dog"])
     assert {encoder.terms[i]: round(float(w), 3) for i, w in zip(*row, strict=True)} == {
         "cat": 1.6, "##s": 1.7, "chase": 1.9, "dog": 1.8,

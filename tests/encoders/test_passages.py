@@ -106,7 +106,7 @@ def by_document(hits):
 
 @pytest.fixture(scope="module", params=["bm25", "a model"])
 def indexes(request, router_folder, tmp_path_factory):
-    """An index of passages, and the same one without a word of what they are."""
+    """Make an index of passages, and the same one without their marks."""
     folder = tmp_path_factory.mktemp("passages")
     encoder = load_encoder("bm25" if request.param == "bm25" else router_folder)
     splitter = choose_splitter(encoder, overlap=4, max_length=20 if request.param == "bm25" else None)
@@ -119,27 +119,26 @@ def indexes(request, router_folder, tmp_path_factory):
 @pytest.mark.parametrize("query", ["sparse retrieval", "tree walks", "learned", "café", "", "zebra"])
 def test_documents_are_found_once_each_by_their_best_passage(indexes, query, k):
     searcher, plain = indexes
-    expected = by_document(plain.search(query, len(plain.index)))
-    hits = searcher.search(query, k)
+    expected = by_document(plain.search(query, k=len(plain.index)))
+    hits = searcher.search(query, k=k)
     assert [(hit.doc_id, hit.score) for hit in hits] == expected[:k]
     assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))
-    once = searcher.search(query, k, once=True)
-    assert once == hits
+    assert Searcher(searcher.index, once=True).search(query, k=k) == hits
 
 
 def test_a_batch_and_a_run_hold_documents_too(indexes):
     searcher, _ = indexes
     queries = ["sparse retrieval", "learned", "tree"] * 12
-    expected = [searcher.search(query, 5) for query in queries]
-    assert list(searcher.search_batch(queries, 5, threads=2)) == expected
-    rankings = searcher.rank(searcher.encode(queries), 5, threads=2)
+    expected = [searcher.search(query, k=5) for query in queries]
+    assert searcher.search(queries, k=5, threads=2) == expected
+    rankings = searcher.rank(searcher.encode(queries), k=5, threads=2)
     assert [searcher.doc_ids(ranking) for ranking in rankings] == [[hit.doc_id for hit in hits] for hits in expected]
 
 
 def test_a_hit_shows_the_passage_and_where_it_stands(indexes):
     searcher, _ = indexes
     texts = {document.doc_id: document.text for document in LONG}
-    hits = searcher.search("sparse retrieval café", 30)
+    hits = searcher.search("sparse retrieval café", k=30)
     whole = {hit.doc_id for hit in hits if hit.passage is None}
     assert whole == {"short", "other"} & {hit.doc_id for hit in hits}
     for hit in hits:
@@ -150,8 +149,10 @@ def test_a_hit_shows_the_passage_and_where_it_stands(indexes):
 
 def test_an_explanation_is_of_the_passage(indexes):
     searcher, _ = indexes
-    explained = searcher.explain("sparse retrieval", 5)
-    assert [replace(found.hit, terms=None) for found in explained.hits] == searcher.search("sparse retrieval", 5)
+    explained = searcher.explain("sparse retrieval", k=5)
+    assert [replace(found.hit, terms=None) for found in explained.hits] == list(
+        searcher.search("sparse retrieval", k=5)
+    )
     for found in explained.hits:
         assert sum(term.contribution for term in found.terms) == pytest.approx(found.hit.score)
 
@@ -178,7 +179,7 @@ def test_passages_that_were_encoded_before_are_found_as_documents(router_folder,
     assert manifest.passages == {}
     index_documents(LONG, tmp_path / "direct", encoder, splitter=encoder.splitter(overlap=4))
     direct, ready = Searcher(tmp_path / "direct"), Searcher(tmp_path / "index")
-    assert ready.search("sparse retrieval", 5) == direct.search("sparse retrieval", 5)
+    assert ready.search("sparse retrieval", k=5) == direct.search("sparse retrieval", k=5)
 
 
 def test_two_documents_of_one_id_are_noticed_although_both_are_cut(tmp_path):
@@ -191,7 +192,7 @@ def test_two_documents_of_one_id_are_noticed_although_both_are_cut(tmp_path):
 def test_a_field_of_that_name_is_refused(tmp_path):
     encoder = load_encoder("bm25")
     documents = [Document("d", "words", fields={"passage_of": "book"})]
-    with pytest.raises(BadDocumentError, match="document d: its field 'passage_of' has a meaning of its own"):
+    with pytest.raises(BadDocumentError, match="document d: the name of its field 'passage_of' is reserved"):
         index_documents(documents, tmp_path / "index", encoder, splitter=choose_splitter(encoder))
     index_documents(documents, tmp_path / "index", encoder)
     assert Searcher(tmp_path / "index").search("words")[0].doc_id == "d"

@@ -1,4 +1,4 @@
-"""Encoding an inference-free query is little work, with a vocabulary of real size."""
+"""Work of encoding an inference-free query, with a vocabulary of real size."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from lsr.encoders.sparse.query_table import TableQueryEncoder, open_table
 from lsr.encoders.text.tokenizer import read_tokenizer
 from lsr.indexer.pipeline import index_documents
 from lsr.indexer.storage.index import StoredIndex
+from lsr.query.query_encoders import QueryEncoders
 from lsr.types import Document
 
 QUERIES = [
@@ -37,12 +38,12 @@ def of_an_index(tmp_path_factory):
     path = tmp_path_factory.mktemp("latency") / "index"
     documents = [Document(str(i), query) for i, query in enumerate(QUERIES[:5])]
     index_documents(documents, path, load_encoder("default", device="cpu"))
-    return StoredIndex.open(path).query_encoder
+    return QueryEncoders(StoredIndex.open(path)).sparse
 
 
 @pytest.mark.parametrize(("name", "most"), [("encoder", 100), ("of_an_index", 300)])
 def test_an_inference_free_query_makes_few_calls(name, most, request, count_calls):
-    """None of them depends on the size of the vocabulary, nor on what was asked before."""
+    """Count calls: none depends on the size of the vocabulary, nor on earlier queries."""
     encoder = request.getfixturevalue(name)
     assert len(encoder.encode_queries(QUERIES[:1]).row(0)[0]) > 10
     calls = [count_calls(lambda query=query: encoder.encode_queries([query])) for query in QUERIES]

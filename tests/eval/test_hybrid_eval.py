@@ -21,7 +21,7 @@ from lsr.eval.systems.hybrid import losses
 from lsr.indexer.pipeline import index_documents
 from lsr.query.feedback import Feedback
 from lsr.query.fusion.registry import make_fuser
-from lsr.query.hybrid.settings import HybridQueries
+from lsr.query.queries import Queries
 from lsr.query.searcher import Searcher
 from lsr.types import Document
 
@@ -109,7 +109,7 @@ def test_dense_feedback_moves_the_query_to_its_first_documents(tmp_path: Path) -
     index_documents(documents, tmp_path / "index", load_encoder("bm25"), dense=encoder)
     searcher = Searcher(tmp_path / "index")
     texts = {"q1": "word3 word4", "q2": "word17"}
-    queries = HybridQueries(searcher.encode(list(texts.values())), encoder.encode_dense_queries(list(texts.values())))
+    queries = Queries(searcher.encode(list(texts.values())), encoder.encode_dense_queries(list(texts.values())))
     feedback = Feedback(n_docs=3, beta=2.0)
     dataset: Any = SimpleNamespace(queries=texts)
     runs = feedback_runs(searcher, queries, dataset, 5, feedback, make_fuser())

@@ -44,7 +44,7 @@ def answers(index: Path | StoredIndex, *, k: int = 15) -> list[Any]:
     found = []
     for _ in range(25):
         term_ids, weights = searcher.encode([" ".join(rng.choice(WORDS, 4))]).row(0)
-        rankings = [searcher._engine.rank(term_ids, weights, k, traversal=name) for name in (None, *TRAVERSALS)]
+        rankings = [searcher.engine.rank(term_ids, weights, k, traversal=name) for name in (None, *TRAVERSALS)]
         hits = [searcher.hits(ranking) for ranking in rankings]
         assert all(others == hits[0] for others in hits[1:])
         found.append(hits[0])
@@ -130,7 +130,7 @@ def ready_answers(index: StoredIndex) -> list[Any]:
         for _ in range(10):
             term_ids = np.unique(rng.integers(0, 10, 3)).astype(np.int32)
             weights = rng.integers(1, 3, len(term_ids)).astype(np.float32)
-            rankings = [searcher._engine.rank(term_ids, weights, k, traversal=name) for name in (None, *TRAVERSALS)]
+            rankings = [searcher.engine.rank(term_ids, weights, k, traversal=name) for name in (None, *TRAVERSALS)]
             hits = [(searcher.doc_ids(ranking), ranking.scores.tolist()) for ranking in rankings]
             assert all(others == hits[0] for others in hits)
             found.append(hits[0])
@@ -152,7 +152,7 @@ def test_the_first_threshold_does_not_count_on_deleted_documents(tmp_path: Path,
     best = sorted(range(n_gone, len(rows)), key=lambda i: (-rows[i]["apple"], i))
     for k in (1, 2, 3, 10, 100, 199):
         for traversal in (None, *TRAVERSALS):
-            found = searcher._engine.rank(
+            found = searcher.engine.rank(
                 np.zeros(1, np.int32), np.ones(1, np.float32), k, traversal=traversal
             )  # fmt: skip
             assert searcher.doc_ids(found) == [str(i) for i in best[:k]], (k, traversal)

@@ -277,12 +277,12 @@ def _read_until(path: Path, stop: Path, writing: int, *, by_refresh: bool) -> No
             os.write(writing, b".")
             generations.add(searcher.index.manifest.generation)
         assert len(searcher.index) == 30
-        hits = searcher.search("common", 100)
+        hits = searcher.search("common", k=100)
         numbers = [int(hit.title) for hit in hits]
         assert len(hits) == 30 and len({hit.score for hit in hits}) == 1
         assert numbers == sorted(numbers) and numbers[-1] - numbers[0] == 2
         assert [hit.doc_id for hit in hits] == [f"{number}-{i % 10}" for i, number in enumerate(numbers)]
-        assert searcher.search(f"batch{numbers[0]}", 100) == searcher.search(f"batch{numbers[0]}", 10)
+        assert searcher.search(f"batch{numbers[0]}", k=100) == searcher.search(f"batch{numbers[0]}", k=10)
 
 
 def test_readers_beside_a_writer_see_whole_generations(tmp_path: Path) -> None:
@@ -303,4 +303,4 @@ def _compiled(tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("compiled") / "index"
     begin(path)
     merge_index(path)
-    assert len(Searcher(path).search("common", 100)) == 49
+    assert len(Searcher(path).search("common", k=100)) == 49

@@ -348,10 +348,10 @@ def test_a_posting_list_that_leads_out_of_its_array_is_no_crash(index: Path, mon
     replace_array(index, "runs.npy", lambda a: a.__setitem__(slice(None), 0xFFFFFFFF))
     searcher = Searcher(index)
     with pytest.raises(IndexDamagedError, match="runs do not ascend from 0 to where their term ends; 'lsr check' says"):
-        searcher._engine.rank(np.arange(10, dtype=np.int32), np.ones(10, np.float32), 10, traversal="plain")
+        searcher.engine.rank(np.arange(10, dtype=np.int32), np.ones(10, np.float32), 10, traversal="plain")
     monkeypatch.setattr(searcher.index.segments[0], "trust", lambda *terms: None)
     with pytest.raises(IndexDamagedError, match=r"the posting lists are damaged .*'lsr check' says where"):
-        searcher._engine.rank(np.arange(10, dtype=np.int32), np.ones(10, np.float32), 10, traversal="plain")
+        searcher.engine.rank(np.arange(10, dtype=np.int32), np.ones(10, np.float32), 10, traversal="plain")
 
 
 def test_checksums_are_those_of_the_files(sound: Path) -> None:

@@ -25,6 +25,7 @@ from lsr.indexer.transfer.check import verify
 from lsr.indexer.update.add_dense import add_dense
 from lsr.indexer.write.segment_limits import SegmentLimits
 from lsr.indexer.write.writer import IndexWriter
+from lsr.query.query_encoders import QueryEncoders
 from lsr.types import Document
 
 
@@ -160,7 +161,7 @@ def test_an_index_without_them_says_how_to_add_them(tmp_path: Path) -> None:
     with StoredIndex.open(tmp_path) as index:
         assert index.dense is None and index.segments[0].dense is None
         with pytest.raises(UsageError, match=f"add them by 'lsr index --index {tmp_path} --dense E'"):
-            index.dense_encoder  # noqa: B018
+            QueryEncoders(index).dense  # noqa: B018
 
 
 def spoil_row(path: Path) -> None:

@@ -52,7 +52,7 @@ def answers(path: Path) -> list[Any]:
         for seed in range(20):
             names = sorted(set(np.random.default_rng(seed).choice(WORDS, 4)))
             ids = sorted(i for name in names if (i := index.vocabulary.lookup(name)) is not None)
-            ranking = searcher._engine.rank(np.array(ids, np.int32), np.ones(len(ids), np.float32), 12)
+            ranking = searcher.engine.rank(np.array(ids, np.int32), np.ones(len(ids), np.float32), 12)
             found.append([(hit.doc_id, hit.score, hit.title, hit.text) for hit in searcher.hits(ranking)])
         return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ from lsr.indexer.update.update import delete_documents
 from lsr.indexer.write.writer import IndexWriter
 from lsr.query.engine.planner import TRAVERSALS
 from lsr.query.filters.filter import DocumentFilter
+from lsr.query.matches import find_matches
 from lsr.query.searcher import Searcher
+from lsr.query.sparse_search import Scope
 from lsr.types import Document, SparseBatch
 
 NAMES = [f"doc{i}" for i in range(40)]
@@ -184,9 +187,24 @@ class Living(RuleBasedStateMachine):
         scores = {name: sum(weight * row.get(term, 0) for term, weight in query.items()) for name, row in rows.items()}
         best = sorted((name for name in rows if scores[name]), key=lambda name: -scores[name])[:k]  # a stable sort
         for traversal in (None, *TRAVERSALS):
-            found = searcher._engine.rank(term_ids, weights, k, traversal=traversal, **options)
+            found = searcher.engine.rank(term_ids, weights, k, traversal=traversal, **options)
             assert searcher.doc_ids(found) == best, traversal
             assert found.scores.tolist() == [float(scores[name]) for name in best]
+        self.agree_on_all(searcher, (term_ids, weights), scores, **options)
+
+    def agree_on_all(self, searcher: Searcher, vector: Any, scores: dict[str, float], **options: Any) -> None:
+        """Compare the matches of a query, sorted by a field and counted by it, with those of the model."""
+        matches = find_matches(searcher, vector, Scope(**options))
+        names = [name for name, score in scores.items() if score]
+        assert searcher.doc_ids_at(matches.positions) == names
+        if not names:
+            return
+        step = {document.doc_id: document.fields["step"] for document in searcher.index.documents()}
+        ordered = sorted(names, key=lambda name: (-step[name], -scores[name]))
+        assert searcher.doc_ids(matches.sorted_by("-step", 50)) == ordered[:50]
+        counts = Counter(step[name] for name in names)
+        expected = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:100]
+        assert [(found.value, found.count) for found in matches.facet("step")] == expected
 
 
 def run(examples: int, steps: int) -> None:

@@ -60,7 +60,7 @@ def answers(path: Path) -> Iterator[tuple[str, Any]]:
 
     def ask(text: str, k: int, traversal: str | None) -> Any:
         term_ids, weights = opened().encode([text]).row(0)
-        ranking = opened()._engine.rank(term_ids, weights, k, traversal=traversal)
+        ranking = opened().engine.rank(term_ids, weights, k, traversal=traversal)
         return opened().hits(ranking)
 
     asked: dict[str, Callable[[], Any]] = {"open": lambda: len(opened().index)}
@@ -69,10 +69,10 @@ def answers(path: Path) -> Iterator[tuple[str, Any]]:
         for traversal in (None, *TRAVERSALS):
             asked[f"{number} {traversal}"] = lambda t=text, n=traversal: ask(t, 7, n)  # type: ignore[misc]
     asked["rare"] = lambda: ask("word59 word1", 400, "blockmax")
-    asked["filter"] = lambda: opened().search("word1 word2", 50, allowed=opened().filter("year > 2004"))
+    asked["filter"] = lambda: opened().search("word1 word2", k=50, where=opened().filter("year > 2004"))
     asked["get"] = lambda: opened().index.get(["d0", "d339", "d3", "nobody", "d150"])
     asked["list"] = lambda: list(opened().index.documents())
-    asked["ids"] = lambda: opened().doc_ids(opened()._engine.rank(*opened().encode(["word5"]).row(0), 300))
+    asked["ids"] = lambda: opened().doc_ids(opened().engine.rank(*opened().encode(["word5"]).row(0), 300))
     for name, question in asked.items():
         try:
             yield name, question()
@@ -208,7 +208,7 @@ def ask(path):
         for words in ("word1 word2 word3", "word40 word50 word59"):
             term_ids, weights = searcher.encode([words]).row(0)
             for traversal in ("exhaustive", "blockmax", "superblock", "plain"):
-                searcher.hits(searcher._engine.rank(term_ids, weights, 5, traversal=traversal))
+                searcher.hits(searcher.engine.rank(term_ids, weights, 5, traversal=traversal))
     except LsrError:
         return
 

@@ -68,10 +68,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "ann"
 
 
-def open_index(path: Path) -> StoredIndex:
-    index = StoredIndex.open(path)
-    index.__dict__["_dense_query_encoder"] = Stored()
-    return index
+def open_searcher(path: Path) -> Searcher:
+    return Searcher(path, dense_encoder=Stored())  # type: ignore[arg-type]
 
 
 def test_the_kind_goes_by_size() -> None:
@@ -108,17 +106,17 @@ def test_only_allowed_rows_are_found(parameters: AnnParameters) -> None:
 def test_a_union_by_it_is_nearly_the_exact_one(
     path: Path, parameters: AnnParameters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exact = Searcher(open_index(path))
-    near = Searcher(open_index(path))
+    exact = open_searcher(path)
+    near = open_searcher(path)
     hybrid, same = Hybrid(mode="union"), 0
     allowed = DocumentFilter.from_mask(near.index, np.arange(N_DOCS) % 2 == 0)
     for number in range(10):
-        expected = [hit.doc_id for hit in exact.search(f"text {number}", 10, hybrid=hybrid)]
+        expected = [hit.doc_id for hit in exact.search(f"text {number}", k=10, hybrid=hybrid)]
         with monkeypatch.context() as patch:
             patch.setattr(union, "choose_parameters", lambda *_: parameters)
             patch.setattr(union, "FEW_ALLOWED", 0)
-            explained = near.explain(f"text {number}", 10, hybrid=hybrid)
-            even = near.search(f"text {number}", 10, hybrid=hybrid, allowed=allowed)
+            explained = near.explain(f"text {number}", k=10, hybrid=hybrid)
+            even = near.search(f"text {number}", k=10, hybrid=hybrid, where=allowed)
         same += len({found.hit.doc_id for found in explained.hits} & set(expected))
         assert f"dense {parameters.kind} (approximate)" in explained.engine.traversals
         assert all(int(hit.doc_id) % 2 == 0 for hit in even)
@@ -126,11 +124,11 @@ def test_a_union_by_it_is_nearly_the_exact_one(
 
 
 def test_it_is_kept_and_read_again(path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = ann_of(open_index(path), KINDS[0])
+    made = ann_of(StoredIndex.open(path), KINDS[0])
     (kept,) = cache.iterdir()
     assert cache.stat().st_mode & 0o077 == 0
     monkeypatch.setattr(ann_store, "build", lambda *_: pytest.fail("it is there already"))
-    again = ann_of(open_index(path), KINDS[0])
+    again = ann_of(StoredIndex.open(path), KINDS[0])
     query = vectors(1, seed=1)[0]
     assert np.array_equal(search(made, KINDS[0], query, 20, None), search(again, KINDS[0], query, 20, None))
     assert kept.exists()
@@ -138,7 +136,7 @@ def test_it_is_kept_and_read_again(path: Path, cache: Path, monkeypatch: pytest.
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "empty", "header"])
 def test_what_is_damaged_is_never_read(path: Path, cache: Path, damage: str) -> None:
-    ann_of(open_index(path), KINDS[0])
+    ann_of(StoredIndex.open(path), KINDS[0])
     (kept,) = cache.iterdir()
     content = bytearray(kept.read_bytes())
     if damage == "changed":
@@ -146,7 +144,7 @@ def test_what_is_damaged_is_never_read(path: Path, cache: Path, damage: str) -> 
     if damage == "header":
         content[20] ^= 1
     kept.write_bytes(content[:2000] if damage == "cut" else b"" if damage == "empty" else content)
-    assert ann_of(open_index(path), KINDS[0]).ntotal == N_DOCS
+    assert ann_of(StoredIndex.open(path), KINDS[0]).ntotal == N_DOCS
     (again,) = cache.iterdir()
     assert len(again.read_bytes()) > 2000
 
@@ -154,7 +152,7 @@ def test_what_is_damaged_is_never_read(path: Path, cache: Path, damage: str) -> 
 def test_a_folder_that_others_can_write_is_not_used(path: Path, cache: Path) -> None:
     cache.mkdir(parents=True)
     cache.chmod(0o777)
-    assert ann_of(open_index(path), KINDS[0]).ntotal == N_DOCS
+    assert ann_of(StoredIndex.open(path), KINDS[0]).ntotal == N_DOCS
     assert not list(cache.iterdir())
 
 
@@ -166,7 +164,7 @@ def test_other_vectors_have_an_index_of_their_own(path: Path, tmp_path: Path, ca
     shutil.copytree(path, other, dirs_exist_ok=True)
     add_dense(other, Stored(), overwrite=True)  # type: ignore[arg-type]
     for folder in (path, other):
-        ann_of(open_index(folder), KINDS[0])
+        ann_of(StoredIndex.open(folder), KINDS[0])
     assert len(list(cache.iterdir())) == 2
 
 

@@ -14,6 +14,7 @@ from lsr.encoders.registry import load_encoder
 from lsr.errors import UsageError
 from lsr.indexer.pipeline import index_documents
 from lsr.query.engine.approximate import Approximate
+from lsr.query.options import SearchOptions
 from lsr.query.searcher import Searcher
 from lsr.types import Document
 
@@ -32,17 +33,17 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_without_settings_every_search_is_exact(index: Path) -> None:
-    (ranking,) = Searcher(index).rank(Searcher(index).encode(["even seven"]), 10)
+    (ranking,) = Searcher(index).rank(Searcher(index).encode(["even seven"]), k=10)
     assert ranking.approximate is None and ranking.n_skipped == 0
     assert "approximate" not in ranking.traversals
 
 
 def test_a_ranking_tells_what_it_passed_over(index: Path) -> None:
     settings = Approximate(superblocks=2)
-    searcher = Searcher(index, approximate=settings)
+    searcher = Searcher(index, options=SearchOptions(approximate=settings))
     exact = Searcher(index)
     query = exact.encode(["even seven three"])
-    (found,), (best,) = searcher.rank(query, 300), exact.rank(query, 300)
+    (found,), (best,) = searcher.rank(query, k=300), exact.rank(query, k=300)
     assert found.approximate == settings and found.traversals == ("approximate",)
     assert found.n_scored == 2 and found.n_skipped > 0 and len(found) <= 2 * 64
     truth = dict(zip(best.positions.tolist(), best.scores.tolist(), strict=True))

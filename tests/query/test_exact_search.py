@@ -105,8 +105,8 @@ def test_queries_in_one_call_are_answered_as_one_by_one(
     batch = [collections.encoded(index, q).row(0) for q in [*queries[:5], every_term, {}, *queries[5:9]]]
     mask = np.random.default_rng(2).random(len(index)) < 0.3
     allowed = DocumentFilter.from_mask(index, mask) if filtered else None
-    together = Searcher(index)._engine.rank_many(batch, 10, allowed=allowed)
-    engine = Searcher(index)._engine
+    together = Searcher(index).engine.rank_many(batch, 10, allowed=allowed)
+    engine = Searcher(index).engine
     for query, found in zip(batch, together, strict=True):
         alone = engine.rank(*query, 10, allowed=allowed)
         assert found.positions.tolist() == alone.positions.tolist()
@@ -168,12 +168,12 @@ def test_a_query_alone_is_served_by_numpy_unless_it_has_too_many_postings(
     index = collections.write_index(tmp_path / "index", rows, segment_docs=800)
     searcher = Searcher(index)
     term_ids, weights = collections.encoded(index, queries[0]).row(0)
-    expected = searcher._engine.rank(term_ids, weights, 10)
+    expected = searcher.engine.rank(term_ids, weights, 10)
     assert "plain" not in expected.traversals
     monkeypatch.setattr("lsr.query.engine.engine.compiled_is_loaded", lambda: False)
     for limit, plain in ((expected.n_postings, True), (expected.n_postings - 1, False)):
         monkeypatch.setattr("lsr.query.engine.engine.PLAIN_POSTINGS", limit)
-        found = searcher._engine.rank(term_ids, weights, 10, once=True)
+        found = searcher.engine.rank(term_ids, weights, 10, once=True)
         assert (set(found.traversals) == {"plain"}) is plain
         assert found.n_postings == expected.n_postings
         assert found.positions.tolist() == expected.positions.tolist()

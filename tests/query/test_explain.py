@@ -16,6 +16,7 @@ from lsr.indexer.pipeline import index_documents
 from lsr.query.explain.explain import ExplainedHit, explain_hits, spans_of
 from lsr.query.explain.term_spans import TermSpan
 from lsr.query.searcher import Searcher
+from lsr.query.stages import Found
 from lsr.types import Document
 
 TERMS = [f"t{i}" for i in range(10)]
@@ -38,9 +39,9 @@ def test_the_contributions_sum_to_the_score_exactly(
 ) -> None:
     searcher = Searcher(collections.write_index(fresh(), rows, segment_docs=segment_docs))
     vectors = collections.encoded(searcher.index, query)
-    (ranking,) = searcher.rank(vectors, 100)
+    (ranking,) = searcher.rank(vectors, k=100)
     hits = searcher.hits(ranking)
-    explained = explain_hits(searcher, "", vectors.row(0), ranking, hits)
+    explained = explain_hits(searcher, "", Found(ranking, vectors.row(0)), hits)
     assert [found.hit.doc_id for found in explained.hits] == [hit.doc_id for hit in hits]
     for position, hit, found in zip(ranking.positions, hits, explained.hits, strict=True):
         assert sum(term.points for term in found.terms) * explained.unit == hit.score == found.hit.score
@@ -74,8 +75,8 @@ def marked(found: ExplainedHit) -> list[tuple[str, str]]:
 
 def test_hits_are_those_of_a_search_with_their_terms_and_places(bm25: Path) -> None:
     searcher = Searcher(bm25)
-    explained = searcher.explain("The sitting cat, the zebra", 5)
-    plain = searcher.search("The sitting cat, the zebra", 5)
+    explained = searcher.explain("The sitting cat, the zebra", k=5)
+    plain = searcher.search("The sitting cat, the zebra", k=5)
     assert [(found.hit.doc_id, found.hit.score) for found in explained.hits] == [(h.doc_id, h.score) for h in plain]
     first = explained.hits[0]
     assert marked(first) == [("cat", "cat"), ("cats", "cat"), ("sit", "sit")]
@@ -92,7 +93,7 @@ def test_the_engine_says_what_it_did(bm25: Path) -> None:
     assert len(facts.traversals) == 1
     assert min(facts.encode_us, facts.search_us, facts.documents_us) > 0
     assert facts.feedback_us == 0
-    once = Searcher(bm25).explain("cat dog", once=True)
+    once = Searcher(bm25, once=True).explain("cat dog")
     assert once.engine.traversals == ("plain",) or facts.traversals != ("plain",)
     assert [found.hit for found in once.hits] == [found.hit for found in Searcher(bm25).explain("cat dog").hits]
 
@@ -101,7 +102,7 @@ def test_nothing_found_is_explained_too(bm25: Path) -> None:
     explained = Searcher(bm25).explain("zebra")
     assert explained.hits == () == explained.terms and explained.unknown == ("zebra",)
     with pytest.raises(UsageError, match="k is 0"):
-        Searcher(bm25).explain("cat", 0)
+        Searcher(bm25).explain("cat", k=0)
 
 
 def test_a_term_that_stands_nowhere_was_expanded_to(tmp_path: Path, collections: Any) -> None:
@@ -110,7 +111,7 @@ def test_a_term_that_stands_nowhere_was_expanded_to(tmp_path: Path, collections:
     searcher = Searcher(index)
     vectors = collections.encoded(index, {"text": 1.0, "words": 1.0})
     (ranking,) = searcher.rank(vectors)
-    explained = explain_hits(searcher, "text", vectors.row(0), ranking, searcher.hits(ranking))
+    explained = explain_hits(searcher, "text", Found(ranking, vectors.row(0)), searcher.hits(ranking))
     terms = {term.term: (term.in_text, term.in_query) for term in explained.hits[0].terms}
     assert terms == {"text": (True, True), "words": (False, False)}
     assert marked(explained.hits[0]) == [("text", "text")]

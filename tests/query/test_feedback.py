@@ -124,7 +124,7 @@ def test_a_search_with_feedback_finds_what_its_first_documents_speak_of(
     cat, purr = (index.vocabulary.lookup(term) for term in ("cat", "purr"))
     part = 0.75 * math.sqrt(0.5)
     assert as_row(expanded) == pytest.approx({cat: 1 + part, purr: part})
-    assert [hit.doc_id for hit in next(searcher.search_batch(query, feedback=feedback))] == ["d0", "d1", "d2"]
+    assert [hit.doc_id for hit in searcher.search_vectors(query, feedback=feedback)[0]] == ["d0", "d1", "d2"]
     assert len(expand_all(searcher, query, feedback)) == 1 == len(expand_all(searcher, query, Feedback(beta=0.0)))
 
 

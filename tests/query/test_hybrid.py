@@ -25,7 +25,9 @@ from lsr.query.fusion.registry import METHODS, make_fuser
 from lsr.query.hybrid.dense_scores import DenseReranker, least_score, ranked_leg
 from lsr.query.hybrid.score_smoothing import Neighbours, draw_together
 from lsr.query.hybrid.search import encode_queries, rank_hybrid
-from lsr.query.hybrid.settings import Hybrid, HybridQueries, Query
+from lsr.query.hybrid.settings import Hybrid
+from lsr.query.options import SearchOptions
+from lsr.query.queries import Queries, Query
 from lsr.query.searcher import Searcher
 from lsr.types import PASSAGE_END, PASSAGE_OF, PASSAGE_START, Document
 
@@ -85,8 +87,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def searcher(path: Path) -> Searcher:
     index = StoredIndex.open(path)
-    index.__dict__["_dense_query_encoder"] = Noise()
-    return Searcher(index)
+    return Searcher(index, dense_encoder=Noise())
 
 
 def cosine(i: int, query: str = QUERY) -> float:
@@ -101,11 +102,11 @@ def min_max(values: Mapping[str, float]) -> dict[str, float]:
 
 @pytest.mark.parametrize("candidates", [10, 100, 250])
 def test_reranking_adds_what_dense_vectors_say_of_the_sparse_candidates(searcher: Searcher, candidates: int) -> None:
-    sparse = {hit.doc_id: hit.score for hit in searcher.search(QUERY, candidates)}
+    sparse = {hit.doc_id: hit.score for hit in searcher.search(QUERY, k=candidates)}
     dense = {doc_id: cosine(int(doc_id[1:])) for doc_id in sparse}
     first, second = min_max(sparse), min_max(dense)
     expected = {doc_id: first[doc_id] + second[doc_id] for doc_id in sparse}
-    hits = searcher.search(QUERY, 10, hybrid=Hybrid(candidates=candidates, neighbours=None))
+    hits = searcher.search(QUERY, k=10, hybrid=Hybrid(candidates=candidates, neighbours=None))
     assert [hit.score for hit in hits] == pytest.approx(sorted(expected.values(), reverse=True)[:10], abs=1e-6)
     dense_order = sorted(dense.values(), reverse=True)
     for hit in hits:
@@ -119,27 +120,28 @@ def test_reranking_adds_what_dense_vectors_say_of_the_sparse_candidates(searcher
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_fuser_takes_the_legs(searcher: Searcher, method: str) -> None:
-    hits = searcher.search(QUERY, 20, hybrid=Hybrid(fuser=method))
+    hits = searcher.search(QUERY, k=20, hybrid=Hybrid(fuser=method))
     assert len(hits) == 20 and all(a.score >= b.score for a, b in pairwise(hits))
 
 
 def test_one_leg_alone_is_that_leg(searcher: Searcher) -> None:
-    plain = searcher.search(QUERY, 30)
-    same = searcher.search(QUERY, 30, hybrid=Hybrid(fuser=make_fuser(weights=(1, 0)), neighbours=None))
+    plain = searcher.search(QUERY, k=30)
+    same = searcher.search(QUERY, k=30, hybrid=Hybrid(fuser=make_fuser(weights=(1, 0)), neighbours=None))
     assert [hit.doc_id for hit in same] == [hit.doc_id for hit in plain]
-    other = searcher.search(QUERY, 30, hybrid=Hybrid(fuser=make_fuser(weights=(0, 1)), neighbours=None))
+    other = searcher.search(QUERY, k=30, hybrid=Hybrid(fuser=make_fuser(weights=(0, 1)), neighbours=None))
     assert [hit.legs[1].rank for hit in other if hit.legs] == list(range(1, 31))
 
 
 def test_as_many_candidates_as_results_are_wanted(searcher: Searcher) -> None:
-    assert len(searcher.search(QUERY, 150, hybrid=Hybrid(candidates=10))) == 150
+    assert len(searcher.search(QUERY, k=150, hybrid=Hybrid(candidates=10))) == 150
 
 
-def test_a_searcher_with_a_fuser_is_hybrid_everywhere(searcher: Searcher) -> None:
-    hybrid = Searcher(searcher.index, fuser="rrf")
+def test_a_searcher_with_hybrid_options_is_hybrid_everywhere(searcher: Searcher) -> None:
+    hybrid = Searcher(searcher.index, dense_encoder=Noise(), options=SearchOptions.of(hybrid="rerank", fuser="rrf"))
     expected = searcher.search(QUERY, hybrid=Hybrid(fuser="rrf"))
     assert hybrid.search(QUERY) == expected
-    assert [hit.doc_id for hit in next(iter(hybrid.search_batch([QUERY])))] == [hit.doc_id for hit in expected]
+    (batch,) = hybrid.search([QUERY])
+    assert [hit.doc_id for hit in batch] == [hit.doc_id for hit in expected]
     explained = hybrid.explain(QUERY)
     assert [found.hit.doc_id for found in explained.hits] == [hit.doc_id for hit in expected]
     assert explained.engine.rerank_us > 0
@@ -151,21 +153,21 @@ def test_a_searcher_with_a_fuser_is_hybrid_everywhere(searcher: Searcher) -> Non
 def test_batches_give_what_single_queries_give(searcher: Searcher) -> None:
     queries = [f"river name{i}" for i in range(60)]
     hybrid = Hybrid(candidates=20)
-    together = list(searcher.search_batch(queries, 5, hybrid=hybrid, threads=4))
+    together = searcher.search(queries, k=5, hybrid=hybrid, threads=4)
     for query, hits in zip(queries, together, strict=True):
-        assert [hit.doc_id for hit in hits] == [hit.doc_id for hit in searcher.search(query, 5, hybrid=hybrid)]
+        assert [hit.doc_id for hit in hits] == [hit.doc_id for hit in searcher.search(query, k=5, hybrid=hybrid)]
     encoded = encode_queries(searcher, queries, hybrid)
-    bare = HybridQueries(encoded.sparse, encoded.dense)
-    rankings = list(searcher.rank_hybrid(bare, 5, hybrid=hybrid))
+    bare = Queries(encoded.sparse, encoded.dense)
+    rankings = list(searcher.rank(bare, k=5, hybrid=hybrid))
     assert [searcher.doc_ids(ranking) for ranking in rankings] == [[hit.doc_id for hit in hits] for hits in together]
 
 
 @pytest.mark.parametrize("mode", ["rerank", "union"])
 def test_what_a_filter_forbids_is_not_found(searcher: Searcher, mode: str) -> None:
     allowed = DocumentFilter.from_doc_ids(searcher.index, [f"d{i}" for i in range(0, 300, 7)])
-    hits = searcher.search(QUERY, 100, hybrid=Hybrid(mode=mode), allowed=allowed)
+    hits = searcher.search(QUERY, k=100, hybrid=Hybrid(mode=mode), where=allowed)
     assert hits and all(int(hit.doc_id[1:]) % 7 == 0 for hit in hits)
-    assert len(hits) == (43 if mode == "union" else len(searcher.search(QUERY, 100, allowed=allowed)))
+    assert len(hits) == (43 if mode == "union" else len(searcher.search(QUERY, k=100, where=allowed)))
 
 
 @pytest.mark.parametrize("mode", ["rerank", "union"])
@@ -173,20 +175,19 @@ def test_what_was_deleted_is_not_found(path: Path, tmp_path: Path, mode: str) ->
     shutil.copytree(path, tmp_path / "index")
     delete_documents([f"d{i}" for i in range(300) if i % 5], tmp_path / "index", merge=False)
     index = StoredIndex.open(tmp_path / "index")
-    index.__dict__["_dense_query_encoder"] = Noise()
-    searcher = Searcher(index)
-    hits = searcher.search(QUERY, 100, hybrid=Hybrid(mode=mode))
+    searcher = Searcher(index, dense_encoder=Noise())
+    hits = searcher.search(QUERY, k=100, hybrid=Hybrid(mode=mode))
     assert hits and all(int(hit.doc_id[1:]) % 5 == 0 for hit in hits)
     assert mode == "rerank" or len(hits) == 60
     allowed = DocumentFilter.from_doc_ids(index, [f"d{i}" for i in range(30)])
-    few = searcher.search(QUERY, 100, hybrid=Hybrid(mode=mode), allowed=allowed)
+    few = searcher.search(QUERY, k=100, hybrid=Hybrid(mode=mode), where=allowed)
     assert few and {hit.doc_id for hit in few} <= {f"d{i}" for i in range(0, 30, 5)}
 
 
 def test_union_finds_what_no_term_finds(searcher: Searcher) -> None:
     hybrid = Hybrid(mode="union", neighbours=None)
-    assert searcher.search("xyzzy", hybrid=Hybrid()) == []
-    hits = searcher.search("xyzzy", 10, hybrid=hybrid)
+    assert len(searcher.search("xyzzy", hybrid=Hybrid())) == 0
+    hits = searcher.search("xyzzy", k=10, hybrid=hybrid)
     best = sorted(range(300), key=lambda i: -cosine(i, "xyzzy"))[:10]
     assert [hit.doc_id for hit in hits] == [f"d{i}" for i in best]
     assert all(hit.legs and hit.legs[0].score is None and hit.legs[0].rank is None for hit in hits)
@@ -194,11 +195,11 @@ def test_union_finds_what_no_term_finds(searcher: Searcher) -> None:
 
 def test_union_fuses_the_best_of_each_leg(searcher: Searcher) -> None:
     hybrid = Hybrid(mode="union", candidates=40, neighbours=None)
-    sparse = {hit.doc_id: hit.score for hit in searcher.search(QUERY, 40)}
+    sparse = {hit.doc_id: hit.score for hit in searcher.search(QUERY, k=40)}
     best = sorted(range(300), key=lambda i: -cosine(i))[:40]
     first, second = min_max(sparse), min_max({f"d{i}": cosine(i) for i in best})
     expected = {doc_id: first.get(doc_id, 0) + second.get(doc_id, 0) for doc_id in sparse | second}
-    for hit in searcher.search(QUERY, 40, hybrid=hybrid):
+    for hit in searcher.search(QUERY, k=40, hybrid=hybrid):
         assert hit.score == pytest.approx(expected[hit.doc_id], abs=1e-6)
 
 
@@ -206,15 +207,14 @@ def test_union_fuses_the_best_of_each_leg(searcher: Searcher) -> None:
 def test_a_document_of_passages_is_found_once(tmp_path: Path, mode: str) -> None:
     index_documents(DOCUMENTS[:40], tmp_path, load_encoder("bm25"), dense=Noise(), splitter=Thirds())  # type: ignore[arg-type]
     index = StoredIndex.open(tmp_path)
-    index.__dict__["_dense_query_encoder"] = Noise()
-    hits = Searcher(index).search(QUERY, 30, hybrid=Hybrid(mode=mode))
+    hits = Searcher(index, dense_encoder=Noise()).search(QUERY, k=30, hybrid=Hybrid(mode=mode))
     assert len({hit.doc_id for hit in hits}) == len(hits) == 30
     assert all(hit.passage is not None for hit in hits)
 
 
 @pytest.mark.parametrize(("mode", "found_by_dense"), [("rerank", 0), ("union", 25)])
 def test_near_candidates_draw_one_another(searcher: Searcher, mode: str, found_by_dense: int) -> None:
-    sparse = {hit.doc_id: hit.score for hit in searcher.search(QUERY, 100)}
+    sparse = {hit.doc_id: hit.score for hit in searcher.search(QUERY, k=100)}
     best = sorted(DOCUMENTS, key=lambda document: -cosine(int(document.doc_id[1:])))[:found_by_dense]
     candidates = [document for document in DOCUMENTS if document.doc_id in sparse or document in best]
     rows = Noise().encode_dense_documents(candidates).astype(np.float16).astype(np.float32)
@@ -225,7 +225,7 @@ def test_near_candidates_draw_one_another(searcher: Searcher, mode: str, found_b
         return make_fuser()((lexical, ranked_leg(np.arange(len(rows)), scores, -1.0)))
 
     expected = draw_together(rows, Noise().encode_dense_queries([QUERY])[0], fuse, Neighbours())
-    hits = searcher.search(QUERY, 100, hybrid=Hybrid(mode=mode))
+    hits = searcher.search(QUERY, k=100, hybrid=Hybrid(mode=mode))
     assert [hit.doc_id for hit in hits] == [candidates[i].doc_id for i in expected.docs[:100]]
     assert [hit.score for hit in hits] == pytest.approx(expected.scores[:100].tolist(), abs=1e-6)
     for hit in hits:
@@ -236,7 +236,7 @@ def test_near_candidates_draw_one_another(searcher: Searcher, mode: str, found_b
 
 
 def test_a_union_looks_for_more_by_dense_vectors_where_terms_find_little(searcher: Searcher) -> None:
-    hits = searcher.search("name7", 100, hybrid=Hybrid(mode="union"))
+    hits = searcher.search("name7", k=100, hybrid=Hybrid(mode="union"))
     assert len(hits) == 100 and sum(hit.legs[0].score is not None for hit in hits if hit.legs) == 1
 
 
@@ -293,7 +293,7 @@ def test_an_index_without_dense_vectors_names_the_command_that_adds_them(tmp_pat
     with pytest.raises(UsageError, match=said):
         Searcher(tmp_path).search(QUERY, hybrid=Hybrid())
     with pytest.raises(UsageError, match=said):
-        Searcher(tmp_path, fuser="min-max")
+        Searcher(tmp_path).search([QUERY], hybrid="union")
 
 
 def test_queries_that_do_not_fit_the_vectors_are_refused(searcher: Searcher) -> None:
@@ -305,7 +305,7 @@ def test_queries_that_do_not_fit_the_vectors_are_refused(searcher: Searcher) -> 
     with pytest.raises(UsageError, match="needs the text or the dense vector"):
         rank_hybrid(searcher, Query(*sparse), 5, Hybrid())
     with pytest.raises(UsageError, match="2 sparse queries, but 1 texts"):
-        HybridQueries(searcher.encode([QUERY, QUERY]), texts=[QUERY])
+        Queries(searcher.encode([QUERY, QUERY]), texts=[QUERY])
 
 
 @pytest.mark.parametrize("mode", ["rerank", "union"])
@@ -316,6 +316,5 @@ def test_a_vector_on_disk_that_is_no_number_is_damage(tmp_path: Path, mode: str)
         file.seek(-2, 2)
         file.write(b"\xff\x7f")
     index = StoredIndex.open(tmp_path)
-    index.__dict__["_dense_query_encoder"] = Noise()
     with pytest.raises(IndexDamagedError, match="d19"):
-        Searcher(index).search("lake", 20, hybrid=Hybrid(mode=mode))
+        Searcher(index, dense_encoder=Noise()).search("lake", k=20, hybrid=Hybrid(mode=mode))

@@ -16,6 +16,7 @@ from lsr.indexer.pipeline import index_documents
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.update.update import delete_documents
 from lsr.query.idf_weighting import Exponents, IdfWeightedEncoder, exponents_of, idf_weighted, normalised_idf
+from lsr.query.searcher import Searcher
 from lsr.types import Document, SparseBatch
 
 
@@ -81,9 +82,10 @@ def test_an_index_that_nobody_uses_is_let_go_at_once(tmp_path):
     gc.disable()
     try:
         index = StoredIndex.open(tmp_path / "index")
-        assert index.query_encoder.encode_queries(["cat"]).nnz
+        searcher = Searcher(index)
+        assert searcher.encode(["cat"]).nnz and len(searcher.search("cat", total=True)) == 1
         gone = weakref.ref(index)
-        del index
+        del index, searcher
         assert gone() is None
     finally:
         gc.enable()

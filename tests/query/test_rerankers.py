@@ -79,7 +79,7 @@ def test_late_interaction_prefers_texts_that_have_all_words(path: Path) -> None:
     model = OneHot()
     hybrid = Hybrid(reranker=LateInteractionReranker(model), **ALONE)  # type: ignore[arg-type]
     searcher = Searcher(path)
-    hits = searcher.search("river rain cloud", 31, hybrid=hybrid)
+    hits = searcher.search("river rain cloud", k=31, hybrid=hybrid)
     for hit in hits:
         words = hit.text.split()
         assert hit.legs is not None and [leg.leg for leg in hit.legs] == ["sparse", "late-interaction"]
@@ -87,7 +87,7 @@ def test_late_interaction_prefers_texts_that_have_all_words(path: Path) -> None:
     assert all({"river", "rain"} <= set(hit.text.split()) for hit in hits[:8])
     n_encoded = len(model.encoded)
     assert n_encoded == len(hits)
-    searcher.search("rain river", 31, hybrid=hybrid)
+    searcher.search("rain river", k=31, hybrid=hybrid)
     assert len(model.encoded) == n_encoded  # what was encoded for one query serves the next
 
 
@@ -96,15 +96,15 @@ def test_only_so_many_vectors_are_remembered(path: Path) -> None:
     reranker = LateInteractionReranker(model, kept_bytes=200)  # type: ignore[arg-type]
     hybrid = Hybrid(reranker=reranker, **ALONE)  # type: ignore[arg-type]
     searcher = Searcher(path)
-    first = searcher.search("river rain", 31, hybrid=hybrid)
-    assert searcher.search("river rain", 31, hybrid=hybrid) == first
+    first = searcher.search("river rain", k=31, hybrid=hybrid)
+    assert searcher.search("river rain", k=31, hybrid=hybrid) == first
     assert 0 < sum(kept.nbytes for kept in reranker._kept.values()) <= 200
     assert len(model.encoded) > len(first)
 
 
 def test_a_cross_encoder_reads_both_texts(path: Path) -> None:
     hybrid = Hybrid(reranker=CrossEncoderReranker(Shortest()), **ALONE)  # type: ignore[arg-type]
-    explained = Searcher(path).explain("river rain", 31, hybrid=hybrid)
+    explained = Searcher(path).explain("river rain", k=31, hybrid=hybrid)
     lengths = [len(found.hit.text) for found in explained.hits]
     assert lengths == sorted(lengths) and explained.engine.rerank_us > 0
     legs = explained.hits[0].hit.legs

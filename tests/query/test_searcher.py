@@ -13,7 +13,7 @@ from lsr.errors import EncoderError, IndexMissingError, UsageError
 from lsr.indexer.pipeline import index_documents
 from lsr.indexer.storage.index import StoredIndex
 from lsr.query.searcher import Searcher
-from lsr.types import Document, Hit, SparseBatch
+from lsr.types import Document, SparseBatch
 
 DOCUMENTS = [
     Document("d1", "The cat sat on the mat.", "Cats"),
@@ -41,19 +41,19 @@ def test_a_hit_has_rank_score_and_the_document(bm25: Path) -> None:
 
 def test_words_that_no_document_holds_find_nothing(bm25: Path) -> None:
     searcher = Searcher(bm25)
-    assert searcher.search("zebra") == [] == searcher.search("the of and") == searcher.search("")
+    assert [len(searcher.search(text)) for text in ("zebra", "the of and", "")] == [0, 0, 0]
 
 
 def test_more_results_than_documents_may_be_asked_for(bm25: Path) -> None:
-    assert [hit.doc_id for hit in Searcher(bm25).search("cat dog sparse", 10**9)] == ["d2", "d4", "d1"]
+    assert [hit.doc_id for hit in Searcher(bm25).search("cat dog sparse", k=10**9)] == ["d2", "d4", "d1"]
 
 
 @pytest.mark.parametrize("k", [0, -1])
 def test_k_below_one_is_refused_at_once(bm25: Path, k: int) -> None:
     searcher = Searcher(bm25)
-    for call in (searcher.search, searcher.search_batch):
+    for query in ("cat", ["cat"]):
         with pytest.raises(UsageError, match=f"k is {k}; it must be at least 1"):
-            call(["cat"] if call == searcher.search_batch else "cat", k)  # type: ignore[arg-type]
+            searcher.search(query, k=k)
 
 
 def test_queries_of_another_vocabulary_are_refused(bm25: Path) -> None:
@@ -64,27 +64,26 @@ def test_queries_of_another_vocabulary_are_refused(bm25: Path) -> None:
 def test_a_batch_gives_the_hits_of_each_query_in_order(bm25: Path) -> None:
     searcher = Searcher(bm25)
     texts = ["dog", "zebra", "cats", "sparse retrieval"] * 30
-    ids = [f"q{i}" for i in range(len(texts))]
     for threads in (1, 3):
-        batch = list(searcher.search_batch(texts, 2, query_ids=ids, threads=threads))
+        batch = searcher.search(texts, k=2, threads=threads)
         assert [[hit.doc_id for hit in hits] for hits in batch[:4]] == [["d2"], [], ["d1", "d2"], ["d4"]]
-        assert len(batch) == len(texts) and batch[118][0].query_id == "q118"
+        assert len(batch) == len(texts) and batch[118].query == texts[118]
         assert [[hit.score for hit in hits] for hits in batch[:4]] == [
-            [hit.score for hit in searcher.search(text, 2)] for text in texts[:4]
+            [hit.score for hit in searcher.search(text, k=2)] for text in texts[:4]
         ]
 
 
 def test_a_batch_may_be_left_before_its_end(bm25: Path) -> None:
-    batch = Searcher(bm25).search_batch(["cat"] * 1000, threads=2)
-    assert next(batch)[0].doc_id == "d1"
-    del batch
+    searcher = Searcher(bm25)
+    rankings = searcher.rank(searcher.encode(["cat"] * 1000), threads=2)
+    assert searcher.doc_ids(next(rankings))[0] == "d1"
+    del rankings
 
 
 def test_search_with_and_without_compiled_kernels_is_the_same(bm25: Path) -> None:
-    searcher = Searcher(bm25)
+    searcher, once = Searcher(bm25), Searcher(bm25, once=True)
     for text in ("cat", "dog cat mat", "sparse", "zebra"):
-        once: list[Hit] = searcher.search(text, once=True)
-        assert once == searcher.search(text)
+        assert once.search(text) == searcher.search(text)
 
 
 def test_the_encoder_of_the_index_may_be_handed_over_but_no_other(bm25: Path) -> None:
@@ -111,7 +110,7 @@ def test_an_index_of_ready_vectors_takes_no_text(tmp_path: Path, collections: An
     index = collections.write_index(tmp_path / "index", [{"cat": 2.0}])
     with pytest.raises(UsageError, match="takes encoded queries: --queries FILE"):
         Searcher(index).search("cat")
-    (hits,) = Searcher(index).search_batch(collections.encoded(index, {"cat": 3.0}))
+    (hits,) = Searcher(index).search_vectors(collections.encoded(index, {"cat": 3.0}))
     assert [(hit.doc_id, hit.score) for hit in hits] == [("d0", 6.0)]
 
 
@@ -120,7 +119,7 @@ def test_a_searcher_works_in_a_forked_process(bm25: Path) -> None:
     expected = [hit.doc_id for hit in searcher.search("cats")]
     pid = os.fork()
     if pid == 0:
-        found = [[hit.doc_id for hit in hits] for hits in searcher.search_batch(["cats"] * 40, threads=2)]
+        found = [[hit.doc_id for hit in hits] for hits in searcher.search(["cats"] * 40, threads=2)]
         os._exit(0 if found == [expected] * 40 else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert [hit.doc_id for hit in searcher.search("cats")] == expected

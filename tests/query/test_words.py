@@ -11,6 +11,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from lsr.encoders.lexical.analyser import Analyser, AnalyserSettings
 from lsr.query.explain.term_spans import AnalysedWords, Tokens, term_finder
+from lsr.query.query_encoders import QueryEncoders
 
 PIECES = ["[UNK]", "em", "##bol", "##ism", "cafe", "the", "東", "."]
 
@@ -54,7 +55,7 @@ def test_every_term_of_any_text_is_found_and_every_place_lies_in_it(text: str) -
 
 
 def finder_of(index: Any) -> Any:
-    return term_finder(index.manifest.encoder, index.query_encoder, index.vocabulary)
+    return term_finder(index.manifest.encoder, QueryEncoders(index).sparse, index.vocabulary)
 
 
 def test_ready_vectors_of_word_pieces_are_found_by_their_own_vocabulary(tmp_path: Path, collections: Any) -> None:

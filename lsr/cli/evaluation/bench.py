@@ -57,7 +57,7 @@ def add_parser(subparsers: Any) -> None:
     )  # fmt: skip
     add("--batch", type=positive, default=1000, metavar="N", help="documents a commit, with --grow (default 1000)")
     add("--cache", type=Path, metavar="DIR", help="where built indexes are kept (default: the user's cache)")
-    add("--rebuild", action="store_true", help="build all indexes anew")
+    add("--rebuild", action="store_true", help="build all indexes again")
     add("--json", type=Path, metavar="FILE", help="write all numbers")
     add(
         "--plot", type=Path, metavar="FILE.png",

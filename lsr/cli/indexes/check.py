@@ -26,23 +26,24 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Verify the index; exit code 3 if anything is wrong."""
-    from lsr.indexer.transfer.check import verify
+    from lsr.api.edit import check_index
     from lsr.output.hits import json_line
 
     path = index_path(args)
     progress = TerminalProgress()
     try:
-        manifest, problems = verify(path, progress)
+        checked = check_index(path, progress)
     finally:
         progress.close()
-    for problem in problems:
+    for problem in checked.problems:
         note(problem)
     if args.json:
-        print(json_line({"index": str(path), "sound": not problems, "problems": problems}))
-    if problems:
+        print(json_line({"index": str(path), "sound": checked.sound, "problems": list(checked.problems)}))
+    if not checked.sound:
         note(f"{path} is damaged; restore it from a copy, or index again with --overwrite")
         return IndexDamagedError.exit_code
     if not args.json:
-        size = human_bytes(manifest.size_bytes)
-        print(f"sound: {counted(manifest.n_docs, 'document')}, {counted(manifest.n_postings, 'posting')}, {size}")
+        size = human_bytes(checked.size_bytes)
+        n_documents, n_postings = counted(checked.n_documents, "document"), counted(checked.n_postings, "posting")
+        print(f"sound: {n_documents}, {n_postings}, {size}")
     return 0

@@ -33,15 +33,15 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the documents, and a note for each that the index lacks."""
+    from lsr.api.documents import documents_by_id
     from lsr.indexer.storage.index import StoredIndex
-    from lsr.indexer.update.passages import passages_of, whole
 
     missing = 0
     with StoredIndex.open(index_path(args)) as index:
         for doc_id in args.doc_ids:
-            passages = passages_of(index, doc_id)
-            if passages:
-                _print(whole(passages), as_json=args.json)
+            (document,) = documents_by_id(index, [doc_id])
+            if document is not None:
+                _print(document, as_json=args.json)
             else:
                 note(f"no document {doc_id!r} in the index")
                 missing += 1

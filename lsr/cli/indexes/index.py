@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,9 +125,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[str, Any]) -> tuple[Any, list[str]]:
+def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[str, Any]) -> tuple[Any, Sequence[str]]:
+    from lsr.api.build import BuildOptions, build
+    from lsr.api.sources import Paths
     from lsr.encoders.registry import load_dense_encoder, load_encoder
-    from lsr.indexer.pipeline import index_corpus
 
     name = args.encoder or default_encoder()
     if args.encoder is None and name == DEFAULT:
@@ -136,10 +138,11 @@ def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[s
     placement = _placement(args)
     encoder = load_encoder(name, **({} if name in WORDS else placement))
     dense = None if args.dense is None else load_dense_encoder(args.dense, sparse=encoder, **placement)
-    return index_corpus(
-        args.corpus, args.index, encoder, dense=dense, splitter=splitter_of(args, encoder, dense),
-        skip_bad=args.skip_bad, progress=progress, **options,
+    built = build(
+        Paths(tuple(args.corpus)), args.index, encoder, dense=dense, splitter=splitter_of(args, encoder, dense),
+        options=BuildOptions(skip_bad=args.skip_bad, progress=progress, **options),
     )  # fmt: skip
+    return built.manifest, built.summary
 
 
 def _placement(args: argparse.Namespace) -> dict[str, str]:
@@ -149,7 +152,7 @@ def _placement(args: argparse.Namespace) -> dict[str, str]:
 
 def _index_vectors(
     args: argparse.Namespace, progress: TerminalProgress, options: dict[str, Any]
-) -> tuple[Any, list[str]]:
+) -> tuple[Any, Sequence[str]]:
     from lsr.encoders.registry import load_dense_encoder, load_encoder
     from lsr.indexer.pipeline import index_vectors
 

@@ -36,20 +36,13 @@ def run(args: argparse.Namespace) -> int:
     """Print the documents."""
     from itertools import islice
 
+    from lsr.api.documents import all_documents
     from lsr.cli.indexes.get import document_json
     from lsr.indexer.storage.index import StoredIndex
-    from lsr.indexer.update.passages import owner_of, whole
     from lsr.output.hits import json_line
 
     with StoredIndex.open(index_path(args)) as index:
-        allowed = None
-        if args.filter_text is not None:
-            from lsr.query.filters.masks import compile_filter
-
-            allowed = compile_filter(index, args.filter_text)
-        found = index.documents(None if allowed is None else allowed.bitmaps)
-        # Of a document that was cut, its first passage has its id.
-        documents = (whole([document]) for document in found if owner_of(document) == document.doc_id)
+        documents = all_documents(index, args.filter_text)
         for document in islice(documents, args.limit):
             if args.json:
                 print(json_line(document_json(document, text=False)))

@@ -31,7 +31,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Merge the segments and report the counts."""
-    from lsr.indexer.update.merge import merge_index
+    from lsr.api.edit import merge_segments
     from lsr.query.engine.batches import available_cores
 
     path = index_path(args)
@@ -39,29 +39,26 @@ def run(args: argparse.Namespace) -> int:
     progress = TerminalProgress()
     began = time.perf_counter()
     try:
-        manifest, n_merged = merge_index(
-            path, only_due=args.due, threads=args.threads or available_cores(), progress=progress
-        )
+        merged = merge_segments(path, only_due=args.due, threads=args.threads or available_cores(), progress=progress)
     finally:
         progress.close()
     seconds = time.perf_counter() - began
-    n_left = len(manifest.segments)
     if args.json:
         from lsr.output.hits import json_line
 
         done = {
             "index": str(path),
-            "merged": n_merged,
-            "segments": n_left,
-            "documents": manifest.n_docs,
-            "size_bytes": manifest.size_bytes,
+            "merged": merged.n_merged,
+            "segments": merged.n_segments,
+            "documents": merged.n_documents,
+            "size_bytes": merged.size_bytes,
             "seconds": round(seconds, 3),
-            "generation": manifest.generation,
+            "generation": merged.generation,
         }
         print(json_line(done))
-    elif n_merged:
-        size = human_bytes(manifest.size_bytes)
-        print(f"merged {counted(n_merged, 'segment')} in {seconds:.1f} s: {counted(n_left, 'segment')} left, {size}")
+    elif merged.n_merged:
+        done, left, size = counted(merged.n_merged, "segment"), counted(merged.n_segments, "segment"), merged.size_bytes
+        print(f"merged {done} in {seconds:.1f} s: {left} left, {human_bytes(size)}")
     else:
-        print(f"nothing to merge: {counted(n_left, 'segment')}, nothing {'due' if args.due else 'deleted'}")
+        print(f"nothing to merge: {counted(merged.n_segments, 'segment')}, nothing {'due' if args.due else 'deleted'}")
     return 0

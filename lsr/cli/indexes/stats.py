@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lsr.cli.common import add_command, add_index_argument, index_path
 from lsr.output.numbers import human_bytes
+
+if TYPE_CHECKING:
+    from lsr.api.stats import Stats
 
 
 def add_parser(subparsers: Any) -> None:
@@ -25,12 +27,12 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the statistics."""
+    from lsr.api.stats import stats_of
     from lsr.indexer.storage.index import StoredIndex
     from lsr.output.hits import json_line
 
-    path = index_path(args)
-    with StoredIndex.open(path) as index:
-        found = _statistics(index)
+    with StoredIndex.open(index_path(args)) as index:
+        found = _statistics(stats_of(index))
     if args.json:
         print(json_line(found))
     else:
@@ -38,42 +40,30 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _statistics(index: Any) -> dict[str, Any]:
-    manifest = index.manifest
-    sizes: Counter[str] = Counter()
-    for segment in manifest.segments:
-        for name, info in segment.part.files.items():
-            sizes["documents" if name in _DOCUMENT_FILES else "postings"] += info.size_bytes
-        if segment.deletions is not None:
-            sizes["deletions"] += sum(info.size_bytes for info in segment.deletions.files.values())
-        if segment.dense is not None:
-            sizes["dense vectors"] += sum(info.size_bytes for info in segment.dense.files.values())
-    for kind, part in (("vocabulary", manifest.vocabulary), ("encoder", manifest.encoder_files)):
-        sizes[kind] += sum(info.size_bytes for info in part.files.values())
+def _statistics(stats: Stats) -> dict[str, Any]:
+    """Return the statistics as `--json` prints them."""
+    sizes = dict(stats.size_bytes_of)
     return {
-        "index": str(index.path),
-        "documents": manifest.n_docs,
-        "deleted": manifest.n_positions - manifest.n_docs,
-        "postings": manifest.n_postings,
-        "terms": len(index.vocabulary),
-        "terms_a_document": round(manifest.n_postings / max(manifest.n_docs, 1), 1),
-        "segments": len(manifest.segments),
-        "size_bytes": manifest.size_bytes,
-        "size_bytes_of": dict(sizes),
-        "bytes_a_posting": round(sizes["postings"] / max(manifest.n_postings, 1), 2),
-        "encoder": manifest.encoder,
-        "dense": manifest.dense,
-        "passages": manifest.passages,
-        "statistics": manifest.statistics,
-        "scale": manifest.scale,
-        "clipped": manifest.n_clipped,
-        "generation": manifest.generation,
-        "created": manifest.created,
-        "library_version": manifest.library_version,
+        "index": stats.path,
+        "documents": stats.n_documents,
+        "deleted": stats.n_deleted,
+        "postings": stats.n_postings,
+        "terms": stats.n_terms,
+        "terms_a_document": round(stats.n_postings / max(stats.n_documents, 1), 1),
+        "segments": stats.n_segments,
+        "size_bytes": stats.size_bytes,
+        "size_bytes_of": sizes,
+        "bytes_a_posting": round(sizes.get("postings", 0) / max(stats.n_postings, 1), 2),
+        "encoder": stats.encoder,
+        "dense": stats.dense,
+        "passages": stats.passages,
+        "statistics": stats.statistics,
+        "scale": stats.scale,
+        "clipped": stats.n_clipped,
+        "generation": stats.generation,
+        "created": stats.created,
+        "library_version": stats.library_version,
     }
-
-
-_DOCUMENT_FILES = ("documents.arrow", "id_hash.npy", "id_row.npy")
 
 
 def _print(found: dict[str, Any]) -> None:
