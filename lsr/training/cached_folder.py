@@ -12,6 +12,7 @@ from typing import Any
 
 from lsr.errors import LsrError
 from lsr.io.atomic import atomic_folder
+from lsr.io.folder import refuse_link
 
 ABANDONED_SECONDS = 86_400
 
@@ -37,6 +38,7 @@ def cached_folder(cache: Path, subject: str, state: str, make: Callable[[Path], 
     no room or no permission.
     """
     target = cache / f"{subject}-{state}"
+    refuse_link(target)
     if target.is_dir():
         return target
     try:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from lsr.errors import LsrError
 from lsr.indexer.storage.documents import DocumentStore
+from lsr.io.atomic import atomic_file
 from lsr.training.config.data import DataSettings
 from lsr.training.data.decontamination import count_overlap, without_overlap
 from lsr.training.data.example import Example, Examples
@@ -79,9 +80,8 @@ def decontaminate(examples: Examples, data: DataSettings, folder: Path) -> Examp
         log.info(overlap.summary() + ("; they are left out" if overlap.n_overlapping else ""))
         overlapping = np.zeros(len(examples), bool)
         overlapping[overlap.rows] = True
-        part = path.with_suffix(".part.npy")
-        np.save(part, overlapping, allow_pickle=False)
-        part.replace(path)
+        with atomic_file(path) as file:
+            np.save(file, overlapping, allow_pickle=False)
     if len(overlapping) != len(examples):
         raise LsrError(
             f"{path}: made of {len(overlapping):,} examples, not of {len(examples):,}: start again with --overwrite"

@@ -7,7 +7,6 @@ and of its text, by which positives are recognised; 24 bytes a document.
 
 from __future__ import annotations
 
-import shutil
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from lsr.indexer.corpus.doc_ids import DocIdLedger
 from lsr.indexer.encode.encode_corpus import encode_corpus
 from lsr.indexer.pipeline import index_documents, index_vectors
 from lsr.indexer.storage.generations import generations
+from lsr.io.folder import Folder, refuse_link
 from lsr.io.progress import Progress
 from lsr.query.searcher import Searcher
 from lsr.training.data.example import Examples
@@ -150,13 +150,17 @@ def open_candidate_pool(
 
 def _make_index(documents: Iterable[Document], index: Path, encoder: Encoder, progress: Progress | None) -> None:
     """Index documents; where a model encodes them, an interrupted run resumes."""
+    refuse_link(index)
     if encoder.corpus_weighting is not None:
         index_documents(documents, index, encoder, progress=progress)
         return
     vectors = index.with_name(f"{index.name}.vectors")
-    encoded = encode_corpus(documents, encoder, vectors, progress=progress)
+    vectors.parent.mkdir(parents=True, exist_ok=True)
+    above = Folder.open(vectors.parent)
+    place = above.make_folder(vectors.name, exist_ok=True)
+    encoded = encode_corpus(documents, encoder, place, progress=progress)
     index_vectors(encoded.shards, index, encoder=encoder, progress=progress)
-    shutil.rmtree(vectors)
+    above.remove_tree(vectors.name)
 
 
 class Positives:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import Any
 
 from lsr.errors import LsrError, UsageError
 from lsr.io.atomic import atomic_file
+from lsr.io.folder import Folder, UnfitFileError
 from lsr.training.run_folder.checkpoints import MODEL, STATE_FILE
 
 CONFIG_FILE = "config.json"
@@ -31,7 +33,11 @@ CHANGEABLE = ("train.log_every", "train.checkpoint", "train.keep", "train.worker
 def locked(folder: Path) -> Iterator[None]:
     """Lock a run's folder, which is made if it isn't there. Raises LsrError while another process holds it."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK_FILE).open("a") as lock:
+    try:
+        descriptor = Folder.open(folder).open_or_create(LOCK_FILE)
+    except UnfitFileError as error:
+        raise LsrError(f"{folder / LOCK_FILE} can't be locked ({error.strerror}): remove it") from error
+    with os.fdopen(descriptor, "r+b") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -56,7 +62,7 @@ def prepare(folder: Path, *, resume: bool, overwrite: bool) -> None:
     if not (folder / CONFIG_FILE).is_file():
         raise UsageError(f"{folder} holds something else than a training: it isn't overwritten; take another --output")
     for path in there:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def _ended_before_first_step(folder: Path, there: Sequence[Path]) -> bool:

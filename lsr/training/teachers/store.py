@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.errors import LsrError
+from lsr.io.folder import FILE, Folder
 from lsr.training.cached_folder import digest_of
 
 _AT_ONCE = 512
@@ -37,6 +38,7 @@ class Store:
         self._pid = -1
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
+            _refuse_others(path)
         with self._opened():
             pass
 
@@ -85,6 +87,15 @@ class Store:
         connection.execute(_TABLE)
         connection.commit()
         return connection
+
+
+def _refuse_others(path: Path) -> None:
+    """Raise LsrError where SQLite would open, at one of the names that it uses, anything but a file of the folder."""
+    folder = Folder.open(path.parent)
+    for name in (path.name, *(f"{path.name}-{suffix}" for suffix in ("wal", "shm", "journal"))):
+        kind = folder.kind(name)
+        if kind not in (None, FILE):
+            raise LsrError(f"{folder / name}: the teacher's cache can't be used (it is {kind}): remove it")
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
