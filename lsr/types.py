@@ -55,12 +55,13 @@ class Document:
 
     def __post_init__(self) -> None:
         """Refuse parts of another type, which would fail only when the document is stored."""
-        if not (isinstance(self.doc_id, str) and isinstance(self.text, str) and isinstance(self.title, str)):
-            parts = {"doc_id": self.doc_id, "text": self.text, "title": self.title}
-            name, value = next((name, value) for name, value in parts.items() if not isinstance(value, str))
-            raise BadDocumentError(f"a document's {name} is {value!r:.60}; it must be a text (str)")
-        if type(self.fields) is not dict and not isinstance(self.fields, Mapping):
-            raise BadDocumentError(f"document {self.doc_id!r}: its fields are {self.fields!r:.60}; they must be a dict")
+        for name in ("doc_id", "text", "title"):
+            value: object = getattr(self, name)
+            if not isinstance(value, str):
+                raise BadDocumentError(f"a document's {name} is {value!r:.60}; it must be a text (str)")
+        fields: object = self.fields
+        if type(fields) is not dict and not isinstance(fields, Mapping):
+            raise BadDocumentError(f"document {self.doc_id!r}: its fields are {fields!r:.60}; they must be a dict")
 
     @property
     def full_text(self) -> str:
@@ -178,7 +179,7 @@ class TermContribution:
 
 @dataclass(frozen=True, slots=True)
 class LegScore:
-    """The score and rank of a hit in one leg of a hybrid search, None where the leg didn't find the document."""
+    """The score and rank of a hit in one leg of a hybrid search, None where it wasn't found there."""
 
     leg: str
     score: float | None

@@ -46,7 +46,7 @@ def evaluate(
         drop_identical_ids: leave out a hit whose doc_id is the query's id (default: no).
         threads: number of worker threads for indexing and throughput (default: 1).
         cache: folder of datasets and indexes (default: the user's cache).
-        progress: listener that is told how far the work is (default: none).
+        progress: listener to the progress of the work (default: none).
         options: `hybrid`, `rerank`, `feedback`, `approximate` and `where`, as of `Index.search`.
 
     Returns:
