@@ -179,7 +179,7 @@ class TermContribution:
 
 @dataclass(frozen=True, slots=True)
 class LegScore:
-    """The score and rank of a hit in one leg of a hybrid search, None where it wasn't found there."""
+    """The score and rank of a hit in one leg of a hybrid search; None where the leg lacks it."""
 
     leg: str
     score: float | None

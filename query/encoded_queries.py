@@ -34,7 +34,7 @@ def read_encoded_queries(path: Path, index: StoredIndex) -> tuple[list[str], Spa
     repeated = [query_id for query_id, count in Counter(query_ids).items() if count > 1]
     if repeated:
         raise LsrError(
-            f"{path}: {len(repeated)} query ids stand there twice, as {repeated[0]!r}; give each query its own"
+            f"{path}: {len(repeated)} query ids are there twice, as {repeated[0]!r}; give each query its own"
         )
     return query_ids, queries, unknown
 
@@ -74,7 +74,7 @@ def _from_lines(path: Path, index: StoredIndex) -> tuple[list[str], SparseBatch,
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield (line number from 1, line) of a text, `.gz` or plain; blank lines are passed over."""
+    """Yield (line number from 1, line) of a text, `.gz` or plain; blank lines are skipped."""
     number = 0
     try:
         with path.open("rb") as raw, gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw as lines:

@@ -26,7 +26,9 @@ INTERPOLATIONS = ("before", "after", "both")
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """Settings of feedback: new query = alpha · query + beta · mean of the first documents, all at unit length.
+    """Settings of feedback.
+
+    New query = alpha · query + beta · mean of the first documents, all at unit length.
 
     Attributes:
         n_docs: number of first documents assumed to be relevant.

@@ -68,7 +68,7 @@ class Matches:
             values = pc.if_else(pc.is_nan(values), None, values)
         table = pa.table({"value": values, "score": scores, "position": positions})
         keys = [("value", order), ("score", "descending"), ("position", "ascending")]
-        first = pc.sort_indices(table, sort_keys=keys, null_placement="at_end").to_numpy()[:k].astype(np.int64)
+        first = pc.sort_indices(table, sort_keys=keys).to_numpy()[:k].astype(np.int64)
         return Ranking(positions[first], scores[first], ("plain",) * self.n_searched, self.n_postings)
 
     def facet(self, name: str) -> tuple[FacetValue, ...]:

@@ -158,7 +158,7 @@ class SearchOptions:
 
     @property
     def counts_matches(self) -> bool:
-        """Whether all matching documents are counted."""
+        """True where all matching documents are counted."""
         return self.total or bool(self.facets)
 
 

@@ -1,4 +1,4 @@
-"""How an explained search is shown: on a terminal as tables with bars, and as JSON."""
+"""Output of an explained search: tables with bars on a terminal, and JSON."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _TermsOf:
 
 
 def explained_lines(explained: ExplainedSearch) -> Iterator[str]:
-    """Yield the JSON lines: an object a hit, one of the engine's work, and one of counts where they are asked for."""
+    """Yield the JSON lines: an object a hit, one of the engine's work, and one of any counts."""
     for found in explained.hits:
         yield json_line(explained_hit(found))
     yield json_line(engine_object(explained))

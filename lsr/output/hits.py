@@ -1,4 +1,4 @@
-"""How hits are shown: for people on a terminal, and as JSON."""
+"""Output of hits: for people on a terminal, and as JSON."""
 
 from __future__ import annotations
 

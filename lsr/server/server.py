@@ -74,7 +74,7 @@ class SearchServer(ThreadingHTTPServer):
 
     @property
     def is_local(self) -> bool:
-        """Whether only this machine can reach the server."""
+        """True where only this machine can reach the server."""
         return self.server_address[0] in LOOPBACK
 
     @property

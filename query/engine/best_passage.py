@@ -21,7 +21,7 @@ FIRST_DEPTH, DEEPER = 2, 4
 
 
 class Owners:
-    """Which document each passage of an index is of, looked up once. Safe to use from many threads."""
+    """The document of each passage of an index, looked up once. Safe to use from many threads."""
 
     def __init__(self, index: StoredIndex) -> None:
         self._segments = index.segments

@@ -1,4 +1,4 @@
-"""Why a document was found: what each term of the query brought to its score, and where the term stands."""
+"""Explanation of hits: the contribution of each query term to a score, and its places in the text."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class QueryTerm:
 
 @dataclass(frozen=True, slots=True)
 class EngineFacts:
-    """What the engine did for a query.
+    """The engine's work for a query.
 
     traversals: what ran, a segment each. n_postings: of the query's terms. n_superblocks: of 64 documents, in all;
     n_bounded, n_scored: of these, whose bound reached the first threshold, and those scored, by traversals that prune.
@@ -76,7 +76,7 @@ class ExplainedHit:
         return self.hit.terms or ()
 
     def words(self) -> dict[str, str]:
-        """Return, of each term that is a stem or a piece of a word, the first word of title or text that holds it."""
+        """Return the first word of title or text that holds each term which is a stem or a piece."""
         found: dict[str, str] = {}
         for text, spans in ((self.hit.title, self.title_spans), (self.hit.text, self.text_spans)):
             for span in spans:

@@ -1,4 +1,4 @@
-"""Where a query's words stand in a text, and the stretch of it that says most about them."""
+"""Snippets: the stretch of a text with most of a query's words, and their places."""
 
 from __future__ import annotations
 

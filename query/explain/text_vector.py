@@ -1,4 +1,4 @@
-"""What a text is to an encoder, or a document to an index: its sparse vector, term by term."""
+"""Sparse vectors of texts as encoders give them, or of documents as an index holds them, term by term."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class TextVector:
 
     @property
     def n_in_text(self) -> int:
-        """How many of the terms stand in the text."""
+        """Number of terms that occur in the text."""
         return sum(term.in_text for term in self.terms)
 
 

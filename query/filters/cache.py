@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from lsr.errors import UsageError
 from lsr.indexer.storage.index import StoredIndex
 from lsr.query.filters.filter import DocumentFilter
 
@@ -21,6 +22,8 @@ class FilterCache:
 
     def get(self, filter_text: str) -> DocumentFilter:
         """Return the filter of a text. Raises FilterError; see `lsr.query.filters.masks.compile_filter`."""
+        if not isinstance(filter_text, str):
+            raise UsageError(f'the filter is {filter_text!r:.60}; it must be a text, as "year >= 2020"')
         with self._lock:
             found = self._kept.pop(filter_text, None)
             if found is None:

@@ -37,7 +37,7 @@ def unknown_field(name: str, kinds: Mapping[str, str]) -> str:
 
 
 def may_have_more(index: StoredIndex) -> bool:
-    """Whether documents may have fields that no column holds, since a segment is at the limit of columns."""
+    """Return whether documents may have fields that no column holds: a segment is at the limit of columns."""
     return any(segment.fields is not None and len(segment.fields.kinds) >= MOST_COLUMNS for segment in index.segments)
 
 

@@ -16,7 +16,7 @@ ALL_ALIKE = 0.5
 
 
 def distribution_based(leg: Leg) -> Comparable:
-    """Return (s − (μ − 3σ)) / 6σ, ½ where all scores are alike; 0 for a document that the leg lacks."""
+    """Return (s − (μ − 3σ)) / 6σ; ½ where all scores are equal, 0 for a missing document."""
     deviation = leg.scores.std()
     if leg.scores[0] == leg.scores[-1] or deviation == 0:
         return Comparable(np.full(len(leg), ALL_ALIKE), 0.0)

@@ -100,7 +100,7 @@ def _prepare(query: JudgedQuery, method: str, cutoff: int) -> _Query | None:
 
 
 def _best_on_line(queries: Sequence[_Query], weights: Values, leg: int, cutoff: int, smoothing: float) -> Values:
-    """Return the best weights among those that give `leg` a part t in [0, 1], and the others 1 − t as they are now."""
+    """Return the best weights over t in [0, 1]: `leg` has t, the others share 1 − t as before."""
     others = weights.copy()
     others[leg] = 0.0
     others = others / others.sum() if others.sum() > 0 else np.where(np.arange(len(weights)) == leg, 0.0, 1.0)
@@ -119,7 +119,9 @@ def _best_on_line(queries: Sequence[_Query], weights: Values, leg: int, cutoff: 
 
 
 def _steps(query: _Query, start: Values, end: Values, cutoff: int) -> tuple[Values, Values]:
-    """Return where on [0, 1) the query's nDCG changes, and by how much; the first, at 0, is its value there.
+    """Return the places on [0, 1) where the query's nDCG changes, and by how much.
+
+    The first place is 0, with the value there.
 
     start, end: float64 (n), the documents' scores at t = 0 and t = 1. Just right of each edge counts.
     """

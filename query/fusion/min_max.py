@@ -13,7 +13,7 @@ from lsr.query.fusion.ranked_list import Leg
 
 
 def min_max(leg: Leg) -> Comparable:
-    """Return (s − min) / (max − min), 1 where all scores are alike; 0 for a document that the leg lacks."""
+    """Return (s − min) / (max − min); 1 where all scores are equal, 0 for a missing document."""
     low, high = leg.scores[-1], leg.scores[0]
     values = (leg.scores - low) / (high - low) if high > low else np.ones(len(leg))
     return Comparable(values, 0.0)

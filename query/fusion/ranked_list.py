@@ -1,4 +1,4 @@
-"""What is fused: the legs of a hybrid search, each a ranked list with its scores, brought side by side."""
+"""Legs of a hybrid search: ranked lists with their scores, brought together for fusion."""
 
 from __future__ import annotations
 

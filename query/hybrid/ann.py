@@ -35,7 +35,7 @@ _ROWS = 1 << 14
 
 @dataclass(frozen=True, slots=True)
 class AnnParameters:
-    """What an index of vectors is made with. cells, codes, seed: of `ivf-pq`; links, breadth: of `hnsw`."""
+    """Parameters of an index of vectors. cells, codes, seed: of `ivf-pq`; links, breadth: of `hnsw`."""
 
     kind: str
     cells: int = 0

@@ -26,7 +26,7 @@ _DIGEST = 32
 
 
 def ann_of(index: StoredIndex, parameters: AnnParameters) -> Any:
-    """Return the FAISS index of an index's dense vectors: kept from before, or made now and kept where that can be."""
+    """Return the FAISS index of an index's dense vectors, from the cache or built and cached."""
     assert index.dense is not None
     header = _header(index, parameters)
     folder = _private_folder()

@@ -27,7 +27,7 @@ Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """How candidates' scores are drawn towards those of their neighbours.
+    """Settings of score smoothing over neighbours.
 
     nearest: candidates that count as neighbours of one. share: of them in a score, 0 to 1. n_docs: first candidates
     towards which the query's dense vector is moved; beta: how much of their mean is added to it.

@@ -107,7 +107,7 @@ class Hybrid:
 
     @property
     def needs_dense(self) -> bool:
-        """Whether queries are needed as dense vectors."""
+        """True where queries are needed as dense vectors."""
         return self.reranker is None
 
 
@@ -120,7 +120,7 @@ def hybrid_with(given: Hybrid | str | None, *, rerank: Any = None, weights: Any 
     if rerank is not None:
         parts["reranker"] = None if isinstance(rerank, str) else rerank
     if isinstance(parts.get("neighbours"), bool):
-        parts["neighbours"] = USUAL_NEIGHBOURS if parts["neighbours"] else None
+        parts["neighbours"] = Neighbours() if parts["neighbours"] else None  # asked for, so with any fuser
     if weights is not None:
         fuser = parts.get("fuser") or (given.method if isinstance(given, Hybrid) else DEFAULT_FUSER)
         parts["fuser"] = make_fuser(fuser if isinstance(fuser, str) else fuser.name, weights=weights)

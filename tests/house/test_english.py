@@ -39,21 +39,22 @@ AVOIDED = (
 )  # fmt: skip
 """Phrases that no search engine would find; docs/CONTRIBUTING.md has plainer ones."""
 
-PENDING = ("lsr/", "eval/", "query/", "indexer/", "kernels/")
+PENDING = (
+    "lsr/__init__.py", "lsr/api/", "lsr/cli/__init__.py", "lsr/cli/common.py", "lsr/cli/demo.py", "lsr/cli/doctor.py",
+    "lsr/cli/evaluation/", "lsr/cli/indexes/", "lsr/cli/main.py", "lsr/cli/models/", "lsr/encoders/", "lsr/errors.py",
+    "lsr/io/", "lsr/models/", "lsr/training/", "lsr/version.py", "eval/", "indexer/", "kernels/",
+)  # fmt: skip
 """Folders whose docstrings are still to be rewritten."""
 
 PENDING_DOCUMENTS = (
     "docs/ENCODERS.md",
     "docs/ENGINE.md",
     "docs/EVALUATION.md",
-    "docs/FILTERS.md",
     "docs/RELIABILITY.md",
     "docs/TRAINING.md",
     # Written from help texts:
     "docs/commands/bench.md",
     "docs/commands/encode.md",
-    "docs/commands/explain.md",
-    "docs/commands/search.md",
     "docs/commands/train.md",
 )
 """Pages that are still to be rewritten."""

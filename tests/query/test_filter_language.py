@@ -23,7 +23,7 @@ from lsr.query.engine.planner import TRAVERSALS
 from lsr.query.filters.columns import field_kinds
 from lsr.query.filters.language import parse_filter
 from lsr.query.filters.masks import compile_filter
-from lsr.query.filters.tree import FilterError
+from lsr.query.filters.tree import Both, FilterError
 from lsr.query.searcher import Searcher
 from lsr.types import Document, SparseBatch
 
@@ -272,6 +272,65 @@ def test_any_text_is_a_filter_or_an_error(filter_text: str) -> None:
         parse_filter(filter_text)
     except FilterError as error:
         assert len(error.detail.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("filter_text", "message"),
+    [
+        ("year == " + "9" * 4301, "a number of 4,301 characters; the limit is 300"),
+        ("year == 1e" + "9" * 400, "a number of 402 characters"),
+        ("lang == '\udcff'", "bytes that are not UTF-8"),
+        ("`\udcff` == 1", "no document has a field '\\udcff'"),
+        ("\udcff == 1", "'\\udcff' not understood"),
+        ("year\x00 == 1", "not understood"),
+        ("(" * 200 + "year == 1" + ")" * 200, "more than 50 parentheses"),
+        ("(" * 9000, "a field, 'not', 'exists' or '(' expected"),
+        ("not " * 2000 + "year == 1", "more than 50 parentheses or negations"),
+        ("year == 1 or (not " * 51 + "year == 1" + ")" * 51, "more than 50 parentheses or negations"),
+        ("year == 1)", "'and', 'or' or the end expected, not ')'"),
+        ("year in (1, 2", "')' expected"),
+        ("year in ()", "a value expected"),
+        ("year not 1", "'in' expected"),
+        ("1 < year < 5", "comparisons begin with the field"),
+        ("year == 1 == 2", "'and', 'or' or the end expected, not '=='"),
+        ("year = lambda: 0", "':' not understood"),
+        ("f'{year}' == 1", "an operator expected"),
+        ("year == 1 # comment", "'#' not understood"),
+        ("x" * 10_001, "the limit is 10,000"),
+    ],
+)
+def test_hostile_filters_are_errors(path: Path, filter_text: str, message: str) -> None:
+    searcher = Searcher(path)
+    with pytest.raises(FilterError) as raised:
+        searcher.filter(filter_text)
+    assert message in str(raised.value) and len(raised.value.detail.splitlines()) == 2
+
+
+def test_long_filters_and_deep_ones_within_the_limits(path: Path) -> None:
+    with StoredIndex.open(path) as index:
+        everything = len(allowed_ids(index, "year == 2020 or not (year == 2020)"))
+        assert everything == 150
+        deep = "(" * 50 + "year == 2020" + ")" * 50
+        assert (
+            allowed_ids(index, deep)
+            == allowed_ids(index, "year == 2020")
+            == allowed_ids(index, "not " * 50 + deep[50:-50])
+        )
+        many = " or ".join(["year == 2020"] * 600)
+        assert allowed_ids(index, many) == allowed_ids(index, "year in (2020)")
+        assert allowed_ids(index, f"year in ({', '.join(['2020'] * 1500)})") == allowed_ids(
+            index, "YEAR == 2020".lower()
+        )
+        assert allowed_ids(index, "lang == '\x00'") == []
+
+
+@pytest.mark.parametrize(
+    "filter_text", ["not a == 1 and b == 2 or c == 3", "a == 1 or b == 2 and not (c == 3 or d == 4)"]
+)
+def test_not_binds_closest_then_and_then_or(filter_text: str) -> None:
+    node = parse_filter(filter_text)
+    assert isinstance(node, Both) and node.operator == "or"
+    assert [type(part).__name__ for part in node.parts] in (["Both", "Comparison"], ["Comparison", "Both"])
 
 
 def test_dates_are_told_from_other_texts() -> None:

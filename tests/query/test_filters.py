@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lsr.errors import UsageError
+from lsr.indexer.update.update import delete_documents
 from lsr.query.engine.engine import Engine
 from lsr.query.engine.planner import TRAVERSALS
 from lsr.query.filters.filter import DocumentFilter
+from lsr.query.searcher import Searcher
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +71,36 @@ def test_a_filter_of_another_generation_is_refused(engine: Engine) -> None:
     other = replace(whole, made_for=replace(whole.made_for, generation=7))
     with pytest.raises(UsageError, match="another generation of the index"):
         engine.rank(*query(engine, 1), 10, allowed=other)
+    with pytest.raises(UsageError, match="another generation of the index"):
+        engine.rank_many([query(engine, 1)], 10, allowed=other)
+
+
+def test_a_filter_is_of_one_index_in_one_generation(tmp_path: Path, collections: Any) -> None:
+    """Lengths agree in all of these, so that bitmaps alone would not tell."""
+    rows = [{"t0": 1.0, f"t{1 + i % 5}": 2.0} for i in range(50)]
+    made = Searcher(collections.write_index(tmp_path / "one", rows))
+    other = Searcher(collections.write_index(tmp_path / "other", rows))
+    allowed = DocumentFilter.from_doc_ids(made.index, ["d3", "d4"])
+    vectors = collections.encoded(made.index, {"t0": 1.0})
+    assert len(made.search_vectors(vectors, where=allowed)[0]) == 2
+    again = Searcher(tmp_path / "one")  # the same generation, opened again
+    assert len(again.search_vectors(vectors, where=allowed, total=True)[0]) == 2
+    options: dict[str, Any]
+    for options in ({}, {"total": True}, {"sort": "doc_id"}, {"feedback": 3}):
+        with pytest.raises(UsageError, match=f"made for another index, the one at {tmp_path / 'one'}"):
+            other.search_vectors(vectors, where=allowed, **options)
+    delete_documents(["d9"], tmp_path / "one", merge=False)
+    later = made.refresh()
+    with pytest.raises(UsageError, match="made for another generation of the index"):
+        later.search_vectors(vectors, where=allowed)
+    assert len(made.search_vectors(vectors, where=allowed)[0]) == 2
+    shutil.rmtree(tmp_path / "one")
+    anew = Searcher(collections.write_index(tmp_path / "one", rows))  # same path, generation and sizes
+    assert anew.index.manifest.generation == made.index.manifest.generation
+    with pytest.raises(UsageError, match="another generation of the index"):
+        anew.search_vectors(vectors, where=allowed)
+
+
+def test_a_mask_is_of_truth_values(engine: Engine) -> None:
+    with pytest.raises(UsageError, match="a mask of int64; it must be of bool"):
+        DocumentFilter.from_mask(engine.index, np.arange(700))

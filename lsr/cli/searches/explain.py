@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsr.cli.common import add_command, add_index_argument, index_path, note, positive
-from lsr.output.explained import headline
 from lsr.output.numbers import counted
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def add_parser(subparsers: Any) -> None:
         "-n", type=positive, default=SHOWN_TERMS, metavar="N", help=f"terms to show (default: {SHOWN_TERMS})"
     )
     parser.add_argument("--json", action="store_true", help="print a JSON object a term")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page of its own to FILE")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a separate page to FILE")
     parser.set_defaults(run=run)
 
 
@@ -97,7 +96,7 @@ def _vector(args: argparse.Namespace) -> TextVector:
 
 def vector_lines(vector: TextVector, n: int) -> Iterator[str]:
     """Yield what a terminal shows of a vector: a bar a term, the heaviest first."""
-    from lsr.output.explained import bar_of
+    from lsr.output.explained import bar_of, headline
     from lsr.output.terminal import BOLD, DIM, clean, columns, shortened, style, text_width
 
     yield headline(vector)

@@ -18,7 +18,7 @@ examples:
 
 paths: /  /doc/ID  /health
   /search?q=…[&k=10][&explain=1][&where=year>=2020][&facets=year][&hybrid=union]
-  takes the options of 'lsr search' by their names; docs/PYTHON.md lists them
+  takes the options of 'lsr search' by their names, as min_score=1
 """
 DEFAULTS = ("hybrid", "rerank", "fuser", "weights", "candidates", "neighbours", "feedback", "approximate")
 """Options that searches have where a request doesn't give them."""

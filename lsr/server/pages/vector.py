@@ -13,7 +13,7 @@ TITLE_CHARACTERS = 60
 
 
 def vector_page(vector: TextVector) -> str:
-    """Return a page of its own about one vector."""
+    """Return a separate page about one vector."""
     title = vector.text[:TITLE_CHARACTERS] + ("…" if len(vector.text) > TITLE_CHARACTERS else "")
     return page(title, _body(vector))
 
