@@ -10,7 +10,11 @@ from setuptools import setup
 
 ROOT = Path(__file__).parent
 FOLDERS = {"lsr": "lsr", "lsr.eval": "eval", "lsr.indexer": "indexer", "lsr.kernels": "kernels", "lsr.query": "query"}
-DOCUMENTATION = {"lsr.docs": "docs"}
+DOCUMENTATION = {"lsr.docs": "docs"} | {
+    f"lsr.docs.{folder.name}": f"docs/{folder.name}"
+    for folder in sorted((ROOT / "docs").iterdir())
+    if folder.is_dir() and folder.name.isidentifier()
+}
 
 packages = sorted(
     ".".join((package, *init.parent.relative_to(ROOT / folder).parts))

@@ -136,7 +136,7 @@ def save_collection(folder: Path, collection: SparseCollection) -> None:
     save_vectors(folder / "queries.npz", collection.queries)
 
 
-def save_vectors(path: Path, batch: SparseBatch) -> None:
+def save_vectors(path: Path | BinaryIO, batch: SparseBatch) -> None:
     """Write vectors with whole weights of 1 to 255."""
     shape = np.array([len(batch), batch.vocab_size])
     np.savez(path, indptr=batch.indptr, indices=batch.term_ids, data=batch.weights.astype(np.uint8), shape=shape)

@@ -24,6 +24,7 @@ from lsr.eval.bench.store import Store
 from lsr.eval.bench.timing import Latency, summarise, time_round
 from lsr.eval.reports.provenance import Provenance
 from lsr.indexer.storage.index import StoredIndex
+from lsr.indexer.storage.lock import NAME as LOCK_NAME
 from lsr.indexer.update.editor import IndexEditor
 from lsr.indexer.update.merge import merge_index
 from lsr.io.dataclass_json import to_json
@@ -158,8 +159,8 @@ def measure_growth(
 
 
 def _copy(index: Path, to: Path) -> None:
-    """Copy an index by links: its files never change."""
-    shutil.copytree(index, to, copy_function=os.link)
+    """Copy an index by links: its files never change, but for the lock, which must be each copy's alone."""
+    shutil.copytree(index, to, copy_function=os.link, ignore=shutil.ignore_patterns(LOCK_NAME))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -103,7 +104,7 @@ def recall(collection: SparseCollection, truth: Truth, found: Sequence[npt.NDArr
     return float(np.mean(values)) if values else 1.0
 
 
-def save_truth(path: Path, truth: Truth) -> None:
+def save_truth(path: Path | BinaryIO, truth: Truth) -> None:
     """Write what `load_truth` reads."""
     np.savez(path, indptr=truth.indptr, positions=truth.positions, scores=truth.scores)
 

@@ -23,6 +23,7 @@ from lsr.eval.bench.collection import SparseCollection, digest, save_collection,
 from lsr.eval.bench.engine import Setting
 from lsr.eval.bench.oracle import Truth, find_truth, load_truth, save_truth
 from lsr.eval.bench.registry import OWN, engine_version
+from lsr.io.atomic import atomic_file
 from lsr.io.cache import cache_home
 
 KEPT_OF_OURS = 2
@@ -71,7 +72,8 @@ class Store:
         except OSError as error:
             raise LsrError(f"{self.folder}: can't be made ({error.strerror}); choose another --cache") from error
         self._queries = self.folder / f"queries-{digest(collection.queries)}.npz"
-        save_vectors(self._queries, collection.queries)
+        with atomic_file(self._queries) as file:
+            save_vectors(file, collection.queries)
         self._source = source
         if source is None:
             self._source = self.folder / "collection"
@@ -86,9 +88,9 @@ class Store:
         path = self.folder / f"truth-{digest(self._collection.queries)}-{k}.npz"
         if not path.is_file():
             self._say(f"scoring all documents for {len(self._collection.queries)} queries, to know what is right")
-            new = path.with_suffix(".tmp.npz")
-            save_truth(new, find_truth(self._collection, k))
-            new.replace(path)
+            truth = find_truth(self._collection, k)
+            with atomic_file(path) as file:
+                save_truth(file, truth)
         return load_truth(path)
 
     def order(self) -> npt.NDArray[np.int64] | None:
@@ -98,7 +100,8 @@ class Store:
 
     def keep_order(self, order: npt.NDArray[np.int64]) -> None:
         """Fix the order for all peers' indexes of this collection."""
-        np.save(self.folder / "order.npy", order)
+        with atomic_file(self.folder / "order.npy") as file:
+            np.save(file, order)
 
     def index(self, engine_name: str, setting: Setting) -> Built:
         """Return the index of a setting, built now if no earlier run has."""

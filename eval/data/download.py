@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import shutil
 import tempfile
 import time
@@ -18,6 +19,7 @@ from typing import IO
 from lsr.errors import LsrError
 from lsr.eval.data.archives import BEIR_MD5, BEIR_URL
 from lsr.io.cache import cache_home
+from lsr.io.folder import Folder, refuse_link
 
 Progress = Callable[[int, int | None], None]
 """Told the bytes there so far, and the whole size where the server says it."""
@@ -64,6 +66,7 @@ def fetch_dataset(
         with _alone(folder / f"{name}.lock"):
             if not target.is_dir():
                 archive = folder / f"{name}.zip.part"
+                refuse_link(archive)
                 _download(url, archive, timeout_s=timeout_s, tries=tries, pause_s=pause_s, progress=progress)
                 _check_md5(archive, md5, url)
                 _unpack(archive, target)
@@ -76,9 +79,14 @@ def fetch_dataset(
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Wait until no other process fetches the same dataset."""
-    with path.open("ab") as lock:
+    with _opened(path) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """Open a file to be gone on with, made if need be; a link in its place, or a second name, is an error."""
+    return os.fdopen(Folder.open(path.parent).open_or_create(path.name), "r+b")
 
 
 def _download(
@@ -127,7 +135,11 @@ def _download_once(url: str, archive: Path, *, timeout_s: float, progress: Progr
         length = response.headers.get("Content-Length")
         whole = have + int(length) if length and length.isdigit() else None
         _check_space(archive.parent, needed=(whole or 0) - have)
-        with archive.open("ab" if resumed else "wb") as file:
+        with _opened(archive) as file:
+            file.seek(0, os.SEEK_END)
+            if not resumed:
+                file.truncate(0)
+                file.seek(0)
             while chunk := response.read(_CHUNK_BYTES):
                 file.write(chunk)
                 have += len(chunk)

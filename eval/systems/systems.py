@@ -20,6 +20,7 @@ from lsr.eval.measures.efficiency import latency
 from lsr.eval.reports.results import Latency
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import FORMAT_VERSION
+from lsr.io.folder import refuse_link
 from lsr.io.progress import NoProgress, Progress
 from lsr.query.feedback import Feedback
 from lsr.query.query_encoders import QueryEncoders
@@ -183,6 +184,7 @@ class FeedbackSystem:
 
 def _kept(path: Path) -> StoredIndex | None:
     """Open the index that the cache holds at `path`; a damaged one is removed, as it can be made again."""
+    refuse_link(path)
     try:
         return StoredIndex.open(path)
     except IndexMissingError:

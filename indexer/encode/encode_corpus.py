@@ -13,6 +13,7 @@ from lsr.indexer.encode.columns import Columns, dense_columns, field_columns, sp
 from lsr.indexer.encode.document_encoders import Legs
 from lsr.indexer.encode.resumable_job import EncodedCorpus, ShardJob, run_job
 from lsr.indexer.encode.windows import MAX_DOCUMENTS
+from lsr.io.folder import Folder
 from lsr.io.progress import Progress
 from lsr.types import Document
 
@@ -20,7 +21,7 @@ from lsr.types import Document
 def encode_corpus(
     documents: Iterable[Document],
     encoder: Encoder | DenseEncoder | JointEncoder,
-    folder: Path,
+    folder: Path | Folder,
     *,
     window: int = MAX_DOCUMENTS,
     with_text: bool = True,

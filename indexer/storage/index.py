@@ -26,15 +26,22 @@ from lsr.types import Document
 DEFAULT_NAME = ".lsr"
 
 
+def not_a_link(path: Path) -> Path:
+    """Return the path of an index that nobody has named. Raises UsageError for a link, which could lead anywhere."""
+    if path.is_symlink():
+        raise UsageError(f"{path} is a link: if the index that it leads to is meant, name it by --index {path}")
+    return path
+
+
 def find_index(start: Path) -> Path:
     """Return the index folder `.lsr` in `start` or the nearest parent that has one.
 
-    Raises IndexMissingError if none has.
+    Raises IndexMissingError if none has, UsageError if it is a link.
     """
     start = start.resolve()
     for folder in (start, *start.parents):
         if generations(folder / DEFAULT_NAME):
-            return folder / DEFAULT_NAME
+            return not_a_link(folder / DEFAULT_NAME)
     raise IndexMissingError(
         f"no index here: neither {start} nor a folder above it has {DEFAULT_NAME}; make one with 'lsr index CORPUS', "
         "or name one with --index DIR"

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import io
 import os
-import secrets
 import tarfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
@@ -23,6 +22,7 @@ from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import Manifest, Part, manifest_path, parse_manifest
 from lsr.indexer.storage.segment import Segment
 from lsr.indexer.write.transaction import Workplace, explained
+from lsr.io.atomic import atomic_file
 from lsr.io.folder import FileAt, Folder
 
 MANIFEST = "manifest.json"
@@ -57,21 +57,11 @@ def written(target: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
     """Write a file aside, sync it, and rename it to its place; leave nothing where that fails."""
     if os.path.lexists(target) and not overwrite:
         raise LsrError(f"{target} is there already; --overwrite replaces it")
-    aside: FileAt | None = None
     try:
-        aside = Folder.open(target.parent) / f".{target.name}.{secrets.token_hex(6)}.tmp"
-        with aside.create() as file:
+        with atomic_file(target) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        aside.rename(target.name)
-        aside.folder.sync()
     except OSError as error:
         raise LsrError(f"can't write {target}: {error.strerror or error}; choose another place") from error
-    finally:
-        if aside is not None:
-            with suppress(OSError):
-                aside.remove(missing_ok=True)
 
 
 def import_index(source: Path, path: Path, *, overwrite: bool = False) -> Manifest:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import stat
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -28,10 +29,11 @@ def _is_private(folder: Path) -> bool:
     """Make the folder if need be; say whether it is ours alone to write to."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        state = folder.stat()
+        state = folder.lstat()  # a link to another folder of ours is none that was made for this
     except OSError:
         return False
-    return state.st_uid == os.getuid() and not state.st_mode & 0o022 and os.access(folder, os.W_OK)
+    is_ours = stat.S_ISDIR(state.st_mode) and state.st_uid == os.getuid() and not state.st_mode & 0o022
+    return is_ours and os.access(folder, os.W_OK)
 
 
 @cache

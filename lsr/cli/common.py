@@ -49,6 +49,13 @@ def documentation_folder() -> Path:
     return packed if packed.is_dir() else package.parent / "docs"
 
 
+def new_index_path(args: argparse.Namespace) -> Path:
+    """Return the folder of a new index that the arguments name (default: `.lsr` here, if that is no link)."""
+    from lsr.indexer.storage.index import DEFAULT_NAME, not_a_link
+
+    return args.index if args.index is not None else not_a_link(Path(DEFAULT_NAME))
+
+
 def positive(text: str) -> int:
     """Parse a whole number of at least 1."""
     value = int(text)
@@ -136,4 +143,5 @@ class TerminalProgress:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
-            TerminalProgress.shown = None
+            if TerminalProgress.shown is self:
+                TerminalProgress.shown = None

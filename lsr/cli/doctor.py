@@ -59,18 +59,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _report() -> dict[str, Any]:
-    from lsr.query.engine.batches import available_cores
-
     needed, extras = requirements(DISTRIBUTION)
     return {
         "lsr": lsr.version.__version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
-        "cores": available_cores(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "documentation": str(documentation_folder()),
-        "kernel_cache": _kernel_cache() if find_spec("numba") else None,
+        "kernel_cache": _kernel_cache() if find_spec("numba") and find_spec("numpy") else None,
         "packages": _versions(needed),
         "extras": {extra: _versions(names) for extra, names in extras.items() if extra in FOR_WHAT},
     }

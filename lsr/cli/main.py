@@ -51,6 +51,15 @@ COMMANDS = (
     bench,
     doctor,
 )
+INSTALLED_BY = {
+    "torch": "torch",
+    "transformers": "transformers",
+    "tokenizers": "tokenizers",
+    "safetensors": "safetensors",
+    "accelerate": "'lsr-search[train]'",
+}
+"""Libraries that only models and their training need, with what `pip install` gets them by."""
+
 FAILED, INTERRUPTED, TERMINATED = 1, 130, 143
 
 EPILOG = """\
@@ -58,8 +67,8 @@ first steps:
   lsr index notes/                make an index of all texts in a folder
   lsr search "what I look for"    search it
 
-documentation: the folder that 'lsr doctor' shows; its README.md lists the pages,
-  and the pages docs/… that commands name are there
+documentation: the folder docs/ that 'lsr doctor' shows, with README.md as its
+  list of pages
 
 exit codes: 0 done, 1 failed, 2 usage, 3 index missing or damaged,
   4 index locked, 130 interrupted
@@ -104,6 +113,11 @@ def _run(args: argparse.Namespace) -> int:
         return error.exit_code
     except MemoryError:
         note("not enough memory; what was there before is unchanged; close other programs, or index in smaller parts")
+        return FAILED
+    except ModuleNotFoundError as error:
+        if error.name not in INSTALLED_BY:
+            raise
+        note(f"this needs the package {error.name!r}, which isn't installed: pip install {INSTALLED_BY[error.name]}")
         return FAILED
     except KeyboardInterrupt:
         note("interrupted; what was there before is unchanged")

@@ -1,8 +1,8 @@
-"""Of which parts an encoder is made: values that JSON holds, checked when they are made."""
+"""Configuration of an encoder: its parts as values that JSON holds, validated when they are made."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
@@ -10,7 +10,13 @@ from lsr.encoders.lexical.analyser import AnalyserSettings
 from lsr.errors import EncoderError, UsageError
 
 DENSE_POOLINGS = ("mean", "cls", "last", "max")
-HEADS = ("mlm", "causal", "mlp", "gated")
+HEADS = {
+    "mlm": "lsr.encoders.network.heads.mlm",
+    "causal": "lsr.encoders.network.heads.mlm",
+    "mlp": "lsr.encoders.network.heads.mlp",
+    "gated": "lsr.encoders.network.heads.gated",
+}
+"""The module that registers each head (`lsr.encoders.network.heads.base.register_head`), by the head's name."""
 ACTIVATION_NAMES = ("relu", "log1p(relu)", "log1p(log1p(relu))")
 POOLINGS = ("max", "sum")
 EXPANSIONS = ("all", "input")
@@ -20,17 +26,16 @@ REPEATS = ("once", "log")
 _Settings = TypeVar("_Settings")
 
 
-def _one_of(name: str, value: object, known: tuple[str, ...]) -> None:
+def _one_of(name: str, value: object, known: Collection[str]) -> None:
     if value not in known:
         raise UsageError(f"encoder: {name} is {value!r}, but has to be one of {', '.join(known)}")
 
 
 @dataclass(frozen=True, slots=True)
 class Pruning:
-    """Which weights of a vector are kept: the `top_k` largest, of those above `threshold`.
+    """Static pruning of a vector: its `top_k` largest weights, of those above `threshold`, are kept.
 
-    Static pruning of what a model gives, as in Lassance et al., "A Static Pruning Study on Sparse Neural
-    Retrievers" (SIGIR 2023, arXiv:2304.12702).
+    Lassance et al., "A Static Pruning Study on Sparse Neural Retrievers" (SIGIR 2023, arXiv:2304.12702).
     """
 
     top_k: int | None = None
@@ -46,16 +51,16 @@ class Pruning:
 
 @dataclass(frozen=True, slots=True)
 class TowerConfig:
-    """How one side's texts become vectors.
+    """Configuration of one side's model, from texts to sparse vectors.
 
-    head: what scores terms from hidden states: `mlm` (all terms at each position), `causal` (the same of a
-    decoder), `mlp` (each position's own token) or `gated` (mlm times a learned gate).
-    activation, pooling: what makes the scores of all positions one weight a term.
+    head: name of the module that scores terms from hidden states: `mlm` (all terms at each position), `causal` (the
+    same of a decoder), `mlp` (each position's own token) or `gated` (mlm times a learned gate).
+    activation, pooling: names of the functions that make the scores of all positions one weight a term.
     expansion: `all` terms may get a weight, or only those of the `input`.
-    max_length: tokens, special ones among them; None: as many as the model takes.
-    prompt: put before each text. echo: the text is given twice and only the second time counts.
-    mlp_layers: of an `mlp` head. repeats: how much more a token weighs that the text has several times, see
-    `lsr.encoders.sparse.repeated_tokens`; training leaves it out.
+    max_length: number of tokens that are read, special ones included (default: all that the model takes).
+    prompt: text put before each text. echo: whether the text is given twice and only the second time counts.
+    mlp_layers: number of layers of an `mlp` head. repeats: factor by which repeated tokens weigh more, see
+    `lsr.encoders.sparse.repeated_tokens` (default: 0); training ignores it.
     """
 
     head: str = "mlm"
@@ -85,7 +90,7 @@ class TowerConfig:
             raise UsageError(f"encoder: repeats is {self.repeats}, but has to be 0 or more")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the config as JSON values; repeats that don't count are left out."""
+        """Return the config as JSON values, without `repeats` of 0."""
         values = asdict(self)
         if not self.repeats:
             del values["repeats"]
@@ -102,12 +107,12 @@ class TowerConfig:
 
 @dataclass(frozen=True, slots=True)
 class DenseConfig:
-    """How a text becomes a dense vector besides its sparse one.
+    """Configuration of a dense head beside the sparse one.
 
-    pooling: `mean` of all positions, the first (`cls`), the `last`, or the `max`. normalise: to unit length.
-    dimension: of a linear layer behind the pooling; None: there is none.
-    shared_layers: the lower layers that both vectors share, where the dense one has a branch of its own above
-    them (`lsr.encoders.network.dense_branch`); None: they share all.
+    pooling: `mean` of all positions, the first (`cls`), the `last`, or the `max`. normalise: whether to unit length.
+    dimension: output size of a linear layer behind the pooling (default: no layer).
+    shared_layers: number of lower layers that both vectors share, where the dense one has a separate branch above
+    them (`lsr.encoders.network.dense_branch`; default: all are shared).
     """
 
     pooling: str = "mean"
@@ -126,11 +131,11 @@ class DenseConfig:
 
 @dataclass(frozen=True, slots=True)
 class WordsConfig:
-    """Words as terms of their own beside a model's, see `lsr.encoders.lexical.exact_words`.
+    """Configuration of exact words, terms beside a model's (`lsr.encoders.lexical.exact_words`).
 
-    weight: of a query's word, before `rarity`. beside_dense: the same, in a hybrid search, where a dense vector says
-    what is meant, too; None: `weight`. k1, b, usual_length: of a document's word, see `document_weights`.
-    stemmer, stop_words: as `lsr.encoders.lexical.analyser.AnalyserSettings` has them.
+    weight: weight of a query's word, before its rarity. beside_dense: the same in a hybrid search, where a dense vector
+    says what is meant, too (default: `weight`). k1, b, usual_length: parameters of `document_weights`.
+    stemmer, stop_words: fields of `lsr.encoders.lexical.analyser.AnalyserSettings`.
     """
 
     weight: float = 5.0
@@ -155,25 +160,25 @@ class WordsConfig:
         AnalyserSettings(self.stemmer, self.stop_words)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the values as JSON; what isn't set is left out."""
+        """Return the values as JSON, without those that are None."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderConfig:
-    """A whole encoder: its family's name, the documents' side, the queries' side.
+    """Configuration of a whole encoder: its family's name, its documents' side, its queries' side.
 
     query_side: `same` (the documents' model), `own` (another model), `table` (a weight a token) or `binary`
     (each token of the query weighs 1).
-    query: the queries' parts; None: the documents'. A table reads only prompt and max_length.
-    dense: a joint encoder's second head, which gives a dense vector of the same pass. Beside a table, queries get
-    their dense vector of the documents' model.
-    query_repeats: how a table counts a token that a query has n times: `once`, or as 1 + ln n (`log`).
-    cpu_bfloat16: whether the models compute in bfloat16 on a CPU that has instructions for it, too, unless `dtype` says
-    otherwise: for whoever makes a model to decide, having measured that it changes next to nothing.
-    words: texts' words as terms of their own beside the model's; None: there are none.
-    rarity: a query's terms weigh the more, the fewer documents of the searched index hold them: times r to the power
-    of this, see `lsr.query.idf_weighting`. Words count so in any case, to the power of 1.
+    query: the queries' parts (default: the documents'). A table reads only prompt and max_length.
+    dense: second head of a joint encoder, which gives a dense vector of the same pass (default: none). Beside a table,
+    queries get their dense vector of the documents' model.
+    query_repeats: count of a token that a query has n times in a table: `once`, or 1 + ln n (`log`).
+    cpu_bfloat16: whether the models compute in bfloat16 on a CPU that has instructions for it, unless `dtype` says
+    otherwise. The maker of a model decides, having measured that it changes next to nothing.
+    words: exact words beside the model's terms (default: none).
+    rarity: exponent of a query term's rarity in the searched index, see `lsr.query.idf_weighting` (default: 0). That of
+    exact words is 1.
     """
 
     family: str
@@ -210,7 +215,7 @@ class EncoderConfig:
         return self.document if self.query is None else self.query
 
     def to_json(self) -> dict[str, Any]:
-        """Return the config as JSON values; what is said by few encoders is left out by the others."""
+        """Return the config as JSON values, without rare fields that have their default."""
         values = asdict(self) | {
             "document": self.document.to_json(),
             "query": None if self.query is None else self.query.to_json(),

@@ -7,7 +7,6 @@ is begun from; a saved model says itself what it is made of. Nothing here import
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lsr.encoders.config import EncoderConfig, TowerConfig
@@ -92,8 +91,17 @@ _FAMILIES = (
     ),
 )
 
-FAMILIES: Mapping[str, Family] = {family.config.family: family for family in _FAMILIES}
+FAMILIES: dict[str, Family] = {}
 """The learned families by name; `bm25` is beside them (`lsr.encoders.lexical.bm25`), since it has no model."""
+
+
+def register_family(family: Family) -> None:
+    """Make a family known by the name in its config."""
+    FAMILIES[family.config.family] = family
+
+
+for _family in _FAMILIES:
+    register_family(_family)
 
 
 def family_config(name: str) -> EncoderConfig:

@@ -91,7 +91,7 @@ class EncoderKind:
 
     @property
     def takes_name(self) -> bool:
-        """Whether a user writes a name behind a colon."""
+        """True if a user writes a name behind a colon."""
         return self.usage.startswith(f"{self.name}:")
 
 
@@ -107,7 +107,7 @@ def load_encoder(name_or_path: str | Path, **options: Any) -> Encoder:
     """Load an encoder: `bm25`, `default` (the bundled model), a folder, or a name on the hub.
 
     `codes:FOLDER` is a dense encoder whose vectors become sparse codes, as `lsr codes` made them.
-    options, bm25: `k1`, `b`, `stemmer`, `stop_words`, `terms` (of an index that is to be continued).
+    options, bm25: `k1`, `b`, `stemmer`, `stop_words`, `terms` (of an index to be continued).
     options, models: `revision`, `max_length`, `top_k`, `threshold`, `device`, `dtype`, `max_tokens`.
     Raises EncoderError if there is no such encoder or it is broken, UsageError for an option that it doesn't take.
     """
@@ -122,7 +122,7 @@ def load_encoder(name_or_path: str | Path, **options: Any) -> Encoder:
 
 
 def load_dense_encoder(name_or_path: str | Path, *, sparse: Encoder | None = None, **options: Any) -> DenseEncoder:
-    """Load what `--dense` names: a dense model's folder or hub name, or "joint" for the dense vectors of `sparse`.
+    """Load a dense encoder by a folder or hub name, or "joint" for the dense vectors of `sparse`.
 
     `densified:E` is the sparse encoder E as a dense one, of 768 slices; `densified:N:E` of N.
     options: `revision`, `pooling`, `normalise`, `query_prompt`, `document_prompt`, `max_length`, `device`, `dtype`.
@@ -143,8 +143,9 @@ def open_query_encoder(
 ) -> QueryEncoder:
     """Open the query side of the encoder that an index was built with.
 
-    description: as `Encoder.description` gave it. folder: what `Encoder.save_query_side` wrote to.
-    lookup: the index's term ids. vocab_size: the number of its terms. moved_to: where the model is now.
+    description: as `Encoder.description` gave it. folder: written by `Encoder.save_query_side`.
+    lookup: the index's term ids. vocab_size: number of its terms. moved_to: present place of the model (default: the
+    recorded one).
     Words and tables need neither torch nor transformers. Raises EncoderError if it can't be opened, or is another.
     """
     kind = kind_of(description)
@@ -170,9 +171,9 @@ def open_document_encoder(
 ) -> Encoder:
     """Open the encoder that an index was built with, so that documents can be added to it.
 
-    description: as `Encoder.description` gave it. terms: the index's, term i having id i. moved_to: where the model is
-    now; default, the name that it had. options: `device`, `dtype` of a model. Raises EncoderError if it can't be
-    opened, or is another by now.
+    description: as `Encoder.description` gave it. terms: the index's, term i having id i. moved_to: present
+    place of the model (default: the recorded one). options: `device`, `dtype` of a model. Raises EncoderError if it
+    can't be opened, or has changed.
     """
     kind = kind_of(description)
     if kind.open_documents is None:
@@ -187,8 +188,8 @@ def open_dense_encoder(
 ) -> DenseEncoder:
     """Load the encoder that an index's dense vectors are of.
 
-    description: as `dense_description` gave it. moved_to: the folder where the model is now; default, the name that
-    it had. options: `device`, `dtype`. Raises EncoderError if it isn't there, or is another.
+    description: as `dense_description` gave it. moved_to: present place of the model (default: the
+    recorded one). options: `device`, `dtype`. Raises EncoderError if it isn't there, or has changed.
     """
     kind = kind_of(description)
     if kind.open_dense is None:
@@ -204,7 +205,7 @@ def open_dense_encoder(
 
 
 def find_terms(description: Mapping[str, Any], encoder: Any) -> TermFinder:
-    """Return what finds an encoder's terms in texts. encoder: itself, or its opened query side."""
+    """Return a finder of an encoder's terms in texts. encoder: itself, or its opened query side."""
     kind = kind_of(description)
     if kind.find_terms is None:
         raise unknown_kind(description)

@@ -6,41 +6,46 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+from lsr.io.folder import FileAt, file_at
 
 READABLE_BY_ALL, PRIVATE = 0o666, 0o600
 """Permissions of new files, before the user's umask."""
 
 
 @contextmanager
-def atomic_file(path: Path, *, permissions: int = READABLE_BY_ALL) -> Iterator[BinaryIO]:
-    """Open a binary file that replaces `path` at the end of the `with` block.
+def atomic_file(target: Path | FileAt, *, permissions: int = READABLE_BY_ALL) -> Iterator[BinaryIO]:
+    """Open a binary file that replaces `target` at the end of the `with` block.
 
     The data is written to a new file in the same folder, whose name nobody can guess or link elsewhere, flushed to
-    the disk, and renamed; then the folder is flushed too. An exception in the block removes the new file and leaves
-    `path` as it was.
+    the disk, and renamed; then the folder is flushed too. A link at `target` is replaced, never followed. An exception
+    in the block removes the new file and leaves `target` as it was.
 
     Args:
-        path: the file to write; its folder is created where it is missing.
+        target: the file to write; the folder of a path is created where it is missing.
         permissions: mode bits of the file, before the umask (default: readable by all).
 
     Raises OSError where the file can't be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _beside(path)
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    if isinstance(target, Path):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    place = file_at(target)
+    temporary = place.beside(_hidden(place.name))
+    file = temporary.create(permissions=permissions)
     try:
-        with os.fdopen(os.open(temporary, flags, permissions), "w+b") as file:
+        with file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        temporary.rename(place.name)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.remove(missing_ok=True)
         raise
-    sync(path.parent)
+    place.folder.sync()
 
 
 @contextmanager
@@ -88,5 +93,10 @@ def sync(path: Path) -> None:
 
 
 def _beside(path: Path) -> Path:
-    """Return an unused name in the same folder, hidden, within the limit of file names."""
-    return path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.tmp")
+    """Return an unused name in the same folder."""
+    return path.with_name(_hidden(path.name))
+
+
+def _hidden(name: str) -> str:
+    """Return an unused, hidden name that nobody can guess, within the limit of file names."""
+    return f".{name[:64]}.{secrets.token_hex(8)}.tmp"

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from lsr.errors import LsrError
+
 DEEPEST = 16
 """Folders in folders that `remove_tree` goes down; writers make three."""
 
@@ -121,10 +123,10 @@ class Folder:
         descriptor = os.open(name, _FOLDER_FLAGS | os.O_NOFOLLOW, dir_fd=self.descriptor)
         return Folder(descriptor, self.path / name, self)
 
-    def make_folder(self, name: str, *, exist_ok: bool = False) -> Folder:
-        """Make a folder in this one and open it. exist_ok: open one that is there."""
+    def make_folder(self, name: str, *, exist_ok: bool = False, mode: int = 0o777) -> Folder:
+        """Make a folder in this one and open it. exist_ok: open one that is there. mode: of a new one, less umask."""
         try:
-            os.mkdir(_checked(name), dir_fd=self.descriptor)
+            os.mkdir(_checked(name), mode, dir_fd=self.descriptor)
         except FileExistsError:
             if not exist_ok:
                 raise
@@ -136,11 +138,14 @@ class Folder:
         self._require(FILE, self.state(name), name)
         return self._open(name, os.O_RDONLY, "rb")
 
-    def create_file(self, name: str, *, replace: bool = False) -> BinaryIO:
-        """Make a file that is not there yet and open it for writing. replace: remove one of that name before."""
+    def create_file(self, name: str, *, replace: bool = False, permissions: int = 0o666) -> BinaryIO:
+        """Make a file that is not there yet and open it for writing, and for reading.
+
+        replace: remove one of that name before. permissions: mode bits, before the umask (default: readable by all).
+        """
         if replace:
             self.remove_file(name, missing_ok=True)
-        return self._open(_checked(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL, "wb")
+        return self._open(_checked(name), os.O_RDWR | os.O_CREAT | os.O_EXCL, "w+b", permissions)
 
     def open_or_create(self, name: str) -> int:
         """Return the descriptor, to read and write, of a regular file that is made where there is none.
@@ -164,8 +169,8 @@ class Folder:
         if state.st_uid not in (os.geteuid(), os.fstat(self.descriptor).st_uid):
             raise self._unfit(errno.EPERM, name, "belongs to another user")
 
-    def _open(self, name: str, flags: int, mode: str) -> BinaryIO:
-        descriptor = os.open(name, flags | _FILE_FLAGS, 0o666, dir_fd=self.descriptor)
+    def _open(self, name: str, flags: int, mode: str, permissions: int = 0o666) -> BinaryIO:
+        descriptor = os.open(name, flags | _FILE_FLAGS, permissions, dir_fd=self.descriptor)
         try:
             self._require(FILE, os.fstat(descriptor), name)
             return os.fdopen(descriptor, mode)  # type: ignore[return-value]
@@ -236,9 +241,9 @@ class FileAt:
         """Open a regular file for reading."""
         return self.folder.open_file(self.name)
 
-    def create(self, *, replace: bool = False) -> BinaryIO:
-        """Make a file and open it for writing. replace: remove one of that name before."""
-        return self.folder.create_file(self.name, replace=replace)
+    def create(self, *, replace: bool = False, permissions: int = 0o666) -> BinaryIO:
+        """Make a file and open it for writing. replace, permissions: as for `Folder.create_file`."""
+        return self.folder.create_file(self.name, replace=replace, permissions=permissions)
 
     def remove(self, *, missing_ok: bool = False) -> None:
         """Remove the name."""
@@ -262,6 +267,12 @@ class FileAt:
 def file_at(place: Path | FileAt) -> FileAt:
     """Return a name in an open folder as it is, or open the folder of a path: its last part is not followed."""
     return place if isinstance(place, FileAt) else FileAt(Folder.open(place.parent), place.name)
+
+
+def refuse_link(path: Path) -> None:
+    """Raise LsrError where a link is in the place of what this program keeps under a name of its choice."""
+    if path.is_symlink():
+        raise LsrError(f"{path} is a link, which is not followed: remove it")
 
 
 def _kind_of(state: os.stat_result) -> str:

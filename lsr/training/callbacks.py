@@ -1,4 +1,4 @@
-"""When a training saves, measures, and ends."""
+"""Callbacks of a training: checkpoints, evaluations, signals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequest:
-    """Whether somebody asked the training to end; `signal_name` says how."""
+    """Flag that a signal asked the training to end. signal_name: None while there was none."""
 
     def __init__(self) -> None:
         self.signal_name: str | None = None
@@ -31,7 +31,7 @@ class StopRequest:
 
 @contextmanager
 def graceful_stop() -> Iterator[StopRequest]:
-    """Turn the first Ctrl-C or SIGTERM into a request, which the training meets after its step; a second interrupts.
+    """Turn the first Ctrl-C or SIGTERM into a request, which ends the training after its step; a second interrupts.
 
     Outside the main thread, where signals don't come, nothing is changed.
     """
@@ -45,7 +45,7 @@ def graceful_stop() -> Iterator[StopRequest]:
         if request:
             raise KeyboardInterrupt
         request.signal_name = signal.Signals(number).name
-        log.info(f"{request.signal_name}: saving a checkpoint after this step; once more stops at once")
+        log.info(f"{request.signal_name}: saving a checkpoint after this step; a second signal stops at once")
 
     before = {number: signal.signal(number, ask) for number in SIGNALS}
     try:
@@ -55,8 +55,8 @@ def graceful_stop() -> Iterator[StopRequest]:
             signal.signal(number, handler)
 
 
-class Rhythm(TrainerCallback):
-    """After each step: steers λ, and asks for checkpoints, evaluations and new negatives when they are due."""
+class StepCallback(TrainerCallback):
+    """Callback after each step: updates λ, and requests checkpoints, evaluations and new negatives when due."""
 
     def __init__(self, trainer: SparseTrainer, request: StopRequest) -> None:
         self._trainer = trainer
@@ -64,7 +64,7 @@ class Rhythm(TrainerCallback):
         self._saved_at = time.monotonic()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-        """Look after a step."""
+        """Update λ, and request what is due."""
         del args, kwargs
         self._trainer.end_step()
         settings = self._trainer.config
@@ -73,7 +73,7 @@ class Rhythm(TrainerCallback):
             control.should_evaluate = True
         every = settings.train.checkpoint_every
         minutes = (time.monotonic() - self._saved_at) / 60
-        is_asked, is_due = self._trainer.agree(bool(self._request), minutes >= settings.train.checkpoint_minutes)
+        is_asked, is_due = self._trainer.any_process(bool(self._request), minutes >= settings.train.checkpoint_minutes)
         if is_last or is_asked or is_due or (every and step % every == 0):
             control.should_save = True
         if self._trainer.negatives_are_due:
@@ -85,6 +85,6 @@ class Rhythm(TrainerCallback):
         return control
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Note when."""
+        """Remember the time."""
         del args, state, control, kwargs
         self._saved_at = time.monotonic()

@@ -1,4 +1,4 @@
-"""Evaluation on the way: encode, index, search, measure, all as `lsr index`, `lsr search` and `lsr eval` do."""
+"""Evaluation during a training, as `lsr index`, `lsr search` and `lsr eval` do it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lsr.eval.data.datasets import Dataset, dataset_folders, load_dataset
 from lsr.eval.data.runs import Ranking, run_of
 from lsr.eval.measures.measures import evaluate
-from lsr.training.config.config import EvalSettings
+from lsr.training.config.steps import EvalSettings
 from lsr.types import Document
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What one evaluation found. values: the measure by dataset; mean: over datasets."""
+class EvaluationResult:
+    """Result of an evaluation. values: the measure by dataset; mean: over datasets."""
 
     values: dict[str, float]
     mean: float
@@ -29,7 +29,7 @@ class Measured:
 
 
 class Evaluator:
-    """Measures encoders on BEIR datasets, through an index in a temporary folder that is removed after.
+    """Evaluator of encoders on BEIR datasets, through an index in a temporary folder.
 
     Raises LsrError where a dataset is missing or broken: before a training's first step.
     """
@@ -43,7 +43,7 @@ class Evaluator:
                 dataset = load_dataset(folder, split=settings.split, name=name)
                 self._datasets.append((dataset, _sampled(dataset, settings.max_documents, seed)))
 
-    def __call__(self, encoder: NeuralEncoder) -> Measured:
+    def __call__(self, encoder: NeuralEncoder) -> EvaluationResult:
         """Index and search all datasets with an encoder."""
         values: dict[str, float] = {}
         n_terms = n_docs = 0
@@ -53,7 +53,7 @@ class Evaluator:
             values[dataset.name] = value
             n_terms += postings
             n_docs += documents
-        return Measured(values, sum(values.values()) / len(values), n_terms / max(1, n_docs))
+        return EvaluationResult(values, sum(values.values()) / len(values), n_terms / max(1, n_docs))
 
     def _measure(
         self, encoder: NeuralEncoder, dataset: Dataset, kept: frozenset[str] | None, path: Path
@@ -68,7 +68,7 @@ class Evaluator:
         whole = with_exact_words(encoder, encoder.config.words)
         index_documents(_chosen(dataset.documents(), kept), path, whole, threads=1)
         index = StoredIndex.open(path)
-        # The index would look for the queries' model by its name, but this one is still being trained.
+        # The index would load the queries' model by its name, but this one is still being trained.
         queries = RemappedQueryEncoder(whole, whole.terms, index.vocabulary.lookup, len(index.vocabulary))
         batch = idf_weighted(queries, index, whole.description).encode_queries(list(dataset.queries.values()))
         searcher = Searcher(index)
@@ -82,7 +82,7 @@ class Evaluator:
 
 
 def _sampled(dataset: Dataset, max_documents: int | None, seed: int) -> frozenset[str] | None:
-    """Return the judged documents and as many others, drawn, as make `max_documents`; None for all."""
+    """Return the judged documents and a random sample of others, `max_documents` in all; None for all."""
     if max_documents is None:
         return None
     judged = {doc_id for found in dataset.qrels.values() for doc_id in found}

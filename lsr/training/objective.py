@@ -1,4 +1,4 @@
-"""What a step minimises: ranking losses, sparsity, and guards, with the numbers that are logged of them."""
+"""Objective of a step: losses, sparsity, and penalties against collapse, with the numbers that are logged."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lsr.training.config.config import SideSettings, TrainingConfig
+from lsr.training.config.config import TrainingConfig
 from lsr.training.config.from_config import make_controller, make_losses, make_regulariser
+from lsr.training.config.sparsity import SideSettings
 from lsr.training.losses.base import ScoredBatch
 from lsr.training.regularisers.anti_collapse import peak_hinge, spread_hinge
 from lsr.training.regularisers.base import TermWeights
@@ -22,7 +23,7 @@ SIDES = ("documents", "queries")
 
 @dataclass(frozen=True, slots=True)
 class StepLoss:
-    """A step's loss, with a gradient, and what is logged of it: scalars without one, by name."""
+    """Loss of a step, with a gradient, and its logged parts: scalars without one, by name."""
 
     total: Tensor
     parts: Mapping[str, Tensor]
@@ -36,11 +37,11 @@ class _Side:
 
 
 class Objective:
-    """Losses and sparsity of a config; keeps the state of controllers and regularisers between steps."""
+    """Losses and sparsity of a config, with the state of controllers and regularisers between steps."""
 
     def __init__(self, config: TrainingConfig, vocab_size: int) -> None:
         self._losses = make_losses(config)
-        self._regression = config.loss["regression"].weight if "regression" in config.loss else 0.0
+        self._weights = {name: loss.weight for name, loss in config.loss.items()}
         self._sparsity = config.sparsity
         self._sides: dict[str, _Side] = {}
         for name in SIDES:
@@ -56,17 +57,17 @@ class Objective:
         documents: TermWeights,
         *,
         step: int,
-        regression: Tensor | None = None,
+        vector_losses: Mapping[str, Tensor],
     ) -> StepLoss:
-        """Return the loss of a batch at a step, counted from 0. regression: the dense head's loss, unweighted."""
+        """Return the loss of a batch at a step, counted from 0. vector_losses: by name, unweighted."""
         parts: dict[str, Tensor] = {}
         total = torch.zeros((), device=scored.scores.device)
         for name, (weight, loss) in self._losses.items():
             parts[name] = loss(scored)
             total = total + weight * parts[name]
-        if regression is not None:
-            parts["regression"] = regression
-            total = total + self._regression * regression
+        for name, value in vector_losses.items():
+            parts[name] = value
+            total = total + self._weights[name] * value
         ranking = total.detach()
         for name, texts in (("documents", documents), ("queries", queries)):
             if name in self._sides:
@@ -86,7 +87,7 @@ class Objective:
         return StepLoss(total, {"loss": total.detach(), **{key: value.detach() for key, value in parts.items()}})
 
     def end_step(self, active: Mapping[str, float]) -> None:
-        """Let the controllers take note of a whole step's mean active terms, by side."""
+        """Update the controllers with a step's mean active terms, by side."""
         for name, side in self._sides.items():
             if side.controller is not None:
                 side.controller.update(active[name])
@@ -112,7 +113,7 @@ class Objective:
         return controllers, tensors
 
     def load(self, controllers: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        """Go on from what `state` gave."""
+        """Continue from the values of `state`."""
         for name, side in self._sides.items():
             if side.controller is not None:
                 side.controller.load(controllers[name])

@@ -1,4 +1,4 @@
-"""What is looked at before the first step, so that nothing is found out hours later."""
+"""Checks before the first step: parts, examples, device, schedule, a first batch, memory."""
 
 from __future__ import annotations
 
@@ -11,51 +11,77 @@ import torch
 from torch import Tensor
 
 from lsr.errors import LsrError, UsageError
-from lsr.training.config.config import TAUGHT_LOSSES, TrainingConfig
+from lsr.training.config.config import TrainingConfig
+from lsr.training.config.from_config import candidates_of
 from lsr.training.data.collator import Collator
 from lsr.training.data.example import Example, Examples
 from lsr.training.model.student import Student
-from lsr.training.teachers.panel import FILE, Panel
+from lsr.training.panel import FILE, Panel
+from lsr.training.regularisers.base import REGULARISERS
+from lsr.training.sparsity.schedules import SCHEDULES
 
 log = logging.getLogger(__name__)
 
-IDF_FLOPS = "idf-flops"
-
-N_LOOKED_AT = 8
-"""Examples that are encoded for a look at logits, scores and memory."""
+N_ENCODED = 8
+"""Examples that are encoded to check logits, scores and memory."""
 
 N_SCANNED = 2000
-"""Examples whose texts and scores are looked at, evenly over all."""
+"""Examples whose texts and scores are checked, evenly over all."""
 
 HEADROOM = 1.2
-"""A step takes so much more memory than what its tensors hold: fragments, workspaces, the loss."""
+"""Memory of a step, as a multiple of its tensors: fragments, workspaces, the loss."""
 
 
 def check_parts(student: Student, config: TrainingConfig) -> None:
-    """Raise UsageError where what makes vectors sparse doesn't fit the encoder's query side."""
+    """Raise UsageError where the regularisers don't fit the encoder's query side."""
     sparsity = config.sparsity
     if sparsity.sampled_terms and not student.has_table:
         raise UsageError("config: sparsity.sampled_terms needs queries from a table, but here they have a model")
-    if sparsity.queries is not None and sparsity.queries.regulariser == IDF_FLOPS:
-        raise UsageError(f"config: sparsity.queries.regulariser is {IDF_FLOPS!r}, but that is for documents alone")
-    if sparsity.documents is None or sparsity.documents.regulariser != IDF_FLOPS:
+    if sparsity.queries is not None and REGULARISERS[sparsity.queries.regulariser].needs_idf_table:
+        name = sparsity.queries.regulariser
+        raise UsageError(f"config: sparsity.queries.regulariser is {name!r}, but that is for documents alone")
+    if sparsity.documents is None or not REGULARISERS[sparsity.documents.regulariser].needs_idf_table:
         return
+    name = sparsity.documents.regulariser
     if student.table is None:
         raise UsageError(
-            f"config: sparsity.documents.regulariser is {IDF_FLOPS!r}, but queries have a model, not a table of idf: "
+            f"config: sparsity.documents.regulariser is {name!r}, but queries have a model, not a table of idf: "
             "take 'flops', or a family such as inference-free"
         )
     weights = student.table.detach()
     weights = weights[weights > 0]
     if not len(weights) or bool((weights == weights[0]).all()):
         raise UsageError(
-            f"config: sparsity.documents.regulariser is {IDF_FLOPS!r}, but all terms weigh the same in queries: set "
+            f"config: sparsity.documents.regulariser is {name!r}, but all terms weigh the same in queries: set "
             "encoder.query_table to 'idf', or take 'flops'"
         )
 
 
+def warn_of_schedules(config: TrainingConfig) -> None:
+    """Log a warning for a warm-up or a ramp that is longer than the training, with its effect."""
+    train = config.train
+    if train.warmup_steps != train.warmup:
+        n = train.warmup_steps
+        instead = f"the learning rate grows over the first {n:,} steps instead" if n else "there is no warm-up"
+        log.warning(f"train.warmup is {train.warmup:,} steps, but train.steps is {train.steps:,}: {instead}")
+    for name in ("documents", "queries"):
+        side = getattr(config.sparsity, name)
+        if side is None or side.ramp <= train.steps:
+            continue
+        reached = "the target is not reached"
+        if side.target is None:
+            share = SCHEDULES[side.schedule](train.steps, side.ramp)
+            if share == 1:
+                continue
+            reached = f"the weight reaches {share:.2g} of sparsity.{name}.weight"
+        log.warning(
+            f"sparsity.{name}.ramp is {side.ramp:,} steps, but train.steps is {train.steps:,}: {reached}; set the "
+            "ramp to a third of the steps"
+        )
+
+
 def check_examples(examples: Examples, config: TrainingConfig, *, n_processes: int) -> None:
-    """Raise UsageError or LsrError for too few examples, or empty texts. Looks at N_SCANNED of the examples."""
+    """Raise UsageError or LsrError for too few examples, or empty texts in N_SCANNED of them."""
     wanted = config.train.batch_size * config.train.accumulate * n_processes
     if len(examples) < wanted:
         raise UsageError(
@@ -71,7 +97,7 @@ def check_examples(examples: Examples, config: TrainingConfig, *, n_processes: i
 
 
 def check_candidates(examples: Examples, config: TrainingConfig) -> None:
-    """Raise UsageError or LsrError where examples lack scores or negatives that a loss needs. Looks at N_SCANNED."""
+    """Raise UsageError or LsrError where any of N_SCANNED examples lacks scores or negatives that a loss needs."""
     needs_scores = any(teacher.name == FILE for teacher in config.teacher)
     needs_negatives = _own_only(config)
     for i, example in _scanned(examples):
@@ -92,20 +118,20 @@ def _scanned(examples: Examples) -> Iterator[tuple[int, Example]]:
     return ((i, examples[i]) for i in range(0, len(examples), max(1, len(examples) // N_SCANNED)))
 
 
-def check_start(
+def check_first_batch(
     student: Student,
     collator: Collator,
     panel: Panel,
     examples: Examples,
     config: TrainingConfig,
 ) -> None:
-    """Look at what the student gives for a few examples, before it is trained, and what a step will need.
+    """Check the untrained student's output for a few examples, and the memory of a step.
 
     Raises LsrError where logits are no numbers, where no document has a term, where all scores are the same, where a
-    teacher has no score, or where memory won't suffice, with the batch that would fit.
+    teacher has no score, or where memory doesn't suffice, with the batch that would fit.
     """
-    stride = max(1, len(examples) // N_LOOKED_AT)
-    few = [examples[i * stride] for i in range(min(N_LOOKED_AT, len(examples)))]
+    stride = max(1, len(examples) // N_ENCODED)
+    few = [examples[i * stride] for i in range(min(N_ENCODED, len(examples)))]
     inputs = _on(collator(few), next(student.parameters()).device)
     panel.scores(inputs["texts"], inputs)
     state = torch.random.get_rng_state()
@@ -131,7 +157,7 @@ def _check_vectors(queries: Tensor, documents: Tensor, logits: Tensor | None) ->
     if not bool(active.any()):
         highest = "" if logits is None else f" (the highest logit is {float(logits.detach().amax()):.3g})"
         raise LsrError(
-            f"before the first step no document has a term{highest}, so that nothing can be learned: begin from "
+            f"before the first step no document has a term{highest}, so that nothing can be learned: start from "
             "another checkpoint, or fit its head (encoder.fit_head)"
         )
     scores = (queries.float() @ documents.float().T).detach()
@@ -139,11 +165,11 @@ def _check_vectors(queries: Tensor, documents: Tensor, logits: Tensor | None) ->
     if spread <= 1e-6 * max(1.0, float(scores.abs().mean())):
         raise LsrError(
             f"before the first step all documents score the same ({float(scores.mean()):.3g}) for a query: nothing "
-            "tells them apart; begin from another checkpoint"
+            "tells them apart; start from another checkpoint"
         )
     share = float(active.mean()) / documents.shape[1]
     if share > 0.25:
-        log.info(f"{share:.0%} of all terms are active at the start: sparsity has to come from the training")
+        log.warning(f"{share:.0%} of all terms are active at the start: sparsity has to come from the training")
 
 
 def _check_memory(student: Student, config: TrainingConfig, per_text: float, device: torch.device) -> None:
@@ -172,7 +198,7 @@ def _check_memory(student: Student, config: TrainingConfig, per_text: float, dev
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Return how much memory a device has left, None where that can't be told. A limit of a control group counts."""
+    """Return the free memory of a device, None if unknown. A limit of a control group counts."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     try:
@@ -192,7 +218,7 @@ def _group_free(folder: Path) -> int | None:
 
 
 class _SavedBytes:
-    """Counts what a forward pass keeps for the backward one, parameters left out."""
+    """Counter of the bytes that a forward pass keeps for the backward one, parameters left out."""
 
     def __init__(self, student: Student) -> None:
         self._own = {value.untyped_storage().data_ptr() for value in student.parameters()}
@@ -211,12 +237,7 @@ class _SavedBytes:
 
 
 def _own_only(config: TrainingConfig) -> str | None:
-    from lsr.training.config.from_config import candidates_of
-
-    names = [*TAUGHT_LOSSES, "margin", "infonce"]
-    return next(
-        (name for name in names if name in config.loss and candidates_of(name, config.loss[name]) == "own"), None
-    )
+    return next((name for name, loss in config.loss.items() if candidates_of(name, loss) == "own"), None)
 
 
 def _on(inputs: Mapping[str, Any], device: torch.device) -> dict[str, Any]:

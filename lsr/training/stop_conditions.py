@@ -1,35 +1,48 @@
-"""What ends a training that has gone wrong, with a message that says what to change."""
+"""Conditions that end a failed training, with messages that name the setting to change."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from lsr.errors import LsrError
-from lsr.training.config.config import SparsitySettings
+from lsr.training.config.sparsity import SparsitySettings
+from lsr.training.run_folder.checkpoints import finished_checkpoints
 
 EMPTY_PATIENCE = 20
-"""Steps in a row without terms until a training ends: nothing brings them back."""
+"""Steps in a row without terms after which a training ends: no gradient brings them back."""
 
 
 class TrainingError(LsrError):
-    """A training can't go on; the message says why and what to change."""
+    """A training can't continue; the message names cause and remedy."""
 
 
-def check_numbers(step: int, parts: Mapping[str, float]) -> None:
-    """Raise TrainingError if a part of the loss isn't a finite number."""
+def check_numbers(step: int, parts: Mapping[str, float], checkpoints: Path) -> None:
+    """Raise TrainingError if a part of the loss isn't a finite number. checkpoints: folder of the run's."""
     bad = [name for name, value in parts.items() if not math.isfinite(value)]
     if bad:
         raise TrainingError(
             f"step {step}: {bad[0]} is {parts[bad[0]]}, so the weights are lost: lower train.learning_rate, raise "
-            "train.warmup, or take train.precision 'float32'; --resume goes on from the last good checkpoint"
+            f"train.warmup, or set train.precision to 'float32', {start_again(checkpoints)}"
         )
+
+
+def start_again(checkpoints: Path) -> str:
+    """Return how to train with other settings, for a message: from the last checkpoint, if there is one."""
+    found = finished_checkpoints(checkpoints)
+    if not found:
+        return "and start again with --overwrite"
+    return (
+        f"and start again with --overwrite or, in another --output, from the checkpoint of step {found[-1].step:,}: "
+        f'encoder.start = "{found[-1].model}", encoder.family = "saved"'
+    )
 
 
 @dataclass(slots=True)
 class CollapseGuard:
-    """Counts steps in a row with too few or too many active terms."""
+    """Counter of steps in a row with too few or too many active terms."""
 
     settings: SparsitySettings
     n_empty: int = 0
@@ -54,11 +67,11 @@ class CollapseGuard:
             )
 
     def state(self) -> dict[str, int]:
-        """Return what `load` needs, as JSON values."""
+        """Return the counts as JSON values."""
         return {"n_empty": self.n_empty, "n_full": self.n_full}
 
     def load(self, state: Mapping[str, int]) -> None:
-        """Go on from what `state` gave."""
+        """Continue from the values of `state`."""
         self.n_empty, self.n_full = state["n_empty"], state["n_full"]
 
 

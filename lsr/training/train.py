@@ -1,4 +1,4 @@
-"""A training from its config to a saved model: begun, resumed, interrupted, finished."""
+"""Run of a training from its config to a saved model."""
 
 from __future__ import annotations
 
@@ -20,31 +20,41 @@ from transformers import TrainingArguments
 
 from lsr.encoders.sparse.encoder import NeuralEncoder
 from lsr.errors import LsrError
-from lsr.training.callbacks import Rhythm, StopRequest, graceful_stop
-from lsr.training.config.config import TeacherSettings, TrainingConfig, make_config
+from lsr.training.callbacks import StepCallback, StopRequest, graceful_stop
+from lsr.training.config.config import TrainingConfig, make_config
 from lsr.training.config.from_config import (
-    begin_encoder,
-    choose_attention,
-    inverse_document_frequencies,
+    batch_order,
+    create_encoder,
     resume_encoder,
+    teacher_opener,
 )
-from lsr.training.config.open_teachers import batch_order, teacher_opener
+from lsr.training.config.losses import TeacherSettings
 from lsr.training.config.trainer_arguments import training_arguments
 from lsr.training.data.collator import Collator
 from lsr.training.data.example import Examples
-from lsr.training.data.load import open_examples, without_test_texts
+from lsr.training.data.load import decontaminate, open_examples
 from lsr.training.data.read_examples import ExampleSet
 from lsr.training.evaluation import Evaluator
 from lsr.training.mining.refresh import Refresher
 from lsr.training.model.student import Student
+from lsr.training.model.token_idf import inverse_document_frequencies
+from lsr.training.model.transformer_options import choose_attention
 from lsr.training.model.word_scores import word_scores
-from lsr.training.preflight import check_candidates, check_examples, check_parts, check_start
+from lsr.training.panel import Panel
+from lsr.training.preflight import (
+    check_candidates,
+    check_examples,
+    check_first_batch,
+    check_parts,
+    warn_of_schedules,
+)
 from lsr.training.run_folder.checkpoints import MODEL, Checkpoint, finished_checkpoints, remove_unfinished
 from lsr.training.run_folder.folder import (
     CHECKPOINTS,
     TRAINING_FILE,
     check_unchanged,
-    claimed,
+    is_finished,
+    locked,
     prepare,
     read_run_config,
     write_config,
@@ -53,7 +63,6 @@ from lsr.training.run_folder.folder import (
 from lsr.training.run_folder.log import RunLog
 from lsr.training.run_folder.plots import plot_run
 from lsr.training.run_folder.provenance import training_record
-from lsr.training.teachers.panel import Panel
 from lsr.training.trainer import SparseTrainer
 from lsr.types import Document
 
@@ -63,14 +72,14 @@ PLOT_FILE = "training.png"
 
 
 class TrainingInterruptedError(LsrError):
-    """A training was asked to end; its checkpoint is saved, and the message says how to go on."""
+    """A signal ended the training after a checkpoint; the message says how to resume."""
 
     exit_code = 130
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """What a training made. model: the encoder's folder. record: what `training.json` holds."""
+    """Outcome of a training. model: folder of the encoder. record: content of `training.json`."""
 
     model: Path
     record: Mapping[str, Any]
@@ -87,17 +96,17 @@ def train(
 ) -> TrainingResult:
     """Train an encoder, and save it in `output`/model.
 
-    resume: go on from the last checkpoint in `output`, or from the start if there is none. overwrite: remove a run
-    that is there. examples: in place of those that the config names. teachers: opens a teacher; default,
-    `open_teacher` with a cache beside the output.
-    Raises LsrError and its kinds, before the first step wherever that can be told; TrainingInterruptedError after
-    Ctrl-C or SIGTERM, when a checkpoint is saved.
+    resume: continue from the last checkpoint in `output`, or from the start if there is none; a finished training is
+    left as it is. overwrite: remove a run that is there. examples: replace those of the config. teachers: opens a
+    teacher (default: `open_teacher` with the user's cache).
+    Raises LsrError and its kinds, before the first step wherever possible; TrainingInterruptedError after Ctrl-C or
+    SIGTERM, when a checkpoint is saved.
     """
     arguments = training_arguments(config, output / CHECKPOINTS)
     is_main = arguments.process_index == 0
     with ExitStack() as stack:
         if is_main:
-            stack.enter_context(claimed(output))
+            stack.enter_context(locked(output))
             prepare(output, resume=resume, overwrite=overwrite)
             if resume:
                 check_unchanged(make_config(read_run_config(output)).to_json(), config.to_json())
@@ -106,22 +115,26 @@ def train(
             (output / CHECKPOINTS).mkdir(exist_ok=True)
             remove_unfinished(output / CHECKPOINTS)
         PartialState().wait_for_everyone()
+        if resume and is_finished(output):
+            found = _finished_result(output)
+            log.info(f"{output}: this training was finished after {found.record['steps']:,} steps: nothing to resume")
+            return found
         if not is_main:
             stack.enter_context(_unlogged())
         while True:
-            trainer = _begin(config, output, arguments, examples, teachers, resumed=resume)
-            # Only from here on is there a step to wait for: what comes before ends at once.
+            trainer = _open(config, output, arguments, examples, teachers, resumed=resume)
+            # Signals end what comes before at once; only from here on is there a step to wait for.
             with graceful_stop() as request:
                 _run(trainer, request, output)
             if not trainer.negatives_are_due:
                 return _result(trainer, output)
-            # The run goes on from the checkpoint that it has just saved, with negatives mined anew.
+            # The run resumes from the checkpoint that it has just saved, with new negatives.
             resume = True
             del trainer
             _free_memory()
 
 
-def _begin(
+def _open(
     config: TrainingConfig,
     output: Path,
     arguments: TrainingArguments,
@@ -130,18 +143,18 @@ def _begin(
     *,
     resumed: bool,
 ) -> SparseTrainer:
-    """Open everything that the config names, look at it, and put it together."""
+    """Open and check everything that the config names, and return the trainer of it."""
     is_main = arguments.process_index == 0
     found = finished_checkpoints(output / CHECKPOINTS)
     last = found[-1] if found else None
     evaluator = Evaluator(config.eval, seed=config.train.seed) if config.eval.datasets and is_main else None
-    # What is prepared and kept on the way is prepared once: by the first process.
+    # The first process fills the caches that the others then read.
     with arguments.main_process_first(local=False):
         given = examples if examples is not None else open_examples(config.data)
         if last is None and isinstance(given, ExampleSet):
             for line in given.summary():
                 log.info(line)
-        given = without_test_texts(given, config.data, output)
+        given = decontaminate(given, config.data, output)
         check_examples(given, config, n_processes=arguments.world_size)
         encoder = _encoder(config, output, given, last)
         open_one = teachers or teacher_opener(given)
@@ -167,20 +180,21 @@ def _begin(
         max_query_length=config.train.max_query_length,
     )
     if last is None:
-        check_start(student.to(arguments.device), collator, panel, examples, config)
+        warn_of_schedules(config)
+        check_first_batch(student.to(arguments.device), collator, panel, examples, config)
     run_log = RunLog(output, resumed_at=last.step if last else None) if is_main else None
     trainer = SparseTrainer(student, config, examples, collator, panel, evaluator, run_log, arguments, order, words)
     if last is not None:
         trainer.resume(last)
-        log.info(f"going on from step {last.step:,} of {config.train.steps:,}")
+        log.info(f"resuming from step {last.step:,} of {config.train.steps:,}")
     elif resumed:
-        log.info("no checkpoint was finished before: beginning anew")
+        log.info("there is no finished checkpoint to resume from: starting from the beginning")
     return trainer
 
 
 def _run(trainer: SparseTrainer, request: StopRequest, output: Path) -> None:
     """Train to the end, until negatives are due, or until a signal, for which TrainingInterruptedError is raised."""
-    trainer.add_callback(Rhythm(trainer, request))
+    trainer.add_callback(StepCallback(trainer, request))
     try:
         trainer.train(resume_from_checkpoint=trainer.resumed_from)
     finally:
@@ -188,21 +202,25 @@ def _run(trainer: SparseTrainer, request: StopRequest, output: Path) -> None:
             trainer.run_log.close()
     if request:
         raise TrainingInterruptedError(
-            f"interrupted by {request.signal_name} after step {trainer.state.global_step:,}; checkpoint saved; go on "
+            f"interrupted by {request.signal_name} after step {trainer.state.global_step:,}; checkpoint saved; resume "
             f"with: lsr train --resume --output {output}"
         )
 
 
 def _result(trainer: SparseTrainer, output: Path) -> TrainingResult:
-    """Save what came of a training that is at its end."""
+    """Save the model of a training that has ended."""
     if trainer.is_world_process_zero():
         _finish(trainer, output)
     trainer.accelerator.wait_for_everyone()
+    return _finished_result(output)
+
+
+def _finished_result(output: Path) -> TrainingResult:
     return TrainingResult(output / MODEL, json.loads((output / TRAINING_FILE).read_text(encoding="utf-8")))
 
 
 def _free_memory() -> None:
-    """Give back what a trainer that is done with held: it stands in circles of references."""
+    """Free the memory of a trainer that has ended: it is part of reference cycles."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -225,11 +243,11 @@ def _encoder(config: TrainingConfig, output: Path, examples: Examples, last: Che
         return resume_encoder(config.encoder, last.model)
     settings, seed = config.encoder, config.train.seed
     if settings.query_table != "idf":
-        return begin_encoder(settings, output, seed=seed)
-    plain = begin_encoder(settings, output, seed=seed)
+        return create_encoder(settings, output, seed=seed)
+    plain = create_encoder(settings, output, seed=seed)
     documents = _corpus(settings.idf_corpus) if settings.idf_corpus else _documents_of(examples)
     idf = inverse_document_frequencies(documents, plain, largest=settings.idf_max)
-    return begin_encoder(settings, output, seed=seed, idf=idf)
+    return create_encoder(settings, output, seed=seed, idf=idf)
 
 
 def _documents_of(examples: Examples) -> Iterator[Document]:
@@ -244,8 +262,8 @@ def _corpus(paths: tuple[str, ...]) -> Iterator[Document]:
 
 
 def _finish(trainer: SparseTrainer, output: Path) -> None:
-    """Put the best model, or the last where nothing was measured, in its place, with where it comes from."""
-    step = trainer.progress.best_step or trainer.state.global_step
+    """Save the best model, or the last where nothing was measured, with its provenance."""
+    step = trainer.run_state.best_step or trainer.state.global_step
     chosen = next(c for c in finished_checkpoints(output / CHECKPOINTS) if c.step == step)
     target, temporary = output / MODEL, output / f"{MODEL}.part"
     for folder in (target, temporary):

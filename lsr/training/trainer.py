@@ -19,29 +19,29 @@ from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArg
 from lsr.encoders.network.sparse_model import TrainingOutput
 from lsr.encoders.pretrained.save_encoder import save_encoder
 from lsr.training.config.config import TrainingConfig
+from lsr.training.config.from_config import make_vector_losses
 from lsr.training.config.trainer_arguments import parameter_groups
 from lsr.training.data.collator import Collator
 from lsr.training.data.read_examples import Examples
 from lsr.training.evaluation import Evaluator
 from lsr.training.losses.base import ScoredBatch
-from lsr.training.losses.regression import vector_regression
 from lsr.training.model.sampled_terms import sample_terms
 from lsr.training.model.student import Student
 from lsr.training.model.word_scores import WordScores
 from lsr.training.objective import Objective
+from lsr.training.panel import Panel
 from lsr.training.regularisers.base import TermWeights
 from lsr.training.run_folder.checkpoints import MODEL, TENSORS_FILE, Checkpoint, finish, rotate
 from lsr.training.run_folder.log import RunLog
-from lsr.training.run_folder.progress import Progress
-from lsr.training.stop_conditions import CollapseGuard, TrainingError, check_numbers
-from lsr.training.teachers.panel import Panel
+from lsr.training.run_folder.run_state import RunState
+from lsr.training.stop_conditions import CollapseGuard, TrainingError, check_numbers, start_again
 
 
 class SparseTrainer(Trainer):
-    """Trains a student on examples as a config says.
+    """Trainer of a student on examples, with the settings of a config.
 
-    The library does steps, optimizer, precision, processes and resuming; here are the loss, what is logged, what a
-    checkpoint holds, and evaluation through a real index.
+    The library does steps, optimizer, precision, processes and resuming; here are the loss, the log, the content of
+    checkpoints, and evaluation through a real index.
     """
 
     def __init__(
@@ -65,7 +65,8 @@ class SparseTrainer(Trainer):
         self.control: Any
         self.config = config
         self.objective = Objective(config, student.vocab_size)
-        self.progress = Progress()
+        self.run_state = RunState()
+        self._vector_losses = make_vector_losses(config)
         self._panel = panel
         self._evaluator = evaluator
         self.run_log = log
@@ -84,7 +85,7 @@ class SparseTrainer(Trainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         return self._order if self._order is not None else super()._get_train_sampler(train_dataset)
 
-    # What a step computes.
+    # The loss of a step.
 
     def compute_loss(
         self, model: Any, inputs: Mapping[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -99,38 +100,37 @@ class SparseTrainer(Trainer):
             scores = scores + torch.from_numpy(self._words(texts.queries, texts.documents)).to(scores.device)
         teacher = self._panel.scores(inputs["texts"], inputs)
         scored = ScoredBatch(scores, inputs["positives"], inputs["own"], inputs["same"], teacher)
-        regression = self._regression(inputs, queries, documents)
         loss = self.objective(
             scored, _term_weights(queries, terms, counts), _term_weights(documents, terms, counts),
             step=self.state.global_step,
-            regression=regression,
+            vector_losses=self._losses_of_vectors(inputs, queries, documents),
         )  # fmt: skip
         parts = dict(
             zip(loss.parts, torch.stack([value.float() for value in loss.parts.values()]).tolist(), strict=True)
         )
-        check_numbers(self.state.global_step, parts)
-        self._note(parts)
+        check_numbers(self.state.global_step, parts, Path(self.args.output_dir))
+        self._accumulate(parts)
         return loss.total
 
-    def _regression(self, inputs: Mapping[str, Any], queries: Any, documents: Any) -> Tensor | None:
-        if "regression" not in self.config.loss:
-            return None
+    def _losses_of_vectors(self, inputs: Mapping[str, Any], queries: Any, documents: Any) -> dict[str, Tensor]:
+        if not self._vector_losses:
+            return {}
         wanted = self._panel.vectors(inputs["texts"], documents.dense.device)
-        sides = zip((queries.dense, documents.dense), wanted, strict=True)
-        return torch.stack([vector_regression(own, theirs) for own, theirs in sides if own is not None]).mean()
+        sides = [pair for pair in zip((queries.dense, documents.dense), wanted, strict=True) if pair[0] is not None]
+        return {name: torch.stack([loss(*pair) for pair in sides]).mean() for name, loss in self._vector_losses.items()}
 
     def _sample(self, inputs: Mapping[str, Any]) -> tuple[Tensor | None, Tensor | None]:
         n_others = self.config.sparsity.sampled_terms
         if not n_others:
             return None, None
-        # Drawn for this very batch, whatever was drawn before: so a resumed run draws the same.
+        # The seed depends on the batch alone, so that a resumed run draws the same terms.
         seed = (self.config.train.seed, self.state.global_step, self._n_micro, self.args.process_index)
         wanted = inputs["queries"]["ids"].cpu().numpy()
         sample = sample_terms(wanted, self.student.vocab_size, n_others, np.random.default_rng(seed))
         device = self.args.device
         return torch.from_numpy(sample.term_ids).to(device), torch.from_numpy(sample.counts).to(device)
 
-    def _note(self, parts: Mapping[str, float]) -> None:
+    def _accumulate(self, parts: Mapping[str, float]) -> None:
         for name, value in parts.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
         self._n_summed += 1
@@ -138,7 +138,7 @@ class SparseTrainer(Trainer):
         self._step_terms.append((parts["document_terms"], parts["query_terms"]))
 
     def end_step(self) -> None:
-        """Take note of a whole step: steer λ, and look for collapse. Raises TrainingError where there is one."""
+        """Update λ after a step, and check for collapse. Raises TrainingError where there is one."""
         means = torch.tensor(self._step_terms).mean(0).to(self.args.device)
         if self.args.world_size > 1:
             means = self.accelerator.reduce(means, "mean")
@@ -150,10 +150,10 @@ class SparseTrainer(Trainer):
         else:
             self._guard.check(self.state.global_step, {"documents": active["documents"]})
 
-    # What is logged.
+    # The log.
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Write the means since the last row."""
+        """Log the means since the last row."""
         del start_time
         if not self._n_summed or "learning_rate" not in logs:
             return
@@ -172,13 +172,13 @@ class SparseTrainer(Trainer):
 
     @property
     def seconds(self) -> float:
-        """Time of training so far, of all runs that were resumed, in seconds."""
-        return self.progress.seconds + time.monotonic() - self._began
+        """Seconds of training so far, including the runs before it was resumed."""
+        return self.run_state.seconds + time.monotonic() - self._began
 
     # Evaluation.
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Measure the student on all datasets, and see whether it is the best so far."""
+        """Measure the student on all datasets, and compare with the best so far."""
         del args, kwargs
         metrics: dict[str, float] = {}
         if self._evaluator is not None and self.is_world_process_zero():
@@ -191,19 +191,19 @@ class SparseTrainer(Trainer):
             metrics[name] = measured.mean
             if self.run_log is not None:
                 self.run_log.add({"step": float(self.state.global_step), "seconds": self.seconds, **metrics})
-            self.progress.evaluations.append({"step": self.state.global_step, **metrics})
+            self.run_state.evaluations.append({"step": self.state.global_step, **metrics})
             self._rank(measured.mean)
             self._logged_at += time.monotonic() - began
         decided = [self.control.should_save, self.control.should_training_stop, self._has_ended_early]
-        if self.args.world_size > 1:  # the first process has measured, all have to do the same
+        if self.args.world_size > 1:  # the first process has measured; the others get its decision
             broadcast_object_list(decided)
         self.control.should_save, self.control.should_training_stop, self._has_ended_early = decided
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
     def _rank(self, value: float) -> None:
-        is_best = self.progress.rank(self.state.global_step, value)
-        self._has_ended_early = 0 < self.config.eval.patience <= self.progress.n_worse
+        is_best = self.run_state.rank(self.state.global_step, value)
+        self._has_ended_early = 0 < self.config.eval.patience <= self.run_state.n_worse
         if is_best or self._has_ended_early:
             self.control.should_save = True
         if self._has_ended_early:
@@ -211,18 +211,18 @@ class SparseTrainer(Trainer):
 
     @property
     def negatives_are_due(self) -> bool:
-        """Whether the training is to pause after this step, for negatives to be mined anew."""
+        """True where the training pauses after this step to mine negatives again."""
         mining = self.config.data.mining
         is_due = mining is not None and mining.is_due(self.state.global_step, steps=self.state.max_steps)
         return is_due and not self._has_ended_early
 
     # Checkpoints.
 
-    def agree(self, *wishes: bool) -> list[bool]:
-        """Return for each wish whether any process has it: all have to do the same at the same step."""
+    def any_process(self, *conditions: bool) -> list[bool]:
+        """Return for each condition whether it holds in any process: all have to do the same at the same step."""
         if self.args.world_size == 1:
-            return list(wishes)
-        votes = self.accelerator.reduce(torch.tensor(wishes, device=self.args.device, dtype=torch.float32), "sum")
+            return list(conditions)
+        votes = self.accelerator.reduce(torch.tensor(conditions, device=self.args.device, dtype=torch.float32), "sum")
         return [bool(vote) for vote in votes.tolist()]
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
@@ -234,13 +234,13 @@ class SparseTrainer(Trainer):
         controllers, tensors = self.objective.state()
         save_file({name: value.contiguous() for name, value in tensors.items()}, folder / TENSORS_FILE)
         state = {
-            "progress": self.progress.state() | {"seconds": self.seconds},
+            "progress": self.run_state.state() | {"seconds": self.seconds},
             "controllers": controllers,
             "guard": self._guard.state(),
             "logged": {"sums": self._sums, "n_summed": self._n_summed},
         }
         finish(folder, state)
-        rotate(folder.parent, keep=self.config.train.keep, best=self.progress.best_step)
+        rotate(folder.parent, keep=self.config.train.keep, best=self.run_state.best_step)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         del state_dict
@@ -250,7 +250,7 @@ class SparseTrainer(Trainer):
             if value.requires_grad and not bool(torch.isfinite(value).all()):
                 raise TrainingError(
                     f"step {self.state.global_step}: weight {name} is not finite, so it isn't saved: lower "
-                    "train.learning_rate or train.max_grad_norm; --resume goes on from the checkpoint before"
+                    f"train.learning_rate or train.max_grad_norm, {start_again(Path(self.args.output_dir))}"
                 )
         folder = Path(output_dir or self.args.output_dir) / MODEL
         if folder.exists():
@@ -258,13 +258,13 @@ class SparseTrainer(Trainer):
         save_encoder(self.student.export(), folder)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        """Load nothing: a resumed run begins its student from the checkpoint's encoder."""
+        """Load nothing: the student of a resumed run is the checkpoint's encoder."""
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        """Go on with a checkpoint's controllers and counts; `train(resume_from_checkpoint=…)` does the rest."""
+        """Restore a checkpoint's controllers and counts; `train(resume_from_checkpoint=…)` does the rest."""
         self.objective.load(checkpoint.state["controllers"], load_file(checkpoint.folder / TENSORS_FILE))
         self._guard.load(checkpoint.state["guard"])
-        self.progress.load(checkpoint.state["progress"])
+        self.run_state.load(checkpoint.state["progress"])
         self.resumed_from = str(checkpoint.folder)
         logged = checkpoint.state["logged"]
         self._sums, self._n_summed = dict(logged["sums"]), logged["n_summed"]
@@ -272,7 +272,7 @@ class SparseTrainer(Trainer):
     # The optimizer.
 
     def create_optimizer(self, model: Any = None) -> Any:
-        """Make AdamW, with learning rates of their own for the query table and the heads where the config has them."""
+        """Make AdamW, with separate learning rates for the query table and the heads where the config has them."""
         if self.optimizer is None:
             groups = parameter_groups(self.student, self.config)
             kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.student)

@@ -11,7 +11,6 @@ import json
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ import numpy as np
 from lsr.indexer.storage.index import StoredIndex
 from lsr.io.atomic import PRIVATE, atomic_file
 from lsr.io.cache import cache_home
+from lsr.io.folder import FileAt, Folder
 from lsr.query.hybrid.ann import AnnParameters, build, faiss_library
 
 MAGIC = b"lsr-ann1"
@@ -59,18 +59,19 @@ def _header(index: StoredIndex, parameters: AnnParameters) -> bytes:
     return json.dumps(described, sort_keys=True).encode()
 
 
-def _private_folder() -> Path | None:
-    """Return a folder that nobody else can write to, made if need be; None where there can't be one."""
-    folder = cache_home() / "ann"
+def _private_folder() -> Folder | None:
+    """Open a folder that nobody else can write to, made if need be; None where there can't be one."""
+    home = cache_home()
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        state = folder.stat()
+        home.mkdir(parents=True, exist_ok=True)
+        folder = Folder.open(home).make_folder("ann", exist_ok=True, mode=0o700)
+        state = os.fstat(folder.descriptor)
     except OSError:
         return None
     return folder if state.st_uid == os.getuid() and not state.st_mode & 0o022 else None
 
 
-def _write(path: Path, header: bytes, index: Any) -> None:
+def _write(path: FileAt, header: bytes, index: Any) -> None:
     blob = faiss_library().serialize_index(index).tobytes()
     with atomic_file(path, permissions=PRIVATE) as file:
         file.write(MAGIC + len(header).to_bytes(4, "little") + header)
@@ -78,10 +79,11 @@ def _write(path: Path, header: bytes, index: Any) -> None:
         file.write(blob)
 
 
-def _read(path: Path, header: bytes) -> Any:
+def _read(path: FileAt, header: bytes) -> Any:
     """Return what is kept at a path, None unless it is whole and what the header says."""
     try:
-        content = path.read_bytes()
+        with path.open() as file:
+            content = file.read()
     except OSError:
         return None
     start = MAGIC + len(header).to_bytes(4, "little") + header

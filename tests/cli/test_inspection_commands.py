@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import re
 import shutil
+import subprocess
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -99,6 +101,21 @@ def test_doctor_says_what_is_missing_for_what(lsr: Lsr, monkeypatch: pytest.Monk
     assert "BEIR test collections and their measures: there" in done.out
     (report,) = lsr("doctor", "--json").objects
     assert report["packages"]["no-such-package"] is None and report["lsr"] == package.__version__
+
+
+@pytest.mark.parametrize("module", ["numpy", "Stemmer", "numba"])
+def test_doctor_runs_where_a_needed_package_is_missing(module: str) -> None:
+    code = f"import sys; sys.modules[{module!r}] = None; from lsr.cli.entry import main; sys.exit(main(sys.argv[1:]))"
+
+    def run(*args: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True, check=False)
+
+    done = run("doctor")
+    assert "needed\n" in done.stdout and "extras\n" in done.stdout, done.stderr
+    if module != "numba":  # which commands load when they need it
+        done = run("stats")
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"lsr: the module {module} is missing: ") and "Traceback" not in done.stderr
 
 
 def test_doctor_sees_a_cache_folder_that_is_not_kept(lsr_process: Lsr, tmp_path: Path) -> None:

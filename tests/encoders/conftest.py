@@ -71,7 +71,7 @@ def one_thread() -> None:
 
 
 class Tiny:
-    """What tests make models of; in a fixture, since test modules can't import each other."""
+    """Parts of tiny models; in a fixture, since test modules can't import each other."""
 
     words = WORDS
     tokenizer = staticmethod(make_tokenizer)
@@ -87,13 +87,13 @@ def tiny() -> type[Tiny]:
 
 @pytest.fixture(scope="session")
 def plain_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A masked-LM checkpoint as `transformers` saves it."""
+    """Save a masked-LM checkpoint as `transformers` saves it."""
     return save_plain(tmp_path_factory.mktemp("plain"))
 
 
 @pytest.fixture(scope="session")
 def symmetric_folder(tmp_path_factory: pytest.TempPathFactory, plain_folder: Path) -> Path:
-    """A SPLADE model as Sentence-Transformers saves it."""
+    """Save a SPLADE model as Sentence-Transformers saves it."""
     from sentence_transformers import SparseEncoder
 
     folder = tmp_path_factory.mktemp("symmetric")
@@ -103,7 +103,7 @@ def symmetric_folder(tmp_path_factory: pytest.TempPathFactory, plain_folder: Pat
 
 @pytest.fixture(scope="session")
 def router_folder(tmp_path_factory: pytest.TempPathFactory, plain_folder: Path) -> Path:
-    """An inference-free model as Sentence-Transformers saves it."""
+    """Save an inference-free model as Sentence-Transformers saves it."""
     from sentence_transformers import SparseEncoder
     from sentence_transformers.sparse_encoder.modules import (
         Router,

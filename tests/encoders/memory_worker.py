@@ -1,4 +1,4 @@
-"""Writes vectors that cost nothing to make, as many terms each as a dense model gives, and says what memory that took.
+"""Memory of writing vectors that cost nothing to make, with as many terms as a model gives.
 
 Run as `python memory_worker.py N_FEW N_MANY`: prints the peak above the start, in bytes, after so many documents.
 """

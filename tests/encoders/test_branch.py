@@ -49,9 +49,8 @@ def test_training_the_sparse_side_leaves_the_dense_vectors_what_they_were(plain_
     again = load_encoder(tmp_path / "model")
     assert np.allclose(again.encode_dense_documents(DOCUMENTS), vectors, atol=1e-6)
     assert np.allclose(again.encode_documents(DOCUMENTS).weights, changed.weights, atol=1e-6)
-    queries, dense = again.encode_queries_jointly(TEXTS)
-    assert queries.weights.tolist() == encoder.encode_queries(TEXTS).weights.tolist()
-    assert dense.shape == (len(TEXTS), 32)
+    assert again.encode_queries(TEXTS).weights.tolist() == encoder.encode_queries(TEXTS).weights.tolist()
+    assert again.encode_dense_queries(TEXTS).shape == (len(TEXTS), 32)
 
 
 def test_threads_do_not_see_each_others_states(plain_folder):

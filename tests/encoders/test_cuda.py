@@ -74,7 +74,7 @@ def test_dense_and_joint_vectors_too(plain_folder, pooling):
 
 @needs_cuda
 def test_a_batch_that_is_too_large_is_halved(plain_folder):
-    """The allocator is left so little that the first batch can't fit; later ones do, and nothing is lost."""
+    """Leave the allocator so little that the first batch can't fit; later ones do, and nothing is lost."""
     documents = [Document(str(i), "sparse retrieval index query " * 15) for i in range(2000)]
     encoder = load_neural(plain_folder, device="cuda", dtype="float32", max_tokens=1 << 17)
     expected = rows(encoder.encode_documents(documents[:4]))

@@ -54,7 +54,7 @@ class Counter:
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch):
-    """One window a shard, unless a test says otherwise."""
+    """Put one window into a shard, unless a test says otherwise."""
     monkeypatch.setattr(encoding, "SHARD_DOCUMENTS", 1)
 
 

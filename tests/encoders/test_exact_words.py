@@ -1,4 +1,4 @@
-"""Words as terms of their own beside a model's: what they weigh, that they are found, and that none is lost."""
+"""Exact words beside a model's terms: their weights, that they are found, and that none is lost."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ CORPUS = [
 
 @pytest.fixture(scope="module", params=["inference-free", "splade"])
 def model(request, tmp_path_factory, plain_folder) -> Path:
-    """A tiny model that has words, saved: queries by a table, or by the model itself."""
+    """Save a tiny model that has words: queries by a table, or by the model itself."""
     config = replace(family_config(request.param), words=WORDS, rarity=0.5)
     folder = tmp_path_factory.mktemp(request.param) / "model"
     save_encoder(start_encoder(config, plain_folder), folder)
@@ -110,7 +110,7 @@ def test_document_weights_are_those_of_the_formula(rows, k1):
 
 
 def test_what_a_model_cannot_read_is_found(model, tmp_path):
-    """A word that is no term of its vocabulary, and one beyond the tokens that it reads."""
+    """Find a word that is no term of the model, and one beyond the tokens that it reads."""
     index_documents(CORPUS, tmp_path / "index", load_encoder(model))
     searcher = Searcher(tmp_path / "index")
     assert searcher.search("xj4512b")[0].doc_id == "engine"
@@ -130,7 +130,7 @@ def test_a_hit_says_that_its_words_stand_in_the_text(model, tmp_path):
 
 
 def test_an_interrupted_encoding_resumes_and_gives_the_same(model, tmp_path, logged):
-    """What was encoded is kept as the model gave it; its words are counted when the index is written."""
+    """Keep what the model gave; words are counted when the index is written."""
     lines = [json.dumps({"_id": f"d{i}", "text": f"a cat and word{i % 7} and thing{i}"}) for i in range(60)]
     corpus = tmp_path / "corpus.jsonl"
     corpus.write_text("\n".join(lines), encoding="utf-8")
@@ -157,13 +157,13 @@ def same_files(a: Path, b: Path) -> bool:
     return pq.read_table(a).equals(pq.read_table(b))
 
 
-def test_an_index_that_grew_and_shrank_answers_as_one_made_anew(model, tmp_path):
-    path, anew = tmp_path / "index", tmp_path / "anew"
+def test_an_index_that_grew_and_shrank_answers_as_a_new_one(model, tmp_path):
+    path, fresh = tmp_path / "index", tmp_path / "fresh"
     index_documents([CORPUS[0], Document("gone", "cat turbofan mat quagga")], path, load_encoder(model))
     add_documents(CORPUS[1:], path, merge=False)
     delete_documents(["gone"], path, merge=False)
-    index_documents(CORPUS, anew, load_encoder(model))
-    grown, made = Searcher(path), Searcher(anew)
+    index_documents(CORPUS, fresh, load_encoder(model))
+    grown, made = Searcher(path), Searcher(fresh)
     assert len(grown.index.segments) == 2
     for query in ("cat", "turbofans run", "the dog's mat", "zebrafish quagga", ""):
         weights = [

@@ -1,4 +1,4 @@
-"""Every family: its vectors are what its paper says, and a saved model gives the same again."""
+"""Families: their vectors are what their papers say, and a saved model gives the same again."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def dense(batch: SparseBatch) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def decoder_folder(tiny, tmp_path_factory):
-    """A decoder with untied embeddings, whose tokenizer puts one token before each text."""
+    """Save a decoder with untied embeddings, whose tokenizer puts one token before each text."""
     from tokenizers import processors
     from transformers import MistralConfig, MistralForCausalLM
 
@@ -91,7 +91,7 @@ def activated(scores: torch.Tensor, activation: str) -> torch.Tensor:
 
 @torch.no_grad()
 def oracle_row(folder, config: TowerConfig, text: str, head: dict[str, torch.Tensor]) -> np.ndarray:
-    """One text's vector, read off the papers: no batches, no padding, no chunks."""
+    """Return one text's vector, read off the papers: no batches, no padding, no chunks."""
     from transformers import AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -353,7 +353,7 @@ def test_unsaved_encoders_are_never_taken_for_each_other(begin):
 def test_heads_can_be_trained(begin):
     for family in FAMILIES:
         tower = begin(family).document.tower.train()
-        weights = tower(tower.batch(["the cat sat", "dogs"]))
+        weights = tower(tower.padded(tower.tokens(["the cat sat", "dogs"])))
         weights.sum().backward()
         assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in tower.parameters()), family
 

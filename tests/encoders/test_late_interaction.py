@@ -67,7 +67,7 @@ def pylate(tmp_path: Path, tiny: Any) -> Path:
 
 
 def one_by_one(folder: Path, text: str, tiny: Any, *, query: bool) -> Any:
-    """What the paper says, with the library's model and a text at a time."""
+    """Compute what the paper says, with the library's model and a text at a time."""
     from transformers import BertModel
 
     model = BertModel.from_pretrained(folder, add_pooling_layer=False).eval()
@@ -138,7 +138,7 @@ def test_a_joint_model_gives_the_vectors_of_its_dense_head(plain_folder: Path) -
     (vectors,) = model.encode_texts(TEXTS[:1], TEXTS[:1])
     assert vectors.shape == (7, 32)
     head = encoder.document.tower.dense_head
-    batch = encoder.document.tower.batch(TEXTS[:1])
+    batch = encoder.document.tower.padded(encoder.document.tower.tokens(TEXTS[:1]))
     with torch.no_grad():
         states = encoder.document.tower.backbone.both(batch.input_ids, batch.attention_mask, head.branch)[1][0, 1:-1]
     assert vectors == pytest.approx(torch.nn.functional.normalize(states, dim=1).numpy(), abs=2e-3)

@@ -76,7 +76,7 @@ def test_code_of_the_models_own(plain_folder, symmetric_folder, copied):
         auto_map={"AutoConfig": "mine.MineConfig", "AutoModelForMaskedLM": "mine.Mine"},
     )
     (folder / "mine.py").write_text("raise SystemExit('this code was run')")
-    assert "code of its own" in refusal(folder)
+    assert "code that comes with it" in refusal(folder)
     folder = copied(symmetric_folder)
     modules = json.loads((folder / "modules.json").read_text())
     modules[1]["type"] = "mine.Pooling"

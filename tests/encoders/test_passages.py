@@ -106,7 +106,7 @@ def by_document(hits):
 
 @pytest.fixture(scope="module", params=["bm25", "a model"])
 def indexes(request, router_folder, tmp_path_factory):
-    """An index of passages, and the same one without a word of what they are."""
+    """Make an index of passages, and the same one without their marks."""
     folder = tmp_path_factory.mktemp("passages")
     encoder = load_encoder("bm25" if request.param == "bm25" else router_folder)
     splitter = choose_splitter(encoder, overlap=4, max_length=20 if request.param == "bm25" else None)
@@ -192,7 +192,7 @@ def test_two_documents_of_one_id_are_noticed_although_both_are_cut(tmp_path):
 def test_a_field_of_that_name_is_refused(tmp_path):
     encoder = load_encoder("bm25")
     documents = [Document("d", "words", fields={"passage_of": "book"})]
-    with pytest.raises(BadDocumentError, match="document d: its field 'passage_of' has a meaning of its own"):
+    with pytest.raises(BadDocumentError, match="document d: the name of its field 'passage_of' is reserved"):
         index_documents(documents, tmp_path / "index", encoder, splitter=choose_splitter(encoder))
     index_documents(documents, tmp_path / "index", encoder)
     assert Searcher(tmp_path / "index").search("words")[0].doc_id == "d"

@@ -1,4 +1,4 @@
-"""Encoding an inference-free query is little work, with a vocabulary of real size."""
+"""Work of encoding an inference-free query, with a vocabulary of real size."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def of_an_index(tmp_path_factory):
 
 @pytest.mark.parametrize(("name", "most"), [("encoder", 100), ("of_an_index", 300)])
 def test_an_inference_free_query_makes_few_calls(name, most, request, count_calls):
-    """None of them depends on the size of the vocabulary, nor on what was asked before."""
+    """Count calls: none depends on the size of the vocabulary, nor on earlier queries."""
     encoder = request.getfixturevalue(name)
     assert len(encoder.encode_queries(QUERIES[:1]).row(0)[0]) > 10
     calls = [count_calls(lambda query=query: encoder.encode_queries([query])) for query in QUERIES]

@@ -28,7 +28,7 @@ def by_term(batch, terms):
 
 
 def saved(folder, tmp_path):
-    """The encoder, its description as the manifest holds it, and the folder of its query side."""
+    """Return the encoder and its description as the manifest holds it, its query side being saved."""
     encoder = load_encoder(folder)
     if encoder.description["kind"] == "bm25":
         encoder.encode_documents([Document("1", " ".join(QUERIES))])
@@ -124,9 +124,10 @@ def test_an_unknown_kind_is_refused(tmp_path):
     [
         (lambda folder: (folder / "query_weights.npy").unlink(), "query_weights.npy is missing"),
         (lambda folder: (folder / "query_weights.npy").write_bytes(b"PK"), "is not an array of weights"),
-        (lambda folder: np.save(folder / "query_weights.npy", np.ones(3, np.float32)), "need one float32 each"),
+        (lambda folder: np.save(folder / "query_weights.npy", np.ones(99)), "need one float32 each"),
+        (lambda folder: np.save(folder / "query_weights.npy", np.ones(3, np.float32)), "model knows only 3 terms"),
         (lambda folder: np.save(folder / "query_weights.npy", np.array([{}])), "is not an array of weights"),
-        (lambda folder: (folder / "tokenizer.json").write_text("{}"), "tokenizer.json is not a tokenizer"),
+        (lambda folder: (folder / "tokenizer.json").write_text("{}"), "tokenizer.json is refused: it has no model"),
         (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer.json is missing"),
     ],
 )

@@ -14,7 +14,7 @@ from lsr.encoders.config import EncoderConfig, TowerConfig
 from lsr.encoders.registry import load_encoder
 from lsr.encoders.sparse.repeated_tokens import USUAL_LENGTH, count_repeats
 from lsr.errors import UsageError
-from lsr.models import carried
+from lsr.models import bundled_folder
 from lsr.types import Document, SparseBatch
 
 WEIGHTS = st.dictionaries(st.integers(0, 9), st.floats(0.25, 4, width=32), max_size=8)
@@ -23,7 +23,7 @@ TOKENS = st.lists(st.integers(0, 9), max_size=2 * USUAL_LENGTH)
 
 @given(texts=st.lists(st.tuples(WEIGHTS, TOKENS), max_size=4), factor=st.sampled_from((0.1, 0.25, 1.0)))
 def test_weights_are_those_of_the_formula(texts, factor):
-    """Of the row's own terms alone: a token without a weight gets none."""
+    """Count the row's own terms alone: a token without a weight gets none."""
     rows = SparseBatch.from_rows([weights for weights, _ in texts], 10)
     found = count_repeats(rows, [np.array(tokens, np.int64) for _, tokens in texts], factor)
     assert found.indptr.tolist() == rows.indptr.tolist() and found.term_ids.tolist() == rows.term_ids.tolist()
@@ -45,9 +45,9 @@ def test_a_config_says_it_only_where_it_counts():
 
 
 def test_an_encoder_counts_them():
-    """The carried model's weights of a word that stands there three times, beside those without counting."""
+    """Compare the bundled model's weights of a word that occurs three times with those without counting."""
     text = "The queen bee leaves the hive; a bee without a queen is lost, and no bee works."
-    encoder = load_encoder(str(carried("default")), device="cpu", dtype="float32")
+    encoder = load_encoder(str(bundled_folder("default")), device="cpu", dtype="float32")
     rows = {}
     for repeats in (0.0, 0.5):
         object.__setattr__(encoder.document.tower.config, "repeats", repeats)

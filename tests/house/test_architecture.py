@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -152,6 +153,31 @@ def test_an_upward_import_would_be_found(tmp_path: Path) -> None:
     (tmp_path / "kernels" / "low.py").write_text("def f():\n    from lsr.query.searcher import Searcher\n")
     (tmp_path / "query" / "middle.py").write_text("from lsr.indexer.storage.index import Index\n")
     assert upward_imports(tmp_path) == ["lsr.kernels.low imports lsr.query.searcher"]
+
+
+BY_PATH = re.compile(
+    r"os\.(open|listdir|scandir|stat|rename|replace|unlink|remove|rmdir|mkdir|link|symlink|truncate)\(|shutil\.rmtree|"
+    r"\.(unlink|iterdir|glob|rglob|write_text|write_bytes|read_text|read_bytes|is_file|is_dir|exists|stat)\(|"
+    r"\.open\(\"[rwxa]|np\.memmap|memory_map|OSFile"
+)
+"""What reaches a file or folder by its path, so that a link on the way is followed."""
+
+NAMED_BY_THE_USER = {
+    "indexer/transfer/archive.py": ['opened = source.open("rb")'],
+    "indexer/write/transaction.py": ["if path.exists() and not path.is_dir():", "if not folder.exists()]"],
+}
+
+
+def test_an_index_is_reached_through_descriptors_alone(root: Path) -> None:
+    found = []
+    for path in sorted((root / "indexer").rglob("*.py")):
+        name = path.relative_to(root).as_posix()
+        if name.startswith("indexer/corpus/"):  # which reads what users name
+            continue
+        known = NAMED_BY_THE_USER.get(name, [])
+        lines = path.read_text("utf-8").splitlines()
+        found += [f"{name}: {line}" for line in lines if BY_PATH.search(line) and not any(k in line for k in known)]
+    assert found == []
 
 
 def test_kernels_know_numpy_and_numba_only(root: Path) -> None:

@@ -250,11 +250,16 @@ def test_several_files_follow_one_another_and_travel_between_processes(
         examples[1028]
 
 
-def test_many_pairs_are_all_read(shared: Path, tmp_path: Path) -> None:
+def test_many_pairs_are_read_once_and_mapped(shared: Path, tmp_path: Path) -> None:
     pairs = shared / "data" / "train" / "pairs.parquet"
     examples = read_examples([pairs], cache=tmp_path)
     assert len(examples) == pq.read_metadata(pairs).num_rows
     assert examples[0].documents[0].title == examples[0].query
+    (table,) = tmp_path.iterdir()
+    written = {path.name: path.stat().st_mtime_ns for path in table.iterdir()}
+    again = read_examples([pairs], cache=tmp_path)
+    assert again[len(again) - 1] == examples[len(examples) - 1]
+    assert {path.name: path.stat().st_mtime_ns for path in table.iterdir()} == written
 
 
 def test_a_cache_that_cannot_be_written_is_named(write: Write, tmp_path: Path) -> None:
@@ -272,7 +277,7 @@ def test_a_document_that_examples_share_is_kept_once(write: Write, read: Callabl
 def test_more_documents_than_are_remembered_are_all_read(
     write: Write, read: Callable[..., ExampleSet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lsr.training.data.sources.intake.MAX_REMEMBERED", 3)
+    monkeypatch.setattr("lsr.training.data.sources.importer.MAX_REMEMBERED", 3)
     records = [{"query": f"q{i}", "positive": f"p{i % 7}", "negatives": [f"p{(i + 1) % 7}"]} for i in range(50)]
     for i, example in enumerate(read(write(records, "jsonl"))):
         assert [document.text for document in example.documents] == [f"p{i % 7}", f"p{(i + 1) % 7}"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -15,7 +17,7 @@ WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{i}" for i in range(
 
 
 @pytest.fixture(scope="module")
-def headless(tmp_path_factory):
+def headless(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
@@ -36,12 +38,12 @@ def headless(tmp_path_factory):
     return folder
 
 
-def documents(n, seed):
+def documents(n: int, seed: int) -> list[Document]:
     rng = np.random.default_rng(seed)
     return [Document(str(i), " ".join(f"w{j}" for j in rng.integers(300, size=20))) for i in range(n)]
 
 
-def test_a_documents_own_terms_stand_on_top_from_the_start(headless, tmp_path):
+def test_a_documents_own_terms_stand_on_top_from_the_start(headless: Path, tmp_path: Path) -> None:
     fit_head(headless, documents(200, 0), tmp_path / "model")
     encoder = start_encoder("inference-free", tmp_path / "model")
     unseen = documents(20, 1)
@@ -59,7 +61,7 @@ def test_a_documents_own_terms_stand_on_top_from_the_start(headless, tmp_path):
     )
 
 
-def test_what_can_not_be_fitted_is_refused(headless, tmp_path):
+def test_what_can_not_be_fitted_is_refused(headless: Path, tmp_path: Path) -> None:
     from transformers import DistilBertConfig, DistilBertModel
 
     with pytest.raises(UsageError, match="3 documents: fitting a head takes 10 or more"):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lsr.training.losses.base import ScoredBatch
-from lsr.training.losses.distillation import ensemble, kl, min_max
+from lsr.training.losses.distillation import combined_scores, kl, min_max
 from lsr.training.losses.infonce import infonce
 from lsr.training.losses.margin import margin_triplet
 from lsr.training.losses.margin_mse import margin_mse
@@ -97,7 +97,7 @@ def test_min_max_brings_each_query_to_0_and_1() -> None:
 def test_the_ensemble_is_the_weighted_mean_of_normalised_scores() -> None:
     everything = torch.ones_like(OWN)
     other = torch.tensor([[0.0, 100, 50, 0], [1, 0, 0, 0.5]], dtype=torch.float64)
-    found = ensemble([TEACHER, other], [3.0, 1.0], everything)
+    found = combined_scores([TEACHER, other], [3.0, 1.0], everything)
     first = [(3 * t + o) / 4 for t, o in zip([1, 4 / 9, 1 / 9, 0], [0, 1, 0.5, 0], strict=True)]
     second = [(3 * t + o) / 4 for t, o in zip([0, 0.25, 1, 0.75], [1, 0, 0, 0.5], strict=True)]
     assert found.tolist() == [pytest.approx(first), pytest.approx(second)]
@@ -106,7 +106,7 @@ def test_the_ensemble_is_the_weighted_mean_of_normalised_scores() -> None:
 def test_the_ensemble_knows_nothing_where_one_teacher_knows_nothing() -> None:
     other = TEACHER.clone()
     other[0, 1] = torch.nan
-    found = ensemble([TEACHER, other], [1, 1], torch.ones_like(OWN), normalise=False)
+    found = combined_scores([TEACHER, other], [1, 1], torch.ones_like(OWN), normalise=False)
     assert found[0, 1].isnan() and not found[0, 0].isnan()
 
 

@@ -16,10 +16,10 @@ from lsr.encoders.lexical.bm25 import BM25Encoder
 from lsr.errors import EncoderError, IndexMissingError, LsrError, UsageError
 from lsr.indexer.pipeline import index_documents
 from lsr.query.searcher import Searcher
-from lsr.training.data.decontamination import RUN_WORDS, check_no_overlap, count_overlap
+from lsr.training.data.decontamination import NGRAM_WORDS, check_no_overlap, count_overlap
 from lsr.training.data.example import Example
 from lsr.training.data.read_examples import concatenate, read_examples
-from lsr.training.mining.hard_negatives import Mining, MiningReport, mine
+from lsr.training.mining.hard_negatives import MiningOptions, MiningReport, mine
 from lsr.training.mining.mined_file import mine_to_file, write_examples
 from lsr.training.teachers.base import Scores, Wanted
 from lsr.types import Document, SparseBatch
@@ -44,7 +44,7 @@ def found(examples: Sequence[Example], path: Path, **options: Any) -> list[Examp
     more = options.pop("more", ())
     return list(
         mine(
-            examples, BM25Encoder(), path, mining=Mining(**options), teacher=teacher, report=report, more=more,
+            examples, BM25Encoder(), path, mining=MiningOptions(**options), teacher=teacher, report=report, more=more,
             threads=1,
         )
     )  # fmt: skip
@@ -159,7 +159,7 @@ def test_a_teacher_is_asked_no_more_than_needed(tmp_path: Path) -> None:
     ],
 )
 def test_what_a_negative_may_score(options: dict[str, Any], positive: float, ceiling: float) -> None:
-    assert Mining(**options).ceiling(positive) == pytest.approx(ceiling)
+    assert MiningOptions(**options).ceiling(positive) == pytest.approx(ceiling)
 
 
 def test_settings_that_cannot_be() -> None:
@@ -172,14 +172,14 @@ def test_settings_that_cannot_be() -> None:
         ({"teacher_margin": -1.0}, "teacher_margin is -1.0"),
     ):
         with pytest.raises(UsageError, match=message):
-            Mining(**options)  # type: ignore[arg-type]
+            MiningOptions(**options)  # type: ignore[arg-type]
 
 
 def test_an_index_of_any_corpus_will_do(tmp_path: Path) -> None:
     documents = texts(60)
     index_documents(documents, tmp_path / "index", BM25Encoder())
     examples = [Example("river word0", (Document("elsewhere", documents[0].text),)), Example("forest", (documents[3],))]
-    mined = list(mine(examples, None, tmp_path / "index", mining=Mining(negatives=5, depth=5, order="top")))
+    mined = list(mine(examples, None, tmp_path / "index", mining=MiningOptions(negatives=5, depth=5, order="top")))
     first = [d.doc_id for d in mined[0].documents[1:]]
     assert len(first) == 5
     assert "d0" not in first  # it is the positive, under another id
@@ -217,11 +217,11 @@ def test_encoding_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
     examples = [Example(f"number {'abcdefgh'[i % 8]}", (document,)) for i, document in enumerate(documents)]
     index = tmp_path / "index"
     with pytest.raises(EncoderError, match="out of power"):
-        list(mine(examples, Letters(fail_after=2048), index, mining=Mining(negatives=2, depth=20)))
+        list(mine(examples, Letters(fail_after=2048), index, mining=MiningOptions(negatives=2, depth=20)))
     again = Letters()
-    mined = list(mine(examples, again, index, mining=Mining(negatives=2, depth=20)))
+    mined = list(mine(examples, again, index, mining=MiningOptions(negatives=2, depth=20)))
     assert again.n_encoded == len(documents) - 2048
-    assert mined == list(mine(examples, Letters(), tmp_path / "fresh", mining=Mining(negatives=2, depth=20)))
+    assert mined == list(mine(examples, Letters(), tmp_path / "fresh", mining=MiningOptions(negatives=2, depth=20)))
     assert not (tmp_path / "index.vectors").exists()
 
 
@@ -232,12 +232,14 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
                                         "positive_id": d.doc_id}) + "\n" for i, d in enumerate(documents)))  # fmt: skip
     examples = read_examples([path], cache=tmp_path / "cache")
     output = tmp_path / "out" / "mined.parquet"
-    report = mine_to_file(examples, BM25Encoder(), output, teacher=ByLength(), mining=Mining(negatives=3, depth=9))
+    report = mine_to_file(
+        examples, BM25Encoder(), output, teacher=ByLength(), mining=MiningOptions(negatives=3, depth=9)
+    )
     read = read_examples([output], cache=tmp_path / "cache")
     assert list(output.parent.iterdir()) == [output]
     assert (len(read), read.report.n_negatives, read.report.n_with_scores) == (60, report.n_negatives, 60)
     assert list(read) == list(
-        mine(examples, BM25Encoder(), tmp_path / "i", teacher=ByLength(), mining=Mining(negatives=3, depth=9))
+        mine(examples, BM25Encoder(), tmp_path / "i", teacher=ByLength(), mining=MiningOptions(negatives=3, depth=9))
     )
     assert read[7].documents[0] == Document("d7", documents[7].text, "t7")
     assert len(concatenate([examples, read])) == 120
@@ -269,8 +271,8 @@ def test_texts_of_test_collections_are_found_in_training_data(tmp_path: Path, mo
         tmp_path / "other", "An altogether different text that shares nothing with the examples at all, not a run."
     )
     words = SENTENCE.split()
-    clean = Example("two brothers", (Document("1", " ".join(words[: RUN_WORDS - 1]) + " elsewhere"),))
-    in_positive = Example("q", (Document("2", "x " + " ".join(words[2 : 2 + RUN_WORDS]).upper() + ", y"),))
+    clean = Example("two brothers", (Document("1", " ".join(words[: NGRAM_WORDS - 1]) + " elsewhere"),))
+    in_positive = Example("q", (Document("2", "x " + " ".join(words[2 : 2 + NGRAM_WORDS]).upper() + ", y"),))
     in_negative = Example("q", (Document("3", "fine"), Document("4", SENTENCE)))
     in_query = Example(SENTENCE, (Document("5", "fine"),))
     overlap = count_overlap([clean, in_positive, in_negative, in_query], [collection, other])

@@ -40,7 +40,7 @@ def test_mines_into_a_file(mine: Mine, pairs: Path, tmp_path: Path, capsys: pyte
     assert (done["examples"], done["negatives"]) == (60, 180)
     assert read_examples([output], cache=tmp_path / "own").report.n_negatives == 180
     assert mine(*command) == 1
-    assert "is there already: --overwrite replaces it" in capsys.readouterr().err
+    assert "exists already: --overwrite replaces it" in capsys.readouterr().err
     assert mine(*command, "--overwrite", "--teacher", "bm25", "--max-teacher-ratio", "0.5") == 0
     mined = read_examples([output], cache=tmp_path / "own")
     assert mined.report.n_with_scores == 60
@@ -79,7 +79,7 @@ def test_makes_queries_and_mines_for_them(mine: Mine, tmp_path: Path, capsys: py
         )
         (notes / f"{i}.md").write_text(f"# Travels in place{i} and beyond\n\n{body}\n")
     assert mine(str(notes), "--make-queries", "--output", str(tmp_path / "made.parquet")) == 0
-    assert "made 40 queries of 40 documents in 40 passages" in capsys.readouterr().err
+    assert "generated 40 queries from 40 documents in 40 passages" in capsys.readouterr().err
     command = [str(notes), "--make-queries", "--encoder", "bm25", "--depth", "20", "--seed", "1"]
     assert mine(*command, "--output", str(tmp_path / "hard.parquet")) == 0
     hard = read_examples([tmp_path / "hard.parquet"], cache=tmp_path / "own")
@@ -104,7 +104,7 @@ def test_fills_caches_and_checks_overlap_without_an_output(
     ("arguments", "message"),
     [
         ([], "name the file to write with --output"),
-        (["--output", "o.parquet"], "name the model whose mistakes are wanted with --encoder"),
+        (["--output", "o.parquet"], "name the model to mine with by --encoder"),
         (["--scores-only"], "--scores-only: name a --teacher"),
         (["--scores-only", "--teacher", "bm25", "--output", "o.parquet"], "--scores-only writes no examples"),
         (

@@ -32,12 +32,12 @@ def texts(rows: list[list[float]] | Tensor = WEIGHTS, **parts: Tensor) -> TermWe
 
 
 def test_flops_is_the_sum_of_squared_means() -> None:
-    assert FLOPS()(texts()).item() == 2.0**2 + 1.0**2
-    assert IDFAwareFLOPS()(texts()).item() == FLOPS()(texts()).item()
+    assert FLOPS(3)(texts()).item() == 2.0**2 + 1.0**2
+    assert IDFAwareFLOPS(3)(texts()).item() == FLOPS(3)(texts()).item()
 
 
 def test_l1_is_the_mean_sum() -> None:
-    assert L1()(texts()).item() == (3 + 3) / 2
+    assert L1(3)(texts()).item() == (3 + 3) / 2
 
 
 def test_joint_flops_are_the_products_of_means() -> None:
@@ -46,9 +46,9 @@ def test_joint_flops_are_the_products_of_means() -> None:
 
 
 def test_the_mask_lets_documents_in_that_have_more_terms_than_the_threshold() -> None:
-    assert L0Mask(1)(texts()).item() == 0.5**2 + 1.0**2
-    assert L0Mask(2)(texts()).item() == 0
-    assert L0Mask(0)(texts()).item() == FLOPS()(texts()).item()
+    assert L0Mask(3, threshold=1)(texts()).item() == 0.5**2 + 1.0**2
+    assert L0Mask(3, threshold=2)(texts()).item() == 0
+    assert L0Mask(3, threshold=0)(texts()).item() == FLOPS(3)(texts()).item()
 
 
 def test_the_l0_activation_is_a_second_logarithm() -> None:
@@ -82,7 +82,9 @@ def test_document_frequencies_are_a_running_mean_that_a_checkpoint_keeps() -> No
     assert shares.tolist() == pytest.approx([1, 0, 0.5, 0])
 
 
-@pytest.mark.parametrize("make", [FLOPS, L1, lambda: L0Mask(1), lambda: DFFLOPS(6, memory=0.5)])
+@pytest.mark.parametrize(
+    "make", [lambda: FLOPS(6), lambda: L1(6), lambda: L0Mask(6, threshold=1), lambda: DFFLOPS(6, memory=0.5)]
+)
 def test_gradients_are_those_of_finite_differences(make: Callable[[], Regulariser]) -> None:
     weights = torch.rand(3, 6, dtype=torch.float64) + 0.1  # away from the corner at 0
     weights.requires_grad_(True)
@@ -116,7 +118,7 @@ def test_a_sample_as_large_as_the_rest_is_all_terms() -> None:
 
 def test_counts_make_a_term_stand_for_several() -> None:
     counts = torch.tensor([1.0, 1.0, 5.0, 1.0])
-    assert FLOPS()(texts(counts=counts)).item() == 4 + 5 * 1
+    assert FLOPS(3)(texts(counts=counts)).item() == 4 + 5 * 1
     assert texts(counts=counts).active_terms().tolist() == [6, 1]
 
 

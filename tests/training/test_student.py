@@ -22,7 +22,7 @@ from lsr.encoders.pretrained.save_encoder import save_encoder
 from lsr.errors import BadDocumentError, UsageError
 from lsr.training.data.collator import Collator
 from lsr.training.data.example import Example
-from lsr.training.data.length_groups import length_groups
+from lsr.training.model.length_groups import length_groups
 from lsr.training.model.student import Student
 from lsr.types import Document
 

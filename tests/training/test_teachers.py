@@ -22,7 +22,7 @@ from lsr.errors import EncoderError, LsrError, UsageError
 from lsr.indexer.pipeline import index_documents
 from lsr.query.searcher import Searcher
 from lsr.training.data.example import Example
-from lsr.training.teachers.bm25 import BM25Teacher, count_corpus, kept_counts
+from lsr.training.teachers.bm25 import BM25Teacher, cached_counts, count_corpus
 from lsr.training.teachers.encoders import dense_teacher, sparse_teacher
 from lsr.training.teachers.pairs import SAVE_AT_ONCE, PairScores
 from lsr.training.teachers.registry import model_folder, open_teacher
@@ -97,17 +97,17 @@ def test_bm25_counts_a_corpus_once(tmp_path: Path) -> None:
         asked.append(1)
         return DOCUMENTS
 
-    first = kept_counts(documents, tmp_path)
-    again = kept_counts(documents, tmp_path)
-    other = kept_counts(lambda: DOCUMENTS[:2], tmp_path)
+    first = cached_counts(documents, tmp_path)
+    again = cached_counts(documents, tmp_path)
+    other = cached_counts(lambda: DOCUMENTS[:2], tmp_path)
     assert len(asked) == 3  # once to count; once each to know which corpus it is
     assert list(again.terms) == list(first.terms)
     assert np.array_equal(again.df, first.df)
     assert (again.n_docs, again.mean_length) == (first.n_docs, first.mean_length)
     assert other.n_docs == 2
-    assert kept_counts(documents, tmp_path).n_docs == 4
+    assert cached_counts(documents, tmp_path).n_docs == 4
     with pytest.raises(LsrError, match="holds no word"):
-        kept_counts(lambda: [Document("1", "")], tmp_path)
+        cached_counts(lambda: [Document("1", "")], tmp_path)
 
 
 @pytest.mark.parametrize(("make", "factor"), [(dense_teacher, 0.5), (sparse_teacher, 1.0)])
@@ -299,7 +299,7 @@ def test_a_damaged_cache_is_named(tmp_path: Path) -> None:
 
 def test_names_that_are_no_teacher() -> None:
     for name in ("bm52", "dense", "dense:", "teacher:x", ""):
-        with pytest.raises(UsageError, match=f"no teacher '{name}': there are bm25, dense:MODEL"):
+        with pytest.raises(UsageError, match=f"no teacher '{name}': there are bm25, cross-encoder:MODEL, dense:MODEL"):
             open_teacher(name)
     with pytest.raises(UsageError, match="teacher bm25: give the documents"):
         open_teacher("bm25")

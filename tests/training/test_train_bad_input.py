@@ -15,9 +15,10 @@ import torch
 from lsr.cli.main import main
 from lsr.errors import LsrError, UsageError
 from lsr.training import preflight as checks
-from lsr.training.config.config import make_config, with_overrides
+from lsr.training.config.config import make_config
+from lsr.training.config.toml_values import with_overrides
 from lsr.training.data.example import Example
-from lsr.training.run_folder.folder import claimed
+from lsr.training.run_folder.folder import locked
 from lsr.training.train import train
 from lsr.types import Document
 
@@ -136,11 +137,11 @@ def test_an_output_folder_in_use_is_refused(tmp_path: Path, random_model: Path, 
     with pytest.raises(UsageError, match="nothing to resume: leave out --resume"):
         train(config, output, resume=True, examples=toy.examples())
     train(config, output, examples=toy.examples())
-    with pytest.raises(UsageError, match=r"is in use: --resume goes on with it, --overwrite begins anew"):
+    with pytest.raises(UsageError, match=r"holds a finished training: .* --overwrite starts again"):
         train(config, output, examples=toy.examples())
-    with pytest.raises(UsageError, match=r"train\.learning_rate is 0\.5, but this run began with 0\.001"):
+    with pytest.raises(UsageError, match=r"train\.learning_rate is 0\.5, but this run started with 0\.001"):
         train(config_of(random_model, "train.learning_rate=0.5"), output, resume=True, examples=toy.examples())
-    with claimed(output), pytest.raises(LsrError, match="another process is training into it"):
+    with locked(output), pytest.raises(LsrError, match="another process is training into it"):
         train(config, output, overwrite=True, examples=toy.examples())
     train(config, output, overwrite=True, examples=toy.examples())
     assert (output / "training.png").is_file() and (output / "log.csv").is_file()
@@ -191,7 +192,7 @@ class TestCommand:
         record = json.loads((tmp_path / "run" / "model" / "training.json").read_text())
         assert record["steps"] == 3 and record["config"]["train"]["batch_size"] == 8 and record["versions"]["torch"]
         assert main(command) == 2
-        assert "is in use" in capfd.readouterr().err
+        assert "holds a finished training" in capfd.readouterr().err
         assert main(["train", "--resume", "--output", str(tmp_path / "run")]) == 0
 
     def test_it_lists_recipes(self, capfd: pytest.CaptureFixture[str]) -> None:
@@ -202,7 +203,7 @@ class TestCommand:
         assert main(["train"]) == 2
         assert "name a CONFIG" in capfd.readouterr().err
         assert main(["train", "no-such-recipe"]) == 2
-        assert "no-such-recipe: no such config" in capfd.readouterr().err
+        assert "no-such-recipe: there is no such file or recipe" in capfd.readouterr().err
 
     def test_missing_columns_are_named(
         self, tmp_path: Path, random_model: Path, toy: Any, capfd: pytest.CaptureFixture[str], monkeypatch: Any

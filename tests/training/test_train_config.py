@@ -9,7 +9,8 @@ import pytest
 
 import lsr.models
 from lsr.errors import UsageError
-from lsr.training.config.config import make_config, read_config, with_overrides
+from lsr.training.config.config import make_config
+from lsr.training.config.toml_values import read_config, with_overrides
 from lsr.training.recipes import RECIPES_FOLDER, recipes
 
 MODELS_FOLDER = Path(lsr.models.__file__).parent
@@ -25,12 +26,12 @@ LEAST: dict[str, Any] = {"encoder": {"start": "model"}, "loss": {"infonce": {}},
         ("train.steps=true", r"train\.steps is True, but has to be a whole number"),
         ("train.batch_size=1", r"train\.batch_size is 1, but has to be 2 or more"),
         ("train.precision=int4", r"train\.precision is 'int4', but has to be one of float32"),
-        ("loss.hinge.weight=1", r"loss is 'hinge', but has to be one of infonce"),
+        ("loss.hinge.weight=1", r"loss is 'hinge', but has to be one of ensemble, infonce"),
         ("loss.infonce.weight=0", r"no loss has a weight"),
         ("loss.kl.weight=1", r"loss\.kl needs a \[\[teacher\]\]"),
-        ('teacher=[{name="bm25"}]', r"teacher 'bm25' is asked by no loss"),
+        ('teacher=[{name="bm25"}]', r"teacher 'bm25' is not used by any loss"),
         ("sparsity.documents.regulariser=flops", r"takes a weight, or a target"),
-        ("sparsity.documents.regulariser=l7", r"is 'l7', but has to be one of flops"),
+        ("sparsity.documents.regulariser=l7", r"is 'l7', but has to be one of df-flops, flops"),
         ("encoder=5", r"encoder is 5, but has to be a table"),
         ("eval.every=10", r"eval\.datasets names no BEIR folder"),
         ("loss.regression.weight=1", r"loss\.regression needs a \[\[teacher\]\]"),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 
-from lsr.training.config.config import CollapseSettings, SparsitySettings
+from lsr.training.config.sparsity import CollapseSettings, SparsitySettings
 from lsr.training.sparsity.controller import FIRST_SHARE, SparsityController
 from lsr.training.stop_conditions import EMPTY_PATIENCE, CollapseGuard, TrainingError, check_numbers
 
@@ -65,10 +66,10 @@ def test_it_goes_on_exactly_where_it_was() -> None:
     assert one.weight == other.weight and one.state() == other.state()
 
 
-def test_numbers_that_are_none_end_a_training() -> None:
-    check_numbers(3, {"loss": 1.0})
+def test_numbers_that_are_none_end_a_training(tmp_path: Path) -> None:
+    check_numbers(3, {"loss": 1.0}, tmp_path)
     with pytest.raises(TrainingError, match=r"step 3: kl is nan.*lower train\.learning_rate"):
-        check_numbers(3, {"loss": 1.0, "kl": math.nan})
+        check_numbers(3, {"loss": 1.0, "kl": math.nan}, tmp_path)
 
 
 def test_collapse_to_nothing_ends_a_training_after_some_steps() -> None:

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from lsr.errors import LsrError, UsageError
-from lsr.training.config.config import make_config, with_overrides
+from lsr.training.config.config import make_config
 from lsr.training.config.data import DataSettings
 from lsr.training.config.settings import parse_settings
+from lsr.training.config.toml_values import with_overrides
 from lsr.training.data.example import Example
-from lsr.training.data.load import Subset, open_examples, without_test_texts
+from lsr.training.data.load import Subset, decontaminate, open_examples
 from lsr.training.train import train
 from lsr.types import Document
 
@@ -49,12 +50,11 @@ def pairs(tmp_path: Path, cache: Path) -> Path:
 
 
 def test_queries_are_made_of_texts_beside_the_examples_of_files(notes: Path, pairs: Path) -> None:
-    lines: list[str] = []
     making = {"corpus": [str(notes)], "shares": {"title": 1.0}, "min_words": 5, "passage_words": 0, "leave_out": 0}
-    made = open_examples(data_of(make_queries=making), lines.append)
-    assert len(made) == 12 and any("12" in line for line in lines)
+    made = open_examples(data_of(make_queries=making))
+    assert len(made) == 12 and "generated 12 queries from 12 documents" in made.summary()[0]
     assert {example.query for example in made} == {f"Journey number {i} to place{i}" for i in range(12)}
-    both = open_examples(data_of(make_queries=making, files=[str(pairs)]), lines.append)
+    both = open_examples(data_of(make_queries=making, files=[str(pairs)]))
     assert [example.query for example in both] == [f"who was key{i}" for i in range(6)] + [e.query for e in made]
 
 
@@ -74,27 +74,26 @@ def test_a_folder_of_texts_trains_a_model_without_any_other_file(
 
 
 def test_examples_that_share_text_with_a_test_collection_are_refused_or_left_out(
-    pairs: Path, tmp_path: Path, toy: Any
+    pairs: Path, tmp_path: Path, toy: Any, logged: pytest.LogCaptureFixture
 ) -> None:
     tested = toy.save_beir(tmp_path / "tested")
     with (tested / "corpus.jsonl").open("a") as file:
         file.write(json.dumps({"_id": "x", "title": "", "text": SENTENCE.format("key4")}) + "\n")
-    lines: list[str] = []
     plain = data_of(files=[str(pairs)])
-    examples = open_examples(plain, lines.append)
-    assert without_test_texts(examples, plain, tmp_path, lines.append) is examples
+    examples = open_examples(plain)
+    assert decontaminate(examples, plain, tmp_path) is examples
     refusing = data_of(files=[str(pairs)], check_overlap=[str(tested)])
     with pytest.raises(LsrError, match=r"data.check_overlap: 1 of 6 examples share .*; set data.overlap to 'drop'"):
-        without_test_texts(examples, refusing, tmp_path, lines.append)
+        decontaminate(examples, refusing, tmp_path)
     dropping = data_of(files=[str(pairs)], check_overlap=[str(tested)], overlap="drop")
-    left = without_test_texts(examples, dropping, tmp_path, lines.append)
+    left = decontaminate(examples, dropping, tmp_path)
     assert [left[i].query for i in range(len(left))] == [f"who was key{i}" for i in (0, 1, 2, 3, 5)]
-    assert lines[-1].startswith("1 of 6 examples share") and lines[-1].endswith("they are left out")
-    n_lines = len(lines)
-    assert len(without_test_texts(examples, dropping, tmp_path, lines.append)) == 5
-    assert len(lines) == n_lines, "found out once"
+    assert logged.messages[-1].startswith("1 of 6 examples share") and logged.messages[-1].endswith("they are left out")
+    n_lines = len(logged.messages)
+    assert len(decontaminate(examples, dropping, tmp_path)) == 5
+    assert len(logged.messages) == n_lines, "found out once"
     with pytest.raises(LsrError, match="made of 6 examples, not of 5"):
-        without_test_texts(left, dropping, tmp_path, lines.append)
+        decontaminate(left, dropping, tmp_path)
 
 
 def test_a_test_collection_that_holds_everything_leaves_nothing(pairs: Path, tmp_path: Path, toy: Any) -> None:
@@ -104,7 +103,7 @@ def test_a_test_collection_that_holds_everything_leaves_nothing(pairs: Path, tmp
         file.write(json.dumps({"_id": "x", "text": examples[0].query}) + "\n")
     data = data_of(check_overlap=[str(tested)], overlap="drop")
     with pytest.raises(LsrError, match="none is left"):
-        without_test_texts(examples, data, tmp_path, lambda line: None)
+        decontaminate(examples, data, tmp_path)
 
 
 def test_a_subset_knows_the_corpora_of_the_whole(tmp_path: Path, cache: Path) -> None:
@@ -113,7 +112,7 @@ def test_a_subset_knows_the_corpora_of_the_whole(tmp_path: Path, cache: Path) ->
     (tmp_path / "corpus.jsonl").write_text('{"_id": "a", "text": "one"}\n{"_id": "b", "text": "two"}\n')
     (tmp_path / "ids.jsonl").write_text('{"query": "q", "positive_id": "a"}\n{"query": "r", "positive_id": "b"}\n')
     data = data_of(files=[str(tmp_path / "ids.jsonl")], corpus=[str(tmp_path / "corpus.jsonl")])
-    some = Subset(open_examples(data, lambda line: None), np.array([1]))
+    some = Subset(open_examples(data), np.array([1]))
     assert (len(some), some[0].query, some[0].documents[0].text) == (1, "r", "two")
     assert [len(corpus) for corpus in some.corpora()] == [2]
 

@@ -11,7 +11,8 @@ import pytest
 from lsr.encoders.registry import load_encoder
 from lsr.indexer.pipeline import index_documents
 from lsr.query.searcher import Searcher
-from lsr.training.config.config import make_config, read_config, with_overrides
+from lsr.training.config.config import make_config
+from lsr.training.config.toml_values import read_config, with_overrides
 from lsr.training.recipes import RECIPES_FOLDER, recipes
 from lsr.training.train import train
 

@@ -13,11 +13,12 @@ from safetensors.torch import load_file
 
 from lsr.encoders.registry import load_encoder
 from lsr.errors import LsrError, UsageError
-from lsr.training.config.config import make_config, with_overrides
-from lsr.training.config.data import MinedNegatives
+from lsr.training.config.config import make_config
+from lsr.training.config.data import MiningSettings
+from lsr.training.config.toml_values import with_overrides
 from lsr.training.data.example import Example
 from lsr.training.data.sources.table import ExampleTable
-from lsr.training.mining.hard_negatives import Mining, mine
+from lsr.training.mining.hard_negatives import MiningOptions, mine
 from lsr.training.mining.refresh import Refresher
 from lsr.training.run_folder.checkpoints import finished_checkpoints
 from lsr.training.run_folder.log import read_log
@@ -66,18 +67,18 @@ def test_the_encoder_of_the_checkpoint_finds_what_the_next_steps_learn_from(
     whole: tuple[Path, list[str]], tmp_path: Path, toy: Any
 ) -> None:
     output, lines = whole
-    assert [line for line in lines if line.startswith(("finding", "going on"))] == [
+    assert [line for line in lines if line.startswith(("mining", "resuming"))] == [
         line
         for step in (6, 12, 18)
         for line in (
-            f"finding 2 negatives for each of 256 examples with the encoder of step {step}",
-            f"going on from step {step} of 20",
+            f"mining 2 negatives for each of 256 examples with the encoder of step {step}",
+            f"resuming from step {step} of 20",
         )
     ]
     mined = mined_of(output)
     assert list(mined) == ["step-12-mined", "step-18-mined"], "what no checkpoint needs is removed"
     encoder = load_encoder(output / "checkpoints" / "checkpoint-18" / "model")
-    mining = Mining(negatives=2, depth=10, seed=18)
+    mining = MiningOptions(negatives=2, depth=10, seed=18)
     assert mined["step-18-mined"] == list(mine(lonely(toy), encoder, tmp_path / "index", mining=mining, threads=1))
     assert [row["step"] for row in read_log(output / "log.csv")] == [1, 5, 10, 15, 20]
 
@@ -119,9 +120,9 @@ def test_what_was_mined_and_is_gone_is_mined_again_or_named(
     found = refresher.examples(lonely(toy), encoder, checkpoints)
     assert [found[i] for i in range(len(found))] == mined_of(whole[0])["step-18-mined"]
     assert len(refresher.examples(lonely(toy), encoder, checkpoints)) == 256
-    assert sum(line.startswith("finding") for line in logged.messages) == 1, "mined once"
+    assert sum(line.startswith("mining") for line in logged.messages) == 1, "mined once"
     other = Refresher(config, tmp_path / "other", open_teacher=lambda _: None, device="cpu")
-    with pytest.raises(LsrError, match=r"step-18-mined is gone.* begin anew with --overwrite"):
+    with pytest.raises(LsrError, match=r"step-18-mined is gone.* start again with --overwrite"):
         other.examples(lonely(toy), encoder, checkpoints[1:])
 
 
@@ -148,10 +149,10 @@ def test_a_teacher_keeps_out_what_it_finds_too_good(
     assert max(max(of_one, default=0) for of_one in scores) <= 0.5
 
 
-def test_negatives_come_from_a_haystack_too_but_not_from_test_collections(
+def test_negatives_come_from_the_candidate_pool_too_but_not_from_test_collections(
     tmp_path: Path, random_model: Path, toy: Any
 ) -> None:
-    from lsr.training.data.load import haystack_documents
+    from lsr.training.data.load import candidate_documents
 
     sentence = " ".join(f"word{i}" for i in range(14))
     (tmp_path / "more.jsonl").write_text(
@@ -161,24 +162,26 @@ def test_negatives_come_from_a_haystack_too_but_not_from_test_collections(
     toy.save_beir(tested)
     with (tested / "corpus.jsonl").open("a") as file:
         file.write(f'{{"_id": "x", "title": "", "text": "{sentence}"}}\n')
-    config = config_of(random_model, f"data.mining.haystack={tmp_path / 'more.jsonl'}")
-    assert [d.doc_id for d in haystack_documents(lonely(toy), config.data)] == ["clean", "tested"]
-    config = config_of(random_model, f"data.mining.haystack={tmp_path / 'more.jsonl'}", f"data.check_overlap={tested}")
-    assert list(haystack_documents(lonely(toy), config.data)) == [Document("clean", "key01 nothing else")]
+    config = config_of(random_model, f"data.mining.candidate_pool={tmp_path / 'more.jsonl'}")
+    assert [d.doc_id for d in candidate_documents(lonely(toy), config.data)] == ["clean", "tested"]
+    config = config_of(
+        random_model, f"data.mining.candidate_pool={tmp_path / 'more.jsonl'}", f"data.check_overlap={tested}"
+    )
+    assert list(candidate_documents(lonely(toy), config.data)) == [Document("clean", "key01 nothing else")]
 
 
 def test_which_negatives_a_step_sees() -> None:
-    mining = MinedNegatives(first="bm25", every=10)
-    assert [mining.in_force(step, steps=30) for step in (0, 9, 10, 19, 20, 29, 30)] == [0, 0, 10, 10, 20, 20, 20]
+    mining = MiningSettings(first="bm25", every=10)
+    assert [mining.mined_after(step, steps=30) for step in (0, 9, 10, 19, 20, 29, 30)] == [0, 0, 10, 10, 20, 20, 20]
     assert [step for step in range(31) if mining.is_due(step, steps=30)] == [10, 20]
-    assert MinedNegatives(every=10).in_force(9, steps=30) is None
-    assert not MinedNegatives(first="start").is_due(10, steps=30)
+    assert MiningSettings(every=10).mined_after(9, steps=30) is None
+    assert not MiningSettings(first="start").is_due(10, steps=30)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (["data.mining.every=0"], "finds nothing"),
+        (["data.mining.every=0"], "mines nothing"),
         (["data.negatives=0"], "data.negatives is 0"),
         (["data.mining.depth=1"], "depth is 1"),
         (["loss.kl.weight=1", 'teacher=[{name="file"}]'], "teacher 'file' has scores"),

@@ -80,7 +80,7 @@ def test_a_signal_saves_a_checkpoint_and_the_resumed_run_equals_the_uninterrupte
     number: int, after: int, uninterrupted: Path, tmp_path: Path, random_model: Path, toy: Any, key_teacher: Any
 ) -> None:
     config, output = config_of(random_model), tmp_path / "run"
-    with pytest.raises(TrainingInterruptedError, match=r"checkpoint saved; go on with: lsr train --resume --output"):
+    with pytest.raises(TrainingInterruptedError, match=r"checkpoint saved; resume with: lsr train --resume --output"):
         train(config, output, examples=Stopping(toy.examples(), after, number), teachers=key_teacher)
     (*_, last) = finished_checkpoints(output / "checkpoints")
     assert 0 < last.step < 24
@@ -106,7 +106,7 @@ def test_a_checkpoint_that_a_kill_left_half_written_is_not_used(
     (last.folder / "optimizer.pt").write_bytes(b"half")
     logged.clear()
     train(config, output, resume=True, examples=toy.examples(), teachers=key_teacher)
-    assert logged.messages[0] == f"going on from step {before.step} of 24"
+    assert logged.messages[0] == f"resuming from step {before.step} of 24"
     assert_same_weights(output / "model", uninterrupted / "model")
 
 
@@ -117,7 +117,9 @@ def test_a_second_signal_stops_at_once_and_afterwards_signals_belong_to_their_ow
     with graceful_stop() as request:
         assert not request
         os.kill(os.getpid(), signal.SIGTERM)
-        assert request and logged.messages == ["SIGTERM: saving a checkpoint after this step; once more stops at once"]
+        assert request and logged.messages == [
+            "SIGTERM: saving a checkpoint after this step; a second signal stops at once"
+        ]
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before

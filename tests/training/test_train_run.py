@@ -18,8 +18,10 @@ from lsr.encoders.pretrained.load_encoder import start_encoder
 from lsr.encoders.pretrained.save_encoder import save_encoder
 from lsr.encoders.registry import load_encoder
 from lsr.errors import UsageError
-from lsr.training.config.config import EvalSettings, make_config, with_overrides
-from lsr.training.evaluation import Evaluator, Measured
+from lsr.training.config.config import make_config
+from lsr.training.config.steps import EvalSettings
+from lsr.training.config.toml_values import with_overrides
+from lsr.training.evaluation import EvaluationResult, Evaluator
 from lsr.training.run_folder.checkpoints import finished_checkpoints
 from lsr.training.run_folder.log import read_log
 from lsr.training.train import train
@@ -41,9 +43,9 @@ def test_the_best_model_is_kept_and_the_run_ends_early(
 ) -> None:
     values: Iterator[float] = iter([0.5, 0.9, 0.8, 0.7, 1.0])
 
-    def measured(self: Evaluator, encoder: Any) -> Measured:
+    def measured(self: Evaluator, encoder: Any) -> EvaluationResult:
         value = next(values)
-        return Measured({"toy": value}, value, 3.0)
+        return EvaluationResult({"toy": value}, value, 3.0)
 
     monkeypatch.setattr(Evaluator, "__call__", measured)
     config = config_of(random_model, f"eval.datasets=['{toy_beir}']", "eval.every=2", "eval.patience=2", "train.keep=1")
@@ -198,5 +200,5 @@ def test_two_processes_train_one_model(tmp_path: Path, random_model: Path, toy: 
     record = json.loads((tmp_path / "run" / "training.json").read_text())
     assert (record["n_processes"], record["steps"], len(record["evaluations"])) == (2, 6, 2)
     assert (tmp_path / "run" / "negatives" / "step-3-mined").is_dir()
-    assert done.stderr.count("finding 1 negatives") == 2, "by one process only"
+    assert done.stderr.count("mining 1 negatives") == 2, "by one process only"
     load_encoder(tmp_path / "run" / "model")

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from lsr.cli.common import add_command
+from lsr.cli.common import add_command, new_index_path
 from lsr.output.numbers import counted, human_bytes
 
 
@@ -20,9 +20,7 @@ def add_parser(subparsers: Any) -> None:
         "truncated or damaged, no index is made.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="file that 'lsr export' wrote")
-    parser.add_argument(
-        "--index", type=Path, default=Path(".lsr"), metavar="DIR", help="folder of the new index (default: ./.lsr)"
-    )
+    parser.add_argument("--index", type=Path, metavar="DIR", help="folder of the new index (default: ./.lsr)")
     parser.add_argument("--overwrite", action="store_true", help="replace an index that is there")
     parser.add_argument("--json", action="store_true", help="print the result as a JSON object")
     parser.set_defaults(run=run)
@@ -32,6 +30,7 @@ def run(args: argparse.Namespace) -> int:
     """Import the index and report its size."""
     from lsr.indexer.transfer.archive import import_index
 
+    args.index = new_index_path(args)
     manifest = import_index(args.file, args.index, overwrite=args.overwrite)
     if args.json:
         from lsr.output.hits import json_line

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lsr.cli.common import TerminalProgress, add_command, note, note_compiling, positive
+from lsr.cli.common import TerminalProgress, add_command, new_index_path, note, note_compiling, positive
 from lsr.cli.indexes.passage_options import add_passage_arguments, check_passage_arguments, splitter_of
 from lsr.models import DEFAULT, default_encoder
 from lsr.output.numbers import counted, human_bytes
@@ -41,9 +41,7 @@ def add_parser(subparsers: Any) -> None:
         EXAMPLES,
     )
     parser.add_argument("corpus", nargs="*", type=Path, metavar="CORPUS", help="folders and files to read")
-    parser.add_argument(
-        "--index", type=Path, default=Path(".lsr"), metavar="DIR", help="folder of the index (default: ./.lsr)"
-    )
+    parser.add_argument("--index", type=Path, metavar="DIR", help="folder of the index (default: ./.lsr)")
     parser.add_argument(
         "--encoder",
         metavar="E",
@@ -83,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
     from lsr.query.engine.batches import available_cores
 
     check_passage_arguments(args)
+    args.index = new_index_path(args)
     if args.passages and not args.corpus:
         raise UsageError("--passages cuts the texts of a CORPUS: name its folders and files")
     if args.dense is not None and not args.corpus and not args.vectors:

@@ -11,7 +11,7 @@ from lsr.output.terminal import clean
 EXAMPLES = """\
 examples:
   lsr list                                 all documents
-  lsr list --filter "year < 2000" --json   those of some years, with their fields
+  lsr list --filter "year < 2000" --json   some, with their fields
 """
 
 

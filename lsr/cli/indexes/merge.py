@@ -16,7 +16,7 @@ def add_parser(subparsers: Any) -> None:
         subparsers,
         "merge",
         "merge the segments of an index",
-        "Merge the segments of an index into one (or few, if they are very large), without\n"
+        "Merge the segments of an index into one (or few, if very large), and drop\n"
         "deleted documents. Results don't change, and running searches are not affected.\n"
         "Commands that add documents merge small segments automatically.",
     )

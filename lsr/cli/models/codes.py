@@ -1,4 +1,4 @@
-"""`lsr codes`: sparse codes for a dense model, so that the inverted index serves it."""
+"""`lsr codes`: fit sparse codes to a dense model, for the inverted index."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from lsr.output.numbers import counted
 
 EXAMPLES = """\
 examples:
-  lsr codes --out my-codes              of the dense vectors of the index here
-  lsr codes notes/ --dense all-MiniLM-L6-v2 --out my-codes  of a corpus' texts
-  lsr index notes/ --encoder codes:my-codes                 an index of codes
+  lsr codes --out my-codes              for the dense vectors of the index here
+  lsr codes notes/ --dense all-MiniLM-L6-v2 --out my-codes  for a corpus' texts
+  lsr index notes/ --encoder codes:my-codes                 index the codes
 """
 
 
@@ -27,27 +27,29 @@ def add_parser(subparsers: Any) -> None:
         "Fit an autoencoder whose hidden layer is sparse to dense vectors, those of an\n"
         "index or of a corpus' texts, and write it to a folder. 'codes:FOLDER' is then\n"
         "an encoder like any other: its documents and queries are found by the inverted\n"
-        "index. docs/HYBRID.md says what that costs in quality.",
+        "index. docs/HYBRID.md has the loss of quality.",
         EXAMPLES,
     )
     parser.add_argument("corpus", nargs="*", type=Path, metavar="CORPUS", help="folders and files to read")
     add_index_argument(parser)
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="the folder for the codes")
     parser.add_argument("--dense", metavar="E", help="the dense model that encodes CORPUS")
-    parser.add_argument("--codes", type=positive, default=4096, metavar="N", help="all there are (default: 4096)")
-    parser.add_argument("--active", type=positive, default=128, metavar="K", help="of a vector (default: 128)")
-    parser.add_argument("--steps", type=int, default=1000, metavar="N", help="of fitting (default: 1000)")
+    parser.add_argument("--codes", type=positive, default=4096, metavar="N", help="number of codes (default: 4096)")
+    parser.add_argument(
+        "--active", type=positive, default=128, metavar="K", help="active codes of a vector (default: 128)"
+    )
+    parser.add_argument("--steps", type=int, default=1000, metavar="N", help="steps of the fit (default: 1000)")
     parser.add_argument("--sample", type=positive, default=100_000, metavar="N",
-                        help="fit to N vectors, drawn at random, if there are more (default: 100000)")  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of all that is random (default: 0)")
+                        help="fit to a random sample of N vectors (default: 100000)")  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of random choices (default: 0)")
     parser.add_argument("--device", metavar="D", help="cpu or cuda (default: cuda where there is one)")
-    parser.add_argument("--dtype", metavar="T", help="of the dense model: float32, bfloat16 or float16")
-    parser.add_argument("--json", action="store_true", help="print what was done as a JSON object")
+    parser.add_argument("--dtype", metavar="T", help="dtype of the dense model: float32, bfloat16 or float16")
+    parser.add_argument("--json", action="store_true", help="print the counts as a JSON object")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Fit, and say what was done."""
+    """Fit the codes, and print the counts."""
     from lsr.encoders.converted.fit_codes import FittingSettings, fit_codes
     from lsr.encoders.converted.sparse_codes import reconstruction, save_codes
     from lsr.errors import UsageError
@@ -122,7 +124,7 @@ def _of_corpus(args: argparse.Namespace, progress: TerminalProgress) -> tuple[An
 
     options = {name: value for name in ("device", "dtype") if (value := getattr(args, name)) is not None}
     encoder = load_dense_encoder(args.dense, **options)
-    # Each text that was read so far is among those kept with the same probability: Vitter's algorithm R.
+    # Vitter's algorithm R: each text read so far is in the sample with the same probability.
     kept: list[Document] = []
     rng = random.Random(args.seed)
     progress.start("reading", None, "document")

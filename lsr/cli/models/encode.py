@@ -1,4 +1,4 @@
-"""`lsr encode`: folders and files of text into vectors, as Parquet shards that `lsr index --vectors` takes."""
+"""`lsr encode`: encode texts into Parquet shards of vectors that `lsr index --vectors` takes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ examples:
   lsr index --vectors vectors/*.parquet --encoder path/to/model
   lsr encode notes/ --encoder all-MiniLM-L6-v2 --dense --out dense/
 
-Interrupted, the same command goes on where it was.
+After an interruption, the same command resumes.
 """
 
 
@@ -37,10 +37,12 @@ def add_parser(subparsers: Any) -> None:
         "--encoder", required=True, metavar="E", help="the folder of a model, or its name on the Hugging Face hub"
     )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="the folder for the Parquet files")
-    parser.add_argument("--dense", action="store_true", help="the model is a dense one: a column vector, of float16")
-    parser.add_argument("--family", metavar="F", help="what a plain checkpoint is to be read as, such as splade-doc")
-    parser.add_argument("--max-length", type=positive, metavar="N", help="tokens of a document (default: the model's)")
-    parser.add_argument("--top-k", type=positive, metavar="N", help="keep a document's N largest weights")
+    parser.add_argument("--dense", action="store_true", help="encode with a dense model: a column `vector`, of float16")
+    parser.add_argument("--family", metavar="F", help="family of a plain checkpoint, such as splade-doc")
+    parser.add_argument(
+        "--max-length", type=positive, metavar="N", help="largest number of tokens of a document (default: the model's)"
+    )
+    parser.add_argument("--top-k", type=positive, metavar="N", help="keep the N largest weights of a document")
     parser.add_argument("--threshold", type=float, metavar="W", help="keep weights above W")
     add_passage_arguments(parser)
     parser.add_argument("--device", metavar="D", help="cpu or cuda (default: cuda where there is one)")
@@ -49,13 +51,13 @@ def add_parser(subparsers: Any) -> None:
         help="float32, bfloat16 or float16 (default: on a cpu float32, if the model doesn't say bfloat16)",
     )  # fmt: skip
     parser.add_argument("--no-text", action="store_true", help="leave titles and texts out")
-    parser.add_argument("--skip-bad", action="store_true", help="pass over, and count, what can't be read")
-    parser.add_argument("--json", action="store_true", help="print what was done as a JSON object")
+    parser.add_argument("--skip-bad", action="store_true", help="skip and count documents that can't be read")
+    parser.add_argument("--json", action="store_true", help="print the counts as a JSON object")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Encode, and say what was done."""
+    """Encode, and print the counts."""
     from lsr.indexer.corpus.reader import read_corpus
     from lsr.indexer.corpus.report import CorpusReport
     from lsr.indexer.encode.encode_corpus import encode_corpus
@@ -93,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
         print(json_line(done))
         return 0
     fresh = result.n_docs - result.n_resumed
-    before = f", {result.n_resumed:,} were there already" if result.n_resumed else ""
+    before = f", {result.n_resumed:,} were encoded before" if result.n_resumed else ""
     rate = f"{fresh / seconds:,.1f} a second"
     print(
         f"encoded {fresh:,} documents in {seconds:.1f} s ({rate}) into {len(result.shards)} files of {args.out}{before}"

@@ -14,14 +14,14 @@ EXAMPLES = """\
 examples:
   8 negatives a query, from BM25's best 200:
     lsr mine pairs.parquet --encoder bm25 --output mined.parquet
-  a model's mistakes, as far as a teacher agrees:
+  the mistakes of a model, filtered by a teacher:
     lsr mine pairs.parquet --encoder my-model --index mining/index --skip 5 \\
       --teacher dense:all-MiniLM-L6-v2 --output mined.parquet
-  queries for documents that have none:
+  synthetic queries for documents:
     lsr mine notes/ --make-queries --output made.parquet
-  what a training will ask a teacher, computed before:
+  a teacher's scores, cached before a training:
     lsr mine pairs.parquet --teacher dense:all-MiniLM-L6-v2 --scores-only
-  does anything stand in a test collection?
+  overlap with test collections:
     lsr mine pairs.parquet --check-overlap beir/
 """
 
@@ -31,74 +31,103 @@ def add_parser(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "mine",
-        "find hard negatives, make queries, fill teachers' caches",
-        "Read training examples (.parquet .jsonl, .gz of these, BEIR folders), search the\n"
-        "index of a model for documents that look right and aren't, and write examples\n"
-        "with them to a Parquet file that 'lsr train' takes. docs/TRAINING.md has more.",
+        "mine hard negatives, generate queries, cache teachers' scores",
+        "Read training examples (.parquet .jsonl, .gz of these, BEIR folders), mine hard\n"
+        "negatives from the index of a model, and write the examples with them to a\n"
+        "Parquet file for 'lsr train'. docs/TRAINING.md has more.",
         EXAMPLES,
     )
     parser.add_argument("data", nargs="+", type=Path, metavar="DATA", help="examples; with --make-queries any texts")
-    parser.add_argument("--output", type=Path, metavar="FILE.parquet", help="where the examples are written")
-    parser.add_argument("--overwrite", action="store_true", help="replace the file that is there")
-    source = parser.add_argument_group("where negatives come from")
+    parser.add_argument("--output", type=Path, metavar="FILE.parquet", help="file for the examples")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    source = parser.add_argument_group("source of the negatives")
     source.add_argument("--encoder", metavar="E", help="bm25, the folder of a model, or its name on the hub")
     source.add_argument(
-        "--index", type=Path, metavar="DIR", help="an index to search; with --encoder made and kept there if it is none"
+        "--index",
+        type=Path,
+        metavar="DIR",
+        help="index to search; with --encoder it is made and kept if it doesn't exist",
     )
     source.add_argument(
-        "--haystack", type=Path, nargs="+", default=[], metavar="CORPUS", help="documents beside those of the examples"
+        "--candidate-pool",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="CORPUS",
+        help="documents beside those of the examples",
     )
-    choice = parser.add_argument_group("which are taken")
-    choice.add_argument("--negatives", type=positive, default=8, metavar="N", help="of each example (default: 8)")
-    choice.add_argument("--skip", type=int, default=0, metavar="N", help="leave out the very best N (default: 0)")
-    choice.add_argument("--depth", type=positive, default=200, metavar="N", help="look at the best N (default: 200)")
+    source.add_argument("--haystack", nargs="+", action=_Renamed, const="--candidate-pool", help=argparse.SUPPRESS)
+    choice = parser.add_argument_group("choice of the negatives")
     choice.add_argument(
-        "--order", choices=("random", "top"), default="random", help="any of these, or the best (default: random)"
+        "--negatives", type=positive, default=8, metavar="N", help="number for each example (default: 8)"
+    )
+    choice.add_argument("--skip", type=int, default=0, metavar="N", help="skip the best N candidates (default: 0)")
+    choice.add_argument(
+        "--depth", type=positive, default=200, metavar="N", help="number of best candidates (default: 200)"
+    )
+    choice.add_argument(
+        "--order",
+        choices=("random", "top"),
+        default="random",
+        help="draw from the candidates, or take the best (default: random)",
     )
     choice.add_argument(
         "--teacher", action="append", default=[], metavar="T",
-        help="bm25, dense:MODEL, sparse:MODEL, cross-encoder:MODEL or file; its scores are written too",
+        help="bm25, dense:MODEL, sparse:MODEL, cross-encoder:MODEL or file; its scores are written, too",
     )  # fmt: skip
     choice.add_argument(
         "--max-teacher-ratio", type=float, default=0.95, metavar="R",
-        help="no negative that the teacher scores above R times the positive (default: 0.95)",
+        help="skip candidates that the teacher scores above R times the positive (default: 0.95)",
     )  # fmt: skip
-    choice.add_argument("--teacher-margin", type=float, metavar="M", help="nor one within M of the positive")
-    choice.add_argument("--seed", type=int, default=0, metavar="N", help="decides what is left to chance (default: 0)")
-    data = parser.add_argument_group("how the data is read")
-    data.add_argument("--corpus", type=Path, nargs="+", default=[], metavar="CORPUS", help="documents named by ids")
-    data.add_argument("--queries", type=Path, metavar="FILE", help="queries named by ids")
-    data.add_argument("--split", default="train", metavar="S", help="of BEIR folders' qrels (default: train)")
-    data.add_argument("--make-queries", action="store_true", help="make queries of the documents in DATA")
+    choice.add_argument(
+        "--teacher-margin", type=float, metavar="M", help="skip candidates within M of the positive's score"
+    )
+    choice.add_argument("--seed", type=int, default=0, metavar="N", help="seed of random choices (default: 0)")
+    data = parser.add_argument_group("input")
+    data.add_argument(
+        "--corpus", type=Path, nargs="+", default=[], metavar="CORPUS", help="documents that examples name by ids"
+    )
+    data.add_argument("--queries", type=Path, metavar="FILE", help="queries that examples name by ids")
+    data.add_argument("--split", default="train", metavar="S", help="split of BEIR folders' qrels (default: train)")
+    data.add_argument("--make-queries", action="store_true", help="generate queries from the documents in DATA")
     data.add_argument(
         "--sample", type=float, default=1.0, metavar="P",
-        help="take this share of the examples, or of the documents to make queries of",
+        help="share of the examples, or of the documents to generate queries from (default: 1)",
     )  # fmt: skip
     data.add_argument(
-        "--per-document", type=positive, default=1, metavar="N", help="queries of a document (default: 1)"
+        "--per-document", type=positive, default=1, metavar="N", help="queries generated from a document (default: 1)"
     )
-    also = parser.add_argument_group("beside mining")
-    also.add_argument("--scores-only", action="store_true", help="fill the teachers' caches; needs no --output")
+    also = parser.add_argument_group("caches, models, checks")
+    also.add_argument("--scores-only", action="store_true", help="cache the teachers' scores; needs no --output")
     also.add_argument(
         "--cache",
         type=Path,
         metavar="DIR",
-        help="what is prepared and computed is kept there (default: $LSR_CACHE, or ~/.cache/lsr)",
+        help="folder of prepared examples and teachers' scores (default: $LSR_CACHE, or ~/.cache/lsr)",
     )
-    also.add_argument("--device", metavar="D", help="of the models: cpu or cuda")
-    also.add_argument("--dtype", metavar="T", help="of the teachers' models: float32, bfloat16 or float16")
-    also.add_argument("--max-length", type=positive, metavar="N", help="tokens that the teachers' models read")
+    also.add_argument("--device", metavar="D", help="device of the models: cpu or cuda")
+    also.add_argument("--dtype", metavar="T", help="dtype of the teachers' models: float32, bfloat16 or float16")
+    also.add_argument(
+        "--max-length", type=positive, metavar="N", help="largest number of tokens that the teachers' models read"
+    )
     also.add_argument(
         "--check-overlap", type=Path, nargs="+", default=[], metavar="BEIR",
         help="refuse examples that share a run of 13 words with these test collections",
     )  # fmt: skip
-    parser.add_argument("--threads", type=positive, metavar="N", help="threads (default: one a core)")
-    parser.add_argument("--json", action="store_true", help="print what was done as a JSON object")
+    parser.add_argument("--threads", type=positive, metavar="N", help="number of threads (default: all cores)")
+    parser.add_argument("--json", action="store_true", help="print the counts as a JSON object")
     parser.set_defaults(run=run)
 
 
+class _Renamed(argparse.Action):
+    """Option of an earlier version, refused with its name now, `const`."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *rest: Any) -> None:
+        parser.error(f"{self.option_strings[0]} is now called {self.const}")
+
+
 def run(args: argparse.Namespace) -> int:
-    """Do what is asked, and say what was done."""
+    """Mine, generate or cache, and print the counts."""
     _check(args)
     progress = TerminalProgress()
     began = time.perf_counter()
@@ -117,13 +146,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Raise UsageError or LsrError for what can be told before anything is read."""
+    """Raise UsageError or LsrError for wrong options, before anything is read."""
     from lsr.errors import LsrError, UsageError
-    from lsr.training.mining.hard_negatives import Mining
+    from lsr.training.mining.hard_negatives import MiningOptions
 
-    Mining(**_mining(args))
+    MiningOptions(**_mining(args))
     if args.scores_only and not args.teacher:
-        raise UsageError("--scores-only: name a --teacher whose scores are wanted")
+        raise UsageError("--scores-only: name a --teacher whose scores are cached")
     if args.scores_only and args.output is not None:
         raise UsageError("--scores-only writes no examples: leave out --output")
     mines = args.encoder is not None or args.index is not None
@@ -132,13 +161,11 @@ def _check(args: argparse.Namespace) -> None:
             raise UsageError("name the file to write with --output FILE.parquet")
         return
     if not mines and not args.make_queries:
-        raise UsageError("name the model whose mistakes are wanted with --encoder, such as bm25, or an --index")
+        raise UsageError("name the model to mine with by --encoder, such as bm25, or an --index")
     if len(args.teacher) > 1:
-        raise UsageError(
-            f"{len(args.teacher)} teachers, but one decides which negatives are taken: give that --teacher"
-        )
+        raise UsageError(f"{len(args.teacher)} teachers, but one filters the negatives: give that --teacher")
     if args.output.exists() and not args.overwrite:
-        raise LsrError(f"{args.output} is there already: --overwrite replaces it")
+        raise LsrError(f"{args.output} exists already: --overwrite replaces it")
 
 
 def _run(args: argparse.Namespace, progress: TerminalProgress) -> dict[str, Any]:
@@ -160,12 +187,12 @@ def _examples(args: argparse.Namespace) -> Any:
     from lsr.training.data.read_examples import read_examples
 
     if args.make_queries:
-        from lsr.training.synthetic.examples import read_made_examples
-        from lsr.training.synthetic.queries import QueryMaking
+        from lsr.training.synthetic.examples import read_synthetic_examples
+        from lsr.training.synthetic.queries import QueryGeneration
 
-        making = QueryMaking(sample=args.sample, per_document=args.per_document, seed=args.seed)
-        made = read_made_examples(args.data, making, cache=_cache(args, "examples"))
-        for line in made.tables[0].meta["making"]:
+        making = QueryGeneration(sample=args.sample, per_document=args.per_document, seed=args.seed)
+        made = read_synthetic_examples(args.data, making, cache=_cache(args, "examples"))
+        for line in made.summary():
             note(line)
         return made
     cache = _cache(args, "examples")
@@ -176,7 +203,7 @@ def _examples(args: argparse.Namespace) -> Any:
 
 
 def _cache(args: argparse.Namespace, part: str) -> Path:
-    """Return where the examples or the teachers keep things, in the same places as a training looks for them."""
+    """Return the cache of the examples or of the teachers, the same that a training uses."""
     from lsr.io.cache import cache_home
 
     return Path(args.cache or cache_home()) / part
@@ -195,7 +222,7 @@ def _teacher(args: argparse.Namespace, name: str, examples: Any, progress: Termi
 def _fill(teacher: Any, examples: Any, progress: TerminalProgress) -> int:
     progress.start(f"scoring by {teacher.name}", len(examples), "example")
     computed: int = teacher.prepare((examples[i] for i in range(len(examples))), progress.advance)
-    note(f"{teacher.name}: computed and kept {counted(computed, 'value')} that were not there yet")
+    note(f"{teacher.name}: cached {counted(computed, 'new value')}")
     return computed
 
 
@@ -205,12 +232,13 @@ def _mine(args: argparse.Namespace, examples: Any, teachers: list[Any], progress
     if args.encoder is None and args.index is None:
         progress.start("writing", len(examples), "example")
         return {"examples": write_examples(args.output, (examples[i] for i in range(len(examples)))), "negatives": 0}
-    from lsr.training.mining.hard_negatives import Mining
+
+    from lsr.training.mining.hard_negatives import MiningOptions
 
     note_compiling("search_segments")
     report = mine_to_file(
-        examples, _encoder(args), args.output, index=args.index, mining=Mining(**_mining(args)),
-        teacher=teachers[0] if teachers else None, more=_haystack(args, examples), threads=args.threads,
+        examples, _encoder(args), args.output, index=args.index, mining=MiningOptions(**_mining(args)),
+        teacher=teachers[0] if teachers else None, more=_pool(args, examples), threads=args.threads,
         progress=progress,
     )  # fmt: skip
     for line in report.summary():
@@ -232,12 +260,12 @@ def _encoder(args: argparse.Namespace) -> Any:
     return load_encoder(args.encoder, **options)
 
 
-def _haystack(args: argparse.Namespace, examples: Any) -> Any:
-    """Yield the documents to mine from beside those that stand in examples."""
+def _pool(args: argparse.Namespace, examples: Any) -> Any:
+    """Yield the documents of the candidate pool that aren't in the examples."""
     from lsr.indexer.corpus.reader import read_corpus
 
     for corpus in examples.corpora():
         for row in range(len(corpus)):
             yield corpus[row]
-    if args.haystack:
-        yield from read_corpus(args.haystack)
+    if args.candidate_pool:
+        yield from read_corpus(args.candidate_pool)

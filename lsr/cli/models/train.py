@@ -1,8 +1,9 @@
-"""`lsr train`: an encoder of any family, from a config."""
+"""`lsr train`: train an encoder of any family as a config says."""
 
 from __future__ import annotations
 
 import argparse
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ EXAMPLES = """\
 examples:
   lsr train --list                         the recipes
   lsr train splade-v2-max --data pairs.parquet --output runs/first \\
-    --set encoder.start=path/to/bert       a recipe on data of your own
+    --set encoder.start=path/to/bert --set train.steps=2000 \\
+    --set train.precision=float32          a recipe on your data, on a CPU
   lsr train my.toml --output runs/mine --set train.steps=2000 \\
     --set sparsity.documents.target=150
-  lsr train --resume --output runs/mine    goes on where it was
+  lsr train --resume --output runs/mine    continue an interrupted training
   lsr index notes/ --encoder runs/mine/model
 
 CONFIG is a TOML file or a recipe's name. docs/TRAINING.md has every key.
@@ -30,23 +32,23 @@ def add_parser(subparsers: Any) -> None:
         "train",
         "train an encoder",
         "Train a sparse encoder as a config says, on pairs, triples or scored lists,\n"
-        "with evaluation on BEIR folders on the way. Ctrl-C saves a checkpoint.",
+        "with evaluations on BEIR folders. Ctrl-C saves a checkpoint.",
         EXAMPLES,
     )
     parser.add_argument("config", nargs="?", metavar="CONFIG", help="a TOML file, or a recipe's name")
-    parser.add_argument("--list", action="store_true", help="list the recipes")
+    parser.add_argument("--list", action="store_true", help="list the recipes with their papers")
     parser.add_argument(
         "--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help="change a value of the config"
     )
-    parser.add_argument("--data", nargs="+", metavar="FILE", help="examples, in place of the config's data.files")
+    parser.add_argument("--data", nargs="+", metavar="FILE", help="examples (default: data.files of the config)")
     parser.add_argument("--output", type=Path, metavar="DIR", help="the folder of the run (default: runs/NAME)")
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the folder")
-    parser.add_argument("--overwrite", action="store_true", help="remove a training that stands in the folder")
+    parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint in the folder")
+    parser.add_argument("--overwrite", action="store_true", help="remove a training that is in the folder")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train, and say where the model is."""
+    """Train, and print the folder of the model."""
     from lsr.errors import UsageError
 
     if args.list:
@@ -66,21 +68,34 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _values(args: argparse.Namespace) -> dict[str, Any]:
-    from lsr.training.config.config import read_config, with_overrides
-    from lsr.training.recipes import RECIPES_FOLDER
+    from lsr.training.config.toml_values import read_config, with_overrides
 
     if args.config is None:
         from lsr.training.run_folder.folder import read_run_config
 
         values = read_run_config(args.output)
     else:
-        path = Path(args.config)
-        recipe = RECIPES_FOLDER / f"{args.config}.toml"
-        values = read_config(recipe if not path.exists() and recipe.is_file() else path)
+        values = read_config(_config_file(args.config))
     values = with_overrides(values, args.overrides)
     if args.data:
         values.setdefault("data", {})["files"] = args.data
     return values
+
+
+def _config_file(config: str) -> Path:
+    """Return the file of a config, or of a recipe. Raises UsageError if there is neither, with the recipes."""
+    from lsr.errors import UsageError
+    from lsr.training.recipes import RECIPES_FOLDER, recipes
+
+    path, recipe = Path(config), RECIPES_FOLDER / f"{config}.toml"
+    if path.exists():
+        return path
+    if recipe.is_file():
+        return recipe
+    names = [recipe.name for recipe in recipes()]
+    near = get_close_matches(config, names, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise UsageError(f"{config}: there is no such file or recipe: {hint}recipes are {', '.join(names)}")
 
 
 def _list() -> int:

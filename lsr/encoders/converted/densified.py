@@ -1,4 +1,4 @@
-"""Sparse vectors made dense by representational slicing, so that an index of dense vectors serves a sparse model.
+"""Densified vectors: sparse ones made dense by slicing, so that an index of dense vectors serves a sparse model.
 
 Lin and Lin, "A Dense Representation Framework for Lexical and Semantic Matching" (ACM TOIS 2023, arXiv:2206.09912):
 the vocabulary is cut into slices; of each, a vector keeps the largest weight and which term of the slice it is of. The
@@ -62,21 +62,8 @@ def densify(vectors: SparseBatch, n_slices: int = SLICES) -> Slices:
     return Slices(values, term_ids)
 
 
-def gated_inner_product(queries: Slices, documents: Slices) -> npt.NDArray[np.float32]:
-    """Return the scores, float32, (n_queries, n_documents): products of slices in which both name the same term.
-
-    It is the sparse inner product without the terms that a slice lost. A slice that is empty for both adds 0.
-    """
-    scores = np.empty((len(queries), len(documents)), np.float32)
-    for row, (values, term_ids) in enumerate(zip(queries.values, queries.term_ids, strict=True)):
-        some = np.flatnonzero(term_ids != EMPTY)
-        same = documents.term_ids[:, some] == term_ids[some]
-        scores[row] = (documents.values[:, some] * same) @ values[some]
-    return scores
-
-
 def signed(slices: Slices) -> DenseVectors:
-    """Return values with their terms' signs: what a dense index is given."""
+    """Return values with their terms' signs: as a dense index takes them."""
     return np.where(_is_negative(slices.term_ids), -slices.values, slices.values)
 
 
@@ -104,7 +91,7 @@ class DensifiedEncoder:
 
     @property
     def description(self) -> Mapping[str, Any]:
-        """What tells this encoder from others, as JSON values."""
+        """Identity of this encoder, as JSON values."""
         sparse = self._whole.description
         return {
             "kind": KIND,
@@ -131,9 +118,9 @@ class DensifiedEncoder:
 
 
 def _is_negative(term_ids: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
-    """Return a coin toss for each term id: the same on every machine, and of every term that stands in a slice.
+    """Return a random bit for each term id, the same on every machine.
 
-    The finaliser of MurmurHash3, whose last bit is as good as random.
+    It is the last bit of MurmurHash3's finaliser, which is as good as random.
     """
     mixed = term_ids.astype(np.uint32)
     for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):

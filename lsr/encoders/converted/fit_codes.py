@@ -1,4 +1,4 @@
-"""Fits the autoencoder of sparse codes to dense vectors: a few minutes on one core for some ten thousand of them.
+"""Fitting of the autoencoder of sparse codes to dense vectors: a few minutes on one core for ten thousand.
 
 The loss is that of Wen et al., "Beyond Matryoshka" (ICML 2025, arXiv:2503.01776): what k codes leave of a vector, an
 eighth of what 4k leave, what codes that have gone unused make of the rest (Gao et al., "Scaling and Evaluating Sparse
@@ -29,10 +29,10 @@ WARM_DOWN = 0.2
 
 @dataclass(frozen=True, slots=True)
 class FittingSettings:
-    """How an autoencoder is fitted.
+    """Settings of fitting an autoencoder.
 
-    n_codes: all there are. n_active: of a vector. steps: 0 leaves the random directions that fitting begins with.
-    contrast: weight of the contrastive part.
+    n_codes: number of codes. n_active: codes of a vector. steps: number of batches; 0 keeps the random directions that
+    fitting begins with. contrast: weight of the contrastive part.
     """
 
     n_codes: int = 4096
@@ -68,7 +68,7 @@ def fit_codes(
 ) -> SparseAutoencoder:
     """Fit an autoencoder to vectors, float32, (n, dimension). device: default, CUDA where there is such a device.
 
-    advance: told of each step.
+    advance: called with 1 after each step.
     The same vectors and settings give the same codes on the same machine. Raises UsageError for fewer than two
     vectors, EncoderError for vectors that aren't made of numbers, and where fitting comes to nothing.
     """
@@ -103,7 +103,7 @@ class _Model:
         self._unused_steps = torch.zeros(settings.n_codes, device=vectors.device)
 
     def step(self, rate: float) -> None:
-        """Learn from a batch. rate: which part of the learning rate."""
+        """Learn from a batch. rate: fraction of the learning rate."""
         for group in self._optimiser.param_groups:
             group["lr"] = rate * self._settings.learning_rate
         chosen = torch.randint(len(self._vectors), (self._settings.batch_size,), generator=self._random)
@@ -132,7 +132,7 @@ class _Model:
         return loss
 
     def _of_unused(self, values: Tensor, used: Tensor, rest: Tensor) -> Tensor:
-        """Return what codes that no vector has taken for a while leave of the rest, so that they find a use."""
+        """Return the loss of codes that no vector has used for a while, so that they find a use."""
         self._unused_steps += 1
         self._unused_steps[used.unique()] = 0
         unused = self._unused_steps > UNUSED_STEPS
@@ -146,7 +146,7 @@ class _Model:
         return rest.pow(2).sum(1).mean() / self._spread
 
     def autoencoder(self) -> SparseAutoencoder:
-        """Return what was learned."""
+        """Return the fitted autoencoder."""
         learned = {"encoder": self._encoder, "bias": self._bias, "centre": self._centre, "decoder": self._decoder}
         parts = {name: part.detach().cpu().numpy().copy() for name, part in learned.items()}
         return SparseAutoencoder(n_active=self._settings.n_active, **parts)

@@ -20,7 +20,7 @@ from lsr.encoders.base import QueryEncoder
 from lsr.encoders.dense.base import DenseEncoder, DenseVectors, dense_description
 from lsr.encoders.dense.numpy_encoder import open_bare
 from lsr.encoders.pretrained.hub import hash_of_weights
-from lsr.encoders.pretrained.known_models import is_known, remember
+from lsr.encoders.pretrained.known_models import refuse_unknown, remember
 from lsr.encoders.pretrained.mapped_weights import Floats, Tensors
 from lsr.encoders.pretrained.sparse_folder import read_json
 from lsr.encoders.registry import EncoderKind, QuerySide, open_dense_encoder, register
@@ -106,7 +106,7 @@ class SparseAutoencoder:
 def save_codes(folder: Path, autoencoder: SparseAutoencoder, dense: Mapping[str, Any], **facts: Any) -> None:
     """Write an autoencoder to `folder`, which is made if need be.
 
-    dense: description of the encoder whose vectors it was fitted to. facts: JSON values that tell how.
+    dense: description of the encoder whose vectors it was fitted to. facts: JSON values about the fitting.
     """
     from safetensors.numpy import save_file
 
@@ -150,7 +150,7 @@ class CodesQueryEncoder:
 
 
 class SparseCodesEncoder:
-    """A dense encoder as a sparse one, its terms being codes. folder: where the autoencoder stands."""
+    """A dense encoder as a sparse one, whose terms are codes. folder: holds the autoencoder."""
 
     def __init__(self, folder: Path, dense: DenseEncoder, autoencoder: SparseAutoencoder) -> None:
         if dense.dimension != autoencoder.dimension:
@@ -175,7 +175,7 @@ class SparseCodesEncoder:
 
     @property
     def description(self) -> Mapping[str, Any]:
-        """What the manifest says of this encoder, as JSON values."""
+        """Identity of this encoder for the manifest, as JSON values."""
         return {
             "kind": KIND,
             "name": f"{KIND}:{self._folder}",
@@ -197,7 +197,7 @@ class SparseCodesEncoder:
         return length
 
     def splitter(self, **options: Any) -> Any:
-        """Return what cuts documents into passages, as the dense encoder does it."""
+        """Return the dense encoder's splitter of documents into passages."""
         dense: Any = self._dense
         return dense.splitter(**options)
 
@@ -220,7 +220,7 @@ def names_of(n_codes: int) -> list[str]:
 
 
 def reconstruction(autoencoder: SparseAutoencoder, vectors: npt.NDArray[np.float32]) -> float:
-    """Return which part of the vectors' variance their codes explain, at most 1."""
+    """Return the share of the vectors' variance that their codes explain, at most 1."""
     rest = vectors - autoencoder.reconstruct(autoencoder.codes(vectors))
     spread = vectors - vectors.mean(axis=0)
     return 1.0 - float((rest.astype(np.float64) ** 2).sum() / max(1e-12, (spread.astype(np.float64) ** 2).sum()))
@@ -241,12 +241,8 @@ def _open_documents(
     del terms  # codes are numbered alike in all indexes
     if moved_to is not None:
         return _load(moved_to, **options)
-    name, revision = str(description["name"]), str(description["revision"])
-    if not is_known(name, revision):
-        raise EncoderError(
-            f"the index names the sparse codes {name!r}, which you haven't loaded before, and an index from elsewhere "
-            f"may name anything: if you trust it, name them yourself with --encoder {name}"
-        )
+    name = str(description["name"])
+    refuse_unknown(name, str(description["revision"]), "sparse codes", "--encoder")
     return _load(name.removeprefix(f"{KIND}:"), **options)
 
 
@@ -264,7 +260,7 @@ def _fit_queries(encoder: Any, description: Mapping[str, Any], side: QuerySide) 
 
 
 def _find_terms(description: Mapping[str, Any], encoder: Any) -> TermFinder:
-    """Return what finds nothing: codes are no words of a text."""
+    """Return a finder that finds nothing: codes are no words of a text."""
     del description, encoder
     return NoWords()
 

@@ -1,4 +1,4 @@
-"""What dense encoders offer, and those that give a sparse and a dense vector at once. Nothing here imports torch."""
+"""Protocols of dense encoders, and of joint ones, which give both vectors at once. Nothing here imports torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lsr.encoders.base import Encoder
 from lsr.types import Document, SparseBatch
 
 DENSE = "dense"
-"""The kind of a dense encoder that is nothing else; a joint one is of its sparse vectors' family."""
+"""The kind of an encoder that is dense alone; a joint one has the kind of its sparse vectors."""
 
 DenseVectors = npt.NDArray[np.float32]
 """float32, (n_texts, dimension); a text of nothing but white space has a row of zeros."""
@@ -29,7 +29,7 @@ class DenseEncoder(Protocol):
 
     @property
     def description(self) -> Mapping[str, Any]:
-        """JSON values that tell this encoder from others, as of a sparse one."""
+        """Identity of this encoder, as JSON values like a sparse one's."""
         ...
 
     def encode_dense_documents(self, documents: Sequence[Document]) -> DenseVectors:
@@ -42,7 +42,7 @@ class DenseEncoder(Protocol):
 
 
 def dense_description(encoder: DenseEncoder) -> Mapping[str, Any]:
-    """Return what an index says of the encoder of its dense vectors."""
+    """Return the description of a dense encoder that an index records."""
     return {**encoder.description, "dimension": encoder.dimension}
 
 
@@ -52,8 +52,4 @@ class JointEncoder(DenseEncoder, Encoder, Protocol):
 
     def encode_documents_jointly(self, documents: Sequence[Document]) -> tuple[SparseBatch, DenseVectors]:
         """Return one sparse and one dense row a document."""
-        ...
-
-    def encode_queries_jointly(self, texts: Sequence[str]) -> tuple[SparseBatch, DenseVectors]:
-        """Return one sparse and one dense row a text."""
         ...

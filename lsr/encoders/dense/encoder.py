@@ -21,7 +21,13 @@ from lsr.encoders.pretrained.dense_folder import DenseSettings, read_dense_layou
 from lsr.encoders.pretrained.hub import hash_of_weights, locate
 from lsr.encoders.pretrained.known_models import remember
 from lsr.encoders.pretrained.load_model import Placement
-from lsr.encoders.pretrained.transformers_checkpoint import read_model, read_tokenizer_of, token_limit
+from lsr.encoders.pretrained.transformers_checkpoint import (
+    HIDDEN_STATES,
+    check_ids_of,
+    read_model,
+    read_tokenizer_of,
+    token_limit,
+)
 from lsr.encoders.sparse.encoder import query_names, texts_of
 from lsr.encoders.text.splitter import PassageSplitter, length_of_passages
 from lsr.encoders.text.tokenizer import TextTokenizer, copy_of, tokenizer_hash
@@ -57,8 +63,8 @@ class DenseTower(TextTower):
     def encode(self, texts: Sequence[str], names: Sequence[str]) -> DenseVectors:
         """Return one row a text; a text of nothing but white space gives zeros.
 
-        names: what an error calls each text.
-        Raises EncoderError if the model gives what isn't a number.
+        names: each text's name in an error.
+        Raises EncoderError if the model gives NaN or infinity.
         """
 
         def encode(batch: TokenBatch, names: list[str]) -> DenseVectors:
@@ -86,7 +92,7 @@ class TransformerDenseEncoder:
 
     @property
     def description(self) -> Mapping[str, Any]:
-        """What tells this encoder from others, as JSON values."""
+        """Identity of this encoder, as JSON values."""
         return {
             "kind": DENSE,
             "name": self.name,
@@ -102,7 +108,7 @@ class TransformerDenseEncoder:
         return self.settings.max_length
 
     def splitter(self, *, overlap: int | None = None, max_length: int | None = None) -> PassageSplitter:
-        """Return what cuts documents into passages that this encoder reads whole, as a sparse one's does."""
+        """Return a splitter of documents into passages that this encoder reads whole."""
         length = length_of_passages(self.name, self.text_length, max_length)
         prompt = self.settings.document_prompt
         return PassageSplitter(self.document.tokenizer, length, overlap=overlap, prompt=prompt)
@@ -149,8 +155,9 @@ def load_dense(
     }
     settings = replace(layout.settings, **{name: value for name, value in given.items() if value is not None})
     placement = Placement.of(device, dtype, max_tokens)
-    model = read_model(layout.transformer, "mlp", placement.dtype)
+    model = read_model(layout.transformer, HIDDEN_STATES, placement.dtype)
     tokenizer = read_tokenizer_of(layout.transformer)
+    check_ids_of(tokenizer, model, layout.transformer)
     limits = [limit for limit in (token_limit(model, tokenizer), settings.max_length) if limit is not None]
     settings = replace(settings, max_length=min(limits, default=None))
     layers = _layers(layout.layers)

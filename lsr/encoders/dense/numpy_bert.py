@@ -1,4 +1,4 @@
-"""BERT's forward pass for one short text in numpy: a query's dense vector without the seconds that torch takes to load.
+"""BERT's forward pass for one short text in numpy, which saves a query the seconds of loading torch.
 
 Devlin et al., "BERT" (NAACL 2019, arXiv:1810.04805), as `transformers` computes it.
 """
@@ -21,7 +21,7 @@ _LAYER = "encoder.layer."
 
 
 class BareBert:
-    """The trunk of a BERT and, above some of its layers, perhaps another branch of its own. Safe from many threads.
+    """The trunk of a BERT and, above some of its layers, perhaps a separate branch. Safe from many threads.
 
     layers: each a function from a name within a layer to its weight.
     """
@@ -97,7 +97,7 @@ def _linear(values: Floats, weight: Callable[[str], Floats], name: str) -> Float
 
 
 def _reader(tensors: Tensors, prefix: str) -> Callable[[str], Floats]:
-    """Return what reads a layer's weights; expanded ones are kept, mapped ones cost nothing."""
+    """Return a function that reads a layer's weights; expanded ones are kept, mapped ones cost nothing."""
     kept: dict[str, Floats] = {}
 
     def read(name: str) -> Floats:

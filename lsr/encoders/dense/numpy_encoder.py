@@ -1,4 +1,4 @@
-"""Dense vectors of queries without torch, where the model is one that numpy runs; else None, and torch does it."""
+"""Dense vectors of queries without torch, for models that numpy runs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class BareQueryEncoder:
             if text.strip() and not all(encoding.special_tokens_mask):
                 row[:] = self._vector(encoding.ids)
         if not np.isfinite(rows).all():
-            raise EncoderError("the dense model gives a query what isn't a number (NaN or infinite); it is broken")
+            raise EncoderError("the dense model gives a query NaN or infinity; it is broken")
         return rows
 
     def _vector(self, ids: Sequence[int]) -> Floats:
@@ -56,10 +56,10 @@ class BareQueryEncoder:
 
 
 def open_bare(description: Mapping[str, Any], *, moved_to: str | Path | None = None) -> BareQueryEncoder | None:
-    """Open the queries' side of the encoder that an index's dense vectors are of; None if it isn't one for numpy.
+    """Open the query side of an index's dense encoder; None if numpy doesn't run it.
 
-    description, moved_to: as `lsr.encoders.registry.open_dense_encoder` has them, which takes its place then, and says
-    what is wrong with a model that is another, or broken.
+    description, moved_to: arguments of `lsr.encoders.registry.open_dense_encoder`, which is for all other models, and
+    says what is wrong with one that is another, or broken.
     """
     try:
         place, revision = recorded_place(description, moved_to, "--dense")
@@ -131,7 +131,7 @@ def _joint(folder: Path) -> tuple[BareQueryEncoder, str] | None:
 
 
 def _fits(config: Mapping[str, Any], pooling: str) -> bool:
-    """Whether a model is a BERT as numpy computes it."""
+    """Return whether a model is a BERT as numpy computes it."""
     return (
         config.get("model_type") == "bert"
         and config.get("hidden_act", "gelu") == "gelu"

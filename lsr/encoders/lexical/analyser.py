@@ -1,4 +1,4 @@
-"""Words: from a text to the terms of lexical retrieval."""
+"""Analysis of text into the terms of lexical retrieval."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ENGLISH_STOP_WORDS = frozenset(_LUCENE_ENGLISH.split())
 STOP_WORDS: Mapping[str, frozenset[str]] = {"english": ENGLISH_STOP_WORDS, "none": frozenset()}
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
-# Scripts written without spaces: each character stands as a word of its own.
+# Scripts written without spaces: each character is a word.
 _IDEOGRAPH = re.compile("[\u3005\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]")
 
 
@@ -41,13 +41,13 @@ def _word_with_marks() -> re.Pattern[str]:
     marks = "".join(
         chr(code) for first, last in ranges for code in range(first, last) if unicodedata.category(chr(code))[0] == "M"
     )
-    # An underscore is a letter here: `words` takes them out first, since one plain class matches faster than two.
+    # An underscore is a letter here: `words` removes them first, since one plain class matches faster than two.
     return re.compile(rf"\w[\w{marks}]*(?:['’]\w[\w{marks}]*)*")
 
 
 @dataclass(frozen=True, slots=True)
 class AnalyserSettings:
-    """What decides which terms a text gives.
+    """Settings that decide the terms of a text.
 
     stemmer: a Snowball language (`english`, `porter`, `german`, …) or `none`.
     stop_words: `english` or `none`.
@@ -70,7 +70,7 @@ class AnalyserSettings:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> AnalyserSettings:
-        """Read what `to_json` wrote. Raises EncoderError for settings that this program doesn't know."""
+        """Read the values that `to_json` wrote. Raises EncoderError for settings that this program doesn't know."""
         unknown = set(values) - {field.name for field in fields(cls)}
         if unknown:
             raise EncoderError(f"analyser: unknown settings {', '.join(sorted(unknown))}: made by a newer program")

@@ -47,7 +47,7 @@ class BM25Weighting:
     def weigh(self, counts: SparseBatch, statistics: CorpusStatistics) -> SparseBatch:
         """Turn rows of term counts into rows of BM25 weights.
 
-        counts: a row's weights are how often each term stands in the document; their sum is its length.
+        counts: a row's weights are the numbers of times that each term stands in the document; their sum is its length.
         statistics: `df` int64 (vocab_size), of the corpus that the rows belong to.
         """
         df = statistics.df
@@ -83,7 +83,7 @@ class BM25QueryEncoder:
 class BM25Encoder:
     """Counts words over a vocabulary that grows with the documents; `corpus_weighting` makes the counts weights.
 
-    terms: the vocabulary of an index that is to be continued, term i having id i.
+    terms: the vocabulary of an index to be continued, term i having id i.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class BM25Encoder:
 
     @property
     def description(self) -> Mapping[str, Any]:
-        """What the manifest says of this encoder, as JSON values."""
+        """Identity of this encoder for the manifest, as JSON values."""
         settings = self._analyser.settings
         return {
             "kind": KIND,

@@ -1,4 +1,4 @@
-"""Words as terms of their own, beside those of a model.
+"""Exact words: terms beside those of a model.
 
 A model's vocabulary has some ten thousand pieces of words. A name, a part number or the word of a trade is several of
 them, and no piece of it says what the whole says; and whatever a model reads into a text, a query's own words should
@@ -33,15 +33,15 @@ MARK = "="
 
 
 def is_word_term(term: str) -> bool:
-    """Say whether a term is a word's."""
+    """Return whether a term is a word's."""
     return len(term) > len(MARK) and term.startswith(MARK)
 
 
 class ExactWords:
     """The words of documents and queries, over a vocabulary that grows with the documents.
 
-    terms: the model's, and behind them the words of an index that is to be continued; new words are added to it.
-    n_model_terms: how many of them are the model's. Raises EncoderError where that list isn't such a one.
+    terms: the model's, and behind them the words of an index to be continued; new words are added to it.
+    n_model_terms: number of the model's. Raises EncoderError for any other list.
     """
 
     def __init__(self, config: WordsConfig, terms: list[str], n_model_terms: int) -> None:
@@ -75,7 +75,7 @@ class ExactWords:
 class WordQueries:
     """The words of queries as terms of an index. lookup: finds their ids; words that it doesn't find are dropped.
 
-    grows: whether it may find more of them the next time, so that nothing may be remembered.
+    grows: whether `lookup` may find more of them the next time, so that nothing may be cached.
     """
 
     def __init__(
@@ -106,9 +106,11 @@ class WordQueries:
 def document_weights(
     indptr: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], config: WordsConfig
 ) -> npt.NDArray[np.float32]:
-    """Return (k1 + 1) · n / (n + k1 · (1 − b + b · length / usual_length)) of words that documents have n times.
+    """Return the weights of words in documents, as BM25 has them with a usual length.
 
-    indptr: int64, (n_documents + 1), which of the counts are of which document; its length is the sum of its counts.
+    A word that a document has n times weighs (k1 + 1) · n / (n + k1 · (1 − b + b · length / usual_length)).
+
+    indptr: int64, (n_documents + 1), boundaries of the documents' counts; a document's length is the sum of its counts.
     """
     ends = np.concatenate(([0], np.cumsum(counts)))
     norms = config.k1 * (1 - config.b + config.b * np.diff(ends[indptr]) / config.usual_length)
@@ -132,5 +134,5 @@ def side_by_side(rows: SparseBatch, words: SparseBatch) -> SparseBatch:
 
 
 def analyser_settings(config: WordsConfig) -> AnalyserSettings:
-    """Return how words are made."""
+    """Return the settings by which words are made."""
     return AnalyserSettings(config.stemmer, config.stop_words)

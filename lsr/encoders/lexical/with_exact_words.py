@@ -79,14 +79,11 @@ class WithExactWords:
 
     def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
         """Return one row a text: the model's, and the words that some document had."""
-        return self._extend_queries(self._model.encode_queries(texts), texts)
+        return self._words.beside_queries(self._model.encode_queries(texts), texts)
 
     def extend(self, rows: SparseBatch, documents: Sequence[Document]) -> SparseBatch:
         """Return the model's rows of documents with the documents' words."""
         return self._words.beside(rows, documents)
-
-    def _extend_queries(self, rows: SparseBatch, texts: Sequence[str]) -> SparseBatch:
-        return self._words.beside_queries(rows, texts)
 
     def term_id(self, term: str) -> int | None:
         """Return the id of a term; a word that is new is given one."""
@@ -119,11 +116,6 @@ class JointWithExactWords(WithExactWords):
         """Return one sparse and one dense row a document."""
         sparse, dense = self._model.encode_documents_jointly(documents)
         return self.extend(sparse, documents), dense
-
-    def encode_queries_jointly(self, texts: Sequence[str]) -> tuple[SparseBatch, DenseVectors]:
-        """Return one sparse and one dense row a text."""
-        sparse, dense = self._model.encode_queries_jointly(texts)
-        return self._extend_queries(sparse, texts), dense
 
     def encode_dense_documents(self, documents: Sequence[Document]) -> DenseVectors:
         """Return one dense row a document."""

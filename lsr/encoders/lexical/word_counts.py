@@ -1,4 +1,4 @@
-"""The words of texts, counted: from text to rows of term ids and how often each stands there."""
+"""Word counts: from texts to rows of term ids and their numbers of occurrences."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from lsr.encoders.lexical.analyser import Analyser
 
 MAX_CACHED_WORDS = 1_000_000
-"""Words whose term ids are remembered; beyond it the cache starts anew, so that memory stays bounded."""
+"""Words whose term ids are cached; a fuller cache is cleared, so that memory stays bounded."""
 
 NOT_A_TERM = -1
 
@@ -34,7 +34,7 @@ class WordIds(dict[str, int]):
 
 
 def count_words(texts: Sequence[str], analyser: Analyser, word_ids: WordIds) -> tuple[npt.NDArray[np.int64], ...]:
-    """Return indptr, term ids and counts of the texts: one pass over the words, one sort over all of them.
+    """Return indptr, term ids and counts of the texts, by one loop over the words and one sort.
 
     All int64; a row's term ids ascend. Words that `word_ids` doesn't know, and stop words, are left out.
     """

@@ -1,4 +1,4 @@
-"""What makes scores sparse weights: saturating functions that are 0 for what is not above 0."""
+"""Activations that make scores sparse weights: saturating, and 0 for scores of 0 or less."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A transformer cut in two: what computes hidden states, and the projection to the vocabulary.
+"""A transformer cut in two: its hidden states, and the projection to the vocabulary.
 
 Without the cut a model returns logits for each token and each term at once, 15 MiB a token's row of a batch of 128
 texts of 256 tokens with 30,522 terms; with it, heads project a chunk of terms at a time.
@@ -15,7 +15,7 @@ from lsr.encoders.network.dense_branch import Branch
 
 
 class _PassThrough(nn.Module):
-    """Stands where the projection stood, so that the model returns what the projection would have been given."""
+    """Replaces the projection, so that the model returns the projection's input."""
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Return `hidden`."""
@@ -47,7 +47,7 @@ class HiddenStates(nn.Module):
         return self.model
 
     def cut(self) -> None:
-        """Do nothing: nothing was put back."""
+        """Do nothing: there is no projection to cut."""
 
 
 class Backbone(nn.Module):
@@ -104,7 +104,7 @@ class Backbone(nn.Module):
         return hidden
 
     def both(self, input_ids: Tensor, attention_mask: Tensor, branch: Branch | None) -> tuple[Tensor, Tensor]:
-        """Return the hidden states for a sparse head, and those for a dense one: of its branch, or the last layer's."""
+        """Return the hidden states for a sparse head, and those for a dense one (its branch's, or the last layer's)."""
         if branch is not None:
             output, states = branch.states(self.model, input_ids=input_ids, attention_mask=attention_mask)
             return output.logits, states

@@ -21,7 +21,7 @@ _SIGNS = ("out of memory", "can't allocate memory", "status_alloc_failed")
 def plan(lengths: Sequence[int], *, max_tokens: int, max_texts: int) -> list[list[int]]:
     """Group texts by length, longest first, so that a padded group has at most `max_tokens` tokens.
 
-    lengths: tokens of each text. Returns positions into it; a text longer than the budget gets a group of its own.
+    lengths: tokens of each text. Returns positions into it; a text longer than the budget gets a separate group.
     The longest come first so that memory that doesn't suffice shows at once.
     """
     groups: list[list[int]] = []

@@ -1,4 +1,4 @@
-"""What a device multiplies natively, rather than by imitation."""
+"""Detection of native bfloat16 support."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two transformers that share their lower layers: a trunk, and above it one branch a vector.
+"""Two transformers that share their lower layers: a trunk, and above it one branch for each vector.
 
 The sparse vector's branch is the model itself. The dense vector's begins as a copy of its upper layers, so that
 training one leaves the other what it was: a good dense model lends its trunk to a sparse one, and stays whole.
@@ -17,12 +17,12 @@ from torch import Tensor, nn
 
 from lsr.errors import EncoderError
 
-# What the first layer above the trunk was called with, of the thread that asks for it.
+# The arguments of the first layer above the trunk, in the thread that asks for them.
 _fork: ContextVar[list[tuple[tuple[Any, ...], dict[str, Any]]] | None] = ContextVar("_fork", default=None)
 
 
 class Branch(nn.Module):
-    """The upper layers of a transformer a second time, fed with what its first `shared_layers` layers give.
+    """The upper layers of a transformer a second time, on the output of its first `shared_layers` layers.
 
     model: a `transformers` model whose last hidden states are its last layer's output.
     Raises EncoderError if it isn't one, or has too few layers.

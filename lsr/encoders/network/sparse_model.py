@@ -30,7 +30,7 @@ MAX_LOGITS = 1 << 28
 
 
 class TrainingOutput(NamedTuple):
-    """What a tower gives a training: weights float32 (n_texts, n_terms), logits of the same shape or None.
+    """Output of a tower in training: weights float32 (n_texts, n_terms), logits of the same shape or None.
 
     dense: float32, (n_texts, dimension), None without a dense head.
     """
@@ -43,7 +43,7 @@ class TrainingOutput(NamedTuple):
 class Tower(TextTower):
     """Texts → dense weights (`forward`, which can be trained) or sparse rows (`encode`).
 
-    dense_head: gives a dense vector of the same pass besides (`forward_jointly`, `encode_jointly`).
+    dense_head: gives a dense vector of the same pass (`forward_jointly`, `encode_jointly`).
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Tower(TextTower):
     def encode(self, texts: Sequence[str], names: Sequence[str]) -> SparseBatch:
         """Return one sparse row a text; a text of nothing but white space gives an empty row.
 
-        names: what an error calls each text.
+        names: each text's name in an error.
         Raises EncoderError if the model gives a weight that isn't a number.
         """
 
@@ -113,7 +113,7 @@ class Tower(TextTower):
 
     @torch.inference_mode()
     def encode_jointly(self, texts: Sequence[str], names: Sequence[str]) -> tuple[SparseBatch, DenseVectors]:
-        """Return one sparse and one dense row a text, as `encode` and a dense tower do."""
+        """Return one sparse and one dense row a text, as `encode` and `encode_dense` do."""
         assert self.dense_head is not None
 
         def encode(batch: TokenBatch, names: list[str]) -> tuple[SparseBatch, DenseVectors]:
@@ -127,7 +127,7 @@ class Tower(TextTower):
 
     @torch.inference_mode()
     def encode_dense(self, texts: Sequence[str], names: Sequence[str]) -> DenseVectors:
-        """Return the dense rows alone, without what the sparse ones would cost."""
+        """Return the dense rows alone, without computing the sparse ones."""
         head = self.dense_head
         assert head is not None
 

@@ -1,4 +1,4 @@
-"""What sparse and dense towers share: texts in, tokens in batches through a transformer, in bounded memory."""
+"""Base of sparse and dense models: texts, tokenised and in batches through a transformer, in bounded memory."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class TextTower(nn.Module):
     """A transformer with its tokenizer.
 
     backbone: token ids and mask → hidden states. prompt: put before each text. echo: see `token_batch.echoed`.
-    literal_only: whether special tokens are left out of what is scored. pad_id: stands behind shorter texts, never
-    read. max_tokens: of a batch; None: what suits the device.
+    literal_only: whether special tokens aren't scored. pad_id: token id that fills up shorter texts, never read.
+    max_tokens: tokens of a batch (default: by device).
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class TextTower(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return next(self.parameters()).device
 
     @property
@@ -60,12 +60,12 @@ class TextTower(nn.Module):
 
     @property
     def prompt(self) -> str:
-        """What is put before each text."""
+        """The text put before each text."""
         return self._prompt
 
     @property
     def pad_id(self) -> int:
-        """What stands behind shorter texts."""
+        """The token id that fills up shorter texts."""
         return self._pad_id
 
     @property
@@ -77,10 +77,6 @@ class TextTower(nn.Module):
     def max_tokens(self) -> int:
         """Tokens of a batch, padding among them."""
         return self._max_tokens or MAX_TOKENS["cuda" if self.device.type == "cuda" else "cpu"]
-
-    def batch(self, texts: Sequence[str]) -> TokenBatch:
-        """Return texts as one batch on the tower's device; none of them may be blank."""
-        return self.padded(self.tokens(texts)).to(self.device)
 
     def tokens(self, texts: Sequence[str], *, tokenizer: TextTokenizer | None = None) -> list[TextTokens]:
         """Return the tokens of each text, prompt and special ones among them, cut to what the model reads.
@@ -105,9 +101,9 @@ class TextTower(nn.Module):
         max_tokens: int,
         max_texts: int,
     ) -> list[tuple[list[int], _Rows]]:
-        """Encode texts of like length together; return which texts are in each batch, and what they gave.
+        """Encode texts of like length together; return the numbers of each batch's texts, and their rows.
 
-        names: what an error calls each text. Texts of nothing but white space are in no batch.
+        names: each text's name in an error. Texts of nothing but white space are in no batch.
         encode: called with a batch and its names. Where memory runs out, batches become smaller.
         """
         self.eval()

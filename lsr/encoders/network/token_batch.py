@@ -32,7 +32,7 @@ class TextTokens:
 class TokenBatch:
     """Padded texts: input_ids and attention_mask int64, literal and scored bool, all (n_texts, length).
 
-    What literal and scored mean stands at `TextTokens`; both are False where a text is padded.
+    literal, scored: as of `TextTokens`, False where a text is padded.
     """
 
     input_ids: Tensor
@@ -48,7 +48,7 @@ class TokenBatch:
 
 
 def text_tokens(encoding: Encoding, *, literal_only: bool) -> TextTokens:
-    """Return a text as the tokenizer gives it; `literal_only` leaves special tokens out of what is scored."""
+    """Return a text as the tokenizer gives it; with `literal_only` special tokens aren't scored."""
     ids = np.array(encoding.ids, np.int64)
     literal = np.array(encoding.special_tokens_mask) == 0
     return TextTokens(ids, literal, literal if literal_only else np.ones(len(ids), bool))
@@ -76,7 +76,7 @@ def echoed(encoding: Encoding) -> TextTokens:
 
 
 def pad(texts: Sequence[TextTokens], pad_id: int) -> TokenBatch:
-    """Put texts of different lengths into one batch, `pad_id` standing behind the shorter ones."""
+    """Put texts of different lengths into one batch, the shorter ones filled up with `pad_id`."""
     longest = max(len(text) for text in texts)
     ids = np.full((len(texts), longest), pad_id, np.int64)
     attention = np.zeros((len(texts), longest), np.int64)

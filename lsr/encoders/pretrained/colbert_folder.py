@@ -1,4 +1,4 @@
-"""Which folder holds which part of a late-interaction model, and what it does to texts. Nothing here imports torch.
+"""Folder layouts of late-interaction models, and their settings. Nothing here imports torch.
 
 - ColBERT's own checkpoints: a BERT with a weight `linear.weight`, and `artifact.metadata` beside it;
 - PyLate's: `modules.json` naming a transformer and a linear layer, the rest in `config_sentence_transformers.json`.
@@ -26,9 +26,9 @@ _ARCHITECTURE = "HF_ColBERT"
 
 @dataclass(frozen=True, slots=True)
 class LateSettings:
-    """What decides a text's token vectors beside the weights.
+    """Settings that decide a text's token vectors, beside the weights.
 
-    query_marker, document_marker: the token behind the first, that says what a text is. query_length,
+    query_marker, document_marker: second token of a text, which says what it is. query_length,
     document_length: tokens that are read. fills: whether a query is filled up with masks, whose vectors count too.
     attends: whether its tokens read those masks. skipped: words whose vectors are left out of documents.
     """
@@ -52,7 +52,7 @@ class LateLayout:
 
 
 def read_late_layout(folder: Path) -> LateLayout | None:
-    """Say where the parts of the late-interaction model in `folder` are; None if it is none, but perhaps a dense one.
+    """Return the parts of the late-interaction model in `folder`; None if it is none.
 
     Raises EncoderError for one that isn't as either library writes it.
     """

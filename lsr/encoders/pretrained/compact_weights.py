@@ -1,6 +1,6 @@
-"""Weights in few bytes: large tables as 8-bit integers with one factor a row, everything else in 16 bits.
+"""Compact weights: large tables as 8-bit integers with one factor a row, everything else in 16 bits.
 
-For models that travel inside a package. Rounding to 8 bits a row: Dettmers et al., "LLM.int8()" (NeurIPS 2022,
+For bundled models. Rounding to 8 bits a row: Dettmers et al., "LLM.int8()" (NeurIPS 2022,
 arXiv:2208.07339), section 2; only the storage is small here, a model computes with what is expanded from it.
 """
 

@@ -1,4 +1,4 @@
-"""Which folder holds which part of a dense encoder. Nothing here imports torch."""
+"""Folder layouts of dense encoders. Nothing here imports torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lsr.errors import EncoderError, UsageError
 
 _LAYER_ACTIVATIONS = ("Tanh", "Identity")
 _ST_POOLINGS = {"cls": "cls", "mean": "mean", "max": "max", "lasttoken": "last"}
-# How Sentence-Transformers said it before version 5.
+# The form of Sentence-Transformers before version 5.
 _ST_FLAGS = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_mean_tokens": "mean",
@@ -26,7 +26,10 @@ _ST_FLAGS = {
 
 @dataclass(frozen=True, slots=True)
 class DenseSettings:
-    """What decides a dense vector beside the weights. max_length: tokens; None: as many as the model takes."""
+    """Settings of a dense vector, beside the weights.
+
+    max_length: number of tokens that are read (default: all that the model takes).
+    """
 
     pooling: str = "mean"
     normalise: bool = True
@@ -50,7 +53,7 @@ class DenseLayout:
 
 
 def read_dense_layout(folder: Path) -> DenseLayout:
-    """Say where the parts of the dense encoder in `folder` are. Raises EncoderError for a layout that isn't known."""
+    """Return the parts of the dense encoder in `folder`. Raises EncoderError for an unknown layout."""
     if not (folder / "modules.json").is_file():
         if (folder / "config.json").is_file():
             return DenseLayout(folder, DenseSettings())

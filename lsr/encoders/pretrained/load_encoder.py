@@ -1,4 +1,4 @@
-"""Encoders put together: opened as they were saved, or begun from a checkpoint and a choice of parts."""
+"""Loading of sparse encoders as they were saved, and starting of new ones from a checkpoint and a config."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def load_neural(
 ) -> NeuralEncoder:
     """Load an encoder from a folder or from the Hugging Face hub.
 
-    family: what a plain checkpoint, which doesn't say it itself, is to be read as; a model that says it is refused.
-    plain_family: the same, without meaning for a model that says it. revision: the hub's commit, branch or tag.
-    max_length: tokens of a document, if fewer than the model takes. top_k, threshold: which of a document's weights
-    are kept. device, dtype, max_tokens: as in `Placement.of`. Exact words that its config has are not put beside it.
+    family: family of a plain checkpoint, which doesn't say it (default: splade); a model that says it is refused.
+    plain_family: the same, ignored by a model that says it. revision: commit, branch or tag on the hub.
+    max_length: tokens of a document, if fewer than the model takes. top_k, threshold: pruning of a document's weights.
+    device, dtype, max_tokens: as of `Placement.of`. Exact words that its config has are not put beside it.
     Raises EncoderError if it can't be loaded as it was saved.
     """
     source = locate(name_or_path, revision=revision)
@@ -83,11 +83,11 @@ def start_encoder(
     dtype: str | None = None,
     max_tokens: int | None = None,
 ) -> NeuralEncoder:
-    """Begin an encoder from a checkpoint and a family's name or a choice of parts, to be trained and saved.
+    """Start an encoder from a checkpoint and a config or a family's name, to be trained and saved.
 
     document, query: folders or hub names of transformers; `query` only where queries have a model of their own.
     query_weights: a table's weights by token, 0 for tokens that it lacks; by default all 1.
-    seed: of the heads that the checkpoint doesn't bring.
+    seed: random seed of the heads that the checkpoint lacks.
     """
     if isinstance(config, str):
         config = family_config(config)

@@ -15,23 +15,26 @@ from lsr.encoders.config import DenseConfig, TowerConfig
 from lsr.encoders.network.backbone import Backbone, HiddenStates
 from lsr.encoders.network.cpu_features import multiplies_bfloat16
 from lsr.encoders.network.dense_branch import Branch
-from lsr.encoders.network.heads.base import Head, share_weights
+from lsr.encoders.network.heads.base import Head, head_kind, share_weights
 from lsr.encoders.network.heads.dense import DenseHead
-from lsr.encoders.network.heads.gated import GatedHead
-from lsr.encoders.network.heads.mlm import MLMHead
-from lsr.encoders.network.heads.mlp import MLPHead
 from lsr.encoders.network.sparse_model import Tower
 from lsr.encoders.pretrained.sparse_folder import HEAD_FILE
-from lsr.encoders.pretrained.transformers_checkpoint import read_model, read_tokenizer_of, token_limit
+from lsr.encoders.pretrained.transformers_checkpoint import (
+    HIDDEN_STATES,
+    check_ids_of,
+    read_model,
+    read_tokenizer_of,
+    token_limit,
+)
 from lsr.encoders.text.tokenizer import TextTokenizer, copy_of
 from lsr.errors import EncoderError
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where and how precisely a model computes.
+    """Device and precision of a model.
 
-    device: a torch device. dtype: of its weights. max_tokens: of a batch; None: what suits the device.
+    device: torch device. dtype: type of its weights. max_tokens: tokens of a batch (default: by device).
     """
 
     device: torch.device
@@ -47,7 +50,7 @@ class Placement:
         *,
         cpu_bfloat16: bool = False,
     ) -> Placement:
-        """Choose what isn't given: CUDA with bfloat16 where there is such a device, else the CPU with float32.
+        """Choose the rest: CUDA with bfloat16 where there is such a device, else the CPU with float32.
 
         cpu_bfloat16: with bfloat16 on the CPU too, if it multiplies that natively.
         Raises EncoderError for a device or type that torch doesn't know.
@@ -72,10 +75,10 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class LoadedTower:
-    """A tower with what its encoder has to know of it.
+    """A tower with its tokenizer, limit and placement.
 
-    tokenizer: as `transformers` has it. limit: tokens that the model takes, None: any number.
-    placement: where it computes.
+    tokenizer: a tokenizer of `transformers`. limit: tokens that the model takes (None: any number).
+    placement: its device and precision.
     """
 
     tower: Tower
@@ -97,12 +100,12 @@ class LoadedTower:
     def sharing(self, config: TowerConfig) -> LoadedTower:
         """Return a tower of the same weights with other settings, for the other side's texts.
 
-        The weights are shared, not copied: what trains one trains both.
+        The weights are shared, not copied: training one trains both.
         """
         if config == self.tower.config:
             return self
         tower = self.tower
-        head = _make_head(tower.backbone, config)
+        head = head_kind(config.head).make(tower.backbone, config)
         share_weights(tower.head, head)
         return _assemble(tower.backbone, head, tower.dense_head, self.tokenizer, config, self.limit, self.placement)
 
@@ -137,10 +140,12 @@ def start_tower(
 
     Raises EncoderError as `load_tower` does.
     """
-    model = read_model(folder, config.head, placement.dtype)
+    kind = head_kind(config.head)
+    model = read_model(folder, kind.task, placement.dtype)
     tokenizer = read_tokenizer_of(folder)
-    backbone: nn.Module = HiddenStates(model) if config.head == "mlp" else Backbone(model)
-    head = _make_head(backbone, config)
+    check_ids_of(tokenizer, model, folder)
+    backbone: nn.Module = HiddenStates(model) if kind.task == HIDDEN_STATES else Backbone(model)
+    head = kind.make(backbone, config)
     dense_head = None if dense is None else _make_dense_head(model, dense)
     return _assemble(backbone, head, dense_head, tokenizer, config, token_limit(model, tokenizer), placement)
 
@@ -149,18 +154,6 @@ def own_weights(tower: Tower) -> dict[str, torch.Tensor]:
     """Return the weights that a tower has beside its transformer's, as HEAD_FILE holds them."""
     dense = {} if tower.dense_head is None else tower.dense_head.state_dict()
     return {**tower.head.own_weights(), **{f"dense.{name}": value for name, value in dense.items()}}
-
-
-def _make_head(backbone: nn.Module, config: TowerConfig) -> Head:
-    parts = {"activation": config.activation, "pooling": config.pooling}
-    if config.head == "mlp":
-        model_config = backbone.model.config
-        return MLPHead(model_config.hidden_size, model_config.vocab_size, layers=config.mlp_layers, **parts)
-    if config.head == "gated":
-        if backbone.projection is None:
-            raise EncoderError(f"{type(backbone.model).__name__}: a gated head needs a plain vocabulary projection")
-        return GatedHead(backbone.projection, **parts)
-    return MLMHead(backbone.projection, backbone.vocab_size, **parts)
 
 
 def _make_dense_head(model: Any, config: DenseConfig) -> DenseHead:

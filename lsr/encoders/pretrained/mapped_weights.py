@@ -1,4 +1,4 @@
-"""Weights of a safetensors file as mapped arrays, without torch: nothing is read but what is used."""
+"""Weights of a safetensors file as mapped arrays, without torch: only what is used is read."""
 
 from __future__ import annotations
 
@@ -56,10 +56,6 @@ class Tensors:
 
     def __contains__(self, name: str) -> bool:
         return name in self._known
-
-    def names(self) -> list[str]:
-        """Return the names of all tensors."""
-        return list(self._known)
 
     def get(self, name: str) -> Floats:
         """Return a tensor as float32: mapped where it is stored so, else expanded. Raises EncoderError without it."""

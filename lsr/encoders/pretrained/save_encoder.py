@@ -1,4 +1,4 @@
-"""Encoders written to a folder, in the Sentence-Transformers layout wherever that library has the parts.
+"""Saving of encoders to a folder, in the Sentence-Transformers layout wherever that library has the parts.
 
 Module names are those that every version of it from 5.0 on understands.
 """
@@ -33,7 +33,7 @@ def save_encoder(encoder: NeuralEncoder, folder: Path, *, compact: bool = False)
     """Write an encoder to `folder`, which may not exist yet, or be empty; `load_encoder` reads it again.
 
     compact: in few bytes, rounded as `lsr.encoders.pretrained.compact_weights` says, which this program alone reads.
-    Raises EncoderError if something stands there already.
+    Raises EncoderError if the folder isn't empty.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise EncoderError(f"{folder} is not an empty folder: give another, or remove it")
@@ -41,7 +41,7 @@ def save_encoder(encoder: NeuralEncoder, folder: Path, *, compact: bool = False)
     if not compact and _is_known_to_sentence_transformers(encoder):
         _save_as_sentence_transformers(encoder, folder)
         return
-    # Lengths stand in the config here, for each side its own.
+    # The config has each side's length here.
     _save_tower(encoder.document, folder / "document", None, compact=compact)
     if isinstance(encoder.query, TableQueryEncoder):
         if encoder.config.query_side == "table":

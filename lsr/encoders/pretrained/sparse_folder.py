@@ -1,4 +1,4 @@
-"""Which folder holds which part of an encoder: the layouts that models are published in.
+"""Folder layouts of sparse encoders, as models are published.
 
 - plain: a masked-LM checkpoint of `transformers`;
 - Sentence-Transformers: `modules.json` naming a transformer and a SpladePooling;
@@ -24,7 +24,7 @@ OWN_CONFIG = "lsr_encoder.json"
 OWN_FORMAT = 1
 HEAD_FILE = "head.safetensors"
 
-# What Sentence-Transformers calls the two activations: the logarithm around them goes without saying there.
+# Sentence-Transformers' names of the two activations, which leave out the outer logarithm.
 ST_ACTIVATIONS = {"relu": "log1p(relu)", "log1p_relu": "log1p(log1p(relu))"}
 
 _TRANSFORMERS = ("Transformer", "MLMTransformer")
@@ -36,7 +36,7 @@ class Layout:
 
     document: the documents' transformer. query: the queries' transformer or table, None if they share
     the documents'. table_json: an idf.json that holds the table's weights by token.
-    is_plain: whether nothing but a checkpoint is there, that doesn't say what it is to be read as.
+    is_plain: whether it is a checkpoint alone, which doesn't say its family.
     """
 
     folder: Path
@@ -60,9 +60,9 @@ class Layout:
 
 
 def read_layout(folder: Path) -> Layout:
-    """Say where the parts of the encoder in `folder` are.
+    """Return the parts of the encoder in `folder`.
 
-    Raises EncoderError for a layout that isn't known, and for modules that would need code from elsewhere.
+    Raises EncoderError for an unknown layout, and for modules that need code from elsewhere.
     """
     if (folder / OWN_CONFIG).is_file():
         return _own(folder)
@@ -113,7 +113,7 @@ class ModuleChain:
 
 
 def module_chain(folder: Path) -> ModuleChain:
-    """Read `modules.json`. Raises EncoderError for modules of the model's own, or outside its folder."""
+    """Read `modules.json`. Raises EncoderError for modules with code of the model, or outside its folder."""
     return _chain(folder, [(module["type"], module["path"]) for module in read_json(folder / "modules.json")])
 
 
@@ -163,7 +163,7 @@ def _table_json(folder: Path, query: Path, source: str) -> Path:
 def _chain(folder: Path, modules: Sequence[tuple[str, str]]) -> ModuleChain:
     for kind, path in modules:
         if not kind.startswith("sentence_transformers."):
-            raise EncoderError(f"{folder}: module {kind} is code of the model's own, which is never run: not supported")
+            raise EncoderError(f"{folder}: module {kind} is code of the model, which is never run: not supported")
         if not (folder / path).resolve().is_relative_to(folder.resolve()):
             raise EncoderError(f"{folder}: module folder {path!r} lies outside the model: refused")
     return ModuleChain(

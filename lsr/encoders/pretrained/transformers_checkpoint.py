@@ -21,29 +21,33 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from lsr.encoders.pretrained.compact_weights import COMPACT_FILE, load_compact
+from lsr.encoders.text.tokenizer import check_token_ids, checked_text, first_line, library_errors
+from lsr.encoders.text.tokenizer_checks import check_size
 from lsr.errors import EncoderError
 
 NO_LIMIT = 1 << 20
-"""A tokenizer that takes this many tokens only says that nobody told it of a limit."""
+"""Limit of a tokenizer from which on it means that none was given."""
 
-_MODELS = {
-    "mlm": (AutoModelForMaskedLM, "masked-LM"),
-    "gated": (AutoModelForMaskedLM, "masked-LM"),
-    "causal": (AutoModelForCausalLM, "causal-LM"),
-    "mlp": (AutoModel, ""),
-    "classifier": (AutoModelForSequenceClassification, "sequence-classification"),
+HIDDEN_STATES = "hidden-states"
+MODELS = {
+    HIDDEN_STATES: AutoModel,
+    "masked-LM": AutoModelForMaskedLM,
+    "causal-LM": AutoModelForCausalLM,
+    "sequence-classification": AutoModelForSequenceClassification,
 }
+"""The library's classes of models, by task."""
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 
 
-def read_model(folder: Path, head: str, dtype: torch.dtype) -> Any:
-    """Load the transformer that a head of this name needs.
+def read_model(folder: Path, task: str, dtype: torch.dtype) -> Any:
+    """Load the transformer for a task, one of MODELS.
 
-    Raises EncoderError if weights are missing or pickled, or if the model needs code of its own.
+    Raises EncoderError if weights are missing or pickled, or if the model needs code that comes with it.
     """
     config = _read_config(folder)
     _refuse_pickled(folder)
-    kind, head_name = _MODELS[head]
+    kind: Any = MODELS[task]
+    head_name = "" if task == HIDDEN_STATES else task
     place: str | None = str(folder)
     weights = None
     if (folder / COMPACT_FILE).is_file():
@@ -72,13 +76,22 @@ def read_tokenizer_of(folder: Path) -> Any:
     if not any(path for pattern in _VOCABULARIES for path in folder.glob(pattern)):
         # The library would make up an empty one.
         raise EncoderError(f"{folder}: no tokenizer.json: the model is not complete")
-    try:
+    for path in folder.glob("*.json"):
+        if path.name != "model.safetensors.index.json":
+            check_size(path)
+    path = folder / "tokenizer.json"
+    if path.is_file():
+        checked_text(path)
+    with library_errors(f"{folder}: its tokenizer can't be loaded"):
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
-    except Exception as error:
-        raise EncoderError(f"{folder}: its tokenizer can't be loaded: {first_line(error)}") from error
     if getattr(tokenizer, "backend_tokenizer", None) is None:
         raise EncoderError(f"{folder}: its tokenizer has no fast form (tokenizer.json): not supported")
     return tokenizer
+
+
+def check_ids_of(tokenizer: Any, model: Any, folder: Path) -> None:
+    """Raise EncoderError where a tokenizer gives ids that a model has no embedding for."""
+    check_token_ids(tokenizer.backend_tokenizer, len(model.get_input_embeddings().weight), folder)
 
 
 def special_token_ids(tokenizer: Any) -> list[int]:
@@ -96,12 +109,6 @@ def token_limit(model: Any, tokenizer: Any) -> int | None:
     return None if limit >= NO_LIMIT else int(limit)
 
 
-def first_line(error: BaseException) -> str:
-    """Return the first line of an exception's text, for an error of one line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
-
-
 def _architecture(folder: Path, config: Any) -> Any:
     """Return the library's class of a model, which a compact file can't be read without."""
     names = config.architectures or [""]
@@ -116,7 +123,9 @@ def _read_config(folder: Path) -> Any:
         return AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except Exception as error:
         if "trust_remote_code" in str(error):
-            raise EncoderError(f"{folder}: the model needs code of its own, which is never run: no support") from error
+            raise EncoderError(
+                f"{folder}: the model needs code that comes with it, which is never run: no support"
+            ) from error
         raise EncoderError(f"{folder}: its config can't be read: {first_line(error)}") from error
 
 

@@ -1,7 +1,7 @@
-"""Cross-encoders: a query and a text read together by a sequence classifier, which says how well they fit.
+"""Cross-encoders: a query and a text read together by a sequence classifier, which scores them.
 
 Nogueira and Cho, "Passage Re-ranking with BERT" (2019, arXiv:1901.04085). Nothing of a text can be computed before the
-query is known, so they are for a few candidates of another search, and for teaching.
+query is known, so they are for a few candidates of another search, and for teachers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lsr.encoders.network.memory import give_back
 from lsr.encoders.network.text_model import MAX_TOKENS
 from lsr.encoders.pretrained.hub import hash_of_weights, locate
 from lsr.encoders.pretrained.load_model import Placement
-from lsr.encoders.pretrained.transformers_checkpoint import read_model, read_tokenizer_of, token_limit
+from lsr.encoders.pretrained.transformers_checkpoint import check_ids_of, read_model, read_tokenizer_of, token_limit
 from lsr.encoders.text.tokenizer import clean, tokenizer_hash
 from lsr.errors import EncoderError
 
@@ -45,14 +45,14 @@ class CrossEncoder:
 
     @property
     def name(self) -> str:
-        """Where the weights come from."""
+        """Name of the model."""
         return str(self.description["name"])
 
     @torch.inference_mode()
     def scores(self, pairs: Sequence[tuple[str, str]]) -> npt.NDArray[np.float32]:
-        """Return what the model says of each query and text before any activation, float32, (n_pairs).
+        """Return the model's score of each query and text before any activation, float32, (n_pairs).
 
-        Raises EncoderError where that isn't a number.
+        Raises EncoderError for NaN or infinity.
         """
         if not pairs:
             return np.zeros(0, np.float32)
@@ -92,7 +92,7 @@ def load_cross_encoder(
     dtype: str | None = None,
     max_tokens: int | None = None,
 ) -> CrossEncoder:
-    """Load a cross-encoder from a folder or from the Hugging Face hub: safetensors, no code of its own.
+    """Load a cross-encoder from a folder or from the Hugging Face hub: safetensors, and no code of the model.
 
     max_length: tokens of a pair, the longer text of the two being cut; default, what the model takes. The score is
     the logit of a model with one label, the second less the first of a model with two. revision, device, dtype,
@@ -100,12 +100,13 @@ def load_cross_encoder(
     """
     source = locate(name_or_path, revision=revision)
     placement = Placement.of(device, dtype, max_tokens)
-    classifier = read_model(source.folder, "classifier", placement.dtype).to(placement.device)
+    classifier = read_model(source.folder, "sequence-classification", placement.dtype).to(placement.device)
     if classifier.config.num_labels not in (1, 2):
         raise EncoderError(
             f"{source.name} tells {classifier.config.num_labels} labels apart, but a cross-encoder has 1 or 2"
         )
     tokenizer = read_tokenizer_of(source.folder)
+    check_ids_of(tokenizer, classifier, source.folder)
     limits = [limit for limit in (token_limit(classifier, tokenizer), max_length) if limit is not None]
     limit = min(limits, default=None)
     description = {

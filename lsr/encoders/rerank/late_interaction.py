@@ -23,7 +23,13 @@ from lsr.encoders.pretrained.colbert_folder import PROJECTION, LateLayout, LateS
 from lsr.encoders.pretrained.hub import hash_of_weights, locate
 from lsr.encoders.pretrained.load_model import LoadedTower, Placement
 from lsr.encoders.pretrained.mapped_weights import Tensors
-from lsr.encoders.pretrained.transformers_checkpoint import read_model, read_tokenizer_of, token_limit
+from lsr.encoders.pretrained.transformers_checkpoint import (
+    HIDDEN_STATES,
+    check_ids_of,
+    read_model,
+    read_tokenizer_of,
+    token_limit,
+)
 from lsr.encoders.rerank.token_model import Marking, TokenTower, TokenVectors
 from lsr.encoders.sparse.encoder import query_names
 from lsr.encoders.sparse.joint import JointNeuralEncoder
@@ -44,11 +50,11 @@ class LateInteraction:
 
     @property
     def name(self) -> str:
-        """Where the weights come from."""
+        """Name of the model."""
         return str(self.description["name"])
 
     def encode_texts(self, texts: Sequence[str], names: Sequence[str]) -> list[TokenVectors]:
-        """Return the token vectors of documents' texts. names: what an error calls them."""
+        """Return the token vectors of documents' texts. names: their names in an error."""
         vectors: list[TokenVectors] = self._document.encode(texts, names)
         return vectors
 
@@ -66,7 +72,7 @@ def load_late_interaction(
     dtype: str | None = None,
     max_tokens: int | None = None,
 ) -> LateInteraction:
-    """Load a ColBERT or PyLate model, or a dense one for its token vectors, from a folder or from the hub.
+    """Load a ColBERT or PyLate model, or a dense one for its token vectors, by folder or hub name.
 
     revision, device, dtype, max_tokens: as for sparse encoders. Raises EncoderError if it can't be loaded as it was
     saved.
@@ -77,8 +83,9 @@ def load_late_interaction(
         options: dict[str, Any] = {"revision": revision, "device": device, "dtype": dtype, "max_tokens": max_tokens}
         return late_interaction_of(load_dense(name_or_path, **options))
     placement = Placement.of(device, dtype, max_tokens)
-    model = read_model(layout.transformer, "mlp", placement.dtype)
+    model = read_model(layout.transformer, HIDDEN_STATES, placement.dtype)
     tokenizer = read_tokenizer_of(layout.transformer)
+    check_ids_of(tokenizer, model, layout.transformer)
     limit = token_limit(model, tokenizer)
     layers = _projection(layout, model.config.hidden_size)
     backbone, settings = HiddenStates(model), layout.settings

@@ -26,7 +26,7 @@ TokenVectors = npt.NDArray[np.float16]
 
 @dataclass(frozen=True, slots=True)
 class Marking:
-    """What is done to a text's tokens, as in Khattab and Zaharia, "ColBERT" (SIGIR 2020, arXiv:2004.12832).
+    """Marking and filling of a text's tokens, as in "ColBERT" (Khattab and Zaharia, SIGIR 2020, arXiv:2004.12832).
 
     marker: put behind the first token. fill_to: length that masks fill up to, None for documents. mask: their id.
     attends: whether the others read them. skipped: ids whose vectors are left out.
@@ -39,7 +39,7 @@ class Marking:
     skipped: frozenset[int] = frozenset()
 
     def marked(self, text: TextTokens) -> TextTokens:
-        """Return a text's tokens with what is added, each scored unless it is skipped."""
+        """Return a text's tokens with the added ones, each scored unless it is skipped."""
         ids = np.insert(text.ids, 1, self.marker)
         literal = np.insert(text.literal, 1, False)
         filled = max(0, (self.fill_to or 0) - len(ids))
@@ -51,7 +51,7 @@ class Marking:
 class TokenTower(TextTower):
     """Texts → unit vectors of their tokens.
 
-    layers: what the hidden states go through. branch: where those come from, if not from the last layer. marking:
+    layers: applied to the hidden states. branch: source of the hidden states, if they aren't the last layer's. marking:
     None leaves texts as they are, and scores the text's own tokens alone.
     """
 
@@ -80,7 +80,7 @@ class TokenTower(TextTower):
         return plain if self._marking is None else [self._marking.marked(text) for text in plain]
 
     def padded(self, tokens: Sequence[TextTokens]) -> TokenBatch:
-        """Return tokenised texts as one batch; masks that nobody reads are read by themselves alone."""
+        """Return tokenised texts as one batch; masks that don't count for others attend alone."""
         batch = super().padded(tokens)
         if self._marking is None or self._marking.fill_to is None or self._marking.attends:
             return batch
@@ -94,9 +94,9 @@ class TokenTower(TextTower):
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str], names: Sequence[str]) -> list[TokenVectors]:
-        """Return the token vectors of each text. names: what an error calls it.
+        """Return the token vectors of each text. names: each text's name in an error.
 
-        Raises EncoderError if the model gives what isn't a number.
+        Raises EncoderError if the model gives NaN or infinity.
         """
 
         def encode(batch: TokenBatch, names: list[str]) -> list[TokenVectors]:

@@ -22,7 +22,7 @@ class NeuralEncoder:
 
     Made by `load_neural` or `start_encoder`. The vocabulary is the tokenizer's, term i being token i. Words that the
     config has are no part of it: `lsr.encoders.lexical.with_exact_words` puts them beside it.
-    name, revision: where the weights come from, and which they are.
+    name, revision: source and version of the weights.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class NeuralEncoder:
 
     @property
     def description(self) -> Mapping[str, Any]:
-        """What the manifest says of this encoder, as JSON values."""
+        """Identity of this encoder for the manifest, as JSON values."""
         settings = self.config.to_json()
         settings.pop("words", None)
         settings["document"]["max_length"] = self.document.max_length
@@ -100,7 +100,7 @@ class NeuralEncoder:
         return length
 
     def splitter(self, *, overlap: int | None = None, max_length: int | None = None) -> PassageSplitter:
-        """Return what cuts documents into passages that this encoder reads whole.
+        """Return a splitter of documents into passages that this encoder reads whole.
 
         overlap: tokens that two passages share. max_length: tokens of a passage, if fewer than the model reads.
         Raises UsageError if one is out of its range, or the model has no limit.
@@ -119,11 +119,11 @@ def _same_terms(query: LoadedTower, document: LoadedTower, terms: Sequence[str])
 
 
 def texts_of(documents: Sequence[Document]) -> tuple[list[str], list[str]]:
-    """Return what is encoded of documents, and what errors call them."""
+    """Return the texts of documents that are encoded, and the documents' names in an error."""
     texts = [document.full_text for document in documents]
     return texts, [f"document {document.doc_id!r}" for document in documents]
 
 
 def query_names(texts: Sequence[str]) -> list[str]:
-    """Return what errors call queries."""
+    """Return the names of queries in an error."""
     return [f"query {text!r:.80}" for text in texts]

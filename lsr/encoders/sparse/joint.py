@@ -1,7 +1,7 @@
 """Joint encoders: one transformer, one pass, a sparse and a dense vector.
 
 Two heads over shared states, as in Chen et al., "BGE M3-Embedding" (2024, arXiv:2402.03216) and Shen et al., "LexMAE"
-(ICLR 2023, arXiv:2208.14754): what a hybrid search needs costs no second model.
+(ICLR 2023, arXiv:2208.14754): a hybrid search needs no second model.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from lsr.types import Document, SparseBatch
 
 
 class JointNeuralEncoder(NeuralEncoder):
-    """A sparse encoder that gives a dense vector of the same pass besides."""
+    """A sparse encoder that also gives a dense vector of the same pass."""
 
     @property
     def dimension(self) -> int:
@@ -29,13 +29,6 @@ class JointNeuralEncoder(NeuralEncoder):
     def encode_documents_jointly(self, documents: Sequence[Document]) -> tuple[SparseBatch, DenseVectors]:
         """Return one sparse and one dense row a document; a text of nothing but white space has empty ones."""
         vectors: tuple[SparseBatch, DenseVectors] = self.document.tower.encode_jointly(*texts_of(documents))
-        return vectors
-
-    def encode_queries_jointly(self, texts: Sequence[str]) -> tuple[SparseBatch, DenseVectors]:
-        """Return one sparse and one dense row a text."""
-        if not isinstance(self.query, LoadedTower):
-            return self.encode_queries(texts), self.encode_dense_queries(texts)
-        vectors: tuple[SparseBatch, DenseVectors] = self.query.tower.encode_jointly(texts, query_names(texts))
         return vectors
 
     def encode_dense_documents(self, documents: Sequence[Document]) -> DenseVectors:

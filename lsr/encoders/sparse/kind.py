@@ -26,12 +26,12 @@ from lsr.encoders.sparse.vocabulary_map import RemappedQueryEncoder
 from lsr.encoders.text.term_spans import AnalysedWords, TermFinder, Tokens, TokensAndWords
 from lsr.encoders.text.tokenizer import copy_of
 from lsr.errors import EncoderError, UsageError
-from lsr.models import carried
+from lsr.models import bundled_folder
 
 
 def _load(name_or_path: str | Path, *, terms: Sequence[str] = (), **options: Any) -> Encoder:
     """Load the model of a folder or of a name on the hub, with its exact words. terms: of an index to be continued."""
-    if carried(str(name_or_path)) is None and not _might_be_model(name_or_path):
+    if bundled_folder(str(name_or_path)) is None and not _might_be_model(name_or_path):
         raise EncoderError(f"no encoder {str(name_or_path)!r}: known are {', '.join(usages('load'))}")
     from lsr.encoders.pretrained.load_encoder import load_neural
 
@@ -48,8 +48,8 @@ def _load_recorded(
 ) -> Encoder:
     """Load the model that a description was made of, with the settings that it names.
 
-    moved_to: the folder where it is now; default, the name that it had. options: `device`, `dtype`. Raises EncoderError
-    if it isn't there, is another, or mustn't be opened by its recorded name.
+    moved_to: its present place (default: the recorded one). options: `device`, `dtype`. Raises EncoderError if it isn't
+    there, has changed, or mustn't be opened by its recorded name.
     """
     from lsr.encoders.pretrained.load_encoder import load_neural
 

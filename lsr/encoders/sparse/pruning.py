@@ -1,4 +1,4 @@
-"""Keeping only a vector's largest weights."""
+"""Static pruning: a vector keeps its largest weights."""
 
 from __future__ import annotations
 

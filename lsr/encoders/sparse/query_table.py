@@ -1,4 +1,4 @@
-"""Inference-free queries: a token weighs what a table says.
+"""Query tables: inference-free queries whose tokens have weights by table.
 
 Geng et al., "Towards Competitive Search Relevance for Inference-Free Learned Sparse Retrievers" (2024),
 arXiv:2411.04403: s(q, d) is the sum of w_t · d_t over the distinct tokens t of the query, w being an idf or learned.
@@ -33,8 +33,8 @@ WEIGHTS_FILE = "query_weights.npy"
 class TableQueryEncoder:
     """Query texts as the weights of their tokens; `term_map` leads to an index's terms.
 
-    tokenizer: as the documents' model has it; is configured, so nobody else may use it.
-    weights: float32, (number of tokens), 0 for what is to be ignored. repeats: of `config.REPEATS`.
+    tokenizer: the documents' model's; it is configured here, so nothing else may use it.
+    weights: float32, (number of tokens), 0 for tokens to be ignored. repeats: of `config.REPEATS`.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class TableQueryEncoder:
 
 
 def frequency_factors(token_ids: Sequence[int]) -> npt.NDArray[np.float32]:
-    """Return 1 + ln n of each distinct token, in ascending order, n being how often it stands there."""
+    """Return 1 + ln n of each distinct token, in ascending order, n being its number of occurrences."""
     counts = np.unique(np.array(token_ids, np.int64), return_counts=True)[1]
     return (1 + np.log(counts)).astype(np.float32)
 
@@ -109,15 +109,14 @@ def open_table(
     prompt: str = "",
     repeats: str = "once",
 ) -> TableQueryEncoder:
-    """Open what `TableQueryEncoder.save` wrote, for an index whose terms `lookup` finds.
+    """Open a table that `TableQueryEncoder.save` wrote, for an index whose terms `lookup` finds.
 
-    Raises EncoderError if a file is missing or is not what it should be.
+    Raises EncoderError if a file is missing or broken.
     """
     try:
         folder = Folder.of(folder)
     except OSError as error:
         raise EncoderError(f"{folder} can't be opened ({error.strerror or error}): index the corpus again") from error
-    tokenizer = read_tokenizer(folder / TOKENIZER_FILE)
     path = folder / WEIGHTS_FILE
     try:
         with path.open() as file:
@@ -126,6 +125,7 @@ def open_table(
         raise EncoderError(f"{path} is missing: index the corpus again") from error
     except (ValueError, EOFError, OSError) as error:
         raise EncoderError(f"{path} is not an array of weights: {error}") from error
+    tokenizer = read_tokenizer(folder / TOKENIZER_FILE, n_rows=len(weights) if weights.ndim == 1 else None)
     return TableQueryEncoder(
         tokenizer,
         weights,

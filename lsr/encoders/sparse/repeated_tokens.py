@@ -1,4 +1,4 @@
-"""Tokens that a text has several times: pooling by the maximum is blind to that, so it is counted after it.
+"""Repeated tokens of a text, counted after pooling: a maximum is blind to them.
 
 As in BM25 it counts less the more often, and the less the longer the text is: Robertson and Zaragoza, "The
 Probabilistic Relevance Framework: BM25 and Beyond" (2009). The form is ours.
@@ -19,7 +19,9 @@ USUAL_LENGTH = 100
 
 
 def count_repeats(rows: SparseBatch, texts: Sequence[npt.NDArray[np.int64]], factor: float) -> SparseBatch:
-    """Multiply the weight of each token that a text has n times by 1 + factor · ln n · min(1, USUAL_LENGTH / length).
+    """Multiply the weights of repeated tokens.
+
+    A token that a text has n times weighs 1 + factor · ln n · min(1, USUAL_LENGTH / length) times as much.
 
     texts: the token ids of each row's text, special ones left out. Terms that the row lacks stay away.
     """

@@ -1,4 +1,4 @@
-"""A model's queries over an index's vocabulary, which may hold fewer terms or number them otherwise."""
+"""Mapping of a model's query terms to an index's vocabulary, which may lack some or number them otherwise."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _NOT_LOOKED_UP = -2
 
 
 class TermMap:
-    """Token id → term id of an index, each looked up once; an index may hold only some of the tokens.
+    """Map from token ids to an index's term ids, each looked up once; an index may lack some tokens.
 
-    token_of: the token of an id. n_tokens: ids lie below it.
+    token_of: returns the token of an id. n_tokens: number of ids.
     """
 
     def __init__(self, token_of: Callable[[int], str | None], n_tokens: int, lookup: TermLookup) -> None:
@@ -39,7 +39,7 @@ class TermMap:
 
 
 class RemappedQueryEncoder:
-    """Encodes with `encoder`, and says the same in an index's term ids; terms that it doesn't hold are dropped."""
+    """Queries of `encoder` in an index's term ids; terms that the index doesn't hold are dropped."""
 
     def __init__(self, encoder: QueryEncoder, terms: Sequence[str], lookup: TermLookup, vocab_size: int) -> None:
         self._encoder = encoder

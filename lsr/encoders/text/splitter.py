@@ -1,4 +1,4 @@
-"""Long documents as overlapping passages, each no longer than a model reads.
+"""Splitting of long documents into overlapping passages, each no longer than a model reads.
 
 A document is then worth what its best passage is (MaxP): Dai and Callan, "Deeper Text Understanding for IR with
 Contextual Neural Language Modeling" (SIGIR 2019, arXiv:1905.09217); for learned sparse retrieval Nguyen et al.,
@@ -28,10 +28,10 @@ MIN_ROOM = 16
 """Tokens that a passage holds at least, its title among them; a title gets half of them at most."""
 
 DEFAULT_OVERLAP = 32
-"""Tokens that two passages share, unless something else is asked for."""
+"""Default of the tokens that two passages share."""
 
 WORDS = 200
-"""Words of a passage where no model says how much it reads."""
+"""Words of a passage for encoders without a limit."""
 
 _UNKNOWN = "?"
 _SPACE = re.compile(r"\s")
@@ -47,7 +47,7 @@ class ReadsTokens(Protocol):
         ...
 
     def splitter(self, *, overlap: int | None = None, max_length: int | None = None) -> PassageSplitter:
-        """Return what cuts documents into passages that are read whole."""
+        """Return a splitter of documents into passages that are read whole."""
         ...
 
 
@@ -56,7 +56,7 @@ class PassageSplitter:
 
     tokenizer: the model's. max_length: tokens that the model reads, special ones, prompt and title among them.
     overlap: tokens that two passages share; default DEFAULT_OVERLAP, or a quarter where passages are that short.
-    prompt: what the model puts before each text.
+    prompt: text that the model puts before each text.
     """
 
     def __init__(self, tokenizer: Tokenizer, max_length: int, *, overlap: int | None = None, prompt: str = "") -> None:
@@ -77,13 +77,13 @@ class PassageSplitter:
     def split(self, document: Document) -> list[Document]:
         """Return the document itself if it fits, else its passages, in order.
 
-        The first passage has the document's id, the others besides a number. A passage has the document's title (of
+        The first passage has the document's id, the others a number behind it. A passage has the document's title (of
         one longer than half a passage its start) and its fields, beside them PASSAGE_OF and the characters of the
         text that it holds, PASSAGE_START and PASSAGE_END. It begins and ends between words where there are any.
         """
         if PASSAGE_OF in document.fields:
             raise BadDocumentError(
-                f"document {document.doc_id}: its field {PASSAGE_OF!r} has a meaning of its own where documents are "
+                f"document {document.doc_id}: the name of its field {PASSAGE_OF!r} is reserved where documents are "
                 "cut into passages: rename it"
             )
         starts, ends, words = self._tokens(document.text)
@@ -149,7 +149,7 @@ def word_tokenizer() -> Tokenizer:
 def choose_splitter(
     encoder: Encoder, dense: DenseEncoder | None = None, *, overlap: int | None = None, max_length: int | None = None
 ) -> PassageSplitter:
-    """Return what cuts documents into passages that the encoders read whole: that of the encoder which reads less.
+    """Return the splitter of the encoder that reads less, so that all read its passages whole.
 
     overlap: tokens that two passages share. max_length: tokens of a passage; default, as many as the models read, and
     WORDS words where there is none. Raises UsageError if a length is out of its range.
@@ -182,7 +182,7 @@ def _blocks(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _windows(words: npt.NDArray[np.int64], room: int, overlap: int) -> Iterator[tuple[int, int]]:
-    """Yield windows of at most `room` tokens that cover all of them; none begins or ends within a word that fits."""
+    """Yield windows of at most `room` tokens that cover all of them, at boundaries of words where they fit."""
     first = 0
     while first + room < len(words):
         last = _word_start(words, first + room, first + overlap + 1)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _CHUNK = re.compile(r"\S+")
 MAX_KNOWN = 100_000
-"""Chunks of text whose terms are remembered; beyond it that starts anew, so that memory stays bounded."""
+"""Chunks of text whose terms are cached; a fuller cache is cleared, so that memory stays bounded."""
 
 
 class TermSpan(NamedTuple):
@@ -73,7 +73,7 @@ class AnalysedWords:
 
 
 class Tokens:
-    """Terms as a tokenizer makes them, by its offsets. tokenizer: is configured, so nobody else may use it."""
+    """Terms as a tokenizer makes them, by its offsets. tokenizer: configured here, so nothing else may use it."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
@@ -84,7 +84,7 @@ class Tokens:
     def find(self, text: str) -> list[TermSpan]:
         """Return every token of `text` with its place, white space left out.
 
-        What the tokenizer doesn't know stands there as it is, and is no term of an index.
+        An unknown piece is returned as it is written, which is no term of an index.
         """
         from lsr.encoders.text.tokenizer import clean
 
@@ -100,7 +100,7 @@ class Tokens:
 
 
 class TokensAndWords:
-    """A model's tokens, and the words that are terms of their own beside them."""
+    """A model's tokens, and exact words beside them."""
 
     def __init__(self, tokens: TermFinder, words: AnalysedWords) -> None:
         self._tokens = tokens
@@ -113,7 +113,7 @@ class TokensAndWords:
 
 
 class NoWords:
-    """Finds nothing: of terms that are no words, such as codes of dense vectors."""
+    """Finder for terms that stand in no text, such as codes of dense vectors: it finds none."""
 
     def find(self, text: str) -> list[TermSpan]:
         """Return nothing."""

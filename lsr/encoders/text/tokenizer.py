@@ -1,17 +1,17 @@
-"""Texts to token ids, on the `tokenizers` library alone: the query side of an inference-free model needs no more."""
+"""Tokenisation by the `tokenizers` library alone, which is all that an inference-free model's queries need."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer
 
+from lsr.encoders.text.tokenizer_checks import check_size, check_tokenizer
 from lsr.errors import EncoderError
 from lsr.io.folder import FileAt
 
@@ -25,27 +25,68 @@ def clean(text: str) -> str:
     return text if text.isascii() else _LONE_SURROGATE.sub("\ufffd", text)
 
 
-def read_tokenizer(path: Path | FileAt) -> Tokenizer:
-    """Read a `tokenizer.json`. Raises EncoderError if it isn't one."""
+def read_tokenizer(path: Path | FileAt, *, n_rows: int | None = None) -> Tokenizer:
+    """Read a `tokenizer.json`. Raises EncoderError if it isn't one, or isn't safe to be read.
+
+    n_rows: of the weights that token ids have to lie within; None: any number.
+    """
+    text = checked_text(path, n_rows=n_rows)
+    with library_errors(f"{path} is not a tokenizer"):
+        return Tokenizer.from_str(text)
+
+
+def checked_text(path: Path | FileAt, *, n_rows: int | None = None) -> str:
+    """Return the text of a `tokenizer.json` that is safe to be read. Arguments and errors as of `read_tokenizer`."""
     try:
+        check_size(path)
         with path.open("rb") if isinstance(path, Path) else path.open() as file:
-            return Tokenizer.from_str(file.read().decode())
+            text = file.read().decode()
     except FileNotFoundError as error:
         raise EncoderError(f"{path} is missing: the encoder needs a fast tokenizer") from error
-    except Exception as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise EncoderError(f"{path} is not a tokenizer: {error}") from error
+    check_tokenizer(text, path, n_rows=n_rows)
+    return text
+
+
+@contextmanager
+def library_errors(message: str) -> Iterator[None]:
+    """Turn errors of the `tokenizers` library into EncoderError, its panics too, which are no Exceptions."""
+    try:
+        yield
+    except EncoderError:
+        raise
+    except BaseException as error:
+        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+            raise EncoderError(f"{message}: {first_line(error)}") from error
+        raise
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an exception's text, for an error of one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def check_token_ids(tokenizer: Tokenizer, n_rows: int, place: Path) -> None:
+    """Raise EncoderError where a tokenizer gives token ids, special ones too, that a model has no embedding for."""
+    ids = [*tokenizer.get_vocab(with_added_tokens=True).values(), *tokenizer.encode("").ids]
+    if max(ids, default=-1) >= n_rows:
+        raise EncoderError(
+            f"{place}: the tokenizer has token ids up to {max(ids)}, but the model knows only {n_rows} terms"
+        )
 
 
 def copy_of(tokenizer: Tokenizer) -> Tokenizer:
-    """Return a tokenizer of its own, to be configured apart from the first."""
+    """Return a copy, to be configured apart from the first."""
     return Tokenizer.from_str(tokenizer.to_str())
 
 
 class TextTokenizer:
     """A tokenizer without padding, cutting at `max_length` tokens (special tokens among them).
 
-    tokenizer: is configured, so nobody else may use it. max_length: None cuts nothing.
-    copies: how often the text's own tokens will stand there; `max_length` is for all of them.
+    tokenizer: configured here, so nothing else may use it. max_length: number of tokens (None: no limit).
+    copies: times that the text's own tokens will be repeated; `max_length` is for all of them.
     """
 
     def __init__(
@@ -72,11 +113,12 @@ class TextTokenizer:
         return self._tokenizer
 
     def encode(self, texts: Sequence[str]) -> list[Encoding]:
-        """Return each text's tokens, in order."""
-        starts = [self._head(clean(text)) for text in texts]
-        if len(starts) == 1:  # without the library's thread pool, which a single query can't use
-            return [self._tokenizer.encode(starts[0], add_special_tokens=self._special_tokens)]
-        return list(self._tokenizer.encode_batch(starts, add_special_tokens=self._special_tokens))
+        """Return each text's tokens, in order. Raises EncoderError where the tokenizer fails."""
+        with library_errors("the tokenizer fails at a text; it is broken"):
+            starts = [self._head(clean(text)) for text in texts]
+            if len(starts) == 1:  # without the library's thread pool, which a single query can't use
+                return [self._tokenizer.encode(starts[0], add_special_tokens=self._special_tokens)]
+            return list(self._tokenizer.encode_batch(starts, add_special_tokens=self._special_tokens))
 
     def _head(self, text: str) -> str:
         """Return the start of `text` if that alone fills `max_length`: a line of megabytes need not be read whole."""
@@ -95,7 +137,7 @@ class TextTokenizer:
 
 
 def vocabulary(tokenizer: Tokenizer, size: int) -> list[str]:
-    """Return the tokens by id; ids that a model has beyond its tokenizer get names that no text gives.
+    """Return the tokens by id; ids beyond the tokenizer's get names that no text gives.
 
     Raises EncoderError if the tokenizer has tokens beyond `size`.
     """
@@ -110,15 +152,10 @@ def vocabulary(tokenizer: Tokenizer, size: int) -> list[str]:
 
 
 def tokenizer_hash(tokenizer: Tokenizer) -> str:
-    """Return a hash of the vocabulary and of what a probe text becomes: the same for every version of the library."""
+    """Return a hash of the vocabulary and of a probe text's tokens, the same for every version of the library."""
     bare = TextTokenizer(copy_of(tokenizer), max_length=None)
     ids = tokenizer.get_vocab(with_added_tokens=True)
     tokens = sorted(ids, key=lambda token: (ids[token], token))
     digest = hashlib.sha256("\0".join(tokens).encode("utf-8", "surrogatepass"))
     digest.update(json.dumps([sorted(ids.values())[-1:], bare.encode([_PROBE])[0].ids]).encode())
     return digest.hexdigest()
-
-
-def token_ids(encodings: Sequence[Encoding]) -> list[npt.NDArray[np.int64]]:
-    """Return the token ids of each encoding."""
-    return [np.array(encoding.ids, np.int64) for encoding in encodings]

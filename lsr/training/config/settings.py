@@ -1,4 +1,4 @@
-"""From TOML values to checked dataclasses: unknown keys, wrong types and wrong values are errors that name the key."""
+"""Parser of TOML values into checked dataclasses; errors name the key."""
 
 from __future__ import annotations
 
@@ -12,17 +12,22 @@ from lsr.errors import UsageError
 
 _Settings = TypeVar("_Settings")
 
+RENAMED = {"data.mining.haystack": "data.mining.candidate_pool"}
+"""Keys of earlier versions with their names now."""
+
 _NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 
 
 def parse_settings(kind: type[_Settings], values: Mapping[str, Any], where: str) -> _Settings:
     """Make a dataclass of a table's values; `where` is the table's name in errors.
 
-    Raises UsageError for a key that isn't known, is missing, or has a value of another type.
+    Raises UsageError for a key that is unknown, renamed or missing, or has a value of another type.
     """
     known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
     hints = get_type_hints(kind)
     unknown = [key for key in values if key not in known]
+    if unknown and (renamed := RENAMED.get(_join(where, unknown[0]))):
+        raise UsageError(f"config: {_join(where, unknown[0])} is now called {renamed}: rename it")
     if unknown:
         raise UsageError(f"config: {_join(where, unknown[0])} is not known{_similar(unknown[0], list(known))}")
     missing = [

@@ -1,4 +1,4 @@
-"""From a config to what `transformers.Trainer` takes: its arguments, and the optimizer's groups of parameters."""
+"""Arguments of `transformers.Trainer` for a config, and the optimizer's groups of parameters."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
+from lsr.errors import UsageError
 from lsr.training.config.config import TrainingConfig
+from lsr.training.config.steps import TrainSettings
 from lsr.training.model.student import Student
 
 WAIT_SECONDS = 86_400
-"""How long processes wait for the first, which reads, mines and measures for all; the usual half hour is short."""
+"""Longest wait of processes for the first, which reads, mines and measures; half an hour would be too short."""
 
 
 def parameter_groups(student: Student, config: TrainingConfig) -> list[dict[str, Any]]:
-    """Return what is trained, in groups of one learning rate and one weight decay; biases and norms have none."""
+    """Return the trained parameters, grouped by learning rate and weight decay; biases and norms have no decay."""
     train = config.train
     by_group: dict[tuple[float, float], list[Any]] = {}
     towers = [tower for tower in (student.document, student.query) if tower is not None]
@@ -34,9 +36,12 @@ def parameter_groups(student: Student, config: TrainingConfig) -> list[dict[str,
 
 
 def training_arguments(config: TrainingConfig, folder: Path) -> TrainingArguments:
-    """Return the library's arguments for a config. folder: for checkpoints."""
+    """Return the library's arguments for a config. folder: for checkpoints.
+
+    Raises UsageError for a device that isn't there, or a precision that it doesn't compute in.
+    """
     train = config.train
-    on_cpu = train.device == "cpu" or not torch.cuda.is_available()
+    on_cpu = _is_on_cpu(train)
     return TrainingArguments(
         output_dir=str(folder),
         max_steps=train.steps,
@@ -44,7 +49,7 @@ def training_arguments(config: TrainingConfig, folder: Path) -> TrainingArgument
         gradient_accumulation_steps=train.accumulate,
         learning_rate=train.learning_rate,
         lr_scheduler_type=train.schedule,
-        warmup_steps=train.warmup,
+        warmup_steps=train.warmup_steps,
         weight_decay=train.weight_decay,
         max_grad_norm=train.max_grad_norm,
         seed=train.seed,
@@ -70,3 +75,18 @@ def training_arguments(config: TrainingConfig, folder: Path) -> TrainingArgument
         optim="adamw_torch",
         log_level="error",
     )
+
+
+def _is_on_cpu(train: TrainSettings) -> bool:
+    has_cuda = torch.cuda.is_available()
+    if train.device == "cuda" and not has_cuda:
+        raise UsageError(
+            "config: train.device is 'cuda', but torch finds no CUDA device here: set it to 'cpu', or leave it out"
+        )
+    on_cpu = train.device == "cpu" or not has_cuda
+    if on_cpu and train.precision == "float16":
+        raise UsageError(
+            "config: train.precision is 'float16', but there is no training in it on a CPU: set it to 'float32', or to "
+            "'bfloat16' where the processor has instructions for it (--set train.precision=bfloat16)"
+        )
+    return on_cpu

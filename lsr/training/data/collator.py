@@ -1,4 +1,4 @@
-"""From examples to the tensors of a batch: texts tokenised, and which document belongs to which query."""
+"""Collation of examples into the tensors of a batch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lsr.types import Document
 
 @dataclass(frozen=True, slots=True)
 class BatchTexts:
-    """The texts of a batch, for teachers. scores: float32, (n_queries, n_documents), NaN where no file brought one."""
+    """Texts of a batch, for teachers. scores: float32, (n_queries, n_documents), NaN where the file has none."""
 
     queries: tuple[str, ...]
     documents: tuple[Document, ...]
@@ -30,9 +30,9 @@ class BatchTexts:
 
 
 class Collator:
-    """Makes batches for one encoder; holds tokenizers only, so that workers may have it.
+    """Collator of batches for one encoder; holds tokenizers only, so that workers may have it.
 
-    negatives: of each example's hard negatives, the first so many are taken.
+    negatives: number of hard negatives of each example, the first ones.
     max_length, max_query_length: tokens; None: as many as the models take.
     """
 
@@ -80,9 +80,9 @@ class Collator:
 
 
 def _untitled(query: str, document: Document) -> Document:
-    """Leave out a title that is the query itself: from finding a text by its own title nothing is learned.
+    """Leave out a title that equals the query: a match of a title with itself teaches nothing.
 
-    Where titles are all the queries that there are, as in pairs of title and abstract, the abstract has to be found.
+    In pairs of title and abstract, where titles are the queries, the abstract alone has to match.
     """
     is_query = bool(document.title) and document.title.casefold().split() == query.casefold().split()
     return Document(document.doc_id, document.text, "") if is_query and document.text.strip() else document

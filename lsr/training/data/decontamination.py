@@ -1,4 +1,4 @@
-"""Zero-shot stays zero-shot: which training texts share long runs of words with test collections.
+"""Decontamination: training texts that share long runs of words with test collections.
 
 A run of 13 words is what Brown et al., "Language Models are Few-Shot Learners" (2020, arXiv:2005.14165, appendix C),
 take for contamination.
@@ -18,23 +18,23 @@ from lsr.eval.data.datasets import dataset_folders, read_queries
 from lsr.indexer.corpus.reader import read_corpus
 from lsr.io.progress import NoProgress, Progress
 from lsr.training.data.example import Example, Examples
-from lsr.training.data.ngram_hashes import Hashes, WordHashes, runs
+from lsr.training.data.ngram_hashes import Hashes, WordHashes, ngram_hashes
 from lsr.types import Document
 
-RUN_WORDS = 13
-"""Words, case and punctuation aside, that two texts share by more than chance."""
+NGRAM_WORDS = 13
+"""Length in words of a run, case and punctuation aside, that two texts don't share by chance."""
 
 MAX_HELD_RUNS = 1 << 26
-"""Runs of test collections that are held at once, 512 MB; a larger collection is held alone."""
+"""Runs of test collections that are in memory together, 512 MB; a larger collection is there alone."""
 
 _AT_ONCE = 4096
 
 
 @dataclass(slots=True)
 class Overlap:
-    """What training texts share with test collections. by_collection: texts with a run of it; first: one of them.
+    """Overlap of training examples with test collections. by_collection: number of examples that share a run with it.
 
-    rows: the numbers of the examples that have a run of any, ascending.
+    rows: the numbers of the examples that share a run with any, ascending. first: description of the first one.
     """
 
     n_examples: int = 0
@@ -44,17 +44,17 @@ class Overlap:
 
     @property
     def n_overlapping(self) -> int:
-        """How many share a run with any collection."""
+        """Number of examples that share a run with any collection."""
         return len(self.rows)
 
     def summary(self) -> str:
-        """Return a line for people."""
+        """Return a summary in one line."""
         if not self.n_overlapping:
             names = ", ".join(self.by_collection)
-            return f"none of {self.n_examples:,} examples shares a run of {RUN_WORDS} words with {names}"
+            return f"none of {self.n_examples:,} examples shares a run of {NGRAM_WORDS} words with {names}"
         counts = ", ".join(f"{count:,} with {name}" for name, count in self.by_collection.items() if count)
         return (
-            f"{self.n_overlapping:,} of {self.n_examples:,} examples share a run of {RUN_WORDS} words with a test "
+            f"{self.n_overlapping:,} of {self.n_examples:,} examples share a run of {NGRAM_WORDS} words with a test "
             f"collection: {counts}; the first: {self.first}"
         )
 
@@ -62,10 +62,9 @@ class Overlap:
 def count_overlap(
     examples: Examples, beir_folders: Sequence[str | Path], *, progress: Progress | None = None
 ) -> Overlap:
-    """Count the examples of which any text shares a run of 13 words with a document or query of a test collection.
+    """Count the examples that share a run of 13 words with a document or query of a test collection.
 
-    beir_folders: BEIR folders, or folders of such. Memory: 512 MB, or 8 bytes a word of a
-    collection that is larger.
+    beir_folders: BEIR folders, or folders of such. Memory: 512 MB, or 8 bytes a word of a larger collection.
     """
     overlap, listener = Overlap(len(examples)), progress or NoProgress()
     words = WordHashes()
@@ -75,7 +74,7 @@ def count_overlap(
         overlap.by_collection |= dict.fromkeys(tested, 0)
         for i in range(len(examples)):
             example = examples[i]
-            own = [runs(words.of(text), RUN_WORDS) for text in _texts_of_example(example)]
+            own = [ngram_hashes(words.of(text), NGRAM_WORDS) for text in _texts_of_example(example)]
             for name in _sharing(np.concatenate(own), tested):
                 rows.add(i)
                 overlap.by_collection[name] += 1
@@ -90,7 +89,7 @@ def without_overlap(documents: Iterable[Document], beir_folders: Sequence[str | 
     words = WordHashes()
     tested = {name: _runs_of(folder, words) for name, folder in _named(beir_folders).items()}
     for document in documents:
-        if not any(_sharing(runs(words.of(document.full_text), RUN_WORDS), tested)):
+        if not any(_sharing(ngram_hashes(words.of(document.full_text), NGRAM_WORDS), tested)):
             yield document
 
 
@@ -115,7 +114,7 @@ def _sharing(found: Hashes, tested: Mapping[str, Hashes]) -> Iterator[str]:
 
 
 def _in_groups(collections: Mapping[str, Path], words: WordHashes) -> Iterator[dict[str, Hashes]]:
-    """Yield the runs of several collections at a time, as many as may be held at once."""
+    """Yield the runs of several collections at a time, as many as fit into MAX_HELD_RUNS."""
     group: dict[str, Hashes] = {}
     for name, folder in collections.items():
         found = _runs_of(folder, words)
@@ -130,7 +129,7 @@ def _in_groups(collections: Mapping[str, Path], words: WordHashes) -> Iterator[d
 def check_no_overlap(
     examples: Examples, beir_folders: Sequence[str | Path], *, progress: Progress | None = None
 ) -> Overlap:
-    """Raise LsrError if any example shares a run of 13 words with a test collection; else return what was compared."""
+    """Raise LsrError if any example shares a run of 13 words with a test collection; else return the overlap."""
     overlap = count_overlap(examples, beir_folders, progress=progress)
     if overlap.n_overlapping:
         raise LsrError(f"{overlap.summary()}; take them out, or results on it are not zero-shot")
@@ -142,7 +141,7 @@ def _runs_of(folder: Path, words: WordHashes) -> Hashes:
     found: list[Hashes] = [np.empty(0, np.uint64)]
     waiting: list[Hashes] = []
     for text in _texts_of(folder):
-        waiting.append(runs(words.of(text), RUN_WORDS))
+        waiting.append(ngram_hashes(words.of(text), NGRAM_WORDS))
         if len(waiting) >= _AT_ONCE:
             found.append(np.unique(np.concatenate(waiting)))
             waiting = []

@@ -1,4 +1,4 @@
-"""An example: a query and documents judged for it."""
+"""Example: a query and documents judged for it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from lsr.types import Document
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A query and documents judged for it: the positive first, then hard negatives.
+    """Query with documents judged for it: the positive first, then hard negatives.
 
-    scores: a teacher's, one a document, where the file brings them.
+    scores: a teacher's, one a document, where the file has them.
     """
 
     query: str
@@ -21,7 +21,7 @@ class Example:
 
 
 class Examples(Protocol):
-    """Random access to examples; can be pickled, and is memory-mapped where it comes of files."""
+    """Random access to examples; can be pickled, and is memory-mapped where they are read from files."""
 
     def __len__(self) -> int: ...
 

@@ -1,4 +1,4 @@
-"""What a training learns from, put together: files read, queries made, texts of test collections kept out."""
+"""Training data of a config: files, synthetic queries, and decontamination."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from lsr.errors import LsrError
 from lsr.indexer.storage.documents import DocumentStore
+from lsr.io.atomic import atomic_file
 from lsr.training.config.data import DataSettings
 from lsr.training.data.decontamination import count_overlap, without_overlap
 from lsr.training.data.example import Example, Examples
@@ -20,11 +21,11 @@ from lsr.types import Document
 log = logging.getLogger(__name__)
 
 OVERLAP_FILE = "overlap.npy"
-"""Which examples share text with test collections: kept in a run's folder, so that it is found out once."""
+"""File in a run's folder with the examples that share text with test collections, so that they are found once."""
 
 
 class Subset:
-    """Some of the examples, by their numbers. Implements `Examples`."""
+    """Subset of examples, by their numbers. Implements `Examples`."""
 
     def __init__(self, examples: Examples, rows: npt.NDArray[np.int64]) -> None:
         self._examples = examples
@@ -43,7 +44,7 @@ class Subset:
 
 
 def open_examples(data: DataSettings) -> ExampleSet:
-    """Read the examples of a config's files, and make those that it wants made. Raises what either raises."""
+    """Read the examples of a config's files, and generate those of `data.make_queries`. Raises what either raises."""
     sets = []
     if data.files or data.make_queries is None:
         sets.append(
@@ -52,17 +53,17 @@ def open_examples(data: DataSettings) -> ExampleSet:
             )
         )
     if data.make_queries is not None:
-        from lsr.training.synthetic.examples import read_made_examples
+        from lsr.training.synthetic.examples import read_synthetic_examples
 
-        sets.append(read_made_examples(data.make_queries.corpus, data.make_queries.making()))
+        sets.append(read_synthetic_examples(data.make_queries.corpus, data.make_queries.generation()))
     return concatenate(sets)
 
 
-def without_test_texts(examples: Examples, data: DataSettings, folder: Path) -> Examples:
+def decontaminate(examples: Examples, data: DataSettings, folder: Path) -> Examples:
     """Return the examples that share no run of words with the test collections of `data.check_overlap`.
 
-    folder: of the run, which keeps what was found. Raises LsrError where there are others and `data.overlap` says
-    that they are refused, or where none is left.
+    folder: of the run, which caches the result. Raises LsrError where others are found and `data.overlap` is `refuse`,
+    or where none is left.
     """
     if not data.check_overlap:
         return examples
@@ -79,30 +80,31 @@ def without_test_texts(examples: Examples, data: DataSettings, folder: Path) -> 
         log.info(overlap.summary() + ("; they are left out" if overlap.n_overlapping else ""))
         overlapping = np.zeros(len(examples), bool)
         overlapping[overlap.rows] = True
-        part = path.with_suffix(".part.npy")
-        np.save(part, overlapping, allow_pickle=False)
-        part.replace(path)
+        with atomic_file(path) as file:
+            np.save(file, overlapping, allow_pickle=False)
     if len(overlapping) != len(examples):
-        raise LsrError(f"{path}: made of {len(overlapping):,} examples, not of {len(examples):,}: begin anew")
+        raise LsrError(
+            f"{path}: made of {len(overlapping):,} examples, not of {len(examples):,}: start again with --overwrite"
+        )
     if overlapping.all():
         raise LsrError("data.check_overlap: every example shares text with these test collections: none is left")
     return Subset(examples, np.flatnonzero(~overlapping)) if overlapping.any() else examples
 
 
-def haystack_documents(examples: Examples, data: DataSettings) -> Iterator[Document]:
+def candidate_documents(examples: Examples, data: DataSettings) -> Iterator[Document]:
     """Yield the documents beside those of the examples that negatives may come from, none of test collections.
 
-    They are those of the corpora that the examples name documents of, and of `data.mining.haystack`.
+    They are those of the corpora whose documents the examples name by ids, and of `data.mining.candidate_pool`.
     """
-    documents = _beside(examples, () if data.mining is None else data.mining.haystack)
+    documents = _beside(examples, () if data.mining is None else data.mining.candidate_pool)
     return without_overlap(documents, data.check_overlap) if data.check_overlap else documents
 
 
-def _beside(examples: Examples, haystack: Sequence[str]) -> Iterator[Document]:
+def _beside(examples: Examples, paths: Sequence[str]) -> Iterator[Document]:
     if isinstance(examples, (ExampleSet, Subset)):
         for corpus in examples.corpora():
             yield from (corpus[row] for row in range(len(corpus)))
-    if haystack:
+    if paths:
         from lsr.indexer.corpus.reader import read_corpus
 
-        yield from read_corpus([Path(path) for path in haystack])
+        yield from read_corpus([Path(path) for path in paths])

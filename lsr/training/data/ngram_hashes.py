@@ -1,4 +1,4 @@
-"""Runs of words as numbers: to find texts that share them, and texts that are nearly the same."""
+"""Hashes of word n-grams, a Bloom filter, and near-duplicate detection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 Hashes = npt.NDArray[np.uint64]
 
 MAX_CACHED_WORDS = 1_000_000
-"""Words whose hashes are remembered; beyond it the cache starts anew, so that memory stays bounded."""
+"""Words whose hashes are cached; a full cache is emptied, so that memory stays bounded."""
 
 _WORD = re.compile(r"[^\W_]+")
 _FACTOR = 0x9E3779B97F4A7C15
@@ -21,7 +21,7 @@ _FILTER_BITS, _FILTER_HASHES = 1 << 28, 4
 
 
 class WordHashes(dict[str, int]):
-    """Word → hash of 64 bits, the same in every process; fills itself."""
+    """Cache of word → hash of 64 bits, the same in every process."""
 
     def __missing__(self, word: str) -> int:
         if len(self) >= MAX_CACHED_WORDS:
@@ -36,10 +36,10 @@ class WordHashes(dict[str, int]):
         return np.fromiter(map(self.__getitem__, _WORD.findall(text.lower())), np.uint64)
 
 
-def runs(words: Hashes, length: int) -> Hashes:
-    """Return a hash of every run of `length` words, uint64 (n_words - length + 1); none of a shorter text.
+def ngram_hashes(words: Hashes, length: int) -> Hashes:
+    """Return a hash of each n-gram of `length` words, uint64 (n_words - length + 1); none of a shorter text.
 
-    The arithmetic wraps at 64 bits, as it should: a polynomial of the words' hashes.
+    A polynomial of the words' hashes, modulo 2^64.
     """
     n = len(words) - length + 1
     if n < 1:
@@ -51,15 +51,15 @@ def runs(words: Hashes, length: int) -> Hashes:
 
 
 def _mixed(values: Hashes) -> Hashes:
-    """Spread the bits, since a polynomial's low ones depend on the words' low ones alone (Steele's splitmix64)."""
+    """Mix the bits, since a polynomial's low ones depend on the words' low ones alone (Steele's splitmix64)."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed: Hashes = values ^ (values >> np.uint64(31))
     return mixed
 
 
-class Seen:
-    """Remembers hashes in 32 MB, however many they are: a Bloom filter.
+class BloomFilter:
+    """Bloom filter of hashes, in 32 MB.
 
     Of ten million hashes that it hasn't seen it takes some 4,000 for seen.
     """
@@ -67,8 +67,8 @@ class Seen:
     def __init__(self) -> None:
         self._bits = np.zeros(_FILTER_BITS // 8, np.uint8)
 
-    def enter(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
-        """Return which hashes were seen before, bool (n), and remember all."""
+    def add(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
+        """Add hashes; return which were seen before, bool (n)."""
         steps = np.arange(1, _FILTER_HASHES + 1, dtype=np.uint64)
         places = _mixed(hashes[:, None] + steps * np.uint64(_FACTOR)) % np.uint64(_FILTER_BITS)
         at, bit = (places >> np.uint64(3)).astype(np.int64), np.uint8(1) << (places & np.uint64(7)).astype(np.uint8)
@@ -78,33 +78,33 @@ class Seen:
 
 
 class NearDuplicates:
-    """Says of each text whether one nearly the same came before: min-hashes of its runs of three words, in bands.
+    """Detector of near-duplicate texts: min-hashes of their word trigrams, in bands.
 
-    Of two texts that share 80 % of their runs nine tenths are found, of those that share half of them one in thirteen.
+    Of pairs that share 80 % of their trigrams nine tenths are found, of those that share half of them one in thirteen.
     Broder, "On the resemblance and containment of documents" (1997); bands: Leskovec, Rajaraman and Ullman, "Mining of
     Massive Datasets", section 3.4.
     """
 
     def __init__(self, words: WordHashes) -> None:
         self._words = words
-        self._seen = Seen()
+        self._seen = BloomFilter()
         n = _N_BANDS * _BAND_ROWS
         # Random odd factors, the same in every process.
         self._factors = _mixed(np.arange(1, n + 1, dtype=np.uint64) * np.uint64(_FACTOR)) | np.uint64(1)
 
-    def enter(self, text: str) -> bool:
-        """Return whether a text nearly the same was entered before; enter this one."""
+    def add(self, text: str) -> bool:
+        """Add a text; return whether a near-duplicate was added before."""
         words = self._words.of(text)
-        found = runs(words, min(_SHINGLE, max(len(words), 1)))
+        found = ngram_hashes(words, min(_SHINGLE, max(len(words), 1)))
         if len(found) == 0:
             return False
         smallest = _mixed(found[:, None] * self._factors).min(axis=0)
-        bands = runs_of_bands(smallest.reshape(_N_BANDS, _BAND_ROWS))
-        return bool(self._seen.enter(bands).any())
+        bands = band_hashes(smallest.reshape(_N_BANDS, _BAND_ROWS))
+        return bool(self._seen.add(bands).any())
 
 
-def runs_of_bands(bands: Hashes) -> Hashes:
-    """Return one hash a row, telling the rows' numbers apart too, uint64 (n_rows)."""
+def band_hashes(bands: Hashes) -> Hashes:
+    """Return one hash a row, of its values and its number, uint64 (n_rows)."""
     found = np.arange(len(bands), dtype=np.uint64)
     for column in bands.T:
         found = found * np.uint64(_FACTOR) + column
@@ -112,6 +112,6 @@ def runs_of_bands(bands: Hashes) -> Hashes:
 
 
 def text_hash(texts: Sequence[str], words: WordHashes) -> Hashes:
-    """Return one hash a text that disregards case and punctuation, uint64 (n_texts)."""
+    """Return one hash a text, case and punctuation aside, uint64 (n_texts)."""
     of_words = [words.of(text) for text in texts]
-    return np.array([runs(found, len(found))[0] if len(found) else 0 for found in of_words], np.uint64)
+    return np.array([ngram_hashes(found, len(found))[0] if len(found) else 0 for found in of_words], np.uint64)

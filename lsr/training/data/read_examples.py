@@ -1,9 +1,9 @@
-"""Examples from files: pairs, triples, scored lists, and BEIR folders, checked before the first step."""
+"""Reader of examples from files: pairs, triples, scored lists, and BEIR folders."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from lsr.errors import LsrError, UsageError
 from lsr.indexer.storage.documents import DocumentStore
 from lsr.io.cache import cache_home
 from lsr.training.data.example import Example, Examples
-from lsr.training.data.sources.intake import ExamplesReport
+from lsr.training.data.sources.importer import ExamplesReport
 from lsr.training.data.sources.prepare import Preparation
 from lsr.training.data.sources.table import ExampleTable
 from lsr.types import Document
@@ -25,8 +25,7 @@ __all__ = ["Example", "ExampleSet", "Examples", "ExamplesReport", "concatenate",
 class ExampleSet:
     """Examples of one or several files, one after another. Implements `Examples`; can be pickled.
 
-    tables: what was prepared of each file. report: what was read and left out. chosen: int64, the numbers of the
-    examples that belong to the set; None: all.
+    tables: one a file. report: counts of the reading. chosen: int64, the numbers of the set's examples; None: all.
     """
 
     def __init__(
@@ -38,9 +37,9 @@ class ExampleSet:
         self._chosen = chosen
 
     def sample(self, share: float, seed: int) -> ExampleSet:
-        """Return about such a share of the examples, 0 < share ≤ 1, drawn at random, in their order.
+        """Return a random sample of the examples, in their order. share: 0 < share ≤ 1.
 
-        Raises UsageError for another share, or if none was drawn.
+        Raises UsageError for another share, or if the sample is empty.
         """
         if not 0 < share <= 1:
             raise UsageError(f"sample is {share}, but has to be above 0, up to 1")
@@ -72,22 +71,29 @@ class ExampleSet:
                 yield table.corpus
 
     def documents(self) -> Iterator[Document]:
-        """Yield all documents of the examples, and of the corpora that they name documents of."""
+        """Yield all documents of the examples, and of the corpora whose documents they name by ids."""
         for store in (*(table.documents for table in self.tables), *self.corpora()):
             yield from (store[row] for row in range(len(store)))
 
     def summary(self) -> list[str]:
-        """Return lines on what was read, made and left out."""
-        made = [line for table in self.tables for line in table.meta.get("making", ())]
-        is_read = any("making" not in table.meta for table in self.tables)
-        return made + (self.report.summary() if is_read else [])
+        """Return a summary in lines: examples read, generated and left out."""
+        generated = [line for table in self.tables for line in table.meta.get("generated", ())]
+        is_read = any("generated" not in table.meta for table in self.tables)
+        return generated + (self.report.summary() if is_read else [])
 
     def __iter__(self) -> Iterator[Example]:
         return (self[i] for i in range(len(self)))
 
 
+def documents_of(examples: Examples) -> Callable[[], Iterable[Document]]:
+    """Return a function that yields the documents of examples, as often as it is called."""
+    if isinstance(examples, ExampleSet):
+        return examples.documents
+    return lambda: (document for i in range(len(examples)) for document in examples[i].documents)
+
+
 def concatenate(sets: Sequence[ExampleSet]) -> ExampleSet:
-    """Return the examples of several sets, such as those read from files and those made, one after another."""
+    """Return the examples of several sets, one after another."""
     report = ExamplesReport()
     for one in sets:
         report.add(one.report)
@@ -106,14 +112,14 @@ def read_examples(
 ) -> ExampleSet:
     """Read examples from Parquet or JSON Lines files (`.gz` too) and BEIR folders.
 
-    files: their columns are told from their names, see `sources/records.py`. corpus: folders and files, of any kind
-    that can be indexed, which hold the documents that examples name by ids. queries: a file with the texts of
-    `query_id`s, as BEIR has it or as TSV. split: of the qrels of BEIR folders; what is judged 0 becomes negatives.
-    max_negatives: of an example, the first ones. empty: `drop` leaves out, and counts in the report, records with an
-    empty query or document; `refuse` raises. cache: where the prepared examples are kept, so that reading them again
-    takes no time; default, the user's cache.
-    Raises, before anything is trained: LsrError for a file that isn't there or can't be read, BadDocumentError
-    naming file, row, column and what was expected, UsageError for an option that can't be.
+    files: their columns are recognised by name, see `sources/records.py`. corpus: folders and files, of any kind that
+    can be indexed, with the documents that examples name by ids. queries: a file with the texts of `query_id`s, as
+    BEIR has it or as TSV. split: of the qrels of BEIR folders; documents judged 0 become negatives.
+    max_negatives: largest number of negatives of an example. empty: `drop` leaves out, and counts in the report,
+    records with an empty query or document; `refuse` raises. cache: folder of the prepared examples, which make
+    reading them again fast (default: the user's cache).
+    Raises LsrError for a file that isn't there or can't be read, BadDocumentError naming file, row, column and what was
+    expected, UsageError for an option out of its range.
     """
     if empty not in ("drop", "refuse"):
         raise UsageError(f"empty is {empty!r}, but has to be drop or refuse")

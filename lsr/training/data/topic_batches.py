@@ -2,7 +2,7 @@
 
 Hofstätter et al., "Efficiently Teaching an Effective Dense Retriever with Balanced Topic Aware Sampling" (SIGIR
 2021, arXiv:2104.06967): queries are clustered once, by a teacher's vectors, and each batch is drawn from few clusters.
-No document is encoded more than without it.
+No more documents are encoded than without it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Vectors = npt.NDArray[np.float32]
 TOPICS_FILE = "topics.npy"
 ROUNDS = 8
 SAMPLE_PER_TOPIC = 32
-"""Vectors by which a topic's centre is found; all are assigned afterwards."""
+"""Vectors a topic from which centres are computed; all are assigned afterwards."""
 AT_ONCE = 8192
 
 
@@ -55,21 +55,21 @@ def _nearest(vectors: Vectors, centres: Vectors) -> npt.NDArray[np.int32]:
 
 
 def save_topics(path: Path, topics: npt.NDArray[np.int32]) -> None:
-    """Write topics to `path`, whole or not at all."""
+    """Write topics to `path` atomically."""
     with atomic_file(path) as file:
         np.save(file, topics, allow_pickle=False)
 
 
-def kept_topics(path: Path) -> npt.NDArray[np.int32] | None:
-    """Return topics that were saved at `path`, None if there are none."""
+def load_topics(path: Path) -> npt.NDArray[np.int32] | None:
+    """Return the topics saved at `path`, None if there are none."""
     return np.load(path, allow_pickle=False) if path.is_file() else None
 
 
 class TopicSampler(Sampler[int]):
-    """Examples in an order in which each batch is of few topics; every example once an epoch.
+    """Sampler of examples by topic: each batch is of few topics, and an epoch has every example once.
 
-    topics: of each example. batch_size: of the examples that are to stand together. per_batch: topics of a batch.
-    The order depends on seed and epoch alone, so a resumed run goes on in it.
+    topics: of each example. batch_size: number of examples that stay together. per_batch: topics of a batch.
+    The order depends on seed and epoch alone, so a resumed run continues it.
     """
 
     def __init__(self, topics: Sequence[int] | npt.NDArray[np.int32], *, batch_size: int, per_batch: int, seed: int):
@@ -81,7 +81,7 @@ class TopicSampler(Sampler[int]):
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Take another order for the next epoch."""
+        """Set the epoch, which decides the order."""
         self._epoch = epoch
 
     def __len__(self) -> int:
@@ -99,7 +99,7 @@ class TopicSampler(Sampler[int]):
             pieces += list(order[first:whole].reshape(-1, self._piece))
             rest.append(order[whole:end])
             first = end
-        # What is left of a topic keeps together with its neighbours in number, which is no worse than chance.
+        # The rests of topics are grouped by topic number, which is no worse than chance.
         left = np.concatenate(rest)
         pieces += [left[i : i + self._piece] for i in range(0, len(left), self._piece)]
         short = [piece for piece in pieces if len(piece) < self._piece]

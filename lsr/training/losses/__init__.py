@@ -1,1 +1,1 @@
-"""What an encoder learns from, each loss in a module of its own with its paper."""
+"""Losses, each in its own module with its paper."""

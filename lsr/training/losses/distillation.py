@@ -1,4 +1,4 @@
-"""Distillation of rankings: the student's distribution over a query's candidates is to be the teachers'.
+"""Distillation of rankings: match the teachers' distribution over a query's candidates.
 
 KL: Hinton et al. (2015, arXiv:1503.02531); for sparse retrieval SPLADE-v3 (Lassance et al., 2024, arXiv:2403.06789).
 Teachers of different kinds together, normalised so that none outweighs the others by its scale: Geng et al., "Towards
@@ -12,9 +12,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lsr.training.losses.base import ScoredBatch
+from lsr.training.losses.base import SCORES, ScoredBatch, register_loss
 
 
+@register_loss("kl", teacher=SCORES)
 def kl(batch: ScoredBatch, *, scale: float = 1.0, temperature: float = 1.0, candidates: str = "own") -> Tensor:
     """Return the mean over queries of KL(softmax(scale · teacher) ‖ softmax(student ÷ temperature)).
 
@@ -28,10 +29,18 @@ def kl(batch: ScoredBatch, *, scale: float = 1.0, temperature: float = 1.0, cand
     return divergence.sum(1).mean()
 
 
-def min_max(scores: Tensor, mask: Tensor) -> Tensor:
-    """Bring each query's scores to 0 … 1 over the documents of the mask, (n_queries, n_documents); NaN elsewhere.
+@register_loss("ensemble", teacher=SCORES, normalises=True)
+def ensemble_kl(
+    batch: ScoredBatch, *, scale: float = 30.0, temperature: float = 1.0, candidates: str = "batch"
+) -> Tensor:
+    """Return `kl` to the teachers' normalised scores, times 30 before the softmax as Geng et al. (2024) have it."""
+    return kl(batch, scale=scale, temperature=temperature, candidates=candidates)
 
-    Where they are all the same they become 0: such a teacher has nothing to say.
+
+def min_max(scores: Tensor, mask: Tensor) -> Tensor:
+    """Scale each query's scores to 0 … 1 over the documents of the mask, (n_queries, n_documents); NaN elsewhere.
+
+    Scores that are all the same become 0: such a teacher doesn't rank.
     """
     lowest = torch.where(mask, scores, torch.inf).amin(1, keepdim=True)
     highest = torch.where(mask, scores, -torch.inf).amax(1, keepdim=True)
@@ -39,11 +48,13 @@ def min_max(scores: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask, (scores - lowest) / torch.where(spread > 0, spread, 1), torch.nan)
 
 
-def ensemble(teachers: Sequence[Tensor], weights: Sequence[float], mask: Tensor, *, normalise: bool = True) -> Tensor:
+def combined_scores(
+    teachers: Sequence[Tensor], weights: Sequence[float], mask: Tensor, *, normalise: bool = True
+) -> Tensor:
     """Return the weighted mean of the teachers' scores, each normalised by `min_max` first.
 
     teachers: (n_queries, n_documents) each, NaN where one has no score. mask: the candidates, of the same shape.
-    Where one teacher knows nothing of a pair, the mean is NaN: half an opinion would be another opinion.
+    Where one teacher has no score of a pair, the mean is NaN: a mean of fewer teachers would be on another scale.
     """
     parts = [min_max(scores, mask & ~scores.isnan()) if normalise else scores for scores in teachers]
     total = torch.stack([part * weight for part, weight in zip(parts, weights, strict=True)]).sum(0)
@@ -51,5 +62,5 @@ def ensemble(teachers: Sequence[Tensor], weights: Sequence[float], mask: Tensor,
 
 
 def _log_softmax(scores: Tensor, mask: Tensor) -> Tensor:
-    """Return the log-softmax over the columns of the mask; elsewhere a number that doesn't matter, but is one."""
+    """Return the log-softmax over the columns of the mask; elsewhere any finite number."""
     return torch.log_softmax(scores.masked_fill(~mask, torch.finfo(scores.dtype).min / 2), dim=1)

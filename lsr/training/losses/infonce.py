@@ -10,9 +10,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lsr.training.losses.base import ScoredBatch
+from lsr.training.losses.base import ScoredBatch, register_loss
 
 
+@register_loss("infonce")
 def infonce(batch: ScoredBatch, *, temperature: float = 1.0, candidates: str = "batch") -> Tensor:
     """Return −log softmax of the positive among a query's candidates, its scores divided by `temperature`."""
     logits = batch.scores / temperature

@@ -1,4 +1,4 @@
-"""Vector regression: the dense head of a joint encoder is to give a dense teacher's vectors.
+"""Vector regression: match a dense teacher's vectors with the dense head of a joint encoder.
 
 Reimers and Gurevych, "Making Monolingual Sentence Embeddings Multilingual using Knowledge Distillation" (EMNLP 2020,
 arXiv:2004.09813), where a student learns another model's vectors by their mean squared error.
@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from lsr.training.losses.base import VECTORS, register_loss
 
+
+@register_loss("regression", teacher=VECTORS)
 def vector_regression(student: Tensor, teacher: Tensor) -> Tensor:
     """Return mean_i |v_i − t_i|² over the texts, (n_texts, dimension) each.
 

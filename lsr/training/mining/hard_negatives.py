@@ -1,10 +1,10 @@
-"""Hard negatives: what the current model ranks high for a query, and isn't its answer.
+"""Hard negatives: documents that a model ranks high for a query, but that aren't its positives.
 
-From the model's own index, as ANCE does it: Xiong et al., "Approximate Nearest Neighbor Negative Contrastive Learning
-for Dense Text Retrieval" (ICLR 2021, arXiv:2007.00808). Skipping the very top, and what a teacher scores nearly as
-high as the positive, keeps unlabelled positives out: Qu et al., "RocketQA" (NAACL 2021, arXiv:2010.08191); Moreira et
-al., "NV-Retriever: Improving text embedding models with effective hard-negative mining" (2024, arXiv:2407.15831),
-whose TopK-PercPos is `max_teacher_ratio` and whose TopK-MarginPos is `teacher_margin`.
+Mined from an index of the model, as in ANCE: Xiong et al., "Approximate Nearest Neighbor Negative Contrastive Learning
+for Dense Text Retrieval" (ICLR 2021, arXiv:2007.00808). Skipping the first ranks, and documents that a teacher scores
+nearly as high as the positive, keeps unlabelled positives out: Qu et al., "RocketQA" (NAACL 2021, arXiv:2010.08191);
+Moreira et al., "NV-Retriever: Improving text embedding models with effective hard-negative mining" (2024,
+arXiv:2407.15831), whose TopK-PercPos is `max_teacher_ratio` and whose TopK-MarginPos is `teacher_margin`.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from lsr.encoders.base import Encoder
 from lsr.errors import UsageError
 from lsr.io.progress import NoProgress, Progress
 from lsr.training.data.example import Example, Examples
-from lsr.training.mining.candidate_pool import Haystack, Positives, open_haystack
+from lsr.training.mining.candidate_pool import CandidatePool, Positives, open_candidate_pool
 from lsr.training.teachers.base import Teacher
 from lsr.types import Document
 
 CHUNK = 256
-"""Queries that are searched, and scored by the teacher, together."""
+"""Queries that are searched and scored together."""
 
 ORDERS = ("random", "top")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mining:
-    """How negatives are chosen.
+class MiningOptions:
+    """Options of mining.
 
-    negatives: of a query. depth: they come from the best so many documents that aren't its positives, less the very
-    best `skip`. order: `random` takes any of them, `top` the best. max_teacher_ratio: the most that a teacher may
-    score a negative, as a share of the positive's score; None: anything. teacher_margin: how much less than the
-    positive's score it has to be. seed: decides what is left to chance.
+    negatives: number for each query. depth: number of best documents, positives left out, that are candidates, less
+    the first `skip`. order: `random` draws from the candidates, `top` takes the best. max_teacher_ratio: upper bound
+    of a teacher's score of a negative, as a share of the positive's score; None: no bound. teacher_margin: least
+    distance below the positive's score. seed: of random choices.
     """
 
     negatives: int = 8
@@ -67,9 +67,9 @@ class Mining:
             raise UsageError(f"teacher_margin is {self.teacher_margin}, but has to be 0 or more")
 
     def ceiling(self, positive: float) -> float:
-        """Return the most that a negative may score, where the positive scores so much.
+        """Return the upper bound of a negative's score, given the positive's.
 
-        A score below 0 has its share taken off, not put on: the ceiling is always below the positive.
+        For a score below 0 the share is subtracted, not added: the bound is never above the positive.
         """
         ceilings = [np.inf]
         if self.max_teacher_ratio is not None:
@@ -81,7 +81,7 @@ class Mining:
 
 @dataclass(slots=True)
 class MiningReport:
-    """What mining counted. n_short: examples with fewer negatives than asked, n_without those with none.
+    """Counts of mining. n_short: examples with fewer negatives than asked for, n_without those with none.
 
     n_refused: candidates that the teacher scored too high.
     """
@@ -93,13 +93,13 @@ class MiningReport:
     n_refused: int = 0
 
     def summary(self) -> list[str]:
-        """Return lines for people."""
+        """Return a summary in lines."""
         lines = [f"mined {self.n_negatives:,} negatives for {self.n_examples:,} examples"]
         if self.n_refused:
-            lines.append(f"passed over {self.n_refused:,} documents that the teacher scored too near to the positive")
+            lines.append(f"skipped {self.n_refused:,} candidates that the teacher scored too near to the positive")
         if self.n_short:
             lines.append(
-                f"{self.n_short:,} examples have fewer negatives than asked, {self.n_without:,} of them none: "
+                f"{self.n_short:,} examples have fewer negatives than asked for, {self.n_without:,} of them none: "
                 "raise --depth, or index more documents"
             )
         return lines
@@ -110,7 +110,7 @@ def mine(
     encoder: Encoder | None,
     index: Path,
     *,
-    mining: Mining | None = None,
+    mining: MiningOptions | None = None,
     teacher: Teacher | None = None,
     more: Iterable[Document] = (),
     threads: int | None = None,
@@ -119,19 +119,17 @@ def mine(
 ) -> Iterator[Example]:
     """Yield each example with its positive and mined negatives, and the teacher's scores of them if there is one.
 
-    encoder: the model whose mistakes are wanted; None takes that of the index. index: a folder; if it holds an index,
-    that is searched, else one is made of the examples' documents and of `more`. teacher: whose scores decide what is
-    too near to the positive. For negatives that follow the training, mine again with the newer encoder into
-    a fresh folder. The same seed, index and examples give the same negatives.
-    Raises what the index, encoder and teacher raise.
+    encoder: the model to mine with; None takes that of the index. index: a folder; an index in it is searched, else
+    one is made of the examples' documents and of `more`. teacher: its scores keep out candidates too near to the
+    positive. The same seed, index and examples give the same negatives. Raises what index, encoder and teacher raise.
     """
     settings, counts, listener = (
-        mining or Mining(),
+        mining or MiningOptions(),
         report if report is not None else MiningReport(),
         progress or NoProgress(),
     )
-    haystack = open_haystack(examples, index, encoder, more=more, progress=progress)
-    miner = _Miner(haystack, Positives(examples), settings, teacher, counts)
+    pool = open_candidate_pool(examples, index, encoder, more=more, progress=progress)
+    miner = _Miner(pool, Positives(examples), settings, teacher, counts)
     listener.start("mining", len(examples), "query")
     for first in range(0, len(examples), CHUNK):
         numbers = range(first, min(first + CHUNK, len(examples)))
@@ -140,17 +138,17 @@ def mine(
 
 
 class _Miner:
-    """Mines for one chunk of examples after another."""
+    """Miner of one chunk of examples after another."""
 
     def __init__(
         self,
-        haystack: Haystack,
+        pool: CandidatePool,
         positives: Positives,
-        mining: Mining,
+        mining: MiningOptions,
         teacher: Teacher | None,
         report: MiningReport,
     ) -> None:
-        self._haystack = haystack
+        self._pool = pool
         self._positives = positives
         self._mining = mining
         self._teacher = teacher
@@ -158,7 +156,7 @@ class _Miner:
 
     def chunk(self, numbers: Sequence[int], examples: Sequence[Example], threads: int | None) -> Iterator[Example]:
         """Yield the examples with their negatives."""
-        searcher, mining = self._haystack.searcher, self._mining
+        searcher, mining = self._pool.searcher, self._mining
         vectors = searcher.encode([example.query for example in examples])
         found = searcher.rank(vectors, k=mining.depth + self._most_positives(examples), threads=threads)
         candidates = [
@@ -169,11 +167,11 @@ class _Miner:
             chosen = [positions[: mining.negatives] for positions in candidates]
             scores: list[tuple[float, ...] | None] = [None] * len(examples)
         else:
-            filtering = _Filtering(self._haystack, mining, self._teacher, self._report)
-            chosen, scores = filtering.chosen(examples, candidates)
+            filtering = _TeacherFilter(self._pool, mining, self._teacher, self._report)
+            chosen, scores = filtering.choose(examples, candidates)
         for example, positions, of_documents in zip(examples, chosen, scores, strict=True):
             self._count(len(positions))
-            negatives = (self._haystack.document(int(position)) for position in positions)
+            negatives = (self._pool.document(int(position)) for position in positions)
             yield Example(example.query, (example.documents[0], *negatives), of_documents)
 
     def _most_positives(self, examples: Sequence[Example]) -> int:
@@ -181,10 +179,10 @@ class _Miner:
 
     def _candidates(self, number: int, query: str, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return the positions that may become negatives, in the order in which they are tried."""
-        mining, haystack = self._mining, self._haystack
+        mining, pool = self._mining, self._pool
         ids, bodies = self._positives.of(query)
-        of_candidates = haystack.bodies[positions]
-        wrong = ~(np.isin(haystack.ids[positions], ids) | np.isin(of_candidates, bodies))
+        of_candidates = pool.bodies[positions]
+        wrong = ~(np.isin(pool.ids[positions], ids) | np.isin(of_candidates, bodies))
         first = np.zeros(len(positions), bool)
         first[np.unique(of_candidates, return_index=True)[1]] = True  # of the same text once
         left = positions[wrong & first][mining.skip : mining.depth]
@@ -200,16 +198,16 @@ class _Miner:
         report.n_without += n_negatives == 0
 
 
-class _Filtering:
-    """Lets a teacher choose among candidates; it scores only as many as are needed."""
+class _TeacherFilter:
+    """Filter of candidates by a teacher's scores; it scores only as many as are needed."""
 
-    def __init__(self, haystack: Haystack, mining: Mining, teacher: Teacher, report: MiningReport) -> None:
-        self._haystack = haystack
+    def __init__(self, pool: CandidatePool, mining: MiningOptions, teacher: Teacher, report: MiningReport) -> None:
+        self._pool = pool
         self._mining = mining
         self._teacher = teacher
         self._report = report
 
-    def chosen(
+    def choose(
         self, examples: Sequence[Example], candidates: Sequence[npt.NDArray[np.int64]]
     ) -> tuple[list[npt.NDArray[np.int64]], list[tuple[float, ...] | None]]:
         """Return for each example the positions of its negatives, and the scores of its positive and of them."""
@@ -235,7 +233,7 @@ class _Filtering:
         return [np.array(positions, np.int64) for positions in taken], [tuple(values) for values in scores]
 
     def _next(self, candidates: npt.NDArray[np.int64], tried: int, n_taken: int) -> npt.NDArray[np.int64]:
-        """Return the candidates to be scored next: somewhat more than are lacking."""
+        """Return the candidates to score next: twice as many as are missing."""
         lacking = self._mining.negatives - n_taken
         return candidates[tried : tried + 2 * lacking] if lacking else candidates[:0]
 
@@ -248,7 +246,7 @@ class _Filtering:
         wanted = np.zeros((len(numbers), len(positions)), bool)
         for row, i in enumerate(numbers):
             wanted[row, np.searchsorted(positions, batch[i])] = True
-        documents = [self._haystack.document(int(position)) for position in positions]
+        documents = [self._pool.document(int(position)) for position in positions]
         scores = self._teacher.scores([queries[i] for i in numbers], documents, wanted)
         for row, i in enumerate(numbers):
             yield i, batch[i], scores[row, np.searchsorted(positions, batch[i])]

@@ -1,4 +1,4 @@
-"""Examples out: a Parquet file that `read_examples` takes, and other programs too.
+"""Writer of examples as a Parquet file that `read_examples` and other programs read.
 
 Columns: query, positive, title, positive_id; negatives, a list of objects with id, title and text; scores, a list of
 one number a document, the positive's first, null where there are none.
@@ -16,7 +16,7 @@ from lsr.errors import LsrError
 from lsr.io.atomic import atomic_file
 from lsr.io.progress import Progress
 from lsr.training.data.example import Example, Examples
-from lsr.training.mining.hard_negatives import Mining, MiningReport, mine
+from lsr.training.mining.hard_negatives import MiningOptions, MiningReport, mine
 from lsr.training.teachers.base import Teacher
 from lsr.types import Document
 
@@ -46,7 +46,7 @@ def mine_to_file(
     output: Path,
     *,
     index: Path | None = None,
-    mining: Mining | None = None,
+    mining: MiningOptions | None = None,
     teacher: Teacher | None = None,
     more: Iterable[Document] = (),
     threads: int | None = None,
@@ -54,9 +54,8 @@ def mine_to_file(
 ) -> MiningReport:
     """Mine negatives for examples and write them to a file that `read_examples` takes.
 
-    index: where the index is, or is to be and stay; None makes one beside the output and removes it. For the rest
-    see `lsr.training.mining.hard_negatives.mine`. During a training: mine with the newest encoder into a new file, and
-    continue with that.
+    index: an existing index, or where one is made and kept; None makes one beside the output and removes it. For the
+    rest see `lsr.training.mining.hard_negatives.mine`.
     """
     report = MiningReport()
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -70,7 +69,7 @@ def mine_to_file(
 
 
 def write_examples(path: Path, examples: Iterable[Example]) -> int:
-    """Write examples; return how many. The file is there once it is whole. Raises LsrError if it can't be written."""
+    """Write examples atomically; return their number. Raises LsrError if the file can't be written."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,9 +1,9 @@
-"""Hard negatives found during a training, anew every so many steps, by the encoder as it is then.
+"""Hard negatives mined during a training, every so many steps, by the current encoder.
 
 Xiong et al., "Approximate Nearest Neighbor Negative Contrastive Learning for Dense Text Retrieval" (ANCE, ICLR 2021,
-arXiv:2007.00808). There another machine mines while training goes on, with negatives that lag behind; here the
-training pauses at a checkpoint, and goes on from it with what that checkpoint's encoder finds. So which negatives a
-step sees depends on its number alone, and a resumed run equals an uninterrupted one.
+arXiv:2007.00808). There another machine mines during the training, with negatives that lag behind; here the training
+pauses at a checkpoint, and resumes from it with the negatives of that checkpoint's encoder. So the negatives of a step
+depend on its number alone, and a resumed run equals an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -20,32 +20,34 @@ from lsr.encoders.pretrained.save_encoder import save_encoder
 from lsr.encoders.registry import load_encoder
 from lsr.encoders.sparse.encoder import NeuralEncoder
 from lsr.errors import LsrError
-from lsr.training.config.config import TeacherSettings, TrainingConfig
-from lsr.training.config.data import MinedNegatives
+from lsr.training.cached_folder import cached_folder
+from lsr.training.config.config import TrainingConfig
+from lsr.training.config.data import MiningSettings
+from lsr.training.config.from_config import options_of_teacher
+from lsr.training.config.losses import TeacherSettings
 from lsr.training.data.example import Examples
-from lsr.training.data.load import haystack_documents
+from lsr.training.data.load import candidate_documents
 from lsr.training.data.read_examples import ExampleSet, ExamplesReport
-from lsr.training.data.sources.intake import Intake
+from lsr.training.data.sources.importer import ExampleImporter
 from lsr.training.data.sources.records import RawExample
 from lsr.training.data.sources.table import ExampleTable, TableWriter
 from lsr.training.mining.hard_negatives import MiningReport, mine
-from lsr.training.run_folder.caches import kept_folder
+from lsr.training.model.model_folder import model_folder
 from lsr.training.run_folder.checkpoints import Checkpoint
-from lsr.training.teachers.registry import model_folder
 
 log = logging.getLogger(__name__)
 
 NEGATIVES = "negatives"
-"""The folder of a run that holds what was mined, `step-N` what was found after step N; it belongs to checkpoints."""
+"""Folder of a run with the mined negatives, `step-N` those mined after step N; checkpoints need it."""
 
 START = "start"
-"""Who finds the first negatives: the encoder as it begins."""
+"""Name of the untrained encoder as the one that mines the first negatives."""
 
 
 class Refresher:
-    """Finds the negatives that a run goes on with, or finds them found.
+    """Miner of hard negatives with the current checkpoint, which caches them in the run's folder.
 
-    folder: of the run. open_teacher: opens one by its settings. device: on which the encoder runs.
+    folder: of the run. open_teacher: opens one by its settings. device: of the encoder.
     """
 
     def __init__(
@@ -62,17 +64,17 @@ class Refresher:
         self._device = device
 
     def examples(self, examples: Examples, encoder: NeuralEncoder, checkpoints: Sequence[Checkpoint]) -> Examples:
-        """Return the examples with the negatives that the run goes on with: mined now if they aren't there yet.
+        """Mine hard negatives with the current checkpoint, or load those mined before.
 
-        examples: as the files have them. encoder: as the run begins. checkpoints: all finished ones, oldest first.
-        Raises LsrError where what was mined is gone, and so is the checkpoint that it was mined with.
+        examples: as the files have them. encoder: untrained. checkpoints: all finished ones, oldest first.
+        Raises LsrError where the mined negatives are gone, and the checkpoint that mined them is, too.
         """
         settings = self._config.data.mining
         if settings is None:
             return examples
         steps = self._config.train.steps
-        wanted = {settings.in_force(checkpoint.step, steps=steps) for checkpoint in checkpoints}
-        step = settings.in_force(checkpoints[-1].step if checkpoints else 0, steps=steps)
+        wanted = {settings.mined_after(checkpoint.step, steps=steps) for checkpoint in checkpoints}
+        step = settings.mined_after(checkpoints[-1].step if checkpoints else 0, steps=steps)
         if step is None:
             return examples
         name = f"step-{step}"
@@ -81,17 +83,20 @@ class Refresher:
             with self._miner(settings, step, encoder, checkpoints) as miner:
                 self._mine(folder, miner, examples, settings, step)
 
-        table = ExampleTable(kept_folder(self._folder, name, "mined", make))
+        table = ExampleTable(cached_folder(self._folder, name, "mined", make))
         if len(table) != len(examples):
-            raise LsrError(f"{table.folder}: made of {len(table):,} examples, not of {len(examples):,}: begin anew")
+            raise LsrError(
+                f"{table.folder}: made of {len(table):,} examples, not of {len(examples):,}: start again with "
+                "--overwrite"
+            )
         self._remove_others(wanted | {step})
         return ExampleSet([table], ExamplesReport(**table.meta["report"]))
 
     @contextmanager
     def _miner(
-        self, settings: MinedNegatives, step: int, encoder: NeuralEncoder, checkpoints: Sequence[Checkpoint]
+        self, settings: MiningSettings, step: int, encoder: NeuralEncoder, checkpoints: Sequence[Checkpoint]
     ) -> Iterator[Encoder]:
-        """Open the encoder whose mistakes are wanted."""
+        """Open the encoder that mines."""
         options: dict[str, Any] = {"device": self._device}
         if self._config.train.precision == "bfloat16":
             options["dtype"] = "bfloat16"
@@ -103,10 +108,10 @@ class Refresher:
         elif settings.first == START:
             if checkpoints:
                 raise self._gone(step)
-            begun = self._folder / START
-            save_encoder(encoder, begun)
-            yield load_encoder(begun, **options)
-            shutil.rmtree(begun)
+            untrained = self._folder / START
+            save_encoder(encoder, untrained)
+            yield load_encoder(untrained, **options)
+            shutil.rmtree(untrained)
         elif settings.first == "bm25":
             yield load_encoder("bm25")
         else:
@@ -114,39 +119,38 @@ class Refresher:
 
     def _gone(self, step: int) -> LsrError:
         return LsrError(
-            f"{self._folder / f'step-{step}-mined'} is gone, which this run goes on with, and so is the encoder of "
-            f"step {step} that it could be made with: begin anew with --overwrite"
+            f"{self._folder / f'step-{step}-mined'} is gone, which this run needs, and so is the encoder of step "
+            f"{step} that could mine it again: start again with --overwrite"
         )
 
-    def _mine(self, folder: Path, miner: Encoder, examples: Examples, settings: MinedNegatives, step: int) -> None:
+    def _mine(self, folder: Path, miner: Encoder, examples: Examples, settings: MiningSettings, step: int) -> None:
         config, report = self._config, MiningReport()
         who = f"the encoder of step {step:,}" if step else str(settings.first)
-        log.info(f"finding {config.data.negatives} negatives for each of {len(examples):,} examples with {who}")
-        index = self._folder / f"index-{step}"  # by its name an interrupted one is found again
+        log.info(f"mining {config.data.negatives} negatives for each of {len(examples):,} examples with {who}")
+        index = self._folder / f"index-{step}"  # a fixed name, so that an interrupted one is resumed
         mined = mine(
             examples,
             miner,
             index,
-            mining=settings.mining(negatives=config.data.negatives, seed=config.train.seed + step),
+            mining=settings.options(negatives=config.data.negatives, seed=config.train.seed + step),
             teacher=self._teacher(settings),
-            more=haystack_documents(examples, config.data),
+            more=candidate_documents(examples, config.data),
             report=report,
         )
         with TableWriter(folder) as writer:
-            intake = Intake(writer, None, max_negatives=None, refuse_empty=False)
+            importer = ExampleImporter(writer, None, max_negatives=None, refuse_empty=False)
             for number, example in enumerate(mined):
                 raw = RawExample(example.query, list(example.documents), None)
-                intake.take([raw], f"example {number}")
-            intake.finish()
+                importer.add([raw], f"example {number}")
+            importer.finish()
         shutil.rmtree(index)
         for line in report.summary():
             log.info(line)
 
-    def _teacher(self, settings: MinedNegatives) -> Any:
+    def _teacher(self, settings: MiningSettings) -> Any:
         if settings.teacher is None:
             return None
-        # The same model may teach; what it computed is then there, if it is opened with the same options.
-        options = next((one.options for one in self._config.teacher if one.name == settings.teacher), {})
+        options = options_of_teacher(self._config, settings.teacher)
         return self._open_teacher(TeacherSettings(settings.teacher, options=options))
 
     def _remove_others(self, wanted: set[int | None]) -> None:

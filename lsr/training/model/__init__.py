@@ -1,1 +1,1 @@
-"""The encoder in training: its construction, freezing, fitted head, packaging."""
+"""Encoder in training: its start, frozen layers, fitted head, packaging."""

@@ -1,9 +1,9 @@
-"""A masked-LM head for a transformer that was published without one, by ridge regression.
+"""Masked-LM head, fitted by ridge regression, for a transformer that was published without one.
 
-What a head has to do is known beforehand: at a token's position, that token and its like should score high. So
-the map from last hidden states to the tokens' own input embeddings (centred, of unit length) is solved for, not
-trained; training goes on from there. It is written into BERT's head, a linear layer, GELU and a layer norm: the
-linear layer is shifted so far up that GELU passes it on unchanged, and the norm takes the shift out again.
+At a token's position, that token and similar ones should score high. So the map from last hidden states to the tokens'
+input embeddings (centred, of unit length) is solved for; training starts from there. It is written into BERT's head, a
+linear layer, GELU and a layer norm: the linear layer is shifted up so far that GELU leaves it unchanged, and the norm
+removes the shift.
 
 Hoerl and Kennard, "Ridge Regression" (Technometrics 12, 1970). Documents' own terms as the first thing to learn:
 Formal et al., SPLADE (SIGIR 2021, arXiv:2107.05720), section 3.
@@ -18,16 +18,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lsr.encoders.pretrained.transformers_checkpoint import quietly, read_model, read_tokenizer_of
+from lsr.encoders.pretrained.transformers_checkpoint import (
+    HIDDEN_STATES,
+    quietly,
+    read_model,
+    read_tokenizer_of,
+)
 from lsr.errors import EncoderError, UsageError
 from lsr.types import Document
 
 SHIFT, SPREAD = 6.0, 1.2
-"""GELU(x + 6) differs from x + 6 by less than 1e-5 for x above -2; the regression's outputs get this deviation."""
+"""Shift of the linear layer: GELU(x + 6) differs from x + 6 by less than 1e-5 for x above -2; and the standard
+deviation of the regression's outputs."""
 MARGIN = 5.0
-"""How far the logit of a position's own token stands above the mean of all, in the units of logits."""
+"""Distance of the logit of a position's token from the mean of all, in the units of logits."""
 ACTIVE_TERMS = 200
-"""Terms that a document has at the start, on average: the bias is set for it."""
+"""Terms of a document at the start, on average: decides the bias."""
 RIDGE = 0.01
 SPECIAL_BIAS = -50.0
 
@@ -62,7 +68,7 @@ def fit_head(
     tokenizer = read_tokenizer_of(source)
     with quietly():
         model = BertForMaskedLM(config)
-        model.bert.load_state_dict(read_model(source, "mlp", torch.float32).state_dict(), strict=False)
+        model.bert.load_state_dict(read_model(source, HIDDEN_STATES, torch.float32).state_dict(), strict=False)
         model.tie_weights()
     model.eval()
     _fit(model, tokenizer, [document.full_text for document in documents], max_length, ridge)

@@ -1,6 +1,6 @@
-"""Bring a trained model into the package: `python -m lsr.training.model.package_model RUN/model lsr/models/NAME`.
+"""Bundling of a trained model: `python -m lsr.training.model.package_model RUN/model lsr/models/NAME`.
 
-Words, rarity and the threshold of weights may be given to it here: nothing that was trained depends on them.
+Words, rarity and the threshold of weights may be set here: nothing that was trained depends on them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lsr.io.atomic import atomic_folder
 LARGEST_BYTES = 50_000_000
 
 
-def carry(
+def package_model(
     model: Path,
     target: Path,
     *,
@@ -28,12 +28,11 @@ def carry(
     rarity: float | None = None,
     threshold: float | None = None,
 ) -> int:
-    """Write a model in few bytes to `target`, in place of the one that is there; its card stays. Return its bytes.
+    """Write a model compactly to `target`, replacing the one there but for its card. Return its size in bytes.
 
-    It will compute in bfloat16 on CPUs that have instructions for it. words, words_beside_dense: their weight, and that
-    in a hybrid search (`WordsConfig`). rarity, threshold: as `EncoderConfig` and `Pruning` have them; what is None
-    stays.
-    Raises UsageError where it would be larger than what a package may carry, or has no words that could be weighed.
+    It computes in bfloat16 on CPUs that have instructions for it. words, words_beside_dense: their weight, and that in
+    a hybrid search (`WordsConfig`). rarity, threshold: as `EncoderConfig` and `Pruning` have them (default: unchanged).
+    Raises UsageError for a model above LARGEST_BYTES, or without words that could be weighed.
     """
     encoder = load_neural(model, device="cpu", dtype="float32", threshold=threshold)
     its_words = encoder.config.words if words is None else WordsConfig(weight=words)
@@ -50,10 +49,10 @@ def carry(
     with atomic_folder(target) as part:
         save_encoder(encoder, part, compact=True)
         for path in part.rglob("*.safetensors"):
-            path.chmod(0o644)  # they are written for their owner alone
+            path.chmod(0o644)  # they are written readable for their owner alone
         size = sum(path.stat().st_size for path in part.rglob("*") if path.is_file())
         if size > LARGEST_BYTES:
-            raise UsageError(f"{model}: {size:,} bytes, but a model in the package has at most {LARGEST_BYTES:,}")
+            raise UsageError(f"{model}: {size:,} bytes, but a bundled model has at most {LARGEST_BYTES:,}")
         for name in ("README.md", "LICENSE"):
             if (target / name).is_file():
                 shutil.copy2(target / name, part / name)
@@ -72,4 +71,4 @@ if __name__ == "__main__":
     parser.add_argument("--rarity", type=float, metavar="P", help="weigh a query's terms by how rare they are")
     parser.add_argument("--threshold", type=float, metavar="W", help="drop weights below this")
     given = vars(parser.parse_args())
-    print(f"{carry(given.pop('model'), target := given.pop('target'), **given):,} bytes in {target}")  # noqa: T201
+    print(f"{package_model(given.pop('model'), target := given.pop('target'), **given):,} bytes in {target}")  # noqa: T201

@@ -1,7 +1,7 @@
-"""The terms that a step computes where it can't afford them all.
+"""Sample of the terms that a step computes, in place of the whole vocabulary.
 
-A loss over an inference-free query side asks for the documents' weights of the batch's query terms only; all the other
-terms are there for the regulariser, which a random sample of them serves as well, each standing for several.
+A loss over an inference-free query side needs the documents' weights of the batch's query terms only; all others serve
+the regulariser, for which a random sample suffices, each term standing for several.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 @dataclass(frozen=True, slots=True)
 class TermSample:
-    """Chosen terms. term_ids: int64, ascending, (n_terms). counts: float32, the terms that each stands for."""
+    """Sample of terms. term_ids: int64, ascending, (n_terms). counts: float32, number of terms that each stands for."""
 
     term_ids: npt.NDArray[np.int64]
     counts: npt.NDArray[np.float32]
@@ -23,7 +23,7 @@ class TermSample:
 def sample_terms(wanted: npt.NDArray[np.int64], vocab_size: int, n_others: int, rng: np.random.Generator) -> TermSample:
     """Return all wanted terms, standing for themselves, and a uniform sample of the others, standing for all of them.
 
-    wanted: int64, any order, repetitions allowed. n_others: terms to be drawn, without replacement.
+    wanted: int64, any order, repetitions allowed. n_others: number of terms to draw, without replacement.
     """
     wanted = np.unique(wanted)
     is_other = np.ones(vocab_size, bool)

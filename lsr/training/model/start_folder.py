@@ -1,4 +1,4 @@
-"""Where the checkpoint is that a training begins from."""
+"""Folder of the checkpoint that a training starts from, with a fitted head where that is asked for."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from lsr.encoders.pretrained.hub import locate
 from lsr.errors import UsageError
 from lsr.training.model.fit_mlm_head import fit_head_to_files
-from lsr.training.teachers.registry import model_folder
+from lsr.training.model.model_folder import model_folder
 
 
 def start_folder(start: str, settings: Mapping[str, Any] | None, work: Path) -> Path:
-    """Return a checkpoint's folder: of a folder's path, a hub name, or `package:NAME`.
+    """Return a checkpoint's folder, given a folder's path, a hub name, or `package:NAME`.
 
     settings: of `fit_head_to_files`, the masked-LM head that is made for a checkpoint without one, kept in `work`.
     Raises EncoderError if there is no such checkpoint, UsageError where heads can't be fitted.

@@ -1,4 +1,4 @@
-"""The encoder that is trained: both sides as one torch module, that can be saved as an encoder at any time."""
+"""Student: both sides of the trained encoder as one torch module, which exports an encoder at any time."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from lsr.encoders.pretrained.load_model import LoadedTower
 from lsr.encoders.sparse.encoder import NeuralEncoder
 from lsr.encoders.sparse.query_table import TableQueryEncoder
 from lsr.encoders.text.tokenizer import copy_of
-from lsr.training.data.length_groups import length_groups
+from lsr.training.model.length_groups import length_groups
 
 
 class Student(nn.Module):
-    """An encoder's towers, and its query table if it has one, as parameters.
+    """Towers of an encoder, and its query table if it has one, as parameters.
 
     learn_query_table: whether the table's weights are trained; they stay 0 or more (projected gradient descent).
     with_dense: whether a joint encoder's dense vectors are trained too.
     cached_batch: texts that are encoded with a gradient at a time; 0: all. Less memory for twice the forward
-    passes: vectors of all texts are computed first, in groups whose inner states are dropped; once the loss has given
-    each vector its gradient, group after group is computed again and sent back. This is gradient caching, Gao et
+    passes: vectors of all texts are computed first, in groups whose inner states are dropped; with the gradient of
+    each vector, group after group is computed again for the backward pass. This is gradient caching, Gao et
     al., "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup" (2021, arXiv:2101.06983); torch's
-    checkpointing does it when what it is given is a whole encoder, dropout's random numbers included.
+    checkpointing of a whole encoder does it, dropout's random numbers included.
     """
 
     def __init__(
@@ -61,15 +61,15 @@ class Student(nn.Module):
 
     @property
     def has_table(self) -> bool:
-        """Whether queries need no model."""
+        """True where queries need no model."""
         return self.table is not None
 
     def freeze(self, n_layers: int, *, embeddings: bool) -> None:
-        """Keep the lowest layers of each transformer, and its embeddings, as they are: no gradient goes there.
+        """Freeze the lowest layers of each transformer, and its embeddings.
 
         Raises UsageError where a transformer has fewer layers, or they can't be told.
         """
-        from lsr.training.model.freezing import frozen_modules
+        from lsr.training.model.transformer_options import frozen_modules
 
         for tower in {id(tower): tower for tower in (self.document, self.query) if tower is not None}.values():
             self._frozen += frozen_modules(tower.backbone.model, n_layers, embeddings=embeddings or n_layers > 0)
@@ -78,7 +78,7 @@ class Student(nn.Module):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Student:
-        """Switch between training and encoding; what is frozen has no dropout in either."""
+        """Switch between training and encoding; frozen modules have no dropout in either."""
         super().train(mode)
         for module in self._frozen:
             module.eval()
@@ -86,7 +86,7 @@ class Student(nn.Module):
 
     @contextmanager
     def uncached(self) -> Iterator[None]:
-        """Encode all texts at once meanwhile, and remember what the backward pass needs."""
+        """Encode all texts at once meanwhile, without gradient caching."""
         size, self._cached_batch = self._cached_batch, 0
         try:
             yield
@@ -96,7 +96,7 @@ class Student(nn.Module):
     def forward(
         self, queries: Mapping[str, Any], documents: Mapping[str, Any], terms: Tensor | None = None
     ) -> tuple[TrainingOutput, TrainingOutput]:
-        """Return what the queries and what the documents of a batch give, for all or for chosen terms.
+        """Return the output for the queries and the documents of a batch, for all or for chosen terms.
 
         queries, documents: as `Collator` makes them. terms: int64, ascending.
         """
@@ -147,7 +147,7 @@ class Student(nn.Module):
         return tower.for_training(batch, terms, with_dense=self._with_dense)
 
     def export(self) -> NeuralEncoder:
-        """Return the encoder as it now is, on the same weights, to encode with or to be saved."""
+        """Return the current encoder, on the same weights."""
         source = self._encoder
         query: LoadedTower | TableQueryEncoder = source.query
         if isinstance(query, TableQueryEncoder):

@@ -1,8 +1,8 @@
-"""What the words beside a model's terms add to a batch's scores, so that the model learns what they lack.
+"""Scores of a batch by the words beside a model's terms, so that the model learns what they lack.
 
 A model that is searched together with words (`lsr.encoders.lexical.exact_words`) is trained together with them: the
-student's score of a query and a document is the product of their vectors, words and all. There is nothing to learn
-about words, so theirs is a number without a gradient. Gao et al., "Complement Lexical Retrieval Model with
+student's score of a query and a document is the product of their vectors, words included. Words have nothing to
+learn, so their score has no gradient. Gao et al., "Complement Lexical Retrieval Model with
 Semantic Residual Embeddings" (ECIR 2021, arXiv:2004.13969), train a dense model beside BM25 like this.
 """
 
@@ -20,15 +20,15 @@ from lsr.encoders.lexical.exact_words import analyser_settings, document_weights
 from lsr.io.cache import cache_home
 from lsr.query.idf_weighting import normalised_idf
 from lsr.training.data.example import Examples
-from lsr.training.teachers.bm25 import CorpusCounts, kept_counts
-from lsr.training.teachers.registry import documents_of
+from lsr.training.data.read_examples import documents_of
+from lsr.training.teachers.bm25 import CorpusCounts, cached_counts
 from lsr.types import Document
 
 
 class WordScores:
-    """Scores by words alone, as an index of a corpus would, but for the rounding of its impacts.
+    """Scorer by words alone, as an index of a corpus has them, but for the rounding of its impacts.
 
-    counts: of the corpus, by the analyser that `config` names; a word that it doesn't have is as rare as can be.
+    counts: of the corpus, by the analyser that `config` names; a word that it lacks has the highest rarity.
     """
 
     def __init__(self, config: WordsConfig, counts: CorpusCounts) -> None:
@@ -56,9 +56,9 @@ class WordScores:
 
 
 def word_scores(config: EncoderConfig, examples: Examples) -> WordScores | None:
-    """Return the scores of an encoder's words by the statistics of the examples' documents; None without words."""
+    """Return the word scores of an encoder by the statistics of the examples' documents; None without words."""
     if config.words is None:
         return None
     documents: Callable[[], Iterable[Document]] = documents_of(examples)
-    counts = kept_counts(documents, cache_home() / "teachers", analyser_settings(config.words))
+    counts = cached_counts(documents, cache_home() / "teachers", analyser_settings(config.words))
     return WordScores(config.words, counts)

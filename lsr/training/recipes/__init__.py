@@ -1,18 +1,18 @@
-"""The recipes: configs with the paper that each comes from."""
+"""Recipes: configs of published trainings, each with its paper."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from lsr.training.config.config import read_config
+from lsr.training.config.toml_values import read_config
 
 RECIPES_FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A config that comes with the program."""
+    """Bundled config."""
 
     name: str
     paper: str
@@ -20,7 +20,7 @@ class Recipe:
 
 
 def recipes() -> list[Recipe]:
-    """Return all recipes, by name."""
+    """Return all recipes, sorted by name."""
     found = []
     for path in sorted(RECIPES_FOLDER.glob("*.toml")):
         values = read_config(path)

@@ -1,1 +1,1 @@
-"""What makes vectors sparse, each regulariser in a module of its own with its paper."""
+"""Regularisers, which make vectors sparse, each in its own module with its paper."""

@@ -13,9 +13,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from lsr.training.regularisers.base import Regulariser, TermWeights, mean_weights
+from lsr.training.regularisers.base import Regulariser, TermWeights, mean_weights, register_regulariser
 
 
+@register_regulariser("df-flops")
 class DFFLOPS(Regulariser):
     """Σ_j (a(df_j ÷ N) · mean_i |w_ij|)², with a(x) = 1 ÷ (1 + (x^(log_α 2) − 1)^β).
 
@@ -24,6 +25,7 @@ class DFFLOPS(Regulariser):
     """
 
     def __init__(self, vocab_size: int, *, alpha: float = 0.1, beta: float = 10.0, memory: float = 0.99) -> None:
+        super().__init__(vocab_size)
         self._shares = torch.zeros(vocab_size)
         self._seen = torch.zeros(vocab_size)
         self._alpha = alpha
@@ -31,16 +33,16 @@ class DFFLOPS(Regulariser):
         self._memory = memory
 
     def __call__(self, texts: TermWeights) -> Tensor:
-        """Take the batch into the document frequencies, and return the penalty."""
+        """Update the document frequencies with the batch, and return the penalty."""
         shares = self._update(texts)
         return texts.sum_over_terms((activation(shares, self._alpha, self._beta) * mean_weights(texts)) ** 2)
 
     def state(self) -> Mapping[str, Tensor]:
-        """Return the document frequencies, as shares, and how much of them is known."""
+        """Return the document frequencies, as shares, and the weight that they rest on."""
         return {"shares": self._shares.cpu(), "seen": self._seen.cpu()}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Go on with these document frequencies."""
+        """Continue with these document frequencies."""
         self._shares, self._seen = state["shares"].clone(), state["seen"].clone()
 
     @torch.no_grad()

@@ -9,9 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lsr.training.regularisers.base import Regulariser, TermWeights
+from lsr.training.regularisers.base import Regulariser, TermWeights, register_regulariser
 
 
+@register_regulariser("l1")
 class L1(Regulariser):
     """mean_i Σ_j |w_ij|."""
 

@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not there, the newest ones kept, the best one among them."""
+"""Checkpoints: complete or ignored; the newest and the best are kept."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from lsr.errors import LsrError
 from lsr.io.atomic import atomic_file, sync_tree
 
 STATE_FILE = "state.json"
-"""Written last: a checkpoint without it was never finished."""
+"""File that is written last: a checkpoint without it is incomplete."""
 
 MODEL = "model"
-"""The folder of a checkpoint, and of a run, that holds the encoder: `lsr index --encoder` takes it."""
+"""Folder of a checkpoint, and of a run, that holds the encoder: `lsr index --encoder` takes it."""
 
 TENSORS_FILE = "objective.safetensors"
 
@@ -26,7 +26,7 @@ _NAME = re.compile(r"checkpoint-(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A finished checkpoint. state: what the run wrote beside what `transformers.Trainer` keeps itself."""
+    """Finished checkpoint. state: the run's, beside that of `transformers.Trainer`."""
 
     step: int
     folder: Path
@@ -34,12 +34,12 @@ class Checkpoint:
 
     @property
     def model(self) -> Path:
-        """The encoder's folder."""
+        """Folder of the encoder."""
         return self.folder / MODEL
 
 
 def finish(folder: Path, state: Mapping[str, Any]) -> None:
-    """Declare a checkpoint finished: what it holds is on the disk before the file that says so."""
+    """Mark a checkpoint as finished, after a flush of its files to the disk."""
     sync_tree(folder)
     with atomic_file(folder / STATE_FILE) as file:
         file.write(json.dumps(state).encode())
@@ -63,16 +63,16 @@ def finished_checkpoints(folder: Path) -> list[Checkpoint]:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove checkpoints that a kill has left half written."""
+    """Remove incomplete checkpoints, which a killed process left."""
     for path in folder.glob("checkpoint-*"):
         if path.is_dir() and not (path / STATE_FILE).is_file():
             shutil.rmtree(path)
 
 
 def rotate(folder: Path, *, keep: int, best: int | None) -> None:
-    """Remove all finished checkpoints but the newest ones and the best one's."""
+    """Remove all finished checkpoints but the newest and the best."""
     old = finished_checkpoints(folder)[:-keep]
     for checkpoint in old:
         if checkpoint.step != best:
-            (checkpoint.folder / STATE_FILE).unlink()  # so that what a kill leaves is known to be unfinished
+            (checkpoint.folder / STATE_FILE).unlink()  # so that a kill meanwhile leaves an incomplete one
             shutil.rmtree(checkpoint.folder)

@@ -1,4 +1,4 @@
-"""The numbers of a run: lines for a terminal, a CSV file, and TensorBoard where that is installed."""
+"""Log of a run: lines for a terminal, a CSV file, and TensorBoard where that is installed."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 COLUMNS = ("step", "seconds", "loss", "document_terms", "query_terms", "FLOPS", "examples_per_s", "learning_rate")
-"""The columns of the CSV that every run has, in this order; a run's own losses, weights and measures follow."""
+"""Columns of every run's CSV, in this order; the losses, weights and measures of a run follow."""
 
 
 class RunLog:
-    """Writes rows, each a step's numbers by name, to `log.csv` in a folder, and to the package's log.
+    """Writer of rows, each a step's numbers by name, to `log.csv` in a folder, and to the package's log.
 
-    Rows of steps after `resumed_at` that a killed run has left are dropped. A column that is new makes the file be
-    written anew, so that it stays one table.
+    Rows of steps after `resumed_at` that a killed run has left are dropped. With a new column the whole file is
+    written again, so that it stays one table.
     """
 
     def __init__(self, folder: Path, *, resumed_at: int | None = None) -> None:
@@ -33,7 +33,7 @@ class RunLog:
         self._board = _board(folder / "tensorboard", resumed_at)
 
     def add(self, row: Mapping[str, float]) -> None:
-        """Write a row; one of the same step as the last is taken into that."""
+        """Write a row; one of the same step as the last is merged into it."""
         values = dict(row)
         if self.rows and self.rows[-1]["step"] == values["step"]:
             self.rows[-1] |= values
@@ -54,7 +54,7 @@ class RunLog:
                     self._board.add_scalar(name, value, int(values["step"]))
 
     def close(self) -> None:
-        """Finish what is buffered."""
+        """Flush and close TensorBoard's file."""
         if self._board is not None:
             self._board.close()
 
@@ -66,7 +66,7 @@ class RunLog:
 
 
 def read_log(path: Path) -> list[dict[str, float]]:
-    """Read the rows of a `log.csv`; what a row lacks isn't in it."""
+    """Read the rows of a `log.csv`, each without the columns that it leaves empty."""
     with path.open(encoding="utf-8", newline="") as file:
         return [{name: float(text) for name, text in row.items() if text} for row in csv.DictReader(file)]
 

@@ -1,4 +1,4 @@
-"""A picture of a run: losses, active terms and λ, and what was measured."""
+"""Plot of a run: losses, active terms and λ, and measures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NOT_LOSSES = {
 
 
 def plot_run(rows: Rows, path: Path, *, targets: Mapping[str, float], title: str = "") -> None:
-    """Draw the rows of a log into a PNG file: two panels, and a third where something was measured.
+    """Plot the rows of a log in a PNG file: losses, terms, and measures if there are any.
 
     targets: of active terms, by side, drawn as dashed lines. Raises MissingExtraError without matplotlib.
     """

@@ -1,4 +1,4 @@
-"""Where a trained model comes from, as JSON values."""
+"""Provenance of a trained model, as JSON values."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers", "numpy")
 
 
 def training_record(trainer: SparseTrainer, step: int, now: float) -> dict[str, Any]:
-    """Return what `training.json` holds: config, versions, seed, steps, seconds, metrics. step: of the model kept."""
-    evaluations = trainer.progress.evaluations
+    """Return the content of `training.json`: config, versions, seed, steps, metrics. step: of the saved model."""
+    evaluations = trainer.run_state.evaluations
     return {
         "format": 1,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)),

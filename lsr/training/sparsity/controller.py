@@ -1,9 +1,9 @@
-"""A weight that steers itself to a wanted number of active terms, in place of one found by trying.
+"""Controller of the regulariser's weight, which steers the number of active terms to a target.
 
-Active terms answer to the regulariser's weight over several orders of magnitude, and with a delay: so the controller
-works on logarithms, with an integral part that finds the weight and a proportional part that damps the way there. What
-it steers to is at first what the encoder has, and falls to the target over a ramp: a controller that is asked for all
-at once overshoots, and terms that have lost their last logit above 0 have no gradient that brings them back.
+Active terms respond to the regulariser's weight over several orders of magnitude, and with a delay: so the controller
+works on logarithms, with an integral part that finds the weight and a proportional part that damps. Its setpoint is at
+first the encoder's number of terms, and falls to the target over a ramp: a step would make it overshoot, and terms
+without a logit above 0 have no gradient that brings them back.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 LARGEST_ERROR = 1.0
-"""Of the logarithm of active ÷ wanted, more than this is not acted upon: far off, nothing answers linearly."""
+"""Bound of the logarithm of active ÷ wanted: farther off, terms don't respond linearly."""
 
 FIRST_SHARE = 0.01
-"""At the first step the regulariser is given this share of the ranking loss, whatever the two are measured in."""
+"""Share of the ranking loss that the weighted penalty has at the first step, whatever their units."""
 
 
 @dataclass(slots=True)
 class SparsityController:
-    """Steers log λ by e = log(active ÷ wanted): λ = exp(I + damping · e), and I grows by e ÷ horizon a step.
+    """Controller of log λ, by `λ = exp(I + damping · e)`, where I grows by `e ÷ horizon` a step.
 
-    target: active terms a text, above 0. horizon: steps in which λ grows e-fold while e = 1. ramp: steps in which the
-    wanted number goes from the first one to the target, evenly on a logarithmic scale.
+    e: log(active ÷ wanted). target: active terms a text, above 0. horizon: steps in which λ grows e-fold while e = 1.
+    ramp: steps in which the wanted number falls from the first one to the target, evenly on a logarithmic scale.
     smoothing: share of the old in the running mean of e.
     """
 
@@ -40,27 +40,27 @@ class SparsityController:
 
     @property
     def weight(self) -> float:
-        """The regulariser's weight now; 0 before `begin`."""
+        """Current weight of the regulariser; 0 before `begin`."""
         return 0.0 if self.integral is None else math.exp(self.integral + self.damping * self.error)
 
     @property
     def wanted(self) -> float:
-        """Active terms that are steered to now."""
+        """Current setpoint, in active terms."""
         share = min(1.0, self.n_steps / self.ramp) if self.ramp else 1.0
         return math.exp((1 - share) * self.first + share * math.log(self.target))
 
     @property
     def has_begun(self) -> bool:
-        """Whether there is a weight to start from."""
+        """True after `begin`."""
         return self.integral is not None
 
     def begin(self, ranking_loss: float, penalty: float, active_terms: float, weight: float | None = None) -> None:
-        """Set the first weight: default, one at which the penalty is FIRST_SHARE of the ranking loss."""
+        """Set the first weight (default: the penalty becomes FIRST_SHARE of the ranking loss)."""
         self.integral = math.log(weight or FIRST_SHARE * max(ranking_loss, 1e-6) / max(penalty, 1e-12))
         self.first = math.log(max(active_terms, self.target))
 
     def update(self, active_terms: float) -> None:
-        """Take note of a step's mean active terms a text."""
+        """Update with a step's mean active terms a text."""
         if self.integral is None:
             return
         error = math.log(max(active_terms, 0.1) / self.wanted)
@@ -70,11 +70,11 @@ class SparsityController:
         self.n_steps += 1
 
     def state(self) -> dict[str, float | int | None]:
-        """Return what `load` needs, exactly, as JSON values."""
+        """Return the exact state as JSON values."""
         return {"integral": self.integral, "error": self.error, "first": self.first, "n_steps": self.n_steps}
 
     def load(self, state: Mapping[str, float | int | None]) -> None:
-        """Go on from what `state` gave."""
+        """Continue from the values of `state`."""
         self.integral = state["integral"]
         self.error, self.first = float(state["error"] or 0), float(state["first"] or 0)
         self.n_steps = int(state["n_steps"] or 0)

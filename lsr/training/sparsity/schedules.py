@@ -1,4 +1,4 @@
-"""How a weight grows over the first steps: sparsity asked for at once would end the training before it began."""
+"""Schedules of a regulariser's weight over the first steps: its full weight at once would empty all vectors."""
 
 from __future__ import annotations
 
@@ -26,4 +26,4 @@ SCHEDULES: Mapping[str, Callable[[int, int], float]] = {
     "linear": linear,
     "quadratic": quadratic,
 }
-"""By name: of the step, from 0, and of the steps that the growth takes, the share of the full weight."""
+"""Schedules by name: functions of the step, from 0, and the length of the ramp, to the share of the full weight."""

@@ -1,1 +1,1 @@
-"""Queries made from documents that have none."""
+"""Synthetic queries, generated from documents."""

@@ -1,4 +1,4 @@
-"""Queries made from a corpus as examples on the disk: made once for each state of its files."""
+"""Examples with synthetic queries of a corpus, cached for each state of its files."""
 
 from __future__ import annotations
 
@@ -11,39 +11,41 @@ from lsr.indexer.corpus.reader import read_corpus
 from lsr.indexer.corpus.report import CorpusReport
 from lsr.indexer.corpus.walk import walk
 from lsr.io.cache import cache_home
+from lsr.training.cached_folder import cached_folder, digest_of, file_state
 from lsr.training.data.read_examples import ExampleSet
-from lsr.training.data.sources.intake import ExamplesReport
+from lsr.training.data.sources.importer import ExamplesReport
 from lsr.training.data.sources.table import ExampleTable, TableWriter
-from lsr.training.run_folder.caches import digest_of, kept_folder, state_of
-from lsr.training.synthetic.queries import MakingReport, QueryMaking, make_queries
+from lsr.training.synthetic.queries import GenerationReport, QueryGeneration, generate_queries
 
 FORMAT = 1
-"""Raised whenever the same documents would give other queries."""
+"""Version of the queries: raised whenever the same documents would give others."""
 
 
-def read_made_examples(
-    corpus: Sequence[str | Path], making: QueryMaking | None = None, *, cache: Path | None = None
+def read_synthetic_examples(
+    corpus: Sequence[str | Path], generation: QueryGeneration | None = None, *, cache: Path | None = None
 ) -> ExampleSet:
-    """Make queries from the documents of files and folders, of any kind that can be indexed, or find them made.
+    """Generate queries from files and folders of any kind that can be indexed, or load those generated before.
 
-    cache: where they are kept; default, the user's cache. Raises what `read_corpus` raises, and LsrError if
-    no document gave a query.
+    cache: folder for them (default: the user's cache). Raises what `read_corpus` raises, and LsrError if no document
+    gave a query.
     """
-    settings = making or QueryMaking()
+    settings = generation or QueryGeneration()
     paths = [Path(path) for path in corpus]
-    state = [state_of(source.path) for source in walk(paths, CorpusReport())]
+    state = [file_state(source.path) for source in walk(paths, CorpusReport())]
 
     def make(folder: Path) -> None:
-        report = MakingReport()
+        report = GenerationReport()
         with TableWriter(folder) as writer:
-            for example in make_queries(read_corpus(paths), settings, report=report):
+            for example in generate_queries(read_corpus(paths), settings, report=report):
                 writer.example(example.query, [writer.document(document) for document in example.documents], None)
-            n_made = sum(report.made.values())
-            if not n_made:
-                raise LsrError(f"no query could be made of {', '.join(map(str, paths))}: {'; '.join(report.summary())}")
-            writer.meta["report"] = ExamplesReport(n_records=report.n_documents, n_examples=n_made).to_json()
-            writer.meta["making"] = report.summary()
+            n_generated = sum(report.made.values())
+            if not n_generated:
+                raise LsrError(
+                    f"no query could be generated from {', '.join(map(str, paths))}: {'; '.join(report.summary())}"
+                )
+            writer.meta["report"] = ExamplesReport(n_records=report.n_documents, n_examples=n_generated).to_json()
+            writer.meta["generated"] = report.summary()
 
     subject = digest_of(FORMAT, "made", [str(path.resolve()) for path in paths], asdict(settings))
-    table = ExampleTable(kept_folder(cache or cache_home() / "examples", subject, digest_of(state), make))
+    table = ExampleTable(cached_folder(cache or cache_home() / "examples", subject, digest_of(state), make))
     return ExampleSet([table], ExamplesReport(**table.meta["report"]))

@@ -1,4 +1,4 @@
-"""The phrases that say most about a text: runs of words that are rare in the corpus."""
+"""Keyphrases of a text: n-grams whose words are rare in the corpus."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lsr.training.data.ngram_hashes import MAX_CACHED_WORDS
 from lsr.training.teachers.bm25 import CorpusCounts
 
 MAX_PHRASE = 4
-"""Words of a phrase at most."""
+"""Largest number of words of a phrase."""
 
 _TOKEN = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*|[^\w\s]|_")
 _MORE_STOP_WORDS = frozenset(
@@ -25,7 +25,7 @@ STOP_WORDS = ENGLISH_STOP_WORDS | _MORE_STOP_WORDS
 
 
 class PhraseFinder:
-    """Finds phrases: n-grams that neither begin nor end with a stop word, weighed by the idf of their words.
+    """Extractor of keyphrases: n-grams that don't begin or end with a stop word, weighted by their words' idf.
 
     As keyphrases are found by tf·idf over candidates: Hasan and Ng, "Automatic Keyphrase Extraction: A Survey of the
     State of the Art" (ACL 2014). counts: of the corpus that the texts are from.
@@ -35,7 +35,7 @@ class PhraseFinder:
         self._idf = _Idf(counts)
 
     def phrases(self, text: str, n: int) -> list[str]:
-        """Return up to n phrases, the weightiest first, none of them within another."""
+        """Return up to n phrases, highest weight first, none of them within another."""
         counted, weights = Counter[tuple[str, ...]](), dict[tuple[str, ...], float]()
         shown: dict[tuple[str, ...], str] = {}
         for run in _runs(text):
@@ -50,14 +50,14 @@ class PhraseFinder:
                     key = tuple(lower[start:end])
                     counted[key] += 1
                     shown.setdefault(key, " ".join(run[start:end]))
-                    # The mean over more words than there are: longer phrases are worth more, each word less.
+                    # The mean over one word more: longer phrases weigh more, each word less.
                     weights[key] = sum(idf[start:end]) / (end - start + 1)
         best = sorted(counted, key=lambda key: (-weights[key] * math.log2(1 + counted[key]), key))
         return [shown[key] for key in _apart(best, n)]
 
 
 class _Idf(dict[str, float]):
-    """Word → idf, 0 for one that says nothing: a stop word, a single letter, a number; fills itself."""
+    """Cache of word → idf, 0 for stop words, single letters and numbers."""
 
     def __init__(self, counts: CorpusCounts) -> None:
         super().__init__()

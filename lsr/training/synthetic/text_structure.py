@@ -1,4 +1,4 @@
-"""The parts of a text: sentences, headings with their sections; and what is too poor to be a query."""
+"""Structure of a text: sentences, passages, headings with sections; and a filter of unsuitable queries."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ MIN_LETTERS = 0.6
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words of a text as they stand there."""
+    """Return the words of a text, case unchanged."""
     return _WORD.findall(text)
 
 
 def sentences(text: str) -> list[tuple[int, int]]:
-    """Return where each sentence starts and ends; paragraphs end sentences, abbreviations and initials don't."""
+    """Return start and end of each sentence; paragraphs end sentences, abbreviations and initials don't."""
     spans, start = [], 0
     for match in _END.finditer(text):
         ended = text[start : match.start() + 1]
@@ -58,15 +58,15 @@ def sentences(text: str) -> list[tuple[int, int]]:
 
 
 def _is_abbreviation(ended: str) -> bool:
-    """Say whether what seems to end a sentence is a shortened word: an initial, "e.g.", "Dr."."""
+    """Return whether a sentence's seeming end is an abbreviation: an initial, "e.g.", "Dr."."""
     last = _LAST_WORD.search(ended)
     return last is not None and (len(last[1]) == 1 or "." in last[1] or last[1].lower() in _ABBREVIATIONS)
 
 
 def passages(text: str, max_words: int) -> list[str]:
-    """Cut a text into passages of at most so many words, between sentences; and before a heading, once a third is full.
+    """Split a text into passages of at most `max_words`, between sentences, and before headings once a third is full.
 
-    A text that is a third longer still stays whole; what is no sentence, such as a table, is cut between words.
+    A text up to a third longer isn't split; parts without sentences, such as tables, are split between words.
     """
     if len(words_of(text)) <= max_words * 4 // 3:
         return [text]
@@ -79,14 +79,14 @@ def passages(text: str, max_words: int) -> list[str]:
         if n_words and (n_words + n > max_words or (is_heading and n_words >= max_words // 3)):
             found.append(text[start:end])
             start, n_words = None, 0
-        if start is None:  # and not at the first word: what has none, such as an ellipsis, stays with what follows
+        if start is None:  # not at the first word: a piece without words, such as an ellipsis, stays with the next
             start = first
         end, n_words = last, n_words + n
     return found if start is None else [*found, text[start:end]]
 
 
 def _pieces(text: str, max_words: int) -> Iterator[tuple[int, int]]:
-    """Yield where sentences start and end, those of too many words in parts."""
+    """Yield start and end of each sentence, of those with too many words in parts."""
     for start, end in sentences(text):
         words = list(_WORD.finditer(text, start, end))
         cuts = [start, *(words[i].start() for i in range(max_words, len(words), max_words)), end]
@@ -95,14 +95,14 @@ def _pieces(text: str, max_words: int) -> Iterator[tuple[int, int]]:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading, and the text up to the next one."""
+    """Heading with the text up to the next one."""
 
     heading: str
     text: str
 
 
 def sections(text: str) -> list[Section]:
-    """Return the sections of a text: headings are marked (`## …`, `== … ==`, underlined) or paragraphs of their own."""
+    """Return the sections of a text; headings are marked (`## …`, `== … ==`, underlined) or separate paragraphs."""
     lines = text.split("\n")
     if len(lines) < 3:
         return []
@@ -139,12 +139,12 @@ def _heading_at(lines: list[str], i: int) -> tuple[str, int]:
 
 
 def is_generic(heading: str) -> bool:
-    """Say whether a heading could stand in any text, such as "See also"."""
+    """Return whether a heading is generic, such as "See also"."""
     return "_".join(words_of(heading.lower())) in _GENERIC
 
 
-def is_fit(query: str, min_words: int, max_words: int) -> bool:
-    """Say whether a text may be a query: of so many words, mostly of letters, neither boilerplate nor code."""
+def is_suitable_query(query: str, min_words: int, max_words: int) -> bool:
+    """Return whether a text may be a query: min_words … max_words, mostly letters, neither boilerplate nor code."""
     if not min_words <= len(words_of(query)) <= max_words:
         return False
     letters = sum(map(str.isalpha, query))

@@ -1,1 +1,1 @@
-"""Teachers: whatever scores documents for queries, so that a student can learn from it."""
+"""Teachers, which score documents for queries, so that a student can learn from them."""

@@ -1,22 +1,25 @@
-"""What every teacher offers, and how texts are told apart in its cache."""
+"""Interface of teachers, their registry, and the keys of their caches."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from lsr.training.data.example import Example
+from lsr.training.data.example import Example, Examples
+from lsr.training.registry import Registry
 from lsr.types import Document
 
 Scores = npt.NDArray[np.float32]
 """float32, (n_queries, n_documents)."""
 
 Wanted = npt.NDArray[np.bool_]
-"""bool, (n_queries, n_documents): the cells that are asked for."""
+"""bool, (n_queries, n_documents): the requested cells."""
 
 Advance = Callable[[int], None]
 
@@ -24,15 +27,15 @@ DIGEST_BYTES = 16
 
 
 def ignore(n: int) -> None:
-    """Listen to no progress."""
+    """Ignore progress."""
 
 
 class Teacher(Protocol):
-    """Scores documents for queries. A score is computed once: later it comes from the teacher's cache."""
+    """Scorer of documents for queries. A score is computed once: later it comes from the teacher's cache."""
 
     @property
     def name(self) -> str:
-        """What `open_teacher` was asked for; recorded beside what was learned from it."""
+        """Name given to `open_teacher`, recorded with the training."""
         ...
 
     def scores(self, queries: Sequence[str], documents: Sequence[Document], wanted: Wanted | None = None) -> Scores:
@@ -43,15 +46,49 @@ class Teacher(Protocol):
         ...
 
     def prepare(self, examples: Iterable[Example], advance: Advance = ignore) -> int:
-        """Compute and keep what scoring the examples' own documents will ask for; return how many values were new.
+        """Fill the cache with what scoring the examples' own documents needs; return the number of new values.
 
-        advance: told how many examples more are done. Interrupted, the same call goes on where it was.
+        advance: receives the number of further examples that are done. Interrupted, the same call resumes.
         """
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class TeacherRequest:
+    """Teacher to open, as `open_teacher` was asked for it. model: folder or hub name, "" for one without a model."""
+
+    name: str
+    model: str
+    cache: Path | None
+    documents: Callable[[], Iterable[Document]] | None
+    examples: Examples | None
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherKind:
+    """Registered teacher. open: makes one, with its options as keywords. takes_model: whether it is `NAME:MODEL`."""
+
+    open: Callable[..., Teacher]
+    takes_model: bool
+
+
+TEACHERS: Registry[TeacherKind] = Registry("teacher", "lsr.training.teachers")
+
+
+def register_teacher(
+    name: str, *, takes_model: bool = False
+) -> Callable[[Callable[..., Teacher]], Callable[..., Teacher]]:
+    """Register the function below, which opens a teacher for a `TeacherRequest`, as teacher `name`."""
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        TEACHERS.add(name, TeacherKind(function, takes_model))
+        return function
+
+    return register
+
+
 def text_digest(text: str, side: str) -> bytes:
-    """Return the key of a text. side: `query` or `document`, since a teacher may read the same text in two ways."""
+    """Return the key of a text. side: `query` or `document`, which a teacher may read differently."""
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=DIGEST_BYTES, person=side.encode()).digest()
 
 
@@ -62,7 +99,7 @@ def pair_digest(query: str, document: Document) -> bytes:
 
 
 def rows_wanted(wanted: Wanted | None, n: int, axis: int) -> list[int]:
-    """Return which queries (axis 1) or documents (axis 0) have any cell that is asked for."""
+    """Return the queries (axis 1) or documents (axis 0) with any requested cell."""
     if wanted is None:
         return list(range(n))
     return [int(i) for i in np.flatnonzero(wanted.any(axis=axis))]

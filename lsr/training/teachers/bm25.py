@@ -11,13 +11,14 @@ import numpy.typing as npt
 
 from lsr.encoders.lexical.analyser import AnalyserSettings
 from lsr.encoders.lexical.bm25 import BM25Encoder
-from lsr.errors import LsrError
+from lsr.errors import LsrError, UsageError
 from lsr.indexer.encode.windows import windows
 from lsr.indexer.storage.files import map_array, save_array
 from lsr.indexer.storage.vocabulary import Vocabulary, save_vocabulary
+from lsr.training.cached_folder import cached_folder, digest_of
 from lsr.training.data.example import Example
-from lsr.training.run_folder.caches import digest_of, kept_folder
-from lsr.training.teachers.base import Advance, Scores, Wanted, ignore
+from lsr.training.data.read_examples import documents_of
+from lsr.training.teachers.base import Advance, Scores, TeacherRequest, Wanted, ignore, register_teacher
 from lsr.training.teachers.sparse_product import sparse_product
 from lsr.types import Document, SparseBatch
 
@@ -26,7 +27,7 @@ _WINDOW = 2048
 
 @dataclass(frozen=True, slots=True)
 class CorpusCounts:
-    """What BM25 knows of a corpus: its terms, in how many documents each stands, and their mean length in words."""
+    """Statistics of a corpus for BM25: its terms, their document frequencies, and the mean length in words."""
 
     terms: Sequence[str]
     df: npt.NDArray[np.int64]
@@ -35,10 +36,10 @@ class CorpusCounts:
 
 
 class BM25Teacher:
-    """Scores as a BM25 index of the corpus would, but for the rounding of its impacts.
+    """Teacher that scores as a BM25 index of the corpus, but for the rounding of its impacts.
 
-    Counting the words of a text costs less than looking up in a cache what they gave before, so only the corpus's
-    counts are kept. counts: of the corpus; a word that it doesn't have counts as one that stands in no document.
+    Counting the words of a text costs less than a look into a cache, so only the corpus's counts are cached.
+    counts: of the corpus; a word that it lacks has a document frequency of 0.
     """
 
     name = "bm25"
@@ -52,7 +53,7 @@ class BM25Teacher:
         return sparse_product(*self._vectors(queries, documents))
 
     def prepare(self, examples: Iterable[Example], advance: Advance = ignore) -> int:
-        """Return 0: nothing is to be computed beforehand."""
+        """Return 0: there is nothing to cache."""
         return 0
 
     def _vectors(self, queries: Sequence[str], documents: Sequence[Document]) -> tuple[SparseBatch, SparseBatch]:
@@ -65,8 +66,19 @@ class BM25Teacher:
         return self._encoder.encode_queries(queries), self._encoder.corpus_weighting.weigh(counted, statistics)
 
 
+@register_teacher("bm25")
+def open_bm25(request: TeacherRequest, *, k1: float = 0.9, b: float = 0.4) -> BM25Teacher:
+    """Open a BM25 teacher. Raises UsageError where there is no corpus whose statistics it could take."""
+    documents = request.documents
+    if documents is None:
+        if request.examples is None:
+            raise UsageError("teacher bm25: give the documents that it takes its statistics of, or the examples")
+        documents = documents_of(request.examples)
+    return BM25Teacher(cached_counts(documents, request.cache), k1=k1, b=b)
+
+
 def count_corpus(documents: Iterable[Document], analyser: AnalyserSettings | None = None) -> CorpusCounts:
-    """Count the words of a corpus. analyser: makes them, default as BM25 does. Raises LsrError for one without any."""
+    """Count the words of a corpus. analyser: splits texts (default: as BM25 does). Raises LsrError without any."""
     encoder = BM25Encoder(analyser)
     df = np.zeros(0, np.int64)
     n_docs, length = 0, 0.0
@@ -82,12 +94,12 @@ def count_corpus(documents: Iterable[Document], analyser: AnalyserSettings | Non
     return CorpusCounts(list(encoder.terms), df, n_docs, length / n_docs)
 
 
-def kept_counts(
+def cached_counts(
     documents: Callable[[], Iterable[Document]], cache: Path | None, analyser: AnalyserSettings | None = None
 ) -> CorpusCounts:
-    """Return the counts of a corpus, from the cache where they are there already.
+    """Return the counts of a corpus, cached.
 
-    documents: gives the corpus, possibly twice: first to know which it is. analyser: as of `count_corpus`.
+    documents: gives the corpus, possibly twice: first for its digest. analyser: as of `count_corpus`.
     """
     if cache is None:
         return count_corpus(documents(), analyser)
@@ -96,7 +108,9 @@ def kept_counts(
     source = SourceHash()
     source.update(documents())
     key = digest_of(source.value(), BM25Encoder(analyser).description["revision"])
-    return _read_counts(kept_folder(cache, f"bm25-{key}", "counts", lambda f: _write_counts(f, documents(), analyser)))
+    return _read_counts(
+        cached_folder(cache, f"bm25-{key}", "counts", lambda f: _write_counts(f, documents(), analyser))
+    )
 
 
 def _write_counts(folder: Path, documents: Iterable[Document], analyser: AnalyserSettings | None) -> None:

@@ -9,23 +9,26 @@ from typing import Any
 from lsr.encoders.base import Encoder, model_of
 from lsr.encoders.dense.base import DenseEncoder
 from lsr.errors import UsageError
-from lsr.training.teachers.base import Scores
-from lsr.training.teachers.sparse_product import sparse_product
-from lsr.training.teachers.store import open_store
-from lsr.training.teachers.two_sided import (
+from lsr.training.teachers.base import Scores, TeacherRequest, register_teacher
+from lsr.training.teachers.bi_encoder import (
+    BiEncoderTeacher,
     Side,
-    TwoSidedTeacher,
     dense_product,
     dense_stack,
     dense_values,
     sparse_stack,
     sparse_values,
 )
+from lsr.training.teachers.sparse_product import sparse_product
+from lsr.training.teachers.store import open_store
 from lsr.types import Document, SparseBatch
 
 
-def dense_teacher(name: str, encoder: DenseEncoder, cache: Path | None, **settings: Any) -> TwoSidedTeacher[Any]:
-    """Return a teacher that scores by an encoder's dense vectors. settings: what else changes them, as its dtype."""
+def dense_teacher(name: str, encoder: DenseEncoder, cache: Path | None, **settings: Any) -> BiEncoderTeacher[Any]:
+    """Return a teacher that scores by an encoder's dense vectors.
+
+    settings: further settings that change them, such as its dtype.
+    """
     store = open_store(cache, "dense", {**encoder.description, **settings})
 
     def of_queries(texts: Sequence[str]) -> list[bytes]:
@@ -34,13 +37,13 @@ def dense_teacher(name: str, encoder: DenseEncoder, cache: Path | None, **settin
     def of_documents(texts: Sequence[str]) -> list[bytes]:
         return dense_values(encoder.encode_dense_documents(_documents(texts)), name)
 
-    return TwoSidedTeacher(
+    return BiEncoderTeacher(
         name, Side("query", store, of_queries, dense_stack), Side("document", store, of_documents, dense_stack),
         dense_product,
     )  # fmt: skip
 
 
-def sparse_teacher(name: str, encoder: Encoder, cache: Path | None, **settings: Any) -> TwoSidedTeacher[SparseBatch]:
+def sparse_teacher(name: str, encoder: Encoder, cache: Path | None, **settings: Any) -> BiEncoderTeacher[SparseBatch]:
     """Return a teacher that scores by an encoder's sparse vectors.
 
     Words beside a model's terms are left out: the teacher `bm25` has them. Raises UsageError for an encoder whose
@@ -57,10 +60,28 @@ def sparse_teacher(name: str, encoder: Encoder, cache: Path | None, **settings: 
     def of_documents(texts: Sequence[str]) -> list[bytes]:
         return sparse_values(encoder.encode_documents(_documents(texts)))
 
-    return TwoSidedTeacher(
+    return BiEncoderTeacher(
         name, Side("query", store, of_queries, sparse_stack), Side("document", store, of_documents, sparse_stack),
         _product,
     )  # fmt: skip
+
+
+@register_teacher("dense", takes_model=True)
+def open_dense(request: TeacherRequest, **options: Any) -> BiEncoderTeacher[Any]:
+    """Open a dense encoder as a teacher. options: of `lsr.encoders.dense.encoder.load_dense`."""
+    from lsr.encoders.dense.encoder import load_dense
+
+    encoder = load_dense(request.model, **options)
+    return dense_teacher(request.name, encoder, request.cache, dtype=options.get("dtype"))
+
+
+@register_teacher("sparse", takes_model=True)
+def open_sparse(request: TeacherRequest, **options: Any) -> BiEncoderTeacher[SparseBatch]:
+    """Open a learned sparse encoder as a teacher. options: of `lsr.encoders.registry.load_encoder`."""
+    from lsr.encoders.registry import load_encoder
+
+    encoder = load_encoder(request.model, **options)
+    return sparse_teacher(request.name, encoder, request.cache, dtype=options.get("dtype"))
 
 
 def _product(queries: SparseBatch, documents: SparseBatch) -> Scores:

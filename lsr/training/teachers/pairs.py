@@ -1,30 +1,37 @@
-"""Scores of pairs, kept by the digests of both texts: of cross-encoders, and those that files bring."""
+"""Scores of pairs, cached by the digests of both texts: of cross-encoders, and those of example files."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 
-from lsr.errors import LsrError
+from lsr.errors import LsrError, UsageError
 from lsr.training.data.example import Example, Examples
-from lsr.training.teachers.base import Advance, Scores, Wanted, ignore, pair_digest
+from lsr.training.teachers.base import (
+    Advance,
+    Scores,
+    TeacherRequest,
+    Wanted,
+    ignore,
+    pair_digest,
+    register_teacher,
+)
 from lsr.training.teachers.store import Store
 from lsr.types import Document
 
 SAVE_AT_ONCE = 256
-"""Pairs that are scored and then kept at once: what a kill loses at most."""
+"""Pairs that are scored, then cached, together: the most that a kill loses."""
 
 PREPARE_AT_ONCE = 256
-"""Examples whose pairs are looked up, sorted by length and scored together when a cache is filled beforehand."""
+"""Examples whose pairs are looked up, sorted by length and scored together when a cache is filled."""
 
 Pair = tuple[str, Document]
 
 
 class PairScores:
-    """Scores of pairs in a store. compute: scores those that aren't there; it is given pairs of like length."""
+    """Cached scores of pairs. compute: scores those that aren't cached; it receives pairs of similar length."""
 
     def __init__(self, store: Store, compute: Callable[[Sequence[Pair]], np.typing.NDArray[np.float32]]) -> None:
         self._store = store
@@ -39,7 +46,7 @@ class PairScores:
         return scores
 
     def prepare(self, examples: Iterable[Example], advance: Advance) -> int:
-        """Compute and keep the scores of the examples' own documents; return how many were new."""
+        """Cache the scores of the examples' own documents; return the number of new ones."""
         stream, computed = iter(examples), 0
         while some := list(islice(stream, PREPARE_AT_ONCE)):
             pairs = {pair_digest(e.query, document): (e.query, document) for e in some for document in e.documents}
@@ -64,12 +71,12 @@ class PairScores:
 
 
 class FileTeacher:
-    """Gives the scores that examples bring themselves."""
+    """Teacher that gives the scores of the examples' file."""
 
     name = "file"
 
-    def __init__(self, examples: Examples, cache: Path | None) -> None:
-        del cache  # the examples have them already, and another reading may have other examples
+    def __init__(self, examples: Examples) -> None:
+        # Not in the cache: the examples have them already, and another file may score the same pairs.
         store = Store(None)
         waiting: dict[bytes, bytes] = {}
         for i in range(len(examples)):
@@ -91,7 +98,7 @@ class FileTeacher:
         return self._scores.matrix(queries, documents, wanted)
 
     def prepare(self, examples: Iterable[Example], advance: Advance = ignore) -> int:
-        """Return 0: nothing is to be computed beforehand."""
+        """Return 0: there is nothing to cache."""
         return 0
 
     @staticmethod
@@ -101,3 +108,11 @@ class FileTeacher:
             f"teacher file: {len(pairs):,} pairs have no score, the first being query {query[:80]!r} with document "
             f"{document.doc_id!r}: score them in the file, or ask for the examples' own documents only"
         )
+
+
+@register_teacher("file")
+def open_file(request: TeacherRequest) -> FileTeacher:
+    """Open the teacher of the examples' own scores. Raises UsageError without examples."""
+    if request.examples is None:
+        raise UsageError("teacher file: give the examples whose scores it has")
+    return FileTeacher(request.examples)

@@ -13,8 +13,8 @@ _CELLS = 1 << 24
 def sparse_product(queries: SparseBatch, documents: SparseBatch) -> Scores:
     """Return the dot product of every query with every document, float32, (n_queries, n_documents).
 
-    Only the queries' own terms are looked at: the documents' weights of these become a dense matrix, a stretch of
-    documents at a time.
+    Only the queries' terms count: the documents' weights of these become a dense matrix, a chunk of documents at a
+    time.
     """
     terms = np.unique(queries.term_ids)
     scores = np.zeros((len(queries), len(documents)), np.float32)

@@ -1,7 +1,7 @@
-"""Values by the digest of what they were computed from, on the disk, shared by processes, safe against a kill.
+"""Key-value store of teachers' outputs on the disk, shared by processes and safe against a kill.
 
-One SQLite file a teacher and its settings. What was put there in one call is there whole or not at all, so a kill loses
-the batch that was being written and nothing else.
+One SQLite file a teacher and its settings. A call of `put` is a transaction, so that a kill loses the batch that was
+being written and nothing else.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from lsr.errors import LsrError
-from lsr.training.run_folder.caches import digest_of
+from lsr.io.folder import FILE, Folder
+from lsr.training.cached_folder import digest_of
 
 _AT_ONCE = 512
 _TABLE = "CREATE TABLE IF NOT EXISTS entries (key BLOB PRIMARY KEY, value BLOB NOT NULL)"
@@ -24,9 +25,9 @@ _WAIT_SECONDS = 120.0
 
 
 class Store:
-    """A table of 16-byte keys and values.
+    """Table of 16-byte keys and values.
 
-    path: None keeps it in a temporary file of its own, which is gone with the process. Usable from several threads,
+    path: None keeps it in a temporary file, which is gone with the process. Usable from several threads,
     and by several processes at once, after a fork too.
     """
 
@@ -37,11 +38,12 @@ class Store:
         self._pid = -1
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
+            _refuse_others(path)
         with self._opened():
             pass
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-        """Return the values of those keys that are there."""
+        """Return the values of the keys that are stored."""
         found: dict[bytes, bytes] = {}
         with self._opened() as connection:
             for first in range(0, len(keys), _AT_ONCE):
@@ -51,7 +53,7 @@ class Store:
         return found
 
     def put(self, values: Mapping[bytes, bytes]) -> None:
-        """Keep values, all of them or, if the process is killed, none; what is there already stays."""
+        """Store values in one transaction; existing keys keep theirs."""
         with self._opened() as connection, connection:
             connection.executemany("INSERT OR IGNORE INTO entries VALUES (?, ?)", values.items())
 
@@ -60,7 +62,7 @@ class Store:
             return int(connection.execute("SELECT count(*) FROM entries").fetchone()[0])
 
     def close(self) -> None:
-        """Close the file; it is opened again when it is asked for something."""
+        """Close the file; the next call opens it again."""
         with self._lock:
             if self._connection is not None and self._pid == os.getpid():
                 self._connection.close()
@@ -87,8 +89,17 @@ class Store:
         return connection
 
 
+def _refuse_others(path: Path) -> None:
+    """Raise LsrError where SQLite would open, at one of the names that it uses, anything but a file of the folder."""
+    folder = Folder.open(path.parent)
+    for name in (path.name, *(f"{path.name}-{suffix}" for suffix in ("wal", "shm", "journal"))):
+        kind = folder.kind(name)
+        if kind not in (None, FILE):
+            raise LsrError(f"{folder / name}: the teacher's cache can't be used (it is {kind}): remove it")
+
+
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Switch a file to write-ahead logging, or find that another process has.
+    """Switch a file to write-ahead logging, unless another process has.
 
     The switch alone doesn't wait for a lock: of two processes that read the old mode and both ask for the new one,
     SQLite refuses one at once, whatever the connection's timeout.
@@ -106,8 +117,8 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
 
 
 def open_store(cache: Path | None, kind: str, settings: Mapping[str, Any]) -> Store:
-    """Open the store of a teacher with these settings. cache: the folder of all stores; None keeps nothing.
+    """Open the store of a teacher with these settings. cache: folder of all stores; None: temporary.
 
-    kind: begins the file's name. settings: JSON values that tell whatever would give other values.
+    kind: prefix of the file's name. settings: JSON values that decide the outputs.
     """
     return Store(None if cache is None else cache / f"{kind}-{digest_of(dict(settings))}.sqlite")

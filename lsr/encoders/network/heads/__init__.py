@@ -1,1 +1,1 @@
-"""What scores terms from a transformer's hidden states, each head in a module of its own."""
+"""Heads, which score terms from a transformer's hidden states, one a module."""

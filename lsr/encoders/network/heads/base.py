@@ -1,12 +1,16 @@
-"""What every head is given, and what it gives."""
+"""The interface of heads: the token states they read, the weights they return, and how they become known by name."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from lsr.encoders.config import HEADS, TowerConfig
 from lsr.errors import EncoderError
 
 
@@ -68,3 +72,33 @@ def share_weights(source: Head, target: Head) -> None:
     for name in names:
         place, _, leaf = name.rpartition(".")
         setattr(target.get_submodule(place), leaf, getattr(source.get_submodule(place), leaf))
+
+
+@dataclass(frozen=True, slots=True)
+class HeadKind:
+    """A head by name: the model that it needs, and the function that makes it.
+
+    name: as `TowerConfig.head` has it. task: of the transformer below it, a key of `transformers_checkpoint.MODELS`.
+    make: (backbone, config) → Head. backbone: a `lsr.encoders.network.backbone.Backbone`, whose projection to the
+    vocabulary the head may use; for the task "hidden-states", which has none, its `HiddenStates`.
+    """
+
+    name: str
+    task: str
+    make: Callable[[Any, TowerConfig], Head]
+
+
+_KINDS: dict[str, HeadKind] = {}
+
+
+def register_head(kind: HeadKind) -> None:
+    """Make a head known by its name, which configs may say from now on."""
+    _KINDS[kind.name] = kind
+    HEADS.setdefault(kind.name, kind.make.__module__)
+
+
+def head_kind(name: str) -> HeadKind:
+    """Return a head by the name that a config gives it."""
+    if name not in _KINDS:
+        import_module(HEADS[name])
+    return _KINDS[name]

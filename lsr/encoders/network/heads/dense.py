@@ -38,7 +38,7 @@ POOLINGS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {"mean": _mean, "cl
 class DenseHead(nn.Module):
     """Pools hidden states, sends them through `layers`, and brings them to unit length if `normalise`.
 
-    branch: where the hidden states come from, if not from the model's own last layer.
+    branch: source of the hidden states, if they aren't the last layer's.
     """
 
     def __init__(

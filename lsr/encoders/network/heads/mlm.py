@@ -6,11 +6,14 @@ SPLADE with sum pooling: Formal et al. (SIGIR 2021, arXiv:2107.05720). With max 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
+from lsr.encoders.config import TowerConfig
 from lsr.encoders.network.activations import ACTIVATIONS
-from lsr.encoders.network.heads.base import Head, TokenStates
+from lsr.encoders.network.heads.base import Head, HeadKind, TokenStates, register_head
 from lsr.encoders.network.heads.max_projection import trainable_largest_logits
 from lsr.encoders.network.heads.pooling import in_chunks, largest_logits, rectangle, segment_sums
 from lsr.encoders.network.heads.screening import Screen, is_worthwhile
@@ -59,7 +62,7 @@ class MLMHead(Head):
         return self._activation(logits), logits
 
     def train(self, mode: bool = True) -> MLMHead:
-        """Switch between training and encoding; what was prepared for encoding is made anew after training."""
+        """Switch between training and encoding; training discards what was prepared for encoding."""
         if mode:
             self._screen, self._screening = None, True
         super().train(mode)
@@ -95,3 +98,11 @@ def _rows(projection: nn.Linear, terms: Tensor | None) -> tuple[Tensor, Tensor |
     if terms is None:
         return weight, bias
     return weight[terms], None if bias is None else bias[terms]
+
+
+def _make(backbone: Any, config: TowerConfig) -> MLMHead:
+    return MLMHead(backbone.projection, backbone.vocab_size, activation=config.activation, pooling=config.pooling)
+
+
+register_head(HeadKind("mlm", "masked-LM", _make))
+register_head(HeadKind("causal", "causal-LM", _make))

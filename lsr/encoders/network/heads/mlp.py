@@ -7,15 +7,18 @@ arXiv:2104.12016). Expansion, where these have it, is text that was added to the
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
+from lsr.encoders.config import TowerConfig
 from lsr.encoders.network.activations import ACTIVATIONS
-from lsr.encoders.network.heads.base import Head, TokenStates
+from lsr.encoders.network.heads.base import Head, HeadKind, TokenStates, register_head
 
 
 class MLPHead(Head):
-    """A number for each token from its hidden state; a term that stands there often gets the largest, or the sum."""
+    """A number for each token from its hidden state; a repeated token gets the largest, or the sum."""
 
     literal_only = True
 
@@ -49,3 +52,17 @@ class MLPHead(Head):
         by_term = torch.full((len(states.lengths) * self.vocab_size,), empty, device=scores.device)
         places = states.rows * self.vocab_size + states.ids
         return by_term.scatter_reduce(0, places, scores, reduce).view(len(states.lengths), self.vocab_size)
+
+
+def _make(backbone: Any, config: TowerConfig) -> MLPHead:
+    of_model = backbone.model.config
+    return MLPHead(
+        of_model.hidden_size,
+        of_model.vocab_size,
+        layers=config.mlp_layers,
+        activation=config.activation,
+        pooling=config.pooling,
+    )
+
+
+register_head(HeadKind("mlp", "hidden-states", _make))

@@ -1,4 +1,4 @@
-"""Logits pooled over a text's tokens as they come, a chunk of the vocabulary at a time."""
+"""Pooling of logits over a text's tokens, a chunk of the vocabulary at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MIN_CHUNK = 64
 
 
 def rectangle(hidden: Tensor, lengths: Tensor) -> Tensor:
-    """Return the tokens of each text in a row of its own, (n_texts, longest, hidden_size).
+    """Return the tokens of each text in a separate row, (n_texts, longest, hidden_size).
 
     hidden: (n_tokens, hidden_size). lengths: int64, (n_texts), how many tokens each text has, all above 0.
     Shorter texts repeat their last token, which changes no maximum: so no mask is needed, and a maximum over

@@ -1,4 +1,4 @@
-"""Which logits can be above 0, found with half the bits; only those are then computed in full.
+"""Screening of logits in bfloat16: only those that can be above 0 are computed in float32.
 
 A learned sparse vector keeps about one term in a hundred, but finding which ones costs as much as the smaller
 transformers themselves: a product with the whole vocabulary. Processors that multiply bfloat16 natively do that twice
@@ -51,13 +51,13 @@ class Screen:
         return weight is self._weight and weight._version == self._version
 
     def largest_logits(self, texts: Tensor, bias: Tensor | None) -> Tensor | None:
-        """Return the largest logit of each text for each term where that is above 0, else something not above 0.
+        """Return the largest logit of each text for each term where that is above 0, else 0 or less.
 
         The arguments are those of `pooling.largest_logits`. Returns None if too many may be above 0.
         """
         rough = largest_logits(texts.to(torch.bfloat16), self._rough, bias)
         longest = texts.norm(dim=2).amax(1)
-        # Written so that what isn't a number passes, and is seen by whoever checks the weights.
+        # Written so that what isn't a number passes, and is found by the check of the weights.
         possible = ~(rough <= -ERROR * longest[:, None] * self._norms)
         counts = possible.sum(1)
         if int(counts.sum()) > MAX_SHARE * possible.numel():

@@ -1,1 +1,1 @@
-"""The files that examples are read from."""
+"""Files of examples, read into tables."""

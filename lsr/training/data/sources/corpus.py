@@ -1,4 +1,4 @@
-"""A corpus whose documents examples name by their ids: a document store, and a table of hashed ids, both mapped."""
+"""Corpus whose documents examples name by ids: a document store and a table of hashed ids, both mapped."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _hash(doc_id: str) -> int:
 
 
 def write_corpus(folder: Path, documents: Iterable[Document]) -> None:
-    """Write documents into an empty folder so that they are found by their ids."""
+    """Write documents and the hashes of their ids into an empty folder."""
     writer = DocumentWriter(folder / DOCUMENTS)
     hashes = _Growing()
     waiting: list[Document] = []
@@ -41,7 +41,7 @@ def write_corpus(folder: Path, documents: Iterable[Document]) -> None:
 
 
 class CorpusTable:
-    """Finds documents by their ids."""
+    """Lookup of documents by their ids."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / DOCUMENTS
@@ -62,7 +62,7 @@ class CorpusTable:
 
 
 class _Growing:
-    """Numbers of 64 bits that come one by one."""
+    """Growing array of 64-bit numbers."""
 
     def __init__(self) -> None:
         self._full: list[npt.NDArray[np.uint64]] = []

@@ -1,4 +1,4 @@
-"""Parquet and JSON Lines, `.gz` of both, as records with their places."""
+"""Readers of Parquet and JSON Lines, `.gz` of both, as records with their places."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def kind_of(path: Path) -> str:
 
 
 def place_of(path: Path, number: int) -> str:
-    """Return how an error names a record."""
+    """Return the name of a record in errors."""
     return f"{path}, {'row' if kind_of(path) == 'parquet' else 'line'} {number:,}"
 
 
 def read_records(path: Path, *, queries: bool, corpus: bool) -> Records:
-    """Yield the records of a file, after its columns were checked.
+    """Yield the records of a file, after a check of its columns.
 
     queries, corpus: whether ids of queries and of documents can be looked up. Raises BadDocumentError, LsrError.
     """
@@ -68,7 +68,7 @@ def _parquet(path: Path, queries: bool, corpus: bool) -> Records:
     with ExitStack() as stack:
         try:
             source: Any = path
-            if path.suffix == ".gz":  # Parquet is read from its end, so it has to lie there unpacked
+            if path.suffix == ".gz":  # Parquet is read from its end, so it has to be unpacked
                 source = stack.enter_context(tempfile.TemporaryFile())
                 with gzip.open(path, "rb") as packed:
                     shutil.copyfileobj(packed, source, 1 << 20)
@@ -89,7 +89,7 @@ def _parquet(path: Path, queries: bool, corpus: bool) -> Records:
 
 
 def _check_types(path: Path, schema: Any, layout: Layout) -> None:
-    """Raise BadDocumentError for a column whose type can't be what its name says."""
+    """Raise BadDocumentError for a column whose type doesn't fit its name."""
     scores = {layout.scores, layout.positive_score, layout.negative_scores}
     ids = {layout.query_id, layout.positive_id, layout.negative_id, layout.listed_id}
     single = {layout.query, layout.title}

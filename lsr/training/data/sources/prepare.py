@@ -1,4 +1,4 @@
-"""Makes tables of files and BEIR folders, once for each state that they are in."""
+"""Preparation of tables from files and BEIR folders, cached for each state of these."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from lsr.eval.data.datasets import Dataset, load_dataset, read_queries
 from lsr.indexer.corpus.reader import read_corpus
 from lsr.indexer.corpus.report import CorpusReport
 from lsr.indexer.corpus.walk import walk
+from lsr.training.cached_folder import cached_folder, digest_of, file_state
 from lsr.training.data.sources.corpus import CorpusTable, write_corpus
 from lsr.training.data.sources.files import kind_of, place_of, read_records
-from lsr.training.data.sources.intake import Intake
+from lsr.training.data.sources.importer import ExampleImporter
 from lsr.training.data.sources.records import RawExample, RecordReader
 from lsr.training.data.sources.table import TableWriter
-from lsr.training.run_folder.caches import digest_of, kept_folder, state_of
 
 FORMAT = 1
-"""Raised whenever prepared examples are to be made anew from the same files."""
+"""Version of prepared examples: a higher one prepares the same files again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """The options of `lsr.training.data.read_examples.read_examples`, which explains them."""
+    """Options of `lsr.training.data.read_examples.read_examples`, which explains them."""
 
     cache: Path
     corpus: tuple[Path, ...] = ()
@@ -34,51 +34,51 @@ class Preparation:
     refuse_empty: bool = False
 
     def table_of(self, file: Path) -> Path:
-        """Return the folder with the table of a file or BEIR folder, made if need be."""
+        """Return the folder with the table of a file or BEIR folder, made if it isn't cached."""
         return self._of_beir(file) if file.is_dir() else self._of_file(file)
 
     def _of_file(self, file: Path) -> Path:
         kind_of(file)
         corpus_folder = self._corpus_folder()
-        state = [state_of(file), str(corpus_folder), None if self.queries is None else state_of(self.queries)]
+        state = [file_state(file), str(corpus_folder), None if self.queries is None else file_state(self.queries)]
 
         def make(folder: Path) -> None:
             queries = None if self.queries is None else read_queries(self.queries)
             corpus = None if corpus_folder is None else CorpusTable(corpus_folder)
             reader = RecordReader(queries, corpus=corpus is not None)
             with TableWriter(folder) as writer:
-                intake = self._intake(writer, corpus)
+                importer = self._importer(writer, corpus)
                 for number, record in read_records(file, queries=queries is not None, corpus=corpus is not None):
                     place = place_of(file, number)
-                    intake.take(list(reader.read(record, place)), place)
-                intake.finish()
+                    importer.add(list(reader.read(record, place)), place)
+                importer.finish()
 
-        return kept_folder(self.cache, self._subject(file), digest_of(state), make)
+        return cached_folder(self.cache, self._subject(file), digest_of(state), make)
 
     def _of_beir(self, beir: Path) -> Path:
         dataset = load_dataset(beir, split=self.split)
         queries = next(path for name in ("queries.jsonl", "queries.jsonl.gz") if (path := beir / name).is_file())
-        corpus_folder = kept_folder(
+        corpus_folder = cached_folder(
             self.cache, digest_of(FORMAT, "corpus", str(dataset.corpus_path.resolve())),
-            digest_of(state_of(dataset.corpus_path)), lambda folder: write_corpus(folder, dataset.documents()),
+            digest_of(file_state(dataset.corpus_path)), lambda folder: write_corpus(folder, dataset.documents()),
         )  # fmt: skip
 
         def make(folder: Path) -> None:
             with TableWriter(folder) as writer:
-                intake = self._intake(writer, CorpusTable(corpus_folder))
+                importer = self._importer(writer, CorpusTable(corpus_folder))
                 for query_id, raws in _judged(dataset):
-                    intake.take(raws, f"{dataset.qrels_path}, query {query_id!r}")
-                intake.finish()
+                    importer.add(raws, f"{dataset.qrels_path}, query {query_id!r}")
+                importer.finish()
 
-        state = [state_of(path) for path in (dataset.corpus_path, queries, dataset.qrels_path)]
-        return kept_folder(self.cache, self._subject(beir), digest_of(state, str(corpus_folder)), make)
+        state = [file_state(path) for path in (dataset.corpus_path, queries, dataset.qrels_path)]
+        return cached_folder(self.cache, self._subject(beir), digest_of(state, str(corpus_folder)), make)
 
     def _corpus_folder(self) -> Path | None:
         if not self.corpus:
             return None
         corpus = list(self.corpus)
-        state = [state_of(source.path) for source in walk(corpus, CorpusReport())]
-        return kept_folder(
+        state = [file_state(source.path) for source in walk(corpus, CorpusReport())]
+        return cached_folder(
             self.cache, digest_of(FORMAT, "corpus", *(str(path.resolve()) for path in corpus)), digest_of(state),
             lambda folder: write_corpus(folder, read_corpus(corpus)),
         )  # fmt: skip
@@ -87,8 +87,8 @@ class Preparation:
         options = [self.split, self.max_negatives, self.refuse_empty, *map(str, self.corpus), str(self.queries)]
         return digest_of(FORMAT, str(file.resolve()), options)
 
-    def _intake(self, writer: TableWriter, corpus: CorpusTable | None) -> Intake:
-        return Intake(writer, corpus, max_negatives=self.max_negatives, refuse_empty=self.refuse_empty)
+    def _importer(self, writer: TableWriter, corpus: CorpusTable | None) -> ExampleImporter:
+        return ExampleImporter(writer, corpus, max_negatives=self.max_negatives, refuse_empty=self.refuse_empty)
 
 
 def _judged(dataset: Dataset) -> Iterator[tuple[str, list[RawExample]]]:

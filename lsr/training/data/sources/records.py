@@ -1,6 +1,6 @@
-"""Records with named values (rows, JSON objects) to queries with documents: which column plays which part.
+"""Layouts of records (rows, JSON objects): the columns of queries, documents and scores.
 
-Understood are pairs (`query`, `positive`), triples (`query`, `positive`, `negative`), lists of negatives, numbered
+Read are pairs (`query`, `positive`), triples (`query`, `positive`, `negative`), lists of negatives, numbered
 negatives (`negative_1`, …), lists of documents with `scores`, and the same by ids that a corpus resolves. A document
 may be a text, or an object with `text`, `title` and an id.
 """
@@ -35,12 +35,12 @@ _ID, _TEXT = ("id", "_id", "doc_id", "docid"), ("text", "contents", "content")
 EXPECTED = "query and positive (with negative or negatives), or query, documents and scores"
 
 Reference = Document | str
-"""A document, or the id of one that a corpus has."""
+"""Document, or the id of one in a corpus."""
 
 
 @dataclass(frozen=True, slots=True)
 class RawExample:
-    """What a record says: documents not yet looked up, texts possibly empty."""
+    """Example as its record has it: documents not yet looked up, texts possibly empty."""
 
     query: str
     documents: list[Reference]
@@ -48,7 +48,7 @@ class RawExample:
 
 
 def text_id(document: Document) -> str:
-    """Return an id for a document that has none: the same for the same title and text."""
+    """Return an id made of a document's title and text."""
     text = f"{document.title}\0{document.text}".encode("utf-8", "surrogatepass")
     return f"text-{blake2b(text, digest_size=8).hexdigest()}"
 
@@ -60,7 +60,7 @@ def bad(place: str, message: str) -> BadDocumentError:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Which column plays which part; "" where none does."""
+    """Columns by their role; "" where there is none."""
 
     query: str
     query_id: str
@@ -78,7 +78,7 @@ class Layout:
 
     @property
     def needs_corpus(self) -> bool:
-        """Whether documents are named by ids alone."""
+        """True where documents are named by ids alone."""
         return bool(
             (self.positive_id and not self.positive)
             or (self.negative_id and not self.negative)
@@ -87,13 +87,13 @@ class Layout:
 
     @property
     def columns(self) -> list[str]:
-        """The columns that are read."""
+        """Columns that are read."""
         named = [getattr(self, name) for name in self.__slots__ if name != "numbered"]
         return [*filter(None, named), *self.numbered]
 
 
 def layout_of(columns: Sequence[str], place: str, *, queries: bool, corpus: bool) -> Layout:
-    """Return the parts these columns play.
+    """Return the layout of these columns.
 
     place: the file, for errors. queries, corpus: whether ids of queries and of documents can be looked up.
     Raises BadDocumentError naming the columns there are and those that are expected.
@@ -128,7 +128,7 @@ def layout_of(columns: Sequence[str], place: str, *, queries: bool, corpus: bool
 
 
 class RecordReader:
-    """Makes raw examples of the records of a file; `place` in its methods is file and row, for errors."""
+    """Reader of a file's records as raw examples; `place` in its methods is file and row, for errors."""
 
     def __init__(self, queries: Mapping[str, str] | None, *, corpus: bool) -> None:
         self._queries = queries
@@ -191,7 +191,7 @@ def _documents(
 ) -> list[Reference]:
     """Return the documents of a column, or those that an id column names.
 
-    title: of the positive, which has to be there: where it isn't, an empty document stands for it.
+    title: of the positive, which is required: a missing one becomes an empty document.
     """
     ids = [_identity(value, id_column, place) for value in _list(record[id_column])] if id_column else []
     if not column:
@@ -223,7 +223,7 @@ def _document(value: Any, column: str, place: str, title: str, doc_id: str) -> D
 
 
 def _part(value: Mapping[str, Any], keys: Sequence[str]) -> Any:
-    """Return the first of these values that is there, else None."""
+    """Return the first of these values that isn't None, else None."""
     for key in keys:
         found = value.get(key)
         if found is not None:

@@ -1,4 +1,4 @@
-"""Examples on the disk, opened by mmap: what any source becomes before training begins.
+"""Table of examples on the disk, opened by mmap.
 
 A folder with `documents.arrow` (as in an index), `examples.arrow` (query, rows of documents, scores) and `meta.json`.
 A row counts in the folder's own documents, or, as ~row, in those of a corpus that several tables may share.
@@ -28,7 +28,7 @@ def _schema() -> Any:
 
 
 class TableWriter:
-    """Writes a table into an empty folder; a context manager, the table being whole when it is left."""
+    """Writer of a table into an empty folder; a context manager, at whose end the table is complete."""
 
     def __init__(self, folder: Path) -> None:
         import pyarrow as pa
@@ -67,7 +67,7 @@ class TableWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write what waits, and last what the table says of itself."""
+        """Flush, and write the metadata last."""
         if kind is not None:
             self._documents.abandon()
             self._examples.close()
@@ -84,7 +84,7 @@ class TableWriter:
 
 
 class ExampleTable:
-    """Reads a table: random access to examples, nothing of them held in memory. It can be pickled: by its path."""
+    """Reader of a table: random access by mmap. Pickled as its path."""
 
     def __init__(self, folder: Path) -> None:
         import pyarrow as pa
@@ -113,7 +113,7 @@ class ExampleTable:
         return Example(query, tuple(self.document(row) for row in rows), None if scores is None else tuple(scores))
 
     def document(self, row: int) -> Document:
-        """Return the document that a row names."""
+        """Return the document of a row."""
         if row >= 0:
             return self.documents[row]
         assert self.corpus is not None

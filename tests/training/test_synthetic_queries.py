@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsr.errors import LsrError, UsageError
-from lsr.training.data.ngram_hashes import NearDuplicates, Seen, WordHashes, runs
-from lsr.training.synthetic.examples import read_made_examples
+from lsr.training.data.ngram_hashes import BloomFilter, NearDuplicates, WordHashes, ngram_hashes
+from lsr.training.synthetic.examples import read_synthetic_examples
 from lsr.training.synthetic.keyphrases import PhraseFinder
-from lsr.training.synthetic.queries import KINDS, MakingReport, QueryMaking, make_queries
-from lsr.training.synthetic.text_structure import is_fit, passages, sections, sentences, words_of
+from lsr.training.synthetic.queries import KINDS, GenerationReport, QueryGeneration, generate_queries
+from lsr.training.synthetic.text_structure import is_suitable_query, passages, sections, sentences, words_of
 from lsr.training.teachers.bm25 import count_corpus
 from lsr.types import Document
 
@@ -35,8 +35,8 @@ def document(i: int) -> Document:
     return Document(f"d{i}", " ".join(lines), f"Guide to place {i}{'abcdefgh'[i % 8]} and its {NOUNS[i % 12]}")
 
 
-def only(kind: str, **options: Any) -> QueryMaking:
-    return QueryMaking(shares={kind: 1.0}, **options)
+def only(kind: str, **options: Any) -> QueryGeneration:
+    return QueryGeneration(shares={kind: 1.0}, **options)
 
 
 DOCUMENTS = [document(i) for i in range(60)]
@@ -44,7 +44,7 @@ DOCUMENTS = [document(i) for i in range(60)]
 
 def test_a_title_asks_for_the_text_without_it() -> None:
     text = "Rivers of the north: they rise in the hills and run to the sea, and on their way they feed many lakes."
-    (example,) = make_queries([Document("1", text, "Rivers of the north")], only("title", leave_out=1.0))
+    (example,) = generate_queries([Document("1", text, "Rivers of the north")], only("title", leave_out=1.0))
     assert example.query == "Rivers of the north"
     (positive,) = example.documents
     assert (positive.doc_id, positive.title) == ("1", "")
@@ -52,7 +52,7 @@ def test_a_title_asks_for_the_text_without_it() -> None:
 
 
 def test_a_sentence_asks_for_the_rest_and_is_never_the_first() -> None:
-    for example in make_queries(DOCUMENTS, only("sentence", leave_out=1.0)):
+    for example in generate_queries(DOCUMENTS, only("sentence", leave_out=1.0)):
         (positive,) = example.documents
         source = next(d for d in DOCUMENTS if d.doc_id == positive.doc_id)
         assert example.query in source.text
@@ -62,7 +62,7 @@ def test_a_sentence_asks_for_the_rest_and_is_never_the_first() -> None:
 
 
 def test_how_often_a_sentence_stays_is_as_asked() -> None:
-    made = list(make_queries([document(i) for i in range(1000)], only("sentence", leave_out=0.9)))
+    made = list(generate_queries([document(i) for i in range(1000)], only("sentence", leave_out=0.9)))
     stays = np.mean([example.query in example.documents[0].text for example in made])
     assert stays == pytest.approx(0.1, abs=0.03)
 
@@ -72,7 +72,7 @@ def test_a_heading_asks_for_its_section() -> None:
     text = f"Opening words.\n\n## History of the harbour walls\n\n{body} {body}\n\n## History\n\n{body}"
     queries = set()
     for seed in range(20):
-        (example,) = make_queries([Document("1", text, "Old Harbour")], only("heading", leave_out=1.0, seed=seed))
+        (example,) = generate_queries([Document("1", text, "Old Harbour")], only("heading", leave_out=1.0, seed=seed))
         queries.add(example.query)
         assert example.documents[0].text.startswith("It lies in the north")
         assert "##" not in example.documents[0].text
@@ -93,7 +93,7 @@ def test_a_phrase_is_of_rare_words() -> None:
 
 
 def test_crops_are_stretches_of_the_text() -> None:
-    for example in make_queries(DOCUMENTS, only("crop")):
+    for example in generate_queries(DOCUMENTS, only("crop")):
         source = next(d for d in DOCUMENTS if d.doc_id == example.documents[0].doc_id)
         assert example.query in source.text
         assert example.documents[0].text in source.text
@@ -101,57 +101,57 @@ def test_crops_are_stretches_of_the_text() -> None:
 
 
 def test_all_kinds_are_made_about_as_often_as_asked() -> None:
-    report = MakingReport()
+    report = GenerationReport()
     shares = {"title": 0.5, "sentence": 0.3, "phrase": 0.2}
-    made = list(make_queries([document(i) for i in range(800)], QueryMaking(shares=shares), report=report))
+    made = list(generate_queries([document(i) for i in range(800)], QueryGeneration(shares=shares), report=report))
     assert sum(report.made.values()) == len(made) > 700
     for kind, share in shares.items():
         assert report.made[kind] / len(made) == pytest.approx(share, abs=0.06)
 
 
 def test_limits_hold_and_other_kinds_take_their_place() -> None:
-    report = MakingReport()
-    making = QueryMaking(shares={"title": 0.9, "sentence": 0.1}, limits={"title": 5})
-    list(make_queries(DOCUMENTS, making, report=report))
+    report = GenerationReport()
+    making = QueryGeneration(shares={"title": 0.9, "sentence": 0.1}, limits={"title": 5})
+    list(generate_queries(DOCUMENTS, making, report=report))
     assert report.made["title"] == 5
     assert report.made["sentence"] == len(DOCUMENTS) - 5
 
 
 def test_the_seed_decides_and_nothing_else() -> None:
-    making = QueryMaking(sample=0.7, per_document=2, seed=3)
+    making = QueryGeneration(sample=0.7, per_document=2, seed=3)
     counts = count_corpus(DOCUMENTS)
-    first = list(make_queries(DOCUMENTS, making, counts=counts))
-    assert list(make_queries(DOCUMENTS, making, counts=counts)) == first
-    backwards = list(make_queries(reversed(DOCUMENTS), making, counts=counts))
+    first = list(generate_queries(DOCUMENTS, making, counts=counts))
+    assert list(generate_queries(DOCUMENTS, making, counts=counts)) == first
+    backwards = list(generate_queries(reversed(DOCUMENTS), making, counts=counts))
     assert sorted(backwards, key=str) == sorted(first, key=str)
-    other = list(make_queries(DOCUMENTS, QueryMaking(sample=0.7, per_document=2, seed=4), counts=counts))
+    other = list(generate_queries(DOCUMENTS, QueryGeneration(sample=0.7, per_document=2, seed=4), counts=counts))
     assert other != first
 
 
 def test_a_document_may_give_several_queries_of_different_kinds() -> None:
-    made = list(make_queries(DOCUMENTS[:1], QueryMaking(per_document=3, shares=dict.fromkeys(KINDS, 1.0))))
+    made = list(generate_queries(DOCUMENTS[:1], QueryGeneration(per_document=3, shares=dict.fromkeys(KINDS, 1.0))))
     assert len({example.query for example in made}) == 3
 
 
-def test_near_duplicates_and_poor_texts_are_counted_out() -> None:
+def test_near_duplicates_and_unsuitable_texts_are_counted_out() -> None:
     twin = Document("twin", DOCUMENTS[0].text.replace("near the old", "near that old", 1), "Another title for it")
     poor = [
         Document("short", "Too short to be found.", "Short"),
         Document("numbers", "12 34 56 78 90 " * 20, "1 2 3"),
         Document("boilerplate", "Click here to read more. All rights reserved by the owner of this site. " * 6, ""),
     ]
-    report = MakingReport()
-    making = QueryMaking(shares={"sentence": 1.0, "title": 1.0})
-    made = list(make_queries([DOCUMENTS[0], twin, *poor], making, report=report))
+    report = GenerationReport()
+    making = QueryGeneration(shares={"sentence": 1.0, "title": 1.0})
+    made = list(generate_queries([DOCUMENTS[0], twin, *poor], making, report=report))
     assert [example.documents[0].doc_id for example in made] == [DOCUMENTS[0].doc_id]
     assert (report.n_documents, report.n_near_duplicates, report.n_unfit) == (5, 1, 3)
-    assert "1 passages nearly like others" in report.summary()[1]
+    assert "1 near-duplicate passages" in report.summary()[1]
 
 
 def test_no_query_comes_twice() -> None:
     same_title = [Document(d.doc_id, d.text, "One and the same title") for d in DOCUMENTS]
-    report = MakingReport()
-    made = list(make_queries(same_title, only("title"), report=report))
+    report = GenerationReport()
+    made = list(generate_queries(same_title, only("title"), report=report))
     assert len(made) == 1
     assert report.n_repeated == len(DOCUMENTS) - 1
 
@@ -164,7 +164,7 @@ def test_settings_that_cannot_be() -> None:
         ({"per_document": 0}, "per_document is 0"),
     ):
         with pytest.raises(UsageError, match=message):
-            QueryMaking(**options)  # type: ignore[arg-type]
+            QueryGeneration(**options)  # type: ignore[arg-type]
 
 
 def test_made_examples_are_kept(tmp_path: Path) -> None:
@@ -172,15 +172,15 @@ def test_made_examples_are_kept(tmp_path: Path) -> None:
     corpus.mkdir()
     for d in DOCUMENTS[:20]:
         (corpus / f"{d.doc_id}.md").write_text(f"# {d.title}\n\n{d.text}\n")
-    made = read_made_examples([corpus], cache=tmp_path / "cache")
+    made = read_synthetic_examples([corpus], cache=tmp_path / "cache")
     assert len(made) == made.report.n_examples == 20
     assert made[0].documents[0].doc_id == "d0.md"
-    again = read_made_examples([corpus], cache=tmp_path / "cache")
+    again = read_synthetic_examples([corpus], cache=tmp_path / "cache")
     assert [again[i] for i in range(20)] == [made[i] for i in range(20)]
     assert len(list((tmp_path / "cache").iterdir())) == 1
     (tmp_path / "poor.txt").write_text("nothing")
-    with pytest.raises(LsrError, match="no query could be made of"):
-        read_made_examples([tmp_path / "poor.txt"], cache=tmp_path / "cache")
+    with pytest.raises(LsrError, match="no query could be generated from"):
+        read_synthetic_examples([tmp_path / "poor.txt"], cache=tmp_path / "cache")
 
 
 @pytest.mark.parametrize(
@@ -229,14 +229,16 @@ def test_a_long_document_is_cut_into_passages_between_sentences() -> None:
     assert all(passage.endswith(".") for passage in found)
     assert all(passage.startswith("##") for passage in found)
     assert passages(parts[0], 90) == [parts[0]]
-    report = MakingReport()
+    report = GenerationReport()
     made = list(
-        make_queries([Document("book", text, "A book of chapters")], QueryMaking(passage_words=90), report=report)
+        generate_queries(
+            [Document("book", text, "A book of chapters")], QueryGeneration(passage_words=90), report=report
+        )
     )
     assert len(made) > 8
     assert (report.n_documents, report.n_passages) == (1, len(found))
     assert {example.documents[0].doc_id for example in made} <= {f"book#{i}" for i in range(len(found))}
-    assert len(list(make_queries([Document("book", text, "A book")], QueryMaking(passage_words=0)))) == 1
+    assert len(list(generate_queries([Document("book", text, "A book")], QueryGeneration(passage_words=0)))) == 1
 
 
 @settings(deadline=None)
@@ -253,35 +255,35 @@ def test_code_is_no_heading() -> None:
 
 
 def test_what_may_be_a_query() -> None:
-    assert is_fit("how rivers reach the sea", 2, 10)
+    assert is_suitable_query("how rivers reach the sea", 2, 10)
     for poor in ("one", "1 2 3 4 5 6", "read more about it", "a | b | c | d", "word " * 11, "foo::bar baz(); one two"):
-        assert not is_fit(poor, 2, 10)
+        assert not is_suitable_query(poor, 2, 10)
 
 
 def test_runs_are_told_apart_and_found_again() -> None:
     words = WordHashes()
-    a = runs(words.of("One two, THREE four five"), 3)
-    b = runs(words.of("zero one two three"), 3)
+    a = ngram_hashes(words.of("One two, THREE four five"), 3)
+    b = ngram_hashes(words.of("zero one two three"), 3)
     assert len(a) == 3
     assert set(a) & set(b) == {a[0]}
     assert len(set(a)) == 3
-    assert len(runs(words.of("one two"), 3)) == 0
+    assert len(ngram_hashes(words.of("one two"), 3)) == 0
 
 
 def test_what_was_seen_is_remembered_and_little_else() -> None:
-    seen = Seen()
+    seen = BloomFilter()
     first = np.random.default_rng(0).integers(0, 1 << 63, 50_000).astype(np.uint64)
-    assert seen.enter(first).sum() <= 1
-    assert seen.enter(first).all()
-    assert seen.enter(first + np.uint64(1)).sum() <= 1
+    assert seen.add(first).sum() <= 1
+    assert seen.add(first).all()
+    assert seen.add(first + np.uint64(1)).sum() <= 1
 
 
 def test_near_duplicates_are_found_and_others_are_not() -> None:
     near = NearDuplicates(WordHashes())
     chance = np.random.default_rng(1)
     texts = [" ".join(chance.choice(5000, 100).astype(str)) for _ in range(200)]
-    assert not any(near.enter(text) for text in texts)
+    assert not any(near.add(text) for text in texts)
     changed = [text.replace(text.split()[50], "changed") for text in texts]
-    assert np.mean([near.enter(text) for text in changed]) > 0.95
+    assert np.mean([near.add(text) for text in changed]) > 0.95
     halves = [" ".join([*text.split()[:50], *chance.choice(5000, 50).astype(str)]) for text in texts]
-    assert np.mean([near.enter(text) for text in halves]) < 0.05
+    assert np.mean([near.add(text) for text in halves]) < 0.05

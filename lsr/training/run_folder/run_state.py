@@ -1,4 +1,4 @@
-"""What a run knows of itself, and a checkpoint keeps: time, evaluations, the best of them."""
+"""State of a run beside that of the library's trainer: time, evaluations, the best of them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 
 @dataclass(slots=True)
-class Progress:
-    """What a run knows of itself beside what the library's trainer keeps. seconds: of training, without pauses."""
+class RunState:
+    """State of a run beside that of the library's trainer. seconds: of training, without pauses."""
 
     seconds: float = 0.0
     best_step: int | None = None
@@ -19,7 +19,7 @@ class Progress:
     evaluations: list[dict[str, Any]] = field(default_factory=list)
 
     def rank(self, step: int, value: float) -> bool:
-        """Take note of what was measured after a step; return whether it is the best so far."""
+        """Record the measure after a step; return whether it is the best so far."""
         is_best = value > self.best_value
         if is_best:
             self.best_value, self.best_step, self.n_worse = value, step, 0
@@ -28,7 +28,7 @@ class Progress:
         return is_best
 
     def state(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the state as JSON values."""
         best = self.best_value if self.best_step is not None else None
         return {
             "seconds": self.seconds,
@@ -39,7 +39,7 @@ class Progress:
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` gave."""
+        """Continue from the values of `state`."""
         self.seconds, self.best_step, self.n_worse = state["seconds"], state["best_step"], state["n_worse"]
         self.best_value = -math.inf if state["best_value"] is None else state["best_value"]
         self.evaluations = list(state["evaluations"])

@@ -1,4 +1,4 @@
-"""From what records say to what a table holds: documents looked up, empty texts counted and left out."""
+"""Import of records into a table: documents are looked up, empty texts are counted and left out."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from lsr.training.data.sources.table import TableWriter
 from lsr.types import Document
 
 MAX_REMEMBERED = 500_000
-"""Documents whose rows are remembered, some 50 MB; one that comes again later than that is stored again."""
+"""Documents whose rows are cached, some 50 MB; one that comes again later than that is stored again."""
 
 
 @dataclass(slots=True)
 class ExamplesReport:
-    """What a reading of examples counted; of what was left out, where the first of it stands."""
+    """Counts of a reading of examples, with the place of the first record that was left out."""
 
     n_records: int = 0
     n_examples: int = 0
@@ -29,7 +29,7 @@ class ExamplesReport:
     first_left_out: str = ""
 
     def add(self, other: ExamplesReport) -> None:
-        """Count in what another report has."""
+        """Add the counts of another report."""
         for field in fields(self)[:-1]:
             setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
         self.first_left_out = self.first_left_out or other.first_left_out
@@ -39,7 +39,7 @@ class ExamplesReport:
         return asdict(self)
 
     def summary(self) -> list[str]:
-        """Return lines for people."""
+        """Return a summary in lines."""
         lines = [f"read {self.n_examples:,} examples with {self.n_negatives:,} negatives of {self.n_records:,} records"]
         left_out = {
             "without a query": self.n_empty_queries,
@@ -51,8 +51,8 @@ class ExamplesReport:
         return lines + ([f"left out: {', '.join(found)} (first: {self.first_left_out})"] if found else [])
 
 
-class Intake:
-    """Takes examples of one source into a table, where a document that several examples share stands once."""
+class ExampleImporter:
+    """Importer of examples into a table, which stores a document that several examples share once."""
 
     def __init__(
         self, writer: TableWriter, corpus: CorpusTable | None, *, max_negatives: int | None, refuse_empty: bool
@@ -64,7 +64,7 @@ class Intake:
         self._refuse_empty = refuse_empty
         self._rows: dict[int, int] = {}
 
-    def take(self, raws: list[RawExample], place: str) -> None:
+    def add(self, raws: list[RawExample], place: str) -> None:
         """Add the examples of one record. Raises BadDocumentError for empty texts where they are refused."""
         self.report.n_records += 1
         if not raws:
@@ -73,9 +73,9 @@ class Intake:
             if not raw.query.strip():
                 self._leave_out("n_empty_queries", place, "the query is empty")
                 continue
-            self._take(raw, place)
+            self._add(raw, place)
 
-    def _take(self, raw: RawExample, place: str) -> None:
+    def _add(self, raw: RawExample, place: str) -> None:
         scores = raw.scores or [0.0] * len(raw.documents)
         rows, kept = [], []
         for i, (reference, score) in enumerate(zip(raw.documents, scores, strict=True)):
@@ -96,7 +96,7 @@ class Intake:
         self.report.n_negatives += len(rows) - 1
 
     def _row(self, reference: Reference, place: str, *, positive: bool) -> int | None:
-        """Return a document's row in the table, None if it is to be left out."""
+        """Return a document's row in the table, None for one that is left out."""
         if isinstance(reference, str):
             assert self._corpus is not None
             row = self._corpus.row(reference)
@@ -122,12 +122,12 @@ class Intake:
 
     def _leave_out(self, count: str, place: str, what: str) -> None:
         if self._refuse_empty:
-            raise bad(place, f"{what}; mend it, or have such records dropped")
+            raise bad(place, f"{what}; correct it, or drop such records (empty='drop')")
         setattr(self.report, count, getattr(self.report, count) + 1)
         self.report.first_left_out = self.report.first_left_out or f"{place}: {what}"
 
     def finish(self) -> None:
-        """Write the report, and which corpus the rows speak of, beside the examples."""
+        """Write the report, and the corpus of the rows, beside the examples."""
         self._writer.meta["report"] = self.report.to_json()
         if self._corpus is not None:
             documents = self._corpus.documents

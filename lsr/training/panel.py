@@ -1,8 +1,8 @@
-"""The teachers of a training, asked a batch at a time."""
+"""Teachers of a training, which score a batch together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,28 +11,30 @@ import torch
 from torch import Tensor
 
 from lsr.errors import LsrError, UsageError
-from lsr.training.config.config import TAUGHT_LOSSES, TeacherSettings, TrainingConfig
+from lsr.training.config.config import TrainingConfig
 from lsr.training.config.from_config import candidates_of
+from lsr.training.config.losses import TeacherSettings
 from lsr.training.data.collator import BatchTexts
-from lsr.training.losses.distillation import ensemble
+from lsr.training.losses.base import LOSSES
+from lsr.training.losses.distillation import combined_scores
 
 FILE = "file"
-"""The teacher whose scores come with the examples."""
+"""Teacher whose scores come with the examples."""
 
 
 class Panel:
-    """A config's teachers. open_one: opens one by its settings; `file` is none of them."""
+    """Teachers of a config. open_one: opens one by its settings, any but `file`."""
 
     def __init__(self, config: TrainingConfig, open_one: Callable[[TeacherSettings], Any]) -> None:
         self._settings = config.teacher
         self._teachers = [None if one.name == FILE else open_one(one) for one in config.teacher]
-        taught = {name: loss for name, loss in config.loss.items() if name in TAUGHT_LOSSES}
+        taught = config.taught_losses
         self._is_taught = bool(taught)
         self._over_batch = any(candidates_of(name, loss) == "batch" for name, loss in taught.items())
-        self._normalise = "ensemble" in taught
+        self._normalise = any(LOSSES[name].normalises for name in taught)
 
     def scores(self, texts: BatchTexts, batch: Mapping[str, Any]) -> Tensor | None:
-        """Return the teachers' scores put together, float32 on the batch's device; None if no loss asks for any.
+        """Return the teachers' combined scores, float32 on the batch's device; None if no loss needs any.
 
         Raises LsrError naming teacher, query and document where a wanted score is missing.
         """
@@ -46,7 +48,7 @@ class Panel:
             for teacher, settings in zip(self._teachers, self._settings, strict=True)
         ]
         tensors = [torch.from_numpy(scores).to(own.device) for scores in found]
-        return ensemble(tensors, [one.weight for one in self._settings], mask, normalise=self._normalise)
+        return combined_scores(tensors, [one.weight for one in self._settings], mask, normalise=self._normalise)
 
     def vectors(self, texts: BatchTexts, device: torch.device) -> tuple[Tensor, Tensor]:
         """Return the queries' and the documents' vectors of the first dense teacher, for vector regression.
@@ -78,8 +80,3 @@ class Panel:
                 + ("set loss.….candidates to 'own'" if teacher is None else "compute its scores again")
             )
         return np.where(wanted, scores, np.float32(np.nan))
-
-
-def settled(teachers: Sequence[TeacherSettings]) -> str:
-    """Return the teachers' names and shares, for a log."""
-    return ", ".join(f"{one.weight:g} × {one.name}" for one in teachers)

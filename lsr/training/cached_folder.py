@@ -1,4 +1,4 @@
-"""Where training keeps what it would else compute again, and how such folders come to be: whole or not at all."""
+"""Cache folders of the training, each made atomically."""
 
 from __future__ import annotations
 
@@ -12,31 +12,33 @@ from typing import Any
 
 from lsr.errors import LsrError
 from lsr.io.atomic import atomic_folder
+from lsr.io.folder import refuse_link
 
 ABANDONED_SECONDS = 86_400
 
 
 def digest_of(*values: Any) -> str:
-    """Return 16 hexadecimal digits that tell JSON values from others."""
+    """Return a digest of JSON values, 16 hexadecimal digits."""
     text = json.dumps(values, sort_keys=True, ensure_ascii=False)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
-def state_of(path: Path) -> list[Any]:
-    """Return what changes when a file does: its place, size and time of change."""
+def file_state(path: Path) -> list[Any]:
+    """Return a file's path, size and modification time, which change when it does."""
     state = path.stat()
     return [str(path.resolve()), state.st_size, state.st_mtime_ns]
 
 
-def kept_folder(cache: Path, subject: str, state: str, make: Callable[[Path], None]) -> Path:
-    """Return the folder of this subject in this state, made by `make` if it isn't there yet.
+def cached_folder(cache: Path, subject: str, state: str, make: Callable[[Path], None]) -> Path:
+    """Return the cached folder of a subject in a state, made by `make` if it isn't there yet.
 
-    subject: a digest of what is kept, such as a file's path. state: a digest of its content; folders of the same
-    subject in other states are removed. make: fills an empty folder, which then takes its place in one step, so
-    that a process that is killed leaves nothing half-made, and of two at once the first wins. Raises LsrError where
-    there is no room or no permission.
+    subject: a digest of its source, such as a file's path. state: a digest of the source's content; folders of the
+    same subject in other states are removed. make: fills an empty folder, which is then renamed in one step, so that
+    a killed process leaves no incomplete folder, and the first of two processes wins. Raises LsrError where there is
+    no room or no permission.
     """
     target = cache / f"{subject}-{state}"
+    refuse_link(target)
     if target.is_dir():
         return target
     try:

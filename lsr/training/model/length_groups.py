@@ -1,4 +1,4 @@
-"""Texts of like length together, so that little is computed for padding."""
+"""Groups of texts of similar length, which need little padding."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 MAX_GROUPS = 4
 OVERHEAD_TOKENS = 96
-"""What one more pass through a transformer costs, as tokens."""
+"""Cost of one more pass through a transformer, in tokens."""
 
 
 def length_groups(lengths: Sequence[int], largest: int, *, on_cpu: bool) -> list[list[int]]:
-    """Return positions of texts, in groups that are to be encoded one after the other, longest first.
+    """Return positions of texts in groups to encode one after the other, longest first.
 
-    lengths: tokens of each text. largest: texts of a group at most; 0: any number, and then as many groups as save
-    more padding than they cost: on a CPU, where time goes with tokens; elsewhere one.
+    lengths: tokens of each text. largest: most texts of a group; 0: any number, and then on a CPU, where time grows
+    with tokens, as many groups as save more padding than they cost, elsewhere one.
     """
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
     if largest:
@@ -25,7 +25,7 @@ def length_groups(lengths: Sequence[int], largest: int, *, on_cpu: bool) -> list
 
 
 def _cut(order: Sequence[int], lengths: Sequence[int], n_groups: int) -> list[list[int]]:
-    """Cut texts, longest first, where the length falls below even steps between the longest and nothing."""
+    """Divide texts, longest first, at even steps of length between the longest and 0."""
     longest = lengths[order[0]]
     groups: list[list[int]] = [[] for _ in range(n_groups)]
     for i in order:

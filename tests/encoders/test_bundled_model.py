@@ -1,4 +1,4 @@
-"""The model that the package carries: small, complete, found by its name, and better than chance."""
+"""The bundled model: small, complete, found by its name, and better than chance."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lsr.encoders.pretrained.save_encoder import save_encoder
 from lsr.encoders.registry import load_encoder
 from lsr.errors import EncoderError, UsageError
 from lsr.indexer.pipeline import index_documents
-from lsr.models import DEFAULT, carried
+from lsr.models import DEFAULT, bundled_folder
 from lsr.query.searcher import Searcher
 from lsr.training.model.package_model import LARGEST_BYTES, carry
 from lsr.types import Document
@@ -39,12 +39,12 @@ def encoder():
 
 
 def test_it_is_small_and_has_a_card():
-    folder = carried("default")
-    assert folder is not None and folder == carried(DEFAULT)
+    folder = bundled_folder("default")
+    assert folder is not None and folder == bundled_folder(DEFAULT)
     assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= LARGEST_BYTES
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert all(word in card for word in ("Licence", "Data", "Training", "nDCG@10", "Limits"))
-    assert carried("another") is None
+    assert bundled_folder("another") is None
 
 
 def test_its_name_is_recorded_and_no_place_on_this_machine(encoder):
@@ -112,7 +112,7 @@ def test_text_is_indexed_and_searched_with_it(tmp_path):
 
 
 def test_words_are_given_to_a_model_when_it_is_carried(tmp_path):
-    folder = carried("default")
+    folder = bundled_folder("default")
     assert folder is not None
     carry(folder, tmp_path / "given", words=7.0, rarity=0.25, threshold=0.5)
     config = load_neural(tmp_path / "given").config
@@ -132,7 +132,7 @@ def test_a_model_without_words_has_none_to_weigh(tmp_path, plain_folder):
 
 
 def test_it_finds_a_word_that_it_does_not_know(encoder, tmp_path):
-    """What a vocabulary of WordPieces takes to pieces, and what stands behind the tokens that it reads."""
+    """Find a word that WordPieces take to pieces, and one behind the tokens that are read."""
     texts = {"part": "Replace the XJ4512b.", "other": "Replace the XK4512c.", "long": "more " * 400 + "quokka"}
     documents = [*DOCUMENTS, *(Document(name, text) for name, text in texts.items())]
     index_documents(documents, tmp_path / "index", begin_again(encoder))
@@ -143,7 +143,7 @@ def test_it_finds_a_word_that_it_does_not_know(encoder, tmp_path):
 
 
 def test_what_is_carried_has_a_limit(tmp_path, monkeypatch):
-    folder = carried("default")
+    folder = bundled_folder("default")
     assert folder is not None
     again = tmp_path / "again"
     assert carry(folder, again) <= LARGEST_BYTES

@@ -1,4 +1,4 @@
-"""Teachers that make a vector of a text by itself: each vector is computed once and kept."""
+"""Bi-encoders as teachers: each text has its vector, which is computed once and cached."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from lsr.training.teachers.store import Store
 from lsr.types import Document, SparseBatch
 
 PREPARE_AT_ONCE = 512
-"""Examples whose texts are looked up, sorted by length and encoded together when a cache is filled beforehand."""
+"""Examples whose texts are looked up, sorted by length and encoded together when a cache is filled."""
 
 SAVE_AT_ONCE = 256
-"""Texts that are encoded and then kept at once: what a kill loses at most."""
+"""Texts that are encoded, then cached, together: the most that a kill loses."""
 
 _Vectors = TypeVar("_Vectors")
 
 
 class Side(Generic[_Vectors]):
-    """One side of a teacher: texts to vectors, each computed once.
+    """Side of a teacher: texts to vectors, each computed once.
 
-    encode: vectors of texts, one value each as it is kept; it is given texts of like length. stack: values to vectors.
+    encode: texts of similar length to values as they are cached, one each. stack: values to vectors.
     """
 
     def __init__(
@@ -42,14 +42,14 @@ class Side(Generic[_Vectors]):
         self._stack = stack
 
     def vectors(self, texts: Sequence[str]) -> _Vectors:
-        """Return the texts' vectors, computing those that aren't kept yet."""
+        """Return the texts' vectors; compute those that aren't cached."""
         keys = [text_digest(text, self._name) for text in texts]
         values = self._store.get(list(dict.fromkeys(keys)))
         values.update(self._compute({key: text for key, text in zip(keys, texts, strict=True) if key not in values}))
         return self._stack([values[key] for key in keys])
 
     def keep(self, texts: Iterable[str]) -> int:
-        """Compute and keep the vectors of those texts that have none yet; return how many."""
+        """Cache the vectors of texts; return the number of new ones."""
         by_key = {text_digest(text, self._name): text for text in texts}
         known = self._store.get(list(by_key))
         return len(self._compute({key: text for key, text in by_key.items() if key not in known}))
@@ -65,8 +65,8 @@ class Side(Generic[_Vectors]):
         return found
 
 
-class TwoSidedTeacher(Generic[_Vectors]):
-    """Scores by the dot products of queries' and documents' vectors."""
+class BiEncoderTeacher(Generic[_Vectors]):
+    """Teacher that scores by dot products of queries' and documents' vectors."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class TwoSidedTeacher(Generic[_Vectors]):
         self._product = product
 
     def scores(self, queries: Sequence[str], documents: Sequence[Document], wanted: Wanted | None = None) -> Scores:
-        """Return dot products; NaN for queries and documents of which no cell is wanted."""
+        """Return dot products; NaN for queries and documents without a wanted cell."""
         rows, columns = rows_wanted(wanted, len(queries), 1), rows_wanted(wanted, len(documents), 0)
         scores = np.full((len(queries), len(documents)), np.nan, np.float32)
         if not rows or not columns:
@@ -92,15 +92,15 @@ class TwoSidedTeacher(Generic[_Vectors]):
         return scores
 
     def query_vectors(self, queries: Sequence[str]) -> _Vectors:
-        """Return the queries' vectors, from the cache where they are kept."""
+        """Return the queries' vectors, cached."""
         return self._queries.vectors(queries)
 
     def document_vectors(self, documents: Sequence[Document]) -> _Vectors:
-        """Return the documents' vectors, from the cache where they are kept."""
+        """Return the documents' vectors, cached."""
         return self._documents.vectors([document.full_text for document in documents])
 
     def prepare(self, examples: Iterable[Example], advance: Advance = ignore) -> int:
-        """Compute and keep the vectors of the examples' queries and documents; return how many were new."""
+        """Cache the vectors of the examples' queries and documents; return the number of new ones."""
         stream, computed = iter(examples), 0
         while some := list(islice(stream, PREPARE_AT_ONCE)):
             computed += self._queries.keep(example.query for example in some)
@@ -110,7 +110,7 @@ class TwoSidedTeacher(Generic[_Vectors]):
 
 
 def dense_values(vectors: np.typing.NDArray[np.float32], name: str) -> list[bytes]:
-    """Return vectors as they are kept: float16. Raises LsrError for numbers that it doesn't hold."""
+    """Return vectors as they are cached: float16. Raises LsrError for numbers beyond its range."""
     with np.errstate(over="ignore"):
         halves = vectors.astype(np.float16)
     if not np.isfinite(halves).all():
@@ -119,7 +119,7 @@ def dense_values(vectors: np.typing.NDArray[np.float32], name: str) -> list[byte
 
 
 def dense_stack(values: Sequence[bytes]) -> np.typing.NDArray[np.float32]:
-    """Return kept dense vectors as rows of float32."""
+    """Return cached dense vectors as rows of float32."""
     return np.stack([np.frombuffer(value, np.float16) for value in values]).astype(np.float32)
 
 
@@ -130,12 +130,12 @@ def dense_product(queries: np.typing.NDArray[np.float32], documents: np.typing.N
 
 
 def sparse_values(vectors: SparseBatch) -> list[bytes]:
-    """Return sparse rows as they are kept: the term ids (int32), then the weights (float32)."""
+    """Return sparse rows as they are cached: the term ids (int32), then the weights (float32)."""
     return [ids.astype(np.int32).tobytes() + weights.astype(np.float32).tobytes() for ids, weights in vectors]
 
 
 def sparse_stack(values: Sequence[bytes]) -> SparseBatch:
-    """Return kept sparse rows as a batch."""
+    """Return cached sparse rows as a batch."""
     halves: list[tuple[Any, Any]] = [
         (np.frombuffer(value, np.int32, len(value) // 8), np.frombuffer(value, np.float32, -1, len(value) // 2))
         for value in values

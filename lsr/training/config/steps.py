@@ -1,0 +1,87 @@
+"""Settings of steps and evaluations: the tables `[train]` and `[eval]` of a config."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lsr.training.config.settings import above, at_least, one_of
+
+DEVICES = ("cpu", "cuda")
+PRECISIONS = ("float32", "bfloat16", "float16")
+LR_SCHEDULES = ("linear", "cosine", "constant")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """Number and content of the optimizer's steps.
+
+    batch_size: examples of a step and device. accumulate: batches of a step. cached_batch: texts that are encoded
+    with a gradient at a time (gradient caching); 0: all. max_length, max_query_length: tokens. warmup: steps.
+    precision: of the computation; weights are float32. device: `cpu` or `cuda` (default: CUDA where there is one).
+    checkpoint_every: steps between checkpoints; checkpoint_minutes: minutes between them. keep: number of newest
+    checkpoints that are kept.
+    """
+
+    steps: int
+    batch_size: int = 32
+    accumulate: int = 1
+    cached_batch: int = 0
+    learning_rate: float = 2e-5
+    head_learning_rate: float | None = None
+    table_learning_rate: float | None = None
+    schedule: str = "linear"
+    warmup: int = 0
+    weight_decay: float = 0.01
+    max_grad_norm: float = 1.0
+    max_length: int | None = 256
+    max_query_length: int | None = 64
+    precision: str = "float32"
+    seed: int = 0
+    device: str | None = None
+    workers: int = 0
+    log_every: int = 10
+    checkpoint_every: int | None = None
+    checkpoint_minutes: float = 5.0
+    keep: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "accumulate", "log_every", "keep"):
+            at_least(getattr(self, name), 1, f"train.{name}")
+        at_least(self.batch_size, 2, "train.batch_size")
+        for name in ("cached_batch", "warmup", "weight_decay", "max_grad_norm", "workers", "seed"):
+            at_least(getattr(self, name), 0, f"train.{name}")
+        for name in ("learning_rate", "head_learning_rate", "table_learning_rate", "checkpoint_minutes"):
+            above(getattr(self, name), 0, f"train.{name}")
+        for name in ("max_length", "max_query_length"):
+            at_least(getattr(self, name), 4, f"train.{name}")
+        at_least(self.checkpoint_every, 1, "train.checkpoint_every")
+        one_of(self.precision, PRECISIONS, "train.precision")
+        one_of(self.schedule, LR_SCHEDULES, "train.schedule")
+        if self.device is not None:
+            one_of(self.device, DEVICES, "train.device")
+
+    @property
+    def warmup_steps(self) -> int:
+        """Warm-up in steps: `warmup`, or a tenth of all steps where it is as long as they are."""
+        return self.warmup if self.warmup < self.steps else self.steps // 10
+
+
+@dataclass(frozen=True, slots=True)
+class EvalSettings:
+    """Evaluation during the training. datasets: BEIR folders. every: steps. measure: decides which model is best.
+
+    max_documents: of each dataset, all judged documents and a sample of the others: faster, but comparable only with
+    itself. patience: evaluations without a better one until the training stops early; 0: it doesn't.
+    """
+
+    datasets: tuple[str, ...] = ()
+    split: str = "test"
+    every: int = 0
+    measure: str = "nDCG@10"
+    max_documents: int | None = None
+    patience: int = 0
+
+    def __post_init__(self) -> None:
+        at_least(self.every, 0, "eval.every")
+        at_least(self.patience, 0, "eval.patience")
+        at_least(self.max_documents, 1, "eval.max_documents")
