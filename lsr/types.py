@@ -289,6 +289,22 @@ class Results(Sequence[Hit]):
         query = "" if self.query is None else f" for {_shortened(self.query)}"
         return f"<Results: {count}{query}{best}, {self.took_us / 1000:.2f} ms>"
 
+    def _repr_html_(self) -> str:
+        """Return the hits as a table, as notebooks show it; texts are escaped."""
+        from html import escape
+
+        rows = "".join(
+            f"<tr><td>{hit.rank}</td><td>{escape(hit.doc_id)}</td><td>{hit.score:.6g}</td>"
+            f"<td>{escape(hit.title)}</td><td>{escape(_beginning(hit.text, 200))}</td></tr>"
+            for hit in self.hits
+        )
+        heading = "<tr><th>rank</th><th>doc_id</th><th>score</th><th>title</th><th>text</th></tr>"
+        return f"<table><caption>{escape(repr(self))}</caption>{heading}{rows}</table>"
+
+
+def _beginning(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
 
 def _shortened(text: str, length: int = 40) -> str:
-    return repr(text if len(text) <= length else text[: length - 1] + "…")
+    return repr(_beginning(text, length))

@@ -251,8 +251,6 @@ def test_hostile_texts_are_refused_or_read(text: str) -> None:
 
 
 def test_the_command_line_is_parsed_without_numpy() -> None:
-    code = (
-        "import sys, lsr.cli.main as m; m.build_parser(); print('numpy' in sys.modules)"
-    )
+    code = "import sys, lsr.cli.main as m; m.build_parser(); print('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
