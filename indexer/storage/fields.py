@@ -20,7 +20,7 @@ from lsr.errors import IndexDamagedError
 from lsr.indexer.storage.documents import DocumentStore
 from lsr.indexer.storage.files import FileInfo, arrow_source, new_file
 from lsr.indexer.storage.manifest import REMEDY
-from lsr.indexer.storage.segment import FIELDS_FILE, ROWS
+from lsr.indexer.storage.segment_files import FIELDS_FILE, ROWS
 from lsr.io.folder import FileAt, Folder
 
 MOST_COLUMNS = 256

@@ -19,15 +19,12 @@ from lsr.indexer.storage.dense_vectors import Halves, open_dense
 from lsr.indexer.storage.files import FileInfo, map_array, save_array
 from lsr.indexer.storage.manifest import REMEDY, SegmentInfo
 from lsr.indexer.storage.posting_list import term_postings
+from lsr.indexer.storage.segment_files import DOCUMENTS, FIELDS_FILE, ROWS
 from lsr.io.folder import Folder
 from lsr.kernels.geometry import MAX_DOCS, RUN, STORED_K, SUPERBLOCK, SUPERBLOCK_BLOCKS
 from lsr.types import Document
 
-DOCUMENTS = "documents.arrow"
-ROWS = 1024
-"""Documents in a record batch of DOCUMENTS."""
 COUNTS_FILE = "counts.npy"
-FIELDS_FILE = "fields.arrow"
 
 POSTINGS: Mapping[str, tuple[Any, int]] = {
     "row": (np.int32, 1),

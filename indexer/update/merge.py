@@ -20,7 +20,8 @@ from lsr.indexer.storage.files import map_numbers
 from lsr.indexer.storage.generations import hold_newest
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import Manifest, Part, SegmentInfo
-from lsr.indexer.storage.segment import DOCUMENTS, Segment, save_arrays
+from lsr.indexer.storage.segment import Segment, save_arrays
+from lsr.indexer.storage.segment_files import DOCUMENTS
 from lsr.indexer.update.merge_policy import all_of, tiered
 from lsr.indexer.update.reweigh import stored_rows
 from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
