@@ -37,6 +37,10 @@ demo: $(VENV)/base  ## Index Python's own documentation and search it
 test: $(VENV)/full  ## Run the tests (ARGS=--large for the large settings too)
 	$(BIN)/pytest $(ARGS)
 
+.PHONY: lowest
+lowest: $(VENV)/base  ## Run the kernel tests with the lowest versions that pyproject.toml promises
+	$(BIN)/python .ci/lowest.py
+
 .PHONY: lint
 lint: $(VENV)/full  ## Check style and types
 	$(BIN)/ruff check .
