@@ -19,8 +19,8 @@ from lsr.eval.measures.measures import DEFAULT_MEASURES, Evaluation, evaluate, p
 from lsr.eval.reports.provenance import Provenance
 from lsr.eval.reports.results import DatasetFacts, Efficiency, Latency, Protocol, Result, qrels_sha256
 from lsr.eval.systems.systems import TIMED_QUERIES, Prepared, System
+from lsr.indexer.storage.arrays import DOCUMENTS
 from lsr.indexer.storage.index import StoredIndex
-from lsr.indexer.storage.segment import DOCUMENTS
 from lsr.query.feedback import expand_all
 from lsr.query.searcher import Searcher
 from lsr.types import SparseBatch

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lsr.errors import BadDocumentError, IndexDamagedError
+from lsr.indexer.storage.arrays import ROWS
 from lsr.indexer.storage.document_checksums import (
     COLUMN_CHECKSUMS,
     DocumentChecksums,
@@ -26,7 +27,6 @@ from lsr.indexer.storage.document_checksums import (
 )
 from lsr.indexer.storage.files import FileInfo, arrow_source, checksum, new_file
 from lsr.indexer.storage.manifest import REMEDY
-from lsr.indexer.storage.segment import ROWS
 from lsr.io.folder import FileAt
 from lsr.types import PASSAGE_OF, Document
 

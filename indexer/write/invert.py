@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lsr.indexer.storage.arrays import COUNTS
 from lsr.indexer.storage.checks_on_read import term_checksums
-from lsr.indexer.storage.segment import COUNTS
 from lsr.indexer.write.reorder import by_bisection
 from lsr.indexer.write.spill import Rows
 from lsr.kernels.build import layout
@@ -104,4 +104,4 @@ def inverted(
 def _smallest(counts: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return whole numbers in the smallest unsigned dtype that holds them."""
     largest = int(counts.max(initial=0))
-    return counts.astype(next(dtype for dtype in COUNTS if largest <= np.iinfo(dtype).max))
+    return counts.astype(next(dtype for dtype in COUNTS.dtypes if largest < 1 << 8 * np.dtype(dtype).itemsize))

@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import BadDocumentError, LsrError
+from lsr.indexer.storage.arrays import DOCUMENTS
 from lsr.indexer.storage.dense_vectors import DensePending
 from lsr.indexer.storage.documents import DocumentStore, DocumentWriter
 from lsr.indexer.storage.files import FileInfo
-from lsr.indexer.storage.segment import DOCUMENTS, hash_ids
+from lsr.indexer.storage.segment import hash_ids
 from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
 from lsr.indexer.write.spill import Rows, Spool
 from lsr.io.folder import Folder
@@ -104,11 +105,6 @@ class Pending:
     def id_hashes(self) -> npt.NDArray[np.uint64]:
         """The hash of each doc_id."""
         return np.concatenate(self._id_hashes)
-
-    def id_table(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
-        """Return the hashes in ascending order, and which row each is of."""
-        id_row = np.argsort(self.id_hashes, kind="stable").astype(np.uint32)
-        return self.id_hashes[id_row], id_row
 
     @property
     def document_checksums(self) -> dict[str, npt.NDArray[Any]]:
