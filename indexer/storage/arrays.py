@@ -30,7 +30,7 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 class Per(Enum):
-    """What the length of an axis counts."""
+    """The thing that the length of an axis counts."""
 
     TERM = "terms"
     FREQUENT = "frequent terms"
@@ -48,7 +48,7 @@ class Per(Enum):
 
 
 class OnMerge(Enum):
-    """How a merged segment gets an array."""
+    """The source of an array of a merged segment."""
 
     INVERT = "made by inverting the joined postings"
     DOCUMENTS = "made while documents are copied"
@@ -57,7 +57,7 @@ class OnMerge(Enum):
 
 
 class Verified(Enum):
-    """When a process compares an array with its checksum."""
+    """The moment at which a process compares an array with its checksum."""
 
     SEARCH = "before the first search"
     TERM = "by term, when a query first has it"

@@ -181,12 +181,12 @@ class Segment:
     @cached_property
     def allowed(self) -> npt.NDArray[np.uint64]:
         """The documents that traversals may find, as they take it: empty where none is deleted."""
-        # A copy, since kernels are compiled for each kind of array anew, and filters are no mapped ones.
+        # A copy, since kernels are compiled for each kind of array, and filters are not mapped.
         return np.empty(0, np.uint64) if self.live is None else np.array(self.live)
 
     @cached_property
     def live_rows(self) -> npt.NDArray[np.bool_]:
-        """Which rows are not deleted: bool, (n_docs)."""
+        """The rows that are not deleted: bool, (n_docs)."""
         live = np.ones(self.n_docs, bool)
         if self.live is not None:
             self.trust()
@@ -194,7 +194,7 @@ class Segment:
         return live
 
     def local_terms(self, term_ids: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Return, for the term ids that stand in this segment, their local ids and their positions in term_ids."""
+        """Return, for the term ids that occur in this segment, their local ids and their positions in term_ids."""
         if len(self.terms) == 0 or len(term_ids) == 0:
             return np.empty(0, np.int64), np.empty(0, np.int64)
         local = np.searchsorted(self.terms, term_ids)

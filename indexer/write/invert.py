@@ -60,8 +60,8 @@ def segment_arrays(
 ) -> tuple[dict[str, npt.NDArray[Any]], int]:
     """Quantise, reorder and invert rows; return the arrays of a segment by name, and how many weights were clipped.
 
-    counts: what the weights were made from, to be kept for when they are made anew. order: doc_ord → row, where
-    it is known. advance: told how many documents are done, all in all as many as there are rows.
+    counts: what the weights were made from, kept for when they are computed again. order: doc_ord → row, where
+    it is known. advance: called with the number of documents done, in total as many as there are rows.
     """
     impacts = np.empty(len(rows.weights), np.uint8)
     clipped = int(quantise(rows.weights, np.float32(scale), impacts))
