@@ -1,4 +1,4 @@
-"""Does quality survive growth? A test collection with more and more distractors, sparse, dense and hybrid.
+"""Quality of sparse, dense and hybrid search while a test collection grows with distractors.
 
 After Reimers and Gurevych, "The Curse of Dense Low-Dimensional Information Retrieval for Large Index Sizes" (ACL 2021):
 documents that are not relevant to any query are added, and a good ranking should not mind. Distractors that do answer
@@ -14,15 +14,16 @@ from itertools import chain, islice, zip_longest
 from pathlib import Path
 
 from lsr.encoders.base import Encoder
+from lsr.encoders.dense.base import DenseEncoder
 from lsr.errors import LsrError, UsageError
 from lsr.eval.data.datasets import Dataset
 from lsr.eval.data.runs import Ranking, Run, run_of
 from lsr.eval.measures.measures import evaluate
 from lsr.eval.reports.plots import new_figure, save_figure
-from lsr.eval.systems.dense import DenseEncoder, GrowingTopK
 from lsr.eval.systems.fusion import fuse
-from lsr.indexer.storage.index import StoredIndex
+from lsr.eval.systems.growing_top_k import GrowingTopK
 from lsr.io.progress import NoProgress, Progress
+from lsr.query.searcher import Searcher
 from lsr.types import Document, SparseBatch
 
 MEASURE = "nDCG@10"
@@ -62,7 +63,7 @@ def grow(
     listener = progress or NoProgress()
     stream = (Document(f"{PREFIX}{d.doc_id}", d.text, d.title) for d in distractors)
     texts = list(dataset.queries.values())
-    dense_top = GrowingTopK(dense.encode(texts), K) if dense else None
+    dense_top = GrowingTopK(dense.encode_dense_queries(texts), K) if dense else None
     doc_ids: list[str] = []
     held: list[tuple[list[Document], SparseBatch]] = []
     points: list[Point] = []
@@ -73,7 +74,7 @@ def grow(
         for batch in _batches(chain(dataset.documents() if step == 0 else (), islice(stream, wanted))):
             held.append(([Document(d.doc_id, "") for d in batch], encoder.encode_documents(batch)))
             if dense and dense_top:
-                dense_top.add(dense.encode([d.full_text for d in batch]))
+                dense_top.add(dense.encode_dense_documents(batch))
             doc_ids += [d.doc_id for d in batch]
             listener.advance(len(batch))
         added = sum(doc_id.startswith(PREFIX) for doc_id in doc_ids[before:])
@@ -99,17 +100,15 @@ def _sparse_run(
     dataset: Dataset, held: Sequence[tuple[list[Document], SparseBatch]], encoder: Encoder, threads: int
 ) -> Run:
     from lsr.indexer.write.writer import IndexWriter
-    from lsr.query.searcher import Searcher
 
     with tempfile.TemporaryDirectory(prefix="lsr-size-study-") as folder:
         path = Path(folder) / "index"
-        # Reordering costs more than it saves for one pass over the queries, and never changes a result.
+        # Reordering costs more than it saves where each query is searched once, and never changes a result.
         with IndexWriter(path, encoder, reorder=False, threads=threads) as writer:
             for documents, vectors in held:
                 writer.add(documents, vectors)
             writer.commit()
-        index = StoredIndex.open(path)
-        searcher = Searcher(index)
+        searcher = Searcher(path)
         queries = searcher.encode(list(dataset.queries.values()))
         found = searcher.rank(queries, k=K, threads=threads)
         return run_of(Ranking(q, searcher.doc_ids(r), r.scores) for q, r in zip(dataset.queries, found, strict=True))
@@ -121,7 +120,7 @@ def _dense_run(dataset: Dataset, top: GrowingTopK, doc_ids: Sequence[str]) -> Ru
 
 
 def study_table(points: Sequence[Point]) -> list[str]:
-    """Return the lines of a table: a row a size, a column a system, and what is left of the quality at first."""
+    """Return the lines of a table: a row for each size, with each system's quality and share of its first."""
     systems = list(dict.fromkeys(point.system for point in points))
     by_size: dict[int, dict[str, float]] = {}
     for point in points:

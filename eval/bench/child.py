@@ -1,4 +1,4 @@
-"""Building and opening indexes in a process of its own, so that time and memory are theirs alone.
+"""Builds and openings of indexes in a separate process, whose time and memory are theirs alone.
 
 Run as `python -m lsr.eval.bench.child JOB`, a JSON object; prints a JSON object on its last line.
 """
@@ -32,8 +32,9 @@ PROBED_K = 10
 
 @dataclass(frozen=True, slots=True)
 class BuildCost:
-    """Seconds by the clock and of all cores together; resident memory beyond what the collection itself takes:
-    in all, and without pages of files.
+    """Seconds by the clock and of all cores together, and the peak of resident memory.
+
+    Memory counts beyond the collection itself: in all, and without pages of files.
     """
 
     build_s: float
@@ -45,9 +46,9 @@ class BuildCost:
 
 @dataclass(frozen=True, slots=True)
 class OpenCost:
-    """Of an index opened in a new process, its files in the page cache.
+    """Cost of opening an index in a new process, its files in the page cache.
 
-    first_query_ms: loading of code included. resident_bytes: after all queries, beyond what stood before
+    first_query_ms: loading of code included. resident_bytes: after all queries, beyond those before
     opening; anonymous_bytes: the same without pages of mapped files.
     """
 
@@ -75,7 +76,7 @@ def run_child(job: dict[str, Any], *, threads: int) -> dict[str, Any]:
 
 
 def _memory() -> dict[str, int]:
-    """Return what the system says of this process's memory, in bytes: VmRSS and, on Linux, RssAnon and VmHWM."""
+    """Return the memory of this process by the system's account, in bytes: VmRSS and, on Linux, RssAnon and VmHWM."""
     try:
         lines = Path("/proc/self/status").read_text("ascii").splitlines()
     except OSError:
@@ -84,20 +85,20 @@ def _memory() -> dict[str, int]:
 
 
 def _grown(before: dict[str, int], after: dict[str, int]) -> tuple[int, int | None]:
-    """Return by how much resident memory grew, in all and without pages of files (None if that isn't known)."""
+    """Return the growth of resident memory, in all and without pages of files (None if that isn't known)."""
     anonymous = after["RssAnon"] - before["RssAnon"] if "RssAnon" in before else None
     return after["VmRSS"] - before["VmRSS"], anonymous
 
 
 class _PeakMemory(threading.Thread):
-    """Watches the memory of the process from when it is made until `stop`."""
+    """A thread that watches the memory of the process from its construction until `stop`."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
         gc.collect()
         self._resettable = True
         try:
-            # The system's own high-water mark begins anew: it also sees what happens while no Python can run.
+            # Reset the system's own high-water mark: it also sees what happens while no Python can run.
             Path("/proc/self/clear_refs").write_text("5", "ascii")
         except OSError:
             self._resettable = False

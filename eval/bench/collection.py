@@ -1,4 +1,4 @@
-"""Collections to time engines on: sparse vectors out of `.npz` files, or made up."""
+"""Collections to time engines on: sparse vectors from `.npz` files, or synthetic ones."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import LsrError, UsageError
+from lsr.io.atomic import atomic_file
 from lsr.types import Document, SparseBatch
 
 BATCH = 1 << 14
 HASHED_AT_ONCE = 1 << 22
 CHECKED_AT_ONCE = 1 << 15
 LOCAL_HEADER = 30
-"""Bytes of what a zip archive says before a member, but for its name and extra field, whose lengths come last."""
+"""Bytes of a zip member's local header without its name and extra field, whose lengths come last."""
 LARGEST = 255
 VOCAB_SIZE, TOPIC_SIZE, COMMON_STRENGTH, HEAD = 20_000, 400, 12.0, 60.0
 DOCUMENT_TERMS, QUERY_TERMS = (180, 75, 60), (12, 7, 5)
@@ -31,7 +32,7 @@ DOCUMENT_TERMS, QUERY_TERMS = (180, 75, 60), (12, 7, 5)
 
 @dataclass(frozen=True, slots=True)
 class SparseCollection:
-    """Documents and queries with whole weights of 1 to 255. name says where they come from.
+    """Documents and queries with whole weights of 1 to 255. name: their source.
 
     The documents' arrays may be those of a file, mapped, with a byte a weight: `rows` makes proper ones of some.
     """
@@ -77,7 +78,7 @@ def without_unmatched(collection: SparseCollection) -> SparseCollection:
 
 
 def document_frequencies(documents: SparseBatch) -> npt.NDArray[np.int64]:
-    """Return in how many documents each term stands: int64, (vocab_size)."""
+    """Return the number of documents that hold each term: int64, (vocab_size)."""
     df = np.zeros(documents.vocab_size, np.int64)
     for first in range(0, len(documents), BATCH):
         df += np.bincount(rows(documents, first, first + BATCH).term_ids, minlength=documents.vocab_size)
@@ -85,7 +86,10 @@ def document_frequencies(documents: SparseBatch) -> npt.NDArray[np.int64]:
 
 
 def rows(batch: SparseBatch, first: int, last: int) -> SparseBatch:
-    """Return rows first … last − 1, or to the end, of the types that a SparseBatch has; copied where a file differs."""
+    """Return rows first … last − 1, or to the end, as a proper SparseBatch.
+
+    Arrays are copied where those of a file have other types.
+    """
     indptr = batch.indptr[first : last + 1]
     span = slice(indptr[0], indptr[-1])
     term_ids = np.require(batch.term_ids[span], np.int32, "A")
@@ -130,16 +134,17 @@ def load_collection(folder: Path) -> SparseCollection:
 
 
 def save_collection(folder: Path, collection: SparseCollection) -> None:
-    """Write what `load_collection` reads."""
+    """Write the files that `load_collection` reads."""
     folder.mkdir(parents=True, exist_ok=True)
     save_vectors(folder / "docs.npz", collection.documents)
     save_vectors(folder / "queries.npz", collection.queries)
 
 
-def save_vectors(path: Path | BinaryIO, batch: SparseBatch) -> None:
+def save_vectors(path: Path, batch: SparseBatch) -> None:
     """Write vectors with whole weights of 1 to 255."""
     shape = np.array([len(batch), batch.vocab_size])
-    np.savez(path, indptr=batch.indptr, indices=batch.term_ids, data=batch.weights.astype(np.uint8), shape=shape)
+    with atomic_file(path) as file:
+        np.savez(file, indptr=batch.indptr, indices=batch.term_ids, data=batch.weights.astype(np.uint8), shape=shape)
 
 
 def load_vectors(path: Path) -> SparseBatch:
@@ -169,7 +174,7 @@ def _map_vectors(path: Path) -> SparseBatch:
 
 
 def _map_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """Return the arrays of an .npz file: mapped, where they are stored as they are, else read."""
+    """Return the arrays of an .npz file: mapped where they are stored uncompressed, else read."""
     with np.load(path, allow_pickle=False) as archive, path.open("rb") as file:
         return {name: _map_array(path, file, archive, name) for name in archive.files}
 
@@ -201,7 +206,7 @@ def _whole(batch: SparseBatch) -> tuple[SparseBatch, bool]:
 
 
 def make_collection(n_docs: int, n_queries: int = 500, *, seed: int = 1) -> SparseCollection:
-    """Make up a collection with the shape of learned sparse vectors: topics, a Zipf law of terms, skewed weights.
+    """Generate a collection in the shape of learned sparse vectors: topics, a Zipf law of terms, skewed weights.
 
     There are n_docs / 80 topics of TOPIC_SIZE terms, each with a typical weight. A document draws from one
     topic, less from another, and from all terms; so does a query, and its length varies more. The constants
@@ -224,15 +229,17 @@ def make_collection(n_docs: int, n_queries: int = 500, *, seed: int = 1) -> Spar
 
 @dataclass(frozen=True, slots=True)
 class _Topics:
-    """Terms and typical weights of topics, (n_topics, TOPIC_SIZE), and how probable terms are, summed up."""
+    """Terms and typical weights of topics, (n_topics, TOPIC_SIZE), and the cumulative probability of terms."""
 
     terms: npt.NDArray[np.int32]
     strengths: npt.NDArray[np.float64]
     popularity: npt.NDArray[np.float64]
 
     def draw(self, rng: np.random.Generator, n: int, means: tuple[int, int, int], *, steadiness: float) -> SparseBatch:
-        """Draw n rows: terms of one topic, of another, and of all, so many in the mean before repeated ones
-        fall away. The variance of a row's length is its mean² / steadiness.
+        """Draw n rows of terms from one topic, from another, and from all terms.
+
+        means: the mean number of terms from each, before repeated ones are dropped. steadiness: the variance of a
+        row's length is its mean² / steadiness.
         """
         length = rng.gamma(steadiness, 1 / steadiness, n).clip(0.1, 3)
         vocab_size = len(self.popularity)

@@ -21,7 +21,7 @@ class Search(Protocol):
         ...
 
     def search(self, query: Any, k: int) -> Any:
-        """Return the k best as the engine's own Python API gives them. This call is what is timed."""
+        """Return the k best as the engine's own Python API gives them. This call is timed."""
         ...
 
     def positions(self, result: Any) -> npt.NDArray[np.int64]:
@@ -31,7 +31,7 @@ class Search(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A line in the tables: an index and how it is searched.
+    """A line in the tables: an index and the settings of its search.
 
     name: shown. index: names the built index; settings with the same one share it. build, search: options.
     approximate: whether it may miss documents by design. note: what a reader must know to judge the numbers.

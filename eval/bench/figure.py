@@ -19,7 +19,7 @@ EXACT, APPROXIMATE = "o", "^"
 """Filled circles for engines that missed nothing, triangles for those that did."""
 LEGEND = "● missed nothing   ▲ missed documents"
 JOINED = 0.001
-"""Points of a family are joined if they trade latency for recall: if they differ so much in it."""
+"""Difference in recall from which the points of a family are joined: they trade latency for it."""
 LABEL_GAP = 0.05
 """Least distance of two labels, as a share of the panel's height."""
 
@@ -111,7 +111,7 @@ def _fit(axes: Any, values: Sequence[float]) -> None:
 
 
 def _label_column(axes: Any, measured: Sequence[Measurement], colours: dict[str, str], x: float) -> None:
-    """Write the names in a column at x, each as near to its own height as there is room, with a thin leader."""
+    """Write the names in a column at x, each near its height as room permits, with a leader."""
     ordered = sorted(measured, key=lambda m: m.latency.mean_us)
     for m, y in zip(ordered, spread([m.latency.mean_us for m in ordered], axes.get_ylim()), strict=True):
         text = f"{m.engine}  {m.latency.mean_us:,.0f}"

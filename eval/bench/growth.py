@@ -1,8 +1,9 @@
-"""What growing costs: commits of a few documents to a large index, and searches in the segments that they leave."""
+"""Cost of growth: commits of a few documents to a large index, and searches in the segments that they leave."""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -31,14 +32,16 @@ from lsr.io.dataclass_json import to_json
 from lsr.io.text_files import written_whole
 from lsr.types import Document, SparseBatch
 
+log = logging.getLogger(__name__)
+
 FORMAT = "lsr-bench-growth"
 SMALL = 10
-"""Batches that the small index holds to which adding is compared."""
+"""Batches in the small index with which adding is compared."""
 
 
 @dataclass(frozen=True, slots=True)
 class GrowthOptions:
-    """How much is added, and how searches are timed. rounds: beside one to warm up."""
+    """Number and size of the commits, and the timing of searches. rounds: in addition to one to warm up."""
 
     commits: int = 20
     batch: int = 1000
@@ -62,7 +65,7 @@ class Adding:
 
 @dataclass(frozen=True, slots=True)
 class Searching:
-    """Searches at one k, each query's latency being the least of its rounds, in the grown index and the merged one."""
+    """Latency at one k in the grown index and the merged one; of each query, the least of its rounds."""
 
     k: int
     grown: Latency
@@ -70,7 +73,7 @@ class Searching:
 
     @property
     def p50_ratio(self) -> float:
-        """How many times as long the median query takes in the grown index."""
+        """Median latency in the grown index, divided by that in the merged one."""
         return self.grown.p50_us / self.merged.p50_us
 
 
@@ -94,9 +97,8 @@ def bench_growth(
     *,
     cache: Path,
     source: Path | None,
-    say: Callable[[str], None],
 ) -> GrowthReport:
-    """Index all but the last documents of a collection, add those in commits, and measure.
+    """StoredIndex all but the last documents of a collection, add those in commits, and measure.
 
     cache, source: see `Store`. Raises UsageError for fewer documents than are to be added, and LsrError if a
     ranking isn't exactly that of plain scoring.
@@ -109,8 +111,8 @@ def bench_growth(
             f"{len(collection.documents)} that there are"
         )
     before = collection.take(docs=n_before)
-    base = Store(cache, before, source, threads=options.threads, say=say).index(OWN, own.SETTINGS[0])
-    truth = Store(cache, collection, source, threads=options.threads, say=say).truth(max(options.ks))
+    base = Store(cache, before, source, threads=options.threads).index(OWN, own.SETTINGS[0])
+    truth = Store(cache, collection, source, threads=options.threads).truth(max(options.ks))
     added = rows(collection.documents, n_before, len(collection.documents))
     with tempfile.TemporaryDirectory(prefix="growth-", dir=cache) as work:
 
@@ -118,7 +120,7 @@ def bench_growth(
             check_exact(own.searcher(index), collection, truth, options.ks)
 
         return measure_growth(
-            collection.name, base.folder / "index", added, collection.queries, options, Path(work), say=say, check=check
+            collection.name, base.folder / "index", added, collection.queries, options, Path(work), check=check
         )
 
 
@@ -130,7 +132,6 @@ def measure_growth(
     options: GrowthOptions,
     work: Path,
     *,
-    say: Callable[[str], None],
     check: Callable[[StoredIndex], None] = lambda index: None,  # noqa: ARG005
 ) -> GrowthReport:
     """Add documents to a copy of an index of ready vectors, and measure.
@@ -140,17 +141,17 @@ def measure_growth(
     """
     grown, merged, small = work / "grown", work / "merged", work / "small"
     _copy(base, grown)
-    say(f"adding {options.commits} × {options.batch} documents")
+    log.info(f"adding {options.commits} × {options.batch} documents")
     adding, merging_cpu_s = _grow(grown, added, options, merge=True)
     own.build(rows(added, 0, SMALL * options.batch), np.empty(0, np.int64), small, reorder=True)
     again = rows(added, 0, min(5, options.commits) * options.batch)
     adding_to_small, _ = _grow(small / "index", again, options, merge=False)
-    say("merging all for comparison")
+    log.info("merging all for comparison")
     _copy(grown, merged)
     merge_index(merged, threads=options.threads)
     with _opened(grown) as one, _opened(merged) as other:
         check(one)
-        say("timing")
+        log.info("timing")
         searching = tuple(_search(one, other, queries, k, options.rounds) for k in options.ks)
         n_segments = len(one.segments)
     return GrowthReport(
@@ -170,7 +171,7 @@ def _opened(path: Path) -> Iterator[StoredIndex]:
 
 
 def _grow(path: Path, added: SparseBatch, options: GrowthOptions, *, merge: bool) -> tuple[Adding, float]:
-    """Add documents in commits; return what that took, and the processor's time of merging by the policy."""
+    """Add documents in commits; return the times of that, and the processor's time of merging by the policy."""
     with StoredIndex.open(path) as index:
         n_docs = len(index)
     took: list[tuple[float, float]] = []
@@ -208,7 +209,7 @@ def _search(grown: StoredIndex, merged: StoredIndex, queries: SparseBatch, k: in
 
 
 def growth_lines(report: GrowthReport) -> Iterator[str]:
-    """Yield what is printed of a report."""
+    """Yield the lines of a report for a terminal."""
     yield f"{report.name}: {report.commits} commits of {report.batch:,} documents"
     for adding in (report.adding, report.adding_to_small):
         yield (
@@ -225,7 +226,7 @@ def growth_lines(report: GrowthReport) -> Iterator[str]:
 
 
 def write_growth(path: Path, reports: Sequence[GrowthReport], provenance: Provenance) -> None:
-    """Write reports as JSON, whole or not at all."""
+    """Write reports as JSON, completely or not at all."""
     content = {"format": FORMAT, "format_version": FORMAT_VERSION, "collections": [to_json(r) for r in reports]}
     with written_whole(path) as file:
         json.dump(content | {"provenance": to_json(provenance)}, file, indent=1)

@@ -1,4 +1,4 @@
-"""What the second leg of a hybrid search costs: `python -m lsr.eval.bench.hybrid`.
+"""Cost of the second leg of a hybrid search: `python -m lsr.eval.bench.hybrid`.
 
 Reranking the candidates of a sparse search by their dense vectors, fusing two legs, and drawing candidates towards
 their neighbours, on one thread, encoding left out. The vectors are random, mapped from the disk, and read before: what
@@ -30,7 +30,7 @@ from lsr.types import Document
 
 WARM_UP = 20
 RERANK_LIMIT_US, FUSION_LIMIT_US = 1000.0, 300.0
-"""What the second leg may cost: 100 candidates at 384 dimensions reranked and fused; 1,000 and 1,000 hits fused."""
+"""Limits of the second leg: 100 candidates at 384 dimensions reranked and fused; 1,000 and 1,000 hits fused."""
 
 
 class _Random:
@@ -60,7 +60,7 @@ class _Random:
 def time_reranking(
     folder: Path, *, n_docs: int, dimension: int, candidates: int, repetitions: int
 ) -> tuple[list[float], list[float], list[float]]:
-    """Return the microseconds of each reranking, of each fusion after it, and of both where neighbours count, too.
+    """Return the microseconds of each reranking, of each fusion after it, and of both with neighbours.
 
     folder: for an index, made there.
     """
@@ -111,7 +111,7 @@ def _say(line: str) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Time and print; return 1 where a median is beyond its limit."""
+    """Time and print; return 1 where a median exceeds its limit."""
     parser = argparse.ArgumentParser(prog="python -m lsr.eval.bench.hybrid", description=__doc__.partition("\n")[0])
     parser.add_argument("--docs", type=int, default=20_000, metavar="N", help="documents (default: 20000)")
     parser.add_argument("--dimension", type=int, default=384, metavar="N", help="of dense vectors (default: 384)")

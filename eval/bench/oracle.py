@@ -1,16 +1,16 @@
-"""The plain truth to hold every engine against: all scores of all documents, then the best k."""
+"""Ground truth for every engine: all scores of all documents, then the best k."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from lsr.eval.bench.collection import SparseCollection, rows
+from lsr.io.atomic import atomic_file
 from lsr.types import SparseBatch
 
 CHUNK = 1 << 17
@@ -104,12 +104,13 @@ def recall(collection: SparseCollection, truth: Truth, found: Sequence[npt.NDArr
     return float(np.mean(values)) if values else 1.0
 
 
-def save_truth(path: Path | BinaryIO, truth: Truth) -> None:
-    """Write what `load_truth` reads."""
-    np.savez(path, indptr=truth.indptr, positions=truth.positions, scores=truth.scores)
+def save_truth(path: Path, truth: Truth) -> None:
+    """Write the file that `load_truth` reads."""
+    with atomic_file(path) as file:
+        np.savez(file, indptr=truth.indptr, positions=truth.positions, scores=truth.scores)
 
 
 def load_truth(path: Path) -> Truth:
-    """Read what `save_truth` wrote."""
+    """Read the file that `save_truth` wrote."""
     with np.load(path, allow_pickle=False) as arrays:
         return Truth(arrays["indptr"], arrays["positions"], arrays["scores"])

@@ -55,7 +55,7 @@ def document_order(index: StoredIndex) -> npt.NDArray[np.int64]:
 
 
 class OwnSearch:
-    """An open index of ours, asked through its engine with arrays."""
+    """An open index of ours, searched through its engine with arrays."""
 
     def __init__(self, index: StoredIndex, **options: Any) -> None:
         self.engine = Engine(index)

@@ -1,4 +1,4 @@
-"""Which engines there are, by name, and whether they are installed."""
+"""Engines by name, and the versions that are installed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def engine_version(name: str) -> str | None:
 
 
 def choose_peers(names: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the peers wanted, and what is to be said about others; no names: all that are installed.
+    """Return the peers wanted, and notes about the others; no names: all that are installed.
 
     Raises UsageError for an unknown name, MissingExtraError for a peer that isn't installed, LsrError for
     one that can't be timed.

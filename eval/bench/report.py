@@ -1,4 +1,4 @@
-"""What a benchmark found: every number that is shown, and what it stands on."""
+"""Results of a benchmark: every number that is shown, with its provenance."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FORMAT, FORMAT_VERSION = "lsr-bench", 1
 
 @dataclass(frozen=True, slots=True)
 class IndexReport:
-    """An index of one engine: what building and opening it costs."""
+    """An index of one engine, with the costs of building and opening it."""
 
     engine: str
     package: str
@@ -26,7 +26,7 @@ class IndexReport:
     note: str
     build: BuildCost
     built_earlier: bool
-    """Whether the building was measured by an earlier run that left its index in the cache."""
+    """True where an earlier run built the index, measured it, and left it in the cache."""
     size_bytes: int
     bytes_a_posting: float
     open: OpenCost
@@ -34,7 +34,7 @@ class IndexReport:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """An engine at one k. exact: whether it is meant to be, and recall was 1. times_ours: its mean latency over ours.
+    """An engine at one k. exact: it is meant to be, and recall was 1. times_ours: its mean latency over ours.
 
     cpu_us: processor time for a query, the mean; times_ours_cpu: that over ours. waited: the share of the
     time in which other work on the machine had the cores. Waiting hits slow engines hardest: where it is
@@ -54,7 +54,7 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """What our engine read for a query at one k, means over the queries.
+    """Data that our engine reads for a query at one k, means over the queries.
 
     postings: of the query's terms. superblocks_bounded: those whose blocks' bounds were looked at;
     superblocks_scored: those whose postings were. traversals: how often the planner chose each.
@@ -70,7 +70,7 @@ class Touched:
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """How fast our engine answers all queries at one k, by number of threads."""
+    """Throughput of our engine at one k, by number of threads."""
 
     k: int
     by_threads: Mapping[int, Rate]
@@ -105,7 +105,7 @@ class CollectionReport:
     terms_a_query: float
     postings_a_document_and_query: float
     peers_order_is_ours: bool
-    """Whether the peers' indexes hold the documents in the order of our present index, not an earlier one."""
+    """True where the peers' indexes hold the documents in the order of our present index, not an earlier one."""
     indexes: tuple[IndexReport, ...]
     measurements: tuple[Measurement, ...]
     touched: tuple[Touched, ...]
@@ -131,7 +131,7 @@ def fastest_exact_peer(report: CollectionReport, k: int, own: frozenset[str]) ->
 
 
 def write_report(path: Path, report: BenchReport) -> None:
-    """Write a report as JSON, whole or not at all."""
+    """Write a report as JSON, completely or not at all."""
     with written_whole(path) as file:
         json.dump({"format": FORMAT, "format_version": FORMAT_VERSION, **to_json(report)}, file, indent=1)
         file.write("\n")

@@ -1,9 +1,10 @@
-"""The benchmark of one collection: build, open, time, and hold everything against the truth."""
+"""The benchmark of one collection: build, open, time, and compare everything with the truth."""
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,10 +23,15 @@ from lsr.eval.bench.traversals import compare_traversals
 from lsr.kernels.geometry import SUPERBLOCK
 from lsr.query.searcher import Searcher
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class BenchOptions:
-    """What is to be measured. peers: names of `lsr.eval.bench.registry`. threads: for building and throughput."""
+    """Engines, cutoffs and rounds of a benchmark.
+
+    peers: names of `lsr.eval.bench.registry`. threads: for building and throughput.
+    """
 
     ks: tuple[int, ...] = (10, 100, 1000)
     rounds: int = 3
@@ -43,7 +49,6 @@ def bench_collection(
     *,
     cache: Path,
     source: Path | None,
-    say: Callable[[str], None],
 ) -> CollectionReport:
     """Measure our engine and the peers on a collection.
 
@@ -55,8 +60,8 @@ def bench_collection(
     if not len(collection.queries):
         raise LsrError(f"{collection.name}: none of the {n_queries} queries has a term of the documents")
     if len(collection.queries) < n_queries:
-        say(f"left out {n_queries - len(collection.queries)} queries that no document matches")
-    store = Store(cache, collection, source, threads=options.threads, say=say, rebuild=options.rebuild)
+        log.info(f"left out {n_queries - len(collection.queries)} queries that no document matches")
+    store = Store(cache, collection, source, threads=options.threads, rebuild=options.rebuild)
     ours = own.SETTINGS + ((own.NOT_REORDERED,) if options.without_reordering else ())
     ours += approximations.SETTINGS if options.approximate else ()
     indexes, searches = [], {}
@@ -96,7 +101,7 @@ def bench_collection(
     measurements: list[Measurement] = []
     touched, throughput, traversals = [], [], []
     for k in options.ks:
-        say(f"timing at k = {k}")
+        log.info(f"timing at k = {k}")
         measurements += _measure(searches, approximate, collection, truth, k, options.rounds)
         touched.append(_touched(searcher, collection, k))
         throughput.append(_throughput(searcher, collection, k, options))
@@ -106,7 +111,7 @@ def bench_collection(
 
 
 def _agree_on_order(store: Store, index: object) -> bool:
-    """Fix the peers' document order if no run has yet; say whether it is that of our index."""
+    """Fix the peers' document order if no run has yet; return True if it is that of our index."""
     present = own.document_order(index)  # type: ignore[arg-type]
     fixed = store.order()
     if fixed is None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
-import secrets
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,10 @@ from lsr.eval.bench.collection import SparseCollection, digest, save_collection,
 from lsr.eval.bench.engine import Setting
 from lsr.eval.bench.oracle import Truth, find_truth, load_truth, save_truth
 from lsr.eval.bench.registry import OWN, engine_version
-from lsr.io.atomic import atomic_file
+from lsr.io.atomic import atomic_file, atomic_folder
 from lsr.io.cache import cache_home
+
+log = logging.getLogger(__name__)
 
 KEPT_OF_OURS = 2
 DEPTH = 1000
@@ -32,14 +33,14 @@ DEPTH = 1000
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """An index on disk and what it cost."""
+    """An index on disk with its costs."""
 
     folder: Path
     version: str
     cost: BuildCost
     size_bytes: int
     kept: bool
-    """Whether an earlier run built it."""
+    """True where an earlier run built it."""
 
 
 def default_cache() -> Path:
@@ -57,13 +58,12 @@ class Store:
         source: Path | None,
         *,
         threads: int,
-        say: Callable[[str], None],
         rebuild: bool = False,
     ) -> None:
         """Use a folder of `cache`. source: where `load_collection` finds the collection, or one that begins with
         its documents; None: save it. threads: for building. rebuild: use nothing of earlier runs.
         """
-        self._collection, self._threads, self._say = collection, threads, say
+        self._collection, self._threads = collection, threads
         self.folder = cache / digest(collection.documents)
         try:
             if rebuild:
@@ -72,25 +72,21 @@ class Store:
         except OSError as error:
             raise LsrError(f"{self.folder}: can't be made ({error.strerror}); choose another --cache") from error
         self._queries = self.folder / f"queries-{digest(collection.queries)}.npz"
-        with atomic_file(self._queries) as file:
-            save_vectors(file, collection.queries)
+        save_vectors(self._queries, collection.queries)
         self._source = source
         if source is None:
             self._source = self.folder / "collection"
             if not self._source.is_dir():
-                new = self.folder / f"tmp-{secrets.token_hex(4)}"
-                save_collection(new, collection)
-                new.rename(self._source)
+                with atomic_folder(self._source) as folder:
+                    save_collection(folder, collection)
 
     def truth(self, k: int) -> Truth:
         """Return the exact k best of each query at least, computed once."""
         k = max(k, DEPTH)
         path = self.folder / f"truth-{digest(self._collection.queries)}-{k}.npz"
         if not path.is_file():
-            self._say(f"scoring all documents for {len(self._collection.queries)} queries, to know what is right")
-            truth = find_truth(self._collection, k)
-            with atomic_file(path) as file:
-                save_truth(file, truth)
+            log.info(f"scoring all documents for {len(self._collection.queries)} queries, to know what is right")
+            save_truth(path, find_truth(self._collection, k))
         return load_truth(path)
 
     def order(self) -> npt.NDArray[np.int64] | None:
@@ -121,10 +117,9 @@ class Store:
         return Built(folder / "index", version, found[0], found[1], kept)
 
     def _build(self, engine_name: str, setting: Setting, folder: Path) -> None:
-        self._say(f"building the index of {setting.index}")
-        new = self.folder / f"tmp-{secrets.token_hex(4)}"
-        (new / "index").mkdir(parents=True)
-        try:
+        log.info(f"building the index of {setting.index}")
+        with atomic_folder(folder) as new:
+            (new / "index").mkdir()
             job = self._job("build", engine_name, new, setting.build)
             job["order"] = str(self.folder / "order.npy") if engine_name != OWN else None
             job["threads"] = self._threads
@@ -134,9 +129,6 @@ class Store:
             entry = {"cost": cost, "size_bytes": _size(new / "index")}
             (new / "built.json").write_text(json.dumps(entry), "utf-8")
             shutil.rmtree(folder, ignore_errors=True)
-            new.rename(folder)
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
 
     def open_cost(self, engine_name: str, setting: Setting, built: Built) -> OpenCost:
         """Open an index in a new process and search it."""
@@ -155,7 +147,7 @@ class Store:
         }
 
     def _forget_older(self, used: Path, prefix: str) -> None:
-        """Remove indexes of ours that older code built, but for the newest."""
+        """Remove our indexes that older code built, except the newest."""
         others = [path for path in self.folder.glob(f"{prefix}{'[0-9a-f]' * 12}") if path != used]
         others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
         for path in others[KEPT_OF_OURS - 1 :]:
@@ -170,7 +162,7 @@ def _sources() -> str:
 
 
 def _read_built(folder: Path) -> tuple[BuildCost, int] | None:
-    """Return cost and size of an index in the cache, None if there is none or another version of this file wrote it."""
+    """Return cost and size of a cached index; None if there is none, or if another version wrote it."""
     try:
         found = json.loads((folder / "built.json").read_text("utf-8"))
         return BuildCost(**found["cost"]), int(found["size_bytes"])

@@ -1,4 +1,4 @@
-"""Timing engines side by side: interleaved, round by round, so that whatever the machine does hits all alike."""
+"""Timing of engines side by side: interleaved, round by round, so that other load affects all alike."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """What an engine found in the warm-up round, positions for each query, and its latencies, µs (n_queries).
+    """Positions that an engine found in the warm-up round, a query each, and its latencies, µs (n_queries).
 
     cpu_us: mean time of processors for a query, all threads of the process together, over all rounds.
     waited: the share of the time in which the process had no core, because of other work on the machine.
@@ -67,7 +67,7 @@ def summarise(latency_us: npt.NDArray[np.float64]) -> Latency:
 
 @contextmanager
 def no_collection() -> Iterator[None]:
-    """Keep the garbage collector from running in somebody's time."""
+    """Keep the garbage collector from running while anything is timed."""
     gc.collect()
     gc.disable()
     try:
@@ -114,8 +114,9 @@ def time_engines(searches: Mapping[str, Search], queries: SparseBatch, k: int, *
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Queries a second, and how many cores were at work for them (fewer than there are threads if other work
-    on the machine had them, or the threads waited for each other).
+    """Queries a second, and the mean number of cores at work for them.
+
+    There are fewer cores than threads where other work had them, or the threads waited for each other.
     """
 
     qps: float

@@ -15,7 +15,7 @@ from lsr.types import SparseBatch
 
 NEAR = 1.1
 UNCOMPILED = "plain"
-"""Serves single queries of new processes, where compiled code would have to be loaded first; never faster else."""
+"""Serves single queries of new processes, where loading compiled code would take longer; never faster elsewhere."""
 
 
 def compare_traversals(index: StoredIndex, queries: SparseBatch, k: int, *, rounds: int) -> TraversalReport:

@@ -1,4 +1,4 @@
-"""Where BEIR's datasets come from: the archives' addresses and checksums, as BEIR's README lists them."""
+"""Addresses and checksums of BEIR's archives, as its README lists them."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from lsr.types import Document
 
 @dataclass(frozen=True, slots=True)
 class CorpusSummary:
-    """What one pass over a corpus found."""
+    """Counts from one reading of a corpus."""
 
     n_docs: int
     n_without_title: int
@@ -53,7 +53,7 @@ class Dataset:
             doc_id = _id_of(entry, self.corpus_path, number)
             if first_seen.setdefault(doc_id, number) != number:
                 raise BadDocumentError(
-                    f"{self.corpus_path}:{number}: the id {doc_id!r} stands already in line {first_seen[doc_id]}"
+                    f"{self.corpus_path}:{number}: the id {doc_id!r} is already in line {first_seen[doc_id]}"
                 )
             yield Document(
                 doc_id,
@@ -62,7 +62,7 @@ class Dataset:
             )
 
     def summary(self) -> CorpusSummary:
-        """Count documents, missing titles and texts, and judged documents that the corpus lacks, in one pass."""
+        """Count documents, missing titles and texts, and judged documents that the corpus lacks."""
         unknown = {doc_id for judged in self.qrels.values() for doc_id in judged}
         n_docs = n_without_title = n_without_text = 0
         for document in self.documents():
@@ -129,7 +129,7 @@ def read_queries(path: Path) -> dict[str, str]:
     texts: dict[str, str] = {}
     for number, query_id, text in _query_lines(path):
         if query_id in texts:
-            raise LsrError(f"{path}:{number}: the query id {query_id!r} stands a second time")
+            raise LsrError(f"{path}:{number}: the query id {query_id!r} is there a second time")
         texts[query_id] = text
     if not texts:
         raise LsrError(f"{path}: no queries in the file")

@@ -1,23 +1,21 @@
-"""Relevance judgements in and out: BEIR's three columns with a header, TREC's four without."""
+"""Relevance judgements: BEIR's three columns with a header, TREC's four without."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from lsr.errors import LsrError
-from lsr.io.text_files import numbered_lines, written_whole
+from lsr.io.text_files import numbered_lines
 
 Qrels = dict[str, dict[str, int]]
-_BEIR_HEADER = ("query-id", "corpus-id", "score")
 
 
 def read_qrels(path: Path) -> Qrels:
     """Read `{query_id: {doc_id: relevance}}` from BEIR TSV (with or without its header) or TREC qrels; `.gz` or plain.
 
-    The first line's number of columns tells which: three (query_id, doc_id, relevance) or four (query_id, iteration,
-    doc_id, relevance). A judgement given twice alike counts once. Raises LsrError, with file and line, for another
-    number of columns, a relevance that is no whole number, two judgements that contradict each other; and for
+    The first line's number of columns decides: three (query_id, doc_id, relevance) or four (query_id, iteration,
+    doc_id, relevance). A repeated judgement counts once. Raises LsrError, with file and line, for another
+    number of columns, a relevance that isn't a whole number, two judgements that contradict each other; and for
     a file without judgements.
     """
     qrels: Qrels = {}
@@ -47,27 +45,6 @@ def read_qrels(path: Path) -> Qrels:
     if not qrels:
         raise LsrError(f"{path}: no judgements in the file")
     return qrels
-
-
-def write_qrels_trec(path: Path, qrels: Mapping[str, Mapping[str, int]]) -> None:
-    """Write TREC qrels, `query_id 0 doc_id relevance`. Raises LsrError for an id with white space in it."""
-    with written_whole(path) as file:
-        for query_id, judged in qrels.items():
-            for doc_id, relevance in judged.items():
-                if len(query_id.split()) != 1 or len(doc_id.split()) != 1:
-                    raise LsrError(f"TREC qrels can't hold the ids {query_id!r}, {doc_id!r}: each must be one word")
-                file.write(f"{query_id} 0 {doc_id} {relevance}\n")
-
-
-def write_qrels_beir(path: Path, qrels: Mapping[str, Mapping[str, int]]) -> None:
-    """Write BEIR qrels: a header, then `query-id TAB corpus-id TAB score`. Raises LsrError for an id with a tab."""
-    with written_whole(path) as file:
-        file.write("\t".join(_BEIR_HEADER) + "\n")
-        for query_id, judged in qrels.items():
-            for doc_id, relevance in judged.items():
-                if "\t" in query_id + doc_id or "\n" in query_id + doc_id:
-                    raise LsrError(f"BEIR qrels can't hold the ids {query_id!r}, {doc_id!r}: tabs part the columns")
-                file.write(f"{query_id}\t{doc_id}\t{relevance}\n")
 
 
 def _columns(line: str) -> list[str]:

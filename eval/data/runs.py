@@ -23,7 +23,7 @@ Run = dict[str, dict[str, float]]
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """What a system found for a query, best first: `scores[i]` belongs to `doc_ids[i]` and never increases."""
+    """Documents found for a query, best first: `scores[i]` belongs to `doc_ids[i]` and never increases."""
 
     query_id: str
     doc_ids: Sequence[str]
@@ -34,7 +34,7 @@ def strictly_decreasing(scores: Sequence[float] | npt.NDArray[np.floating]) -> n
     """Return scores that strictly decrease, as near to the given ones as float32 allows.
 
     scores: (n), finite, never increasing. Each result is the score itself or, where it ties with the one before
-    (or comes to tie once rounded), the next smaller float32. Raises LsrError for a score out of order or not finite.
+    (or ties once rounded), the next smaller float32. Raises LsrError for a score out of order or not finite.
     """
     given = np.asarray(scores, dtype=np.float64)
     limit = float(np.finfo(np.float32).max)
@@ -65,7 +65,7 @@ def run_of(rankings: Iterable[Ranking]) -> Run:
         scores = strictly_decreasing(ranking.scores)
         found = {doc_id: float(score) for doc_id, score in zip(ranking.doc_ids, scores, strict=True)}
         if len(found) != len(scores):
-            raise LsrError(f"query {ranking.query_id!r}: a document stands twice in its ranking")
+            raise LsrError(f"query {ranking.query_id!r}: a document is twice in its ranking")
         run[ranking.query_id] = found
     return run
 

@@ -1,4 +1,4 @@
-"""What a system costs: sizes counted, times measured, nothing estimated."""
+"""Costs of a system: sizes counted, times measured, nothing estimated."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lsr.types import SparseBatch
 
 
 def latency(seconds: Sequence[float] | npt.NDArray[np.float64]) -> Latency | None:
-    """Sum up the times of single queries, in seconds, as microseconds; None where there are none."""
+    """Return the distribution of single queries' times, given in seconds; None where there are none."""
     if not len(seconds):
         return None
     microseconds = np.asarray(seconds, np.float64) * 1e6
@@ -21,7 +21,7 @@ def latency(seconds: Sequence[float] | npt.NDArray[np.float64]) -> Latency | Non
 
 
 def term_counts(batch: SparseBatch, vocab_size: int) -> npt.NDArray[np.int64]:
-    """Return, int64 (vocab_size), in how many rows of a batch each term stands."""
+    """Return the number of rows of a batch that hold each term: int64, (vocab_size)."""
     return np.bincount(batch.term_ids, minlength=vocab_size).astype(np.int64)
 
 

@@ -80,7 +80,7 @@ def evaluate(
     """Measure a run `{query_id: {doc_id: score}}`; neither argument is changed.
 
     nDCG has linear gains and log2 discounts; a relevance above 0 is relevant to the binary measures, one below 0
-    counts as 0. R_cap@k divides by min(k, relevant documents); MRR@k is 0 where nothing relevant stands in the first k.
+    counts as 0. R_cap@k divides by min(k, relevant documents); MRR@k is 0 where the first k hold nothing relevant.
     Raises LsrError for empty qrels, a run none of whose queries the qrels know, or a score that is not finite;
     UsageError for an unknown measure.
     """

@@ -1,4 +1,4 @@
-"""Are two systems different, or is it the choice of queries? Paired tests with correction for many comparisons."""
+"""Significance of differences between systems: paired tests over queries, corrected for many comparisons."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def randomisation_test(differences: npt.NDArray[np.float64], *, n_resamples: int
 
     # permutation_test samples pairs by sorting: five times slower than drawing signs.
     def resampled(size: tuple[int, ...]) -> npt.NDArray[np.float64]:
-        signed: npt.NDArray[np.float64] = np.where(rng.integers(0, 2, size, dtype=np.int8), moving, -moving)
-        return signed
+        flipped: npt.NDArray[np.float64] = np.where(rng.integers(0, 2, size, dtype=np.int8), moving, -moving)
+        return flipped
 
     sampled = stats.monte_carlo_test(
         moving, resampled, _distance_from_0, vectorized=True, n_resamples=n_resamples, alternative="greater",
@@ -116,7 +116,7 @@ def per_query_differences(a: Mapping[str, float], b: Mapping[str, float]) -> dic
     if a.keys() != b.keys():
         lone = sorted(a.keys() ^ b.keys())
         raise LsrError(
-            f"the systems were measured on different queries: {len(lone)} stand in one only, such as {lone[0]!r};"
+            f"the systems were measured on different queries: {len(lone)} are in one only, such as {lone[0]!r};"
             " measure both against the same qrels"
         )
     return {query_id: b[query_id] - value for query_id, value in a.items()}

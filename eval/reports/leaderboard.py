@@ -47,7 +47,7 @@ class Leaderboard:
 
 
 def collect_results(paths: Sequence[Path]) -> list[Result]:
-    """Read result files, and those in folders, where other JSON is passed over.
+    """Read result files, and those in folders, where other JSON is skipped.
 
     Of two for the same system, dataset and split the one made later counts.
     Raises LsrError where there is none, or where one dataset was judged by different qrels.
@@ -102,7 +102,7 @@ def make_leaderboard(results: Sequence[Result], *, published: Sequence[Published
 
 
 def _label(result: Result) -> str:
-    """Name a dataset; a split other than test is part of the name, so that none is taken for the other."""
+    """Return a dataset's name, with its split unless that is test."""
     name = whole_name(result.dataset.name)
     return name if result.dataset.split in ("test", "-") else f"{name} ({result.dataset.split})"
 

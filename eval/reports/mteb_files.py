@@ -47,7 +47,7 @@ TASKS: Mapping[str, Task] = {
     "trec-covid": Task("TRECCOVID", "bb9466bac8153a0349341eb1b22e06409e78ef4e"),
     "webis-touche2020": Task("Touche2020", "a34f9a33db75fa0cbb21bb5cfc3dae8dc8bec93f"),
 }
-"""By BEIR's name. CQADupStack is missing: MTEB makes its score of twelve tasks of its own."""
+"""By BEIR's name. CQADupStack is missing: MTEB computes its score from twelve separate tasks."""
 
 _SCORES = {"nDCG": "ndcg", "MAP": "map", "Recall": "recall", "P": "precision", "MRR": "mrr"}
 
@@ -149,7 +149,7 @@ def model_meta_stub(result: Result, model: str, revision: str) -> str:
 
 
 def _mismatch(result: Result) -> str | None:
-    """Say why a result can't stand as MTEB's task, or None."""
+    """Return the reason why a result can't be MTEB's task, or None."""
     task = TASKS.get(result.dataset.name)
     if task is None:
         return "no task of MTEB"

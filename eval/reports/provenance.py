@@ -1,4 +1,4 @@
-"""What a number stands on: versions, revision, hardware, date."""
+"""Provenance of a number: versions, revision, hardware, date."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ _PACKAGES = (
     "transformers",
     "tokenizers",
     "sentence-transformers",
+    "ir-measures",
     "pytrec_eval-terrier",
+    "scipy",
     "faiss-cpu",
 )
 
@@ -40,7 +42,7 @@ class Hardware:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What made a result, in enough detail to make it again."""
+    """Software, hardware and command behind a result, in enough detail to reproduce it."""
 
     date: str
     """UTC, ISO 8601."""
@@ -52,7 +54,7 @@ class Provenance:
     git_revision: str | None
     """Of the program's own checkout; None for an installed wheel."""
     git_modified: bool | None
-    """Whether that checkout had uncommitted changes."""
+    """True where that checkout had uncommitted changes."""
     command: str
 
 

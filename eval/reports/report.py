@@ -1,88 +1,62 @@
-"""What an evaluation leaves behind: results gathered, compared, printed as tables or JSON, written as files."""
+"""An evaluation on paper: JSON lines, lines between tabs, result files, runs and plots."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lsr.eval.data.runs import rankings_of, write_run
-from lsr.eval.measures.significance import Comparison, compare, per_query_differences
+from lsr.eval.measures.significance import per_query_differences
+from lsr.eval.reports.evaluation_result import EvaluationResult
 from lsr.eval.reports.results import Result, write_result
-from lsr.eval.reports.table import comparison_lines, mean_by_system
 from lsr.io.dataclass_json import to_json
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """The results of one evaluation, in the order in which they were made; `measures[0]` decides comparisons."""
+def json_lines(found: EvaluationResult, *, per_query: bool) -> Iterator[str]:
+    """Yield a JSON object for each mean and each comparison."""
+    for system, (n_datasets, values) in found.means().items():
+        if n_datasets > 1:
+            yield _dump({"kind": "mean", "system": system, "n_datasets": n_datasets, "measures": values})
+    for comparison in found.significance:
+        entry = {"kind": "comparison", **to_json(comparison)}
+        if per_query:
+            by_system = found.values[comparison.dataset]
+            entry["differences"] = per_query_differences(by_system[comparison.a], by_system[comparison.b])
+        yield _dump(entry)
 
-    measures: tuple[str, ...]
-    results: list[Result] = field(default_factory=list)
 
-    @property
-    def systems(self) -> list[str]:
-        """The systems, in the order in which they came."""
-        return list(dict.fromkeys(result.system for result in self.results))
+def per_query_lines(found: EvaluationResult) -> Iterator[str]:
+    """Yield lines between tabs: dataset, query_id, each system's value by the first measure.
 
-    def comparisons(self) -> list[Comparison]:
-        """Compare every pair of systems on every dataset by the first measure."""
-        return compare(self._values(), measure=self.measures[0])
+    Of two systems or more, the last one's value less the first's comes too, the largest gains first.
+    """
+    names = list(found.systems)
+    yield "\t".join(["dataset", "query_id", *names, *(["difference"] if len(names) > 1 else [])])
+    for dataset, by_system in found.values.items():
+        systems = list(by_system)
+        first, last = by_system[systems[0]], by_system[systems[-1]]
+        for query_id in sorted(first, key=lambda q: (first[q] - last[q], q)):
+            values = [f"{by_system[system][query_id]:.4f}" if system in by_system else "" for system in names]
+            change = [f"{last[query_id] - first[query_id]:+.4f}"] if len(names) > 1 else []
+            yield "\t".join([dataset, query_id, *values, *change])
 
-    def json_lines(self, *, per_query: bool) -> Iterator[str]:
-        """Yield a JSON object for each mean and each comparison."""
-        for system, (n_datasets, values) in mean_by_system(self.results, self.systems, self.measures).items():
-            if n_datasets > 1:
-                yield _dump({"kind": "mean", "system": system, "n_datasets": n_datasets, "measures": values})
-        for comparison in self.comparisons():
-            entry = {"kind": "comparison", **to_json(comparison)}
-            if per_query:
-                by_system = self._values()[comparison.dataset]
-                entry["differences"] = per_query_differences(by_system[comparison.a], by_system[comparison.b])
-            yield _dump(entry)
 
-    def comparison_lines(self) -> list[str]:
-        """Return the comparisons as lines to read."""
-        return comparison_lines(self.comparisons())
+def write_plots(found: EvaluationResult, folder: Path) -> list[Path]:
+    """Draw the wins and losses of every comparison; return the files."""
+    from lsr.eval.reports.plots import plot_wins_and_losses
 
-    def per_query_lines(self) -> Iterator[str]:
-        """Yield lines between tabs: dataset, query_id, each system's value by the first measure.
-
-        Of two systems or more, the last one's value less the first's comes too, the largest gains first.
-        """
-        yield "\t".join(["dataset", "query_id", *self.systems, *(["difference"] if len(self.systems) > 1 else [])])
-        for dataset, by_system in self._values().items():
-            systems = list(by_system)
-            first, last = by_system[systems[0]], by_system[systems[-1]]
-            for query_id in sorted(first, key=lambda q: (first[q] - last[q], q)):
-                values = [
-                    f"{by_system[system][query_id]:.4f}" if system in by_system else "" for system in self.systems
-                ]
-                change = [f"{last[query_id] - first[query_id]:+.4f}"] if len(self.systems) > 1 else []
-                yield "\t".join([dataset, query_id, *values, *change])
-
-    def write_plots(self, folder: Path) -> list[Path]:
-        """Draw the wins and losses of every comparison; return the files."""
-        from lsr.eval.reports.plots import plot_wins_and_losses
-
-        paths = []
-        values = self._values()
-        for c in self.comparisons():
-            path = folder / f"{file_name(c.dataset, c.a, 'against', c.b)}.png"
-            differences = per_query_differences(values[c.dataset][c.a], values[c.dataset][c.b])
-            plot_wins_and_losses(differences, path, a=c.a, b=c.b, measure=c.measure, dataset=c.dataset)
-            paths.append(path)
-        return paths
-
-    def _values(self) -> dict[str, dict[str, Mapping[str, float]]]:
-        values: dict[str, dict[str, Mapping[str, float]]] = {}
-        for result in self.results:
-            per_query = result.per_query or {}
-            values.setdefault(result.dataset.name, {})[result.system] = per_query[self.measures[0]]
-        return values
+    paths = []
+    for c in found.significance:
+        path = folder / f"{file_name(c.dataset, c.a, 'against', c.b)}.png"
+        values = found.values[c.dataset]
+        differences = per_query_differences(values[c.a], values[c.b])
+        plot_wins_and_losses(differences, path, a=c.a, b=c.b, measure=c.measure, dataset=c.dataset)
+        paths.append(path)
+    return paths
 
 
 def result_json(result: Result, *, per_query: bool) -> str:

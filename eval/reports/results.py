@@ -1,4 +1,4 @@
-"""Result files: one JSON object a system and dataset, with all that is needed to believe the number."""
+"""Result files: one JSON object for a system and a dataset, with all that is needed to check the number."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class DatasetFacts:
-    """What was evaluated on, and what was odd about it. The corpus counts are None where no corpus was read."""
+    """Size and oddities of a dataset. The corpus counts are None where no corpus was read."""
 
     name: str
     split: str
@@ -41,7 +41,7 @@ class Protocol:
     k: int | None
     """Results asked for a query; None where a run file was given."""
     text: str | None
-    """How title and text came together."""
+    """Rule by which title and text are joined."""
     drop_identical_ids: bool
     ties: str
     approximate: str | None
@@ -60,7 +60,7 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Efficiency:
-    """What the effectiveness costs; None is what could not be measured this time, and never a guess."""
+    """Sizes and times of a search; None where nothing could be measured, never a guess."""
 
     threads: int
     document_terms: float | None
@@ -72,7 +72,7 @@ class Efficiency:
     """All that search reads: vocabulary, query encoder, postings; without the stored texts."""
     stored_texts_bytes: int | None
     index_s: float | None
-    """Seconds to build the index, encoding included; None where it stood already."""
+    """Seconds to build the index, encoding included; None where it was there already."""
     encode: Latency | None
     search: Latency | None
     qps: float | None
@@ -98,7 +98,7 @@ class Result:
 
 
 def write_result(path: Path, result: Result) -> None:
-    """Write a result file, whole or not at all."""
+    """Write a result file, completely or not at all."""
     entry = {"format": FORMAT, "format_version": FORMAT_VERSION, **to_json(result)}
     with written_whole(path) as file:
         json.dump(entry, file, indent=1, ensure_ascii=False, allow_nan=False)

@@ -1,7 +1,8 @@
-"""The tables of an evaluation: effectiveness, a row as each dataset is done, and what it cost."""
+"""The tables of an evaluation: effectiveness, a row as each dataset is done, and costs."""
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Mapping, Sequence
 
 from lsr.eval.measures.significance import Comparison
@@ -11,7 +12,7 @@ _COSTS = ("terms/doc", "terms/query", "FLOPS", "index MB", "encode µs p50/p99",
 
 
 class EvaluationTable:
-    """Lays out rows whose widths are known before the first: they can be printed one by one, on a terminal or not."""
+    """A table whose widths are known before its first row, so that rows can be printed one by one."""
 
     def __init__(self, datasets: Iterable[str], systems: Iterable[str], measures: Sequence[str]) -> None:
         self._systems = list(systems)
@@ -21,24 +22,35 @@ class EvaluationTable:
 
     def header(self) -> str:
         """Return the line of column names, and the line under it."""
-        names = self._measure_line("dataset", "system", self._measures)
+        names = self._measure_line(*self.column_names())
         return f"{names}\n{'-' * len(names)}"
+
+    def column_names(self) -> tuple[str, str, list[str]]:
+        """Return the names of the first two columns, and those of the measures."""
+        return "dataset", "system", self._measures
 
     def row(self, result: Result) -> str:
         """Return the line of one result's measures."""
-        values = [f"{result.measures[measure]:.4f}" for measure in self._measures]
-        return self._measure_line(result.dataset.name, result.system, values)
+        return self._measure_line(*self.cells(result))
+
+    def cells(self, result: Result) -> tuple[str, str, list[str]]:
+        """Return the cells of one result: dataset, system, and the measures."""
+        return result.dataset.name, result.system, [f"{result.measures[measure]:.4f}" for measure in self._measures]
 
     def means(self, results: Sequence[Result]) -> list[str]:
         """Return a line a system: the mean over the datasets that every system has, if there are two or more."""
+        return [self._measure_line(*cells) for cells in self.mean_cells(results)]
+
+    def mean_cells(self, results: Sequence[Result]) -> list[tuple[str, str, list[str]]]:
+        """Return the cells of the means, as `means` has them."""
         return [
-            self._measure_line(f"mean of {n_datasets}", system, [f"{values[m]:.4f}" for m in self._measures])
+            (f"mean of {n_datasets}", system, [f"{values[m]:.4f}" for m in self._measures])
             for system, (n_datasets, values) in mean_by_system(results, self._systems, self._measures).items()
             if n_datasets > 1
         ]
 
     def costs(self, results: Sequence[Result]) -> list[str]:
-        """Return the lines of the second table, what each result cost; none where nothing was timed."""
+        """Return the lines of the second table, the costs of each result; none where nothing was timed."""
         timed = [result for result in results if result.efficiency is not None]
         if not timed:
             return []
@@ -55,6 +67,18 @@ class EvaluationTable:
     def _line(self, dataset: str, system: str, cells: Sequence[str], widths: Sequence[int]) -> str:
         right = "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
         return f"{dataset.ljust(self._name_width)}  {system.ljust(self._system_width)}  {right}"
+
+
+def html_table(table: EvaluationTable, results: Sequence[Result]) -> str:
+    """Return the table of effectiveness as HTML, for notebooks; names are escaped."""
+    rows = [table.column_names(), *map(table.cells, results), *table.mean_cells(results)]
+    lines = []
+    for number, (dataset, system, values) in enumerate(rows):
+        cell = "td" if number else "th"
+        texts = "".join(f"<{cell}>{html.escape(text)}</{cell}>" for text in (dataset, system))
+        numbers = "".join(f'<{cell} style="text-align: right">{html.escape(value)}</{cell}>' for value in values)
+        lines.append(f"<tr>{texts}{numbers}</tr>")
+    return f"<table>{''.join(lines)}</table>"
 
 
 def _costs(result: Result) -> list[str]:

@@ -6,33 +6,46 @@ from collections.abc import Mapping, Sequence
 
 from lsr.errors import UsageError
 from lsr.eval.data.datasets import Dataset, load_dataset
-from lsr.eval.data.runs import Ranking, run_of
-from lsr.eval.systems.fusion import Run, query_legs
-from lsr.eval.systems.systems import System
+from lsr.eval.systems.fusion import Scores, check_legs, fused_name, fused_run, query_legs
+from lsr.eval.systems.system import System, SystemRun
 from lsr.query.fusion.learned import JudgedQuery, Learned, learn_weights
-from lsr.query.searcher import Searcher
 
+LEARNED = "learned"
 LEARN_SPLIT = "dev"
 
 
-def learn_fuser(
-    systems: Sequence[System], dataset: Dataset, *, split: str = LEARN_SPLIT, k: int = 100, threads: int = 1
-) -> Learned:
-    """Search a split's judged queries with systems of positive weights, and learn how to weigh these.
+class LearnedFusion:
+    """The rankings of two systems or more, fused by weights learned on a split that isn't measured."""
 
-    k: results of each system that are fused. Raises UsageError if a query of the split is measured too, LsrError
-    where there is no such split.
-    """
-    judged = load_dataset(dataset.corpus_path.parent, split=split, name=dataset.name)
-    both = len(set(judged.queries) & set(dataset.queries))
-    if both:
-        raise UsageError(f"{both} queries of {dataset.name}'s split {split!r} are measured too: learn on another split")
-    runs = [_run(system, judged, k, threads) for system in systems]
-    return learn_from_runs(runs, judged.qrels, minima=[0.0] * len(runs))
+    def __init__(self, systems: Sequence[System], *, split: str = LEARN_SPLIT) -> None:
+        self._systems = check_legs(systems)
+        self._split = split
+
+    @property
+    def name(self) -> str:
+        """The method with the systems that it fuses."""
+        return fused_name(LEARNED, self._systems)
+
+    def run(self, dataset: Dataset, k: int) -> SystemRun:
+        """Fuse the k best of each system.
+
+        Raises UsageError if a query of the split is measured too, LsrError where there is no such split.
+        """
+        judged = load_dataset(dataset.corpus_path.parent, split=self._split, name=dataset.name)
+        both = len(set(judged.queries) & set(dataset.queries))
+        if both:
+            raise UsageError(
+                f"{both} queries of {dataset.name}'s split {self._split!r} are measured too: learn on another split"
+            )
+        legs = [system.run(dataset, k) for system in self._systems]
+        examples = [system.run(judged, k) for system in self._systems]
+        learned = learn_from_runs([leg.run for leg in examples], judged.qrels, minima=[leg.minimum for leg in examples])
+        weights = learned.fuser.weights or ()
+        return fused_run(legs, learned.fuser, k=k, method=LEARNED, weights=weights, learned_on=self._split)
 
 
 def learn_from_runs(
-    runs: Sequence[Run], qrels: Mapping[str, Mapping[str, int]], *, minima: Sequence[float | None] | None = None
+    runs: Sequence[Scores], qrels: Mapping[str, Mapping[str, int]], *, minima: Sequence[float | None] | None = None
 ) -> Learned:
     """Learn the weights of systems from their runs of judged queries. Raises what `learn_weights` raises."""
     judged = []
@@ -43,11 +56,3 @@ def learn_from_runs(
         by_place = {places.get(doc_id, -1 - i): float(gain) for i, (doc_id, gain) in enumerate(relevance.items())}
         judged.append(JudgedQuery(legs, by_place))
     return learn_weights(judged)
-
-
-def _run(system: System, dataset: Dataset, k: int, threads: int) -> Run:
-    prepared = system.prepare(dataset)
-    searcher = Searcher(prepared.index)
-    rankings = searcher.rank(prepared.queries, k=k, threads=threads, feedback=prepared.feedback)
-    found = zip(dataset.queries, rankings, strict=True)
-    return run_of(Ranking(query_id, searcher.doc_ids(ranking), ranking.scores) for query_id, ranking in found)

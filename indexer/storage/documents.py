@@ -17,7 +17,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lsr.errors import BadDocumentError, IndexDamagedError
-from lsr.indexer.storage.arrays import ROWS
 from lsr.indexer.storage.document_checksums import (
     COLUMN_CHECKSUMS,
     DocumentChecksums,
@@ -27,6 +26,7 @@ from lsr.indexer.storage.document_checksums import (
 )
 from lsr.indexer.storage.files import FileInfo, arrow_source, checksum, new_file
 from lsr.indexer.storage.manifest import REMEDY
+from lsr.indexer.storage.segment_files import ROWS
 from lsr.io.folder import FileAt
 from lsr.types import PASSAGE_OF, Document
 

@@ -17,10 +17,10 @@ from typing import Any
 import pyarrow as pa
 
 from lsr.errors import IndexDamagedError
-from lsr.indexer.storage.arrays import FIELDS_FILE, ROWS
 from lsr.indexer.storage.documents import DocumentStore
 from lsr.indexer.storage.files import FileInfo, arrow_source, new_file
 from lsr.indexer.storage.manifest import REMEDY
+from lsr.indexer.storage.segment_files import FIELDS_FILE, ROWS
 from lsr.io.folder import FileAt, Folder
 
 MOST_COLUMNS = 256

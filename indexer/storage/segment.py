@@ -13,8 +13,6 @@ import numpy.typing as npt
 from lsr.errors import IndexDamagedError
 from lsr.indexer.storage.arrays import (
     COUNTS,
-    DOCUMENTS,
-    FIELDS_FILE,
     POSTINGS,
     OnMerge,
     Verified,
@@ -30,6 +28,7 @@ from lsr.indexer.storage.dense_vectors import Halves, open_dense
 from lsr.indexer.storage.files import map_array
 from lsr.indexer.storage.manifest import REMEDY, SegmentInfo
 from lsr.indexer.storage.posting_list import term_postings
+from lsr.indexer.storage.segment_files import DOCUMENTS, FIELDS_FILE
 from lsr.io.folder import Folder
 from lsr.kernels.geometry import SUPERBLOCK
 from lsr.types import Document

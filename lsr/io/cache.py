@@ -1,4 +1,4 @@
-"""Where this program keeps what it can make again."""
+"""The user's cache: files that this program can make again."""
 
 from __future__ import annotations
 

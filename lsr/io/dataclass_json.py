@@ -1,4 +1,4 @@
-"""JSON to dataclasses and back, with every value checked against its type on the way in."""
+"""Dataclasses as JSON and back, every value checked against its type when it is read."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(kind: type[T], value: Any, *, where: str) -> T:
-    """Build the dataclass `kind` out of JSON values.
+    """Build the dataclass `kind` from JSON values.
 
     Raises LsrError, with `where` and the path of the field, for a missing or unknown field or a value of another type.
     """

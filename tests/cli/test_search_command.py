@@ -204,7 +204,7 @@ def test_unknown_terms_of_encoded_queries_are_counted(lsr: Lsr) -> None:
         ("q.jsonl", '{"_id": "q1", "text": "cat"}\n{broken\n', "q.jsonl:2: broken JSON"),
         ("q.jsonl", '{"_id": "q1"}\n{"text": "x"}\n', "'_id' is None"),
         ("q.tsv", "q1 cat\n", "q.tsv:1: not a query: expected query_id TAB text"),
-        ("q.tsv", "q1\tcat\nq1\tdog\n", "the query id 'q1' stands a second time"),
+        ("q.tsv", "q1\tcat\nq1\tdog\n", "the query id 'q1' is there a second time"),
         ("q.tsv", "", "no queries in the file"),
         ("nowhere.tsv", None, "nowhere.tsv: No such file"),
     ],

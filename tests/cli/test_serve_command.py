@@ -261,3 +261,21 @@ def test_what_cannot_be_served(lsr: Callable[..., Any], server: SearchServer, in
     assert lsr("serve", "--index", "nowhere").code == 3
     assert lsr("serve", "--index", index, "--port", "70000").code == 2
     assert lsr("serve", "--index", index, "--host", "no such host").code == 1
+
+
+def test_a_request_takes_the_options_of_a_search(server: SearchServer) -> None:
+    searcher = Searcher(server.searcher.index)
+    fields = {"where": "doc_id != 'dogs'", "total": 1, "facets": "title", "sort": "-doc_id", "offset": 1, "k": 1}
+    status, found, _ = ask(server, "/search?" + urlencode({"q": "house cats", **fields}))
+    expected = searcher.search(
+        "house cats", where="doc_id != 'dogs'", total=True, facets="title", sort="-doc_id", offset=1, k=1
+    )
+    assert status == 200 and [hit["doc_id"] for hit in found["hits"]] == [hit.doc_id for hit in expected] == ["cats"]
+    assert found["hits"][0]["rank"] == 2 and found["total"] == expected.total == 2
+    assert found["facets"]["title"] == [{"value": "", "count": 1}, {"value": "On cats", "count": 1}]
+    status, near, _ = ask(server, "/search?q=cats&approximate=superblocks%3D5&min_score=0.1&fields=")
+    assert status == 200 and near["approximate"]["superblocks"] == 5 and near["hits"][0]["fields"] == {}
+    _, explained, _ = ask(server, "/search?q=cats&explain=1&total=1")
+    assert explained["total"] == 2 and explained["engine"]["n_docs"] == 4
+    _, page, _ = ask(server, "/?q=cats&total=1&facets=title")
+    assert "2 documents with a term of the query" in page

@@ -24,7 +24,7 @@ from lsr.encoders.registry import EncoderKind, QuerySide, load_encoder, register
 from lsr.encoders.text.term_spans import AnalysedWords, TermFinder
 from lsr.errors import EncoderError, UsageError
 from lsr.indexer.pipeline import index_documents
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.update.update import add_documents
 from lsr.query.searcher import Searcher
 from lsr.types import Document, SparseBatch
@@ -153,5 +153,5 @@ def test_a_kind_that_registers_itself_is_loaded_indexed_added_to_and_searched(tm
     searcher = Searcher(tmp_path / "index")
     assert searcher.search("zyx")[0].doc_id == "fox"
     assert searcher.explain("m", 1).hits[0].hit.doc_id == "cat"
-    fitted = Index.open(tmp_path / "index").fit_query_encoder(encoder)
+    fitted = StoredIndex.open(tmp_path / "index").fit_query_encoder(encoder)
     assert fitted.encode_queries(["b"]).term_ids.tolist() == [1]

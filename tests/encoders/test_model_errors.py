@@ -68,7 +68,7 @@ def test_pickled_query_weights(router_folder, copied):
     assert "query weights are not there, or pickled" in refusal(folder)
 
 
-def test_code_of_the_models_own(plain_folder, symmetric_folder, copied):
+def test_code_that_comes_with_a_model(plain_folder, symmetric_folder, copied):
     folder = copied(plain_folder)
     rewrite(
         folder / "config.json",
@@ -81,7 +81,7 @@ def test_code_of_the_models_own(plain_folder, symmetric_folder, copied):
     modules = json.loads((folder / "modules.json").read_text())
     modules[1]["type"] = "mine.Pooling"
     (folder / "modules.json").write_text(json.dumps(modules))
-    assert "mine.Pooling is code of the model's own" in refusal(folder)
+    assert "mine.Pooling is code that comes with the model" in refusal(folder)
 
 
 def test_modules_outside_the_folder(symmetric_folder, copied):

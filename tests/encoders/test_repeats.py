@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsr.encoders.config import EncoderConfig, TowerConfig
-from lsr.encoders.registry import load_encoder
+from lsr.encoders.pretrained.load_encoder import load_neural
 from lsr.encoders.sparse.repeated_tokens import USUAL_LENGTH, count_repeats
 from lsr.errors import UsageError
 from lsr.models import bundled_folder
@@ -47,7 +47,7 @@ def test_a_config_says_it_only_where_it_counts():
 def test_an_encoder_counts_them():
     """Compare the bundled model's weights of a word that occurs three times with those without counting."""
     text = "The queen bee leaves the hive; a bee without a queen is lost, and no bee works."
-    encoder = load_encoder(str(bundled_folder("default")), device="cpu", dtype="float32")
+    encoder = load_neural(str(bundled_folder("default")), device="cpu", dtype="float32")
     rows = {}
     for repeats in (0.0, 0.5):
         object.__setattr__(encoder.document.tower.config, "repeats", repeats)

@@ -81,7 +81,7 @@ def test_a_folder_of_datasets_gives_each(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (lines([*DOCS, {"_id": "d2", "text": "again"}]), ":4: the id 'd2' stands already in line 2"),
+        (lines([*DOCS, {"_id": "d2", "text": "again"}]), ":4: the id 'd2' is already in line 2"),
         ('{"_id": "d1"}\n{"_id": \n', ":2: broken JSON"),
         ('["d1"]\n', ":1: a JSON object"),
         ('{"text": "no id"}\n', ":1: '_id' is None"),

@@ -5,11 +5,25 @@ from __future__ import annotations
 import pytest
 
 from lsr.errors import UsageError
-from lsr.eval.systems.fusion import fuse
+from lsr.eval.data.datasets import Dataset
+from lsr.eval.data.runs import Run
+from lsr.eval.systems.fusion import FusedSystem, fuse
 from lsr.eval.systems.learned_fusion import learn_from_runs
+from lsr.eval.systems.system import SystemRun
 
 FIRST = {"q1": {"a": 10.0, "b": 6.0, "c": 2.0}, "q2": {"a": 1.0}}
 SECOND = {"q1": {"c": 0.9, "d": 0.1}, "q3": {"b": 5.0, "a": 5.0}}
+
+
+class Ready:
+    """A system whose run is given."""
+
+    def __init__(self, name: str, run: Run) -> None:
+        self.name = name
+        self._run = run
+
+    def run(self, dataset: Dataset, k: int) -> SystemRun:
+        return SystemRun(self._run, {})
 
 
 def test_reciprocal_ranks_are_summed() -> None:
@@ -34,7 +48,9 @@ def test_unknown_methods_and_single_runs_are_refused() -> None:
     with pytest.raises(UsageError, match="unknown fusion 'sum': use one of min-max, tm2c2, z-score, rrf, dbsf"):
         list(fuse([FIRST, SECOND], "sum", k=3))
     with pytest.raises(UsageError, match="two systems"):
-        list(fuse([FIRST], "rrf", k=3))
+        FusedSystem([Ready("first", FIRST)], "rrf")
+    with pytest.raises(UsageError, match="unknown fusion 'sum'"):
+        FusedSystem([Ready("first", FIRST), Ready("second", SECOND)], "sum")
 
 
 def test_a_method_that_needs_the_least_possible_score_is_told_it() -> None:

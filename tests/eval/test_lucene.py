@@ -15,9 +15,10 @@ from lsr.eval.data.runs import trec_order
 from lsr.eval.harness import Options, evaluate_system
 from lsr.eval.measures.measures import evaluate
 from lsr.eval.reports.provenance import provenance
-from lsr.eval.systems.baselines import read_integer_vectors, run_baseline
 from lsr.eval.systems.lucene import Lucene, find_lucene, lucene_bm25, lucene_impact
-from lsr.eval.systems.systems import VectorsSystem
+from lsr.eval.systems.lucene_systems import LuceneBM25, LuceneImpact, read_integer_vectors
+from lsr.eval.systems.registry import Resources, open_baseline
+from lsr.eval.systems.vectors_system import VectorsSystem
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +38,9 @@ def test_exact_scores_equal_lucenes_on_the_same_integer_vectors(shared: Path, tm
 
     system = VectorsSystem(tmp_path / "documents.parquet", queries, cache=tmp_path / "cache")
     ours = evaluate_system(system, source, source.summary(), Options(k=100), provenance("test"))[1]
-    theirs, about = run_baseline(
-        "lucene-impact", source, k=100, vectors=tmp_path / "documents.parquet", queries=queries
-    )
-    assert about["name"] == f"Anserini {lucene.version}" and len(theirs) > 300
+    found = LuceneImpact(tmp_path / "documents.parquet", queries).run(source, 100)
+    theirs = found.run
+    assert found.description["name"] == f"Anserini {lucene.version}" and len(theirs) > 300
 
     for query_id, found in theirs.items():
         # Lucene breaks ties its own way, and writes them a hair apart; whole scores say what is tied.
@@ -76,13 +76,19 @@ def test_a_failing_program_is_an_error_with_what_it_said(lucene: Lucene, tmp_pat
         lucene.run("no.Such", "-index", tmp_path)
 
 
-def test_baselines_say_what_they_need(shared: Path, tmp_path: Path, lucene: Lucene) -> None:
-    dataset = load_dataset(shared / "data" / "beir" / "cacm")
-    with pytest.raises(UsageError, match="lucene-bm25, lucene-impact"):
-        run_baseline("pisa", dataset, k=10)
+def test_baselines_say_what_they_need(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="unknown baseline 'pisa': use one of lucene-bm25, lucene-impact"):
+        open_baseline("pisa", Resources())
     with pytest.raises(UsageError, match="--vectors and --queries"):
-        run_baseline("lucene-impact", dataset, k=10)
+        open_baseline("lucene-impact", Resources())
     columns = {"id": ["a"], "terms": [["x", "y"]], "weights": [[1.0, 0.5]]}
     pq.write_table(pa.table(columns), tmp_path / "v.parquet")
     with pytest.raises(LsrError, match="'a' has weights that aren't whole"):
         list(read_integer_vectors(tmp_path / "v.parquet"))
+
+
+def test_lucene_is_a_system_by_its_name(tiny: Path, lucene: Lucene) -> None:
+    system = open_baseline("lucene-bm25", Resources())
+    assert isinstance(system, LuceneBM25) and system.name == "lucene-bm25"
+    found = system.run(load_dataset(tiny), 10)
+    assert found.description["kind"] == "lucene-bm25" and set(found.run["q1"]) == {"d1", "d2"}

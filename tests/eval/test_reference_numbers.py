@@ -17,7 +17,8 @@ from lsr.eval.data.runs import Ranking, read_run, run_of, write_run
 from lsr.eval.harness import Options, evaluate_system
 from lsr.eval.measures.measures import evaluate
 from lsr.eval.reports.provenance import provenance
-from lsr.eval.systems.systems import EncoderSystem, VectorsSystem
+from lsr.eval.systems.encoder_system import EncoderSystem
+from lsr.eval.systems.vectors_system import VectorsSystem
 
 
 def exhaustive_rankings(documents: Path, queries: Path, *, k: int) -> list[Ranking]:

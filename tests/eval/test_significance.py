@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lsr.errors import LsrError
@@ -17,7 +17,6 @@ from lsr.eval.reports.plots import plot_wins_and_losses
 VALUES = st.lists(st.floats(-1, 1).map(lambda x: round(x, 3)), min_size=2, max_size=12)
 
 
-@settings(deadline=None)
 @given(VALUES)
 def test_few_differences_are_tested_exactly(values: list[float]) -> None:
     # In whole thousandths: sums that are equal are equal to the last bit.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,19 +20,26 @@ from lsr.eval.data.datasets import load_dataset
 from lsr.eval.harness import Options, evaluate_system
 from lsr.eval.reports.provenance import provenance
 from lsr.eval.size_study import grow
-from lsr.eval.systems.dense import GrowingTopK, Vectors
-from lsr.eval.systems.systems import EncoderSystem
+from lsr.eval.systems.encoder_system import EncoderSystem
+from lsr.eval.systems.growing_top_k import GrowingTopK, Vectors
 from lsr.types import Document
 
 DISTRACTORS = [Document(str(i), f"posting lists of gardens number {i}") for i in range(40)]
 
 
 class LetterCounts:
-    """A dense encoder without a model: how often each letter stands in a text, at unit length."""
+    """A dense encoder without a model: the count of each letter in a text, at unit length."""
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
+    dimension = 26
+    description: Mapping[str, Any] = {"kind": "dense", "name": "letters"}
+
+    def encode_dense_documents(self, documents: Sequence[Document]) -> Vectors:
+        return self.encode_dense_queries([document.full_text for document in documents])
+
+    def encode_dense_queries(self, texts: Sequence[str]) -> Vectors:
         counts = np.array([[text.count(chr(97 + i)) for i in range(26)] for text in texts], np.float32)
-        return counts / np.maximum(np.linalg.norm(counts, axis=1, keepdims=True), 1e-9)
+        units: Vectors = counts / np.maximum(np.linalg.norm(counts, axis=1, keepdims=True), 1e-9)
+        return units
 
 
 @given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=7), min_size=1, max_size=6), st.integers(1, 9))

@@ -23,7 +23,8 @@ from lsr.encoders.registry import (
 )
 from lsr.errors import EncoderError
 from lsr.indexer.pipeline import index_documents
-from lsr.indexer.storage.index import Index
+from lsr.indexer.storage.index import StoredIndex
+from lsr.query.query_encoders import QueryEncoders
 from lsr.types import Document
 
 UNKNOWN = "which you haven't loaded before"
@@ -123,17 +124,13 @@ def test_an_index_from_elsewhere_opens_once_its_model_is_named(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index_documents([Document("1", "the cat")], tmp_path / "index", load_encoder(model))
-    with Index.open(tmp_path / "index") as index:
-        assert index.query_encoder.encode_queries(["cat"]).nnz
-    new_cache(tmp_path / "new", monkeypatch)
-    with (
-        Index.open(tmp_path / "index") as index,
-        pytest.raises(EncoderError, match="name it yourself once, by --encoder"),
-    ):
-        index.query_encoder  # noqa: B018
-    for encoder in (str(model), None):
-        with Index.open(tmp_path / "index", encoder=encoder) as index:
-            assert index.query_encoder.encode_queries(["cat"]).nnz
+    with StoredIndex.open(tmp_path / "index") as index:
+        assert QueryEncoders(index).sparse.encode_queries(["cat"]).nnz
+        new_cache(tmp_path / "new", monkeypatch)
+        with pytest.raises(EncoderError, match="name it yourself once, by --encoder"):
+            QueryEncoders(index).sparse  # noqa: B018
+        for encoder in (str(model), None):
+            assert QueryEncoders(index, encoder=encoder).sparse.encode_queries(["cat"]).nnz
 
 
 def test_the_recorded_revision_is_asked_for_where_the_recorded_name_is_given(

@@ -18,8 +18,8 @@ from lsr.indexer.transfer.archive import export_index, import_index
 from lsr.indexer.transfer.export_vectors import export_vectors
 from lsr.io.atomic import atomic_file
 from lsr.training.cached_folder import cached_folder
-from lsr.training.data.topic_batches import kept_topics, save_topics
-from lsr.training.run_folder.folder import claimed, write_json
+from lsr.training.data.topic_batches import load_topics, save_topics
+from lsr.training.run_folder.folder import locked, write_json
 from lsr.training.teachers.store import Store
 
 TRAPS = (
@@ -147,7 +147,7 @@ def test_the_lock_of_a_training_is_a_file(hostile: Any, tmp_path: Path, trap: st
     hostile.lay(trap, tmp_path / "run" / LOCK_FILE, hostile.outside)
 
     def claim() -> None:
-        with claimed(tmp_path / "run"):
+        with locked(tmp_path / "run"):
             pass
 
     assert hostile.refused(claim)
@@ -164,7 +164,7 @@ def test_an_index_in_the_cache_of_evaluations_is_no_link(hostile: Any, index: Pa
 
 def test_topics_are_read_again(tmp_path: Path) -> None:
     save_topics(tmp_path / "topics.npy", np.arange(4, dtype=np.int32))
-    found = kept_topics(tmp_path / "topics.npy")
+    found = load_topics(tmp_path / "topics.npy")
     assert found is not None and found.tolist() == [0, 1, 2, 3]
 
 

@@ -44,18 +44,18 @@ def test_a_write_that_fails_leaves_the_file_before(tmp_path: Path) -> None:
 
 def test_data_reaches_the_disk_before_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[str] = []
-    fsync, replace = os.fsync, Path.replace
+    fsync, rename = os.fsync, os.rename
 
     def noted_fsync(descriptor: int) -> None:
         steps.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
         fsync(descriptor)
 
-    def noted_replace(path: Path, target: Path) -> Path:
+    def noted_rename(*names: str, **folders: int) -> None:
         steps.append("renamed")
-        return replace(path, target)
+        rename(*names, **folders)
 
     monkeypatch.setattr(os, "fsync", noted_fsync)
-    monkeypatch.setattr(Path, "replace", noted_replace)
+    monkeypatch.setattr(os, "rename", noted_rename)
     with atomic_file(tmp_path / "file") as file:
         file.write(b"x")
     assert steps[0].startswith(f"{tmp_path}/.file.") and steps[1:] == ["renamed", str(tmp_path)]

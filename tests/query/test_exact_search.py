@@ -88,7 +88,7 @@ def test_segments_reordering_and_threads_change_no_result(wide: Any, tmp_path: P
         batch = [collections.encoded(index, query) for query in queries]
         vectors = type(batch[0]).concatenate(batch)
         for threads in (1, 4):
-            rankings = list(searcher.rank(vectors, 20, threads=threads))
+            rankings = list(searcher.rank(vectors, k=20, threads=threads))
             found.append([(searcher.doc_ids(r), r.scores.tolist()) for r in rankings])
     assert len(found[0]) == len(queries)
     assert all(other == found[0] for other in found[1:])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -246,3 +248,9 @@ def test_hostile_texts_are_refused_or_read(text: str) -> None:
             SearchOptions.of(**{name: option_spec(name).parse(name, text)})
         except LsrError as error:
             assert name in str(error) or "goes with hybrid" in str(error) or "reranker" in str(error)
+
+
+def test_the_command_line_is_parsed_without_numpy() -> None:
+    code = "import sys, lsr.cli.main as m; m.build_parser(); print('numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -72,7 +72,7 @@ def test_what_is_measured_on_the_way_is_what_lsr_eval_measures(
     from lsr.eval.data.datasets import load_dataset
     from lsr.eval.harness import Options, evaluate_system
     from lsr.eval.reports.provenance import provenance
-    from lsr.eval.systems.systems import EncoderSystem
+    from lsr.eval.systems.encoder_system import EncoderSystem
 
     result = train(config_of(random_model, "train.steps=2"), tmp_path / "run", examples=toy.examples())
     found = Evaluator(EvalSettings((str(toy_beir),)), seed=0)(load_encoder(result.model))

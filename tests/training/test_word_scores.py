@@ -10,6 +10,7 @@ import pytest
 
 from lsr.encoders.config import EncoderConfig, WordsConfig
 from lsr.encoders.families import family_config
+from lsr.encoders.lexical.with_exact_words import with_exact_words
 from lsr.encoders.pretrained.load_encoder import start_encoder
 from lsr.indexer.pipeline import index_documents
 from lsr.query.searcher import Searcher
@@ -26,7 +27,8 @@ QUERIES = ["a key for locks", "zebrafish zebrafish", "turbofan xj", "nothing of 
 def test_scores_are_those_of_a_search_by_words_alone(tmp_path: Path, random_model: Path) -> None:
     config = WordsConfig(weight=3.0)
     values = family_config("inference-free").to_json() | {"words": EncoderConfig("x", words=config).to_json()["words"]}
-    encoder = start_encoder(EncoderConfig.from_json(values), random_model, query_weights={})  # no term of the model's
+    model = start_encoder(EncoderConfig.from_json(values), random_model, query_weights={})  # no term of the model's
+    encoder = with_exact_words(model, config)
     index_documents(DOCUMENTS, tmp_path / "index", encoder)
     searcher = Searcher(tmp_path / "index", encoder=encoder)
     found = WordScores(config, count_corpus(DOCUMENTS))(QUERIES, DOCUMENTS)

@@ -1,1 +1,1 @@
-"""The engines that people would use instead, each in a module of the shape `lsr.eval.bench.engine.Engine`."""
+"""Other engines, each in a module of the shape `lsr.eval.bench.engine.Engine`."""

@@ -1,4 +1,4 @@
-"""`lsr bench`: the engine alone, or beside its peers."""
+"""`lsr bench`: the engine alone, or side by side with its peers."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 DOCS, QUERIES = 300_000, 500
 DESCRIPTION = """
-Build, open and search a collection of sparse vectors; tell latency, throughput, size, memory and recall.
-Every ranking of ours is held against plain scoring of all documents; one that differs fails the run.
+Build, open and search a collection of sparse vectors; report latency, throughput, size, memory and recall.
+Every ranking of ours is compared with exhaustive scoring of all documents; one that differs fails the run.
 """
 
 
@@ -30,11 +30,11 @@ def add_parser(subparsers: Any) -> None:
     add = parser.add_argument
     add(
         "collection", type=Path, nargs="?", metavar="DIR",
-        help="a folder with docs.npz and queries.npz (CSR: indptr, indices, data, shape); default: made up",
+        help="a folder with docs.npz and queries.npz (CSR: indptr, indices, data, shape); default: synthetic",
     )  # fmt: skip
     add(
         "--docs", type=positive, nargs="+", metavar="N",
-        help=f"only the first N documents, or how many to make up (default {DOCS}); several sizes are compared",
+        help=f"only the first N documents, or as many synthetic ones (default {DOCS}); several sizes are compared",
     )  # fmt: skip
     add("--queries", type=positive, metavar="N", help="only the first N queries")
     add("--query-terms", type=positive, metavar="N", help="keep only the N heaviest terms of a query")
@@ -48,16 +48,16 @@ def add_parser(subparsers: Any) -> None:
         "--peers", nargs="*", metavar="NAME",
         help="time peers too: bmp, pisa, seismic, lucene; without names, those that are installed",
     )  # fmt: skip
-    add("--without-reordering", action="store_true", help="time an index of ours that isn't reordered too")
-    add("--approximate", action="store_true", help="time our approximate search at several settings too")
-    add("--traversals", action="store_true", help="time every traversal of ours, and judge the planner")
+    add("--without-reordering", action="store_true", help="also time an index without reordering")
+    add("--approximate", action="store_true", help="also time approximate search at several settings")
+    add("--traversals", action="store_true", help="time every traversal, and compare the planner with the best")
     add(
         "--grow", type=positive, metavar="COMMITS",
-        help="instead of all that: add the last documents in so many commits, and search what that leaves",
+        help="instead: add the last documents in so many commits, and time searches before and after merging",
     )  # fmt: skip
     add("--batch", type=positive, default=1000, metavar="N", help="documents a commit, with --grow (default 1000)")
-    add("--cache", type=Path, metavar="DIR", help="where built indexes are kept (default: the user's cache)")
-    add("--rebuild", action="store_true", help="build all indexes anew")
+    add("--cache", type=Path, metavar="DIR", help="folder of built indexes (default: the user's cache)")
+    add("--rebuild", action="store_true", help="rebuild all indexes")
     add("--json", type=Path, metavar="FILE", help="write all numbers")
     add(
         "--plot", type=Path, metavar="FILE.png",
@@ -106,8 +106,7 @@ def run(args: argparse.Namespace) -> int:
         rebuild=args.rebuild,
     )
     reports = [
-        bench_collection(collection, options, cache=cache, source=args.collection, say=note)
-        for collection in collections()
+        bench_collection(collection, options, cache=cache, source=args.collection) for collection in collections()
     ]
     report = BenchReport(PROTOCOL, args.rounds, tuple(notes), tuple(reports), provenance(command))
     for line in lines(report):
@@ -130,7 +129,7 @@ def _grow(args: argparse.Namespace, collections: Iterator[SparseCollection], cac
     options = GrowthOptions(args.grow, args.batch, ks, args.rounds, args.threads)
     reports = []
     for collection in collections:
-        reports.append(bench_growth(collection, options, cache=cache, source=args.collection, say=note))
+        reports.append(bench_growth(collection, options, cache=cache, source=args.collection))
         for line in growth_lines(reports[-1]):
             print(line)
     if args.json:

@@ -1,26 +1,49 @@
-"""What `lsr eval` prints and writes: a row as soon as it is there, and the rest at the end."""
+"""Output of `lsr eval`: a row as soon as a system is measured; means, costs and comparisons at the end."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lsr.cli.common import note
 
 if TYPE_CHECKING:
+    from lsr.eval.data.datasets import CorpusSummary, Dataset
     from lsr.eval.data.runs import Run
-    from lsr.eval.reports.report import Report
     from lsr.eval.reports.results import Result
     from lsr.eval.reports.table import EvaluationTable
 
+HOLD_THEIR_QUERIES = ("arguana", "quora")
+"""Datasets whose queries are documents, too."""
+
 
 class Printer:
-    """Prints a row as soon as it is there, and the rest at the end."""
+    """Prints results and writes their files. groups: names of two legs and of their fusions."""
 
-    def __init__(self, args: argparse.Namespace, report: Report, table: EvaluationTable) -> None:
+    def __init__(
+        self,
+        args: argparse.Namespace,
+        measures: tuple[str, ...],
+        table: EvaluationTable,
+        *,
+        groups: Sequence[Sequence[str]] = (),
+    ) -> None:
         self._args = args
-        self._report = report
+        self._measures = measures
         self._table = table
+        self._groups = groups
+        self._results: list[Result] = []
+
+    def begin(self, dataset: Dataset, summary: CorpusSummary) -> None:
+        """Note the oddities of a dataset."""
+        name = dataset.name
+        if summary.n_unknown_judged:
+            note(f"{name}: {summary.n_unknown_judged} judged documents are not in the corpus: none can find them")
+        if summary.n_without_text:
+            note(f"{name}: {summary.n_without_text} of {summary.n_docs} documents have no text, only a title")
+        if not self._args.drop_identical_ids and name in HOLD_THEIR_QUERIES:
+            note(f"{name} holds its queries as documents; published figures drop them: --drop-identical-ids")
 
     def add(self, result: Result, found: Run | None = None) -> None:
         """Print one result; write its file, and the run's where it was made here."""
@@ -29,10 +52,19 @@ class Printer:
         if self._args.json:
             print(result_json(result, per_query=self._args.per_query), flush=True)
         else:
-            if not self._report.results:
+            if not self._results:
                 print(self._table.header())
             print(self._table.row(result), flush=True)
-        self._report.results.append(result)
+        self._results.append(result)
+        self._note(result)
+        if self._args.output:
+            save_result(result, self._args.output, per_query=self._args.per_query)
+            if found is not None:
+                save_run(result, found, self._args.output)
+
+    def _note(self, result: Result) -> None:
+        from lsr.eval.systems.hybrid import losses
+
         if result.n_queries_without_results:
             note(f"{result.system}: {result.n_queries_without_results} of {result.dataset.n_queries} queries of "
                  f"{result.dataset.name} have no results and count 0")  # fmt: skip
@@ -40,25 +72,34 @@ class Printer:
             note(f"{result.system}: {result.n_queries_not_judged} queries of the run have no judgements: left out")
         if result.identical_ids_dropped:
             note(f"{result.system}: {result.identical_ids_dropped} hits with the query's own id dropped")
-        if self._args.output:
-            save_result(result, self._args.output, per_query=self._args.per_query)
-            if found is not None:
-                save_run(result, found, self._args.output)
+        about = result.encoder or {}
+        if "learned_on" in about:
+            note(f"{result.dataset.name}: weights learned on {about['learned_on']} are "
+                 f"{', '.join(f'{weight:.3f}' for weight in about['weights'])}")  # fmt: skip
+        of_dataset = {r.system: r for r in self._results if r.dataset.name == result.dataset.name}
+        for group in self._groups:
+            if group[-1] == result.system:
+                for loss in losses([of_dataset[name] for name in group], self._measures[0]):
+                    note(f"warning: {loss}")
 
     def finish(self) -> None:
         """Print means, costs, comparisons and, if asked for, every query; draw the plots."""
-        report = self._report
+        from lsr.eval.reports.evaluation_result import EvaluationResult
+        from lsr.eval.reports.report import json_lines, per_query_lines, write_plots
+        from lsr.eval.reports.table import comparison_lines
+
+        found = EvaluationResult(self._measures, tuple(self._results))
         if self._args.json:
-            for line in report.json_lines(per_query=self._args.per_query):
+            for line in json_lines(found, per_query=self._args.per_query):
                 print(line)
         else:
-            for line in self._table.means(report.results):
+            for line in self._table.means(found.results):
                 print(line)
-            for block in (self._table.costs(report.results), report.comparison_lines()):
+            for block in (self._table.costs(found.results), comparison_lines(found.significance)):
                 if block:
                     print("", *block, sep="\n")
             if self._args.per_query:
-                print("", *report.per_query_lines(), sep="\n")
+                print("", *per_query_lines(found), sep="\n")
         if self._args.output:
-            plots = report.write_plots(self._args.output)
-            note(f"{len(report.results)} result files and {len(plots)} plots in {self._args.output}")
+            plots = write_plots(found, self._args.output)
+            note(f"{len(found.results)} result files and {len(plots)} plots in {self._args.output}")

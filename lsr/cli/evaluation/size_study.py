@@ -1,4 +1,4 @@
-"""`lsr size-study`: does quality survive when a collection grows?"""
+"""`lsr size-study`: quality while a collection grows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=list(DEFAULT_SIZES), metavar="N",
                         help=f"numbers of distractors (default: {' '.join(map(str, DEFAULT_SIZES))})")  # fmt: skip
     parser.add_argument("--encoder", metavar="E", help=f"the sparse encoder (default: $LSR_ENCODER, or {DEFAULT})")
-    parser.add_argument("--dense", metavar="D", help="a Sentence-Transformers model, such as all-MiniLM-L6-v2")
+    parser.add_argument("--dense", metavar="D", help="a dense model, such as all-MiniLM-L6-v2")
     parser.add_argument("--split", default="test", help="of the qrels (default: test)")
     parser.add_argument("--threads", type=positive, default=2, metavar="N", help="for indexing and search (default: 2)")
     parser.add_argument("--output", type=Path, metavar="DIR", help="write size-study.json and size-study.png there")
@@ -37,18 +37,17 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Grow, measure, print."""
-    from lsr.encoders.registry import load_encoder
+    from lsr.encoders.registry import load_dense_encoder, load_encoder
     from lsr.eval.data.datasets import load_dataset
     from lsr.eval.reports.provenance import provenance
     from lsr.eval.size_study import grow, plot_study, study_table
-    from lsr.eval.systems.dense import SentenceTransformerEncoder
     from lsr.indexer.corpus.reader import read_corpus
     from lsr.io.dataclass_json import to_json
     from lsr.io.text_files import written_whole
 
     dataset = load_dataset(args.dataset, split=args.split)
     encoder = load_encoder(args.encoder or default_encoder())
-    dense = SentenceTransformerEncoder(args.dense) if args.dense else None
+    dense = load_dense_encoder(args.dense) if args.dense else None
     progress = TerminalProgress()
     try:
         distractors = read_corpus(args.distractors)

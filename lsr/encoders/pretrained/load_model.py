@@ -115,7 +115,7 @@ def load_tower(
 ) -> LoadedTower:
     """Load the transformer, its heads and its tokenizer in `folder`.
 
-    Raises EncoderError if weights are missing, pickled, or don't fit, or need code of the model's own.
+    Raises EncoderError if weights are missing, pickled, or don't fit, or need code that comes with the model.
     """
     loaded = start_tower(folder, config, placement, dense)
     own = own_weights(loaded.tower)

@@ -163,7 +163,9 @@ def _table_json(folder: Path, query: Path, source: str) -> Path:
 def _chain(folder: Path, modules: Sequence[tuple[str, str]]) -> ModuleChain:
     for kind, path in modules:
         if not kind.startswith("sentence_transformers."):
-            raise EncoderError(f"{folder}: module {kind} is code of the model, which is never run: not supported")
+            raise EncoderError(
+                f"{folder}: module {kind} is code that comes with the model, which is never run: not supported"
+            )
         if not (folder / path).resolve().is_relative_to(folder.resolve()):
             raise EncoderError(f"{folder}: module folder {path!r} lies outside the model: refused")
     return ModuleChain(
