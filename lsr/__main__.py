@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from lsr.cli.main import main
+from lsr.cli.entry import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -72,8 +72,7 @@ class Store:
         except OSError as error:
             raise LsrError(f"{self.folder}: can't be made ({error.strerror}); choose another --cache") from error
         self._queries = self.folder / f"queries-{digest(collection.queries)}.npz"
-        with atomic_file(self._queries) as file:
-            save_vectors(file, collection.queries)
+        save_vectors(self._queries, collection.queries)
         self._source = source
         if source is None:
             self._source = self.folder / "collection"

@@ -26,7 +26,7 @@ from lsr.indexer.storage.document_checksums import (
 )
 from lsr.indexer.storage.files import FileInfo, arrow_source, checksum, new_file
 from lsr.indexer.storage.manifest import REMEDY
-from lsr.indexer.storage.segment import ROWS
+from lsr.indexer.storage.segment_files import ROWS
 from lsr.io.folder import FileAt
 from lsr.types import PASSAGE_OF, Document
 

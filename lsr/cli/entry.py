@@ -8,14 +8,15 @@ from collections.abc import Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; where a package that all commands need is missing, only `lsr doctor` runs, to name it."""
+    """Run a command; where a package that it needs is missing, print which, or run `lsr doctor`."""
     try:
         from lsr.cli.main import main as run
+
+        return run(argv)
     except ModuleNotFoundError as error:
         if (error.name or "lsr").partition(".")[0] == "lsr":
             raise
         return _without(str(error.name), sys.argv[1:] if argv is None else argv)
-    return run(argv)
 
 
 def _without(package: str, argv: Sequence[str]) -> int:

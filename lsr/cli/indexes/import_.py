@@ -16,8 +16,7 @@ def add_parser(subparsers: Any) -> None:
         subparsers,
         "import",
         "make an index from an exported file",
-        "Make an index from a file that 'lsr export' wrote. The file is verified; if it is\n"
-        "truncated or damaged, no index is made.",
+        "Make an index from a file that 'lsr export' wrote. It is verified: a cut or\ndamaged file leaves no index.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="file that 'lsr export' wrote")
     parser.add_argument("--index", type=Path, metavar="DIR", help="folder of the new index (default: ./.lsr)")

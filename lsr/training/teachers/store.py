@@ -90,7 +90,7 @@ class Store:
 
 
 def _refuse_others(path: Path) -> None:
-    """Raise LsrError where SQLite would open, at one of the names that it uses, anything but a file of the folder."""
+    """Raise LsrError where one of the names that SQLite opens is anything but a file of the folder."""
     folder = Folder.open(path.parent)
     for name in (path.name, *(f"{path.name}-{suffix}" for suffix in ("wal", "shm", "journal"))):
         kind = folder.kind(name)
