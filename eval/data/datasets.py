@@ -10,8 +10,13 @@ from typing import Any
 
 from lsr.errors import BadDocumentError, LsrError
 from lsr.eval.data.qrels import Qrels, read_qrels
+from lsr.indexer.corpus.records import RecordReader
+from lsr.indexer.corpus.report import CorpusReport
 from lsr.io.text_files import numbered_lines
 from lsr.types import Document
+
+PARTS = frozenset(("_id", "title", "text"))
+"""Keys of a document in BEIR's layout; the others become its fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +52,12 @@ class Dataset:
         return sum(len(judged) for judged in self.qrels.values())
 
     def documents(self) -> Iterator[Document]:
-        """Stream the corpus. Raises BadDocumentError, with file and line, for a broken line or a duplicate id."""
+        """Stream the corpus, with other values than id, title and text as fields.
+
+        Raises BadDocumentError, with file and line, for a broken line or a duplicate id.
+        """
         first_seen: dict[str, int] = {}
+        records = RecordReader(CorpusReport())
         for number, entry in _json_lines(self.corpus_path):
             doc_id = _id_of(entry, self.corpus_path, number)
             if first_seen.setdefault(doc_id, number) != number:
@@ -59,6 +68,7 @@ class Dataset:
                 doc_id,
                 _text_of(entry, "text", self.corpus_path, number),
                 _text_of(entry, "title", self.corpus_path, number),
+                records.fields(((name, value) for name, value in entry.items() if name not in PARTS), doc_id),
             )
 
     def summary(self) -> CorpusSummary:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from lsr.eval.measures.efficiency import flops, latency, term_counts
 from lsr.eval.reports.results import Efficiency, Latency
 from lsr.indexer.storage.index import StoredIndex
-from lsr.indexer.storage.segment_files import DOCUMENTS
+from lsr.indexer.storage.segment_files import DOCUMENTS, FIELDS_FILE
 from lsr.types import SparseBatch
 
 TIMED_QUERIES = 1000
@@ -53,7 +53,8 @@ def index_costs(
     qps: float | None,
 ) -> Efficiency:
     """Return the costs of a search of an index by terms. queries: as they are scored, expanded where feedback is."""
-    texts_bytes = sum(segment.info.part.files[DOCUMENTS].size_bytes for segment in index.segments)
+    files = [segment.info.part.files for segment in index.segments]
+    texts_bytes = sum(of[name].size_bytes for of in files for name in (DOCUMENTS, FIELDS_FILE) if name in of)
     return Efficiency(
         threads=threads,
         document_terms=index.manifest.n_postings / max(1, len(index)),

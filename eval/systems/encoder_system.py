@@ -26,6 +26,9 @@ from lsr.io.progress import NoProgress, Progress
 from lsr.query.searcher import Searcher
 from lsr.types import Document
 
+CACHED_WITH = "fields"
+"""What cached indexes have beside ids, titles and texts; earlier ones are not used."""
+
 
 def index_cache() -> Path:
     """Return the folder that indexes made for evaluation are kept in."""
@@ -143,7 +146,7 @@ def _counted(dataset: Dataset, progress: Progress) -> Iterator[Document]:
 
 
 def _cache_name(dataset: Dataset, system: str, description: Mapping[str, Any]) -> str:
-    key = (file_sha256(dataset.corpus_path), json.dumps(description, sort_keys=True))
+    key = (CACHED_WITH, file_sha256(dataset.corpus_path), json.dumps(description, sort_keys=True))
     return cache_name(dataset.name, system, key=key)
 
 

@@ -126,11 +126,15 @@ class RecordReader:
         text, title = clean(raw_text), clean(raw_title)
         if text is not raw_text or title is not raw_title:
             report.clean(doc_id)
+        return Document(doc_id, text, title, self.fields(raw_fields, doc_id))
+
+    def fields(self, raw_fields: Iterable[tuple[str, Any]], doc_id: str) -> dict[str, FieldValue]:
+        """Return the fields of a document: values that fields can have, nested ones by dotted names."""
         fields: dict[str, FieldValue] = {}
         for name, value in raw_fields:
             if value is not None:
                 self._add_field(fields, name, value, doc_id)
-        return Document(doc_id, text, title, fields)
+        return fields
 
     def _add_field(self, fields: dict[str, FieldValue], name: str, value: Any, doc_id: str) -> None:
         """Enter a value under a name, nested ones without recursion."""

@@ -145,3 +145,33 @@ def test_unknown_datasets_and_two_of_one_name_are_errors(lsr_eval: Command, tiny
         lsr_eval("sifact")
     with pytest.raises(LsrError, match="two datasets have the same name"):
         lsr_eval(tiny, tiny)
+
+
+def with_years(folder: Path) -> Path:
+    """Give every document of a dataset the field `year`: 2000, 2001, …"""
+    corpus = [json.loads(line) for line in (folder / "corpus.jsonl").read_text().splitlines()]
+    rows = [entry | {"year": 2000 + i} for i, entry in enumerate(corpus)]
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def test_search_options_apply_to_every_encoder(lsr_eval: Command, tiny: Path, tmp_path: Path) -> None:
+    folder = with_years(tiny)
+    lsr_eval(folder, "--encoder", "bm25", "--where", "year >= 2001", "--output", tmp_path / "out")
+    run = read_run(tmp_path / "out" / "tiny-test-bm25.trec.gz")
+    assert list(run["q1"]) == ["d2"] and "d1" not in run["q1"]
+    with pytest.raises(LsrError, match="results for none of the 3 judged queries"):
+        lsr_eval(folder, "--encoder", "bm25", "--min-score", "1000")
+
+
+@pytest.mark.parametrize("options", [("--facets", "year"), ("--offset", "3"), ("--sort", "year")])
+def test_options_without_an_effect_on_measures_are_unknown(
+    lsr_eval: Command, tiny: Path, options: tuple[str, ...]
+) -> None:
+    with pytest.raises(SystemExit):
+        lsr_eval(tiny, "--encoder", "bm25", *options)
+
+
+def test_search_options_do_not_mix_with_comparisons(lsr_eval: Command, tiny: Path) -> None:
+    with pytest.raises(UsageError, match="--hybrid compares plain searches with others: leave out the search options"):
+        lsr_eval(tiny, "--encoder", "bm25", "--hybrid", "--where", "year >= 2001")

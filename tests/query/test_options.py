@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lsr.cli.evaluation.eval_systems import add_search_arguments
 from lsr.cli.searches.option_arguments import add_search_options, options_from
 from lsr.encoders.registry import load_encoder
 from lsr.errors import LsrError, UsageError
@@ -202,6 +203,12 @@ def parsed(*args: str) -> Any:
     return options_from(parser.parse_args(args))
 
 
+def option_of_eval(*args: str) -> Any:
+    parser = argparse.ArgumentParser()
+    add_search_arguments(parser.add_argument_group("search options"))
+    return options_from(parser.parse_args(args))
+
+
 @pytest.mark.usefixtures("one_more")
 def test_a_new_option_is_in_every_interface_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert parsed("--patience", "5").patience == 5 and parsed().patience == 3
@@ -211,6 +218,7 @@ def test_a_new_option_is_in_every_interface_at_once(capsys: pytest.CaptureFixtur
         parsed("--help")
     assert "how long to wait" in capsys.readouterr().out
     assert "patience" in rest_parameters()
+    assert option_of_eval("--patience", "5").patience == 5
     assert request_options({"patience": "4"}, WithPatience()).patience == 4  # type: ignore[attr-defined]
     assert WithPatience.of(patience=2).patience == 2
     with pytest.raises(UsageError, match="patience is 'x'"):

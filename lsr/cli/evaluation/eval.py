@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from lsr.cli.common import TerminalProgress, positive
 from lsr.cli.evaluation.eval_printer import Printer
-from lsr.cli.evaluation.eval_systems import add_arguments, choose_systems
+from lsr.cli.evaluation.eval_systems import add_arguments, add_search_arguments, choose_systems
+from lsr.cli.searches.option_arguments import NAMES as OPTION_NAMES
 
 if TYPE_CHECKING:
     from lsr.eval.harness import Options
@@ -30,6 +31,7 @@ def add_parser(subparsers: Any) -> None:
     what.add_argument("--run", dest="run_files", type=Path, nargs="+", action="extend", metavar="FILE",
                       help="TREC runs of any systems, instead of DATASET")  # fmt: skip
     what.add_argument("--qrels", type=Path, metavar="FILE", help="judgements for --run, TREC or BEIR format")
+    add_search_arguments(parser.add_argument_group("search options of every encoder"))
     rules = parser.add_argument_group("rules")
     rules.add_argument("--split", default="test", help="of the qrels (default: test)")
     rules.add_argument("--measures", nargs="+", metavar="M", help="such as nDCG@10; the first decides comparisons")
@@ -116,7 +118,7 @@ def _name_and_split(qrels: Path) -> tuple[str, str]:
 def _command(args: argparse.Namespace) -> str:
     words = ["lsr", "eval", *args.datasets]
     for name, value in sorted(vars(args).items()):
-        if name in ("datasets", "command", "run") or value in (None, False, []):
+        if name in ("datasets", "command", "run", OPTION_NAMES) or value in (None, False, []):
             continue
         values = value if isinstance(value, list) else [] if value is True else [value]
         option = "run" if name == "run_files" else name.replace("_", "-")

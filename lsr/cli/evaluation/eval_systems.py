@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsr.cli.common import TerminalProgress, positive
+from lsr.cli.searches.option_arguments import add_search_options, options_from
 from lsr.models import DEFAULT, default_encoder
 
 if TYPE_CHECKING:
@@ -16,6 +17,15 @@ if TYPE_CHECKING:
     from lsr.eval.systems.indexed_system import IndexedSystem
     from lsr.eval.systems.registry import Resources
     from lsr.eval.systems.system import System
+    from lsr.query.options import SearchOptions
+
+OWN_OPTIONS = frozenset(
+    ("k", "threads", "hybrid", "rerank", "fuser", "weights", "candidates", "neighbours", "feedback")
+)
+"""Search options for which `lsr eval` has its own: it measures hybrids and feedback beside the plain search."""
+
+NOT_MEASURED = frozenset(("offset", "sort", "fields", "facets", "total", "explain"))
+"""Search options without an effect on measures, which rank the best documents of a search by score."""
 
 OWN_DENSE = (None, "joint")
 """Values of --dense by which a joint encoder's own dense vectors are taken."""
@@ -62,6 +72,30 @@ def add_arguments(group: Any) -> None:
     group.add_argument("--queries", type=Path, metavar="FILE", help="ready query vectors that go with --vectors")
 
 
+def add_search_arguments(group: Any) -> None:
+    """Declare the search options that change a ranking; they apply to every encoder's search."""
+    from lsr.query.options import option_specs
+
+    left_out = OWN_OPTIONS | NOT_MEASURED
+    add_search_options(group, names=[option.name for option in option_specs() if option.name not in left_out])
+
+
+def search_options(args: argparse.Namespace) -> SearchOptions | None:
+    """Return the search options given, None without any. Raises UsageError beside comparisons with other searches."""
+    from lsr.errors import UsageError
+    from lsr.query.options import SearchOptions
+
+    options = options_from(args)
+    if options == SearchOptions():
+        return None
+    for name in ("hybrid", "rerank", "fusion"):
+        if getattr(args, name):
+            raise UsageError(
+                f"--{name} compares plain searches with others: leave out the search options, or use lsr.evaluate"
+            )
+    return options
+
+
 def choose_systems(args: argparse.Namespace, progress: TerminalProgress, n_datasets: int) -> Chosen:
     """Return the systems that arguments name, each followed by its hybrids; then fusions, then baselines.
 
@@ -69,6 +103,7 @@ def choose_systems(args: argparse.Namespace, progress: TerminalProgress, n_datas
     """
     from lsr.errors import UsageError
     from lsr.eval.systems.fusion import FusedSystem
+    from lsr.eval.systems.indexed_system import SearchedSystem
     from lsr.eval.systems.learned_fusion import LEARNED, LearnedFusion
     from lsr.eval.systems.registry import Resources, open_baseline
 
@@ -79,17 +114,18 @@ def choose_systems(args: argparse.Namespace, progress: TerminalProgress, n_datas
     resources = Resources(
         threads=args.threads, cache=cache, progress=progress, vectors=args.vectors, queries=args.queries
     )
+    searched = search_options(args)
     rows: list[System] = []
     singles: list[System] = []
     groups: list[Sequence[str]] = []
     for base in _bases(args, resources):
-        singles.append(base)
-        rows.append(base)
+        singles.append(base if searched is None else SearchedSystem(base, searched))
+        rows.append(singles[-1])
         for legs, others in _second_legs(args, base, resources):
             rows += [*legs, *others]
             groups.append([base.name, *(system.name for system in legs)])
         if args.feedback is not None:
-            singles.append(_with_feedback(base, args.feedback))
+            singles.append(_with_feedback(base, args.feedback, searched))
             rows.append(singles[-1])
     if args.fusion and not (args.hybrid or args.rerank):
         if len(singles) < 2:
@@ -131,11 +167,12 @@ def _bases(args: argparse.Namespace, resources: Resources) -> list[IndexedSystem
     return systems
 
 
-def _with_feedback(base: IndexedSystem, n_docs: int) -> System:
+def _with_feedback(base: IndexedSystem, n_docs: int, searched: SearchOptions | None) -> System:
     from lsr.eval.systems.indexed_system import SearchedSystem
     from lsr.query.options import SearchOptions
 
-    return SearchedSystem(base, SearchOptions.of(feedback=n_docs), name=f"{base.name}+feedback")
+    options = (searched or SearchOptions()).replace(feedback=n_docs)
+    return SearchedSystem(base, options, name=f"{base.name}+feedback")
 
 
 def _second_legs(
