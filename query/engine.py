@@ -26,7 +26,7 @@ NOT_SEARCHED = -1
 
 
 class RankedLeg(NamedTuple):
-    """What one leg of a hybrid search said of a ranking's documents.
+    """The scores and ranks that one leg of a hybrid search gave a ranking's documents.
 
     scores: float64, (n), NaN for a document that it didn't find. ranks: int64, (n), from 1, and 0 for such.
     """
@@ -38,14 +38,14 @@ class RankedLeg(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """What a query found, best first.
+    """The documents that a query found, best first.
 
     positions: int64, documents by the order in which they were added to the index. scores: float64, the
     exact dot products of query weights and impacts, times the scale. traversals: what ran in each
     segment that has a term of the query; n_postings: of the query's terms; n_bounded,
     n_scored: superblocks whose bound reached the first threshold, and those scored, by traversals that prune.
     approximate: the settings of a search that may have missed documents, None for an exact one; n_skipped:
-    superblocks that it passed over although their bound, as far as it was computed, reaches the last threshold.
+    superblocks that it skipped although their bound, as far as it was computed, reaches the last threshold.
     legs: of a hybrid search, whose fused scores `scores` are then; else none.
     """
 
@@ -222,7 +222,7 @@ class Engine:
     def _check(self, allowed: DocumentFilter) -> None:
         sizes = [-(-segment.n_docs // SUPERBLOCK) for segment in self.index.segments]
         if [len(bitmap) for bitmap in allowed.bitmaps] != sizes:
-            raise UsageError("the filter was made for another generation of the index: make it anew")
+            raise UsageError("the filter was made for another generation of the index: make it again")
 
     def _rank_plain(
         self,
