@@ -1,4 +1,4 @@
-"""A few documents in all posting lists of rare terms, found by halving: for those who want documents, not terms."""
+"""Lookup of a few documents in all posting lists of rare terms, by binary search."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lsr.kernels.jit.compile import kernel
 
 @kernel
 def last_at_most(values, low, high, wanted):
-    """Return the last place from low to high where values, ascending there, are at most `wanted`; low if none is."""
+    """Return the last place in low … high − 1 where `values`, ascending, is at most `wanted`; low if none."""
     left = high - low
     while left > 1:  # No branch to mispredict.
         half = left >> 1

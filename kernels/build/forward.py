@@ -1,4 +1,4 @@
-"""The forward index out of the inverted one: for checking, merging and export."""
+"""The forward index rebuilt from the inverted one: for checking, merging and export."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def forward_rows(postings, n_terms):
 def take_rows(order, indptr, values):
     """Return the values of the rows `order[0]`, `order[1]`, … of a CSR array, one after another.
 
-    order: int64, rows in [0, indptr.size − 1), not all of them need be in it. indptr: int64. values: any dtype.
+    order: int64, rows in [0, indptr.size − 1), all or some of them. indptr: int64. values: any dtype.
     """
     n = 0
     for row in order:

@@ -1,4 +1,4 @@
-"""The k-th largest impact of each term, from which a query's first threshold comes.
+"""The k-th largest impact of each term, from which a query's initial threshold is computed.
 
 If a term's k-th largest impact is m, k documents score at least weight · m, so that a document of a lower
 score is not among the k best. Source: Petri et al., "Accelerated Query Processing Via Similarity
@@ -12,7 +12,7 @@ import numpy as np
 from lsr.kernels.jit.compile import kernel
 
 COUNTED_AT_ONCE = 1 << 16
-"""Terms whose impacts are counted in one pass over the postings: 64 MiB of counts at most."""
+"""Terms whose impacts are counted in one pass over the postings: at most 64 MiB of counts."""
 
 
 @kernel

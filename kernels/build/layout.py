@@ -1,10 +1,9 @@
-"""The inverted index of a segment as flat arrays, and how it is filled from forward rows.
+"""The inverted index of a segment as flat arrays, and its construction from forward rows.
 
-Documents are numbered by doc_ord in an order where alike ones are neighbours. A *block* is BLOCK of
-them: upper bounds are kept per block. A *superblock* is SUPERBLOCK of them: the unit of scoring and
-of filters. A *page* of PAGE documents is the unit of scoring in order.
+Documents are numbered by doc_ord in an order where similar ones are neighbours, in blocks, superblocks and pages (see
+`lsr.kernels.geometry`).
 
-A term is *frequent* if it stands in at least one of every FREQUENT documents, else *rare*:
+A term is *frequent* if at least one of every FREQUENT documents holds it, else *rare*:
 
 - frequent: the impacts, a byte a posting, in doc_ord order; of each superblock a mask of the documents
   that hold the term, and where their impacts start (`lsr.kernels.simd.packed_runs`); and the largest impact of
@@ -56,7 +55,7 @@ class Postings(NamedTuple):
 
 @kernel
 def count_terms(term_ids, df):
-    """Add to df (int64, one a term) the number of times that each of term_ids stands there."""
+    """Add to df (int64, one a term) the number of times that each term occurs in term_ids."""
     for t in term_ids:
         df[t] += 1
 

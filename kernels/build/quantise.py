@@ -1,4 +1,4 @@
-"""Quantising of document weights to impacts, and of query weights to integers."""
+"""Quantisation of document weights to impacts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lsr.kernels.jit.compile import kernel
 def quantise(weights, scale, impacts):
     """Set impacts[i] (uint8) to weights[i] / scale, rounded, within 1 … 255; return how many were clipped at 255.
 
-    weights: float32, positive and finite. A positive weight never becomes 0: its document would no
+    weights: float32, positive and finite. A positive weight never becomes 0: its document could no
     longer be found by that term.
     """
     clipped = 0

@@ -1,9 +1,9 @@
-"""Reordering of documents by recursive graph bisection, so that alike documents share blocks.
+"""Reordering of documents by recursive graph bisection, so that similar documents share blocks.
 
 Source: Dhulipala et al., "Compressing Graphs and Indexes with Recursive Graph Bisection", KDD 2016
 (section 3), with the forward-index formulation of Mackenzie et al., ECIR 2019. A range of documents
 is halved; documents are swapped between the halves while that lowers the estimated bits
-Σ_t deg·log2(n / (deg + 1)) of both halves; then each half is treated likewise.
+Σ_t deg·log2(n / (deg + 1)) of both halves; then each half likewise.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def split_range(order, lo, mid, hi, rows, logs, scratch, max_rounds):
                 for p in range(indptr[doc], indptr[doc + 1]):
                     total += to_left[term_ids[p]]
             gain[i - lo] = -total
-        # Of equal gains the first: an order that no sorting routine decides, and no version of one.
+        # Of equal gains the first: an order that depends on no sorting routine and no version of one.
         best_left = np.argsort(gain[:n_left], kind="mergesort")
         best_right = np.argsort(gain[n_left:], kind="mergesort")
         swaps = 0

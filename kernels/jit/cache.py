@@ -1,4 +1,4 @@
-"""Folders of compiled kernels that earlier versions left: those that nobody has used for long are removed."""
+"""Removal of folders of compiled kernels that earlier versions left and that are no longer used."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from pathlib import Path
 
 UNUSED_S = 30 * 24 * 3600
 KEPT = 16
-"""Of folders used in that time, so many that were used last."""
+"""The number of folders used in that time that are kept, the last used ones."""
 _NAME = re.compile(r"kernels-[0-9a-f]{16}|removed-[0-9a-f]{16}")
 
 
 def note_use(folder: Path) -> None:
-    """Note in a folder's time that it is in use."""
+    """Set a folder's modification time to now: it is in use."""
     with suppress(OSError):
         os.utime(folder)
 
 
 def forget_unused(used: Path) -> None:
-    """Remove the folders beside `used` that no process has begun to use for UNUSED_S, or that more than KEPT outlast.
+    """Remove the folders beside `used` that were unused for UNUSED_S, and all but the KEPT last used ones.
 
-    Only folders of this user, named as ours are. A process that has one of them open goes on: what it has loaded stays
-    in memory, and Numba makes the folder anew if it compiles more. A folder gets another name before it is removed,
-    so that nobody finds half of it. Errors are passed over: another process may be at the same.
+    Only folders of this user, with names like ours. A process that has one of them open continues: loaded code stays
+    in memory, and Numba makes the folder again if it compiles more. A folder is renamed before it is removed, so that
+    no process finds half of it. Errors are ignored: another process may remove the same folders.
     """
     mine = []
     with suppress(OSError), os.scandir(used.parent) as entries:

@@ -1,9 +1,9 @@
-"""The decorator of all kernels: compiled without the interpreter's lock, and kept on disk.
+"""The decorator of all kernels: compiled without the interpreter's lock, and cached on disk.
 
-Numba's own cache looks only at the file of a function, so that it would go on with code compiled for
-another version of a constant or of an inlined function in a neighbour. Here the cache folder's
-name is a digest of all kernel sources and versions: any change begins a new folder. Cached code is
-loaded by unpickling, so the folder must be the user's own, and never that of an index.
+Numba's own cache compares only the file of a function, so that it would load code compiled for another version of a
+constant or of an inlined function in a neighbour. Here the cache folder's name is a digest of all kernel sources and
+versions: any change begins a new folder. In it Numba's index has the name and the features of the processor that code
+was compiled for. Cached code is loaded by unpickling, so the folder must be the user's own, and never that of an index.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from lsr.kernels.jit.cache import forget_unused, note_use
 
 
 def _is_private(folder: Path) -> bool:
-    """Make the folder if need be; say whether it is ours alone to write to."""
+    """Make the folder if it is missing; return whether only this user may write to it."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         state = folder.lstat()  # a link to another folder of ours is none that was made for this
@@ -40,7 +40,7 @@ def _is_private(folder: Path) -> bool:
 def cache_folder() -> Path:
     """Return the folder of compiled kernels: in $LSR_CACHE, else the user's cache, else made for this process.
 
-    Where it is new, a new version has been installed, and old folders are removed (`lsr.kernels.jit.cache`).
+    A new folder means that a new version is installed: then old folders are removed (`lsr.kernels.jit.cache`).
     """
     sources = sorted(Path(__file__).parents[1].rglob("*.py"))
     versions = [numba.__version__, np.__version__, platform.python_version()]

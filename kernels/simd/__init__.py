@@ -1,1 +1,1 @@
-"""Vector instructions that Numba does not generate by itself, each with a plain twin."""
+"""Vector instructions that Numba does not generate, each with a plain twin."""

@@ -1,8 +1,8 @@
-"""Arrays by their address: so that one call can be given any number of segments, each of many arrays.
+"""Arrays by their address, so that one call takes any number of segments of many arrays each.
 
-Numba looks at every argument of a call and unpacks it, a fifth of a microsecond an array; nine arrays a segment would
-cost more than searching a small segment does. So addresses and lengths are written down once, and turned into
-arrays where they are used. Whoever writes them down keeps the arrays alive.
+Numba inspects and unpacks every argument of a call, a fifth of a microsecond an array; nine arrays a segment would cost
+more than searching a small segment. So addresses and lengths are stored once, and turned into arrays where they are
+used. The caller keeps the arrays alive.
 """
 
 from __future__ import annotations

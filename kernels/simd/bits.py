@@ -1,4 +1,4 @@
-"""Counting bits of a 64-bit word, by the processor's own instructions."""
+"""Bit counts of a 64-bit word, by instructions of the processor."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ else:
         return signature, generate
 
     def _quarters(context, builder, sig, args, array, first, turn):
-        """Return four vectors, of the blocks 0 … 3, 4 … 7, … of LANES superblocks, side by side, from args[array]."""
+        """Return four vectors from args[array]: of LANES superblocks, side by side, the blocks 0 … 3, 4 … 7, …"""
         place = _later(builder, first, turn * LANES * SUPERBLOCK_BLOCKS)
         pointer = item_pointer(context, builder, sig, args, array, place, BLOCKS)
         blocks = builder.load(pointer, align=4)

@@ -9,14 +9,14 @@ from numba.extending import intrinsic
 if config.DISABLE_JIT:
 
     def prefetch(array, index):
-        """Do nothing: without compilation there is nothing to hint at."""
+        """Do nothing: there is no processor's cache to prefetch into without compilation."""
 
 else:
     from llvmlite import ir
 
     @intrinsic
     def prefetch(typing_context, array, index):
-        """Ask for array[index] (one-dimensional, any dtype; index within bounds or one past) to be cached."""
+        """Prefetch array[index] into the cache (one-dimensional, any dtype; index within bounds or one past)."""
         if not isinstance(array, types.Array) or array.ndim != 1 or not isinstance(index, types.Integer):
             return None
         del typing_context

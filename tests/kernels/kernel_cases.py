@@ -182,9 +182,9 @@ def count_rare(postings: Postings, terms: npt.NDArray[np.int64]) -> int:
 
 
 class GuardedScratch:
-    """Scratch full of rubbish wherever zero isn't promised, that notices a write past its end.
+    """Scratch full of garbage wherever zero isn't promised, that notices a write past its end.
 
-    The rubbish in `places` is of both kinds: beyond any posting list, and the start of some other run.
+    The garbage in `places` is of both kinds: beyond any posting list, and the start of some other run.
     """
 
     def __init__(self, n_superblocks: int, n_rare: int) -> None:

@@ -150,7 +150,7 @@ def upper_bounds_plain(postings: Postings, terms: Sequence[int], weights: Sequen
 
 
 def coarse_upper_bounds_plain(postings: Postings, terms: Sequence[int], weights: Sequence[int]) -> list[int]:
-    """Return the sum of each superblock's maxima, and of the most that the rare terms add to one of its blocks."""
+    """Return the sum of each superblock's maxima and the most that the rare terms add to one of its blocks."""
     frequent, row_weights, rare, rare_weights = split_terms_plain(postings, terms, weights)
     coarse, finer, steps, _ = steps_plain(row_weights, rare_weights)
     n_superblocks = -(-len(postings.insertion) // SUPERBLOCK)

@@ -1,4 +1,4 @@
-"""What is particular to block-max scoring: the order of visits, single superblocks, and that it skips, safely."""
+"""Block-max scoring alone: the order of visits, single superblocks, and that it skips, safely."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_superblocks_without_an_allowed_document_are_not_scored() -> None:
 
 @pytest.mark.parametrize("k", [1, 2, 64, 65, 130, 200, 384])
 def test_a_wide_bucket_never_hides_a_better_superblock(k: int) -> None:
-    """One superblock of so large a score that all others share a bucket, in which the worst stands first."""
+    """One superblock of so large a score that all others share a bucket, in which the worst comes first."""
     matrix = np.hstack([graded(6, [1, 2, 254, 3, 255, 1]), graded(6, [0, 0, 0, 0, 0, 255])])
     weights = np.array([1, (2**32 - 1) // 255 - 1], np.uint32)
     scratch = GuardedScratch(6, 0)

@@ -80,7 +80,7 @@ def test_a_source_more_begins_a_new_folder(sources: Path, home: Path) -> None:
     assert load(sources).cache_folder() != before
 
 
-def test_code_with_checks_of_bounds_has_a_folder_of_its_own(
+def test_code_with_checks_of_bounds_has_another_folder(
     sources: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = load(sources).cache_folder()

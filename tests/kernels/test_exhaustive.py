@@ -1,4 +1,4 @@
-"""What is particular to exhaustive scoring: pages of a frequent term, windows, groups that are skipped whole."""
+"""Exhaustive scoring alone: pages of a frequent term, windows, groups that are skipped whole."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from lsr.kernels.traversals.exhaustive import GROUP, WINDOW, add_frequent, searc
 @property_cases(4)
 @given(seed=seeds, n_docs=sizes, weight=st.sampled_from((0, 1, 1000, LARGEST_WEIGHT_SUM)))
 def test_a_frequent_term_is_added_window_by_window(seed: int, n_docs: int, weight: int) -> None:
-    """Windows here are of any number of pages, and hold rubbish that only grows by the term's own."""
+    """Windows here are of any number of pages, and hold garbage that only grows by the term's impacts."""
     postings, _ = draw_case(seed, n_docs)
     rng = np.random.default_rng(seed)
     width = PAGE * int(rng.integers(1, 6))

@@ -1,4 +1,4 @@
-"""A run is scored alike posting by posting and by the instructions that spread bytes by a mask."""
+"""A run gets the same scores posting by posting and by the instructions that spread bytes by a mask."""
 
 from __future__ import annotations
 

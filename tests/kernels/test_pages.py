@@ -1,4 +1,4 @@
-"""What is particular to scoring pages in order: which ones, from what guess, and all again if it was too high."""
+"""Scoring pages in order: the right ones, from a guess, and all again if it was too high."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def search(
     allowed: np.ndarray = NO_FILTER,
     keys: tuple[tuple[int, int], ...] = (),
 ) -> tuple[list[tuple[int, int]], list[int]]:
-    """Search a matrix by all its terms with weight 1, these hits in the heap; return the hits and the visits."""
+    """Search a matrix by all its terms with weight 1, with hits in the heap; return hits and visits."""
     postings = invert(matrix)
     terms = np.arange(matrix.shape[1])
     scratch = GuardedScratch(-(-len(matrix) // SUPERBLOCK), count_rare(postings, terms))

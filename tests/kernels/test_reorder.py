@@ -1,4 +1,4 @@
-"""Bisection gives a permutation, the same one every time, in which alike documents are neighbours."""
+"""Bisection gives a permutation, the same one every time, in which similar documents are neighbours."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def test_a_clustered_collection_fills_fewer_blocks_than_by_chance(seed: int) -> 
 @pytest.mark.skipif(UNCOMPILED, reason="takes minutes without compilation")
 @pytest.mark.parametrize("seed", range(3))
 def test_a_large_split_stops_when_few_are_swapped(seed: int) -> None:
-    """Halves of 400 documents: with three swaps it goes on, with two it stops."""
+    """Halves of 400 documents: with three swaps it continues, with two it stops."""
     matrix = Collection(seed=seed, n_docs=800, n_terms=40, empty_share=0.0).matrix()
     indptr, term_ids, _ = forward_rows(matrix)
     order, plain = np.arange(800), np.arange(800)

@@ -1,4 +1,4 @@
-"""What is particular to two levels of bounds: of superblocks, then of a page's blocks, and that both skip, safely."""
+"""Two levels of bounds, of superblocks and of a page's blocks: both skip, safely."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_pages_that_lie_densely_are_bounded_in_a_stream(share: float) -> None:
     n=st.integers(1, 400),
 )
 def test_about_so_many_bounds_reach_that_of_a_rank(seed: int, n_bounds: int, highest: int, n: int) -> None:
-    """At least n, or all of those at the threshold; and no more than n above the bucket that it falls in."""
+    """At least n, or all those at the threshold; and no more than n above the bucket of the bound."""
     upper_bounds = np.random.default_rng(seed).integers(0, highest, n_bounds, endpoint=True).astype(np.uint32)
     top = int(upper_bounds.max())
     threshold = 1 if top else 0
@@ -135,7 +135,7 @@ def search(
 
 
 def two_terms_apart() -> np.ndarray:
-    """Make a page of superblocks of equal bounds, both terms in one block of the second alone; and an empty page."""
+    """Make a page of superblocks of equal bounds, both terms in one block of the second; and an empty page."""
     matrix = np.zeros((2 * PAGE_SUPERBLOCKS * SUPERBLOCK, 2), np.uint8)
     matrix[[0, 2 * SUPERBLOCK], 0] = 9
     matrix[[BLOCK, 2 * SUPERBLOCK + BLOCK], 1] = 9

@@ -155,7 +155,7 @@ def test_a_query_without_terms_is_bounded_by_zero() -> None:
 @property_cases(4)
 @given(seed=st.integers(0, 2**16), n_pages=st.integers(1, 5), finer=st.integers(0, 8))
 def test_vector_instructions_do_what_plain_loops_do(seed: int, n_pages: int, finer: int) -> None:
-    """Where the processor has them; the same function twice, where it hasn't."""
+    """The same function twice, if the processor has no such instructions."""
     rng = np.random.default_rng(seed)
     maxima = rng.integers(0, 256, 8 * n_pages * PAGE_BLOCKS).astype(np.uint8)
     maxima.flags.writeable = False

@@ -105,7 +105,7 @@ def test_a_feature_counts_by_its_last_mention_and_with_those_it_builds_on(featur
     assert features_of({"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": features}) == used
 
 
-def test_targets_have_compiled_code_of_their_own_in_one_folder(tmp_path: Path) -> None:
+def test_compiled_code_of_two_targets_shares_a_folder(tmp_path: Path) -> None:
     """Numba tells them apart in its index, so that no process loads another target's code."""
     code = (
         "import numpy as np; from lsr.kernels.traversals.topk import key_of as k; k(np.uint32(1), 1);"

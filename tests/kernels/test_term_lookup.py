@@ -20,7 +20,7 @@ LAST_ID = 2**31 - 1
 
 
 class Located(NamedTuple):
-    """What `locate` returns and writes."""
+    """The counts that `locate` returns, and the terms that it writes."""
 
     terms: list[int]
     weights: list[int]

@@ -219,7 +219,7 @@ def test_an_initial_threshold_keeps_ties_and_nothing_below(search: Search, surpl
 
 @every_traversal
 def test_a_tie_in_a_bucket_that_begins_below_the_threshold(search: Search) -> None:
-    """The bounds 7 and 8 share a bucket, 8 being the threshold when the 7 is met; the later 8 was added first."""
+    """The bounds 7 and 8 share a bucket, the threshold is 8, and the later 8 was added first."""
     matrix = np.zeros((192, 2), np.uint8)
     matrix[64, 1] = 128
     matrix[[0, 65, 191], 0] = 7, 8, 8
