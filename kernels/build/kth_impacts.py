@@ -12,7 +12,7 @@ import numpy as np
 from lsr.kernels.jit.compile import kernel
 
 COUNTED_AT_ONCE = 1 << 16
-"""Terms whose impacts are counted in one pass over the postings: at most 64 MiB of counts."""
+"""Terms whose impacts are counted in one reading of the postings: at most 64 MiB of counts."""
 
 
 @kernel
