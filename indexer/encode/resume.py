@@ -83,7 +83,10 @@ class Staging:
     def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
         n_docs = 0 if kind is None else kept_documents(self.folder)
         if n_docs == 0:
-            forget_job(self.folder)
+            try:
+                forget_job(self.folder)
+            except OSError as error:  # the index is committed, or another error is on its way
+                log.warning(f"{self.folder} can't be removed ({error.strerror or error}); remove it")
             return
         log.info(
             f"{n_docs:,} documents are encoded: they are kept in {self.folder}, and the same command resumes from them"
@@ -92,8 +95,8 @@ class Staging:
     def encode(self, documents: Callable[[], Iterable[Document]]) -> tuple[Path, ...]:
         """Encode all documents that earlier runs have not; return the shards, in order.
 
-        documents: reads the corpus from its start, and is called again if it turns out to be another than before. Raises what
-        `run_job` raises.
+        documents: reads the corpus from its start, and is called again if it turns out to be another than before.
+        Raises what `run_job` raises.
         """
         if n_docs := kept_documents(self.folder):
             log.info(f"an interrupted run has encoded {n_docs:,} documents: those still the same are not encoded again")
@@ -109,7 +112,8 @@ class Staging:
                     progress=self._progress,
                 ).shards
             except ChangedCorpusError as error:
-                forget_shards(self.folder, error.number)
+                with writing(self.folder):
+                    forget_shards(self.folder, error.number)
                 kept = kept_documents(self.folder)
                 log.info(
                     f"the corpus has changed since the interrupted run: {kept:,} documents are the same, from there on "
@@ -118,7 +122,8 @@ class Staging:
             except OtherJobError as error:
                 if not is_job(self.folder):
                     raise
-                forget_job(self.folder)
+                with writing(self.folder):
+                    forget_job(self.folder)
                 log.info(f"what an earlier run left doesn't fit ({error}): encoding again")
 
     def _made(self) -> Folder:

@@ -10,7 +10,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,7 +35,8 @@ def writer_lock(index: Path | Folder) -> Iterator[None]:
         try:
             yield
         finally:
-            os.ftruncate(descriptor, 0)
+            with suppress(OSError):  # a leftover text harms nobody: the lock is the descriptor's
+                os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
 

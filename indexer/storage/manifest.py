@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lsr.errors import IndexDamagedError, IndexMissingError
+from lsr.errors import IndexDamagedError, IndexMissingError, LsrError
 from lsr.indexer.storage.files import FileInfo, new_file
 from lsr.io.folder import Folder
 
@@ -171,12 +171,27 @@ def write_manifest(index: Path | Folder, manifest: Manifest) -> None:
     aside.remove(missing_ok=True)
     with new_file(aside) as file:
         file.write(_canonical(content))
+    folder.sync()  # before the rename: the folders of parts may be new, and a manifest must not outlive them
     aside.rename(name)
     try:
         folder.sync()
-    except OSError:
-        folder.remove_file(name)
+    except OSError as error:
+        _take_back(folder, name, error)
         raise
+
+
+def _take_back(folder: Folder, name: str, cause: OSError) -> None:
+    """Remove a manifest that could not be synced, durably. Raises LsrError, which says that it is there, otherwise."""
+    try:
+        folder.remove_file(name)
+        folder.sync()
+    except OSError:
+        if not folder.has_file(name):
+            return
+        raise LsrError(
+            f"{folder / name}: the change is made, but can't be synced ({cause.strerror or cause}), so that a power "
+            "loss could undo it; check the disk"
+        ) from cause
 
 
 def read_manifest(index: Path | Folder, generation: int) -> Manifest:

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from lsr.errors import IndexDamagedError, IndexExistsError, LsrError, UsageError
+from lsr.errors import COMMITTED, IndexDamagedError, IndexExistsError, LsrError, UsageError
 from lsr.indexer.storage.files import FileInfo, checksum
 from lsr.indexer.storage.generations import PART_KINDS, SCRATCH_PREFIX, generations, is_ours, names_in, remove_leftovers
 from lsr.indexer.storage.lock import NAME as LOCK_NAME
 from lsr.indexer.storage.lock import writer_lock
-from lsr.indexer.storage.manifest import Manifest, Part, write_manifest
+from lsr.indexer.storage.manifest import Manifest, Part, manifest_path, write_manifest
 from lsr.io.folder import Folder
 
 _FREE = "free some space, or choose another place with --index"
@@ -26,21 +26,24 @@ _REMEDIES = {errno.ENOSPC: _FREE, errno.EDQUOT: _FREE, errno.EACCES: _ALLOW, err
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn what the operating system says into an error that names the remedy."""
+def explained(path: Path, place: Workplace | None = None) -> Iterator[None]:
+    """Turn an error of the operating system into one that says what became of the index, and the remedy.
+
+    place: the transaction; once it has committed something, that is what the error says.
+    """
     try:
         yield
     except OSError as error:
         remedy = _REMEDIES.get(error.errno or 0, "choose another place with --index")
-        raise LsrError(
-            f"can't write the index at {path}: {error.strerror or error}; what was there is unchanged; {remedy}"
-        ) from error
+        state = "what was there is unchanged" if place is None or not place.n_committed else COMMITTED
+        raise LsrError(f"can't write the index at {path}: {error.strerror or error}; {state}; {remedy}") from error
 
 
 class Workplace:
     """An index's folder while one writer holds it. A context manager; leaving it releases the lock.
 
-    root: the open folder; scratch: one in it, for what isn't finished.
+    root: the open folder; scratch: one in it, for what isn't finished. n_committed: generations made so far. An
+    exception that leaves it after a commit has COMMITTED among its notes.
 
     Raises IndexLockedError if another writer is at it, LsrError if it can't be written to.
     """
@@ -49,6 +52,7 @@ class Workplace:
         self.path = path
         self._stack = ExitStack()
         self._n_parts = 0
+        self.n_committed = 0
 
     @classmethod
     def for_new(cls, path: Path, *, overwrite: bool) -> Workplace:
@@ -78,7 +82,7 @@ class Workplace:
     @contextmanager
     def _beginning(self) -> Iterator[None]:
         try:
-            with explained(self.path):
+            with explained(self.path, self):
                 yield
         except BaseException:
             self.close()
@@ -106,7 +110,9 @@ class Workplace:
     def __enter__(self) -> Workplace:
         return self
 
-    def __exit__(self, *details: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is not None and self.n_committed:
+            error.add_note(COMMITTED)
         self.close()
 
     def close(self) -> None:
@@ -148,7 +154,12 @@ class Workplace:
 
     def commit(self, manifest: Manifest) -> None:
         """Make a generation visible; what is made from now on is of the next one."""
-        write_manifest(self.root, manifest)
+        try:
+            write_manifest(self.root, manifest)
+        except BaseException:  # an interruption may come after the rename
+            self.n_committed += self.root.has_file(manifest_path(self.path, manifest.generation).name)
+            raise
+        self.n_committed += 1
         self._begin_generation(self.generation + 1)
 
 

@@ -23,7 +23,7 @@ from lsr.cli.indexes import list as listing
 from lsr.cli.indexes import merge as merging
 from lsr.cli.models import codes, encode, mine, train
 from lsr.cli.searches import explain, search, serve
-from lsr.errors import LsrError
+from lsr.errors import COMMITTED, LsrError
 from lsr.version import __version__
 
 COMMANDS = (
@@ -111,16 +111,16 @@ def _run(args: argparse.Namespace) -> int:
         if detail := getattr(error, "detail", ""):
             print(detail, file=sys.stderr)
         return error.exit_code
-    except MemoryError:
-        note("not enough memory; what was there before is unchanged; close other programs, or index in smaller parts")
+    except MemoryError as error:
+        note(f"not enough memory; {_state_after(error)}; close other programs, or index in smaller parts")
         return FAILED
     except ModuleNotFoundError as error:
         if error.name not in INSTALLED_BY:
             raise
         note(f"this needs the package {error.name!r}, which isn't installed: pip install {INSTALLED_BY[error.name]}")
         return FAILED
-    except KeyboardInterrupt:
-        note("interrupted; what was there before is unchanged")
+    except KeyboardInterrupt as error:
+        note(f"interrupted; {_state_after(error)}")
         return INTERRUPTED
     except BrokenPipeError:
         _give_up_output()  # the reader of the output has ended, as `| head` does
@@ -131,6 +131,11 @@ def _run(args: argparse.Namespace) -> int:
             _give_up_output()
         return FAILED
     return int(code)
+
+
+def _state_after(error: BaseException) -> str:
+    """Return what became of the index that a command was changing."""
+    return COMMITTED if COMMITTED in getattr(error, "__notes__", []) else "what was there before is unchanged"
 
 
 @contextmanager
