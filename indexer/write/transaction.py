@@ -53,6 +53,7 @@ class Workplace:
         self._stack = ExitStack()
         self._n_parts = 0
         self.n_committed = 0
+        self._owner = os.getpid()
 
     @classmethod
     def for_new(cls, path: Path, *, overwrite: bool) -> Workplace:
@@ -116,8 +117,11 @@ class Workplace:
         self.close()
 
     def close(self) -> None:
-        """Remove what was not committed and release the lock."""
-        self._stack.close()
+        """Remove what was not committed and release the lock; in a forked process, leave both to its parent."""
+        if os.getpid() == self._owner:
+            self._stack.close()
+        else:
+            self._stack.pop_all()
 
     def _tidy(self) -> None:
         """Remove what was not committed, and all our folders where there is no index at all."""

@@ -22,7 +22,10 @@ import numba
 import numpy as np
 from numba import njit
 
+from lsr.kernels.jit.at_fork import hold_compilers
 from lsr.kernels.jit.cache import forget_unused, note_use
+
+hold_compilers()
 
 
 def _is_private(folder: Path) -> bool:

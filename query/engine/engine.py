@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from lsr.errors import UsageError
 from lsr.indexer.storage.index import StoredIndex
+from lsr.io.fork_safe import cached_property
 from lsr.kernels.geometry import PAGE_SUPERBLOCKS, SUPERBLOCK
 from lsr.query.engine.approximate import NO_LIMIT, Approximate
 from lsr.query.engine.numpy_engine import search_plain

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from lsr.indexer.storage.deletions import unpack
 from lsr.indexer.storage.index import StoredIndex
+from lsr.io.fork_safe import ForkSafeLock
 from lsr.query.fusion.ranked_list import Leg
 from lsr.query.hybrid.ann import FLAT, AnnParameters, choose_parameters
 from lsr.query.hybrid.ann import search as search_ann
@@ -28,7 +28,7 @@ PASSAGES_EACH, DEEPER = 3, 4
 _ROWS = 1 << 13
 
 _kept: weakref.WeakKeyDictionary[StoredIndex, Any] = weakref.WeakKeyDictionary()
-_making = threading.Lock()
+_making = ForkSafeLock()
 
 
 def dense_leg(search: SparseSearch, query: Query, k: int, *, allowed: DocumentFilter | None = None) -> tuple[Leg, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 from pathlib import Path
@@ -131,9 +130,9 @@ def test_opening_beside_one_who_makes_the_index_again_gives_the_old_or_the_new(p
     def exchange_all_the_time() -> None:
         spare = path.with_name("spare")
         while not stop.is_set():
-            os.rename(path, spare)
-            os.rename(other, path)
-            os.rename(spare, other)
+            path.rename(spare)
+            other.rename(path)
+            spare.rename(other)
 
     thread = threading.Thread(target=exchange_all_the_time)
     thread.start()
