@@ -29,6 +29,7 @@ from lsr.indexer.encode.resumable_job import (
     writing,
 )
 from lsr.indexer.encode.windows import Pace
+from lsr.indexer.storage.damage import OutOfResourcesError, lack_of
 from lsr.indexer.storage.dense_vectors import Halves
 from lsr.indexer.storage.files import arrow_source
 from lsr.io.folder import Folder
@@ -81,7 +82,10 @@ class Staging:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
-        n_docs = 0 if kind is None else kept_documents(self.folder)
+        try:
+            n_docs = 0 if kind is None else kept_documents(self.folder)
+        except OutOfResourcesError:  # what was encoded stays
+            return
         if n_docs == 0:
             try:
                 forget_job(self.folder)
@@ -157,6 +161,8 @@ class Staging:
                 for rows in file.iter_batches(ROWS):
                     yield _documents(rows) if self._with_documents else [], self._sparse(rows), _dense(rows)
         except (OSError, pa.ArrowException) as error:
+            if lacking := lack_of(error, shard):
+                raise lacking from error
             raise LsrError(f"{shard} can't be read ({error}): remove {self.folder} and index again") from error
 
     def _sparse(self, rows: Any) -> SparseBatch | None:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from lsr.errors import IndexDamagedError, IndexMissingError
+from lsr.indexer.storage.damage import unreadable
 from lsr.indexer.storage.manifest import manifest_path, read_manifest
 from lsr.io.folder import FILE, FOLDER, Folder
 
@@ -56,7 +57,7 @@ def open_folder(index: Path) -> Folder:
     except (FileNotFoundError, NotADirectoryError):
         raise _missing(index) from None
     except OSError as error:
-        raise IndexDamagedError(f"{index}: can't be read ({error.strerror or error}); check its permissions") from error
+        raise unreadable(error, index, remedy="check its permissions") from error
 
 
 def names_in(index: Path | Folder) -> list[str]:
@@ -66,7 +67,7 @@ def names_in(index: Path | Folder) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise IndexDamagedError(f"{index}: can't be read ({error.strerror or error}); check its permissions") from error
+        raise unreadable(error, index, remedy="check its permissions") from error
 
 
 def generations(index: Path | Folder) -> list[int]:
@@ -103,7 +104,7 @@ def hold_generation(index: Path | Folder, generation: int) -> Hold | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise IndexDamagedError(f"{path}: can't be read ({error.strerror or error}); check its permissions") from error
+        raise unreadable(error, path, remedy="check its permissions") from error
     try:
         fcntl.flock(hold.descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -125,7 +126,7 @@ def stamp_at(index: Path | Folder, generation: int) -> Stamp | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise IndexDamagedError(f"{index}: can't be read ({error.strerror or error}); check its permissions") from error
+        raise unreadable(error, index, remedy="check its permissions") from error
 
 
 def _missing(index: Path) -> IndexMissingError:

@@ -13,16 +13,21 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from lsr.errors import COMMITTED, IndexDamagedError, IndexExistsError, LsrError, UsageError
+from lsr.indexer.storage.damage import lack_of
 from lsr.indexer.storage.files import FileInfo, checksum
 from lsr.indexer.storage.generations import PART_KINDS, SCRATCH_PREFIX, generations, is_ours, names_in, remove_leftovers
 from lsr.indexer.storage.lock import NAME as LOCK_NAME
 from lsr.indexer.storage.lock import writer_lock
-from lsr.indexer.storage.manifest import Manifest, Part, manifest_path, write_manifest
+from lsr.indexer.storage.manifest import LAST_GENERATION, Manifest, Part, manifest_path, write_manifest
 from lsr.io.folder import Folder
 
 _FREE = "free some space, or choose another place with --index"
 _ALLOW = "change its permissions, or choose another place with --index"
-_REMEDIES = {errno.ENOSPC: _FREE, errno.EDQUOT: _FREE, errno.EACCES: _ALLOW, errno.EPERM: _ALLOW}
+_LOCKS = "its file system has no locks (flock), without which two writers could meet: put the index on another"
+_REMEDIES = {
+    errno.ENOSPC: _FREE, errno.EDQUOT: _FREE, errno.EACCES: _ALLOW, errno.EPERM: _ALLOW,
+    errno.ENOLCK: _LOCKS, errno.ENOTSUP: _LOCKS, errno.ENOSYS: _LOCKS,
+}  # fmt: skip
 
 
 @contextmanager
@@ -34,7 +39,10 @@ def explained(path: Path, place: Workplace | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        lacking = lack_of(error, path)
         remedy = _REMEDIES.get(error.errno or 0, "choose another place with --index")
+        if lacking is not None:
+            remedy = str(lacking).rpartition("; ")[2]
         state = "what was there is unchanged" if place is None or not place.n_committed else COMMITTED
         raise LsrError(f"can't write the index at {path}: {error.strerror or error}; {state}; {remedy}") from error
 
@@ -65,7 +73,9 @@ class Workplace:
         with place._beginning():
             _refuse_foreign(path)
             _refuse_existing(path, overwrite)
-            place._stack.callback(_remove_empty, _make_folders(path))
+            place._stack.callback(_remove_empty, made := _make_folders(path))
+            for folder in reversed(made):  # a generation in a folder that is lost is lost
+                Folder.open(folder.parent).sync()
             place._lock()
             _refuse_existing(path, overwrite)
             place._make_scratch()
@@ -102,11 +112,19 @@ class Workplace:
         self._stack.callback(self.root.remove_tree, name)
         before = generations(self.root)
         self._begin_generation(before[-1] + 1 if before else 1)
+        self._require_number()
 
     def _begin_generation(self, generation: int) -> None:
         self.generation = generation
         self._prefix = f"{generation:08d}-{secrets.token_hex(4)}"
         self._n_parts = 0
+
+    def _require_number(self) -> None:
+        if self.generation > LAST_GENERATION:
+            raise LsrError(
+                f"the index at {self.path} has had {LAST_GENERATION:,} generations, the most there can be: 'lsr "
+                "export' and 'lsr import' make an index of it that begins with the first"
+            )
 
     def __enter__(self) -> Workplace:
         return self
@@ -158,6 +176,7 @@ class Workplace:
 
     def commit(self, manifest: Manifest) -> None:
         """Make a generation visible; what is made from now on is of the next one."""
+        self._require_number()
         try:
             write_manifest(self.root, manifest)
         except BaseException:  # an interruption may come after the rename

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from lsr.cli import doctor
 from lsr.cli.common import note, printed_log
@@ -95,6 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Signal handlers and the settings of stdout are afterwards as they were before.
     """
+    _open_standard_files()
     args = build_parser().parse_args(argv)
     with _terminated_cleanly(), _printable_output():
         return _run(args)
@@ -131,6 +133,20 @@ def _run(args: argparse.Namespace) -> int:
             _give_up_output()
         return FAILED
     return int(code)
+
+
+def _open_standard_files() -> None:
+    """Open the null device where stdin, stdout or stderr is closed: else the next file would get its number.
+
+    What libraries print there would be written into a file of an index.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _state_after(error: BaseException) -> str:

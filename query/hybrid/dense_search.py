@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from lsr.errors import UsageError
 from lsr.indexer.storage.deletions import unpack
 from lsr.indexer.storage.index import StoredIndex
 from lsr.io.fork_safe import ForkSafeLock
@@ -37,6 +38,8 @@ def dense_leg(search: SparseSearch, query: Query, k: int, *, allowed: DocumentFi
     Where documents were cut into passages, it holds the best passage of each. Raises IndexDamagedError for vectors
     that aren't made of numbers.
     """
+    if k < 1:
+        raise UsageError(f"k is {k}; it must be at least 1")
     dense = dense_of(search.index)
     vector = checked_query(query.dense, dense)
     mask = allowed_positions(search.index, allowed)
