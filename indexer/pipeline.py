@@ -11,7 +11,7 @@ from lsr.encoders.base import Encoder, extend_rows, term_ids_of
 from lsr.encoders.dense.base import DenseEncoder, DenseVectors, dense_description
 from lsr.errors import BadDocumentError, LsrError, UsageError
 from lsr.indexer.encode.document_encoders import Legs
-from lsr.indexer.encode.resumable_job import forget_job, kept_documents
+from lsr.indexer.encode.resumable_job import forget_job, kept_documents, writing
 from lsr.indexer.encode.resume import Staging, staging_folder
 from lsr.indexer.encode.windows import windows
 from lsr.indexer.storage.manifest import Manifest
@@ -149,7 +149,8 @@ def _forget_other_job(index: Path) -> None:
     folder = staging_folder(index)
     if n_docs := kept_documents(folder):
         log.info(f"{n_docs:,} documents that an interrupted run had encoded by a model are of no use here: removed")
-    forget_job(folder)
+    with writing(folder):
+        forget_job(folder)
 
 
 class Corpus:

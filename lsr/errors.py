@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+COMMITTED = "what was committed before is kept"
+"""Note on an exception that ended a change of an index after one of its commits."""
+
 
 class LsrError(Exception):
     """A failure whose message says what is wrong and what to do about it.

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import UsageError
+from lsr.io.fork_safe import cached_property
 from lsr.query.engine.engine import Ranking
 from lsr.query.engine.numpy_engine import search_all
 from lsr.query.engine.query_weights import integer_weights

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from lsr.encoders.dense.base import DenseEncoder
 from lsr.errors import UsageError
 from lsr.indexer.encode.open_encoders import open_dense_encoder_of, open_query_encoder_of
 from lsr.indexer.storage.index import StoredIndex
+from lsr.io.fork_safe import ForkSafeLock
 from lsr.query.idf_weighting import idf_weighted
 
 
@@ -36,7 +36,7 @@ class QueryEncoders:
         self._folder = encoder if isinstance(encoder, str | Path) else None
         self._dense_given = None if dense_encoder is None or isinstance(dense_encoder, str | Path) else dense_encoder
         self._dense_folder = dense_encoder if isinstance(dense_encoder, str | Path) else None
-        self._opening = threading.Lock()
+        self._opening = ForkSafeLock()
         self._models: dict[str, Any] = {} if before is None else before._models_for(index)
         self._sparse: QueryEncoder | None = None
         if self._folder is not None and index.manifest.encoder["query_side"] != "model":

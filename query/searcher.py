@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -13,6 +12,7 @@ from lsr.encoders.base import Encoder
 from lsr.encoders.dense.base import DenseEncoder
 from lsr.errors import UsageError
 from lsr.indexer.storage.index import StoredIndex
+from lsr.io.fork_safe import cached_property
 from lsr.query.engine.engine import Ranking
 from lsr.query.hits import hits_of
 from lsr.query.options import SearchOptions

@@ -6,7 +6,6 @@ Feedback, hybrid search and explanation build on it; `lsr.query.stages` puts the
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy.typing as npt
 from lsr.encoders.base import QueryEncoder
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.segment import Segment
+from lsr.io.fork_safe import cached_property
 from lsr.query.engine.approximate import Approximate
 from lsr.query.engine.best_passage import Owners, best_passages
 from lsr.query.engine.engine import Engine, Ranking

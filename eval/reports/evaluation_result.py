@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
 from lsr.errors import UsageError
 from lsr.eval.measures.significance import Comparison, compare
 from lsr.eval.reports.results import Result
 from lsr.eval.reports.table import EvaluationTable, html_table, mean_by_system
+from lsr.io.fork_safe import cached_property
 
 
 @dataclass(frozen=True)

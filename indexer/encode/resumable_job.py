@@ -18,6 +18,7 @@ from lsr.errors import LsrError, UsageError
 from lsr.indexer.encode.columns import Columns
 from lsr.indexer.encode.shards import Shard, ShardWriter, SourceHash, read_shard, shard_name
 from lsr.indexer.encode.windows import Pace, windows
+from lsr.indexer.storage.damage import OutOfResourcesError, lack_of
 from lsr.indexer.storage.lock import NAME as LOCK_NAME
 from lsr.indexer.storage.lock import writer_lock
 from lsr.io.folder import FileAt, Folder
@@ -124,6 +125,8 @@ def kept_documents(path: Path) -> int:
         return 0
     try:
         return _n_docs(read_shard(folder / name) for name in folder.names() if _SHARD.fullmatch(name))
+    except OutOfResourcesError:  # they may be sound, so they are not called none
+        raise
     except LsrError:
         return 0
 
@@ -224,6 +227,8 @@ def _begin(folder: Folder, job: ShardJob) -> list[Shard]:
     numbers = range(sum(1 for _ in filter(_SHARD.fullmatch, names)))
     try:
         return [read_shard(folder / shard_name(number)) for number in numbers]
+    except OutOfResourcesError:  # the shards may be sound
+        raise
     except LsrError as error:
         raise OtherJobError(str(error)) from error
 
@@ -260,4 +265,6 @@ def _read_job(path: FileAt) -> dict[str, Any]:
             raise OtherJobError(f"{path} has format {job['format']}, but this program reads {FORMAT}")
         return {"encoder": dict(job["encoder"]), "settings": job["settings"]}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        if lacking := lack_of(error, path):
+            raise lacking from error
         raise OtherJobError(f"{path} can't be read ({error}): encode into an empty folder") from error

@@ -29,6 +29,7 @@ from lsr.indexer.encode.resumable_job import (
     writing,
 )
 from lsr.indexer.encode.windows import Pace
+from lsr.indexer.storage.damage import OutOfResourcesError, lack_of
 from lsr.indexer.storage.dense_vectors import Halves
 from lsr.indexer.storage.files import arrow_source
 from lsr.io.folder import Folder
@@ -81,9 +82,15 @@ class Staging:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
-        n_docs = 0 if kind is None else kept_documents(self.folder)
+        try:
+            n_docs = 0 if kind is None else kept_documents(self.folder)
+        except OutOfResourcesError:  # what was encoded stays
+            return
         if n_docs == 0:
-            forget_job(self.folder)
+            try:
+                forget_job(self.folder)
+            except OSError as error:  # the index is committed, or another error is on its way
+                log.warning(f"{self.folder} can't be removed ({error.strerror or error}); remove it")
             return
         log.info(
             f"{n_docs:,} documents are encoded: they are kept in {self.folder}, and the same command resumes from them"
@@ -109,7 +116,8 @@ class Staging:
                     progress=self._progress,
                 ).shards
             except ChangedCorpusError as error:
-                forget_shards(self.folder, error.number)
+                with writing(self.folder):
+                    forget_shards(self.folder, error.number)
                 kept = kept_documents(self.folder)
                 log.info(
                     f"the corpus has changed since the interrupted run: {kept:,} documents are the same, from there on "
@@ -118,7 +126,8 @@ class Staging:
             except OtherJobError as error:
                 if not is_job(self.folder):
                     raise
-                forget_job(self.folder)
+                with writing(self.folder):
+                    forget_job(self.folder)
                 log.info(f"what an earlier run left doesn't fit ({error}): encoding again")
 
     def _made(self) -> Folder:
@@ -152,6 +161,8 @@ class Staging:
                 for rows in file.iter_batches(ROWS):
                     yield _documents(rows) if self._with_documents else [], self._sparse(rows), _dense(rows)
         except (OSError, pa.ArrowException) as error:
+            if lacking := lack_of(error, shard):
+                raise lacking from error
             raise LsrError(f"{shard} can't be read ({error}): remove {self.folder} and index again") from error
 
     def _sparse(self, rows: Any) -> SparseBatch | None:

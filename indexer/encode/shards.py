@@ -16,6 +16,7 @@ from typing import Any
 
 from lsr.errors import LsrError
 from lsr.indexer.encode.columns import Columns, string_array
+from lsr.indexer.storage.damage import lack_of
 from lsr.indexer.storage.files import arrow_source
 from lsr.io.folder import FileAt
 from lsr.types import Document
@@ -125,5 +126,7 @@ def read_shard(file: FileAt) -> Shard:
     try:
         metadata = pq.read_metadata(arrow_source(file))
         return Shard(file.path, metadata.num_rows, metadata.metadata[SOURCE_KEY].decode())
-    except (OSError, pa.ArrowInvalid, KeyError, TypeError) as error:
+    except (OSError, pa.ArrowException, MemoryError, KeyError, TypeError, ValueError) as error:
+        if lacking := lack_of(error, file):
+            raise lacking from error
         raise LsrError(f"{file} is not a whole shard of this program ({error}): encode into an empty folder") from error

@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError
+from lsr.indexer.storage.damage import REMEDY, unreadable
 from lsr.indexer.storage.files import checksum
-from lsr.indexer.storage.manifest import REMEDY, Part
+from lsr.indexer.storage.manifest import Part
 from lsr.io.folder import Folder
 from lsr.kernels.geometry import RUN, SUPERBLOCK
 
@@ -30,7 +31,7 @@ def check_files(index: Folder, part: Part, names: Iterable[str]) -> None:
         try:
             sound = checksum(path) == part.files[name]
         except OSError as error:
-            raise IndexDamagedError(f"{path}: can't be read ({error.strerror or error}); {REMEDY}") from error
+            raise unreadable(error, path) from error
         if not sound:
             raise IndexDamagedError(f"{path}: its content is not what was written; {REMEDY}")
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lsr.errors import BadDocumentError, IndexDamagedError
+from lsr.indexer.storage.damage import REMEDY, unreadable
 from lsr.indexer.storage.document_checksums import (
     COLUMN_CHECKSUMS,
     DocumentChecksums,
@@ -25,7 +26,6 @@ from lsr.indexer.storage.document_checksums import (
     document_crc,
 )
 from lsr.indexer.storage.files import FileInfo, arrow_source, checksum, new_file
-from lsr.indexer.storage.manifest import REMEDY
 from lsr.indexer.storage.segment_files import ROWS
 from lsr.io.folder import FileAt
 from lsr.types import PASSAGE_OF, Document
@@ -161,7 +161,7 @@ class DocumentStore:
             batches = self._reader.num_record_batches
             fits = self._reader.schema == SCHEMA and batches == -(-n_docs // ROWS)
         except (OSError, pa.ArrowException) as error:
-            raise self._damaged(f"not a readable document store ({error})") from error
+            raise unreadable(error, self._path, what="not a readable document store") from error
         if not fits:
             raise self._damaged(f"does not hold the {n_docs} documents of the manifest")
 
@@ -172,7 +172,7 @@ class DocumentStore:
         try:
             batch = self._reader.get_batch(number)
         except (OSError, pa.ArrowException) as error:
-            raise self._damaged(f"record batch {number} can't be read ({error})") from error
+            raise unreadable(error, self._path, what=f"record batch {number} can't be read") from error
         if batch.num_rows != min(ROWS, self._n_docs - number * ROWS):
             raise self._damaged(f"record batch {number} has {batch.num_rows} rows")
         return batch
@@ -190,7 +190,7 @@ class DocumentStore:
                     raise self._damaged(f"document {row} is not what was written")
             return _document(*(column[0].as_py() for column in found.columns))
         except (pa.ArrowException, ValueError, TypeError) as error:
-            raise self._damaged(f"document {row} can't be read ({error})") from error
+            raise unreadable(error, self._path, what=f"document {row} can't be read") from error
 
     def some(self, rows: npt.NDArray[np.bool_]) -> Iterator[Document]:
         """Yield the documents that are marked, in their order. rows: bool, (len(self)). Raises IndexDamagedError."""
@@ -198,7 +198,7 @@ class DocumentStore:
             try:
                 yield from map(_document, *(column.to_pylist() for column in batch.columns))
             except (pa.ArrowException, ValueError, TypeError) as error:
-                raise self._damaged(f"record batch {number} is damaged ({error})") from error
+                raise unreadable(error, self._path, what=f"record batch {number} is damaged") from error
 
     def _sound(self, batch: int, number: int) -> Any:
         """Return a column of a record batch, compared with its checksum when it is first read."""
@@ -228,7 +228,7 @@ class DocumentStore:
                     batches[batch] = self._sound(batch, number)
                 values.append(batches[batch][row % ROWS].as_py())
         except (pa.ArrowException, ValueError, IndexError) as error:
-            raise self._damaged(f"a {SCHEMA.names[number]} can't be read ({error})") from error
+            raise unreadable(error, self._path, what=f"a {SCHEMA.names[number]} can't be read") from error
         return values
 
     def document_ids(self, rows: Sequence[int]) -> list[str]:
@@ -240,7 +240,9 @@ class DocumentStore:
                 try:
                     ids[place] = str(json.loads(text).get(PASSAGE_OF, ids[place]))
                 except (ValueError, AttributeError) as error:
-                    raise self._damaged(f"the fields of document {rows[place]} can't be read ({error})") from error
+                    raise unreadable(
+                        error, self._path, what=f"the fields of document {rows[place]} can't be read"
+                    ) from error
         return ids
 
     def kept(self, rows: npt.NDArray[np.bool_]) -> Iterator[Any]:
@@ -259,7 +261,7 @@ class DocumentStore:
             try:
                 yield [json.loads(text) if text else {} for text in batch.column("fields").to_pylist()]
             except ValueError as error:
-                raise self._damaged(f"the fields of record batch {number} are damaged ({error})") from error
+                raise unreadable(error, self._path, what=f"the fields of record batch {number} are damaged") from error
 
     def all_doc_ids(self) -> Iterator[list[str]]:
         """Yield all ids, those of a record batch at a time. Raises IndexDamagedError where anything is damaged."""
@@ -284,5 +286,5 @@ class DocumentStore:
             try:
                 batch.validate(full=True)
             except (pa.ArrowException, ValueError) as error:
-                raise self._damaged(f"record batch {number} is damaged ({error})") from error
+                raise unreadable(error, self._path, what=f"record batch {number} is damaged") from error
             yield batch

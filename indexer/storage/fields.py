@@ -17,9 +17,9 @@ from typing import Any
 import pyarrow as pa
 
 from lsr.errors import IndexDamagedError
+from lsr.indexer.storage.damage import REMEDY, unreadable
 from lsr.indexer.storage.documents import DocumentStore
 from lsr.indexer.storage.files import FileInfo, arrow_source, new_file
-from lsr.indexer.storage.manifest import REMEDY
 from lsr.indexer.storage.segment_files import FIELDS_FILE, ROWS
 from lsr.io.folder import FileAt, Folder
 
@@ -131,10 +131,7 @@ class FieldColumns:
             self._reader = pa.ipc.open_file(arrow_source(path))
             self.kinds = {of.name: _NAMES[str(of.type)] for of in self._reader.schema}
         except (OSError, pa.ArrowException, KeyError, UnicodeDecodeError) as error:
-            raise self._damaged(error) from error
-
-    def _damaged(self, error: Exception) -> IndexDamagedError:
-        return IndexDamagedError(f"{self._path}: not readable columns of fields ({error}); {REMEDY}")
+            raise unreadable(error, self._path, what="not readable columns of fields") from error
 
     def column(self, name: str, kind: str) -> Any:
         """Return a field of all documents as a column of a kind that holds all its values.
@@ -156,7 +153,7 @@ class FieldColumns:
                 chunks.append(chunk)
             column = pa.chunked_array(chunks, TYPES[self.kinds[name]])
         except (OSError, pa.ArrowException, KeyError) as error:
-            raise self._damaged(error) from error
+            raise unreadable(error, self._path, what="not readable columns of fields") from error
         if len(column) != len(self._store) or any(len(chunk) != ROWS for chunk in chunks[:-1]):
             raise IndexDamagedError(f"{self._path}: not of {len(self._store)} documents; {REMEDY}")
         return column

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError
+from lsr.indexer.storage.damage import unreadable
 from lsr.io.folder import FileAt, Folder, file_at
 
 CHUNK_BYTES = 1 << 22
@@ -111,7 +112,7 @@ def map_array(path: Path | FileAt, dtype: npt.DTypeLike, ndim: int) -> npt.NDArr
                 return _read_only(np.empty(shape, found))
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError as error:
-        raise IndexDamagedError(f"{path}: can't be read ({error.strerror or error})") from error
+        raise unreadable(error, path) from error
     except ValueError as error:
         raise IndexDamagedError(f"{path}: not an array of this index ({error}); index again") from error
     return np.frombuffer(mapped, found, math.prod(shape), offset).reshape(shape)

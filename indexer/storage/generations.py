@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from lsr.errors import IndexDamagedError, IndexMissingError
+from lsr.indexer.storage.damage import unreadable
 from lsr.indexer.storage.manifest import manifest_path, read_manifest
 from lsr.io.folder import FILE, FOLDER, Folder
 
@@ -28,11 +29,24 @@ _PART = re.compile(r"\d{8,10}-[0-9a-f]{8}-\d{1,10}", re.ASCII)
 _TRIES = 1000
 
 
+Stamp = tuple[int, ...]
+"""The identity of a manifest's file: another index at the same path has another, whatever its generation."""
+
+
+def stamp_of(state: os.stat_result) -> Stamp:
+    """Return the identity of a file: its device, inode, size and time of change in nanoseconds."""
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
+
+
 class Hold:
-    """A hold that keeps a generation's files until it is released or garbage-collected."""
+    """A hold that keeps a generation's files until it is released or garbage-collected.
+
+    stamp: the identity of its manifest's file.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
+        self.stamp = stamp_of(os.fstat(descriptor))
         self.release = weakref.finalize(self, os.close, descriptor)
 
 
@@ -43,7 +57,7 @@ def open_folder(index: Path) -> Folder:
     except (FileNotFoundError, NotADirectoryError):
         raise _missing(index) from None
     except OSError as error:
-        raise IndexDamagedError(f"{index}: can't be read ({error.strerror or error}); check its permissions") from error
+        raise unreadable(error, index, remedy="check its permissions") from error
 
 
 def names_in(index: Path | Folder) -> list[str]:
@@ -53,7 +67,7 @@ def names_in(index: Path | Folder) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise IndexDamagedError(f"{index}: can't be read ({error.strerror or error}); check its permissions") from error
+        raise unreadable(error, index, remedy="check its permissions") from error
 
 
 def generations(index: Path | Folder) -> list[int]:
@@ -90,7 +104,7 @@ def hold_generation(index: Path | Folder, generation: int) -> Hold | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise IndexDamagedError(f"{path}: can't be read ({error.strerror or error}); check its permissions") from error
+        raise unreadable(error, path, remedy="check its permissions") from error
     try:
         fcntl.flock(hold.descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -102,6 +116,17 @@ def hold_generation(index: Path | Folder, generation: int) -> Hold | None:
         hold.release()
         return None
     return hold
+
+
+def stamp_at(index: Path | Folder, generation: int) -> Stamp | None:
+    """Return the identity of the file of a generation's manifest, None where there is none."""
+    try:
+        folder = Folder.of(index)
+        return stamp_of(folder.state(manifest_path(folder.path, generation).name))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise unreadable(error, index, remedy="check its permissions") from error
 
 
 def _missing(index: Path) -> IndexMissingError:

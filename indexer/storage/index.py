@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,17 @@ from lsr.errors import IndexDamagedError, IndexMissingError, UsageError
 from lsr.indexer.storage.checks_on_read import check_files
 from lsr.indexer.storage.deletions import unpack
 from lsr.indexer.storage.dense_vectors import DenseVectorsOfIndex
-from lsr.indexer.storage.generations import Hold, generations, hold_generation, hold_newest, open_folder
+from lsr.indexer.storage.generations import Hold, generations, hold_generation, hold_newest, open_folder, stamp_at
 from lsr.indexer.storage.manifest import REMEDY, Manifest, SegmentInfo, read_manifest
 from lsr.indexer.storage.segment import Segment
 from lsr.indexer.storage.vocabulary import FILES as VOCABULARY_FILES
 from lsr.indexer.storage.vocabulary import Vocabulary
 from lsr.io.folder import Folder
+from lsr.io.fork_safe import cached_property
 from lsr.types import Document
 
 DEFAULT_NAME = ".lsr"
+_TRIES = 100
 
 
 def not_a_link(path: Path) -> Path:
@@ -52,7 +53,8 @@ def find_index(start: Path) -> Path:
 class IndexIdentity:
     """The identity of one generation of an index: equal for all that open the same documents in the same order.
 
-    segments: a key a segment, which changes with its deletions and dense vectors.
+    segments: a key a segment, which changes with its deletions and dense vectors, and, since writers choose random
+    ids, with an index that is made again at the same path.
     """
 
     path: str
@@ -77,7 +79,8 @@ class StoredIndex:
         manifest.encoder_files.check_sizes(folder)
         known = {} if before is None else dict(zip(before.identity.segments, before.segments, strict=True))
         self.segments: tuple[Segment, ...] = tuple(
-            known.get(key) or Segment(folder, info) for key, info in zip(keys, manifest.segments, strict=True)
+            _reusable(known.get(key), folder, info) or Segment(folder, info)
+            for key, info in zip(keys, manifest.segments, strict=True)
         )
         shares_vocabulary = before is not None and before.manifest.vocabulary == manifest.vocabulary
         if before is not None and shares_vocabulary and "vocabulary" in before.__dict__:
@@ -99,27 +102,54 @@ class StoredIndex:
 
         Raises IndexMissingError, or IndexDamagedError naming what is wrong.
         """
-        folder = open_folder(Path(path))
-        if generation is None:
-            generation, hold = hold_newest(folder)
-        else:
-            held = hold_generation(folder, generation)
-            if held is None:
-                raise IndexMissingError(f"no generation {generation} of the index at {path}")
-            hold = held
-        return cls(folder, read_manifest(folder, generation), hold)
+        return cls._opened(Path(path), generation)
+
+    @classmethod
+    def _opened(cls, path: Path, generation: int | None, before: StoredIndex | None = None) -> StoredIndex:
+        """Open a generation, again where another index takes its place in the meantime."""
+        for _ in range(_TRIES):
+            folder = open_folder(path)
+            found, hold = _held(folder, generation)
+            if before is not None and before._is(folder, found, hold):
+                hold.release()
+                return before
+            try:
+                manifest = read_manifest(folder, found)
+                # Nothing of an index in another folder is shared, even if it looks the same: its files may be gone.
+                shared = before if before is not None and before.folder.is_same(folder) else None
+                return cls(folder, manifest, hold, before=shared)
+            except (IndexDamagedError, IndexMissingError):
+                hold.release()
+                if stamp_at(path, found) == hold.stamp:
+                    raise
+        raise IndexDamagedError(f"{path}: another index is put there all the time; end the programs that do so")
+
+    def _is(self, folder: Folder, generation: int, hold: Hold) -> bool:
+        same = generation == self.manifest.generation and hold.stamp == self._hold.stamp
+        return same and self.folder.is_same(folder)
 
     def refresh(self) -> StoredIndex:
         """Return the index's newest generation: itself, or another that shares with it what has not changed.
 
-        This one stays open and unchanged. Raises what `open` raises.
+        Where the index was removed and made again, the new one is opened, whatever its generation. This one stays open
+        and unchanged. Raises what `open` raises.
         """
-        folder = open_folder(self.path)  # again, since another index may have taken its place
-        generation, hold = hold_newest(folder)
-        if generation == self.manifest.generation:
-            hold.release()
-            return self
-        return StoredIndex(folder, read_manifest(folder, generation), hold, before=self)
+        return StoredIndex._opened(self.path, None, self)
+
+    def is_newest(self) -> bool:
+        """Return whether this is what `refresh` would return, False where there is no index any more.
+
+        It costs two system calls. Raises IndexDamagedError where the folder can't be read.
+        """
+        newest = max(generations(self.path), default=None)
+        return newest == self.manifest.generation and self.is_there()
+
+    def is_there(self) -> bool:
+        """Return whether this generation is still at the path that it was opened at.
+
+        Raises IndexDamagedError where the folder can't be read.
+        """
+        return stamp_at(self.path, self.manifest.generation) == self._hold.stamp
 
     def close(self) -> None:
         """Let writers remove this generation's files once there is a newer one. Values already read stay valid."""
@@ -182,6 +212,23 @@ class StoredIndex:
             return None
         matrices = tuple(segment.dense for segment in self.segments if segment.dense is not None)
         return DenseVectorsOfIndex(self.manifest.dense, matrices)
+
+
+def _held(folder: Folder, generation: int | None) -> tuple[int, Hold]:
+    """Return a generation, the newest by default, held."""
+    if generation is None:
+        return hold_newest(folder)
+    held = hold_generation(folder, generation)
+    if held is None:
+        raise IndexMissingError(f"no generation {generation} of the index at {folder.path}")
+    return generation, held
+
+
+def _reusable(segment: Segment | None, folder: Folder, info: SegmentInfo) -> Segment | None:
+    """Return an open segment if it is the one that a manifest names, and its files are those in the folder."""
+    if segment is None or segment.info.parts != info.parts or not segment.files.is_same(info.part.open(folder)):
+        return None
+    return segment
 
 
 def list_of_ids(doc_ids: Any) -> list[str]:

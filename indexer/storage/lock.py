@@ -10,7 +10,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def writer_lock(index: Path | Folder) -> Iterator[None]:
 
     Raises IndexLockedError naming who holds it, and since when; IndexDamagedError where the lock is no plain file.
     """
-    descriptor = _locked_file(Folder.of(index))
+    descriptor, owner = _locked_file(Folder.of(index)), os.getpid()
     try:
         since = datetime.now(UTC).isoformat(timespec="seconds")
         text = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since})
@@ -35,9 +35,17 @@ def writer_lock(index: Path | Folder) -> Iterator[None]:
         try:
             yield
         finally:
-            os.ftruncate(descriptor, 0)
+            if os.getpid() == owner:  # not a process that was forked in the meantime
+                _release(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _release(descriptor: int) -> None:
+    with suppress(OSError):  # a leftover text harms nobody: the lock is the descriptor's
+        os.ftruncate(descriptor, 0)
+    with suppress(OSError):  # closing would leave the lock to a process that was forked in the meantime
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 def _locked_file(index: Folder) -> int:

@@ -11,14 +11,16 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lsr.errors import IndexDamagedError, IndexMissingError
+from lsr.errors import IndexDamagedError, IndexMissingError, LsrError
+from lsr.indexer.storage.damage import REMEDY, unreadable
 from lsr.indexer.storage.files import FileInfo, new_file
 from lsr.io.folder import Folder
 
 FORMAT = "lsr-index"
 FORMAT_VERSION = 1
 OLDEST_READABLE = 1
-REMEDY = "restore it from a copy, or index again with --overwrite"
+LAST_GENERATION = 99_999_999
+"""Names of manifests have eight digits."""
 LARGEST_INDEX = (1 << 32) - 1
 """Documents in an index: a position has 32 bits."""
 PART_ID = re.compile(r"[0-9a-f-]{1,64}")
@@ -43,7 +45,7 @@ class Part:
             return index.folder(self.kind).folder(self.id)
         except OSError as error:
             where = self.folder(index.path)
-            raise IndexDamagedError(f"{where}: can't be read ({error.strerror or error}); {REMEDY}") from error
+            raise unreadable(error, where) from error
 
     def check_sizes(self, index: Folder, *, expected: Iterable[str] = ()) -> None:
         """Raise IndexDamagedError unless every file is there in the size that was written, and all `expected` ones."""
@@ -58,7 +60,7 @@ class Part:
             try:
                 size_bytes = folder.size_bytes(name)
             except OSError as error:
-                raise IndexDamagedError(f"{path}: can't be read ({error.strerror or error}); {REMEDY}") from error
+                raise unreadable(error, path) from error
             if size_bytes != info.size_bytes:
                 raise IndexDamagedError(f"{path}: {size_bytes} bytes instead of {info.size_bytes}; {REMEDY}")
 
@@ -171,12 +173,27 @@ def write_manifest(index: Path | Folder, manifest: Manifest) -> None:
     aside.remove(missing_ok=True)
     with new_file(aside) as file:
         file.write(_canonical(content))
+    folder.sync()  # before the rename: the folders of parts may be new, and a manifest must not outlive them
     aside.rename(name)
     try:
         folder.sync()
-    except OSError:
-        folder.remove_file(name)
+    except OSError as error:
+        _take_back(folder, name, error)
         raise
+
+
+def _take_back(folder: Folder, name: str, cause: OSError) -> None:
+    """Remove a manifest that could not be synced, durably. Raises LsrError, which says that it is there, otherwise."""
+    try:
+        folder.remove_file(name)
+        folder.sync()
+    except OSError:
+        if not folder.has_file(name):
+            return
+        raise LsrError(
+            f"{folder / name}: the change is made, but can't be synced ({cause.strerror or cause}), so that a power "
+            "loss could undo it; check the disk"
+        ) from cause
 
 
 def read_manifest(index: Path | Folder, generation: int) -> Manifest:
@@ -191,7 +208,7 @@ def read_manifest(index: Path | Folder, generation: int) -> Manifest:
     except FileNotFoundError:
         raise IndexMissingError(f"no generation {generation} of the index at {index}") from None
     except OSError as error:
-        raise IndexDamagedError(f"{path}: can't be read ({error.strerror or error}); check its permissions") from error
+        raise unreadable(error, path, remedy="check its permissions") from error
     manifest = parse_manifest(data, path)
     if manifest.generation != generation:
         raise IndexDamagedError(

@@ -74,7 +74,7 @@ def import_index(source: Path, path: Path, *, overwrite: bool = False) -> Manife
         opened = source.open("rb")
     except OSError as error:
         raise IndexMissingError(f"{source}: can't be read ({error.strerror or error})") from error
-    with opened, Workplace.for_new(path, overwrite=overwrite) as place, explained(path):
+    with opened, Workplace.for_new(path, overwrite=overwrite) as place, explained(path, place):
         try:
             with tarfile.open(fileobj=opened, mode="r|") as archive:
                 return _take(archive, source, place)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from lsr.errors import EncoderError, IndexDamagedError
 from lsr.indexer.encode.open_encoders import open_query_encoder_of
 from lsr.indexer.storage.checks_on_read import small_arrays_fault, term_checksums, term_fault
+from lsr.indexer.storage.damage import lack_of
 from lsr.indexer.storage.deletions import pack, unpack
 from lsr.indexer.storage.dense_vectors import check_finite
 from lsr.indexer.storage.files import checksum
@@ -60,6 +61,8 @@ def _wrong_files(index: Folder, manifest: Manifest, listener: Progress) -> list[
                 if checksum(file, listener.advance) != expected:
                     problems.append(f"{file}: its content is not what was written (size or checksum differs)")
             except OSError as error:
+                if lacking := lack_of(error, file):
+                    raise lacking from error
                 problems.append(f"{file}: can't be read ({error.strerror or error})")
     return problems
 

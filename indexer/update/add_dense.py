@@ -36,7 +36,7 @@ def add_dense(
     """
     path = Path(path)
     hold_newest(path)[1].release()
-    with Workplace.for_existing(path) as place, explained(path), StoredIndex.open(path) as index:
+    with Workplace.for_existing(path) as place, explained(path, place), StoredIndex.open(path) as index:
         _refuse_existing(index, overwrite)
         legs = Legs(None, encoder)
         staging = Staging(

@@ -37,13 +37,18 @@ SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """The counts of a transaction. unknown: doc_ids to be deleted that were not there."""
+    """The counts of a transaction.
+
+    unknown: doc_ids to be deleted that were not there. unmerged: the reason why small segments could not be merged
+    after the commit; None where nothing failed.
+    """
 
     manifest: Manifest
     n_added: int
     n_replaced: int
     n_deleted: int
     unknown: tuple[str, ...] = ()
+    unmerged: str | None = None
 
 
 class IndexEditor:
@@ -88,8 +93,10 @@ class IndexEditor:
     def __enter__(self) -> IndexEditor:
         return self
 
-    def __exit__(self, *details: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self._collector.close()
+        self.base.close()
+        self._place.__exit__(kind, error, trace)
 
     def close(self) -> None:
         """Give up what was not committed, and give the lock back."""
@@ -145,7 +152,7 @@ class IndexEditor:
     def _collect(self, documents: Sequence[Document], vectors: SparseBatch, dense: Dense, *, replacing: bool) -> None:
         if self.base.n_positions + self.n_docs + len(documents) > LARGEST_INDEX:
             raise LsrError(f"more than {LARGEST_INDEX:,} documents, the limit of an index; merge it, or make several")
-        with explained(self.path):
+        with explained(self.path, self._place):
             self._collector.add(documents, vectors, dense)
         self._passages.note(documents)
         self._requests.replacing.append((len(documents), replacing))
@@ -155,7 +162,7 @@ class IndexEditor:
 
         strict: raise LsrError, and change nothing, if an id to be deleted is not there.
         """
-        with explained(self.path):
+        with explained(self.path, self._place):
             pending = self._collector.finish()
             outcome = resolve(self.base.segments, pending, self._requests)
             if strict and outcome.unknown:

@@ -54,7 +54,7 @@ def merge_index(
     """
     path = Path(path)
     hold_newest(path)[1].release()  # where there is no index, nothing is to be made
-    with Workplace.for_existing(path) as place, explained(path):
+    with Workplace.for_existing(path) as place, explained(path, place):
         n_merged = 0
         while True:
             with StoredIndex.open(path) as index:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from lsr.indexer.storage.manifest import REMEDY
 from lsr.indexer.storage.segment import Segment
 from lsr.indexer.write.spill import Rows, Spool
 from lsr.io.folder import FileAt, Folder
+from lsr.io.fork_safe import cached_property
 from lsr.types import SparseBatch
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lsr.encoders.base import Encoder, term_ids_of
-from lsr.errors import IndexLockedError, LsrError, UsageError
+from lsr.errors import COMMITTED, IndexLockedError, LsrError, UsageError
 from lsr.indexer.encode.document_encoders import Legs
 from lsr.indexer.encode.open_encoders import open_dense_encoder_of
 from lsr.indexer.encode.windows import windows
@@ -18,6 +19,8 @@ from lsr.indexer.update.editor import Changes, IndexEditor
 from lsr.indexer.update.merge import merge_index
 from lsr.io.progress import NoProgress, Progress
 from lsr.types import Document
+
+log = logging.getLogger(__name__)
 
 
 def add_documents(
@@ -177,8 +180,31 @@ def _split(editor: IndexEditor, legs: Legs, documents: Iterable[Document]) -> It
 
 
 def _merged(changes: Changes, index: str | Path, *, merge: bool, threads: int, progress: Progress | None) -> Changes:
-    """Merge the segments that are due, in a separate generation: the changes are safe before it begins."""
-    if merge:
-        with suppress(IndexLockedError):  # another writer is at it, and will find the same to be due
-            merge_index(index, only_due=True, threads=threads, progress=progress)
-    return changes
+    if not merge:
+        return changes
+    try:
+        return replace(changes, unmerged=merge_due(index, threads=threads, progress=progress))
+    except BaseException as error:
+        error.add_note(COMMITTED)
+        raise
+
+
+def merge_due(index: str | Path, *, threads: int = 2, progress: Progress | None = None) -> str | None:
+    """Merge the segments that are due after a change, in a separate generation.
+
+    The change is committed before, so a failure is no error: it is logged as a warning, and its reason returned.
+    """
+    try:
+        merge_index(index, only_due=True, threads=threads, progress=progress)
+    except IndexLockedError:  # another writer is at it, and will find the same to be due
+        return None
+    except (LsrError, OSError, MemoryError) as error:
+        # An error of the system names a remedy and "unchanged", which is said of the merge, not of the change.
+        cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+        reason = (cause.strerror if isinstance(cause, OSError) else None) or str(cause) or "not enough memory"
+        log.warning(
+            f"the change is committed, but its small segments can't be merged now ({reason}); searches are the same, "
+            "and 'lsr merge --due' tries again"
+        )
+        return reason
+    return None

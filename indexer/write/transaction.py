@@ -12,35 +12,46 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from lsr.errors import IndexDamagedError, IndexExistsError, LsrError, UsageError
+from lsr.errors import COMMITTED, IndexDamagedError, IndexExistsError, LsrError, UsageError
+from lsr.indexer.storage.damage import lack_of
 from lsr.indexer.storage.files import FileInfo, checksum
 from lsr.indexer.storage.generations import PART_KINDS, SCRATCH_PREFIX, generations, is_ours, names_in, remove_leftovers
 from lsr.indexer.storage.lock import NAME as LOCK_NAME
 from lsr.indexer.storage.lock import writer_lock
-from lsr.indexer.storage.manifest import Manifest, Part, write_manifest
+from lsr.indexer.storage.manifest import LAST_GENERATION, Manifest, Part, manifest_path, write_manifest
 from lsr.io.folder import Folder
 
 _FREE = "free some space, or choose another place with --index"
 _ALLOW = "change its permissions, or choose another place with --index"
-_REMEDIES = {errno.ENOSPC: _FREE, errno.EDQUOT: _FREE, errno.EACCES: _ALLOW, errno.EPERM: _ALLOW}
+_LOCKS = "its file system has no locks (flock), without which two writers could meet: put the index on another"
+_REMEDIES = {
+    errno.ENOSPC: _FREE, errno.EDQUOT: _FREE, errno.EACCES: _ALLOW, errno.EPERM: _ALLOW,
+    errno.ENOLCK: _LOCKS, errno.ENOTSUP: _LOCKS, errno.ENOSYS: _LOCKS,
+}  # fmt: skip
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn what the operating system says into an error that names the remedy."""
+def explained(path: Path, place: Workplace | None = None) -> Iterator[None]:
+    """Turn an error of the operating system into one that says what became of the index, and the remedy.
+
+    place: the transaction; once it has committed something, that is what the error says.
+    """
     try:
         yield
     except OSError as error:
+        lacking = lack_of(error, path)
         remedy = _REMEDIES.get(error.errno or 0, "choose another place with --index")
-        raise LsrError(
-            f"can't write the index at {path}: {error.strerror or error}; what was there is unchanged; {remedy}"
-        ) from error
+        if lacking is not None:
+            remedy = str(lacking).rpartition("; ")[2]
+        state = "what was there is unchanged" if place is None or not place.n_committed else COMMITTED
+        raise LsrError(f"can't write the index at {path}: {error.strerror or error}; {state}; {remedy}") from error
 
 
 class Workplace:
     """An index's folder while one writer holds it. A context manager; leaving it releases the lock.
 
-    root: the open folder; scratch: one in it, for what isn't finished.
+    root: the open folder; scratch: one in it, for what isn't finished. n_committed: generations made so far. An
+    exception that leaves it after a commit has COMMITTED among its notes.
 
     Raises IndexLockedError if another writer is at it, LsrError if it can't be written to.
     """
@@ -49,6 +60,8 @@ class Workplace:
         self.path = path
         self._stack = ExitStack()
         self._n_parts = 0
+        self.n_committed = 0
+        self._owner = os.getpid()
 
     @classmethod
     def for_new(cls, path: Path, *, overwrite: bool) -> Workplace:
@@ -60,7 +73,9 @@ class Workplace:
         with place._beginning():
             _refuse_foreign(path)
             _refuse_existing(path, overwrite)
-            place._stack.callback(_remove_empty, _make_folders(path))
+            place._stack.callback(_remove_empty, made := _make_folders(path))
+            for folder in reversed(made):  # a generation in a folder that is lost is lost
+                Folder.open(folder.parent).sync()
             place._lock()
             _refuse_existing(path, overwrite)
             place._make_scratch()
@@ -78,7 +93,7 @@ class Workplace:
     @contextmanager
     def _beginning(self) -> Iterator[None]:
         try:
-            with explained(self.path):
+            with explained(self.path, self):
                 yield
         except BaseException:
             self.close()
@@ -97,21 +112,34 @@ class Workplace:
         self._stack.callback(self.root.remove_tree, name)
         before = generations(self.root)
         self._begin_generation(before[-1] + 1 if before else 1)
+        self._require_number()
 
     def _begin_generation(self, generation: int) -> None:
         self.generation = generation
         self._prefix = f"{generation:08d}-{secrets.token_hex(4)}"
         self._n_parts = 0
 
+    def _require_number(self) -> None:
+        if self.generation > LAST_GENERATION:
+            raise LsrError(
+                f"the index at {self.path} has had {LAST_GENERATION:,} generations, the most there can be: 'lsr "
+                "export' and 'lsr import' make an index of it that begins with the first"
+            )
+
     def __enter__(self) -> Workplace:
         return self
 
-    def __exit__(self, *details: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is not None and self.n_committed:
+            error.add_note(COMMITTED)
         self.close()
 
     def close(self) -> None:
-        """Remove what was not committed and release the lock."""
-        self._stack.close()
+        """Remove what was not committed and release the lock; in a forked process, leave both to its parent."""
+        if os.getpid() == self._owner:
+            self._stack.close()
+        else:
+            self._stack.pop_all()
 
     def _tidy(self) -> None:
         """Remove what was not committed, and all our folders where there is no index at all."""
@@ -148,7 +176,13 @@ class Workplace:
 
     def commit(self, manifest: Manifest) -> None:
         """Make a generation visible; what is made from now on is of the next one."""
-        write_manifest(self.root, manifest)
+        self._require_number()
+        try:
+            write_manifest(self.root, manifest)
+        except BaseException:  # an interruption may come after the rename
+            self.n_committed += self.root.has_file(manifest_path(self.path, manifest.generation).name)
+            raise
+        self.n_committed += 1
         self._begin_generation(self.generation + 1)
 
 

@@ -74,8 +74,9 @@ class IndexWriter:
     def __enter__(self) -> IndexWriter:
         return self
 
-    def __exit__(self, *details: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self._collector.close()
+        self._place.__exit__(kind, error, trace)
 
     def close(self) -> None:
         """Remove what was not committed and give the lock back."""
@@ -92,12 +93,12 @@ class IndexWriter:
         """
         if self.n_docs + len(documents) > LARGEST_INDEX:
             raise LsrError(f"more than {LARGEST_INDEX:,} documents, the limit of an index; make several")
-        with explained(self.path):
+        with explained(self.path, self._place):
             self._collector.add(documents, vectors, dense)
 
     def commit(self) -> Manifest:
         """Build what was added, make it the index's next generation, and return its manifest."""
-        with explained(self.path):
+        with explained(self.path, self._place):
             return self._commit()
 
     def _commit(self) -> Manifest:

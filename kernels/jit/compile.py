@@ -9,6 +9,7 @@ was compiled for. Cached code is loaded by unpickling, so the folder must be the
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import platform
 import stat
@@ -22,7 +23,11 @@ import numba
 import numpy as np
 from numba import njit
 
+from lsr.kernels.jit.at_fork import hold_compilers
 from lsr.kernels.jit.cache import forget_unused, note_use
+
+hold_compilers()
+log = logging.getLogger(__name__)
 
 
 def _is_private(folder: Path) -> bool:
@@ -33,7 +38,19 @@ def _is_private(folder: Path) -> bool:
     except OSError:
         return False
     is_ours = stat.S_ISDIR(state.st_mode) and state.st_uid == os.getuid() and not state.st_mode & 0o022
-    return is_ours and os.access(folder, os.W_OK)
+    return is_ours and os.access(folder, os.W_OK) and not any(map(_others_can_write, folder.resolve().parents))
+
+
+def _others_can_write(folder: Path) -> bool:
+    """Say whether other users could put another folder in the place of one that is in this.
+
+    A sticky folder, as /tmp, keeps them from it. A group of the user alone has the user's number.
+    """
+    state = folder.stat()
+    if state.st_uid not in (0, os.getuid()):
+        return True
+    by_group = state.st_mode & stat.S_IWGRP and state.st_gid not in (0, os.getuid())
+    return bool(state.st_mode & stat.S_IWOTH or by_group) and not state.st_mode & stat.S_ISVTX
 
 
 @cache
@@ -52,6 +69,7 @@ def cache_folder() -> Path:
     folder = base / name
     is_new = not folder.is_dir()
     if not _is_private(folder):
+        log.warning(f"{base} belongs to others, or others can write there: kernels are compiled again for this process")
         return Path(tempfile.mkdtemp(prefix="lsr-kernels-"))
     note_use(folder)
     if is_new:

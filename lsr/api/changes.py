@@ -14,12 +14,14 @@ class Added:
         n_documents: number of documents that the index holds now.
         generation: generation of the index that holds them.
         summary: lines that sum up what was read from files, and skipped.
+        unmerged: reason why small segments could not be merged after the change; None where nothing failed.
     """
 
     n_added: int
     n_documents: int
     generation: int
     summary: tuple[str, ...] = ()
+    unmerged: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,7 @@ class Updated:
         n_documents: number of documents that the index holds now.
         generation: generation of the index that holds them.
         summary: lines that sum up what was read from files, and skipped.
+        unmerged: reason why small segments could not be merged after the change; None where nothing failed.
     """
 
     n_added: int
@@ -39,6 +42,7 @@ class Updated:
     n_documents: int
     generation: int
     summary: tuple[str, ...] = ()
+    unmerged: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +54,14 @@ class Deleted:
         missing: doc_ids that the index didn't have.
         n_documents: number of documents that the index holds now.
         generation: generation of the index without them.
+        unmerged: reason why small segments could not be merged after the change; None where nothing failed.
     """
 
     n_deleted: int
     missing: tuple[str, ...]
     n_documents: int
     generation: int
+    unmerged: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,11 +24,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Documents that a change added and replaced, with lines that sum up what was read and skipped."""
+    """Documents that a change added and replaced, with lines that sum up what was read and skipped.
+
+    unmerged: the reason why small segments could not be merged after the commit, if they could not.
+    """
 
     n_added: int
     n_replaced: int
     summary: tuple[str, ...] = ()
+    unmerged: str | None = None
 
 
 @dataclass(slots=True)
@@ -81,8 +85,8 @@ def _noted(documents: Iterator[Document], opened: Opened, seen: _Seen) -> Iterat
 
 def _counts(changes: Changes, seen: _Seen | None, summary: Sequence[str]) -> Counts:
     if seen is None:
-        return Counts(changes.n_added, changes.n_replaced, tuple(summary))
-    return Counts(seen.n_read - seen.n_known, seen.n_known, tuple(summary))
+        return Counts(changes.n_added, changes.n_replaced, tuple(summary), changes.unmerged)
+    return Counts(seen.n_read - seen.n_known, seen.n_known, tuple(summary), changes.unmerged)
 
 
 def document_encoder(opened: Opened) -> Encoder | None:
@@ -109,8 +113,8 @@ def document_encoder(opened: Opened) -> Encoder | None:
 
 def delete_documents(
     opened: Opened, path: Path, doc_ids: Sequence[str], *, strict: bool, merge: bool, threads: int
-) -> tuple[int, tuple[str, ...]]:
-    """Delete documents; return how many, and the doc_ids that the index didn't have.
+) -> tuple[int, tuple[str, ...], str | None]:
+    """Delete documents; return how many, the doc_ids that the index didn't have, and why a merge failed, if it did.
 
     Raises LsrError with `strict` if one is not there; nothing is deleted then.
     """
@@ -126,7 +130,7 @@ def delete_documents(
     changes = delete(documents, path, strict=strict, merge=merge, threads=threads)
     unknown = {*changes.unknown, *pieces}
     missing = tuple(doc_id for doc_id in wanted if doc_id in unknown)
-    return len(wanted) - len(missing), missing
+    return len(wanted) - len(missing), missing, changes.unmerged
 
 
 def merge_segments(path: Path, *, only_due: bool, threads: int, progress: Progress | None) -> Merged:

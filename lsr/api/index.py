@@ -116,7 +116,11 @@ class Index(IndexReader):
             skip_bad=skip_bad, merge=merge, threads=threads, progress=progress,
         )  # fmt: skip
         return Added(
-            n_added=found.n_added, n_documents=now.n_documents, generation=now.generation, summary=found.summary
+            n_added=found.n_added,
+            n_documents=now.n_documents,
+            generation=now.generation,
+            summary=found.summary,
+            unmerged=found.unmerged,
         )
 
     @python_messages
@@ -147,6 +151,7 @@ class Index(IndexReader):
             n_documents=now.n_documents,
             generation=now.generation,
             summary=found.summary,
+            unmerged=found.unmerged,
         )
 
     def _change(
@@ -195,12 +200,13 @@ class Index(IndexReader):
         wanted = doc_ids_of(doc_ids)
         options: dict[str, Any] = {"strict": check_flag(strict, "strict"), "merge": check_flag(merge, "merge")}
         with self._changing:
-            n_deleted, missing = delete_documents(
+            n_deleted, missing, unmerged = delete_documents(
                 self._newest(), self._path, wanted, threads=_threads(threads), **options
             )
             now = self._newest()
         return Deleted(
-            n_deleted=n_deleted, missing=missing, n_documents=now.n_documents, generation=now.generation
+            n_deleted=n_deleted, missing=missing, n_documents=now.n_documents, generation=now.generation,
+            unmerged=unmerged,
         )  # fmt: skip
 
     @python_messages

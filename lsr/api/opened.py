@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from lsr.api.documents import count_documents
 from lsr.api.encoders import NAMES_A_MODEL
 from lsr.errors import UsageError
 from lsr.indexer.storage.index import StoredIndex
+from lsr.io.fork_safe import cached_property
 from lsr.query.searcher import Searcher
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +14,7 @@ from lsr.api.opened import Opened
 from lsr.api.stats import Stats, stats_of
 from lsr.api.wording import python_messages
 from lsr.errors import UsageError
+from lsr.io.fork_safe import ForkSafeLock
 from lsr.types import Document
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class IndexReader:
         if generation is not None:
             generation = check_count(generation, "generation")
         self._opened: Opened | None = Opened.of(self._path, encoder, dense_encoder, generation)
-        self._changing = threading.RLock()
+        self._changing = ForkSafeLock(reentrant=True)
 
     @property
     def path(self) -> Path:

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from lsr.cli import doctor
 from lsr.cli.common import note, printed_log
@@ -23,7 +24,7 @@ from lsr.cli.indexes import list as listing
 from lsr.cli.indexes import merge as merging
 from lsr.cli.models import codes, encode, mine, train
 from lsr.cli.searches import explain, search, serve
-from lsr.errors import LsrError
+from lsr.errors import COMMITTED, LsrError
 from lsr.version import __version__
 
 COMMANDS = (
@@ -95,6 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Signal handlers and the settings of stdout are afterwards as they were before.
     """
+    _open_standard_files()
     args = build_parser().parse_args(argv)
     with _terminated_cleanly(), _printable_output():
         return _run(args)
@@ -111,16 +113,16 @@ def _run(args: argparse.Namespace) -> int:
         if detail := getattr(error, "detail", ""):
             print(detail, file=sys.stderr)
         return error.exit_code
-    except MemoryError:
-        note("not enough memory; what was there before is unchanged; close other programs, or index in smaller parts")
+    except MemoryError as error:
+        note(f"not enough memory; {_state_after(error)}; close other programs, or index in smaller parts")
         return FAILED
     except ModuleNotFoundError as error:
         if error.name not in INSTALLED_BY:
             raise
         note(f"this needs the package {error.name!r}, which isn't installed: pip install {INSTALLED_BY[error.name]}")
         return FAILED
-    except KeyboardInterrupt:
-        note("interrupted; what was there before is unchanged")
+    except KeyboardInterrupt as error:
+        note(f"interrupted; {_state_after(error)}")
         return INTERRUPTED
     except BrokenPipeError:
         _give_up_output()  # the reader of the output has ended, as `| head` does
@@ -131,6 +133,25 @@ def _run(args: argparse.Namespace) -> int:
             _give_up_output()
         return FAILED
     return int(code)
+
+
+def _open_standard_files() -> None:
+    """Open the null device where stdin, stdout or stderr is closed: else the next file would get its number.
+
+    What libraries print there would be written into a file of an index.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")
+
+
+def _state_after(error: BaseException) -> str:
+    """Return what became of the index that a command was changing."""
+    return COMMITTED if COMMITTED in getattr(error, "__notes__", []) else "what was there before is unchanged"
 
 
 @contextmanager

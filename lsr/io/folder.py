@@ -79,6 +79,10 @@ class Folder:
         """The last part of its path."""
         return self.path.name
 
+    def is_same(self, other: Folder) -> bool:
+        """Return whether another descriptor is of the same folder, not of one that took its path."""
+        return os.path.samestat(os.fstat(self.descriptor), os.fstat(other.descriptor))
+
     def names(self) -> list[str]:
         """Return the names of all that is in the folder."""
         # Another descriptor: listing moves an offset that threads and forked processes would share.

@@ -17,7 +17,6 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from lsr.errors import LsrError, UsageError
-from lsr.indexer.storage.generations import generations
 from lsr.output.explained import engine_object, explained_hit
 from lsr.output.hits import hit_object, json_line
 from lsr.output.results import counts_object
@@ -79,15 +78,19 @@ class SearchServer(ThreadingHTTPServer):
 
     @property
     def searcher(self) -> Searcher:
-        """The searcher of the newest generation; an older one where the newest can't be opened."""
+        """The searcher of the newest generation; an older one where the newest can't be opened.
+
+        Documents of an index that was removed are not served. Raises IndexMissingError until there is one again.
+        """
         with self._renewing:
             index = self._searcher.index
-            newest = max(generations(index.path), default=index.manifest.generation)
-            if newest != index.manifest.generation:
+            if not index.is_newest():
                 try:
                     self._searcher = self._searcher.refresh()
                 except LsrError as error:
-                    sys.stderr.write(f"lsr: generation {newest} is not served: {error}\n")
+                    if not index.is_there():
+                        raise
+                    sys.stderr.write(f"lsr: the newest generation is not served: {error}\n")
             return self._searcher
 
     def handle_error(self, request: Any, client_address: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from lsr.errors import UsageError
 from lsr.indexer.storage.index import StoredIndex
+from lsr.io.fork_safe import cached_property
 from lsr.kernels.geometry import PAGE_SUPERBLOCKS, SUPERBLOCK
 from lsr.query.engine.approximate import NO_LIMIT, Approximate
 from lsr.query.engine.numpy_engine import search_plain
@@ -157,6 +158,12 @@ class Engine:
         table[:, _kernels().filter] = [(bitmap.ctypes.data, len(bitmap), n_docs) for bitmap, n_docs in bitmaps]
         return table
 
+    def _checked_k(self, k: int) -> int:
+        """Return k, or the number of documents if that is less. Compiled code would read beyond a heap of none."""
+        if k < 1:
+            raise UsageError(f"k is {k}; it must be at least 1")
+        return min(k, max(len(self.index), 1))
+
     def rank(
         self,
         term_ids: npt.NDArray[np.int32],
@@ -181,7 +188,7 @@ class Engine:
         if allowed is not None:
             allowed.check(self.index)
         integers, factor = integer_weights(weights)
-        k = min(k, max(len(self.index), 1))
+        k = self._checked_k(k)
         scale = self.index.manifest.scale / factor
         if approximate is None and (traversal == "plain" or (once and traversal is None and not compiled_is_loaded())):
             limit = None if traversal else PLAIN_POSTINGS
@@ -206,7 +213,7 @@ class Engine:
         if not queries:
             return []
         kernels, n = _kernels(), len(queries)
-        k = min(k, max(len(self.index), 1))
+        k = self._checked_k(k)
         integers = [integer_weights(weights) for _, weights in queries]
         starts = np.concatenate([[0], np.cumsum([len(terms) for terms, _ in queries])]).astype(np.int64)
         term_ids = np.concatenate([terms for terms, _ in queries])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-
 from lsr.errors import UsageError
 from lsr.indexer.storage.index import StoredIndex
+from lsr.io.fork_safe import ForkSafeLock
 from lsr.query.filters.filter import DocumentFilter
 
 KEPT = 64
@@ -18,7 +17,7 @@ class FilterCache:
     def __init__(self, index: StoredIndex) -> None:
         self._index = index
         self._kept: dict[str, DocumentFilter] = {}
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
 
     def get(self, filter_text: str) -> DocumentFilter:
         """Return the filter of a text. Raises FilterError; see `lsr.query.filters.masks.compile_filter`."""

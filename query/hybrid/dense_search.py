@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -10,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from lsr.errors import UsageError
 from lsr.indexer.storage.deletions import unpack
 from lsr.indexer.storage.index import StoredIndex
+from lsr.io.fork_safe import ForkSafeLock
 from lsr.query.fusion.ranked_list import Leg
 from lsr.query.hybrid.ann import FLAT, AnnParameters, choose_parameters
 from lsr.query.hybrid.ann import search as search_ann
@@ -28,7 +29,7 @@ PASSAGES_EACH, DEEPER = 3, 4
 _ROWS = 1 << 13
 
 _kept: weakref.WeakKeyDictionary[StoredIndex, Any] = weakref.WeakKeyDictionary()
-_making = threading.Lock()
+_making = ForkSafeLock()
 
 
 def dense_leg(search: SparseSearch, query: Query, k: int, *, allowed: DocumentFilter | None = None) -> tuple[Leg, str]:
@@ -37,6 +38,8 @@ def dense_leg(search: SparseSearch, query: Query, k: int, *, allowed: DocumentFi
     Where documents were cut into passages, it holds the best passage of each. Raises IndexDamagedError for vectors
     that aren't made of numbers.
     """
+    if k < 1:
+        raise UsageError(f"k is {k}; it must be at least 1")
     dense = dense_of(search.index)
     vector = checked_query(query.dense, dense)
     mask = allowed_positions(search.index, allowed)

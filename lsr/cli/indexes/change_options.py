@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from lsr.cli.common import TerminalProgress, add_index_argument, note, note_compiling, positive
+from lsr.errors import COMMITTED
 from lsr.output.numbers import counted
 
 
@@ -54,7 +56,7 @@ def add_from_sources(args: argparse.Namespace, *, replacing: bool) -> int:
 
 
 def run_change(args: argparse.Namespace, change: Callable[[Path, dict[str, Any]], Any]) -> int:
-    """Run a change on the index and print its counts."""
+    """Run a change on the index and print its counts; then merge small segments, which may fail with a warning."""
     from lsr.cli.common import index_path
     from lsr.query.engine.batches import available_cores
 
@@ -63,15 +65,29 @@ def run_change(args: argparse.Namespace, change: Callable[[Path, dict[str, Any]]
     progress = TerminalProgress()
     began = time.perf_counter()
     try:
-        options = {"merge": not args.no_merge, "threads": args.threads or available_cores(), "progress": progress}
-        changes, summary = change(path, options)
+        threads = args.threads or available_cores()
+        changes, summary = change(path, {"merge": False, "threads": threads, "progress": progress})
+        progress.close()
+        seconds = time.perf_counter() - began
+        for line in summary:
+            note(line)
+        _print(args, path, changes, seconds)
+        if not args.no_merge:
+            sys.stdout.flush()  # so that what is committed is said before anything can fail
+            _merge(path, threads, progress)
     finally:
         progress.close()
-    seconds = time.perf_counter() - began
-    for line in summary:
-        note(line)
-    _print(args, path, changes, seconds)
     return 0
+
+
+def _merge(path: Path, threads: int, progress: TerminalProgress) -> None:
+    from lsr.indexer.update.update import merge_due
+
+    try:
+        merge_due(path, threads=threads, progress=progress)
+    except BaseException as error:
+        error.add_note(COMMITTED)
+        raise
 
 
 def _print(args: argparse.Namespace, path: Path, changes: Any, seconds: float) -> None:

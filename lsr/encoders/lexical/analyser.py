@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import threading
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -15,6 +14,7 @@ from typing import Any
 import Stemmer
 
 from lsr.errors import EncoderError, UsageError
+from lsr.io.fork_safe import ForkSafeLock
 
 ANALYSER_REVISION = 1
 """Raised whenever the same text would give other terms: an older index then asks to be rebuilt."""
@@ -95,7 +95,7 @@ class Analyser:
         stems = self.settings.stemmer != "none"
         # The callers keep the stems that they have seen, so Snowball's own cache would only cost memory.
         self._stemmer = Stemmer.Stemmer(self.settings.stemmer, 0) if stems else None
-        self._lock = threading.Lock()  # a Snowball stemmer holds state
+        self._lock = ForkSafeLock()  # a Snowball stemmer holds state
 
     def words(self, text: str) -> list[str]:
         """Return the lower-cased words of `text`, stop words and all, in their order."""

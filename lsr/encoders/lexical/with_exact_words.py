@@ -6,7 +6,6 @@ Nothing here imports torch: a search starts through it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from lsr.encoders.config import WordsConfig
 from lsr.encoders.dense.base import DenseVectors, JointEncoder
 from lsr.encoders.lexical.exact_words import ExactWords, WordQueries, analyser_settings, is_word_term, side_by_side
 from lsr.errors import EncoderError
+from lsr.io.fork_safe import cached_property
 from lsr.types import Document, SparseBatch
 
 

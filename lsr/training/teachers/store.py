@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from typing import Any
 
 from lsr.errors import LsrError
 from lsr.io.folder import FILE, Folder
+from lsr.io.fork_safe import ForkSafeLock
 from lsr.training.cached_folder import digest_of
 
 _AT_ONCE = 512
@@ -33,7 +33,7 @@ class Store:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._connection: sqlite3.Connection | None = None
         self._pid = -1
         if path is not None:

@@ -5,13 +5,13 @@ Nogueira and Cho, "Passage Re-ranking with BERT" (2019, arXiv:1901.04085).
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from lsr.io.fork_safe import ForkSafeLock
 from lsr.query.hybrid.candidates import texts_of
 from lsr.query.queries import Query
 
@@ -34,7 +34,7 @@ class CrossEncoderReranker:
     def __init__(self, model: str | Path | CrossEncoder, **options: Any) -> None:
         self._model: Any = model
         self._options = options
-        self._working = threading.Lock()
+        self._working = ForkSafeLock()
 
     def minimum(self, search: SparseSearch) -> None:
         """Return None: a logit may be anything."""

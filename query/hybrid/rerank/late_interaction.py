@@ -5,7 +5,6 @@ Khattab and Zaharia, "ColBERT" (SIGIR 2020, arXiv:2004.12832).
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import UsageError
+from lsr.io.fork_safe import ForkSafeLock
 from lsr.query.hybrid.candidates import texts_of
 from lsr.query.queries import Query
 
@@ -64,7 +64,7 @@ class LateInteractionReranker:
         self._loaded: LateInteraction | None = None
         self._kept: OrderedDict[bytes, TokenVectors] = OrderedDict()
         self._room = kept_bytes
-        self._working = threading.Lock()
+        self._working = ForkSafeLock()
 
     def minimum(self, search: SparseSearch) -> float:
         """Return −1: the mean of cosines is no less."""
