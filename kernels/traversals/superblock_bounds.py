@@ -153,7 +153,7 @@ def add_rare_to_blocks(postings, rare, steps, block_bounds, places):
 
 @kernel
 def in_fours(terms):
-    """Return rows four at a time, as `add_dots` takes them: int64 (n, 4), and their weights, a byte each: uint32 (n).
+    """Return rows in groups of four, as `add_dots` takes them, int64 (n, 4), with their weights, uint32 (n).
 
     Where fewer than four are left, a row is repeated, with weight 0.
     """
