@@ -21,11 +21,12 @@ from lsr.indexer.storage.arrays import (
     names_of,
 )
 from lsr.indexer.storage.checks_on_read import check_files, small_arrays_fault, term_checksum, term_fault
+from lsr.indexer.storage.damage import REMEDY
 from lsr.indexer.storage.deletions import FILE as LIVE
 from lsr.indexer.storage.deletions import unpack
 from lsr.indexer.storage.dense_vectors import Halves, open_dense
 from lsr.indexer.storage.files import map_array
-from lsr.indexer.storage.manifest import REMEDY, SegmentInfo
+from lsr.indexer.storage.manifest import SegmentInfo
 from lsr.indexer.storage.posting_list import term_postings
 from lsr.indexer.storage.segment_files import DOCUMENTS, FIELDS_FILE
 from lsr.io.folder import Folder
