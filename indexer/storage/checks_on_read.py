@@ -85,6 +85,22 @@ def small_arrays_fault(arrays: Arrays, terms: npt.NDArray[np.uint32]) -> str | N
     return None
 
 
+def is_permutation(rows: npt.NDArray[np.uint32]) -> bool:
+    """Return whether each number below the length is there once."""
+    seen = np.zeros(len(rows), bool)
+    if len(rows) and rows.max() >= len(rows):
+        return False
+    seen[rows] = True
+    return bool(seen.all())
+
+
+def ids_fault(id_hash: npt.NDArray[np.uint64], id_row: npt.NDArray[np.uint32]) -> str | None:
+    """Return what in the table of doc_ids could lead a search for one astray, or None."""
+    if np.any(id_hash[1:] < id_hash[:-1]):
+        return "id_hash is not ascending"
+    return None if is_permutation(id_row) else "id_row is not a permutation"
+
+
 def term_fault(arrays: Arrays, term: int) -> str | None:
     """Return what in a term's postings could lead compiled code astray, or None. The small arrays are sound.
 

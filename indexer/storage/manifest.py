@@ -237,7 +237,7 @@ def parse_manifest(data: bytes, path: Path) -> Manifest:
     try:
         return _parse(content)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise IndexDamagedError(f"{path}: a field is missing or malformed ({error!r}); {REMEDY}") from error
+        raise IndexDamagedError(f"{path}: a field is missing or malformed ({error!r:.200}); {REMEDY}") from error
 
 
 def _parse(content: Mapping[str, Any]) -> Manifest:

@@ -20,7 +20,14 @@ from lsr.indexer.storage.arrays import (
     map_arrays,
     names_of,
 )
-from lsr.indexer.storage.checks_on_read import check_files, small_arrays_fault, term_checksum, term_fault
+from lsr.indexer.storage.checks_on_read import (
+    check_files,
+    ids_fault,
+    is_permutation,
+    small_arrays_fault,
+    term_checksum,
+    term_fault,
+)
 from lsr.indexer.storage.damage import REMEDY
 from lsr.indexer.storage.deletions import FILE as LIVE
 from lsr.indexer.storage.deletions import unpack
@@ -155,6 +162,9 @@ class Segment:
     def _ids_are_sound(self) -> bool:
         """True, once the table of doc_ids was read and verified. Raises IndexDamagedError."""
         self.verify_arrays(Verified.IDS)
+        fault = ids_fault(self.id_hash, self.id_row)
+        if fault is not None:
+            raise IndexDamagedError(f"{self.folder}: {fault}; {REMEDY}")
         return self._small_arrays_are_sound
 
     def trust(self, local: npt.NDArray[np.int64] | None = None) -> None:
@@ -176,6 +186,8 @@ class Segment:
         """Verify all arrays, before all of them are read. Raises IndexDamagedError."""
         self.trust(np.arange(len(self.terms)))
         self.verify_arrays(Verified.USE)
+        if not is_permutation(self.arrays["insertion"]):
+            raise IndexDamagedError(f"{self.folder}: insertion is not a permutation; {REMEDY}")
         self._ids_are_sound  # noqa: B018
 
     @cached_property
@@ -231,6 +243,14 @@ class Segment:
     def find(self, doc_ids: Sequence[str]) -> list[int | None]:
         """Return the row of each doc_id, or None for one that isn't there, or deleted."""
         return [None if row < 0 else row for row in self.rows_of(doc_ids, hash_ids(doc_ids)).tolist()]
+
+    @property
+    def hashes_by_row(self) -> npt.NDArray[np.uint64]:
+        """The hash of each row's doc_id. Raises IndexDamagedError."""
+        self._ids_are_sound  # noqa: B018
+        hashes = np.empty(self.n_docs, np.uint64)
+        hashes[self.id_row] = self.id_hash
+        return hashes
 
     def rows_of(self, doc_ids: Sequence[str], hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
         """Return the row of each doc_id, −1 for one that isn't there, or deleted. hashes: of `hash_ids`."""

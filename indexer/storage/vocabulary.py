@@ -40,7 +40,10 @@ class Vocabulary:
         self._bytes = map_array(folder / FILES[0], np.uint8, 1)
         self._start = map_array(folder / FILES[1], np.int64, 1)
         self._order = map_array(folder / FILES[2], np.uint32, 1)
-        if len(self._start) != len(self._order) + 1 or self._start[0] != 0 or self._start[-1] != len(self._bytes):
+        start, order = self._start, self._order
+        fits = len(start) == len(order) + 1 and start[0] == 0 and start[-1] == len(self._bytes)
+        # Whatever the bytes are, a term is then a piece of them, and a search for one ends.
+        if not fits or np.any(start[1:] < start[:-1]) or (len(order) and order.max() >= len(order)):
             raise IndexDamagedError(f"{folder}: the files of the vocabulary do not fit each other; {REMEDY}")
 
     def __len__(self) -> int:
@@ -50,8 +53,11 @@ class Vocabulary:
         return bytes(self._bytes[self._start[term_id] : self._start[term_id + 1]])
 
     def term(self, term_id: int) -> str:
-        """Return the string of a term id in [0, len(self))."""
-        return self._encoded(term_id).decode("utf-8", "surrogatepass")
+        """Return the string of a term id in [0, len(self)). Raises IndexDamagedError for one that is no UTF-8."""
+        try:
+            return self._encoded(term_id).decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError as error:
+            raise IndexDamagedError(f"{self._folder}: term {term_id} is no text ({error}); {REMEDY}") from error
 
     def __iter__(self) -> Iterator[str]:
         return (self.term(i) for i in range(len(self)))

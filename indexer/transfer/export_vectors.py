@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lsr.errors import LsrError
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.segment import Segment
 from lsr.indexer.transfer.archive import written
@@ -40,7 +41,7 @@ def export_vectors(path: str | Path, target: Path, *, overwrite: bool = False) -
     the same impacts. Raises as `export_index`.
     """
     with StoredIndex.open(path) as index:
-        terms = pa.array(list(index.vocabulary), pa.string())
+        terms = _terms(index)
         metadata = {
             SCALE_KEY: repr(index.manifest.scale).encode(),
             ENCODER_KEY: json.dumps(dict(index.manifest.encoder)).encode(),
@@ -53,6 +54,16 @@ def export_vectors(path: str | Path, target: Path, *, overwrite: bool = False) -
                 for batch in _batches(segment, terms, index.manifest.scale):
                     writer.write_batch(batch)
         return len(index)
+
+
+def _terms(index: StoredIndex) -> Any:
+    try:
+        return pa.array(list(index.vocabulary), pa.string())
+    except UnicodeEncodeError as error:
+        raise LsrError(
+            f"the index at {index.path} has the term {error.object!r:.60}, which a Parquet file can't hold: 'lsr "
+            "export' without --vectors can"
+        ) from error
 
 
 def left_out(index: StoredIndex) -> list[str]:

@@ -137,12 +137,7 @@ def _merge_dense(place: Workplace, segments: Sequence[Segment]) -> Part | None:
 
 def _id_table(segments: Sequence[Segment]) -> dict[str, npt.NDArray[Any]]:
     """Return `id_hash` and `id_row` of the documents that are left."""
-    hashes = []
-    for segment in segments:
-        by_row = np.empty(segment.n_docs, np.uint64)
-        by_row[segment.id_row] = segment.id_hash
-        hashes.append(by_row[segment.live_rows])
-    return id_table(np.concatenate(hashes))
+    return id_table(np.concatenate([segment.hashes_by_row[segment.live_rows] for segment in segments]))
 
 
 class _Joined:
