@@ -25,7 +25,7 @@ from lsr.indexer.storage.document_checksums import (
     column_crc,
     document_crc,
 )
-from lsr.indexer.storage.files import FileInfo, arrow_source, checksum, new_file
+from lsr.indexer.storage.files import FileInfo, checked_arrow_source, checksum, new_file
 from lsr.indexer.storage.segment_files import ROWS
 from lsr.io.folder import FileAt
 from lsr.types import PASSAGE_OF, Document
@@ -157,10 +157,10 @@ class DocumentStore:
         self._info = info
         self._sound_columns: set[tuple[int, int]] = set()
         try:
-            self._reader = pa.ipc.open_file(arrow_source(path))
+            self._reader = pa.ipc.open_file(checked_arrow_source(path))
             batches = self._reader.num_record_batches
             fits = self._reader.schema == SCHEMA and batches == -(-n_docs // ROWS)
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, ValueError, pa.ArrowException) as error:
             raise unreadable(error, self._path, what="not a readable document store") from error
         if not fits:
             raise self._damaged(f"does not hold the {n_docs} documents of the manifest")
@@ -189,7 +189,7 @@ class DocumentStore:
                 if crc != self._checksums["document_crc"][row]:
                     raise self._damaged(f"document {row} is not what was written")
             return _document(*(column[0].as_py() for column in found.columns))
-        except (pa.ArrowException, ValueError, TypeError) as error:
+        except (pa.ArrowException, ValueError, TypeError, RecursionError) as error:
             raise unreadable(error, self._path, what=f"document {row} can't be read") from error
 
     def some(self, rows: npt.NDArray[np.bool_]) -> Iterator[Document]:
@@ -197,7 +197,7 @@ class DocumentStore:
         for number, batch in enumerate(self.kept(rows)):
             try:
                 yield from map(_document, *(column.to_pylist() for column in batch.columns))
-            except (pa.ArrowException, ValueError, TypeError) as error:
+            except (pa.ArrowException, ValueError, TypeError, RecursionError) as error:
                 raise unreadable(error, self._path, what=f"record batch {number} is damaged") from error
 
     def _sound(self, batch: int, number: int) -> Any:
@@ -239,7 +239,7 @@ class DocumentStore:
             if text and PASSAGE_OF in text:
                 try:
                     ids[place] = str(json.loads(text).get(PASSAGE_OF, ids[place]))
-                except (ValueError, AttributeError) as error:
+                except (ValueError, AttributeError, RecursionError) as error:
                     raise unreadable(
                         error, self._path, what=f"the fields of document {rows[place]} can't be read"
                     ) from error
@@ -260,7 +260,7 @@ class DocumentStore:
         for number, batch in enumerate(self._batches()):
             try:
                 yield [json.loads(text) if text else {} for text in batch.column("fields").to_pylist()]
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise unreadable(error, self._path, what=f"the fields of record batch {number} are damaged") from error
 
     def all_doc_ids(self) -> Iterator[list[str]]:

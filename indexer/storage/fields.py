@@ -19,7 +19,7 @@ import pyarrow as pa
 from lsr.errors import IndexDamagedError
 from lsr.indexer.storage.damage import REMEDY, unreadable
 from lsr.indexer.storage.documents import DocumentStore
-from lsr.indexer.storage.files import FileInfo, arrow_source, new_file
+from lsr.indexer.storage.files import FileInfo, checked_arrow_source, new_file
 from lsr.indexer.storage.segment_files import FIELDS_FILE, ROWS
 from lsr.io.folder import FileAt, Folder
 
@@ -128,9 +128,9 @@ class FieldColumns:
         self._path = path
         self._store = store
         try:
-            self._reader = pa.ipc.open_file(arrow_source(path))
+            self._reader = pa.ipc.open_file(checked_arrow_source(path))
             self.kinds = {of.name: _NAMES[str(of.type)] for of in self._reader.schema}
-        except (OSError, pa.ArrowException, KeyError, UnicodeDecodeError) as error:
+        except (OSError, pa.ArrowException, KeyError, ValueError) as error:
             raise unreadable(error, self._path, what="not readable columns of fields") from error
 
     def column(self, name: str, kind: str) -> Any:

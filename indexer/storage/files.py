@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError
+from lsr.indexer.storage.arrow_checks import check_layout
 from lsr.indexer.storage.damage import unreadable
 from lsr.io.folder import FileAt, Folder, file_at
 
@@ -155,6 +156,15 @@ def arrow_source(path: Path | FileAt) -> Any:
     import pyarrow as pa
 
     return pa.BufferReader(pa.py_buffer(map_bytes(path)))
+
+
+def checked_arrow_source(path: Path | FileAt) -> Any:
+    """Map an Arrow file after a look at its layout. Raises OSError; ValueError where something is compressed."""
+    import pyarrow as pa
+
+    data = map_bytes(path)
+    check_layout(memoryview(data))
+    return pa.BufferReader(pa.py_buffer(data))
 
 
 def checksum(path: Path | FileAt, advance: Callable[[int], None] = lambda n: None) -> FileInfo:  # noqa: ARG005

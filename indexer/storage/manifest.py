@@ -21,6 +21,8 @@ FORMAT_VERSION = 1
 OLDEST_READABLE = 1
 LAST_GENERATION = 99_999_999
 """Names of manifests have eight digits."""
+LARGEST_MANIFEST = 1 << 24
+"""Bytes of a manifest: that of 2³² documents has a few million."""
 LARGEST_INDEX = (1 << 32) - 1
 """Documents in an index: a position has 32 bits."""
 PART_ID = re.compile(r"[0-9a-f-]{1,64}")
@@ -204,7 +206,7 @@ def read_manifest(index: Path | Folder, generation: int) -> Manifest:
     path = manifest_path(Path(str(index)), generation)
     try:
         with Folder.of(index).open_file(path.name) as file:
-            data = file.read()
+            data = file.read(LARGEST_MANIFEST + 1)
     except FileNotFoundError:
         raise IndexMissingError(f"no generation {generation} of the index at {index}") from None
     except OSError as error:
@@ -219,6 +221,8 @@ def read_manifest(index: Path | Folder, generation: int) -> Manifest:
 
 def parse_manifest(data: bytes, path: Path) -> Manifest:
     """Parse the content of a manifest. path: of the file that it is from. Raises IndexDamagedError."""
+    if len(data) > LARGEST_MANIFEST:
+        raise IndexDamagedError(f"{path}: a manifest of more than {LARGEST_MANIFEST:,} bytes, the limit; {REMEDY}")
     try:
         content = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -232,7 +236,11 @@ def parse_manifest(data: bytes, path: Path) -> Manifest:
             "use a program of that version, or index again"
         )
     crc = content.pop("crc32", None)
-    if crc != zlib.crc32(_canonical(content)):
+    try:
+        found = zlib.crc32(_canonical(content))
+    except RecursionError as error:
+        raise IndexDamagedError(f"{path}: not a readable manifest ({error}); {REMEDY}") from error
+    if crc != found:
         raise IndexDamagedError(f"{path}: its checksum does not fit; {REMEDY}")
     try:
         return _parse(content)

@@ -19,14 +19,17 @@ from typing import IO
 from lsr.errors import IndexDamagedError, IndexMissingError, LsrError
 from lsr.indexer.storage.files import CHUNK_BYTES, FileInfo, new_file
 from lsr.indexer.storage.index import StoredIndex
-from lsr.indexer.storage.manifest import Manifest, Part, manifest_path, parse_manifest
+from lsr.indexer.storage.manifest import LARGEST_MANIFEST, Manifest, Part, manifest_path, parse_manifest
 from lsr.indexer.storage.segment import Segment
 from lsr.indexer.write.transaction import Workplace, explained
 from lsr.io.atomic import atomic_file
 from lsr.io.folder import FileAt, Folder, file_at
 
 MANIFEST = "manifest.json"
-LARGEST_MANIFEST = 1 << 28
+LARGEST_HEADER = 1 << 16
+"""Bytes of an extended header; writers make some hundred, and those only for files above 8 GiB."""
+MOST_HEADERS = 4
+"""Extended headers before a file."""
 _Members = dict[str, tuple[Part, str]]
 
 
@@ -76,10 +79,35 @@ def import_index(source: Path, path: Path, *, overwrite: bool = False) -> Manife
         raise IndexMissingError(f"{source}: can't be read ({error.strerror or error})") from error
     with opened, Workplace.for_new(path, overwrite=overwrite) as place, explained(path, place):
         try:
-            with tarfile.open(fileobj=opened, mode="r|") as archive:
+            with tarfile.open(fileobj=opened, mode="r|", tarinfo=_limited()) as archive:
                 return _take(archive, source, place)
         except (tarfile.TarError, EOFError, ValueError, UnicodeError) as error:
             raise IndexDamagedError(f"{source}: not a whole file of 'lsr export' ({error})") from error
+
+
+def _limited() -> type[tarfile.TarInfo]:
+    """Return a reader of headers that refuses those that are large, many, or of files with holes."""
+    extended = {
+        tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK,
+    }  # fmt: skip
+    in_a_row = [0]
+
+    class Limited(tarfile.TarInfo):
+        """A header of limited size."""
+
+        @classmethod
+        def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Limited:
+            found = super().frombuf(buf, encoding, errors)
+            in_a_row[0] = in_a_row[0] + 1 if found.type in extended else 0
+            if found.type in extended and not 0 <= found.size <= LARGEST_HEADER:
+                raise tarfile.ReadError(f"an extended header of {found.size:,} bytes, the limit is {LARGEST_HEADER:,}")
+            if in_a_row[0] > MOST_HEADERS:
+                raise tarfile.ReadError(f"more than {MOST_HEADERS} extended headers before a file")
+            if found.type == tarfile.GNUTYPE_SPARSE:
+                raise tarfile.ReadError("a file with holes")
+            return found
+
+    return Limited
 
 
 def _take(archive: tarfile.TarFile, source: Path, place: Workplace) -> Manifest:

@@ -54,7 +54,9 @@ def open(  # noqa: A001
     if path is None:
         from lsr.indexer.storage.index import find_index
 
-        path = find_index(Path.cwd())
+        found = Index(find_index(Path.cwd()), encoder=encoder, dense_encoder=dense_encoder)
+        found._is_named = False
+        return found
     return Index(path, encoder=encoder, dense_encoder=dense_encoder)
 
 
@@ -154,6 +156,15 @@ class Index(IndexReader):
             unmerged=found.unmerged,
         )
 
+    _is_named = True
+    """False where the index was found in a folder above: one of another user is then not changed."""
+
+    def _require_own(self) -> None:
+        if not self._is_named:
+            from lsr.indexer.storage.index import refuse_other_owner
+
+            refuse_other_owner(self._path)
+
     def _change(
         self,
         sources: Any,
@@ -173,6 +184,7 @@ class Index(IndexReader):
             "progress": progress,
         }
         warn_before_compiling(BUILD)
+        self._require_own()
         with self._changing:
             opened = self._newest()
             source = read_sources(sources, names, first_id=None if replacing else opened.stored.n_positions)
@@ -199,6 +211,7 @@ class Index(IndexReader):
         """
         wanted = doc_ids_of(doc_ids)
         options: dict[str, Any] = {"strict": check_flag(strict, "strict"), "merge": check_flag(merge, "merge")}
+        self._require_own()
         with self._changing:
             n_deleted, missing, unmerged = delete_documents(
                 self._newest(), self._path, wanted, threads=_threads(threads), **options
@@ -223,6 +236,7 @@ class Index(IndexReader):
         """
         check_flag(only_due, "only_due")
         warn_before_compiling(BUILD)
+        self._require_own()
         with self._changing:
             merged = merge_segments(self._path, only_due=only_due, threads=_threads(threads), progress=progress)
             return replace(merged, n_documents=self._newest().n_documents)

@@ -35,11 +35,14 @@ def add_index_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--index", type=Path, metavar="DIR", help="the index (default: .lsr here or in a folder above)")
 
 
-def index_path(args: argparse.Namespace) -> Path:
-    """Return the index that the arguments name, or the nearest one here or in a folder above."""
+def index_path(args: argparse.Namespace, *, to_write: bool = False) -> Path:
+    """Return the index that the arguments name, or the nearest one here or in a folder above.
+
+    to_write: the index will be changed; one of another user must then be named.
+    """
     from lsr.indexer.storage.index import find_index
 
-    return args.index if args.index is not None else find_index(Path.cwd())
+    return args.index if args.index is not None else find_index(Path.cwd(), to_write=to_write)
 
 
 def documentation_folder() -> Path:

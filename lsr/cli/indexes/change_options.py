@@ -60,7 +60,7 @@ def run_change(args: argparse.Namespace, change: Callable[[Path, dict[str, Any]]
     from lsr.cli.common import index_path
     from lsr.query.engine.batches import available_cores
 
-    path = index_path(args)
+    path = index_path(args, to_write=True)
     note_compiling("split_range")
     progress = TerminalProgress()
     began = time.perf_counter()

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     from lsr.api.edit import merge_segments
     from lsr.query.engine.batches import available_cores
 
-    path = index_path(args)
+    path = index_path(args, to_write=True)
     note_compiling("split_range")
     progress = TerminalProgress()
     began = time.perf_counter()
