@@ -25,11 +25,11 @@ from lsr.eval.bench.store import Store
 from lsr.eval.bench.timing import Latency, summarise, time_round
 from lsr.eval.reports.provenance import Provenance
 from lsr.indexer.storage.index import StoredIndex
-from lsr.indexer.storage.lock import NAME as LOCK_NAME
 from lsr.indexer.update.editor import IndexEditor
 from lsr.indexer.update.merge import merge_index
 from lsr.io.dataclass_json import to_json
 from lsr.io.text_files import written_whole
+from lsr.io.writer_lock import NAME as LOCK_NAME
 from lsr.types import Document, SparseBatch
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from lsr.eval.measures.efficiency import flops, latency, term_counts
 from lsr.eval.reports.results import Efficiency, Latency
+from lsr.indexer.storage.files import DOCUMENTS, FIELDS_FILE
 from lsr.indexer.storage.index import StoredIndex
-from lsr.indexer.storage.segment_files import DOCUMENTS, FIELDS_FILE
 from lsr.types import SparseBatch
 
 TIMED_QUERIES = 1000

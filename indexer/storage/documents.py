@@ -25,8 +25,7 @@ from lsr.indexer.storage.document_checksums import (
     column_crc,
     document_crc,
 )
-from lsr.indexer.storage.files import FileInfo, checked_arrow_source, checksum, new_file
-from lsr.indexer.storage.segment_files import ROWS
+from lsr.indexer.storage.files import ROWS, FileInfo, checked_arrow_source, checksum, new_file
 from lsr.io.folder import FileAt
 from lsr.types import PASSAGE_OF, Document
 

@@ -23,6 +23,10 @@ from lsr.indexer.storage.damage import unreadable
 from lsr.io.folder import FileAt, Folder, file_at
 
 CHUNK_BYTES = 1 << 22
+DOCUMENTS, FIELDS_FILE = "documents.arrow", "fields.arrow"
+"""Files of a segment that are not arrays."""
+ROWS = 1024
+"""Rows of a record batch in both, fewer only in the last."""
 _MAGIC = b"\x93NUMPY\x01\x00"
 _HEADER = re.compile(
     rb"\{'descr': '([<|][uif][1248])', 'fortran_order': False, 'shape': \(([0-9]{1,15},(?: [0-9]{1,15})?)\), \} *\n"

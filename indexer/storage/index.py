@@ -64,7 +64,7 @@ def refuse_other_owner(path: Path) -> None:
 
 
 def other_owner(path: Path) -> str | None:
-    """Return the name of the user that an index or its folder belongs to, None where that is the present one."""
+    """Return the user that an index or its folder belongs to, None where that is the present one."""
     for place in (path, path.parent):
         uid = place.lstat().st_uid
         if uid != os.geteuid() and (place == path or uid != 0):  # folders above are often the system's

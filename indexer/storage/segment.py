@@ -32,10 +32,9 @@ from lsr.indexer.storage.damage import REMEDY
 from lsr.indexer.storage.deletions import FILE as LIVE
 from lsr.indexer.storage.deletions import unpack
 from lsr.indexer.storage.dense_vectors import Halves, open_dense
-from lsr.indexer.storage.files import map_array
+from lsr.indexer.storage.files import DOCUMENTS, FIELDS_FILE, map_array
 from lsr.indexer.storage.manifest import SegmentInfo
 from lsr.indexer.storage.posting_list import term_postings
-from lsr.indexer.storage.segment_files import DOCUMENTS, FIELDS_FILE
 from lsr.io.folder import Folder
 from lsr.io.fork_safe import cached_property
 from lsr.kernels.geometry import SUPERBLOCK

@@ -17,12 +17,11 @@ import numpy.typing as npt
 from lsr.indexer.storage.arrays import merged_rows, save_arrays
 from lsr.indexer.storage.dense_vectors import KIND as DENSE_KIND
 from lsr.indexer.storage.dense_vectors import DensePending
-from lsr.indexer.storage.files import map_numbers
+from lsr.indexer.storage.files import DOCUMENTS, map_numbers
 from lsr.indexer.storage.generations import hold_newest
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import Manifest, Part, SegmentInfo
 from lsr.indexer.storage.segment import Segment
-from lsr.indexer.storage.segment_files import DOCUMENTS
 from lsr.indexer.update.merge_policy import all_of, tiered
 from lsr.indexer.update.reweigh import stored_rows
 from lsr.indexer.write.document_arrays import id_table

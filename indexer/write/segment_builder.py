@@ -12,9 +12,8 @@ import numpy.typing as npt
 from lsr.errors import BadDocumentError, LsrError
 from lsr.indexer.storage.dense_vectors import DensePending
 from lsr.indexer.storage.documents import DocumentStore, DocumentWriter
-from lsr.indexer.storage.files import FileInfo
+from lsr.indexer.storage.files import DOCUMENTS, FileInfo
 from lsr.indexer.storage.segment import hash_ids
-from lsr.indexer.storage.segment_files import DOCUMENTS
 from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
 from lsr.indexer.write.spill import Rows, Spool
 from lsr.io.folder import Folder

@@ -16,10 +16,10 @@ from lsr.errors import COMMITTED, IndexDamagedError, IndexExistsError, LsrError,
 from lsr.indexer.storage.damage import lack_of
 from lsr.indexer.storage.files import FileInfo, checksum
 from lsr.indexer.storage.generations import PART_KINDS, SCRATCH_PREFIX, generations, is_ours, names_in, remove_leftovers
-from lsr.indexer.storage.lock import NAME as LOCK_NAME
-from lsr.indexer.storage.lock import writer_lock
 from lsr.indexer.storage.manifest import LAST_GENERATION, Manifest, Part, manifest_path, write_manifest
 from lsr.io.folder import Folder
+from lsr.io.writer_lock import NAME as LOCK_NAME
+from lsr.io.writer_lock import writer_lock
 
 _FREE = "free some space, or choose another place with --index"
 _ALLOW = "change its permissions, or choose another place with --index"

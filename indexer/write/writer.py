@@ -15,9 +15,8 @@ from lsr.errors import LsrError
 from lsr.indexer.storage.arrays import save_arrays
 from lsr.indexer.storage.deletions import save_live
 from lsr.indexer.storage.dense_vectors import KIND as DENSE_KIND
-from lsr.indexer.storage.files import FileInfo
+from lsr.indexer.storage.files import DOCUMENTS, FileInfo
 from lsr.indexer.storage.manifest import LARGEST_INDEX, Manifest, SegmentInfo
-from lsr.indexer.storage.segment_files import DOCUMENTS
 from lsr.indexer.storage.vocabulary import save_vocabulary
 from lsr.indexer.write.document_arrays import document_arrays
 from lsr.indexer.write.segment_builder import Collector, Pending, refuse_duplicates

@@ -126,7 +126,7 @@ def test_an_index_of_a_model_grows_by_that_model(
 
 
 def test_a_running_writer_is_named(lsr: Lsr, index: Path, more: Path) -> None:
-    from lsr.indexer.storage.lock import writer_lock
+    from lsr.io.writer_lock import writer_lock
 
     with writer_lock(index):
         for command in (["add", more], ["delete", "cats"], ["merge"]):

@@ -18,8 +18,8 @@ from lsr.indexer.encode import resumable_job as encoding
 from lsr.indexer.encode.encode_corpus import encode_corpus
 from lsr.indexer.encode.windows import Pace, windows
 from lsr.indexer.pipeline import index_vectors
-from lsr.indexer.storage.lock import writer_lock
 from lsr.indexer.transfer.read_vectors import read_vectors
+from lsr.io.writer_lock import writer_lock
 from lsr.types import Document, SparseBatch
 
 TERMS = [f"t{i}" for i in range(50)]

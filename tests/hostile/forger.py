@@ -146,7 +146,7 @@ def forge_arrow(path: Path, rng: random.Random) -> str:
     file.write_bytes(data)
     register(path, part, name)
     write_manifest(path, content)
-    return name
+    return str(name)
 
 
 def places_in(content: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

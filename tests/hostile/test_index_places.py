@@ -12,8 +12,8 @@ import pytest
 
 from lsr.errors import IndexDamagedError, LsrError
 from lsr.indexer.storage.generations import generations
-from lsr.indexer.storage.lock import writer_lock
 from lsr.indexer.update.update import delete_documents
+from lsr.io.writer_lock import writer_lock
 
 TRAPS = (
     "link to the original", "link to a file", "link to a folder", "dangling link", "FIFO", "socket", "device",

@@ -18,11 +18,11 @@ from lsr.encoders.registry import load_encoder
 from lsr.errors import IndexDamagedError, IndexExistsError, IndexLockedError, IndexMissingError, LsrError
 from lsr.indexer.pipeline import index_documents, index_vectors
 from lsr.indexer.storage.index import StoredIndex
-from lsr.indexer.storage.lock import writer_lock
 from lsr.indexer.transfer.archive import export_index, import_index
 from lsr.indexer.transfer.check import verify
 from lsr.indexer.transfer.export_vectors import export_vectors
 from lsr.indexer.update.update import add_documents, delete_documents
+from lsr.io.writer_lock import writer_lock
 from lsr.query.searcher import Searcher
 from lsr.types import Document
 
