@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError
+from lsr.indexer.integrity.damage import REMEDY
 from lsr.indexer.storage.files import FileInfo, map_array, save_array
-from lsr.indexer.storage.manifest import REMEDY, SegmentInfo
+from lsr.indexer.storage.manifest import SegmentInfo
 from lsr.indexer.storage.segment_files import DOCUMENTS, ROWS
 from lsr.io.folder import Folder
 from lsr.kernels.geometry import MAX_DOCS, RUN, STORED_K, SUPERBLOCK, SUPERBLOCK_BLOCKS

@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError, IndexMissingError, UsageError
+from lsr.indexer.integrity.damage import REMEDY
 from lsr.indexer.storage.checks_on_read import check_files
 from lsr.indexer.storage.deletions import unpack
 from lsr.indexer.storage.dense_vectors import DenseVectorsOfIndex
 from lsr.indexer.storage.generations import Hold, generations, hold_generation, hold_newest, open_folder, stamp_at
-from lsr.indexer.storage.manifest import REMEDY, Manifest, SegmentInfo, read_manifest
+from lsr.indexer.storage.manifest import Manifest, SegmentInfo, read_manifest
 from lsr.indexer.storage.segment import Segment
 from lsr.indexer.storage.vocabulary import FILES as VOCABULARY_FILES
 from lsr.indexer.storage.vocabulary import Vocabulary
@@ -63,7 +64,7 @@ def refuse_other_owner(path: Path) -> None:
 
 
 def other_owner(path: Path) -> str | None:
-    """Return the name of the user that an index or its folder belongs to, None where that is the present one."""
+    """Return the user that an index or its folder belongs to, None where that is the present one."""
     for place in (path, path.parent):
         uid = place.lstat().st_uid
         if uid != os.geteuid() and (place == path or uid != 0):  # folders above are often the system's
@@ -258,7 +259,7 @@ def _held(folder: Folder, generation: int | None) -> tuple[int, Hold]:
 
 
 def _reusable(segment: Segment | None, folder: Folder, info: SegmentInfo) -> Segment | None:
-    """Return an open segment if it is the one that a manifest names, and its files are those in the folder."""
+    """Return an open segment if it is the one of a manifest and its files are in the folder."""
     if segment is None or segment.info.parts != info.parts or not segment.files.is_same(info.part.open(folder)):
         return None
     return segment

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lsr.errors import IndexDamagedError, IndexMissingError, LsrError
-from lsr.indexer.storage.damage import REMEDY, unreadable
+from lsr.indexer.integrity.damage import REMEDY, unreadable
 from lsr.indexer.storage.files import FileInfo, new_file
 from lsr.io.folder import Folder
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError
+from lsr.indexer.integrity.damage import REMEDY
 from lsr.indexer.storage.arrays import (
     COUNTS,
     POSTINGS,
@@ -32,7 +33,7 @@ from lsr.indexer.storage.deletions import FILE as LIVE
 from lsr.indexer.storage.deletions import unpack
 from lsr.indexer.storage.dense_vectors import Halves, open_dense
 from lsr.indexer.storage.files import map_array
-from lsr.indexer.storage.manifest import REMEDY, SegmentInfo
+from lsr.indexer.storage.manifest import SegmentInfo
 from lsr.indexer.storage.posting_list import term_postings
 from lsr.indexer.storage.segment_files import DOCUMENTS, FIELDS_FILE
 from lsr.io.folder import Folder

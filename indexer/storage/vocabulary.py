@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError
+from lsr.indexer.integrity.damage import REMEDY
 from lsr.indexer.storage.files import FileInfo, map_array, save_array
-from lsr.indexer.storage.manifest import REMEDY
 from lsr.io.folder import Folder
 
 FILES = ("terms.npy", "term_start.npy", "term_order.npy")
