@@ -9,7 +9,7 @@ from typing import Any
 from lsr.encoders.base import Encoder, QueryEncoder
 from lsr.encoders.dense.base import DenseEncoder
 from lsr.errors import UsageError
-from lsr.indexer.encode.open_encoders import open_dense_encoder_of, open_query_encoder_of
+from lsr.indexer.encode.open_encoders import malformed_as_damage, open_dense_encoder_of, open_query_encoder_of
 from lsr.indexer.storage.index import StoredIndex
 from lsr.io.fork_safe import ForkSafeLock
 from lsr.query.idf_weighting import idf_weighted
@@ -74,7 +74,8 @@ class QueryEncoders:
             with self._opening:
                 model = self._opened("sparse", self._open_sparse)
                 # Idf is that of this generation, while the model is shared between generations.
-                self._sparse = idf_weighted(model, self.index, self.index.manifest.encoder)
+                with malformed_as_damage(self.index):
+                    self._sparse = idf_weighted(model, self.index, self.index.manifest.encoder)
         return self._sparse
 
     def _open_sparse(self) -> Any:

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lsr.errors import UsageError
+from lsr.errors import IndexDamagedError, UsageError
+from lsr.indexer.integrity.damage import REMEDY
 from lsr.indexer.storage.checks_on_read import check_files, refuse_links
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.transfer.read_vectors import READY_VECTORS, ReadyVectors
+
+
+@contextmanager
+def malformed_as_damage(index: StoredIndex) -> Iterator[None]:
+    """Turn what a malformed description of an encoder makes its loader raise into IndexDamagedError.
+
+    A description is a stranger's JSON: each loader knows which values it needs, and reads them as if they were there.
+    """
+    try:
+        yield
+    except (AttributeError, TypeError, LookupError, ValueError, OverflowError, RecursionError) as error:
+        raise IndexDamagedError(
+            f"{index.path}: the description of its encoder, or a file of it, is malformed ({error!r:.200}); {REMEDY}"
+        ) from error
 
 
 def open_query_encoder_of(index: StoredIndex, *, moved_to: str | Path | None = None) -> Any:
@@ -27,7 +44,8 @@ def open_query_encoder_of(index: StoredIndex, *, moved_to: str | Path | None = N
     folder = part.open(index.folder) if part.files else None
     if folder is not None:
         refuse_links(folder)
-    return open_query_encoder(manifest.encoder, folder, vocabulary.lookup, len(vocabulary), moved_to=moved_to)
+    with malformed_as_damage(index):
+        return open_query_encoder(manifest.encoder, folder, vocabulary.lookup, len(vocabulary), moved_to=moved_to)
 
 
 def open_dense_encoder_of(index: StoredIndex, *, moved_to: str | Path | None = None) -> Any:
@@ -43,4 +61,5 @@ def open_dense_encoder_of(index: StoredIndex, *, moved_to: str | Path | None = N
             f"the index at {index.path} has no dense vectors: add them by 'lsr index --index {index.path} "
             "--dense E', E being a dense model"
         )
-    return open_dense_encoder(index.manifest.dense, moved_to=moved_to)
+    with malformed_as_damage(index):
+        return open_dense_encoder(index.manifest.dense, moved_to=moved_to)

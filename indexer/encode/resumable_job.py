@@ -18,7 +18,7 @@ from lsr.errors import LsrError, UsageError
 from lsr.indexer.encode.columns import Columns
 from lsr.indexer.encode.shards import Shard, ShardWriter, SourceHash, read_shard, shard_name
 from lsr.indexer.encode.windows import Pace, windows
-from lsr.indexer.storage.damage import OutOfResourcesError, lack_of
+from lsr.indexer.integrity.damage import OutOfResourcesError, lack_of
 from lsr.io.folder import FileAt, Folder
 from lsr.io.progress import NoProgress, Progress
 from lsr.io.writer_lock import NAME as LOCK_NAME

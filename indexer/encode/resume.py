@@ -29,7 +29,7 @@ from lsr.indexer.encode.resumable_job import (
     writing,
 )
 from lsr.indexer.encode.windows import Pace
-from lsr.indexer.storage.damage import OutOfResourcesError, lack_of
+from lsr.indexer.integrity.damage import OutOfResourcesError, lack_of
 from lsr.indexer.storage.dense_vectors import Halves
 from lsr.indexer.storage.files import arrow_source
 from lsr.io.folder import Folder

@@ -16,7 +16,7 @@ from typing import Any
 
 from lsr.errors import LsrError
 from lsr.indexer.encode.columns import Columns, string_array
-from lsr.indexer.storage.damage import lack_of
+from lsr.indexer.integrity.damage import lack_of
 from lsr.indexer.storage.files import arrow_source
 from lsr.io.folder import FileAt
 from lsr.types import Document

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError
-from lsr.indexer.storage.damage import REMEDY
+from lsr.indexer.integrity.damage import REMEDY
 from lsr.indexer.storage.files import DOCUMENTS, ROWS, FileInfo, map_array, save_array
 from lsr.indexer.storage.manifest import SegmentInfo
 from lsr.io.folder import Folder

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError
-from lsr.indexer.storage.damage import REMEDY, unreadable
+from lsr.indexer.integrity.damage import REMEDY, unreadable
 from lsr.indexer.storage.files import checksum
 from lsr.indexer.storage.manifest import Part
 from lsr.io.folder import Folder

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from lsr.errors import EncoderError, IndexDamagedError, LsrError
 from lsr.indexer.encode.matrix import MatrixWriter, open_matrix
-from lsr.indexer.storage.damage import REMEDY
+from lsr.indexer.integrity.damage import REMEDY
 from lsr.indexer.storage.files import FileInfo, checksum
 from lsr.indexer.storage.manifest import Part
 from lsr.io.folder import Folder

@@ -17,8 +17,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lsr.errors import BadDocumentError, IndexDamagedError
-from lsr.indexer.storage.damage import REMEDY, unreadable
-from lsr.indexer.storage.document_checksums import (
+from lsr.indexer.integrity.damage import REMEDY, unreadable
+from lsr.indexer.integrity.document_checksums import (
     COLUMN_CHECKSUMS,
     DocumentChecksums,
     bytes_of,

@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from lsr.errors import IndexDamagedError
-from lsr.indexer.storage.damage import REMEDY, unreadable
+from lsr.indexer.integrity.damage import REMEDY, unreadable
 from lsr.indexer.storage.documents import DocumentStore
 from lsr.indexer.storage.files import FIELDS_FILE, ROWS, FileInfo, checked_arrow_source, new_file
 from lsr.io.folder import FileAt, Folder

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError
-from lsr.indexer.storage.arrow_checks import check_layout
-from lsr.indexer.storage.damage import unreadable
+from lsr.indexer.integrity.arrow_layout import check_layout
+from lsr.indexer.integrity.damage import unreadable
 from lsr.io.folder import FileAt, Folder, file_at
 
 CHUNK_BYTES = 1 << 22

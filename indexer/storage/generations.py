@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from lsr.errors import IndexDamagedError, IndexMissingError
-from lsr.indexer.storage.damage import unreadable
+from lsr.indexer.integrity.damage import unreadable
 from lsr.indexer.storage.manifest import manifest_path, read_manifest
 from lsr.io.folder import FILE, FOLDER, Folder
 

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError, IndexMissingError, UsageError
+from lsr.indexer.integrity.damage import REMEDY
 from lsr.indexer.storage.checks_on_read import check_files
-from lsr.indexer.storage.damage import REMEDY
 from lsr.indexer.storage.deletions import unpack
 from lsr.indexer.storage.dense_vectors import DenseVectorsOfIndex
 from lsr.indexer.storage.generations import Hold, generations, hold_generation, hold_newest, open_folder, stamp_at
@@ -259,7 +259,7 @@ def _held(folder: Folder, generation: int | None) -> tuple[int, Hold]:
 
 
 def _reusable(segment: Segment | None, folder: Folder, info: SegmentInfo) -> Segment | None:
-    """Return an open segment if a manifest names it and its files are those in the folder."""
+    """Return an open segment if it is the one of a manifest and its files are in the folder."""
     if segment is None or segment.info.parts != info.parts or not segment.files.is_same(info.part.open(folder)):
         return None
     return segment

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lsr.errors import IndexDamagedError, IndexMissingError, LsrError
-from lsr.indexer.storage.damage import REMEDY, unreadable
+from lsr.indexer.integrity.damage import REMEDY, unreadable
 from lsr.indexer.storage.files import FileInfo, new_file
 from lsr.io.folder import Folder
 
@@ -259,7 +259,7 @@ def _parse(content: Mapping[str, Any]) -> Manifest:
         generation=_count(content["generation"]),
         created=str(content["created"]),
         library_version=str(content["library_version"]),
-        encoder={"kind": "", **content["encoder"]},
+        encoder=_parse_description(content["encoder"]),
         scale=scale,
         n_clipped=_count(content["n_clipped"]),
         vocabulary=_parse_part(content["vocabulary"], "vocabulary"),
@@ -292,7 +292,17 @@ def _parse_dense(content: Mapping[str, Any] | None, segments: Iterable[SegmentIn
         raise ValueError("dense vectors of some segments only")
     if content is None:
         return None
-    return {"kind": "", **content, "dimension": _count(content["dimension"])}
+    return {**_parse_description(content), "dimension": _count(content["dimension"])}
+
+
+def _parse_description(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Parse the description of an encoder, as far as all kinds have it."""
+    for name in ("kind", "name", "query_side"):
+        if not isinstance(content.get(name, ""), str):
+            raise ValueError(f"{name} of the encoder is no text")
+    if not isinstance(content.get("settings", {}), dict):
+        raise ValueError("settings of the encoder are no object")
+    return {"kind": "", "query_side": "", **content}
 
 
 def _parse_passages(content: Mapping[str, Any] | None) -> Mapping[str, int] | None:

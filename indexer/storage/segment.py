@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError
+from lsr.indexer.integrity.damage import REMEDY
 from lsr.indexer.storage.arrays import (
     COUNTS,
     POSTINGS,
@@ -28,7 +29,6 @@ from lsr.indexer.storage.checks_on_read import (
     term_checksum,
     term_fault,
 )
-from lsr.indexer.storage.damage import REMEDY
 from lsr.indexer.storage.deletions import FILE as LIVE
 from lsr.indexer.storage.deletions import unpack
 from lsr.indexer.storage.dense_vectors import Halves, open_dense

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError
-from lsr.indexer.storage.damage import REMEDY
+from lsr.indexer.integrity.damage import REMEDY
 from lsr.indexer.storage.files import FileInfo, map_array, save_array
 from lsr.io.folder import Folder
 
@@ -42,9 +42,11 @@ class Vocabulary:
         self._order = map_array(folder / FILES[2], np.uint32, 1)
         start, order = self._start, self._order
         fits = len(start) == len(order) + 1 and start[0] == 0 and start[-1] == len(self._bytes)
-        # Whatever the bytes are, a term is then a piece of them, and a search for one ends.
-        if not fits or np.any(start[1:] < start[:-1]) or (len(order) and order.max() >= len(order)):
+        if not fits:
             raise IndexDamagedError(f"{folder}: the files of the vocabulary do not fit each other; {REMEDY}")
+        # Whatever the bytes are, a term is then a piece of them, and a search for one ends.
+        if np.any(start[1:] < start[:-1]) or (len(order) and order.max() >= len(order)):
+            raise IndexDamagedError(f"{folder}: its terms are not where they should be; {REMEDY}")
 
     def __len__(self) -> int:
         return len(self._order)

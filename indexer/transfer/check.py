@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from lsr.errors import EncoderError, IndexDamagedError
 from lsr.indexer.encode.open_encoders import open_query_encoder_of
+from lsr.indexer.integrity.damage import lack_of
 from lsr.indexer.storage.checks_on_read import small_arrays_fault, term_checksums, term_fault
-from lsr.indexer.storage.damage import lack_of
 from lsr.indexer.storage.deletions import pack, unpack
 from lsr.indexer.storage.dense_vectors import check_finite
 from lsr.indexer.storage.files import checksum
@@ -27,6 +27,9 @@ from lsr.kernels.build import layout
 from lsr.kernels.build.forward import forward_rows
 from lsr.kernels.build.kth_impacts import kth_impacts
 from lsr.kernels.geometry import STORED_K
+
+ANY_SIZE = 1 << 32
+"""Terms of a vocabulary that can't be read: as many as term ids can name."""
 
 
 def verify(path: Path, progress: Progress | None = None) -> tuple[Manifest, list[str]]:
@@ -76,8 +79,14 @@ def _wrong_contents(path: Path, generation: int, listener: Progress) -> list[str
     problems = []
     listener.start("contents", len(index), "document")
     hashes: list[npt.NDArray[np.uint64]] = []
-    checks: list[Callable[[], None]] = [index.vocabulary.check, partial(_verify_query_side, index)]
-    checks += [partial(_verify_segment, segment, len(index.vocabulary), hashes, listener) for segment in index.segments]
+    checks: list[Callable[[], None]] = []
+    vocab_size = ANY_SIZE
+    try:
+        vocab_size = len(index.vocabulary)
+        checks += [index.vocabulary.check, partial(_verify_query_side, index)]
+    except IndexDamagedError as error:
+        problems.append(str(error))
+    checks += [partial(_verify_segment, segment, vocab_size, hashes, listener) for segment in index.segments]
     checks += [
         partial(check_finite, segment.dense, segment.info.dense.folder(path))
         for segment in index.segments

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from lsr.encoders.base import Encoder
 from lsr.encoders.registry import check_same, open_document_encoder
 from lsr.errors import BadDocumentError, EncoderError, LsrError, UsageError
+from lsr.indexer.encode.open_encoders import malformed_as_damage
 from lsr.indexer.storage.deletions import save_live
 from lsr.indexer.storage.generations import hold_newest
 from lsr.indexer.storage.index import StoredIndex
@@ -289,7 +290,8 @@ def _open_encoder(index: StoredIndex) -> Encoder:
     terms = list(index.vocabulary)
     if index.manifest.encoder["kind"] == READY_VECTORS:
         return ReadyVectors(terms)
-    encoder = open_document_encoder(index.manifest.encoder, terms)
+    with malformed_as_damage(index):
+        encoder = open_document_encoder(index.manifest.encoder, terms)
     if encoder.corpus_weighting is None:  # else it was given the terms
         _check_encoder(index, encoder)
     return encoder

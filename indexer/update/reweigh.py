@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError, LsrError
+from lsr.indexer.integrity.damage import REMEDY
 from lsr.indexer.storage.arrays import save_arrays
-from lsr.indexer.storage.damage import REMEDY
 from lsr.indexer.storage.files import CHUNK_BYTES, FileInfo, new_file
 from lsr.indexer.storage.segment import Segment
 from lsr.indexer.write.spill import Rows, Spool

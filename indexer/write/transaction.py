@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from lsr.errors import COMMITTED, IndexDamagedError, IndexExistsError, LsrError, UsageError
-from lsr.indexer.storage.damage import lack_of
+from lsr.indexer.integrity.damage import lack_of
 from lsr.indexer.storage.files import FileInfo, checksum
 from lsr.indexer.storage.generations import PART_KINDS, SCRATCH_PREFIX, generations, is_ours, names_in, remove_leftovers
 from lsr.indexer.storage.manifest import LAST_GENERATION, Manifest, Part, manifest_path, write_manifest

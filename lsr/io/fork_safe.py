@@ -19,7 +19,7 @@ _locks: weakref.WeakSet[ForkSafeLock] = weakref.WeakSet()
 
 
 class ForkSafeLock:
-    """A context-manager lock that is free in a forked child, even if a thread of the parent held it.
+    """A lock that is free in a forked child, even if it was held in the parent; a context manager.
 
     The data that it guards must be valid at every moment, since a child may see them half-changed. reentrant: a thread
     that holds it may take it again.

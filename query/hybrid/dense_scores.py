@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import EncoderError, IndexDamagedError, UsageError
-from lsr.indexer.storage.damage import REMEDY
+from lsr.indexer.integrity.damage import REMEDY
 from lsr.indexer.storage.dense_vectors import DenseVectorsOfIndex
 from lsr.query.fusion.ranked_list import Leg
 from lsr.query.queries import DenseRow, Query

@@ -130,7 +130,7 @@ def forge_array(path: Path, rng: random.Random) -> str:
 def forge_arrow(path: Path, rng: random.Random) -> str:
     """Change some bytes of an Arrow file, or cut it; return its name."""
     content = json.loads(newest_manifest(path).read_text())
-    choices = [(part, name) for part in parts_of(content) for name in part["files"] if name.endswith(".arrow")]
+    choices = [(part, str(name)) for part in parts_of(content) for name in part["files"] if name.endswith(".arrow")]
     part, name = rng.choice(choices)
     file = path / part["kind"] / part["id"] / name
     data = bytearray(file.read_bytes())

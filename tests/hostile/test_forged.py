@@ -154,6 +154,8 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def model_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make an index by the bundled model, whose queries need a table in the index."""
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)  # more would be OpenMP's, which don't survive a fork
     path = make(tmp_path_factory.mktemp("model") / "index", load_encoder("lsr-mini-v1"))
     copy = shutil.copytree(path, path.with_name("used"))
     for use in (*USES.values(), *CHANGES.values()):

@@ -20,9 +20,9 @@ import lsr
 from lsr.cli.main import main
 from lsr.encoders.registry import load_encoder
 from lsr.errors import IndexDamagedError, UsageError
+from lsr.indexer.integrity.arrow_layout import check_layout
 from lsr.indexer.pipeline import index_documents
 from lsr.indexer.storage import index as storage
-from lsr.indexer.storage.arrow_checks import check_layout
 from lsr.indexer.storage.documents import SCHEMA
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import LARGEST_MANIFEST

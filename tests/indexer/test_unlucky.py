@@ -21,9 +21,9 @@ import pytest
 from lsr.encoders.registry import load_encoder
 from lsr.errors import IndexDamagedError, LsrError, UsageError
 from lsr.indexer.encode import resumable_job
+from lsr.indexer.integrity.damage import OutOfResourcesError
 from lsr.indexer.pipeline import index_documents
 from lsr.indexer.storage import files
-from lsr.indexer.storage.damage import OutOfResourcesError
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import LAST_GENERATION, read_manifest, write_manifest
 from lsr.indexer.transfer.archive import export_index, import_index

@@ -1,0 +1,1 @@
+"""Integrity: errors of damage, and looks at layouts before a library reads them."""
