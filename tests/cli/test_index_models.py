@@ -286,7 +286,7 @@ def test_a_model_that_was_moved_is_named_at_the_search(tmp_path: Path, lsr: Lsr,
     assert other.code == 1 and "revision 'sha256:" in other.err
     assert lsr("index", corpus, "--index", "words").code == 0
     needless = lsr("search", "cat", "--index", "words", "--encoder", "./moved")
-    assert needless.code == 2 and "needs no model for its queries: leave out --encoder" in needless.err
+    assert needless.code == 2 and "needs no model for its queries: leave out the encoder" in needless.err
 
 
 def test_a_broken_model_is_stopped_at_the_document(tmp_path: Path, lsr: Lsr, jsonl: Any, masked_lm: Path) -> None:

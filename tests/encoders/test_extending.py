@@ -26,6 +26,7 @@ from lsr.errors import EncoderError, UsageError
 from lsr.indexer.pipeline import index_documents
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.update.update import add_documents
+from lsr.io.folder import Folder
 from lsr.query.searcher import Searcher
 from lsr.types import Document, SparseBatch
 
@@ -124,7 +125,8 @@ def open_letters(description: Mapping[str, Any], terms: Sequence[str], **options
 
 
 def open_letter_queries(description: Mapping[str, Any], side: QuerySide) -> Letters:
-    assert json.loads((side.folder / "letters.json").read_text()) == {} and side.lookup("b") == 1
+    with (Folder.of(side.files) / "letters.json").open() as file:
+        assert json.load(file) == {} and side.lookup("b") == 1
     return Letters("")
 
 

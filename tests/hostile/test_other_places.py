@@ -155,11 +155,11 @@ def test_the_lock_of_a_training_is_a_file(hostile: Any, tmp_path: Path, trap: st
 
 
 def test_an_index_in_the_cache_of_evaluations_is_no_link(hostile: Any, index: Path, tmp_path: Path) -> None:
-    from lsr.eval.systems.systems import _kept
+    from lsr.eval.systems.encoder_system import cached_index
 
     (tmp_path / "kept").symlink_to(index)
     with pytest.raises(LsrError, match="kept is a link, which is not followed: remove it"):
-        _kept(tmp_path / "kept")
+        cached_index(tmp_path / "kept")
 
 
 def test_topics_are_read_again(tmp_path: Path) -> None:

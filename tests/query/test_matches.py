@@ -17,7 +17,7 @@ from lsr.errors import UsageError
 from lsr.indexer.pipeline import index_documents
 from lsr.indexer.transfer.read_vectors import ReadyVectors
 from lsr.indexer.update.update import delete_documents
-from lsr.indexer.write import segment_builder
+from lsr.indexer.write.segment_limits import SegmentLimits
 from lsr.indexer.write.writer import IndexWriter
 from lsr.query.options import SearchOptions
 from lsr.query.searcher import Searcher
@@ -57,11 +57,9 @@ def searcher(tmp_path_factory: pytest.TempPathFactory) -> Searcher:
     path = tmp_path_factory.mktemp("matches") / "index"
     encoder = ReadyVectors()
     rows = [{encoder.term_id(term): weight for term, weight in row_of(i).items()} for i in range(len(DOCUMENTS))]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(segment_builder, "MAX_DOCS", 40)
-        with IndexWriter(path, encoder) as writer:
-            writer.add(DOCUMENTS, SparseBatch.from_rows(rows, len(encoder.terms)))
-            writer.commit()
+    with IndexWriter(path, encoder, limits=SegmentLimits(n_docs=40)) as writer:
+        writer.add(DOCUMENTS, SparseBatch.from_rows(rows, len(encoder.terms)))
+        writer.commit()
     delete_documents(sorted(GONE), path, merge=False)
     return Searcher(path)
 
