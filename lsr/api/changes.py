@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,7 @@ class Added:
     n_documents: int
     generation: int
     summary: tuple[str, ...] = ()
-    unmerged: str | None = None
+    unmerged: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class Updated:
     n_documents: int
     generation: int
     summary: tuple[str, ...] = ()
-    unmerged: str | None = None
+    unmerged: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ class Deleted:
     missing: tuple[str, ...]
     n_documents: int
     generation: int
-    unmerged: str | None = None
+    unmerged: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,12 +80,22 @@ def _open_documents(
     return _load_recorded(description, moved_to=moved_to, terms=terms, **options)
 
 
+def _check_query_settings(query: Mapping[str, Any]) -> None:
+    """Raise ValueError for settings of a stranger's index that would fail only when a query is encoded."""
+    prompt, max_length = query.get("prompt", ""), query.get("max_length")
+    if not isinstance(prompt, str):
+        raise ValueError(f"the prompt of queries is {prompt!r:.60}, not a text")
+    if max_length is not None and (type(max_length) is not int or not 0 < max_length < 1 << 31):
+        raise ValueError(f"the length of queries is {max_length!r:.60}, not a number of tokens")
+
+
 def _open_queries(description: Mapping[str, Any], side: QuerySide) -> QueryEncoder:
     words = words_of(description)  # refused, if need be, before a model is loaded
     queries: QueryEncoder
     if description.get("query_side") == "table":
         settings = description["settings"]
         query = settings.get("query") or {}
+        _check_query_settings(query)
         queries = open_table(
             side.files,
             side.lookup,
