@@ -39,7 +39,7 @@ def read_corpus(
 
     Raises at once LsrError for a path that isn't there and UsageError where none is given; while reading
     BadDocumentError for a broken record or file or a repeated doc_id, naming file and line, and at the end LsrError
-    if there was no document at all. What can't be opened or isn't UTF-8 is counted, and no error.
+    if there was no document at all. What isn't UTF-8, and what can't be opened in a folder, is counted, and no error.
     """
     intake = Intake(report if report is not None else CorpusReport(), skip_bad)
     return _Reading(list(paths), list(exclude), intake).documents(walk(paths, intake.report, exclude=exclude))
@@ -69,7 +69,10 @@ class _Reading:
                         report.empty_documents += 1
                     yield document
             except FileSkippedError as error:
-                report.skip(error.reason, f"{source.label}: {error.detail}" if error.detail else source.label)
+                if source.named and error.reason is Reason.UNREADABLE:
+                    self._intake.bad_file(source, f"can't be read: {error.detail}")
+                else:
+                    report.skip(error.reason, f"{source.label}: {error.detail}" if error.detail else source.label)
             except FileBrokenError as error:
                 self._intake.bad_file(source, str(error))
             if report.documents > documents:
@@ -93,7 +96,7 @@ class _Reading:
         report.skip(Reason.DUPLICATE, message)
 
     def _earlier(self, place: tuple[int, int]) -> str:
-        """Name a place of this reading; the files are walked anew, so that nobody has to remember them all."""
+        """Name a place of this reading; the files are walked again, so that nobody has to remember them all."""
         file_ord, position = place
         sources = walk(self._paths, CorpusReport(), exclude=self._exclude)
         source = next(islice(sources, file_ord, None), None)

@@ -2,11 +2,13 @@
 
 Which key plays which part is told from its name, whatever its case; of several that would do, the first in the
 lists below is taken and the others become fields. Nested objects become fields with dotted names (`metadata.url`);
-other nested values (lists of numbers, of objects) are left out and counted.
+lists of texts, whole numbers and truth values become lists of texts. Other lists (vectors, objects) and numbers that
+aren't finite are left out and counted.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -117,9 +119,9 @@ class RecordReader:
         report = self._report
         raw_id = raw_id if type(raw_id) is str else _id_text(raw_id)
         doc_id = fit_doc_id(raw_id)
-        if not doc_id:
+        if not doc_id or doc_id.isspace():
             raise RecordError("its id is empty")
-        if doc_id != raw_id and doc_id != raw_id.strip():
+        if doc_id != raw_id:
             report.rewrite_id(raw_id, doc_id)
         raw_text = raw_text if type(raw_text) is str else _text_of(raw_text)
         raw_title = raw_title if type(raw_title) is str else _title_of(raw_title)
@@ -144,13 +146,27 @@ class RecordReader:
                 fields[name] = value
             elif kind is int:
                 fields[name] = value if -_INT64 <= value < _INT64 else str(value)
-            elif kind is list and all(type(item) is str for item in value):
-                if value:
-                    fields[name] = [clean(item) for item in value]
+            elif kind is list and (texts := _texts_of(value)) is not None:
+                if texts:
+                    fields[name] = texts
             elif kind is dict:
                 pending.extend((f"{name}.{clean(str(key))}", inner) for key, inner in reversed(value.items()))
             elif value is not None:
                 self._report.drop_value(name, doc_id)
+
+
+def _texts_of(values: list[Any]) -> list[str] | None:
+    """Return a list of texts, whole numbers and truth values as texts; None for any other list, such as a vector."""
+    texts = []
+    for value in values:
+        kind = type(value)
+        if kind is str:
+            texts.append(clean(value))
+        elif kind is int or kind is bool:
+            texts.append(json.dumps(value) if kind is bool or -_INT64 <= value < _INT64 else str(value))
+        else:
+            return None
+    return texts
 
 
 def _id_text(value: Any) -> str:

@@ -53,10 +53,10 @@ class CorpusReport:
     rewritten_ids: Tally | None = None
     dropped_values: dict[str, Tally] = field(default_factory=dict)
 
-    def skip(self, reason: Reason, example: str) -> None:
+    def skip(self, reason: Reason, example: str, count: int = 1) -> None:
         """Count something left out; the first example of each reason is kept."""
         tally = self.skipped.setdefault(reason, Tally(0, example))
-        tally.count += 1
+        tally.count += count
 
     def count_skipped(self, *reasons: Reason) -> int:
         """Return how much was left out for these reasons; for all of them where none is given."""
@@ -68,7 +68,7 @@ class CorpusReport:
         self.cleaned.count += 1
 
     def rewrite_id(self, old: str, new: str) -> None:
-        """Count a doc_id that could not stand as it was."""
+        """Count a doc_id that had to be changed."""
         self.rewritten_ids = self.rewritten_ids or Tally(0, f"{old!r} is now {new}")
         self.rewritten_ids.count += 1
 
@@ -88,13 +88,13 @@ class CorpusReport:
             )
         if self.rewritten_ids:
             lines.append(
-                f"rewrote {_number(self.rewritten_ids.count, 'doc_id')} holding white space or control characters"
+                f"rewrote {_number(self.rewritten_ids.count, 'doc_id')} that UTF-8 can't hold"
                 f" (first: {self.rewritten_ids.first})"
             )
         for name, tally in sorted(self.dropped_values.items()):
             lines.append(
-                f"left field {name!r} out of {_number(tally.count, 'document')}: neither text, number, truth value"
-                f" nor list of texts (first: {tally.first})"
+                f"left field {name!r} out of {_number(tally.count, 'document')}: neither text, finite number,"
+                f" truth value nor list of these (first: {tally.first})"
             )
         return lines + self.skipped_summary()
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lsr.errors import LsrError, UsageError
-from lsr.indexer.corpus.doc_ids import doc_id_of_path
+from lsr.indexer.corpus.doc_ids import fit_doc_id
 from lsr.indexer.corpus.ignores import IgnoreRules
 from lsr.indexer.corpus.kinds import Kind, kind_of
 from lsr.indexer.corpus.report import CorpusReport, Reason
@@ -96,6 +97,22 @@ def _exists(path: Path) -> bool:
         raise LsrError(f"can't reach {_shown(str(path))}: {error.strerror}: check its permissions") from None
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise LsrError(f"can't reach {_shown(str(path))}: {error.strerror}: check its permissions") from None
+
+
+def _mode_and_size(root: _Root) -> tuple[int, int]:
+    """Return mode and size of a file that was named. Raises LsrError."""
+    try:
+        found = root.real.stat()
+    except OSError as error:
+        raise LsrError(f"can't reach {_shown(root.given)}: {error.strerror}: check its permissions") from None
+    return found.st_mode, found.st_size
+
+
 def _shown(path: str) -> str:
     """Return a path as one printable line, whatever bytes its names hold."""
     return path if path.isprintable() else repr(path)[1:-1]
@@ -114,7 +131,7 @@ class _Walk:
         for root in self._roots:
             if str(root.real) in self._excluded:
                 self._report.skip(Reason.INDEX, _shown(root.given))
-            elif root.real.is_dir():
+            elif _is_folder(root.real):
                 yield from self._folder(root)
             else:
                 yield from self._file(root)
@@ -122,13 +139,13 @@ class _Walk:
     def _file(self, root: _Root) -> Iterator[SourceFile]:
         label = _shown(root.given)
         known = kind_of(Path(root.given).name) or kind_of(root.real.name)
-        if not root.real.is_file():
+        mode, size = _mode_and_size(root)
+        if not stat.S_ISREG(mode):
             self._report.skip(Reason.SPECIAL, label)
         elif known is None:
             self._report.skip(Reason.UNKNOWN_KIND, label)
         else:
-            size = root.real.stat().st_size
-            yield SourceFile(root.real, label, doc_id_of_path(root.doc_id_path), *known, size, named=True)
+            yield SourceFile(root.real, label, fit_doc_id(root.doc_id_path), *known, size, named=True)
 
     def _folder(self, root: _Root) -> Iterator[SourceFile]:
         start = str(root.real)
@@ -142,12 +159,17 @@ class _Walk:
                 continue
             relative = entry.path[name_at:]
             label = _shown(str(Path(root.given, relative)))
-            reason = self._reason_to_skip(entry, root, rules)
+            try:
+                reason = self._reason_to_skip(entry, root, rules)
+                is_folder = reason is None and entry.is_dir(follow_symlinks=False)
+            except OSError as error:  # a link into a folder that can't be entered, or an entry that is gone
+                self._report.skip(Reason.UNREADABLE, f"{label}: {error.strerror}")
+                continue
             if reason is not None:
                 self._report.skip(reason, label)
             elif entry.path in self._root_paths:
                 continue
-            elif entry.is_dir(follow_symlinks=False):
+            elif is_folder:
                 stack.append((iter(self._entries(entry.path, label)), rules.inside(entry.path)))
             else:
                 yield from self._found(entry, label, os.path.normpath(f"{root.doc_id_path}/{relative}"))
@@ -162,7 +184,7 @@ class _Walk:
         except OSError as error:
             self._report.skip(Reason.UNREADABLE, f"{label}: {error.strerror}")
             return
-        yield SourceFile(Path(entry.path), label, doc_id_of_path(relative), *known, size, named=False)
+        yield SourceFile(Path(entry.path), label, fit_doc_id(relative), *known, size, named=False)
 
     def _reason_to_skip(self, entry: os.DirEntry[str], root: _Root, rules: IgnoreRules) -> Reason | None:
         if entry.path in self._excluded:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from lsr.errors import BadDocumentError, LsrError
 from lsr.indexer.corpus import opening
-from lsr.indexer.corpus.doc_ids import DocIdLedger, doc_id_of_path
+from lsr.indexer.corpus.doc_ids import DocIdLedger, fit_doc_id
 from lsr.indexer.corpus.reader import read_corpus
 from lsr.indexer.corpus.report import CorpusReport, Reason
 from lsr.indexer.corpus.walk import total_bytes
@@ -138,14 +138,11 @@ def test_the_ledger_agrees_with_a_dictionary(entries):
 
 
 @given(st.text(st.characters(exclude_categories=[]) | st.sampled_from(" %/\t"), min_size=1))
-def test_the_id_of_a_path_can_be_turned_back_and_breaks_no_run(path):
-    from urllib.parse import unquote
-
-    doc_id = doc_id_of_path(path)
-    assert len(doc_id.split()) == 1
+def test_an_id_stays_as_it_was_given_unless_utf8_cannot_hold_it(raw):
+    doc_id = fit_doc_id(raw)
     doc_id.encode("utf-8")
-    if not any("\ud800" <= character <= "\udfff" for character in path):
-        assert unquote(doc_id) == path
+    if not any("\ud800" <= character <= "\udfff" for character in raw):
+        assert doc_id == raw
 
 
 def test_an_empty_folder_is_an_error_that_says_what_was_looked_for(tmp_path):
@@ -202,6 +199,15 @@ def test_a_file_that_may_not_be_read_is_skipped_and_counted(plant, read, report,
     assert report.bytes_done == total_bytes([folder])
 
 
+def test_a_named_file_that_may_not_be_read_is_an_error(plant, read, report, forbid):
+    folder = plant({"a.txt": "x", "b.txt": "y"})
+    forbid(folder / "b.txt")
+    with pytest.raises(BadDocumentError, match=r"b\.txt: can't be read: Permission denied; .*--skip-bad"):
+        list(read_corpus([folder / "a.txt", folder / "b.txt"]))
+    assert list(read(folder / "a.txt", folder / "b.txt", skip_bad=True)) == ["a.txt"]
+    assert report.count_skipped(Reason.BAD_FILE) == 1
+
+
 def test_a_file_that_goes_away_while_the_others_are_read_is_skipped(plant, report):
     folder = plant({"a.txt": "x", "b.txt": "y"})
     documents = read_corpus([folder], report=report)
@@ -241,7 +247,7 @@ def test_an_empty_gzip_is_an_empty_document(plant, read, report):
 def test_the_summary_says_what_was_read_changed_and_skipped(plant, read, report):
     folder = plant(
         {
-            "a.jsonl": line("a b") + line(2, "") + line(3, "nul\0") + line(2) + '{"_id": 9}\n',
+            "a.jsonl": line("a\ud800b") + line(2, "") + line(3, "nul\0") + line(2) + '{"_id": 9}\n',
             "b.png": "",
             "c.png": "",
             ".hidden": "",
@@ -257,8 +263,8 @@ def test_the_summary_says_what_was_read_changed_and_skipped(plant, read, report)
         "read 4 documents from 1 file",
         "kept 1 document without any text",
         "replaced NUL characters or lone surrogates in 1 document (first: 3)",
-        "rewrote 1 doc_id holding white space or control characters (first: 'a b' is now a%20b)",
-        "left field 'vector' out of 1 document: neither text, number, truth value nor list of texts (first: 5)",
+        "rewrote 1 doc_id that UTF-8 can't hold (first: 'a\\ud800b' is now a%ED%A0%80b)",
+        "left field 'vector' out of 1 document: neither text, finite number, truth value nor list of these (first: 5)",
         f"skipped 1: hidden (first: {folder / '.hidden'})",
         f"skipped 2: of a kind that isn't read (first: {folder / 'b.png'})",
         f"skipped 1: not UTF-8 (first: {folder / 'd.txt'}: invalid start byte at byte 0)",

@@ -14,6 +14,7 @@ from lsr.errors import BadDocumentError
 from lsr.indexer.corpus.formats.tables import read_table
 from lsr.indexer.corpus.intake import Intake
 from lsr.indexer.corpus.kinds import Kind
+from lsr.indexer.corpus.reader import read_corpus
 from lsr.indexer.corpus.report import CorpusReport, Reason
 from lsr.indexer.corpus.walk import SourceFile
 from lsr.types import Document
@@ -72,6 +73,17 @@ def test_a_stray_quote_is_an_error_and_swallows_nothing_in_silence(plant, read):
     folder = plant({"a.tsv": 'id\ttext\n1\t"Hello" she said\n2\tx\n'})
     with pytest.raises(BadDocumentError, match=r"a\.tsv, line 2: not TSV: '\\t' expected after '\"'"):
         read(folder)
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "a.csv"])
+def test_a_quote_that_is_never_closed_names_its_line_and_counts_its_rows(plant, read, report, name):
+    tab = "\t" if name == "a.tsv" else ","
+    rows = "".join(f"{i}{tab}x\n" for i in range(3, 10))
+    folder = plant({name: f'id{tab}text\n1{tab}x\n2{tab}"a note\n{rows}'})
+    with pytest.raises(BadDocumentError, match=r"line 3: a quote is opened and never closed, .* all 8 lines"):
+        list(read_corpus([folder]))
+    assert list(read(folder, skip_bad=True)) == ["1"]
+    assert report.count_skipped(Reason.BAD_RECORD) == 8
 
 
 def test_a_named_table_without_a_header_says_what_it_looks_for(plant, read):

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lsr.indexer.corpus.doc_ids import fit_doc_id
 from lsr.indexer.corpus.intake import FileBrokenError, FileSkippedError, Intake, RecordError
 from lsr.indexer.corpus.opening import opened
 from lsr.indexer.corpus.records import Layout, NoTextFieldError, RecordReader, layout_of
@@ -27,8 +28,8 @@ _MAX_BATCH_ROWS = 4096
 def read_parquet(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Document]]:
     """Yield (row number from 1, document).
 
-    Columns become fields where they hold texts, numbers, truth values, lists of texts, or structs of these; dates,
-    times and decimals become texts. Columns of other types (vectors, bytes) are not even read.
+    Columns become fields where they hold texts, numbers, truth values, lists of texts or whole numbers, or structs of
+    these; dates, times and decimals become texts. Columns of other types (vectors, bytes) are not even read.
     """
     try:
         with _opened_file(source, intake) as file:
@@ -44,11 +45,14 @@ def _opened_file(source: SourceFile, intake: Intake) -> Iterator[pq.ParquetFile]
     """Open a file for reading at any place in it; one that is gzipped is first unpacked into a temporary file."""
     if not source.compressed:
         try:
-            source.path.open("rb").close()
+            unread = source.path.open("rb")
         except OSError as error:
             raise FileSkippedError(Reason.UNREADABLE, error.strerror or str(error)) from None
-        with pq.ParquetFile(source.path, buffer_size=_READ_BYTES, pre_buffer=False) as file:
-            yield file
+        with unread:
+            # Arrow opens paths faster than streams, but takes no name that isn't UTF-8.
+            named = fit_doc_id(str(source.path)) == str(source.path)
+            with pq.ParquetFile(source.path if named else unread, buffer_size=_READ_BYTES, pre_buffer=False) as file:
+                yield file
         return
     with tempfile.TemporaryFile() as unpacked:
         with opened(source, intake.report) as stream:
@@ -110,10 +114,26 @@ def _rows(batch: pa.RecordBatch, layout: Layout, kept: list[str]) -> Iterator[tu
 def _values(column: pa.Array) -> list[Any]:
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
+    if pa.types.is_timestamp(column.type):
+        return _times(column)
     if pa.types.is_temporal(column.type) or pa.types.is_decimal(column.type):
         column = column.cast(pa.string())
     values: list[Any] = column.to_pylist()
     return values
+
+
+def _times(column: pa.Array) -> list[str | None]:
+    """Return times in ISO 8601, in UTC where a zone is known, to the microsecond.
+
+    Dates of filters have no finer unit.
+    """
+    zone = "" if column.type.tz is None else "Z"
+    texts = column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(pa.timestamp("us")).cast(pa.string())
+    return [None if text is None else _without_zeros(text) + zone for text in texts.to_pylist()]
+
+
+def _without_zeros(time: str) -> str:
+    return time.removesuffix(".000000").replace(" ", "T")
 
 
 def _is_kept(kind: pa.DataType) -> bool:
@@ -123,7 +143,8 @@ def _is_kept(kind: pa.DataType) -> bool:
     if types.is_struct(kind):
         return all(_is_kept(kind.field(i).type) for i in range(kind.num_fields))
     if types.is_list(kind) or types.is_large_list(kind):
-        return bool(_is_text(kind.value_type))
+        items = kind.value_type
+        return bool(_is_text(items) or types.is_integer(items) or types.is_boolean(items))
     return bool(
         _is_text(kind)
         or types.is_integer(kind)

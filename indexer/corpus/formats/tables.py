@@ -19,6 +19,7 @@ from lsr.indexer.corpus.records import NoTextFieldError, RecordReader, layout_of
 from lsr.indexer.corpus.walk import SourceFile
 from lsr.types import Document
 
+_NEVER_CLOSED = "unexpected end of data"
 _DELIMITERS = {Kind.CSV: ",;\t", Kind.TSV: "\t"}
 
 
@@ -95,6 +96,15 @@ def _rows(
         except StopIteration:
             return
         except csv.Error as error:
+            taken = header_line + reader.line_num + 1 - number
+            if str(error) == _NEVER_CLOSED:
+                message = (
+                    f"a quote is opened and never closed, which takes in all {taken:,} lines to the end of the file"
+                )
+                intake.bad_record(
+                    source, number, f"{message}; if quotes are plain characters, say --quoting none", count=taken
+                )
+                continue
             intake.bad_record(source, number, f"not {source.kind.name}: {error}".replace("\t", "\\t"))
             continue
         if row:
