@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from lsr.errors import BadDocumentError
+from lsr.indexer.corpus.file_format import EXTRA, SourceFile
 from lsr.indexer.corpus.report import CorpusReport, Reason
-from lsr.indexer.corpus.walk import SourceFile
 
 REMEDY = "mend it, or skip what is bad with --skip-bad"
 
@@ -19,6 +19,15 @@ class FileSkippedError(Exception):
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
+
+
+class MissingLibraryError(FileSkippedError):
+    """A format needs a library that is not installed."""
+
+    def __init__(self, library: str) -> None:
+        super().__init__(
+            Reason.NO_LIBRARY, f"needs {library}, which is not installed: pip install 'lsr-search[{EXTRA}]'"
+        )
 
 
 class FileBrokenError(Exception):
@@ -38,7 +47,7 @@ class Intake:
 
     def bad_record(self, source: SourceFile, position: int, message: str, *, count: int = 1) -> None:
         """Raise BadDocumentError naming file and line; or count it, with all that it takes along, and return."""
-        self._bad(Reason.BAD_RECORD, f"{source.label}, {source.kind.unit} {position:,}: {message}", count)
+        self._bad(Reason.BAD_RECORD, f"{source.label}, {source.format.unit} {position:,}: {message}", count)
 
     def bad_file(self, source: SourceFile, message: str) -> None:
         """Raise BadDocumentError naming the file; or count it and return."""

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
 from lsr.errors import BadDocumentError, LsrError
 from lsr.indexer.corpus.doc_ids import DocIdLedger
-from lsr.indexer.corpus.formats.json_values import read_json
-from lsr.indexer.corpus.formats.jsonl import read_jsonl
-from lsr.indexer.corpus.formats.markup import declared_charset, html_parts
-from lsr.indexer.corpus.formats.tables import read_table
-from lsr.indexer.corpus.formats.text import clean, markdown_parts
+from lsr.indexer.corpus.file_format import SourceFile
 from lsr.indexer.corpus.intake import FileBrokenError, FileSkippedError, Intake
-from lsr.indexer.corpus.kinds import KINDS_READ, Kind
-from lsr.indexer.corpus.opening import decoded, read_whole
+from lsr.indexer.corpus.registry import formats_read
 from lsr.indexer.corpus.report import CorpusReport, Reason
-from lsr.indexer.corpus.walk import SourceFile, walk
+from lsr.indexer.corpus.walk import walk
 from lsr.types import Document
-
-Reader = Callable[[SourceFile, Intake], Iterator[tuple[int, Document]]]
 
 
 def read_corpus(
@@ -59,7 +52,7 @@ class _Reading:
         for file_ord, source in enumerate(sources):
             start_bytes, documents, skipped = report.bytes_done, report.documents, report.count_skipped()
             try:
-                for position, document in _reader_of(source.kind)(source, self._intake):
+                for position, document in source.format.read(source, self._intake):
                     earlier = ledger.enter(document.doc_id, file_ord, position)
                     if earlier is not None:
                         self._repeated(document.doc_id, earlier, source, position)
@@ -69,7 +62,7 @@ class _Reading:
                         report.empty_documents += 1
                     yield document
             except FileSkippedError as error:
-                if source.named and error.reason is Reason.UNREADABLE:
+                if source.named and error.reason in (Reason.UNREADABLE, Reason.NO_LIBRARY):
                     self._intake.bad_file(source, f"can't be read: {error.detail}")
                 else:
                     report.skip(error.reason, f"{source.label}: {error.detail}" if error.detail else source.label)
@@ -105,48 +98,8 @@ class _Reading:
     def _nothing(self) -> LsrError:
         given = ", ".join(str(path) for path in self._paths[:3]) + (", …" if len(self._paths) > 3 else "")
         skipped = "; ".join(self._intake.report.skipped_summary()) or "skipped nothing: there is no file"
-        return LsrError(f"no document to index in {given}: looked for {KINDS_READ}; {skipped}")
+        return LsrError(f"no document to index in {given}: looked for {formats_read()}; {skipped}")
 
 
 def _place(source: SourceFile, position: int) -> str:
-    return f"{source.label}, {source.kind.unit} {position:,}" if position else source.label
-
-
-def _reader_of(kind: Kind) -> Reader:
-    if kind is Kind.PARQUET:  # pyarrow takes a while to import
-        from lsr.indexer.corpus.formats.parquet import read_parquet
-
-        return read_parquet
-    return _READERS[kind]
-
-
-def _read_text(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Document]]:
-    yield _whole(source, intake, "", decoded(read_whole(source, intake.report)))
-
-
-def _read_markdown(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Document]]:
-    yield _whole(source, intake, *markdown_parts(decoded(read_whole(source, intake.report))))
-
-
-def _read_html(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Document]]:
-    data = read_whole(source, intake.report)
-    yield _whole(source, intake, *html_parts(decoded(data, declared=declared_charset(data))))
-
-
-def _whole(source: SourceFile, intake: Intake, title: str, text: str) -> tuple[int, Document]:
-    """Return the document that a whole file is; its place is 0."""
-    cleaned_text, cleaned_title = clean(text), clean(title)
-    if cleaned_text is not text or cleaned_title is not title:
-        intake.report.clean(source.doc_id)
-    return 0, Document(source.doc_id, cleaned_text.strip(), cleaned_title)
-
-
-_READERS: dict[Kind, Reader] = {
-    Kind.TEXT: _read_text,
-    Kind.MARKDOWN: _read_markdown,
-    Kind.HTML: _read_html,
-    Kind.JSONL: read_jsonl,
-    Kind.JSON: read_json,
-    Kind.CSV: read_table,
-    Kind.TSV: read_table,
-}
+    return f"{source.label}, {source.format.unit} {position:,}" if position else source.label

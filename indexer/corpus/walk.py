@@ -1,4 +1,4 @@
-"""The files of a corpus, in a fixed order, with all that is passed over counted.
+"""The files of a corpus, in a fixed order, with all that is skipped counted.
 
 Ids are paths relative to the folder that all given paths share: for one folder, that folder; for several, the
 deepest that holds them all. So `docs`, `docs/*` and `docs/a docs/b` name a file alike, and no two files share an id.
@@ -15,30 +15,14 @@ from pathlib import Path
 
 from lsr.errors import LsrError, UsageError
 from lsr.indexer.corpus.doc_ids import fit_doc_id
+from lsr.indexer.corpus.file_format import FileFormat, SourceFile
 from lsr.indexer.corpus.ignores import IgnoreRules
-from lsr.indexer.corpus.kinds import Kind, kind_of
+from lsr.indexer.corpus.registry import format_named, format_of, is_left_out, looks_like_text, suffix_of
 from lsr.indexer.corpus.report import CorpusReport, Reason
 
 _MANIFEST = re.compile(r"manifest-\d+\.json")
 _BEIR_CORPUS = ("corpus.jsonl", "corpus.jsonl.gz")
 _BEIR_COMPANIONS = frozenset({"queries.jsonl", "queries.jsonl.gz", "qrels"})
-
-
-@dataclass(frozen=True, slots=True)
-class SourceFile:
-    """A file to be read.
-
-    label: its path as the user would write it. doc_id: the id of a document that is this whole file.
-    named: it was given itself, not found in a folder.
-    """
-
-    path: Path
-    label: str
-    doc_id: str
-    kind: Kind
-    compressed: bool
-    size_bytes: int
-    named: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +43,7 @@ def total_bytes(paths: Sequence[Path], *, exclude: Sequence[Path] = ()) -> int:
 def walk(paths: Sequence[Path], report: CorpusReport, *, exclude: Sequence[Path] = ()) -> Iterator[SourceFile]:
     """Yield the files to be read below these paths, sorted by name in each folder, folders in their place.
 
-    Passed over and counted in the report: hidden entries, what git ignores, links, index folders (and the
+    Skipped and counted in the report: hidden entries, what git ignores, links, index folders (and the
     `exclude`d), what stands beside a BEIR corpus, kinds that aren't read, what can't be opened. A path given
     itself is taken though it be hidden, ignored or a link. A path given twice, or lying in another, is read once.
 
@@ -119,7 +103,7 @@ def _shown(path: str) -> str:
 
 
 class _Walk:
-    """One walk over some roots; the stack replaces recursion, so that no depth of folders is too deep."""
+    """A walk over some roots; the stack replaces recursion, so that no depth of folders is too deep."""
 
     def __init__(self, roots: list[_Root], report: CorpusReport, excluded: frozenset[str]) -> None:
         self._roots = roots
@@ -138,13 +122,12 @@ class _Walk:
 
     def _file(self, root: _Root) -> Iterator[SourceFile]:
         label = _shown(root.given)
-        known = kind_of(Path(root.given).name) or kind_of(root.real.name)
         mode, size = _mode_and_size(root)
         if not stat.S_ISREG(mode):
             self._report.skip(Reason.SPECIAL, label)
-        elif known is None:
-            self._report.skip(Reason.UNKNOWN_KIND, label)
-        else:
+            return
+        known = format_of(Path(root.given).name) or self._format_of(root.real, label, named=True)
+        if known is not None:
             yield SourceFile(root.real, label, fit_doc_id(root.doc_id_path), *known, size, named=True)
 
     def _folder(self, root: _Root) -> Iterator[SourceFile]:
@@ -175,9 +158,8 @@ class _Walk:
                 yield from self._found(entry, label, os.path.normpath(f"{root.doc_id_path}/{relative}"))
 
     def _found(self, entry: os.DirEntry[str], label: str, relative: str) -> Iterator[SourceFile]:
-        known = kind_of(entry.name)
+        known = self._format_of(Path(entry.path), label, named=False)
         if known is None:
-            self._report.skip(Reason.UNKNOWN_KIND, label)
             return
         try:
             size = entry.stat(follow_symlinks=False).st_size
@@ -185,6 +167,21 @@ class _Walk:
             self._report.skip(Reason.UNREADABLE, f"{label}: {error.strerror}")
             return
         yield SourceFile(Path(entry.path), label, fit_doc_id(relative), *known, size, named=False)
+
+    def _format_of(self, path: Path, label: str, *, named: bool) -> tuple[FileFormat, str] | None:
+        """Return format and compression of a file, by its name or else as it begins; None for one to be skipped."""
+        left_out = is_left_out(path.name) and not named
+        known = None if left_out else format_of(path.name)
+        if known is not None:
+            return known
+        try:
+            if not left_out and looks_like_text(path):
+                return format_named("text"), ""
+        except OSError as error:
+            self._report.skip(Reason.UNREADABLE, f"{label}: {error.strerror}")
+            return None
+        self._report.skip(Reason.UNKNOWN_KIND, label, suffix=suffix_of(path.name))
+        return None
 
     def _reason_to_skip(self, entry: os.DirEntry[str], root: _Root, rules: IgnoreRules) -> Reason | None:
         if entry.path in self._excluded:

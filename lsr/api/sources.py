@@ -19,7 +19,7 @@ from lsr.api.records import Names, Records, checked_document
 from lsr.api.tables import is_lazy, is_table, rows_of
 from lsr.errors import BadDocumentError, UsageError
 from lsr.indexer.corpus.formats.text import clean
-from lsr.indexer.corpus.kinds import kind_of
+from lsr.indexer.corpus.registry import is_document_name
 from lsr.types import Document
 
 ACCEPTED = (
@@ -128,7 +128,7 @@ def _looks_like_path(text: str) -> bool:
     """Tell whether a text is written as a path, or names what exists."""
     if len(text) > LONGEST_PATH or any(character.isspace() for character in text):
         return _exists(text)
-    written = text.startswith(("./", "../", "/", "~/")) or text.endswith("/") or kind_of(text) is not None
+    written = text.startswith(("./", "../", "/", "~/")) or text.endswith("/") or is_document_name(text)
     return written or _exists(text)
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from lsr.errors import LsrError, UsageError
 from lsr.indexer.corpus import walk as walk_module
-from lsr.indexer.corpus.kinds import Kind, kind_of
 from lsr.indexer.corpus.reader import read_corpus
+from lsr.indexer.corpus.registry import format_of
 from lsr.indexer.corpus.report import CorpusReport, Reason
 from lsr.indexer.corpus.walk import total_bytes, walk
 
@@ -22,12 +22,14 @@ def ids(*paths: Path, report: CorpusReport | None = None) -> list[str]:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("a.txt", (Kind.TEXT, False)),
-        ("A.TXT.GZ", (Kind.TEXT, True)),
-        ("notes.v2.md", (Kind.MARKDOWN, False)),
-        ("x.parquet.gz", (Kind.PARQUET, True)),
-        ("x.ndjson", (Kind.JSONL, False)),
-        ("archive.tar.gz", None),
+        ("a.txt", ("text", "")),
+        ("A.TXT.GZ", ("text", ".gz")),
+        ("a.txt.zst", ("text", ".zst")),
+        ("notes.v2.md", ("markdown", "")),
+        ("x.parquet.gz", ("parquet", ".gz")),
+        ("x.ndjson", ("jsonl", "")),
+        ("x.jsonl.bz2", ("jsonl", ".bz2")),
+        ("x.csv.xz", ("csv", ".xz")),
         ("picture.png", None),
         ("README", None),
         (".gz", None),
@@ -35,7 +37,8 @@ def ids(*paths: Path, report: CorpusReport | None = None) -> list[str]:
     ],
 )
 def test_the_kind_of_a_file_is_told_from_its_name(name: str, expected: object) -> None:
-    assert kind_of(name) == expected
+    found = format_of(name)
+    assert (found and (found[0].name, found[1])) == expected
 
 
 def test_folders_are_read_recursively_in_the_order_of_names(plant):
@@ -223,7 +226,7 @@ def test_folders_may_lie_hundreds_deep(tmp_path):
 
 
 def test_total_bytes_is_the_size_on_the_disk_of_what_will_be_read(plant):
-    folder = plant({"a.txt": "12345", "b/c.md": "123", "no.png": "1234567", ".hidden.txt": "1"})
+    folder = plant({"a.txt": "12345", "b/c.md": "123", "no.png": b"\x89PNG\x00", ".hidden.txt": "1"})
     assert total_bytes([folder]) == 8
     assert total_bytes([folder, folder / "b"]) == 8
 
@@ -237,3 +240,19 @@ def test_a_path_that_is_not_there_is_an_error_at_once(read_or_walk, tmp_path):
 def test_no_path_at_all_is_a_usage_error():
     with pytest.raises(UsageError, match="no corpus given"):
         read_corpus([])
+
+
+def test_texts_of_unknown_kinds_and_without_a_suffix_are_read_as_text(plant, report):
+    files = {"README": "Hello", "x.odd": "Grüße", "LICENSE": "MIT", "x.bin": b"\x00\x01", "y.bin": b"\xff\xfe\xfd" * 9}
+    folder = plant(files | {"id.pem": "KEY", "empty": "", "picture.svg": "<svg>"})
+    found = {source.doc_id: source.format.name for source in walk([folder], report)}
+    assert found == dict.fromkeys(["LICENSE", "README", "x.odd"], "text")
+    tally = report.skipped[Reason.UNKNOWN_KIND]
+    assert tally.suffixes == {".bin": 2, ".pem": 1, ".svg": 1, "": 1}
+    assert report.skipped_summary() == [
+        f"skipped 5: of a kind that isn't read: 2 .bin, 1 without a suffix, 1 .pem, 1 .svg (first: {folder / 'empty'})"
+    ]
+
+
+def test_a_character_cut_at_the_end_of_the_head_does_not_hide_a_text(plant):
+    assert ids(plant({"a": "x" * 8191 + "ü" * 10})) == ["a"]

@@ -7,12 +7,11 @@ import re
 from collections.abc import Iterator
 from typing import Any, TextIO
 
+from lsr.indexer.corpus.file_format import MAX_DOCUMENT_BYTES, FileFormat, SourceFile
 from lsr.indexer.corpus.formats.jsonl import JSON_DECODER, not_json, object_of
 from lsr.indexer.corpus.intake import FileBrokenError, Intake, RecordError
-from lsr.indexer.corpus.kinds import MAX_DOCUMENT_BYTES
 from lsr.indexer.corpus.opening import opened_utf8
 from lsr.indexer.corpus.records import NoTextFieldError, RecordReader
-from lsr.indexer.corpus.walk import SourceFile
 from lsr.types import Document
 
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -143,3 +142,15 @@ class _Values:
         self._ended = not more
         self._buffer = self._buffer[self._at :] + more
         self._at = 0
+
+
+FORMATS = (
+    FileFormat(
+        "json",
+        (".json",),
+        read_json,
+        title="`title`",
+        text="`text`, or another usual name",
+        fields="all other values, nested ones by dotted names",
+    ),
+)

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any, BinaryIO
 
+from lsr.indexer.corpus.file_format import MAX_DOCUMENT_BYTES, FileFormat, SourceFile
 from lsr.indexer.corpus.intake import Intake, RecordError
-from lsr.indexer.corpus.kinds import MAX_DOCUMENT_BYTES
 from lsr.indexer.corpus.opening import opened_utf8
 from lsr.indexer.corpus.records import RecordReader
-from lsr.indexer.corpus.walk import SourceFile
 from lsr.types import Document
 
 # Raw control characters in strings are against the letter of JSON, but every line of such data would be lost.
@@ -75,3 +74,15 @@ def not_json(error: ValueError | RecursionError) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f"not JSON: {error.msg} at character {error.pos + 1:,}"
     return "not JSON: nested too deep" if isinstance(error, RecursionError) else f"not JSON: {error}"
+
+
+FORMATS = (
+    FileFormat(
+        "jsonl",
+        (".jsonl", ".ndjson"),
+        read_jsonl,
+        title="`title`",
+        text="`text`, or another usual name",
+        fields="all other values, nested ones by dotted names",
+    ),
+)

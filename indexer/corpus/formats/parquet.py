@@ -6,18 +6,19 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any
 
 from lsr.indexer.corpus.doc_ids import fit_doc_id
+from lsr.indexer.corpus.file_format import FileFormat, SourceFile
 from lsr.indexer.corpus.intake import FileBrokenError, FileSkippedError, Intake, RecordError
 from lsr.indexer.corpus.opening import opened
 from lsr.indexer.corpus.records import Layout, NoTextFieldError, RecordReader, layout_of
 from lsr.indexer.corpus.report import Reason
-from lsr.indexer.corpus.walk import SourceFile
 from lsr.types import Document
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
 # Read so, and without pre_buffer; else the columns of a whole row group are held at once.
 _READ_BYTES = 1 << 20
@@ -31,6 +32,8 @@ def read_parquet(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Docu
     Columns become fields where they hold texts, numbers, truth values, lists of texts or whole numbers, or structs of
     these; dates, times and decimals become texts. Columns of other types (vectors, bytes) are not even read.
     """
+    import pyarrow as pa
+
     try:
         with _opened_file(source, intake) as file:
             yield from _documents(file, source, intake)
@@ -43,7 +46,9 @@ def read_parquet(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Docu
 @contextmanager
 def _opened_file(source: SourceFile, intake: Intake) -> Iterator[pq.ParquetFile]:
     """Open a file for reading at any place in it; one that is gzipped is first unpacked into a temporary file."""
-    if not source.compressed:
+    import pyarrow.parquet as pq
+
+    if not source.compression:
         try:
             unread = source.path.open("rb")
         except OSError as error:
@@ -89,7 +94,7 @@ def _documents(file: pq.ParquetFile, source: SourceFile, intake: Intake) -> Iter
                     intake.bad_record(source, row_number, str(error))
                     continue
                 yield row_number, document
-            if not source.compressed:
+            if not source.compression:
                 done = source.size_bytes * row_number // file.metadata.num_rows
                 intake.report.bytes_done = start_bytes + done
 
@@ -112,6 +117,8 @@ def _rows(batch: pa.RecordBatch, layout: Layout, kept: list[str]) -> Iterator[tu
 
 
 def _values(column: pa.Array) -> list[Any]:
+    import pyarrow as pa
+
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if pa.types.is_timestamp(column.type):
@@ -127,6 +134,8 @@ def _times(column: pa.Array) -> list[str | None]:
 
     Dates of filters have no finer unit.
     """
+    import pyarrow as pa
+
     zone = "" if column.type.tz is None else "Z"
     texts = column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(pa.timestamp("us")).cast(pa.string())
     return [None if text is None else _without_zeros(text) + zone for text in texts.to_pylist()]
@@ -137,6 +146,8 @@ def _without_zeros(time: str) -> str:
 
 
 def _is_kept(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
     types = pa.types
     if types.is_dictionary(kind):
         return _is_kept(kind.value_type)
@@ -157,8 +168,23 @@ def _is_kept(kind: pa.DataType) -> bool:
 
 
 def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
+
+
+FORMATS = (
+    FileFormat(
+        "parquet",
+        (".parquet",),
+        read_parquet,
+        title="the column `title`",
+        text="the column `text`, or another usual name",
+        fields="all other columns but vectors and bytes",
+        unit="row",
+    ),
+)

@@ -11,16 +11,15 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TextIO
 
+from lsr.indexer.corpus.file_format import MAX_DOCUMENT_BYTES, FileFormat, SourceFile
 from lsr.indexer.corpus.formats.text import clean
 from lsr.indexer.corpus.intake import FileBrokenError, Intake, RecordError
-from lsr.indexer.corpus.kinds import MAX_DOCUMENT_BYTES, Kind
 from lsr.indexer.corpus.opening import opened_utf8
 from lsr.indexer.corpus.records import NoTextFieldError, RecordReader, layout_of
-from lsr.indexer.corpus.walk import SourceFile
 from lsr.types import Document
 
 _NEVER_CLOSED = "unexpected end of data"
-_DELIMITERS = {Kind.CSV: ",;\t", Kind.TSV: "\t"}
+_DELIMITERS = {"csv": ",;\t", "tsv": "\t"}
 
 
 def read_table(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Document]]:
@@ -34,7 +33,7 @@ def read_table(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Docume
         if not first:
             return
         try:
-            delimiter, header = _header(first, _DELIMITERS[source.kind])
+            delimiter, header = _header(first, _DELIMITERS[source.format.name])
             layout = layout_of(header)
         except NoTextFieldError as error:
             intake.without_text(source, f"the first line must name the columns; {error}")
@@ -105,7 +104,20 @@ def _rows(
                     source, number, f"{message}; if quotes are plain characters, say --quoting none", count=taken
                 )
                 continue
-            intake.bad_record(source, number, f"not {source.kind.name}: {error}".replace("\t", "\\t"))
+            intake.bad_record(source, number, f"not {source.format.name.upper()}: {error}".replace("\t", "\\t"))
             continue
         if row:
             yield number, row
+
+
+FORMATS = tuple(
+    FileFormat(
+        name,
+        (f".{name}",),
+        read_table,
+        title="the column `title`",
+        text="the column `text`, or another usual name",
+        fields="all other columns",
+    )
+    for name in ("csv", "tsv")
+)
