@@ -22,6 +22,14 @@ DAMAGE = (gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError)
 """Errors of the libraries for damaged data. OSError is bzip2's."""
 
 
+def uncompressed_name(name: str) -> tuple[str, str]:
+    """Return a name, in lower case, without the suffix of a compression, and that suffix or ""."""
+    for suffix in COMPRESSIONS:
+        if name.endswith(suffix):
+            return name[: -len(suffix)], suffix
+    return name, ""
+
+
 class _Bounded(io.RawIOBase):
     """A decompressing stream that refuses to expand without bound."""
 

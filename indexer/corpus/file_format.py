@@ -23,7 +23,7 @@ class FileFormat:
     name: as `--as` has it. suffixes: ends of file names, in lower case. read: yields (position, document) of a
     `SourceFile`, counting in an `Intake`. title, text, fields: what of a file becomes these, for the documentation.
     file_names: names of files without a suffix, in lower case. unit: of positions in a file. library: module that the
-    reader imports, where it may be missing.
+    reader imports, where it may be missing. holds_records: whether a file holds many documents.
     """
 
     name: str
@@ -35,6 +35,7 @@ class FileFormat:
     file_names: tuple[str, ...] = ()
     unit: str = "line"
     library: str = ""
+    holds_records: bool = False
 
 
 @dataclass(frozen=True, slots=True)

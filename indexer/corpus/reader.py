@@ -31,8 +31,9 @@ def read_corpus(
     exclude: folders to pass over, such as the index that is being written.
 
     Raises at once LsrError for a path that isn't there and UsageError where none is given; while reading
-    BadDocumentError for a broken record or file or a repeated doc_id, naming file and line, and at the end LsrError
-    if there was no document at all. What isn't UTF-8, and what can't be opened in a folder, is counted, and no error.
+    BadDocumentError, naming file and line, for a broken record, a broken file of records or one that was named, and a
+    repeated doc_id; at the end LsrError if there was no document at all. What isn't UTF-8, and what can't be opened or
+    read in a folder, is counted, and no error.
     """
     intake = Intake(report if report is not None else CorpusReport(), skip_bad)
     return _Reading(list(paths), list(exclude), intake).documents(walk(paths, intake.report, exclude=exclude))
@@ -67,7 +68,10 @@ class _Reading:
                 else:
                     report.skip(error.reason, f"{source.label}: {error.detail}" if error.detail else source.label)
             except FileBrokenError as error:
-                self._intake.bad_file(source, str(error))
+                if source.named or source.compression or source.format.holds_records:
+                    self._intake.bad_file(source, str(error))
+                else:
+                    report.skip(Reason.BAD_FILE, f"{source.label}: {error}")
             if report.documents > documents:
                 report.files += 1
             elif report.count_skipped() == skipped:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lsr.errors import UsageError
 from lsr.indexer.corpus import formats
-from lsr.indexer.corpus.compression import COMPRESSIONS
+from lsr.indexer.corpus.compression import uncompressed_name
 from lsr.indexer.corpus.file_format import FileFormat
 
 _SNIFFED_BYTES = 8192
@@ -65,14 +65,6 @@ def is_document_name(text: str) -> bool:
     """Tell whether a text could be the name of a file of a format other than source code."""
     found = format_of(text) if "." in text else None
     return found is not None and found[0].name != "source"
-
-
-def uncompressed_name(name: str) -> tuple[str, str]:
-    """Return a name, in lower case, without the suffix of a compression, and that suffix or ""."""
-    for suffix in COMPRESSIONS:
-        if name.endswith(suffix):
-            return name[: -len(suffix)], suffix
-    return name, ""
 
 
 def suffix_of(name: str) -> str:

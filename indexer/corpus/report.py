@@ -23,6 +23,7 @@ class Reason(Enum):
     UNREADABLE = "not readable"
     NOT_UTF8 = "not UTF-8"
     TOO_LARGE = "too large for one document"
+    NO_TEXT = "without text"
     NO_TEXT_FIELD = "data without a text field"
     NO_RECORD = "without a record"
     BAD_FILE = "broken file"

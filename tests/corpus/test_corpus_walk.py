@@ -103,7 +103,7 @@ def test_a_hidden_folder_that_is_named_is_read(plant):
 
 
 def test_unknown_kinds_are_skipped_also_when_named(plant, report):
-    folder = plant({"a.txt": "", "b.png": b"\x89PNG", "Makefile": ""})
+    folder = plant({"a.txt": "", "b.png": b"\x89PNG", "c.bin": b"\0"})
     assert ids(folder, folder / "b.png", report=report) == ["a.txt"]
     assert report.count_skipped(Reason.UNKNOWN_KIND) == 2
 

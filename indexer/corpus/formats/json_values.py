@@ -152,5 +152,6 @@ FORMATS = (
         title="`title`",
         text="`text`, or another usual name",
         fields="all other values, nested ones by dotted names",
+        holds_records=True,
     ),
 )

@@ -185,6 +185,7 @@ FORMATS = (
         title="the column `title`",
         text="the column `text`, or another usual name",
         fields="all other columns but vectors and bytes",
+        holds_records=True,
         unit="row",
     ),
 )

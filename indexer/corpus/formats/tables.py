@@ -118,6 +118,7 @@ FORMATS = tuple(
         title="the column `title`",
         text="the column `text`, or another usual name",
         fields="all other columns",
+        holds_records=True,
     )
     for name in ("csv", "tsv")
 )
