@@ -92,8 +92,8 @@ class Staging:
     def encode(self, documents: Callable[[], Iterable[Document]]) -> tuple[Path, ...]:
         """Encode all documents that earlier runs have not; return the shards, in order.
 
-        documents: reads the corpus from its start, and is called again if it turns out to be another than before. Raises what
-        `run_job` raises.
+        documents: reads the corpus from its start, and is called again if it turns out to be another than before.
+        Raises what `run_job` raises.
         """
         if n_docs := kept_documents(self.folder):
             log.info(f"an interrupted run has encoded {n_docs:,} documents: those still the same are not encoded again")
