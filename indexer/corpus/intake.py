@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 from lsr.errors import BadDocumentError
 from lsr.indexer.corpus.file_format import EXTRA, SourceFile
+from lsr.indexer.corpus.options import CorpusOptions
 from lsr.indexer.corpus.report import CorpusReport, Reason
 
 REMEDY = "mend it, or skip what is bad with --skip-bad"
@@ -44,6 +45,7 @@ class Intake:
 
     report: CorpusReport
     skip_bad: bool
+    options: CorpusOptions = field(default_factory=CorpusOptions)
 
     def bad_record(self, source: SourceFile, position: int, message: str, *, count: int = 1) -> None:
         """Raise BadDocumentError naming file and line; or count it, with all that it takes along, and return."""

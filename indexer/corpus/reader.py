@@ -1,4 +1,4 @@
-"""Folders and files to a stream of documents: the one door to all readers."""
+"""Reading of folders and files as a stream of documents, whatever their formats."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from lsr.errors import BadDocumentError, LsrError
 from lsr.indexer.corpus.doc_ids import DocIdLedger
 from lsr.indexer.corpus.file_format import SourceFile
 from lsr.indexer.corpus.intake import FileBrokenError, FileSkippedError, Intake
+from lsr.indexer.corpus.options import CorpusOptions
 from lsr.indexer.corpus.registry import formats_read
 from lsr.indexer.corpus.report import CorpusReport, Reason
 from lsr.indexer.corpus.walk import walk
@@ -22,25 +23,28 @@ def read_corpus(
     skip_bad: bool = False,
     report: CorpusReport | None = None,
     exclude: Sequence[Path] = (),
+    options: CorpusOptions | None = None,
 ) -> Iterator[Document]:
     """Yield the documents below these folders and files, one at a time, in an order that never changes.
 
-    paths: folders (read recursively) and files; see `walk` for what is passed over and how paths become ids.
-    skip_bad: pass over broken records and files and repeated ids, and count them, instead of raising.
-    report: what was read and skipped is counted here while the reading goes on.
-    exclude: folders to pass over, such as the index that is being written.
+    paths: folders (read recursively) and files; see `walk` for what is skipped and how paths become ids.
+    skip_bad: skip broken records and files and repeated ids, and count them, instead of raising.
+    report: what was read and skipped is counted here meanwhile.
+    exclude: folders to skip, such as the index that is being written.
+    options: names of columns, formats and patterns (default: guessed from the files).
 
     Raises at once LsrError for a path that isn't there and UsageError where none is given; while reading
     BadDocumentError, naming file and line, for a broken record, a broken file of records or one that was named, and a
     repeated doc_id; at the end LsrError if there was no document at all. What isn't UTF-8, and what can't be opened or
     read in a folder, is counted, and no error.
     """
-    intake = Intake(report if report is not None else CorpusReport(), skip_bad)
-    return _Reading(list(paths), list(exclude), intake).documents(walk(paths, intake.report, exclude=exclude))
+    intake = Intake(report if report is not None else CorpusReport(), skip_bad, options or CorpusOptions())
+    sources = walk(paths, intake.report, exclude=exclude, options=intake.options)
+    return _Reading(list(paths), list(exclude), intake).documents(sources)
 
 
 class _Reading:
-    """One pass over a corpus."""
+    """A pass over a corpus."""
 
     def __init__(self, paths: list[Path], exclude: list[Path], intake: Intake) -> None:
         self._paths = paths
@@ -95,7 +99,7 @@ class _Reading:
     def _earlier(self, place: tuple[int, int]) -> str:
         """Name a place of this reading; the files are walked again, so that nobody has to remember them all."""
         file_ord, position = place
-        sources = walk(self._paths, CorpusReport(), exclude=self._exclude)
+        sources = walk(self._paths, CorpusReport(), exclude=self._exclude, options=self._intake.options)
         source = next(islice(sources, file_ord, None), None)
         return _place(source, position) if source else "a file that is gone"
 

@@ -11,6 +11,7 @@ class Reason(Enum):
     """Reasons for leaving something out; the value completes "skipped: …"."""
 
     HIDDEN = "hidden"
+    EXCLUDED = "left out by --include and --exclude"
     IGNORED = "ignored by git"
     UNKNOWN_KIND = "of a kind that isn't read"
     NO_LIBRARY = "of a kind whose library is missing"
@@ -55,6 +56,7 @@ class CorpusReport:
     skipped: dict[Reason, Tally] = field(default_factory=dict)
     cleaned: Tally | None = None
     rewritten_ids: Tally | None = None
+    made_ids: Tally | None = None
     dropped_values: dict[str, Tally] = field(default_factory=dict)
 
     def skip(self, reason: Reason, example: str, count: int = 1, *, suffix: str | None = None) -> None:
@@ -81,6 +83,11 @@ class CorpusReport:
         self.rewritten_ids = self.rewritten_ids or Tally(0, f"{old!r} is now {new}")
         self.rewritten_ids.count += 1
 
+    def make_id(self, doc_id: str) -> None:
+        """Count a document without an id, which got its place as one."""
+        self.made_ids = self.made_ids or Tally(0, doc_id)
+        self.made_ids.count += 1
+
     def drop_value(self, name: str, doc_id: str) -> None:
         """Count a value that doesn't fit in a document's fields."""
         self.dropped_values.setdefault(name, Tally(0, doc_id)).count += 1
@@ -99,6 +106,11 @@ class CorpusReport:
             lines.append(
                 f"rewrote {_number(self.rewritten_ids.count, 'doc_id')} that UTF-8 can't hold"
                 f" (first: {self.rewritten_ids.first})"
+            )
+        if self.made_ids:
+            lines.append(
+                f"gave {_number(self.made_ids.count, 'document')} without a doc_id file and line as one"
+                f" (first: {self.made_ids.first})"
             )
         for name, tally in sorted(self.dropped_values.items()):
             lines.append(

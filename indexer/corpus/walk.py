@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lsr.errors import LsrError, UsageError
+from lsr.indexer.corpus.compression import uncompressed_name
 from lsr.indexer.corpus.doc_ids import fit_doc_id
 from lsr.indexer.corpus.file_format import FileFormat, SourceFile
+from lsr.indexer.corpus.gitglob import Pattern, patterns_of
 from lsr.indexer.corpus.ignores import IgnoreRules
+from lsr.indexer.corpus.options import CorpusOptions
 from lsr.indexer.corpus.registry import format_named, format_of, is_left_out, looks_like_text, suffix_of
 from lsr.indexer.corpus.report import CorpusReport, Reason
 
@@ -32,15 +35,21 @@ class _Root:
     doc_id_path: str
 
 
-def total_bytes(paths: Sequence[Path], *, exclude: Sequence[Path] = ()) -> int:
+def total_bytes(paths: Sequence[Path], *, exclude: Sequence[Path] = (), options: CorpusOptions | None = None) -> int:
     """Return the size in bytes, on the disk, of all files that a reading of these paths would open.
 
     Raises LsrError for a path that isn't there, UsageError where none is given.
     """
-    return sum(source.size_bytes for source in walk(paths, CorpusReport(), exclude=exclude))
+    return sum(source.size_bytes for source in walk(paths, CorpusReport(), exclude=exclude, options=options))
 
 
-def walk(paths: Sequence[Path], report: CorpusReport, *, exclude: Sequence[Path] = ()) -> Iterator[SourceFile]:
+def walk(
+    paths: Sequence[Path],
+    report: CorpusReport,
+    *,
+    exclude: Sequence[Path] = (),
+    options: CorpusOptions | None = None,
+) -> Iterator[SourceFile]:
     """Yield the files to be read below these paths, sorted by name in each folder, folders in their place.
 
     Skipped and counted in the report: hidden entries, what git ignores, links, index folders (and the
@@ -50,7 +59,8 @@ def walk(paths: Sequence[Path], report: CorpusReport, *, exclude: Sequence[Path]
     Raises LsrError (at once) for a path that isn't there, UsageError where none is given.
     """
     roots = _roots(paths)
-    return _Walk(roots, report, frozenset(os.path.realpath(path) for path in exclude)).files()
+    chosen = _Chosen(options or CorpusOptions())
+    return _Walk(roots, report, frozenset(os.path.realpath(path) for path in exclude), chosen).files()
 
 
 def _roots(paths: Sequence[Path]) -> list[_Root]:
@@ -102,13 +112,41 @@ def _shown(path: str) -> str:
     return path if path.isprintable() else repr(path)[1:-1]
 
 
+class _Chosen:
+    """The choice of files by the patterns of the options; paths are relative to the folder that was given."""
+
+    def __init__(self, options: CorpusOptions) -> None:
+        self._include = patterns_of("\n".join(options.include))
+        self._exclude = patterns_of("\n".join(options.exclude))
+        self._formats = [(format_named(name), patterns) for name, patterns in options.named_formats]
+
+    def leaves_out(self, path: str, *, is_folder: bool) -> bool:
+        """Tell whether the patterns leave an entry out; folders are entered unless they are excluded."""
+        if self._exclude and _fit(self._exclude, path, is_folder=is_folder):
+            return True
+        return bool(self._include) and not is_folder and not _fit(self._include, path, is_folder=False)
+
+    def format_of(self, path: str) -> tuple[FileFormat, str] | None:
+        """Return the format that the options give a file, and its compression; None where they give none."""
+        for known, patterns in self._formats:
+            if _fit(patterns, path, is_folder=False):
+                return known, uncompressed_name(path.lower())[1]
+        return None
+
+
+def _fit(patterns: Sequence[Pattern], path: str, *, is_folder: bool) -> bool:
+    name = path[path.rfind("/") + 1 :]
+    return any(pattern.matches(path, name, is_folder=is_folder) for pattern in patterns)
+
+
 class _Walk:
     """A walk over some roots; the stack replaces recursion, so that no depth of folders is too deep."""
 
-    def __init__(self, roots: list[_Root], report: CorpusReport, excluded: frozenset[str]) -> None:
+    def __init__(self, roots: list[_Root], report: CorpusReport, excluded: frozenset[str], chosen: _Chosen) -> None:
         self._roots = roots
         self._report = report
         self._excluded = excluded
+        self._chosen = chosen
         self._root_paths = frozenset(str(root.real) for root in roots)
 
     def files(self) -> Iterator[SourceFile]:
@@ -126,7 +164,8 @@ class _Walk:
         if not stat.S_ISREG(mode):
             self._report.skip(Reason.SPECIAL, label)
             return
-        known = format_of(Path(root.given).name) or self._format_of(root.real, label, named=True)
+        given = Path(root.given).name
+        known = self._chosen.format_of(given) or format_of(given) or self._format_of(root.real, label, named=True)
         if known is not None:
             yield SourceFile(root.real, label, fit_doc_id(root.doc_id_path), *known, size, named=True)
 
@@ -148,6 +187,8 @@ class _Walk:
             except OSError as error:  # a link into a folder that can't be entered, or an entry that is gone
                 self._report.skip(Reason.UNREADABLE, f"{label}: {error.strerror}")
                 continue
+            if reason is None and self._chosen.leaves_out(relative, is_folder=is_folder):
+                reason = Reason.EXCLUDED
             if reason is not None:
                 self._report.skip(reason, label)
             elif entry.path in self._root_paths:
@@ -155,10 +196,10 @@ class _Walk:
             elif is_folder:
                 stack.append((iter(self._entries(entry.path, label)), rules.inside(entry.path)))
             else:
-                yield from self._found(entry, label, os.path.normpath(f"{root.doc_id_path}/{relative}"))
+                yield from self._found(entry, label, relative, os.path.normpath(f"{root.doc_id_path}/{relative}"))
 
-    def _found(self, entry: os.DirEntry[str], label: str, relative: str) -> Iterator[SourceFile]:
-        known = self._format_of(Path(entry.path), label, named=False)
+    def _found(self, entry: os.DirEntry[str], label: str, relative: str, doc_id: str) -> Iterator[SourceFile]:
+        known = self._chosen.format_of(relative) or self._format_of(Path(entry.path), label, named=False)
         if known is None:
             return
         try:
@@ -166,7 +207,7 @@ class _Walk:
         except OSError as error:
             self._report.skip(Reason.UNREADABLE, f"{label}: {error.strerror}")
             return
-        yield SourceFile(Path(entry.path), label, fit_doc_id(relative), *known, size, named=False)
+        yield SourceFile(Path(entry.path), label, fit_doc_id(doc_id), *known, size, named=False)
 
     def _format_of(self, path: Path, label: str, *, named: bool) -> tuple[FileFormat, str] | None:
         """Return format and compression of a file, by its name or else as it begins; None for one to be skipped."""

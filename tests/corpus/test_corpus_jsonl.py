@@ -116,6 +116,15 @@ def test_a_title_alone_is_not_empty(plant, read, report):
     assert report.empty_documents == 0
 
 
+def test_records_without_an_id_get_file_and_line_as_one(plant, read, report):
+    assert list(read(plant({"a.jsonl": '{"text": "x"}\n\n{"page_content": "y"}\n{"id": 7, "text": "z"}\n'}))) == [
+        "a.jsonl:1",
+        "a.jsonl:3",
+        "7",
+    ]
+    assert report.made_ids is not None and report.made_ids.count == 2
+
+
 def test_white_space_and_percent_signs_in_ids_are_kept_and_lone_surrogates_are_escaped(plant, read, report):
     records = [{"id": raw, "text": "x"} for raw in ["a b", " c ", "d\ne", "f\u00a0g", "h%20", "i\ud800", "j\0"]]
     documents = read(plant({"a.jsonl": lines(*records)}))
@@ -170,13 +179,15 @@ BROKEN = [
     ('{"id": 1, "text": "x"', "not JSON: Expecting ',' delimiter at character 22"),
     ("{'id': 1}", "not JSON: Expecting property name enclosed in double quotes at character 2"),
     ('{"id": 1, "text": "x"} {}', "not JSON: more text after the object, at character 23"),
-    ('[{"id": 1, "text": "x"}]', "not an object but a list"),
+    (
+        '[{"id": 1, "text": "x"}]',
+        "not an object but a list; a file of one array is read where its name ends with .json",
+    ),
     ('"text"', "not an object but a text"),
     ("null", "not an object but null"),
     ("[" * 100_000, "not JSON: nested too deep"),
     ('{"id": ' + "1" * 5000 + ', "text": "x"}', "not JSON: Exceeds the limit"),
     ('{"id": 1, "titel": "x"}', "no text among its fields id, titel; looked for text, contents"),
-    ('{"name": 1, "text": "x"}', "no id among its fields name, text; looked for _id, id, pid"),
     ("{}", r"no text among its fields \(none\)"),
     ('{"id": "", "text": "x"}', "its id is empty"),
     ('{"id": " ", "text": "x"}', "its id is empty"),

@@ -11,6 +11,7 @@ import os
 import pytest
 
 from lsr.errors import BadDocumentError
+from lsr.indexer.corpus.options import CorpusOptions
 from lsr.indexer.corpus.reader import read_corpus
 from lsr.indexer.corpus.report import Reason
 from lsr.types import Document
@@ -170,9 +171,17 @@ def test_a_named_file_without_texts_is_an_error_and_one_in_a_folder_is_skipped(p
     assert report.count_skipped(Reason.NO_TEXT_FIELD) == 1
 
 
-def test_texts_without_ids_are_an_error(plant, read):
-    with pytest.raises(BadDocumentError, match=r"a\.parquet: no id among its fields text, n; looked for"):
-        read(plant({"a.parquet": parquet({"text": ["x"], "n": [1]})}))
+def test_rows_without_an_id_get_file_and_row_as_one(plant, read):
+    assert list(read(plant({"a.parquet": parquet({"text": ["x", "y"], "n": [1, 2]})}))) == [
+        "a.parquet:1",
+        "a.parquet:2",
+    ]
+
+
+def test_columns_may_be_named(plant, read):
+    data = parquet({"k": ["1"], "a": ["x"], "b": ["y"], "c": [1], "d": [2]})
+    options = CorpusOptions(text=("b", "a"), id="k", fields="d")
+    assert list(read(plant({"a.parquet": data}), options=options).values()) == [Document("1", "y\n\nx", "", {"d": 2})]
 
 
 def test_bad_rows_are_named_by_number(plant, read, report):

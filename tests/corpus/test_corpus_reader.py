@@ -310,7 +310,9 @@ def test_the_summary_says_what_was_read_changed_and_skipped(plant, read, report)
         file.write('{"_id": 5, "text": "x", "vector": [1.5]}\n')
     read(folder, skip_bad=True)
     table = folder / "a.jsonl"
-    looked_for = "text, contents, content, body, passage, segment, article, document, doc, abstract"
+    looked_for = (
+        "text, contents, content, body, passage, segment, article, document, doc, abstract, page_content, context"
+    )
     assert report.summary() == [
         "read 4 documents from 1 file",
         "kept 1 document without any text",

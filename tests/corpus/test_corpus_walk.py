@@ -9,6 +9,7 @@ import pytest
 
 from lsr.errors import LsrError, UsageError
 from lsr.indexer.corpus import walk as walk_module
+from lsr.indexer.corpus.options import CorpusOptions
 from lsr.indexer.corpus.reader import read_corpus
 from lsr.indexer.corpus.registry import format_of
 from lsr.indexer.corpus.report import CorpusReport, Reason
@@ -256,3 +257,27 @@ def test_texts_of_unknown_kinds_and_without_a_suffix_are_read_as_text(plant, rep
 
 def test_a_character_cut_at_the_end_of_the_head_does_not_hide_a_text(plant):
     assert ids(plant({"a": "x" * 8191 + "ü" * 10})) == ["a"]
+
+
+def chosen(folder, report=None, **given):
+    found = walk([folder], report or CorpusReport(), options=CorpusOptions(**given))
+    return {source.doc_id: source.format.name for source in found}
+
+
+def test_patterns_choose_the_files_of_a_folder(plant, report):
+    folder = plant({"a.md": "", "b.txt": "", "docs/c.md": "", "docs/x/d.md": "", "old/e.md": ""})
+    assert list(chosen(folder, include="*.md", exclude="old/", report=report)) == ["a.md", "docs/c.md", "docs/x/d.md"]
+    assert report.count_skipped(Reason.EXCLUDED) == 2
+    assert list(chosen(folder, include="docs/**")) == ["docs/c.md", "docs/x/d.md"]
+    assert list(chosen(folder, include=("b.txt", "docs/*.md"))) == ["b.txt", "docs/c.md"]
+
+
+def test_patterns_give_files_a_format(plant):
+    folder = plant({"a.old": "# T", "b.old.gz": b"", "x/c.bin": b"\0", "d.md": ""})
+    found = chosen(folder, formats=("markdown=*.old", "markdown=*.old.gz", "text=x/*"))
+    assert found == {"a.old": "markdown", "b.old.gz": "markdown", "x/c.bin": "text", "d.md": "markdown"}
+
+
+def test_a_format_that_there_is_not_is_a_usage_error(plant):
+    with pytest.raises(UsageError, match=r"no format is called 'nonsense'; there are asciidoc, "):
+        chosen(plant({"a.md": ""}), formats="nonsense=*.md")

@@ -21,20 +21,24 @@ _CHUNK = 1 << 20
 def read_json(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Document]]:
     """Yield (line number where the object begins, document).
 
-    An object that stands alone in its file may do without an id: the file's path is its id. A file whose first value
-    is no document is none of ours (settings and the like) unless it was named. Broken JSON ends a file: where the
-    next value begins can't be known.
+    An object without an id gets the file's path as one, followed by its number where it is not alone. A file whose
+    first value is no document is none of ours (settings and the like) unless it was named. Broken JSON ends a file:
+    where the next value begins can't be known.
     """
-    records = RecordReader(intake.report)
+    records = RecordReader(intake.report, intake.options)
     with opened_utf8(source, intake.report) as stream:
         values = _Values(io.TextIOWrapper(stream, "utf-8", newline=""))
         first = True
-        for line, value in _parsed(values, source, intake):
+        for number, (line, value) in enumerate(_parsed(values, source, intake), 1):
+            alone = first and not values.in_array and values.at_end()
             try:
-                alone = first and not values.in_array and values.at_end()
-                document = records.document(object_of(value), default_id=source.doc_id if alone else "")
+                own_id = source.doc_id if alone else f"{source.doc_id}:{number}"
+                document = records.document(object_of(value), default_id=own_id)
+                if document.doc_id == own_id and not alone:
+                    intake.report.make_id(own_id)
             except RecordError as error:
-                if first and (isinstance(error, NoTextFieldError) or not isinstance(value, dict)):
+                none_of_ours = isinstance(error, NoTextFieldError) or not isinstance(value, dict)
+                if first and (none_of_ours or (alone and not source.named)):
                     intake.without_text(source, str(error))
                 intake.bad_record(source, line, str(error))
             else:

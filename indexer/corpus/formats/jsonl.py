@@ -19,14 +19,17 @@ JSON_DECODER = json.JSONDecoder(strict=False)
 
 def read_jsonl(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Document]]:
     """Yield (line number from 1, document); blank lines are passed over, bad ones handed to the intake."""
-    records = RecordReader(intake.report)
+    records = RecordReader(intake.report, intake.options)
     with opened_utf8(source, intake.report) as stream:
         for number, line in enumerate(_lines(stream), 1):
             try:
                 record = _parsed(line)
                 if record is None:
                     continue
-                document = records.document(record)
+                own_id = f"{source.doc_id}:{number}"
+                document = records.document(record, default_id=own_id)
+                if document.doc_id == own_id:
+                    intake.report.make_id(own_id)
             except RecordError as error:
                 intake.bad_record(source, number, str(error))
                 continue
@@ -58,6 +61,8 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
         raise RecordError(not_json(error)) from None
     if end != len(text):
         raise RecordError(f"not JSON: more text after the object, at character {end + 1:,}")
+    if type(value) is list:
+        raise RecordError("not an object but a list; a file of one array is read where its name ends with .json")
     return object_of(value)
 
 

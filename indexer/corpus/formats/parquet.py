@@ -12,7 +12,7 @@ from lsr.indexer.corpus.doc_ids import fit_doc_id
 from lsr.indexer.corpus.file_format import FileFormat, SourceFile
 from lsr.indexer.corpus.intake import FileBrokenError, FileSkippedError, Intake, RecordError
 from lsr.indexer.corpus.opening import opened
-from lsr.indexer.corpus.records import Layout, NoTextFieldError, RecordReader, layout_of
+from lsr.indexer.corpus.records import Layout, NoTextFieldError, RecordReader, joined_texts
 from lsr.indexer.corpus.report import Reason
 from lsr.types import Document
 
@@ -71,8 +71,9 @@ def _documents(file: pq.ParquetFile, source: SourceFile, intake: Intake) -> Iter
     schema = file.schema_arrow
     if len(set(schema.names)) < len(schema.names):
         raise FileBrokenError("two of its columns have the same name")
+    records = RecordReader(intake.report, intake.options)
     try:
-        layout = layout_of(schema.names)
+        layout = records.layout_of(schema.names)
     except NoTextFieldError as error:
         intake.without_text(source, str(error))
     except RecordError as error:
@@ -81,15 +82,18 @@ def _documents(file: pq.ParquetFile, source: SourceFile, intake: Intake) -> Iter
     for key, name in layout.fields:
         if key not in kept:
             intake.report.drop_value(name, source.label)
-    columns = [layout.id_key, layout.text_key, *([layout.title_key] if layout.title_key else []), *kept]
-    records = RecordReader(intake.report)
+    parts = (layout.id_key, layout.text_key, layout.title_key, *layout.more_texts)
+    columns = [key for key in parts if key] + kept
     start_bytes, row_number = intake.report.bytes_done, 0
     for group in range(file.num_row_groups):
         for batch in file.iter_batches(_batch_rows(file, group), row_groups=[group], columns=columns):
-            for parts in _rows(batch, layout, kept):
+            for doc_id, *others in _rows(batch, layout, kept):
                 row_number += 1
+                own_id = None if layout.id_key else f"{source.doc_id}:{row_number}"
                 try:
-                    document = records.assemble(*parts)
+                    document = records.assemble(own_id or doc_id, *others)
+                    if own_id:
+                        intake.report.make_id(own_id)
                 except RecordError as error:
                     intake.bad_record(source, row_number, str(error))
                     continue
@@ -107,7 +111,11 @@ def _batch_rows(file: pq.ParquetFile, group: int) -> int:
 
 
 def _rows(batch: pa.RecordBatch, layout: Layout, kept: list[str]) -> Iterator[tuple[Any, Any, Any, Any]]:
-    ids, texts = _values(batch.column(layout.id_key)), _values(batch.column(layout.text_key))
+    texts = _values(batch.column(layout.text_key))
+    if layout.more_texts:
+        others = [_values(batch.column(key)) for key in layout.more_texts]
+        texts = [joined_texts(values) for values in zip(texts, *others, strict=True)]
+    ids = _values(batch.column(layout.id_key)) if layout.id_key else [None] * len(texts)
     titles = _values(batch.column(layout.title_key)) if layout.title_key else [""] * len(ids)
     if not kept:
         return zip(ids, texts, titles, [()] * len(ids), strict=True)

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from lsr.query.option_spec import SEARCH, OptionSpec
+from lsr.io.option_spec import SEARCH, OptionSpec
 
 if TYPE_CHECKING:
     from lsr.query.options import SearchOptions
