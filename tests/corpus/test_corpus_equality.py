@@ -26,12 +26,13 @@ TEXTS = st.lists(HOSTILE | st.characters(exclude_categories=["Cs"], exclude_char
     "".join
 )
 IDS = TEXTS.filter(lambda text: bool(text) and not text.isspace())
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 ROWS = st.lists(
-    st.tuples(
-        IDS, TEXTS, TEXTS, st.integers(-(1 << 53), 1 << 53), st.floats(allow_nan=False, allow_infinity=False), st.booleans()
-    ),
-    min_size=1, max_size=20, unique_by=lambda row: row[0],
-)  # fmt: skip
+    st.tuples(IDS, TEXTS, TEXTS, st.integers(-(1 << 53), 1 << 53), NUMBERS, st.booleans()),
+    min_size=1,
+    max_size=20,
+    unique_by=lambda row: row[0],
+)
 NAMES = ("id", "title", "text", "n", "x", "flag")
 
 
