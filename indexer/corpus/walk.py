@@ -22,6 +22,7 @@ from lsr.indexer.corpus.ignores import IgnoreRules
 from lsr.indexer.corpus.options import CorpusOptions
 from lsr.indexer.corpus.registry import format_named, format_of, is_left_out, looks_like_text, suffix_of
 from lsr.indexer.corpus.report import CorpusReport, Reason
+from lsr.indexer.corpus.standard_input import DOC_ID, STANDARD_INPUT, looks_like_jsonl, spooled_input
 
 _MANIFEST = re.compile(r"manifest-\d+\.json")
 _BEIR_CORPUS = ("corpus.jsonl", "corpus.jsonl.gz")
@@ -66,6 +67,14 @@ def walk(
 def _roots(paths: Sequence[Path]) -> list[_Root]:
     if not paths:
         raise UsageError("no corpus given: name a folder or file to index")
+    files = [path for path in paths if path != STANDARD_INPUT]
+    found = _roots_of(files) if files else []
+    if len(files) < len(paths):
+        found.insert(0, _Root(str(STANDARD_INPUT), Path(os.path.realpath(spooled_input())), DOC_ID))
+    return found
+
+
+def _roots_of(paths: Sequence[Path]) -> list[_Root]:
     absolutes = []
     for path in paths:
         if not _exists(path):
@@ -165,6 +174,11 @@ class _Walk:
             self._report.skip(Reason.SPECIAL, label)
             return
         given = Path(root.given).name
+        if Path(root.given) == STANDARD_INPUT:
+            guessed = format_named("jsonl" if looks_like_jsonl(root.real) else "text")
+            chosen, compression = self._chosen.format_of(given) or (guessed, "")
+            yield SourceFile(root.real, "standard input", DOC_ID, chosen, compression, size, named=True)
+            return
         known = self._chosen.format_of(given) or format_of(given) or self._format_of(root.real, label, named=True)
         if known is not None:
             yield SourceFile(root.real, label, fit_doc_id(root.doc_id_path), *known, size, named=True)
