@@ -82,18 +82,19 @@ def _documents(file: pq.ParquetFile, source: SourceFile, intake: Intake) -> Iter
     for key, name in layout.fields:
         if key not in kept:
             intake.report.drop_value(name, source.label)
-    parts = (layout.id_key, layout.text_key, layout.title_key, *layout.more_texts)
-    columns = [key for key in parts if key] + kept
+    keys = (layout.id_key, layout.text_key, layout.title_key, *layout.more_texts)
+    columns = [key for key in keys if key] + kept
     start_bytes, row_number = intake.report.bytes_done, 0
     for group in range(file.num_row_groups):
         for batch in file.iter_batches(_batch_rows(file, group), row_groups=[group], columns=columns):
-            for doc_id, *others in _rows(batch, layout, kept):
+            for parts in _rows(batch, layout, kept):
                 row_number += 1
-                own_id = None if layout.id_key else f"{source.doc_id}:{row_number}"
+                if not layout.id_key:
+                    own_id = f"{source.doc_id}:{row_number}"
+                    parts = (own_id, *parts[1:])
+                    intake.report.make_id(own_id)
                 try:
-                    document = records.assemble(own_id or doc_id, *others)
-                    if own_id:
-                        intake.report.make_id(own_id)
+                    document = records.assemble(*parts)
                 except RecordError as error:
                     intake.bad_record(source, row_number, str(error))
                     continue
