@@ -19,7 +19,7 @@ $(VENV)/base: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/full: $(VENV)/base
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[eval,dense,train,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[documents,eval,dense,train,dev]'
 	touch $@
 
 $(VENV)/peers: $(VENV)/full
@@ -40,6 +40,7 @@ test: $(VENV)/full  ## Run the tests (ARGS=--large for the large ones as well)
 .PHONY: reference
 reference: $(VENV)/base  ## Write the commands' pages in docs/commands from their parsers
 	$(BIN)/python -m lsr.cli.reference docs/commands
+	$(BIN)/python -m lsr.cli.formats_table docs/CORPORA.md
 
 .PHONY: lowest
 lowest: $(VENV)/base  ## Run the kernel tests with the lowest versions that pyproject.toml promises

@@ -23,6 +23,7 @@ from lsr.types import PASSAGE_OF, Document
 
 if TYPE_CHECKING:
     from lsr.encoders.text.splitter import PassageSplitter
+    from lsr.indexer.corpus.options import CorpusOptions
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ def index_corpus(
     reorder: bool = True,
     threads: int = 2,
     progress: Progress | None = None,
+    reading: CorpusOptions | None = None,
 ) -> tuple[Manifest, list[str]]:
     """Index folders and files; return the manifest, and lines that sum up what was read and skipped.
 
@@ -78,7 +80,7 @@ def index_corpus(
     The index itself is never read, wherever it is. Raises what `read_corpus`
     and `index_documents` raise.
     """
-    corpus = Corpus([Path(path) for path in paths], Path(index), skip_bad=skip_bad, progress=progress)
+    corpus = Corpus([Path(path) for path in paths], Path(index), skip_bad=skip_bad, progress=progress, reading=reading)
 
     def documents() -> Iterator[Document]:
         return _split(corpus.documents(), splitter)
@@ -156,12 +158,21 @@ def _forget_other_job(index: Path) -> None:
 class Corpus:
     """Folders and files as documents, as often as asked for; counts what was skipped the last time."""
 
-    def __init__(self, paths: Sequence[Path], index: Path, *, skip_bad: bool, progress: Progress | None) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        index: Path,
+        *,
+        skip_bad: bool,
+        progress: Progress | None,
+        reading: CorpusOptions | None = None,
+    ) -> None:
         from lsr.indexer.corpus.report import CorpusReport
 
         self._paths = paths
         self._exclude = [index, staging_folder(index)]
         self._skip_bad = skip_bad
+        self._reading = reading
         self._progress = progress or NoProgress()
         self._report = CorpusReport()
 
@@ -169,18 +180,24 @@ class Corpus:
         """Yield the documents. Nothing is read before the first is asked for."""
         from lsr.indexer.corpus.reader import read_corpus
         from lsr.indexer.corpus.report import CorpusReport
-        from lsr.indexer.corpus.walk import total_bytes
 
         # Only now, so that a folder that can't be written to is refused before everything is read.
-        self._progress.start("reading", total_bytes(self._paths, exclude=self._exclude), "B")
+        self._progress.start("reading", self._total_bytes(), "B")
         report = self._report = CorpusReport()
         shown = 0
-        for document in read_corpus(self._paths, skip_bad=self._skip_bad, report=report, exclude=self._exclude):
+        for document in read_corpus(
+            self._paths, skip_bad=self._skip_bad, report=report, exclude=self._exclude, options=self._reading
+        ):
             if report.bytes_done - shown > SHOWN_BYTES:
                 self._progress.advance(report.bytes_done - shown)
                 shown = report.bytes_done
             yield document
         self._progress.advance(report.bytes_done - shown)
+
+    def _total_bytes(self) -> int:
+        from lsr.indexer.corpus.walk import total_bytes
+
+        return total_bytes(self._paths, exclude=self._exclude, options=self._reading)
 
     def summary(self) -> list[str]:
         """Return lines that sum up what was read and skipped."""

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import UsageError
+from lsr.io.option_spec import is_number, is_whole_number
 from lsr.query.explain.stored_impacts import doc_ords_at, document_rows
 from lsr.query.fusion.fuser import Fused, Fuser
 from lsr.query.fusion.ranked_list import Leg
-from lsr.query.option_spec import is_number, is_whole_number
 from lsr.query.sparse_search import EVERYTHING, Scope, SparseSearch, SparseVector
 from lsr.types import SparseBatch
 

@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lsr.errors import UsageError
-from lsr.query.option_spec import HYBRID, OptionSpec, refuse, whole_number
+from lsr.io.option_spec import HYBRID, OptionSpec, refuse, whole_number
 
 if TYPE_CHECKING:
     from lsr.query.engine.approximate import Approximate

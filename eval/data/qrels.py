@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lsr.errors import LsrError
+from lsr.eval.data.trec_words import from_word
 from lsr.io.text_files import numbered_lines
 
 Qrels = dict[str, dict[str, int]]
@@ -33,6 +34,8 @@ def read_qrels(path: Path) -> Qrels:
         if len(columns) != n_columns:
             raise LsrError(f"{path}:{number}: {len(columns)} columns where the lines above have {n_columns}")
         query_id, doc_id = columns[0], columns[-2]
+        if n_columns == 4:
+            query_id, doc_id = from_word(query_id), from_word(doc_id)
         relevance = _relevance(columns[-1])
         if relevance is None:
             raise LsrError(f"{path}:{number}: the relevance {columns[-1]!r} is no whole number")

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import LsrError
+from lsr.eval.data.trec_words import from_word, to_word
 from lsr.io.text_files import numbered_lines, written_whole
 
 Run = dict[str, dict[str, float]]
@@ -92,8 +93,8 @@ def _as_bytes(doc_id: str) -> bytes:
 def write_run(path: Path, rankings: Iterable[Ranking], *, tag: str = "lsr") -> int:
     """Write a TREC run, `query_id Q0 doc_id rank score tag`, and return how many lines it has.
 
-    The file appears whole or not at all; `.gz` is compressed. Raises LsrError for an id or tag with white space
-    (the format has no way to write it), for a query that comes twice, and for scores that increase.
+    The file appears whole or not at all; `.gz` is compressed. White space in ids becomes %XX, which `read_run` turns
+    back. Raises LsrError for a tag with white space, an empty id, a query that comes twice, and scores that increase.
     """
     _check_word(tag, "tag")
     n_lines = 0
@@ -111,11 +112,11 @@ def write_run(path: Path, rankings: Iterable[Ranking], *, tag: str = "lsr") -> i
 
 def run_lines(ranking: Ranking, *, tag: str) -> Iterator[str]:
     """Yield a ranking's lines of a TREC run, each with its line end."""
-    query_id = _check_word(ranking.query_id, "query_id")
+    query_id = to_word(ranking.query_id, "query_id")
     scores = strictly_decreasing(ranking.scores)
     for rank, (doc_id, score) in enumerate(zip(ranking.doc_ids, scores, strict=True), 1):
         # The shortest text that reads back as this very float32; as a double it orders just the same.
-        yield f"{query_id} Q0 {_check_word(doc_id, 'doc_id')} {rank} {score!s} {tag}\n"
+        yield f"{query_id} Q0 {to_word(doc_id, 'doc_id')} {rank} {score!s} {tag}\n"
 
 
 def _check_word(word: str, what: str) -> str:
@@ -137,7 +138,7 @@ def read_run(path: Path) -> Run:
             raise LsrError(
                 f"{path}:{number}: {len(columns)} columns where a TREC run has 6: query_id Q0 doc_id rank score tag"
             )
-        query_id, _, doc_id, _, text, _ = columns
+        query_id, doc_id, text = from_word(columns[0]), from_word(columns[2]), columns[4]
         try:
             score = float(text)
         except ValueError:

@@ -1,4 +1,4 @@
-"""The rules for ids: what a doc_id may be, how a path becomes one, and that none stands twice."""
+"""Ids of documents: the text that the data gives, ids of paths, and a ledger that finds duplicates."""
 
 from __future__ import annotations
 
@@ -7,29 +7,20 @@ from collections import defaultdict
 from hashlib import blake2b
 from struct import Struct
 
-_UNFIT = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_UNFIT_IN_PATH = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff%]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _PLACE = Struct("<II")
 _ENTRY_BYTES = 16
 _MAX_U32 = 0xFFFF_FFFF
 
 
 def fit_doc_id(raw: str) -> str:
-    """Return an id from the data in the form it is kept.
+    """Return an id as it was given, white space and `%` included.
 
-    White space at its ends goes; white space and control characters inside, which would break a TREC run apart,
-    become %XX as in a URL. All else stays as it is, so that ids match the qrels.
+    Only lone surrogates, which UTF-8 can't hold, become %XX: from JSON, or from bytes of a file's name.
     """
-    if raw.isprintable() and " " not in raw:
+    if raw.isascii() or not _SURROGATE.search(raw):
         return raw
-    return _UNFIT.sub(_percent, raw.strip())
-
-
-def doc_id_of_path(path: str) -> str:
-    """Return the id of the file at this relative path, `%` being escaped too, so that two paths never share one."""
-    if path.isprintable() and " " not in path and "%" not in path:
-        return path
-    return _UNFIT_IN_PATH.sub(_percent, path)
+    return _SURROGATE.sub(_percent, raw)
 
 
 def _percent(match: re.Match[str]) -> str:
@@ -40,7 +31,7 @@ def _percent(match: re.Match[str]) -> str:
 
 
 class DocIdLedger:
-    """Remembers every doc_id and its place in 16 bytes each, to find the one that stands twice.
+    """Places of all doc_ids, in 16 bytes each, to find duplicates.
 
     An id is kept as 80 bits of its hash: 16 choose the bucket, 64 stand in it, followed by the place (file and
     position, 32 bits each). Ten million ids confuse two different ones with a probability of 4e-11.

@@ -1,4 +1,4 @@
-"""The patterns of .gitignore files, matched against one entry at a time as git does it (gitignore(5)).
+"""Patterns of .gitignore files, matched against one entry at a time as git does it (gitignore(5)).
 
 Libraries for these patterns judge a path as that of a file somewhere below, where a pattern that matches a folder
 also matches all that lies in it. A walk asks about each folder before it goes in, and needs the entry's own verdict:
@@ -72,9 +72,35 @@ def _without_end_spaces(line: str) -> str:
     return bare + " " if escapes % 2 and len(bare) < len(line) else bare
 
 
+_SLASH, _STAR, _STARS, _REST = "/", "*", "**/", "**"
+
+
 def _translated(glob: str) -> str:
-    """Return the regular expression of a glob. Raises ValueError or KeyError where it makes no sense."""
-    out = []
+    """Return the regular expression of a glob, which takes linear time for a name, however many stars there are.
+
+    Between two stars the first place that fits is as good as any later one, so each piece is matched atomically,
+    without a way back. Raises ValueError or KeyError where the glob makes no sense.
+    """
+    groups: list[list[list[str]]] = [[[]]]  # of components, between `**`; each of characters and stars
+    for token in _tokens(glob):
+        if token in (_STARS, _REST):
+            groups.append([[]] if token == _STARS else [[_REST]])
+        elif token == _SLASH:
+            groups[-1].append([])
+        else:
+            groups[-1][-1].append(token)
+    rest = groups[-1] == [[_REST]]
+    out = [_components(groups[0]) if len(groups) > 1 or not rest else ".*"]
+    # The group between `**/**/` is empty; all others end with a slash.
+    out += [rf"(?>(?:[^/]*/)*?{_components(group)})" for group in groups[1:-1] if group != [[]]]
+    if len(groups) > 1:
+        ahead = "[^/]*" + "/[^/]*" * (len(groups[-1]) - 1)
+        out.append(rf"(?>(?:[^/]*/)*?(?={ahead}\Z)){_components(groups[-1])}" if not rest else ".*")
+    return "".join(out)
+
+
+def _tokens(glob: str) -> Iterator[str]:
+    """Yield characters as patterns of one character, `/`, `*`, `**/`, and `**` at the end."""
     at = 0
     while at < len(glob):
         character = glob[at]
@@ -83,24 +109,41 @@ def _translated(glob: str) -> str:
             while end < len(glob) and glob[end] == "*":
                 end += 1
             whole_part = end - at == 2 and (at == 0 or glob[at - 1] == "/") and (end == len(glob) or glob[end] == "/")
-            if whole_part and end < len(glob):
-                out.append("(?:.*/)?")
-                end += 1
-            else:
-                out.append(".*" if whole_part else "[^/]*")
-            at = end
+            yield (_STARS if end < len(glob) else _REST) if whole_part else _STAR
+            at = end + (whole_part and end < len(glob))
         elif character == "?":
-            out.append("[^/]")
+            yield "[^/]"
             at += 1
         elif character == "[":
             members, at = _bracket(glob, at + 1)
-            out.append(members)
+            yield members
         else:
             at += character == "\\"
             if at == len(glob):
                 raise ValueError("nothing follows the last backslash")
-            out.append(re.escape(glob[at]))
+            yield _SLASH if glob[at] == "/" else re.escape(glob[at])
             at += 1
+
+
+def _components(group: list[list[str]]) -> str:
+    return "/".join(map(_component, group))
+
+
+def _component(tokens: list[str]) -> str:
+    """Return the pattern of a part of a path without slashes."""
+    pieces: list[list[str]] = [[]]
+    for token in tokens:
+        if token == _STAR:
+            pieces.append([])
+        else:
+            pieces[-1].append(token)
+    first, *others = ("".join(piece) for piece in pieces)
+    if not others:
+        return first
+    *middle, last = others
+    out = [first, *(rf"(?>[^/]*?{piece})" for piece in middle if piece)]
+    n_last = len(pieces[-1])
+    out.append(rf"(?=[^/]{{{n_last}}})[^/]*+(?<={last})" if last else "[^/]*+")
     return "".join(out)
 
 

@@ -6,6 +6,7 @@ ignored hides all below it (the walk never goes down there). That git knows a fi
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -56,7 +57,7 @@ class IgnoreRules:
         and the patterns from above don't count.
         """
         parents = [Path(folder), *Path(folder).parents]
-        repository = next((i for i, parent in enumerate(parents) if (parent / ".git").exists()), 0)
+        repository = next((i for i, parent in enumerate(parents) if os.path.lexists(parent / ".git")), 0)
         rules, asked_for_all_the_same = cls(), False
         for parent, child in pairwise(reversed(parents[: repository + 1])):
             rules = rules.inside(str(parent))
@@ -79,11 +80,18 @@ def _files_of(folder: str) -> list[IgnoreFile]:
 def _exclude_file(folder: Path) -> Path | None:
     """Return info/exclude of the repository whose root `folder` is; in a worktree or submodule .git is a file."""
     git = folder / ".git"
-    if git.is_dir():
+    if _is_folder(git):
         return git / "info" / "exclude"
     try:
         git = folder / git.read_text("utf-8").removeprefix("gitdir:").strip()
         git = git / (git / "commondir").read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError):
         pass
-    return git / "info" / "exclude" if git.is_dir() else None
+    return git / "info" / "exclude" if _is_folder(git) else None
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # in a folder that can't be entered
+        return False

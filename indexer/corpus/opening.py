@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import codecs
-import gzip
 import io
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from typing import BinaryIO, cast
 
+from lsr.indexer.corpus.compression import COMPRESSIONS, DAMAGE, decompressed
+from lsr.indexer.corpus.file_format import MAX_DOCUMENT_BYTES, SourceFile
 from lsr.indexer.corpus.intake import FileBrokenError, FileSkippedError
-from lsr.indexer.corpus.kinds import MAX_DOCUMENT_BYTES
 from lsr.indexer.corpus.report import CorpusReport, Reason
-from lsr.indexer.corpus.walk import SourceFile
 
 _BUFFER_BYTES = 256 << 10
 _HEAD_BYTES = 64 << 10
@@ -32,7 +30,7 @@ _MARKS = (
 
 
 class _CountingFile(io.FileIO):
-    """A file that adds what is read of it to the report's bytes_done."""
+    """A file that adds the bytes read of it to the report's bytes_done."""
 
     def __init__(self, path: str, report: CorpusReport) -> None:
         super().__init__(path, "rb")
@@ -69,18 +67,18 @@ class _Transcoded(io.RawIOBase):
 def opened(source: SourceFile, report: CorpusReport) -> Iterator[BinaryIO]:
     """Open the bytes of a source, decompressed.
 
-    Within the block, what goes wrong below (no permission, a gzip that is cut off or damaged) is raised as
+    Within the block, what goes wrong below (no permission, compressed data that are cut off or damaged) is raised as
     FileSkippedError or FileBrokenError.
     """
     try:
         with io.BufferedReader(_CountingFile(str(source.path), report), _BUFFER_BYTES) as stream:
-            if not source.compressed:
+            if source.compression:
+                yield decompressed(stream, source.compression, source.size_bytes, _BUFFER_BYTES)
+            else:
                 yield stream
-                return
-            unzipped = gzip.GzipFile(fileobj=stream, mode="rb")
-            yield cast("BinaryIO", io.BufferedReader(cast("io.RawIOBase", unzipped), _BUFFER_BYTES))
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise FileBrokenError(f"the gzip file is damaged or cut off: {error}") from None
+    except DAMAGE as error:
+        name = COMPRESSIONS.get(source.compression, "compressed")
+        raise FileBrokenError(f"the {name} file is damaged or cut off: {error}") from None
     except UnicodeDecodeError as error:
         raise FileBrokenError(f"not {error.encoding.upper()} to its end: {error.reason}") from None
     except OSError as error:

@@ -1,26 +1,20 @@
-"""Folders and files to a stream of documents: the one door to all readers."""
+"""Reading of folders and files as a stream of documents, whatever their formats."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
 from lsr.errors import BadDocumentError, LsrError
 from lsr.indexer.corpus.doc_ids import DocIdLedger
-from lsr.indexer.corpus.formats.json_values import read_json
-from lsr.indexer.corpus.formats.jsonl import read_jsonl
-from lsr.indexer.corpus.formats.markup import declared_charset, html_parts
-from lsr.indexer.corpus.formats.tables import read_table
-from lsr.indexer.corpus.formats.text import clean, markdown_parts
+from lsr.indexer.corpus.file_format import SourceFile
 from lsr.indexer.corpus.intake import FileBrokenError, FileSkippedError, Intake
-from lsr.indexer.corpus.kinds import KINDS_READ, Kind
-from lsr.indexer.corpus.opening import decoded, read_whole
+from lsr.indexer.corpus.options import CorpusOptions
+from lsr.indexer.corpus.registry import formats_read
 from lsr.indexer.corpus.report import CorpusReport, Reason
-from lsr.indexer.corpus.walk import SourceFile, walk
+from lsr.indexer.corpus.walk import walk
 from lsr.types import Document
-
-Reader = Callable[[SourceFile, Intake], Iterator[tuple[int, Document]]]
 
 
 def read_corpus(
@@ -29,24 +23,28 @@ def read_corpus(
     skip_bad: bool = False,
     report: CorpusReport | None = None,
     exclude: Sequence[Path] = (),
+    options: CorpusOptions | None = None,
 ) -> Iterator[Document]:
     """Yield the documents below these folders and files, one at a time, in an order that never changes.
 
-    paths: folders (read recursively) and files; see `walk` for what is passed over and how paths become ids.
-    skip_bad: pass over broken records and files and repeated ids, and count them, instead of raising.
-    report: what was read and skipped is counted here while the reading goes on.
-    exclude: folders to pass over, such as the index that is being written.
+    paths: folders (read recursively) and files; see `walk` for what is skipped and how paths become ids.
+    skip_bad: skip broken records and files and repeated ids, and count them, instead of raising.
+    report: what was read and skipped is counted here meanwhile.
+    exclude: folders to skip, such as the index that is being written.
+    options: names of columns, formats and patterns (default: guessed from the files).
 
     Raises at once LsrError for a path that isn't there and UsageError where none is given; while reading
-    BadDocumentError for a broken record or file or a repeated doc_id, naming file and line, and at the end LsrError
-    if there was no document at all. What can't be opened or isn't UTF-8 is counted, and no error.
+    BadDocumentError, naming file and line, for a broken record, a broken file of records or one that was named, and a
+    repeated doc_id; at the end LsrError if there was no document at all. What isn't UTF-8, and what can't be opened or
+    read in a folder, is counted, and no error.
     """
-    intake = Intake(report if report is not None else CorpusReport(), skip_bad)
-    return _Reading(list(paths), list(exclude), intake).documents(walk(paths, intake.report, exclude=exclude))
+    intake = Intake(report if report is not None else CorpusReport(), skip_bad, options or CorpusOptions())
+    sources = walk(paths, intake.report, exclude=exclude, options=intake.options)
+    return _Reading(list(paths), list(exclude), intake).documents(sources)
 
 
 class _Reading:
-    """One pass over a corpus."""
+    """A pass over a corpus."""
 
     def __init__(self, paths: list[Path], exclude: list[Path], intake: Intake) -> None:
         self._paths = paths
@@ -59,7 +57,7 @@ class _Reading:
         for file_ord, source in enumerate(sources):
             start_bytes, documents, skipped = report.bytes_done, report.documents, report.count_skipped()
             try:
-                for position, document in _reader_of(source.kind)(source, self._intake):
+                for position, document in source.format.read(source, self._intake):
                     earlier = ledger.enter(document.doc_id, file_ord, position)
                     if earlier is not None:
                         self._repeated(document.doc_id, earlier, source, position)
@@ -69,9 +67,15 @@ class _Reading:
                         report.empty_documents += 1
                     yield document
             except FileSkippedError as error:
-                report.skip(error.reason, f"{source.label}: {error.detail}" if error.detail else source.label)
+                if source.named and error.reason in (Reason.UNREADABLE, Reason.NO_LIBRARY):
+                    self._intake.bad_file(source, f"can't be read: {error.detail}")
+                else:
+                    report.skip(error.reason, f"{source.label}: {error.detail}" if error.detail else source.label)
             except FileBrokenError as error:
-                self._intake.bad_file(source, str(error))
+                if source.named or source.compression or source.format.holds_records:
+                    self._intake.bad_file(source, str(error))
+                else:
+                    report.skip(Reason.BAD_FILE, f"{source.label}: {error}")
             if report.documents > documents:
                 report.files += 1
             elif report.count_skipped() == skipped:
@@ -93,57 +97,17 @@ class _Reading:
         report.skip(Reason.DUPLICATE, message)
 
     def _earlier(self, place: tuple[int, int]) -> str:
-        """Name a place of this reading; the files are walked anew, so that nobody has to remember them all."""
+        """Name a place of this reading; the files are walked again, so that nobody has to remember them all."""
         file_ord, position = place
-        sources = walk(self._paths, CorpusReport(), exclude=self._exclude)
+        sources = walk(self._paths, CorpusReport(), exclude=self._exclude, options=self._intake.options)
         source = next(islice(sources, file_ord, None), None)
         return _place(source, position) if source else "a file that is gone"
 
     def _nothing(self) -> LsrError:
         given = ", ".join(str(path) for path in self._paths[:3]) + (", …" if len(self._paths) > 3 else "")
         skipped = "; ".join(self._intake.report.skipped_summary()) or "skipped nothing: there is no file"
-        return LsrError(f"no document to index in {given}: looked for {KINDS_READ}; {skipped}")
+        return LsrError(f"no document to index in {given}: looked for {formats_read()}; {skipped}")
 
 
 def _place(source: SourceFile, position: int) -> str:
-    return f"{source.label}, {source.kind.unit} {position:,}" if position else source.label
-
-
-def _reader_of(kind: Kind) -> Reader:
-    if kind is Kind.PARQUET:  # pyarrow takes a while to import
-        from lsr.indexer.corpus.formats.parquet import read_parquet
-
-        return read_parquet
-    return _READERS[kind]
-
-
-def _read_text(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Document]]:
-    yield _whole(source, intake, "", decoded(read_whole(source, intake.report)))
-
-
-def _read_markdown(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Document]]:
-    yield _whole(source, intake, *markdown_parts(decoded(read_whole(source, intake.report))))
-
-
-def _read_html(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Document]]:
-    data = read_whole(source, intake.report)
-    yield _whole(source, intake, *html_parts(decoded(data, declared=declared_charset(data))))
-
-
-def _whole(source: SourceFile, intake: Intake, title: str, text: str) -> tuple[int, Document]:
-    """Return the document that a whole file is; its place is 0."""
-    cleaned_text, cleaned_title = clean(text), clean(title)
-    if cleaned_text is not text or cleaned_title is not title:
-        intake.report.clean(source.doc_id)
-    return 0, Document(source.doc_id, cleaned_text.strip(), cleaned_title)
-
-
-_READERS: dict[Kind, Reader] = {
-    Kind.TEXT: _read_text,
-    Kind.MARKDOWN: _read_markdown,
-    Kind.HTML: _read_html,
-    Kind.JSONL: read_jsonl,
-    Kind.JSON: read_json,
-    Kind.CSV: read_table,
-    Kind.TSV: read_table,
-}
+    return f"{source.label}, {source.format.unit} {position:,}" if position else source.label

@@ -1,17 +1,20 @@
-"""What a reading of a corpus counted: documents, bytes, and all that was left out, with the reason."""
+"""Counts of a reading: documents, bytes, and all that was left out, with the reason."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 
 
 class Reason(Enum):
-    """Why something of the corpus was left out; the value completes "skipped: …"."""
+    """Reasons for leaving something out; the value completes "skipped: …"."""
 
     HIDDEN = "hidden"
+    EXCLUDED = "left out by --include and --exclude"
     IGNORED = "ignored by git"
     UNKNOWN_KIND = "of a kind that isn't read"
+    NO_LIBRARY = "of a kind whose library is missing"
     INDEX = "an index, not a text"
     BESIDE_BEIR = "beside the corpus.jsonl of a BEIR folder"
     LINK_OUT = "a link that leads out of the corpus"
@@ -21,6 +24,7 @@ class Reason(Enum):
     UNREADABLE = "not readable"
     NOT_UTF8 = "not UTF-8"
     TOO_LARGE = "too large for one document"
+    NO_TEXT = "without text"
     NO_TEXT_FIELD = "data without a text field"
     NO_RECORD = "without a record"
     BAD_FILE = "broken file"
@@ -30,17 +34,18 @@ class Reason(Enum):
 
 @dataclass(slots=True)
 class Tally:
-    """How often something happened, and where first."""
+    """Number of times that something happened, the first of them, and the suffixes of files."""
 
     count: int
     first: str
+    suffixes: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)
 class CorpusReport:
-    """The counts of one reading, growing while it goes on.
+    """The counts of one reading, growing meanwhile.
 
-    bytes_done: bytes of the files read or passed over so far, as they lie on the disk; it ends at `total_bytes`.
+    bytes_done: bytes of the files read or skipped so far, as they lie on the disk; it ends at `total_bytes`.
     empty_documents: documents with neither title nor text; they are kept.
     """
 
@@ -51,12 +56,18 @@ class CorpusReport:
     skipped: dict[Reason, Tally] = field(default_factory=dict)
     cleaned: Tally | None = None
     rewritten_ids: Tally | None = None
+    made_ids: Tally | None = None
     dropped_values: dict[str, Tally] = field(default_factory=dict)
 
-    def skip(self, reason: Reason, example: str) -> None:
-        """Count something left out; the first example of each reason is kept."""
+    def skip(self, reason: Reason, example: str, count: int = 1, *, suffix: str | None = None) -> None:
+        """Count something left out; the first example of each reason is kept.
+
+        suffix: of the file's name, by which the count is broken down.
+        """
         tally = self.skipped.setdefault(reason, Tally(0, example))
-        tally.count += 1
+        tally.count += count
+        if suffix is not None:
+            tally.suffixes[suffix] += count
 
     def count_skipped(self, *reasons: Reason) -> int:
         """Return how much was left out for these reasons; for all of them where none is given."""
@@ -68,9 +79,14 @@ class CorpusReport:
         self.cleaned.count += 1
 
     def rewrite_id(self, old: str, new: str) -> None:
-        """Count a doc_id that could not stand as it was."""
+        """Count a doc_id that had to be changed."""
         self.rewritten_ids = self.rewritten_ids or Tally(0, f"{old!r} is now {new}")
         self.rewritten_ids.count += 1
+
+    def make_id(self, doc_id: str) -> None:
+        """Count a document without an id, which got its place as one."""
+        self.made_ids = self.made_ids or Tally(0, doc_id)
+        self.made_ids.count += 1
 
     def drop_value(self, name: str, doc_id: str) -> None:
         """Count a value that doesn't fit in a document's fields."""
@@ -88,23 +104,41 @@ class CorpusReport:
             )
         if self.rewritten_ids:
             lines.append(
-                f"rewrote {_number(self.rewritten_ids.count, 'doc_id')} holding white space or control characters"
+                f"rewrote {_number(self.rewritten_ids.count, 'doc_id')} that UTF-8 can't hold"
                 f" (first: {self.rewritten_ids.first})"
+            )
+        if self.made_ids:
+            lines.append(
+                f"gave {_number(self.made_ids.count, 'document')} without a doc_id file and line as one"
+                f" (first: {self.made_ids.first})"
             )
         for name, tally in sorted(self.dropped_values.items()):
             lines.append(
-                f"left field {name!r} out of {_number(tally.count, 'document')}: neither text, number, truth value"
-                f" nor list of texts (first: {tally.first})"
+                f"left field {name!r} out of {_number(tally.count, 'document')}: neither text, finite number,"
+                f" truth value nor list of these (first: {tally.first})"
             )
         return lines + self.skipped_summary()
 
     def skipped_summary(self) -> list[str]:
         """Return one line for each reason, in the order of `Reason`."""
         return [
-            f"skipped {self.skipped[reason].count:,}: {reason.value} (first: {self.skipped[reason].first})"
+            f"skipped {tally.count:,}: {reason.value}{_broken_down(tally.suffixes)} (first: {tally.first})"
             for reason in Reason
-            if reason in self.skipped
+            if (tally := self.skipped.get(reason))
         ]
+
+
+_MOST_SUFFIXES = 8
+
+
+def _broken_down(suffixes: Counter[str]) -> str:
+    """Return the most frequent suffixes with their numbers, those of one number by name."""
+    if not suffixes:
+        return ""
+    ordered = sorted(suffixes.items(), key=lambda item: (-item[1], item[0]))
+    shown = [f"{count:,} {suffix or 'without a suffix'}" for suffix, count in ordered[:_MOST_SUFFIXES]]
+    others = sum(count for _, count in ordered[_MOST_SUFFIXES:])
+    return f": {', '.join(shown)}" + (f", {others:,} others" if others else "")
 
 
 def _number(count: int, noun: str) -> str:

@@ -1,4 +1,4 @@
-"""The files of a corpus, in a fixed order, with all that is passed over counted.
+"""The files of a corpus, in a fixed order, with all that is skipped counted.
 
 Ids are paths relative to the folder that all given paths share: for one folder, that folder; for several, the
 deepest that holds them all. So `docs`, `docs/*` and `docs/a docs/b` name a file alike, and no two files share an id.
@@ -8,36 +8,25 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lsr.errors import LsrError, UsageError
-from lsr.indexer.corpus.doc_ids import doc_id_of_path
+from lsr.indexer.corpus.compression import uncompressed_name
+from lsr.indexer.corpus.doc_ids import fit_doc_id
+from lsr.indexer.corpus.file_format import FileFormat, SourceFile
+from lsr.indexer.corpus.gitglob import Pattern, patterns_of
 from lsr.indexer.corpus.ignores import IgnoreRules
-from lsr.indexer.corpus.kinds import Kind, kind_of
+from lsr.indexer.corpus.options import CorpusOptions
+from lsr.indexer.corpus.registry import format_named, format_of, is_left_out, looks_like_text, suffix_of
 from lsr.indexer.corpus.report import CorpusReport, Reason
+from lsr.indexer.corpus.standard_input import DOC_ID, STANDARD_INPUT, looks_like_jsonl, spooled_input
 
 _MANIFEST = re.compile(r"manifest-\d+\.json")
 _BEIR_CORPUS = ("corpus.jsonl", "corpus.jsonl.gz")
 _BEIR_COMPANIONS = frozenset({"queries.jsonl", "queries.jsonl.gz", "qrels"})
-
-
-@dataclass(frozen=True, slots=True)
-class SourceFile:
-    """A file to be read.
-
-    label: its path as the user would write it. doc_id: the id of a document that is this whole file.
-    named: it was given itself, not found in a folder.
-    """
-
-    path: Path
-    label: str
-    doc_id: str
-    kind: Kind
-    compressed: bool
-    size_bytes: int
-    named: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,30 +36,45 @@ class _Root:
     doc_id_path: str
 
 
-def total_bytes(paths: Sequence[Path], *, exclude: Sequence[Path] = ()) -> int:
+def total_bytes(paths: Sequence[Path], *, exclude: Sequence[Path] = (), options: CorpusOptions | None = None) -> int:
     """Return the size in bytes, on the disk, of all files that a reading of these paths would open.
 
     Raises LsrError for a path that isn't there, UsageError where none is given.
     """
-    return sum(source.size_bytes for source in walk(paths, CorpusReport(), exclude=exclude))
+    return sum(source.size_bytes for source in walk(paths, CorpusReport(), exclude=exclude, options=options))
 
 
-def walk(paths: Sequence[Path], report: CorpusReport, *, exclude: Sequence[Path] = ()) -> Iterator[SourceFile]:
+def walk(
+    paths: Sequence[Path],
+    report: CorpusReport,
+    *,
+    exclude: Sequence[Path] = (),
+    options: CorpusOptions | None = None,
+) -> Iterator[SourceFile]:
     """Yield the files to be read below these paths, sorted by name in each folder, folders in their place.
 
-    Passed over and counted in the report: hidden entries, what git ignores, links, index folders (and the
+    Skipped and counted in the report: hidden entries, what git ignores, links, index folders (and the
     `exclude`d), what stands beside a BEIR corpus, kinds that aren't read, what can't be opened. A path given
     itself is taken though it be hidden, ignored or a link. A path given twice, or lying in another, is read once.
 
     Raises LsrError (at once) for a path that isn't there, UsageError where none is given.
     """
     roots = _roots(paths)
-    return _Walk(roots, report, frozenset(os.path.realpath(path) for path in exclude)).files()
+    chosen = _Chosen(options or CorpusOptions())
+    return _Walk(roots, report, frozenset(os.path.realpath(path) for path in exclude), chosen).files()
 
 
 def _roots(paths: Sequence[Path]) -> list[_Root]:
     if not paths:
         raise UsageError("no corpus given: name a folder or file to index")
+    files = [path for path in paths if path != STANDARD_INPUT]
+    found = _roots_of(files) if files else []
+    if len(files) < len(paths):
+        found.insert(0, _Root(str(STANDARD_INPUT), Path(os.path.realpath(spooled_input())), DOC_ID))
+    return found
+
+
+def _roots_of(paths: Sequence[Path]) -> list[_Root]:
     absolutes = []
     for path in paths:
         if not _exists(path):
@@ -96,39 +100,88 @@ def _exists(path: Path) -> bool:
         raise LsrError(f"can't reach {_shown(str(path))}: {error.strerror}: check its permissions") from None
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise LsrError(f"can't reach {_shown(str(path))}: {error.strerror}: check its permissions") from None
+
+
+def _mode_and_size(root: _Root) -> tuple[int, int]:
+    """Return mode and size of a file that was named. Raises LsrError."""
+    try:
+        found = root.real.stat()
+    except OSError as error:
+        raise LsrError(f"can't reach {_shown(root.given)}: {error.strerror}: check its permissions") from None
+    return found.st_mode, found.st_size
+
+
 def _shown(path: str) -> str:
     """Return a path as one printable line, whatever bytes its names hold."""
     return path if path.isprintable() else repr(path)[1:-1]
 
 
-class _Walk:
-    """One walk over some roots; the stack replaces recursion, so that no depth of folders is too deep."""
+class _Chosen:
+    """The choice of files by the patterns of the options; paths are relative to the folder that was given."""
 
-    def __init__(self, roots: list[_Root], report: CorpusReport, excluded: frozenset[str]) -> None:
+    def __init__(self, options: CorpusOptions) -> None:
+        self._include = patterns_of("\n".join(options.include))
+        self._exclude = patterns_of("\n".join(options.exclude))
+        self._formats = [(format_named(name), patterns) for name, patterns in options.named_formats]
+
+    def leaves_out(self, path: str, *, is_folder: bool) -> bool:
+        """Tell whether the patterns leave an entry out; folders are entered unless they are excluded."""
+        if self._exclude and _fit(self._exclude, path, is_folder=is_folder):
+            return True
+        return bool(self._include) and not is_folder and not _fit(self._include, path, is_folder=False)
+
+    def format_of(self, path: str) -> tuple[FileFormat, str] | None:
+        """Return the format that the options give a file, and its compression; None where they give none."""
+        for known, patterns in self._formats:
+            if _fit(patterns, path, is_folder=False):
+                return known, uncompressed_name(path.lower())[1]
+        return None
+
+
+def _fit(patterns: Sequence[Pattern], path: str, *, is_folder: bool) -> bool:
+    name = path[path.rfind("/") + 1 :]
+    return any(pattern.matches(path, name, is_folder=is_folder) for pattern in patterns)
+
+
+class _Walk:
+    """A walk over some roots; the stack replaces recursion, so that no depth of folders is too deep."""
+
+    def __init__(self, roots: list[_Root], report: CorpusReport, excluded: frozenset[str], chosen: _Chosen) -> None:
         self._roots = roots
         self._report = report
         self._excluded = excluded
+        self._chosen = chosen
         self._root_paths = frozenset(str(root.real) for root in roots)
 
     def files(self) -> Iterator[SourceFile]:
         for root in self._roots:
             if str(root.real) in self._excluded:
                 self._report.skip(Reason.INDEX, _shown(root.given))
-            elif root.real.is_dir():
+            elif _is_folder(root.real):
                 yield from self._folder(root)
             else:
                 yield from self._file(root)
 
     def _file(self, root: _Root) -> Iterator[SourceFile]:
         label = _shown(root.given)
-        known = kind_of(Path(root.given).name) or kind_of(root.real.name)
-        if not root.real.is_file():
+        mode, size = _mode_and_size(root)
+        if not stat.S_ISREG(mode):
             self._report.skip(Reason.SPECIAL, label)
-        elif known is None:
-            self._report.skip(Reason.UNKNOWN_KIND, label)
-        else:
-            size = root.real.stat().st_size
-            yield SourceFile(root.real, label, doc_id_of_path(root.doc_id_path), *known, size, named=True)
+            return
+        given = Path(root.given).name
+        if Path(root.given) == STANDARD_INPUT:
+            guessed = format_named("jsonl" if looks_like_jsonl(root.real) else "text")
+            chosen, compression = self._chosen.format_of(given) or (guessed, "")
+            yield SourceFile(root.real, "standard input", DOC_ID, chosen, compression, size, named=True)
+            return
+        known = self._chosen.format_of(given) or format_of(given) or self._format_of(root.real, label, named=True)
+        if known is not None:
+            yield SourceFile(root.real, label, fit_doc_id(root.doc_id_path), *known, size, named=True)
 
     def _folder(self, root: _Root) -> Iterator[SourceFile]:
         start = str(root.real)
@@ -142,27 +195,48 @@ class _Walk:
                 continue
             relative = entry.path[name_at:]
             label = _shown(str(Path(root.given, relative)))
-            reason = self._reason_to_skip(entry, root, rules)
+            try:
+                reason = self._reason_to_skip(entry, root, rules)
+                is_folder = reason is None and entry.is_dir(follow_symlinks=False)
+            except OSError as error:  # a link into a folder that can't be entered, or an entry that is gone
+                self._report.skip(Reason.UNREADABLE, f"{label}: {error.strerror}")
+                continue
+            if reason is None and self._chosen.leaves_out(relative, is_folder=is_folder):
+                reason = Reason.EXCLUDED
             if reason is not None:
                 self._report.skip(reason, label)
             elif entry.path in self._root_paths:
                 continue
-            elif entry.is_dir(follow_symlinks=False):
+            elif is_folder:
                 stack.append((iter(self._entries(entry.path, label)), rules.inside(entry.path)))
             else:
-                yield from self._found(entry, label, os.path.normpath(f"{root.doc_id_path}/{relative}"))
+                yield from self._found(entry, label, relative, os.path.normpath(f"{root.doc_id_path}/{relative}"))
 
-    def _found(self, entry: os.DirEntry[str], label: str, relative: str) -> Iterator[SourceFile]:
-        known = kind_of(entry.name)
+    def _found(self, entry: os.DirEntry[str], label: str, relative: str, doc_id: str) -> Iterator[SourceFile]:
+        known = self._chosen.format_of(relative) or self._format_of(Path(entry.path), label, named=False)
         if known is None:
-            self._report.skip(Reason.UNKNOWN_KIND, label)
             return
         try:
             size = entry.stat(follow_symlinks=False).st_size
         except OSError as error:
             self._report.skip(Reason.UNREADABLE, f"{label}: {error.strerror}")
             return
-        yield SourceFile(Path(entry.path), label, doc_id_of_path(relative), *known, size, named=False)
+        yield SourceFile(Path(entry.path), label, fit_doc_id(doc_id), *known, size, named=False)
+
+    def _format_of(self, path: Path, label: str, *, named: bool) -> tuple[FileFormat, str] | None:
+        """Return format and compression of a file, by its name or else as it begins; None for one to be skipped."""
+        left_out = is_left_out(path.name) and not named
+        known = None if left_out else format_of(path.name)
+        if known is not None:
+            return known
+        try:
+            if not left_out and looks_like_text(path):
+                return format_named("text"), ""
+        except OSError as error:
+            self._report.skip(Reason.UNREADABLE, f"{label}: {error.strerror}")
+            return None
+        self._report.skip(Reason.UNKNOWN_KIND, label, suffix=suffix_of(path.name))
+        return None
 
     def _reason_to_skip(self, entry: os.DirEntry[str], root: _Root, rules: IgnoreRules) -> Reason | None:
         if entry.path in self._excluded:

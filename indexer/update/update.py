@@ -10,6 +10,7 @@ from typing import Any
 
 from lsr.encoders.base import Encoder, term_ids_of
 from lsr.errors import COMMITTED, IndexLockedError, LsrError, UsageError
+from lsr.indexer.corpus.options import CorpusOptions
 from lsr.indexer.encode.document_encoders import Legs
 from lsr.indexer.encode.open_encoders import open_dense_encoder_of
 from lsr.indexer.encode.windows import windows
@@ -84,13 +85,14 @@ def add_corpus(
     merge: bool = True,
     threads: int = 2,
     progress: Progress | None = None,
+    reading: CorpusOptions | None = None,
 ) -> tuple[Changes, list[str]]:
     """Add folders and files to an index; return the changes, and lines that sum up what was read and skipped.
 
     replacing: documents may take the place of those with their doc_ids. The index itself is never read. Raises what
     `read_corpus` and `add_documents` raise.
     """
-    corpus = Corpus([Path(path) for path in paths], Path(index), skip_bad=skip_bad, progress=progress)
+    corpus = Corpus([Path(path) for path in paths], Path(index), skip_bad=skip_bad, progress=progress, reading=reading)
     with IndexEditor(index, encoder=encoder, threads=threads, progress=progress) as editor:
         changes = _take(editor, corpus.documents(), replacing=replacing)
     return _merged(changes, index, merge=merge, threads=threads, progress=progress), corpus.summary()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.errors import UsageError
-from lsr.query.option_spec import is_whole_number
+from lsr.io.option_spec import is_whole_number
 
 SHOWN = 60
 """Characters of a refused value that a message shows."""

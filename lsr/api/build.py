@@ -169,5 +169,6 @@ def build(
     }
     if isinstance(source, Stream):
         return Built(index_documents(source.documents, path, encoder, **common))
-    manifest, summary = index_corpus(source.paths, path, encoder, skip_bad=given.skip_bad, **common)
+    common |= {"skip_bad": given.skip_bad, "reading": source.reading}
+    manifest, summary = index_corpus(source.paths, path, encoder, **common)
     return Built(manifest, tuple(summary))

@@ -66,7 +66,7 @@ def take_documents(
     corpus = None
     documents = iter(()) if isinstance(source, Paths) else source.documents
     if isinstance(source, Paths):
-        corpus = Corpus(source.paths, path, skip_bad=skip_bad, progress=progress)
+        corpus = Corpus(source.paths, path, skip_bad=skip_bad, progress=progress, reading=source.reading)
         documents = corpus.documents()
     seen = None if opened.stored.manifest.passages is None else _Seen()
     documents = documents if seen is None else _noted(documents, opened, seen)

@@ -14,7 +14,7 @@ from lsr.errors import BadDocumentError, UsageError
 from lsr.indexer.corpus.formats.text import clean
 from lsr.indexer.corpus.intake import RecordError
 from lsr.indexer.corpus.records import Layout, layout_of
-from lsr.query.option_spec import is_whole_number
+from lsr.io.option_spec import is_whole_number
 from lsr.types import Document, FieldValue
 
 FIELD_KINDS = "text, numbers, truth values, dates, lists of texts, or dicts of these"
@@ -101,7 +101,7 @@ class Records:
             if not isinstance(key, str):
                 raise BadDocumentError(f"record {number}: its key {shown(key)} is no text; name every field by a str")
         try:
-            layout = layout_of(keys, id_required=False, text=names.text, title=names.title, id=names.id)
+            layout = layout_of(keys, text=names.text, title=names.title, id=names.id)
         except RecordError as error:
             raise BadDocumentError(
                 f"record {number}: {error}; name the columns or keys with text=…, title=… and id=…"

@@ -19,7 +19,8 @@ from lsr.api.records import Names, Records, checked_document
 from lsr.api.tables import is_lazy, is_table, rows_of
 from lsr.errors import BadDocumentError, UsageError
 from lsr.indexer.corpus.formats.text import clean
-from lsr.indexer.corpus.kinds import kind_of
+from lsr.indexer.corpus.options import CorpusOptions
+from lsr.indexer.corpus.registry import is_document_name
 from lsr.types import Document
 
 ACCEPTED = (
@@ -32,9 +33,10 @@ LONGEST_PATH = 1024
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Files and folders to be read."""
+    """Files and folders to be read. reading: names of columns and the like (default: guessed)."""
 
     paths: tuple[Path, ...]
+    reading: CorpusOptions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +94,6 @@ def _of_iterator(items: Iterator[Any], reader: _Reader, names: Names) -> Paths |
 
 
 def _paths(given: Iterable[Any], names: Names) -> Paths:
-    if names.given:
-        raise UsageError(
-            "text=, title=, id= and fields= name columns of tables or keys of dicts, but the sources are files, which "
-            "are read by the names of their own columns; to choose others, give a DataFrame or dicts"
-        )
     paths = tuple(check_path(item, "a source") for item in given)
     for path in paths:
         if not os.path.lexists(path):
@@ -104,7 +101,9 @@ def _paths(given: Iterable[Any], names: Names) -> Paths:
                 f"no such file or folder: {str(path)!r:.200}; check the spelling, "
                 "or put a text to be indexed in a list or a dict: {'text': …}"
             )
-    return Paths(paths)
+    text = None if names.text is None else (names.text,)
+    chosen = CorpusOptions(text=text, title=names.title, id=names.id, fields=names.fields) if names.given else None
+    return Paths(paths, chosen)
 
 
 def _are_paths(items: Sequence[Any]) -> bool:
@@ -128,7 +127,7 @@ def _looks_like_path(text: str) -> bool:
     """Tell whether a text is written as a path, or names what exists."""
     if len(text) > LONGEST_PATH or any(character.isspace() for character in text):
         return _exists(text)
-    written = text.startswith(("./", "../", "/", "~/")) or text.endswith("/") or kind_of(text) is not None
+    written = text.startswith(("./", "../", "/", "~/")) or text.endswith("/") or is_document_name(text)
     return written or _exists(text)
 
 

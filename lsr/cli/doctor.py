@@ -23,6 +23,7 @@ from lsr.output.numbers import human_bytes
 
 DISTRIBUTION = "lsr-search"
 FOR_WHAT = {
+    "documents": "reading of PDF, Word, PowerPoint and zstandard files",
     "eval": "BEIR test collections and their measures",
     "dense": "dense vectors beside sparse ones",
     "train": "training of encoders",

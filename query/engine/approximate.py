@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lsr.errors import UsageError
-from lsr.query.option_spec import is_number, is_whole_number
+from lsr.io.option_spec import is_number, is_whole_number
 
 LEAST_ALPHA = 0.01
 NO_LIMIT = 1 << 62

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import UsageError
+from lsr.io.option_spec import is_whole_number
 from lsr.query.fusion.fuser import Fuser
 from lsr.query.fusion.registry import DEFAULT_FUSER, RANKS_ALONE, make_fuser
 from lsr.query.hybrid.score_smoothing import Neighbours
-from lsr.query.option_spec import is_whole_number
 from lsr.query.queries import Query
 
 if TYPE_CHECKING:

@@ -226,10 +226,16 @@ def test_where_ids_are_required_a_text_without_one_is_refused(missing: Any) -> N
         documents_of(missing, first_id=None)
 
 
-@pytest.mark.parametrize("sources", [[ONE], [lsr.Document("a", ONE)], "notes", ["one.txt"]])
+@pytest.mark.parametrize("sources", [[ONE], [lsr.Document("a", ONE)]])
 def test_names_of_columns_need_columns(files: Path, sources: Any) -> None:
     with pytest.raises(lsr.LsrError, match="text=, title=, id= and fields= name"):
         documents_of(sources, text="story")
+
+
+def test_names_of_columns_hold_for_files(files: Path) -> None:
+    source = read_sources("notes", Names.of("story", None, "key", ["year"]))
+    assert isinstance(source, Paths) and source.reading is not None
+    assert (source.reading.text, source.reading.id, source.reading.fields) == (("story",), "key", ("year",))
 
 
 @pytest.mark.parametrize(

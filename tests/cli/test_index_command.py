@@ -36,13 +36,15 @@ def texts(folder: Path, **files: str | bytes) -> Path:
 
 
 def test_a_folder_of_texts_becomes_the_index_here(tmp_path: Path, lsr: Lsr) -> None:
-    texts(tmp_path / "notes", a_txt="one cat", b_md="# Title\n\nA dog", c_html="<title>T</title><p>tree</p>", d_xyz="?")
+    texts(
+        tmp_path / "notes", a_txt="one cat", b_md="# Title\n\nA dog", c_html="<title>T</title><p>tree</p>", d_xyz=b"\0"
+    )
     done = lsr("index", "notes")
     assert done.code == 0
     assert done.out.startswith("indexed 3 documents in ") and " into .lsr, " in done.out
     assert "lsr: encoding with bm25, as LSR_ENCODER has it" in done.err
     assert "lsr: read 3 documents from 3 files" in done.err
-    assert "lsr: skipped 1: of a kind that isn't read (first: notes/d.xyz)" in done.err
+    assert "lsr: skipped 1: of a kind that isn't read: 1 .xyz (first: notes/d.xyz)" in done.err
     hits = lsr("search", "dogs", "--json").objects
     assert [(hit["doc_id"], hit["title"]) for hit in hits] == [("b.md", "Title")]
 
@@ -139,7 +141,7 @@ def error_of(done: Any) -> str:
     ("files", "args", "message"),
     [
         ({}, ["nowhere"], "no such file or folder: nowhere"),
-        ({}, ["notes"], "no document to index in notes: looked for .txt"),
+        ({}, ["notes"], "no document to index in notes: looked for asciidoc, csv"),
         ({"a_bin": b"\0\1"}, ["notes"], "no document to index in notes"),
         ({"a_txt": b"caf\xe9"}, ["notes"], "skipped 1: not UTF-8"),
         ({"a_jsonl": '{"_id": 1, "text": "x"}\n{"_id": 2, "te\n'}, ["notes"], "notes/a.jsonl, line 2: not JSON"),

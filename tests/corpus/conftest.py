@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lsr.indexer.corpus.options import CorpusOptions
 from lsr.indexer.corpus.reader import read_corpus
 from lsr.indexer.corpus.report import CorpusReport
 from lsr.types import Document
@@ -39,8 +40,8 @@ def report() -> CorpusReport:
 def read(report: CorpusReport) -> Read:
     """Read paths to a mapping of doc_id to document, in the order of reading, counting in `report`."""
 
-    def documents(*paths: Path, skip_bad: bool = False) -> dict[str, Document]:
-        found = list(read_corpus(paths, skip_bad=skip_bad, report=report))
+    def documents(*paths: Path, skip_bad: bool = False, options: CorpusOptions | None = None) -> dict[str, Document]:
+        found = list(read_corpus(paths, skip_bad=skip_bad, report=report, options=options))
         assert len({document.doc_id for document in found}) == len(found) == report.documents
         return {document.doc_id: document for document in found}
 

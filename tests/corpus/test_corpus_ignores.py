@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lsr.indexer.corpus.gitglob import patterns_of
 from lsr.indexer.corpus.report import CorpusReport, Reason
 from lsr.indexer.corpus.walk import walk
 
@@ -120,3 +121,25 @@ def test_git_itself_would_list_the_same_files(tmp_path_factory, above, below, wh
         text=True,
     ).stdout.split()
     assert sorted(ids(folder)) == sorted(name for name in listed if not name.endswith(".gitignore"))
+
+
+@pytest.mark.parametrize(
+    "glob", ["*a" * 40 + "b", "**/a/" * 40 + "b", "a*" * 60 + "/c", "**/*a*a*a/" * 20 + "c", "**/" * 60 + "b"]
+)
+def test_patterns_with_many_stars_take_linear_time(glob):
+    (pattern,) = patterns_of(glob)
+    for path in ("a/" * 2000 + "a", "a" * 250 + "/" + "a" * 250):
+        assert not pattern.matches(path, path.rpartition("/")[2], is_folder=False)
+
+
+@pytest.mark.parametrize(
+    ("glob", "path", "fits"),
+    [
+        ("a*b*c", "abcbc", True), ("a*b*c", "abcb", False), ("a*ab", "ab", False), ("a*ab", "aab", True),
+        ("**/x/**/x/y", "x/x/y", True), ("**/x/**/x/y", "x/y", False), ("a/**", "a/b/c", True), ("a/**", "a", False),
+        ("**/**/b", "b", True), ("x/**/b", "x/b", True), ("x/**/b", "xb", False), ("*/b", "a/c/b", False),
+    ],
+)  # fmt: skip
+def test_stars_match_as_git_has_it(glob, path, fits):
+    (pattern,) = patterns_of(glob)
+    assert pattern.matches(path, path.rpartition("/")[2], is_folder=False) is fits

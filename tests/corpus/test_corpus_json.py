@@ -72,9 +72,7 @@ def test_files_without_a_record_are_counted(plant, read, report, content):
         ('[{"id": 1, "text": "x"}, {"id": 2, "te', "line 1: not JSON: Unterminated string"),
         ('[{"id": 1, "text": "x"}] 5', "line 1: not JSON: more text after the array"),
         ('[{"id": 1, "text": "x"},\n{"id": 2}]', "line 2: no text among its fields id"),
-        ('[{"id": 1, "text": "x"},\n{"text": "y"}]', "line 2: no id among its fields text"),
         ('[{"id": 1, "text": "x"},\n7]', "line 2: not an object but a number"),
-        ('[{"text": "alone in an array"}]', "line 1: no id among its fields text"),
         ("[" * 100_000, "line 1: not JSON: nested too deep"),
     ],
 )
@@ -124,3 +122,18 @@ def test_any_sequence_of_values_is_read_back_in_pieces_of_any_size(values, chunk
     starts = [line for line, _ in found]
     assert starts == sorted(starts)
     assert all(text.split("\n")[line - 1].lstrip(" [,").startswith("{") for line in starts)
+
+
+def test_objects_without_an_id_get_file_and_number_as_one(plant, read, report):
+    assert list(read(plant({"a.json": '[{"text": "x"}, {"text": "y"}]', "b.json": '{"text": "z"}'}))) == [
+        "a.json:1",
+        "a.json:2",
+        "b.json",
+    ]
+    assert report.made_ids is not None and report.made_ids.count == 2
+
+
+def test_settings_that_look_like_a_document_are_skipped_in_a_folder(plant, read, report):
+    folder = plant({"a.json": '{"name": "x", "content": ["a", {"b": 1}]}', "b.txt": "x"})
+    assert list(read(folder)) == ["b.txt"]
+    assert report.count_skipped(Reason.NO_TEXT_FIELD) == 1

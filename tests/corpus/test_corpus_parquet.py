@@ -6,10 +6,12 @@ import datetime
 import decimal
 import gzip
 import io
+import os
 
 import pytest
 
 from lsr.errors import BadDocumentError
+from lsr.indexer.corpus.options import CorpusOptions
 from lsr.indexer.corpus.reader import read_corpus
 from lsr.indexer.corpus.report import Reason
 from lsr.types import Document
@@ -65,6 +67,39 @@ def test_columns_of_many_types_become_fields_and_vectors_are_not_read(plant, rea
         "metadata.n.year": 1,
     }
     assert {"vector", "raw"} <= set(report.dropped_values)
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_times_of_any_precision_are_dates_for_filters(plant, read, unit):
+    from lsr.indexer.storage.fields import parse_date
+
+    time = datetime.datetime(2026, 1, 2, 3, 4, 5)
+    columns = {"id": ["1", "2"], "text": ["x", "y"]}
+    columns |= {"at": pa.array([time, None], pa.timestamp(unit))}
+    columns |= {"zoned": pa.array([time, None], pa.timestamp(unit, "Europe/Vienna"))}
+    first, second = read(plant({"a.parquet": parquet(columns)})).values()
+    assert parse_date(first.fields["at"]) == parse_date(first.fields["zoned"]) == time
+    assert second.fields == {}
+
+
+def test_nanoseconds_are_cut_to_the_microseconds_that_filters_know(plant, read):
+    at = pa.array([1_767_323_045_123_456_789], pa.timestamp("ns"))
+    fields = read(plant({"a.parquet": parquet({"id": ["1"], "text": ["x"], "at": at})}))["1"].fields
+    assert fields == {"at": "2026-01-02T03:04:05.123456"}
+
+
+def test_lists_of_whole_numbers_become_lists_of_texts(plant, read):
+    columns = {"id": ["1"], "text": ["x"], "years": pa.array([[1999, 2000]])}
+    assert read(plant({"a.parquet": parquet(columns)}))["1"].fields == {"years": ["1999", "2000"]}
+
+
+def test_a_file_whose_name_is_not_utf8_is_read(plant, read):
+    folder = plant({"b.txt": "y"})
+    try:
+        (folder / os.fsdecode(b"caf\xe9.parquet")).write_bytes(parquet({"id": ["1"], "text": ["x"]}))
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    assert sorted(read(folder)) == ["1", "b.txt"]
 
 
 def test_ids_and_texts_kept_as_bytes_are_decoded(plant, read):
@@ -136,9 +171,17 @@ def test_a_named_file_without_texts_is_an_error_and_one_in_a_folder_is_skipped(p
     assert report.count_skipped(Reason.NO_TEXT_FIELD) == 1
 
 
-def test_texts_without_ids_are_an_error(plant, read):
-    with pytest.raises(BadDocumentError, match=r"a\.parquet: no id among its fields text, n; looked for"):
-        read(plant({"a.parquet": parquet({"text": ["x"], "n": [1]})}))
+def test_rows_without_an_id_get_file_and_row_as_one(plant, read):
+    assert list(read(plant({"a.parquet": parquet({"text": ["x", "y"], "n": [1, 2]})}))) == [
+        "a.parquet:1",
+        "a.parquet:2",
+    ]
+
+
+def test_columns_may_be_named(plant, read):
+    data = parquet({"k": ["1"], "a": ["x"], "b": ["y"], "c": [1], "d": [2]})
+    options = CorpusOptions(text=("b", "a"), id="k", fields="d")
+    assert list(read(plant({"a.parquet": data}), options=options).values()) == [Document("1", "y\n\nx", "", {"d": 2})]
 
 
 def test_bad_rows_are_named_by_number(plant, read, report):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import json
+import lzma
 import os
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -14,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsr.errors import BadDocumentError, LsrError
-from lsr.indexer.corpus import opening
-from lsr.indexer.corpus.doc_ids import DocIdLedger, doc_id_of_path
+from lsr.indexer.corpus import compression, opening
+from lsr.indexer.corpus.doc_ids import DocIdLedger, fit_doc_id
 from lsr.indexer.corpus.reader import read_corpus
 from lsr.indexer.corpus.report import CorpusReport, Reason
 from lsr.indexer.corpus.walk import total_bytes
@@ -138,19 +141,16 @@ def test_the_ledger_agrees_with_a_dictionary(entries):
 
 
 @given(st.text(st.characters(exclude_categories=[]) | st.sampled_from(" %/\t"), min_size=1))
-def test_the_id_of_a_path_can_be_turned_back_and_breaks_no_run(path):
-    from urllib.parse import unquote
-
-    doc_id = doc_id_of_path(path)
-    assert len(doc_id.split()) == 1
+def test_an_id_stays_as_it_was_given_unless_utf8_cannot_hold_it(raw):
+    doc_id = fit_doc_id(raw)
     doc_id.encode("utf-8")
-    if not any("\ud800" <= character <= "\udfff" for character in path):
-        assert unquote(doc_id) == path
+    if not any("\ud800" <= character <= "\udfff" for character in raw):
+        assert doc_id == raw
 
 
 def test_an_empty_folder_is_an_error_that_says_what_was_looked_for(tmp_path):
     with pytest.raises(
-        LsrError, match=r"no document to index in .*: looked for \.txt \.md .*; skipped nothing: there is no file"
+        LsrError, match=r"no document to index in .*: looked for .*csv, .*text, .*; skipped nothing: there is no file"
     ):
         list(read_corpus([tmp_path]))
 
@@ -202,6 +202,15 @@ def test_a_file_that_may_not_be_read_is_skipped_and_counted(plant, read, report,
     assert report.bytes_done == total_bytes([folder])
 
 
+def test_a_named_file_that_may_not_be_read_is_an_error(plant, read, report, forbid):
+    folder = plant({"a.txt": "x", "b.txt": "y"})
+    forbid(folder / "b.txt")
+    with pytest.raises(BadDocumentError, match=r"b\.txt: can't be read: Permission denied; .*--skip-bad"):
+        list(read_corpus([folder / "a.txt", folder / "b.txt"]))
+    assert list(read(folder / "a.txt", folder / "b.txt", skip_bad=True)) == ["a.txt"]
+    assert report.count_skipped(Reason.BAD_FILE) == 1
+
+
 def test_a_file_that_goes_away_while_the_others_are_read_is_skipped(plant, report):
     folder = plant({"a.txt": "x", "b.txt": "y"})
     documents = read_corpus([folder], report=report)
@@ -233,6 +242,55 @@ def test_a_damaged_gzip_is_an_error_naming_it_and_with_skip_bad_counted(plant, r
     assert report.count_skipped(Reason.BAD_FILE) == 1
 
 
+PACKERS = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
+
+
+def pack(suffix: str, data: bytes) -> bytes:
+    if suffix == ".zst":
+        return bytes(pytest.importorskip("zstandard").compress(data))
+    return PACKERS[suffix](data)
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zst"])
+def test_compressed_files_read_as_what_is_in_them(plant, read, report, suffix):
+    data = "".join(line(i, "word " * 100) for i in range(2000)).encode()
+    folder = plant({f"a.jsonl{suffix}": pack(suffix, data), f"b.md{suffix}": pack(suffix, b"# T\n\nx")})
+    documents = read(folder)
+    assert len(documents) == 2001
+    assert documents[f"b.md{suffix}"].title == "T"
+    assert report.bytes_done == total_bytes([folder])
+
+
+@pytest.mark.parametrize("suffix", [".bz2", ".xz", ".zst"])
+@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"nothing packed at all"])
+def test_damaged_compressed_files_are_errors_naming_them(plant, read, report, suffix, damage):
+    data = pack(suffix, "".join(line(i, os.urandom(20).hex()) for i in range(5000)).encode())
+    folder = plant({"a.txt": "x", f"b.jsonl{suffix}": damage(data)})
+    with pytest.raises(BadDocumentError, match=rf"b\.jsonl\{suffix}: the \w+ file is damaged or cut off: "):
+        list(read_corpus([folder]))
+    assert "a.txt" in read(folder, skip_bad=True)
+    assert report.count_skipped(Reason.BAD_FILE) == 1
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zst"])
+def test_a_file_that_unpacks_without_bound_is_refused(plant, read, monkeypatch, suffix):
+    monkeypatch.setattr(compression, "FREE_BYTES", 1 << 20)
+    monkeypatch.setattr(compression, "MAX_EXPANSION", 10)
+    folder = plant({f"b.jsonl{suffix}": pack(suffix, b"\n" * (8 << 20))})
+    with pytest.raises(BadDocumentError, match=r"unpacks to over 10 times its size"):
+        read(folder)
+
+
+def test_a_missing_library_is_named_and_a_file_in_a_folder_is_counted(plant, read, report, monkeypatch):
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    folder = plant({"a.txt": "x", "b.txt.zst": b"anything"})
+    assert list(read(folder)) == ["a.txt"]
+    message = report.skipped[Reason.NO_LIBRARY].first
+    assert message.endswith("b.txt.zst: needs zstandard, which is not installed: pip install 'lsr-search[documents]'")
+    with pytest.raises(BadDocumentError, match=r"needs zstandard, which is not installed"):
+        list(read_corpus([folder / "b.txt.zst"]))
+
+
 def test_an_empty_gzip_is_an_empty_document(plant, read, report):
     assert read(plant({"a.txt.gz": gzip.compress(b""), "b.txt.gz": b""}))["a.txt.gz"].text == ""
     assert report.empty_documents == 2
@@ -241,7 +299,7 @@ def test_an_empty_gzip_is_an_empty_document(plant, read, report):
 def test_the_summary_says_what_was_read_changed_and_skipped(plant, read, report):
     folder = plant(
         {
-            "a.jsonl": line("a b") + line(2, "") + line(3, "nul\0") + line(2) + '{"_id": 9}\n',
+            "a.jsonl": line("a\ud800b") + line(2, "") + line(3, "nul\0") + line(2) + '{"_id": 9}\n',
             "b.png": "",
             "c.png": "",
             ".hidden": "",
@@ -252,15 +310,17 @@ def test_the_summary_says_what_was_read_changed_and_skipped(plant, read, report)
         file.write('{"_id": 5, "text": "x", "vector": [1.5]}\n')
     read(folder, skip_bad=True)
     table = folder / "a.jsonl"
-    looked_for = "text, contents, content, body, passage, segment, article, document, doc, abstract"
+    looked_for = (
+        "text, contents, content, body, passage, segment, article, document, doc, abstract, page_content, context"
+    )
     assert report.summary() == [
         "read 4 documents from 1 file",
         "kept 1 document without any text",
         "replaced NUL characters or lone surrogates in 1 document (first: 3)",
-        "rewrote 1 doc_id holding white space or control characters (first: 'a b' is now a%20b)",
-        "left field 'vector' out of 1 document: neither text, number, truth value nor list of texts (first: 5)",
+        "rewrote 1 doc_id that UTF-8 can't hold (first: 'a\\ud800b' is now a%ED%A0%80b)",
+        "left field 'vector' out of 1 document: neither text, finite number, truth value nor list of these (first: 5)",
         f"skipped 1: hidden (first: {folder / '.hidden'})",
-        f"skipped 2: of a kind that isn't read (first: {folder / 'b.png'})",
+        f"skipped 2: of a kind that isn't read: 2 .png (first: {folder / 'b.png'})",
         f"skipped 1: not UTF-8 (first: {folder / 'd.txt'}: invalid start byte at byte 0)",
         f"skipped 1: broken record (first: {table}, line 5: no text among its fields _id; looked for {looked_for})",
         f"skipped 1: doc_id that stood before (first: 2 in {table}, line 2 and again in {table}, line 4)",

@@ -10,18 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsr.errors import BadDocumentError
+from lsr.errors import BadDocumentError, UsageError
+from lsr.indexer.corpus.file_format import SourceFile
 from lsr.indexer.corpus.formats.tables import read_table
 from lsr.indexer.corpus.intake import Intake
-from lsr.indexer.corpus.kinds import Kind
+from lsr.indexer.corpus.options import CorpusOptions
+from lsr.indexer.corpus.reader import read_corpus
+from lsr.indexer.corpus.registry import format_named
 from lsr.indexer.corpus.report import CorpusReport, Reason
-from lsr.indexer.corpus.walk import SourceFile
 from lsr.types import Document
 
 
 def test_a_row_is_a_document_and_other_columns_are_fields(plant, read):
     folder = plant({"a.csv": 'id,title,text,year\n1,T,"x, ""y""\nz",1999\n2,,w,\n'})
-    assert list(read(folder).values()) == [Document("1", 'x, "y"\nz', "T", {"year": "1999"}), Document("2", "w")]
+    assert list(read(folder).values()) == [Document("1", 'x, "y"\nz', "T", {"year": 1999}), Document("2", "w")]
 
 
 def test_tsv_is_split_at_tabs(plant, read):
@@ -74,6 +76,17 @@ def test_a_stray_quote_is_an_error_and_swallows_nothing_in_silence(plant, read):
         read(folder)
 
 
+@pytest.mark.parametrize("name", ["a.tsv", "a.csv"])
+def test_a_quote_that_is_never_closed_names_its_line_and_counts_its_rows(plant, read, report, name):
+    tab = "\t" if name == "a.tsv" else ","
+    rows = "".join(f"{i}{tab}x\n" for i in range(3, 10))
+    folder = plant({name: f'id{tab}text\n1{tab}x\n2{tab}"a note\n{rows}'})
+    with pytest.raises(BadDocumentError, match=r"line 3: a quote is opened and never closed, .* all 8 lines"):
+        list(read_corpus([folder]))
+    assert list(read(folder, skip_bad=True)) == ["1"]
+    assert report.count_skipped(Reason.BAD_RECORD) == 8
+
+
 def test_a_named_table_without_a_header_says_what_it_looks_for(plant, read):
     folder = plant({"a.tsv": "17\tThe text of it\n18\tAnother\n"})
     with pytest.raises(BadDocumentError, match=r"a\.tsv: the first line must name the columns; ") as caught:
@@ -81,9 +94,90 @@ def test_a_named_table_without_a_header_says_what_it_looks_for(plant, read):
     assert "no text among its fields 17, The text of it; looked for text, contents, " in str(caught.value)
 
 
-def test_a_table_with_texts_but_no_id_is_an_error(plant, read):
-    with pytest.raises(BadDocumentError, match=r"no id among its fields name, text; looked for _id, id, pid"):
-        read(plant({"a.csv": "name,text\nx,y\n"}))
+def test_rows_without_an_id_get_file_and_line_as_one(plant, read, report):
+    assert list(read(plant({"a.csv": 'name,text\nx,"y\nz"\nv,w\n'}))) == ["a.csv:2", "a.csv:4"]
+    assert report.made_ids is not None and report.made_ids.count == 2
+    assert "gave 2 documents without a doc_id file and line as one (first: a.csv:2)" in report.summary()
+
+
+def test_columns_are_typed_by_all_their_cells(plant, read):
+    table = (
+        "id,text,year,share,draft,day,zip,mixed,big,empty\n"
+        "1,x,1999,1,true,2026-01-02,01234,1,123456789012345678901,\n"
+        "2,y,,2.5e3,FALSE,2026-01-03,99999,no,1,\n"
+    )
+    first, second = read(plant({"a.csv": table})).values()
+    assert first.fields == {
+        "year": 1999, "share": 1.0, "draft": True, "day": "2026-01-02", "zip": "01234", "mixed": "1",
+        "big": "123456789012345678901",
+    }  # fmt: skip
+    assert second.fields["share"] == 2500.0
+    assert (second.fields["draft"], second.fields["zip"], second.fields["mixed"]) == (False, "99999", "no")
+    assert "year" not in second.fields
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [("1 -2 +3", int), ("1 2.", float), (".5 1e9", float), ("1e999 1", str), ("nan 1", str), ("1_0 2", str),
+     ("٣ 1", str), ("true 1", str), (". 1", str), ("- 1", str), ("e5 1", str), ("0x1 1", str), ("1 007", str)],
+)  # fmt: skip
+def test_what_is_a_number(plant, read, cells, kind):
+    rows = "".join(f"{at},x,{cell}\n" for at, cell in enumerate(cells.split()))
+    documents = read(plant({"a.csv": f"id,text,n\n{rows}"}))
+    assert {type(document.fields["n"]) for document in documents.values()} == {kind}
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"), [("1239.0 7.0", ["1239", "7"]), ("1.0 a", ["1.0", "a"]), ("1.5 2.0", ["1.5", "2.0"])]
+)
+def test_ids_of_a_column_of_floats_are_whole_numbers(plant, read, ids, expected):
+    assert list(read(plant({"a.csv": "id,text\n" + "".join(f"{doc_id},x\n" for doc_id in ids.split())}))) == expected
+
+
+def test_the_tables_of_ms_marco_are_known(plant, read):
+    folder = plant(
+        {"collection.tsv": '0\tThe "Manhattan project\n1\tMore\n', "x/msmarco-docs.tsv": "D1\thttp://u\tT\tBody\n"}
+    )
+    documents = read(folder)
+    assert documents["0"].text == 'The "Manhattan project'
+    assert (documents["D1"].title, documents["D1"].text, documents["D1"].fields) == ("T", "Body", {"url": "http://u"})
+
+
+def options(**given):
+    return CorpusOptions(**given)
+
+
+def test_columns_may_be_named(plant, read):
+    folder = plant({"a.csv": "key,head,part1,part2,year,more\nk,H,one,two,1999,m\n"})
+    chosen = options(text=("part2", "part1"), title="head", id="key", fields=("year",))
+    assert list(read(folder, options=chosen).values()) == [Document("k", "two\n\none", "H", {"year": 1999})]
+
+
+def test_a_named_column_that_is_not_there_is_an_error(plant, read):
+    with pytest.raises(BadDocumentError, match=r"a\.csv: the first line must name the columns; no field 'body'"):
+        read(plant({"a.csv": "id,text\n1,x\n"}), options=options(text="body"))
+
+
+def test_a_table_without_a_header_has_numbered_columns(plant, read):
+    folder = plant({"a.tsv": 'k\tsaid "so\t7\n'})
+    found = read(folder, options=options(header=False, quoting="none", id="1", text="2"))
+    assert list(found.values()) == [Document("k", 'said "so', "", {"3": 7})]
+
+
+@pytest.mark.parametrize(("given", "character"), [("tab", "\t"), ("|", "|"), ("~", "~")])
+def test_the_delimiter_may_be_given(plant, read, given, character):
+    folder = plant({"a.csv": character.join(["id", "text"]) + "\n" + character.join(["1", "x, y"])})
+    assert read(folder, options=options(delimiter=given))["1"].text == "x, y"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"delimiter": "ab"}, {"delimiter": '"'}, {"quoting": "some"}, {"text": ()}, {"text": "a", "title": "a"},
+     {"formats": "text"}, {"header": 1}, {"id": 3}],
+)  # fmt: skip
+def test_options_that_mean_nothing_are_refused(given):
+    with pytest.raises(UsageError):
+        CorpusOptions(**given)
 
 
 def test_tables_that_hold_no_texts_are_skipped_when_they_lie_in_a_folder(plant, read, report):
@@ -111,16 +205,16 @@ def test_bytes_that_are_not_utf8_far_into_a_table_break_it_off(plant, read, repo
     rows=st.lists(
         st.tuples(st.text(st.characters(exclude_categories=["Cs"])), st.text(st.sampled_from('a",;\t\n\r ')))
     ),
-    kind=st.sampled_from([Kind.CSV, Kind.TSV]),
+    kind=st.sampled_from(["csv", "tsv"]),
 )
 def test_what_the_csv_module_writes_is_read_back(tmp_path_factory, rows, kind):
     out = io.StringIO()
-    writer = csv.writer(out, delimiter="\t" if kind is Kind.TSV else ",")
+    writer = csv.writer(out, delimiter="\t" if kind == "tsv" else ",")
     writer.writerow(["id", "text", "title"])
     writer.writerows((number, text, title) for number, (text, title) in enumerate(rows))
     path = tmp_path_factory.mktemp("t") / "a.csv"
     path.write_bytes(out.getvalue().encode())
-    source = SourceFile(path, "a.csv", "a.csv", kind, False, 0, True)
+    source = SourceFile(path, "a.csv", "a.csv", format_named(kind), "", 0, True)
     found = [document for _, document in read_table(source, Intake(CorpusReport(), skip_bad=False))]
     assert [document.doc_id for document in found] == [str(number) for number in range(len(rows))]
     assert [(document.text, document.title) for document in found] == [

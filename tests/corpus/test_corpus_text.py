@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsr.indexer.corpus import opening
-from lsr.indexer.corpus.formats.text import clean, markdown_parts
+from lsr.indexer.corpus.formats.markdown import markdown_parts, without_markup
+from lsr.indexer.corpus.formats.text import clean
 from lsr.indexer.corpus.report import Reason
 
 
@@ -89,30 +90,35 @@ def test_empty_files_are_documents_and_counted(plant, read, report):
     assert report.empty_documents == 2
 
 
+def title_and_text(source: str) -> tuple[str, str]:
+    parts = markdown_parts(source)
+    return parts.title, parts.text.strip()
+
+
 @pytest.mark.parametrize(
     ("source", "title", "text"),
     [
-        ("# Sparse *vectors*\n\nThey are.", "Sparse *vectors*", "They are."),
+        ("# Sparse *vectors*\n\nThey are.", "Sparse vectors", "They are."),
         ("## Closed ##\nText", "Closed", "Text"),
         ("# C#\nText", "C#", "Text"),
         ("Set in\n======\n\nText", "Set in", "Text"),
-        ("An intro.\n\n# Later\n\nText", "Later", "An intro.\n\n# Later\n\nText"),
+        ("An intro.\n\n# Later\n\nText", "Later", "An intro.\n\nLater\n\nText"),
         ("No heading\n\nat all", "", "No heading\n\nat all"),
-        ("#no-heading\n#\nText", "", "#no-heading\n#\nText"),
-        ("- a list\n---\nText", "", "- a list\n---\nText"),
-        ("---\n\nA rule first.\n\n---\n\nAnd last.", "", "---\n\nA rule first.\n\n---\n\nAnd last."),
+        ("#no-heading\n#\nText", "", "#no-heading\n\nText"),
+        ("- a list\n---\nText", "", "- a list\n\nText"),
+        ("---\n\nA rule first.\n\n---\n\nAnd last.", "", "A rule first.\n\n\n\nAnd last."),
         ("", "", ""),
         ("# Alone", "Alone", ""),
     ],
 )
 def test_the_first_heading_is_the_title_and_goes_from_the_text_where_it_begins_it(source, title, text):
-    assert markdown_parts(source) == (title, text)
+    assert title_and_text(source) == (title, text)
 
 
 @pytest.mark.parametrize(
     ("front", "title"),
     [
-        ("---\ntitle: 'It''s here'\ndate: 2026-01-01\n---\n", "It''s here"),
+        ("---\ntitle: 'It''s here'\ndate: 2026-01-01\n---\n", "It's here"),
         ('---\ndate: 2026-01-01\nTitle: "Quoted"\n...\n', "Quoted"),
         ('+++\ntitle = "In TOML"\n+++\n', "In TOML"),
         ("---\n# a remark\ntitle: Plain: with colon\n---\n", "Plain: with colon"),
@@ -122,21 +128,95 @@ def test_the_first_heading_is_the_title_and_goes_from_the_text_where_it_begins_i
     ],
 )
 def test_front_matter_is_taken_out_and_its_title_goes_before_a_heading(front, title):
-    found, text = markdown_parts(front + "\n# Heading\n\nText")
+    found, text = title_and_text(front + "\n# Heading\n\nText")
     assert found == title
-    assert text == ("Text" if title == "Heading" else "# Heading\n\nText")
+    assert text == ("Text" if title == "Heading" else "Heading\n\nText")
+
+
+def test_front_matter_becomes_fields(plant, read):
+    front = "---\ntitle: T\ndate: 2026-01-02\nyear: 2026\ndraft: false\ntags: [a, 1]\nauthor: {name: Ada}\n---\nText\n"
+    assert read(plant({"a.md": front}))["a.md"].fields == {
+        "date": "2026-01-02",
+        "year": 2026,
+        "draft": False,
+        "tags": ["a", "1"],
+        "author.name": "Ada",
+    }
+
+
+@pytest.mark.parametrize(
+    "front", ["---\na: &x [1]\nb: *x\nc: plain\n---\n", "---\nc: plain\nbad: [\n---\n", "+++\nc = plain\n+++\n"]
+)
+def test_front_matter_that_cannot_be_parsed_gives_its_simple_lines(front):
+    parts = markdown_parts(front + "Text")
+    assert parts.fields["c"] == "plain"
+    assert parts.text == "Text"
+
+
+def test_aliases_in_front_matter_do_not_grow_without_bound():
+    levels = "".join(f"l{i}: &l{i} [{', '.join([f'*l{i - 1}'] * 9)}]\n" for i in range(1, 30))
+    assert markdown_parts(f"---\nl0: &l0 [x]\n{levels}---\nText").text == "Text"
+
+
+@pytest.mark.parametrize(
+    ("line", "plain"),
+    [
+        ("a **bold** and *slanted* _word_ here", "a bold and slanted word here"),
+        ("snake_case_name and 2*3*4", "snake_case_name and 2*3*4"),
+        ("see [the guide](https://x.org/a_(b) 'T') now", "see the guide now"),
+        ("![a picture](p.png) and [![badge](b.svg)](https://x)", "a picture and badge"),
+        ("[text][ref] and [single]", "text and [single]"),
+        ("<https://example.org> and <b>tag</b>", "https://example.org and tag"),
+        ("`code *kept*` and ``a ` b``", "code *kept* and ``a ` b``"),
+        (r"escaped \*stars\*", "escaped *stars*"),
+        ("~~gone~~ stays", "gone stays"),
+    ],
+)
+def test_marks_inside_a_line_are_taken_out(line, plain):
+    assert without_markup(line) == plain
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("> quoted\n> > twice", "quoted\ntwice"),
+        ("| a | b |\n|---|:-:|\n| 1 | 2 |", "a   b \n\n 1   2"),
+        ("```\n**code**\n```\n", "**code**"),
+    ],
+)
+def test_blocks_lose_their_marks(source, text):
+    assert title_and_text(source) == ("", text)
+
+
+def test_imports_and_exports_are_left_out_of_mdx(plant, read):
+    source = "import X from './x'\nexport const a = 1\n\n# Title\n\n<X prop={1}>Inner</X>\n"
+    document = read(plant({"a.mdx": source}))["a.mdx"]
+    assert (document.title, document.text) == ("Title", "Title\n\nInner")
 
 
 def test_code_is_kept_and_its_remarks_are_no_headings():
     source = "```python\n# not a heading\nx = 1\n```\n\n~~~~\n# nor this\n~~~\n~~~~\n\nReal\n----\n\n    # code\n"
-    title, text = markdown_parts(source)
-    assert title == "Real"
-    assert text == source.strip("\n")
+    parts = markdown_parts(source)
+    assert parts.title == "Real"
+    assert [line for line in parts.text.split("\n") if line] == [
+        "# not a heading", "x = 1", "# nor this", "~~~", "Real", "    # code",
+    ]  # fmt: skip
 
 
-@given(st.text(st.sampled_from("#-=`~ \n\tab:+>.1\"'"), max_size=60))
-def test_no_markdown_is_too_odd_and_no_word_is_lost_but_front_matter(source):
-    title, text = markdown_parts(source)
-    assert "\n" not in title
+@given(st.text(st.sampled_from("#-=`~ \n\tab:+>.1\"'*_[]()<|\\"), max_size=60))
+def test_no_markdown_is_too_odd_and_the_text_keeps_its_lines(source):
+    parts = markdown_parts(source)
+    assert "\n" not in parts.title
+    assert parts.first_line + parts.text.count("\n") == 1 + source.count("\n") or not parts.text
+
+
+@given(st.text(st.sampled_from("#-= \n\tab:+.1\"'"), max_size=60))
+def test_no_word_is_lost_but_front_matter(source):
+    parts = markdown_parts(source)
     if not source.lstrip().startswith(("---", "+++")):
-        assert sorted(set("ab") & set(title + text)) == sorted(set("ab") & set(source))
+        assert sorted(set("ab") & set(parts.title + parts.text)) == sorted(set("ab") & set(source))
+
+
+@pytest.mark.parametrize("piece", ["`", "[", "](", "*", "_ ", "<", "**a ", "[a](b", "~~", "|-", "> ", "![", "\\"])
+def test_markdown_is_stripped_in_linear_time(piece):
+    assert len(without_markup(piece * 50_000)) <= len(piece) * 50_000

@@ -9,8 +9,9 @@ import pytest
 
 from lsr.errors import LsrError, UsageError
 from lsr.indexer.corpus import walk as walk_module
-from lsr.indexer.corpus.kinds import Kind, kind_of
+from lsr.indexer.corpus.options import CorpusOptions
 from lsr.indexer.corpus.reader import read_corpus
+from lsr.indexer.corpus.registry import format_of
 from lsr.indexer.corpus.report import CorpusReport, Reason
 from lsr.indexer.corpus.walk import total_bytes, walk
 
@@ -22,12 +23,14 @@ def ids(*paths: Path, report: CorpusReport | None = None) -> list[str]:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("a.txt", (Kind.TEXT, False)),
-        ("A.TXT.GZ", (Kind.TEXT, True)),
-        ("notes.v2.md", (Kind.MARKDOWN, False)),
-        ("x.parquet.gz", (Kind.PARQUET, True)),
-        ("x.ndjson", (Kind.JSONL, False)),
-        ("archive.tar.gz", None),
+        ("a.txt", ("text", "")),
+        ("A.TXT.GZ", ("text", ".gz")),
+        ("a.txt.zst", ("text", ".zst")),
+        ("notes.v2.md", ("markdown", "")),
+        ("x.parquet.gz", ("parquet", ".gz")),
+        ("x.ndjson", ("jsonl", "")),
+        ("x.jsonl.bz2", ("jsonl", ".bz2")),
+        ("x.csv.xz", ("csv", ".xz")),
         ("picture.png", None),
         ("README", None),
         (".gz", None),
@@ -35,7 +38,8 @@ def ids(*paths: Path, report: CorpusReport | None = None) -> list[str]:
     ],
 )
 def test_the_kind_of_a_file_is_told_from_its_name(name: str, expected: object) -> None:
-    assert kind_of(name) == expected
+    found = format_of(name)
+    assert (found and (found[0].name, found[1])) == expected
 
 
 def test_folders_are_read_recursively_in_the_order_of_names(plant):
@@ -72,9 +76,9 @@ def test_relative_paths_work_from_where_one_stands(plant, monkeypatch):
     assert ids(Path("..")) == ["a.txt", "sub/b.txt"]
 
 
-def test_white_space_and_percent_signs_in_names_are_escaped_so_that_ids_stay_different(plant):
+def test_ids_of_files_are_their_paths_with_white_space_and_percent_signs(plant):
     folder = plant({"my notes.txt": "", "my%20notes.txt": "", "tab\there\nline.txt": "", "grün.txt": ""})
-    assert sorted(ids(folder)) == ["grün.txt", "my%20notes.txt", "my%2520notes.txt", "tab%09here%0Aline.txt"]
+    assert sorted(ids(folder)) == ["grün.txt", "my notes.txt", "my%20notes.txt", "tab\there\nline.txt"]
 
 
 def test_a_name_that_is_not_utf8_gets_an_id_that_is(plant, tmp_path):
@@ -100,7 +104,7 @@ def test_a_hidden_folder_that_is_named_is_read(plant):
 
 
 def test_unknown_kinds_are_skipped_also_when_named(plant, report):
-    folder = plant({"a.txt": "", "b.png": b"\x89PNG", "Makefile": ""})
+    folder = plant({"a.txt": "", "b.png": b"\x89PNG", "c.bin": b"\0"})
     assert ids(folder, folder / "b.png", report=report) == ["a.txt"]
     assert report.count_skipped(Reason.UNKNOWN_KIND) == 2
 
@@ -188,6 +192,33 @@ def test_a_folder_that_may_not_be_listed_is_skipped(plant, report, monkeypatch):
     assert report.skipped[Reason.UNREADABLE].first == f"{folder / 'locked'}: Permission denied"
 
 
+def test_a_link_into_a_folder_that_may_not_be_entered_is_skipped(plant, report, monkeypatch):
+    folder = plant({"a.txt": "", "b.txt": ""})
+    (folder / "into").symlink_to(folder / "locked" / "c.txt")
+    exists = Path.exists
+
+    def refusing(path, **options):
+        if path.name == "into":
+            raise PermissionError(13, "Permission denied")
+        return exists(path, **options)
+
+    monkeypatch.setattr(Path, "exists", refusing)
+    assert ids(folder, report=report) == ["a.txt", "b.txt"]
+    assert report.skipped[Reason.UNREADABLE].first == f"{folder / 'into'}: Permission denied"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="rights don't stop root")
+def test_folders_of_mode_000_are_skipped(plant, report):
+    folder = plant({"a.txt": "", "lost+found/b.txt": ""})
+    (folder / "lost+found").chmod(0)
+    (folder / "link").symlink_to(folder / "lost+found" / "b.txt")
+    try:
+        assert ids(folder, report=report) == ["a.txt"]
+    finally:
+        (folder / "lost+found").chmod(0o700)
+    assert report.count_skipped(Reason.UNREADABLE) == 2
+
+
 def test_folders_may_lie_hundreds_deep(tmp_path):
     path = tmp_path.joinpath(*["d"] * 400)
     path.mkdir(parents=True)
@@ -196,7 +227,7 @@ def test_folders_may_lie_hundreds_deep(tmp_path):
 
 
 def test_total_bytes_is_the_size_on_the_disk_of_what_will_be_read(plant):
-    folder = plant({"a.txt": "12345", "b/c.md": "123", "no.png": "1234567", ".hidden.txt": "1"})
+    folder = plant({"a.txt": "12345", "b/c.md": "123", "no.png": b"\x89PNG\x00", ".hidden.txt": "1"})
     assert total_bytes([folder]) == 8
     assert total_bytes([folder, folder / "b"]) == 8
 
@@ -210,3 +241,43 @@ def test_a_path_that_is_not_there_is_an_error_at_once(read_or_walk, tmp_path):
 def test_no_path_at_all_is_a_usage_error():
     with pytest.raises(UsageError, match="no corpus given"):
         read_corpus([])
+
+
+def test_texts_of_unknown_kinds_and_without_a_suffix_are_read_as_text(plant, report):
+    files = {"README": "Hello", "x.odd": "Grüße", "LICENSE": "MIT", "x.bin": b"\x00\x01", "y.bin": b"\xff\xfe\xfd" * 9}
+    folder = plant(files | {"id.pem": "KEY", "empty": "", "picture.svg": "<svg>"})
+    found = {source.doc_id: source.format.name for source in walk([folder], report)}
+    assert found == dict.fromkeys(["LICENSE", "README", "x.odd"], "text")
+    tally = report.skipped[Reason.UNKNOWN_KIND]
+    assert tally.suffixes == {".bin": 2, ".pem": 1, ".svg": 1, "": 1}
+    assert report.skipped_summary() == [
+        f"skipped 5: of a kind that isn't read: 2 .bin, 1 without a suffix, 1 .pem, 1 .svg (first: {folder / 'empty'})"
+    ]
+
+
+def test_a_character_cut_at_the_end_of_the_head_does_not_hide_a_text(plant):
+    assert ids(plant({"a": "x" * 8191 + "ü" * 10})) == ["a"]
+
+
+def chosen(folder, report=None, **given):
+    found = walk([folder], report or CorpusReport(), options=CorpusOptions(**given))
+    return {source.doc_id: source.format.name for source in found}
+
+
+def test_patterns_choose_the_files_of_a_folder(plant, report):
+    folder = plant({"a.md": "", "b.txt": "", "docs/c.md": "", "docs/x/d.md": "", "old/e.md": ""})
+    assert list(chosen(folder, include="*.md", exclude="old/", report=report)) == ["a.md", "docs/c.md", "docs/x/d.md"]
+    assert report.count_skipped(Reason.EXCLUDED) == 2
+    assert list(chosen(folder, include="docs/**")) == ["docs/c.md", "docs/x/d.md"]
+    assert list(chosen(folder, include=("b.txt", "docs/*.md"))) == ["b.txt", "docs/c.md"]
+
+
+def test_patterns_give_files_a_format(plant):
+    folder = plant({"a.old": "# T", "b.old.gz": b"", "x/c.bin": b"\0", "d.md": ""})
+    found = chosen(folder, formats=("markdown=*.old", "markdown=*.old.gz", "text=x/*"))
+    assert found == {"a.old": "markdown", "b.old.gz": "markdown", "x/c.bin": "text", "d.md": "markdown"}
+
+
+def test_a_format_that_there_is_not_is_a_usage_error(plant):
+    with pytest.raises(UsageError, match=r"no format is called 'nonsense'; there are asciidoc, "):
+        chosen(plant({"a.md": ""}), formats="nonsense=*.md")

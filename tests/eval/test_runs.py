@@ -12,7 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsr.errors import LsrError
-from lsr.eval.data.runs import Ranking, rankings_of, read_run, run_of, strictly_decreasing, trec_order, write_run
+from lsr.eval.data.qrels import read_qrels
+from lsr.eval.data.runs import (
+    Ranking,
+    rankings_of,
+    read_run,
+    run_lines,
+    run_of,
+    strictly_decreasing,
+    trec_order,
+    write_run,
+)
+from lsr.eval.data.trec_words import from_word
 
 SCORES = st.lists(st.floats(-1e30, 1e30, allow_nan=False), max_size=60).map(lambda values: sorted(values, reverse=True))
 TIED = st.lists(st.integers(0, 3), max_size=60).map(lambda values: sorted(map(float, values), reverse=True))
@@ -54,9 +65,37 @@ def test_a_line_has_the_six_columns_of_trec(tmp_path: Path) -> None:
     assert (tmp_path / "run").read_text() == "q1 Q0 d7 1 3.0 lsr\nq1 Q0 d8 2 2.9999998 lsr\n"
 
 
-def test_ids_with_white_space_are_refused_and_nothing_is_left_behind(tmp_path: Path) -> None:
-    with pytest.raises(LsrError, match=r"'my file.txt'.*--json"):
-        write_run(tmp_path / "run", [Ranking("q1", ["ok", "my file.txt"], [2.0, 1.0])])
+@given(
+    st.lists(
+        st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from(" %\t2F"), min_size=1),
+        min_size=1,
+        unique=True,
+    )
+)
+def test_ids_with_white_space_and_percent_signs_come_back_as_they_were(doc_ids: list[str]) -> None:
+    scores = [float(-rank) for rank in range(len(doc_ids))]
+    text = "".join(run_lines(Ranking("my query", doc_ids, scores), tag="x"))
+    lines = [line.split() for line in text.split("\n")[:-1]]
+    assert {len(columns) for columns in lines} == {6}
+    assert [from_word(columns[2]) for columns in lines] == doc_ids
+    assert from_word(lines[0][0]) == "my query"
+
+
+@pytest.mark.parametrize("word", ["a", "ümlaut", "50%", "%FF", "a%2", "100%zz"])
+def test_a_word_that_no_writer_escaped_is_its_own_id(word: str) -> None:
+    assert from_word(word) == word
+
+
+def test_a_run_and_trec_qrels_with_escaped_ids_agree(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", [Ranking("q1", ["my file.txt"], [2.0])])
+    assert read_run(tmp_path / "run") == {"q1": {"my file.txt": 2.0}}
+    (tmp_path / "qrels").write_text("q1 0 my%20file.txt 1\n")
+    assert read_qrels(tmp_path / "qrels") == {"q1": {"my file.txt": 1}}
+
+
+def test_an_empty_id_is_refused_and_nothing_is_left_behind(tmp_path: Path) -> None:
+    with pytest.raises(LsrError, match="can't hold an empty doc_id"):
+        write_run(tmp_path / "run", [Ranking("q1", ["ok", ""], [2.0, 1.0])])
     assert list(tmp_path.iterdir()) == []
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lsr.cli.common import documentation_folder
+from lsr.cli.formats_table import table
 from lsr.cli.main import build_parser
 from lsr.cli.reference import commands, pages
 
@@ -132,6 +133,10 @@ def test_commands_within_sentences_have_known_options(root: Path) -> None:
 def test_the_reference_is_up_to_date(root: Path) -> None:
     written = {path.name: path.read_text("utf-8") for path in (root / "docs" / "commands").iterdir()}
     assert written == pages(), "run `make reference`"
+
+
+def test_the_table_of_formats_is_up_to_date(root: Path) -> None:
+    assert table() in (root / "docs" / "CORPORA.md").read_text("utf-8"), "run `make reference`"
 
 
 def test_pages_that_help_names_are_packed(root: Path) -> None:

@@ -19,6 +19,7 @@ from lsr.encoders.registry import load_encoder
 from lsr.errors import LsrError, UsageError
 from lsr.indexer.pipeline import index_documents
 from lsr.indexer.storage.index import StoredIndex
+from lsr.io.option_spec import OptionSpec
 from lsr.query import options
 from lsr.query.engine.approximate import Approximate
 from lsr.query.feedback import Feedback
@@ -26,7 +27,6 @@ from lsr.query.filters.filter import DocumentFilter
 from lsr.query.fusion.registry import METHODS, make_fuser
 from lsr.query.hybrid.score_smoothing import Neighbours
 from lsr.query.hybrid.settings import FEWEST, MODES, MOST, Hybrid
-from lsr.query.option_spec import OptionSpec
 from lsr.query.options import FUSERS, SearchOptions, option_spec, option_specs
 from lsr.query.searcher import Searcher
 from lsr.server.server import request_options, rest_parameters

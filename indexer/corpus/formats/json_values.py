@@ -7,12 +7,11 @@ import re
 from collections.abc import Iterator
 from typing import Any, TextIO
 
+from lsr.indexer.corpus.file_format import MAX_DOCUMENT_BYTES, FileFormat, SourceFile
 from lsr.indexer.corpus.formats.jsonl import JSON_DECODER, not_json, object_of
 from lsr.indexer.corpus.intake import FileBrokenError, Intake, RecordError
-from lsr.indexer.corpus.kinds import MAX_DOCUMENT_BYTES
 from lsr.indexer.corpus.opening import opened_utf8
 from lsr.indexer.corpus.records import NoTextFieldError, RecordReader
-from lsr.indexer.corpus.walk import SourceFile
 from lsr.types import Document
 
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -22,20 +21,24 @@ _CHUNK = 1 << 20
 def read_json(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Document]]:
     """Yield (line number where the object begins, document).
 
-    An object that stands alone in its file may do without an id: the file's path is its id. A file whose first value
-    is no document is none of ours (settings and the like) unless it was named. Broken JSON ends a file: where the
-    next value begins can't be known.
+    An object without an id gets the file's path as one, followed by its number where it is not alone. A file whose
+    first value is no document is none of ours (settings and the like) unless it was named. Broken JSON ends a file:
+    where the next value begins can't be known.
     """
-    records = RecordReader(intake.report)
+    records = RecordReader(intake.report, intake.options)
     with opened_utf8(source, intake.report) as stream:
         values = _Values(io.TextIOWrapper(stream, "utf-8", newline=""))
         first = True
-        for line, value in _parsed(values, source, intake):
+        for number, (line, value) in enumerate(_parsed(values, source, intake), 1):
+            alone = first and not values.in_array and values.at_end()
             try:
-                alone = first and not values.in_array and values.at_end()
-                document = records.document(object_of(value), default_id=source.doc_id if alone else "")
+                own_id = source.doc_id if alone else f"{source.doc_id}:{number}"
+                document = records.document(object_of(value), default_id=own_id)
+                if document.doc_id == own_id and not alone:
+                    intake.report.make_id(own_id)
             except RecordError as error:
-                if first and (isinstance(error, NoTextFieldError) or not isinstance(value, dict)):
+                none_of_ours = isinstance(error, NoTextFieldError) or not isinstance(value, dict)
+                if first and (none_of_ours or (alone and not source.named)):
                     intake.without_text(source, str(error))
                 intake.bad_record(source, line, str(error))
             else:
@@ -143,3 +146,16 @@ class _Values:
         self._ended = not more
         self._buffer = self._buffer[self._at :] + more
         self._at = 0
+
+
+FORMATS = (
+    FileFormat(
+        "json",
+        (".json",),
+        read_json,
+        title="`title`",
+        text="`text`, or another usual name",
+        fields="all other values, nested ones by dotted names",
+        holds_records=True,
+    ),
+)

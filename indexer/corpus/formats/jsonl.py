@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any, BinaryIO
 
+from lsr.indexer.corpus.file_format import MAX_DOCUMENT_BYTES, FileFormat, SourceFile
 from lsr.indexer.corpus.intake import Intake, RecordError
-from lsr.indexer.corpus.kinds import MAX_DOCUMENT_BYTES
 from lsr.indexer.corpus.opening import opened_utf8
 from lsr.indexer.corpus.records import RecordReader
-from lsr.indexer.corpus.walk import SourceFile
 from lsr.types import Document
 
 # Raw control characters in strings are against the letter of JSON, but every line of such data would be lost.
@@ -20,14 +19,17 @@ JSON_DECODER = json.JSONDecoder(strict=False)
 
 def read_jsonl(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Document]]:
     """Yield (line number from 1, document); blank lines are passed over, bad ones handed to the intake."""
-    records = RecordReader(intake.report)
+    records = RecordReader(intake.report, intake.options)
     with opened_utf8(source, intake.report) as stream:
         for number, line in enumerate(_lines(stream), 1):
             try:
                 record = _parsed(line)
                 if record is None:
                     continue
-                document = records.document(record)
+                own_id = f"{source.doc_id}:{number}"
+                document = records.document(record, default_id=own_id)
+                if document.doc_id == own_id:
+                    intake.report.make_id(own_id)
             except RecordError as error:
                 intake.bad_record(source, number, str(error))
                 continue
@@ -59,6 +61,8 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
         raise RecordError(not_json(error)) from None
     if end != len(text):
         raise RecordError(f"not JSON: more text after the object, at character {end + 1:,}")
+    if type(value) is list:
+        raise RecordError("not an object but a list; a file of one array is read where its name ends with .json")
     return object_of(value)
 
 
@@ -75,3 +79,16 @@ def not_json(error: ValueError | RecursionError) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f"not JSON: {error.msg} at character {error.pos + 1:,}"
     return "not JSON: nested too deep" if isinstance(error, RecursionError) else f"not JSON: {error}"
+
+
+FORMATS = (
+    FileFormat(
+        "jsonl",
+        (".jsonl", ".ndjson"),
+        read_jsonl,
+        title="`title`",
+        text="`text`, or another usual name",
+        fields="all other values, nested ones by dotted names",
+        holds_records=True,
+    ),
+)

@@ -1,9 +1,16 @@
-"""HTML to its visible text, by the standard library's parser."""
+"""HTML: the visible text of a page, by the standard library's parser."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
+
+from lsr.indexer.corpus.file_format import FileFormat, SourceFile
+from lsr.indexer.corpus.intake import Intake
+from lsr.indexer.corpus.opening import decoded, read_whole
+from lsr.indexer.corpus.whole_files import Parts, whole_document
+from lsr.types import Document
 
 _UNSEEN = frozenset({"script", "style", "template", "noscript", "svg", "iframe", "object", "select", "datalist"})
 _BLOCK_NAMES = (
@@ -39,7 +46,7 @@ def html_parts(source: str) -> tuple[str, str]:
 
 
 class _Page(HTMLParser):
-    """Collects the visible text of one page."""
+    """The visible text of one page, collected while it is parsed."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -109,12 +116,12 @@ class _Page(HTMLParser):
     # The library looks for the end of the first again and again, and stumbles over the second with AssertionError.
 
     def parse_comment(self, i: int, report: int = 1) -> int:
-        """Pass over a comment."""
+        """Skip a comment."""
         end = self.rawdata.find("-->", i + 2)
         return len(self.rawdata) if end < 0 else end + 3
 
     def parse_marked_section(self, i: int, report: int = 1) -> int:
-        """Pass over <![…]>."""
+        """Skip <![…]>."""
         return self.rawdata.index(">", i) + 1
 
     def _end_catch(self) -> None:
@@ -132,3 +139,20 @@ class _Page(HTMLParser):
         line = _SPACE.sub(" ", line).strip()
         if line:
             self._lines.append(line)
+
+
+def read_html(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Document]]:
+    """Yield the document that a page is."""
+    data = read_whole(source, intake.report)
+    yield whole_document(source, intake, Parts(*html_parts(decoded(data, declared=declared_charset(data)))))
+
+
+FORMATS = (
+    FileFormat(
+        "html",
+        (".html", ".htm", ".xhtml"),
+        read_html,
+        title="`<title>`, else the first `<h1>`",
+        text="the visible text, a line a block; nothing of scripts and styles",
+    ),
+)

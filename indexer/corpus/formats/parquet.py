@@ -6,17 +6,19 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from lsr.indexer.corpus.doc_ids import fit_doc_id
+from lsr.indexer.corpus.file_format import FileFormat, SourceFile
 from lsr.indexer.corpus.intake import FileBrokenError, FileSkippedError, Intake, RecordError
 from lsr.indexer.corpus.opening import opened
-from lsr.indexer.corpus.records import Layout, NoTextFieldError, RecordReader, layout_of
+from lsr.indexer.corpus.records import Layout, NoTextFieldError, RecordReader, joined_texts
 from lsr.indexer.corpus.report import Reason
-from lsr.indexer.corpus.walk import SourceFile
 from lsr.types import Document
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
 # Read so, and without pre_buffer; else the columns of a whole row group are held at once.
 _READ_BYTES = 1 << 20
@@ -27,9 +29,11 @@ _MAX_BATCH_ROWS = 4096
 def read_parquet(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Document]]:
     """Yield (row number from 1, document).
 
-    Columns become fields where they hold texts, numbers, truth values, lists of texts, or structs of these; dates,
-    times and decimals become texts. Columns of other types (vectors, bytes) are not even read.
+    Columns become fields where they hold texts, numbers, truth values, lists of texts or whole numbers, or structs of
+    these; dates, times and decimals become texts. Columns of other types (vectors, bytes) are not even read.
     """
+    import pyarrow as pa
+
     try:
         with _opened_file(source, intake) as file:
             yield from _documents(file, source, intake)
@@ -42,13 +46,18 @@ def read_parquet(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Docu
 @contextmanager
 def _opened_file(source: SourceFile, intake: Intake) -> Iterator[pq.ParquetFile]:
     """Open a file for reading at any place in it; one that is gzipped is first unpacked into a temporary file."""
-    if not source.compressed:
+    import pyarrow.parquet as pq
+
+    if not source.compression:
         try:
-            source.path.open("rb").close()
+            unread = source.path.open("rb")
         except OSError as error:
             raise FileSkippedError(Reason.UNREADABLE, error.strerror or str(error)) from None
-        with pq.ParquetFile(source.path, buffer_size=_READ_BYTES, pre_buffer=False) as file:
-            yield file
+        with unread:
+            # Arrow opens paths faster than streams, but takes no name that isn't UTF-8.
+            named = fit_doc_id(str(source.path)) == str(source.path)
+            with pq.ParquetFile(source.path if named else unread, buffer_size=_READ_BYTES, pre_buffer=False) as file:
+                yield file
         return
     with tempfile.TemporaryFile() as unpacked:
         with opened(source, intake.report) as stream:
@@ -62,8 +71,9 @@ def _documents(file: pq.ParquetFile, source: SourceFile, intake: Intake) -> Iter
     schema = file.schema_arrow
     if len(set(schema.names)) < len(schema.names):
         raise FileBrokenError("two of its columns have the same name")
+    records = RecordReader(intake.report, intake.options)
     try:
-        layout = layout_of(schema.names)
+        layout = records.layout_of(schema.names)
     except NoTextFieldError as error:
         intake.without_text(source, str(error))
     except RecordError as error:
@@ -72,20 +82,24 @@ def _documents(file: pq.ParquetFile, source: SourceFile, intake: Intake) -> Iter
     for key, name in layout.fields:
         if key not in kept:
             intake.report.drop_value(name, source.label)
-    columns = [layout.id_key, layout.text_key, *([layout.title_key] if layout.title_key else []), *kept]
-    records = RecordReader(intake.report)
+    keys = (layout.id_key, layout.text_key, layout.title_key, *layout.more_texts)
+    columns = [key for key in keys if key] + kept
     start_bytes, row_number = intake.report.bytes_done, 0
     for group in range(file.num_row_groups):
         for batch in file.iter_batches(_batch_rows(file, group), row_groups=[group], columns=columns):
             for parts in _rows(batch, layout, kept):
                 row_number += 1
+                if not layout.id_key:
+                    own_id = f"{source.doc_id}:{row_number}"
+                    parts = (own_id, *parts[1:])
+                    intake.report.make_id(own_id)
                 try:
                     document = records.assemble(*parts)
                 except RecordError as error:
                     intake.bad_record(source, row_number, str(error))
                     continue
                 yield row_number, document
-            if not source.compressed:
+            if not source.compression:
                 done = source.size_bytes * row_number // file.metadata.num_rows
                 intake.report.bytes_done = start_bytes + done
 
@@ -98,7 +112,11 @@ def _batch_rows(file: pq.ParquetFile, group: int) -> int:
 
 
 def _rows(batch: pa.RecordBatch, layout: Layout, kept: list[str]) -> Iterator[tuple[Any, Any, Any, Any]]:
-    ids, texts = _values(batch.column(layout.id_key)), _values(batch.column(layout.text_key))
+    texts = _values(batch.column(layout.text_key))
+    if layout.more_texts:
+        others = [_values(batch.column(key)) for key in layout.more_texts]
+        texts = [joined_texts(values) for values in zip(texts, *others, strict=True)]
+    ids = _values(batch.column(layout.id_key)) if layout.id_key else [None] * len(texts)
     titles = _values(batch.column(layout.title_key)) if layout.title_key else [""] * len(ids)
     if not kept:
         return zip(ids, texts, titles, [()] * len(ids), strict=True)
@@ -108,22 +126,45 @@ def _rows(batch: pa.RecordBatch, layout: Layout, kept: list[str]) -> Iterator[tu
 
 
 def _values(column: pa.Array) -> list[Any]:
+    import pyarrow as pa
+
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
+    if pa.types.is_timestamp(column.type):
+        return _times(column)
     if pa.types.is_temporal(column.type) or pa.types.is_decimal(column.type):
         column = column.cast(pa.string())
     values: list[Any] = column.to_pylist()
     return values
 
 
+def _times(column: pa.Array) -> list[str | None]:
+    """Return times in ISO 8601, in UTC where a zone is known, to the microsecond.
+
+    Dates of filters have no finer unit.
+    """
+    import pyarrow as pa
+
+    zone = "" if column.type.tz is None else "Z"
+    texts = column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(pa.timestamp("us")).cast(pa.string())
+    return [None if text is None else _without_zeros(text) + zone for text in texts.to_pylist()]
+
+
+def _without_zeros(time: str) -> str:
+    return time.removesuffix(".000000").replace(" ", "T")
+
+
 def _is_kept(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
     types = pa.types
     if types.is_dictionary(kind):
         return _is_kept(kind.value_type)
     if types.is_struct(kind):
         return all(_is_kept(kind.field(i).type) for i in range(kind.num_fields))
     if types.is_list(kind) or types.is_large_list(kind):
-        return bool(_is_text(kind.value_type))
+        items = kind.value_type
+        return bool(_is_text(items) or types.is_integer(items) or types.is_boolean(items))
     return bool(
         _is_text(kind)
         or types.is_integer(kind)
@@ -136,8 +177,24 @@ def _is_kept(kind: pa.DataType) -> bool:
 
 
 def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
+
+
+FORMATS = (
+    FileFormat(
+        "parquet",
+        (".parquet",),
+        read_parquet,
+        title="the column `title`",
+        text="the column `text`, or another usual name",
+        fields="all other columns but vectors and bytes",
+        holds_records=True,
+        unit="row",
+    ),
+)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.cli.common import TerminalProgress, add_index_argument, note, note_compiling, positive
+from lsr.cli.indexes.reading_options import add_reading_arguments, reading_options
 from lsr.errors import COMMITTED
 from lsr.output.numbers import counted
 
@@ -26,6 +27,7 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
         help="vectors instead of text: columns id, terms or term_ids, weights",
     )  # fmt: skip
     parser.add_argument("--skip-bad", action="store_true", help="skip and count what can't be read")
+    add_reading_arguments(parser)
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +52,10 @@ def add_from_sources(args: argparse.Namespace, *, replacing: bool) -> int:
         if args.vectors:
             return add_vectors(args.vectors, path, replacing=replacing, **options)
         encoder = None if args.encoder is None else load_encoder(args.encoder)
-        return add_corpus(args.corpus, path, replacing=replacing, encoder=encoder, skip_bad=args.skip_bad, **options)
+        reading = reading_options(args)
+        return add_corpus(
+            args.corpus, path, replacing=replacing, encoder=encoder, skip_bad=args.skip_bad, reading=reading, **options
+        )
 
     return run_change(args, change)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from lsr.cli.common import TerminalProgress, add_command, new_index_path, note, note_compiling, positive
 from lsr.cli.indexes.passage_options import add_passage_arguments, check_passage_arguments, splitter_of
+from lsr.cli.indexes.reading_options import add_reading_arguments, reading_options
 from lsr.models import DEFAULT, default_encoder
 from lsr.output.numbers import counted, human_bytes
 
@@ -34,10 +35,10 @@ def add_parser(subparsers: Any) -> None:
         subparsers,
         "index",
         "make an index of text",
-        "Read folders and files (.txt .md .html .jsonl .json .csv .tsv .parquet, .gz of\n"
-        "these, BEIR folders), encode their documents and make an index of them. Hidden\n"
-        "files and files that git ignores are skipped; the end of the output counts\n"
-        "what was skipped and why.",
+        "Read folders and files (texts, Markdown, HTML, source code, PDF, Word, mail,\n"
+        "JSON, CSV, Parquet and more: docs/CORPORA.md), encode their documents and make\n"
+        "an index of them. Hidden files and files that git ignores are skipped; the end\n"
+        "of the output counts what was skipped and why.",
         EXAMPLES,
     )
     parser.add_argument("corpus", nargs="*", type=Path, metavar="CORPUS", help="folders and files to read")
@@ -57,6 +58,7 @@ def add_parser(subparsers: Any) -> None:
         "or 'joint' if --encoder gives both; without CORPUS, add them to an existing index"
     )  # fmt: skip
     add_passage_arguments(parser)
+    add_reading_arguments(parser)
     parser.add_argument("--device", metavar="D", help="device for models: cpu or cuda (default: cuda if there is one)")
     parser.add_argument(
         "--dtype",
@@ -138,7 +140,8 @@ def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[s
     encoder = load_encoder(name, **({} if name in WORDS else placement))
     dense = None if args.dense is None else load_dense_encoder(args.dense, sparse=encoder, **placement)
     built = build(
-        Paths(tuple(args.corpus)), args.index, encoder, dense=dense, splitter=splitter_of(args, encoder, dense),
+        Paths(tuple(args.corpus), reading_options(args)), args.index, encoder, dense=dense,
+        splitter=splitter_of(args, encoder, dense),
         options=BuildOptions(skip_bad=args.skip_bad, progress=progress, **options),
     )  # fmt: skip
     return built.manifest, built.summary

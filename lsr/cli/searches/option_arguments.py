@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from lsr.query.option_spec import SEARCH, OptionSpec
+from lsr.io.option_spec import SEARCH, OptionSpec
 
 if TYPE_CHECKING:
     from lsr.query.options import SearchOptions
@@ -25,7 +25,7 @@ def add_search_options(parser: argparse.ArgumentParser, *, names: Collection[str
         if names is None or name in names:
             if spec.group not in groups:
                 groups[spec.group] = parser.add_argument_group(spec.group)
-            groups[spec.group].add_argument(*flags_of(name, spec), dest=name, help=spec.help, **_shape(spec))
+            groups[spec.group].add_argument(*flags_of(name, spec), dest=name, help=spec.help, **shape_of(spec))
             added.append(name)
     parser.set_defaults(**{NAMES: tuple(added)})
 
@@ -54,7 +54,7 @@ def flags_of(name: str, spec: OptionSpec) -> tuple[str, ...]:
     return spec.flags or (f"--{name.replace('_', '-')}",)
 
 
-def _shape(spec: OptionSpec) -> dict[str, Any]:
+def shape_of(spec: OptionSpec) -> dict[str, Any]:
     """Return the arguments of `add_argument` that say which values an option takes."""
     if spec.kind == "bool":
         return {"action": "store_const", "const": spec.bare}

@@ -1,0 +1,55 @@
+"""File formats and files: a description of each format with its reader, and a file that is to be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lsr.types import Document
+
+MAX_DOCUMENT_BYTES = 128 << 20
+"""The most that one document may take in its file (a text file, a line, a JSON value): what bounds the memory."""
+
+EXTRA = "documents"
+"""Extra of the package whose libraries read office documents and zstandard files."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileFormat:
+    """A format that is read.
+
+    name: as `--as` has it. suffixes: ends of file names, in lower case. read: yields (position, document) of a
+    `SourceFile`, counting in an `Intake`. title, text, fields: what of a file becomes these, for the documentation.
+    file_names: names of files without a suffix, in lower case. unit: of positions in a file. library: module that the
+    reader imports, where it may be missing. holds_records: whether a file holds many documents.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    read: Callable[[SourceFile, Any], Iterator[tuple[int, Document]]]
+    title: str
+    text: str
+    fields: str = ""
+    file_names: tuple[str, ...] = ()
+    unit: str = "line"
+    library: str = ""
+    holds_records: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file to be read.
+
+    label: its path as the user would write it. doc_id: the id of a document that is this whole file. compression:
+    suffix of the compression, "" for none. named: it was given itself, not found in a folder.
+    """
+
+    path: Path
+    label: str
+    doc_id: str
+    format: FileFormat
+    compression: str
+    size_bytes: int
+    named: bool

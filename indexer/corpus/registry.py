@@ -1,0 +1,98 @@
+"""The registry of file formats: each module of `formats` that has `FORMATS` is in it."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+from lsr.errors import UsageError
+from lsr.indexer.corpus import formats
+from lsr.indexer.corpus.compression import uncompressed_name
+from lsr.indexer.corpus.file_format import FileFormat
+
+_SNIFFED_BYTES = 8192
+_MAX_CONTROL_SHARE = 0.02
+_CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f\b\x1b")) + b"\x7f"
+UNREAD_SUFFIXES = frozenset(
+    ".svg .map .lock .pem .key .crt .cer .csr .der .pub .asc .sig .sum .snap .eps .ps .min.js .min.css".split()
+)
+"""Suffixes of files that are texts, but keys, signatures, pictures or generated: they are not read unless named."""
+
+
+@cache
+def all_formats() -> tuple[FileFormat, ...]:
+    """Return all formats, by name."""
+    found: list[FileFormat] = []
+    for module in pkgutil.walk_packages(formats.__path__, f"{formats.__name__}."):
+        found.extend(getattr(import_module(module.name), "FORMATS", ()))
+    return tuple(sorted(found, key=lambda each: each.name))
+
+
+@cache
+def _by_suffix() -> Mapping[str, FileFormat]:
+    return {suffix: each for each in all_formats() for suffix in each.suffixes}
+
+
+@cache
+def _by_file_name() -> Mapping[str, FileFormat]:
+    return {name: each for each in all_formats() for name in each.file_names}
+
+
+def format_named(name: str) -> FileFormat:
+    """Return the format of this name. Raises UsageError."""
+    for each in all_formats():
+        if each.name == name:
+            return each
+    known = ", ".join(each.name for each in all_formats())
+    raise UsageError(f"no format is called {name!r:.60}; there are {known}")
+
+
+def format_of(name: str) -> tuple[FileFormat, str] | None:
+    """Return the format of the file of this name and the suffix of its compression; None where the name tells none."""
+    lower, compression = uncompressed_name(name.lower())
+    stem, dot, suffix = lower.rpartition(".")
+    if compression and "." in compression[1:]:  # .tgz and the like
+        return None
+    found = _by_suffix().get(dot + suffix) if stem else None
+    found = found or _by_file_name().get(lower)
+    return None if found is None else (found, compression)
+
+
+def is_document_name(text: str) -> bool:
+    """Tell whether a text could be the name of a file of a format other than source code."""
+    found = format_of(text) if "." in text else None
+    return found is not None and found[0].name != "source"
+
+
+def suffix_of(name: str) -> str:
+    """Return the suffix of a file's name in lower case, "" where it has none: by it what was skipped is counted."""
+    stem, dot, suffix = name.lower().rpartition(".")
+    return dot + suffix if stem and len(suffix) <= 12 else ""
+
+
+def is_left_out(name: str) -> bool:
+    """Tell whether a file of this name is no text that somebody would search."""
+    lower = name.lower()
+    return any(lower.endswith(suffix) for suffix in UNREAD_SUFFIXES)
+
+
+def looks_like_text(path: Path) -> bool:
+    """Tell whether a file begins as UTF-8 text does. Raises OSError."""
+    with path.open("rb") as file:
+        head = file.read(_SNIFFED_BYTES)
+    if not head or b"\0" in head:
+        return False
+    try:
+        head.decode()
+    except UnicodeDecodeError as error:
+        if len(head) < _SNIFFED_BYTES or error.start < len(head) - 4:
+            return False
+    return len(head) - len(head.translate(None, _CONTROLS)) <= _MAX_CONTROL_SHARE * len(head)
+
+
+def formats_read() -> str:
+    """Return the names of the formats that are read, for messages."""
+    return f"{', '.join(each.name for each in all_formats())} and other texts"
