@@ -11,6 +11,7 @@ from typing import Any
 
 from lsr.encoders.base import Encoder, QueryEncoder, model_of
 from lsr.encoders.config import WordsConfig
+from lsr.encoders.cuda import has_cuda
 from lsr.encoders.dense.base import DenseEncoder, JointEncoder
 from lsr.encoders.lexical.exact_words import analyser_settings
 from lsr.encoders.lexical.with_exact_words import (
@@ -29,14 +30,32 @@ from lsr.errors import EncoderError, UsageError
 from lsr.models import bundled_folder
 
 
+INT8 = "int8"
+"""The `dtype` of the integer kernels."""
+
+
 def _load(name_or_path: str | Path, *, terms: Sequence[str] = (), **options: Any) -> Encoder:
     """Load the model of a folder or of a name on the hub, with its exact words. terms: of an index to be continued."""
     if bundled_folder(str(name_or_path)) is None and not _might_be_model(name_or_path):
         raise EncoderError(f"no encoder {str(name_or_path)!r}: known are {', '.join(usages('load'))}")
+    model = _load_model(name_or_path, **options)
+    return with_exact_words(model, model.config.words, terms=terms)
+
+
+def _load_model(name_or_path: str | Path, **options: Any) -> Any:
+    """Load a model on the integer kernels, where it is the bundled one or `dtype` asks for them, else by torch."""
+    dtype, device = options.get("dtype"), options.get("device")
+    usual = dtype is None and bundled_folder(str(name_or_path)) is not None and not has_cuda()
+    if dtype == INT8 or (usual and device in (None, "cpu")):
+        if device not in (None, "cpu"):
+            raise UsageError(f"dtype int8 is for the CPU, but device is {device!r}: leave one of them out")
+        unused = {name for name in ("dtype", "device", "max_tokens", "plain_family", "family") if name in options}
+        from lsr.encoders.int8.open import open_integer_encoder
+
+        return open_integer_encoder(name_or_path, **{k: v for k, v in options.items() if k not in unused})
     from lsr.encoders.pretrained.load_encoder import load_neural
 
-    model = load_neural(name_or_path, **options)
-    return with_exact_words(model, model.config.words, terms=terms)
+    return load_neural(name_or_path, **options)
 
 
 def _might_be_model(name_or_path: str | Path) -> bool:
@@ -51,14 +70,12 @@ def _load_recorded(
     moved_to: its present place (default: the recorded one). options: `device`, `dtype`. Raises EncoderError if it isn't
     there, has changed, or mustn't be opened by its recorded name.
     """
-    from lsr.encoders.pretrained.load_encoder import load_neural
-
     settings = description["settings"]
     if "document" not in settings:
         raise unknown_kind(description)
     place, revision = recorded_place(description, moved_to, "--encoder")
     document = settings["document"]
-    model = load_neural(
+    model = _load_model(
         place,
         plain_family=description["kind"],
         revision=revision,
