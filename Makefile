@@ -41,6 +41,10 @@ test: $(VENV)/full  ## Run the tests (ARGS=--large for the large ones as well)
 reference: $(VENV)/base  ## Write the commands' pages in docs/commands from their parsers
 	$(BIN)/python -m lsr.cli.reference docs/commands
 
+.PHONY: lowest
+lowest: $(VENV)/base  ## Run the kernel tests with the lowest versions that pyproject.toml promises
+	$(BIN)/python .ci/lowest.py
+
 .PHONY: lint
 lint: $(VENV)/full  ## Check style and types
 	$(BIN)/ruff check .

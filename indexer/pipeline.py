@@ -1,4 +1,4 @@
-"""The way into an index: corpus → documents → vectors → writer, a batch at a time."""
+"""The pipeline of indexing: corpus → documents → vectors → writer, a batch at a time."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def index_corpus(
     """Index folders and files; return the manifest, and lines that sum up what was read and skipped.
 
     What a model encodes is kept beside the index until the commit (`Staging`), so that the same call after an
-    interruption goes on where it was; words alone are counted anew. dense, splitter: as of `index_documents`.
-    The index itself is never read, wherever it stands. Raises what `read_corpus`
+    interruption resumes; words alone are counted again. dense, splitter: as of `index_documents`.
+    The index itself is never read, wherever it is. Raises what `read_corpus`
     and `index_documents` raise.
     """
     corpus = Corpus([Path(path) for path in paths], Path(index), skip_bad=skip_bad, progress=progress)
@@ -85,7 +85,7 @@ def index_corpus(
 
     options = {"overwrite": overwrite, "reorder": reorder, "threads": threads, "progress": progress}
     with _writer(index, encoder, dense, splitter, options) as writer:
-        # Words are counted anew: their terms are numbered in the order in which they come.
+        # Words are counted again: their terms are numbered in the order in which they come.
         models = Legs(None if encoder.corpus_weighting is not None else encoder, dense).models
         if models == Legs(None):
             _forget_other_job(Path(index))
@@ -153,7 +153,7 @@ def _forget_other_job(index: Path) -> None:
 
 
 class Corpus:
-    """Folders and files as documents, as often as asked for; counts what was passed over the last time."""
+    """Folders and files as documents, as often as asked for; counts what was skipped the last time."""
 
     def __init__(self, paths: Sequence[Path], index: Path, *, skip_bad: bool, progress: Progress | None) -> None:
         from lsr.indexer.corpus.report import CorpusReport

@@ -22,7 +22,8 @@ from lsr.kernels.simd.arrays_at import int32_at, int64_at, uint8_at, uint32_at, 
 from lsr.kernels.traversals.approximate import search_approximately
 from lsr.kernels.traversals.blockmax import search_blockmax
 from lsr.kernels.traversals.exhaustive import WINDOW, search_exhaustive
-from lsr.kernels.traversals.planner import BLOCKMAX, EXHAUSTIVE, cheapest, most_superblocks
+from lsr.kernels.traversals.names import BLOCKMAX, EXHAUSTIVE
+from lsr.kernels.traversals.planner import cheapest, most_superblocks
 from lsr.kernels.traversals.scratch import Scratch
 from lsr.kernels.traversals.superblock import search_superblock
 from lsr.kernels.traversals.superblock_bounds import PAGES_AT_ONCE
@@ -243,7 +244,7 @@ def rank(table, term_ids, weights, traversal, heap, visits, traversals, scratch)
     """Leave the best documents of all segments in the heap, the same ones however they are divided into segments.
 
     table: int64, (n_segments, COLUMNS), rows as `describe` makes them, in the order in which to search them. term_ids,
-    weights: see `Query`. traversal: one of `planner.TRAVERSALS`, by number, or PLANNED. heap, visits, traversals: see
+    weights: see `Query`. traversal: one of `names.TRAVERSALS`, by number, or PLANNED. heap, visits, traversals: see
     `Results`. scratch: for the largest segment, see `describe_scratch`.
 
     Returns the number of postings, the number of untrusted terms, and the most rare terms in a segment. If a term is

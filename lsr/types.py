@@ -55,12 +55,13 @@ class Document:
 
     def __post_init__(self) -> None:
         """Refuse parts of another type, which would fail only when the document is stored."""
-        if not (isinstance(self.doc_id, str) and isinstance(self.text, str) and isinstance(self.title, str)):
-            parts = {"doc_id": self.doc_id, "text": self.text, "title": self.title}
-            name, value = next((name, value) for name, value in parts.items() if not isinstance(value, str))
-            raise BadDocumentError(f"a document's {name} is {value!r:.60}; it must be a text (str)")
-        if type(self.fields) is not dict and not isinstance(self.fields, Mapping):
-            raise BadDocumentError(f"document {self.doc_id!r}: its fields are {self.fields!r:.60}; they must be a dict")
+        for name in ("doc_id", "text", "title"):
+            value: object = getattr(self, name)
+            if not isinstance(value, str):
+                raise BadDocumentError(f"a document's {name} is {value!r:.60}; it must be a text (str)")
+        fields: object = self.fields
+        if type(fields) is not dict and not isinstance(fields, Mapping):
+            raise BadDocumentError(f"document {self.doc_id!r}: its fields are {fields!r:.60}; they must be a dict")
 
     @property
     def full_text(self) -> str:
@@ -288,6 +289,22 @@ class Results(Sequence[Hit]):
         query = "" if self.query is None else f" for {_shortened(self.query)}"
         return f"<Results: {count}{query}{best}, {self.took_us / 1000:.2f} ms>"
 
+    def _repr_html_(self) -> str:
+        """Return the hits as a table, as notebooks show it; texts are escaped."""
+        from html import escape
+
+        rows = "".join(
+            f"<tr><td>{hit.rank}</td><td>{escape(hit.doc_id)}</td><td>{hit.score:.6g}</td>"
+            f"<td>{escape(hit.title)}</td><td>{escape(_beginning(hit.text, 200))}</td></tr>"
+            for hit in self.hits
+        )
+        heading = "<tr><th>rank</th><th>doc_id</th><th>score</th><th>title</th><th>text</th></tr>"
+        return f"<table><caption>{escape(repr(self))}</caption>{heading}{rows}</table>"
+
+
+def _beginning(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
 
 def _shortened(text: str, length: int = 40) -> str:
-    return repr(text if len(text) <= length else text[: length - 1] + "…")
+    return repr(_beginning(text, length))

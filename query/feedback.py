@@ -7,8 +7,6 @@ Li et al., "Pseudo Relevance Feedback with Deep Language Models and Dense Retrie
 
 from __future__ import annotations
 
-import math
-import numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +17,7 @@ from lsr.errors import UsageError
 from lsr.query.explain.stored_impacts import doc_ords_at, document_rows
 from lsr.query.fusion.fuser import Fused, Fuser
 from lsr.query.fusion.ranked_list import Leg
+from lsr.query.option_spec import is_number, is_whole_number
 from lsr.query.sparse_search import EVERYTHING, Scope, SparseSearch, SparseVector
 from lsr.types import SparseBatch
 
@@ -56,11 +55,11 @@ class Feedback:
         """Raise UsageError for a value outside its range."""
         for name in ("n_docs", "n_terms"):
             value = getattr(self, name)
-            if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
+            if not is_whole_number(value) or value < 1:
                 raise UsageError(f"feedback: {name} is {value!r:.60}; it must be at least 1")
         for name in ("alpha", "beta"):
             value = getattr(self, name)
-            if not isinstance(value, numbers.Real) or not (math.isfinite(value) and value >= 0):
+            if not is_number(value) or value < 0:
                 raise UsageError(f"feedback: {name} is {value!r:.60}; it must be 0 or more")
         if self.alpha == self.beta == 0:
             raise UsageError("feedback: alpha and beta are both 0, which leaves nothing of the query")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 import operator
 import re
 from collections.abc import Iterable, Mapping
@@ -116,6 +117,16 @@ class OptionSpec:
         limits = {"minimum": self.least, "maximum": self.most}
         schema |= {key: limit for key, limit in limits.items() if limit is not None}
         return schema | ({"enum": list(self.choices)} if self.choices else {})
+
+
+def is_whole_number(value: object) -> bool:
+    """Tell whether a value is a whole number, of Python or of numpy, and no truth value."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> bool:
+    """Tell whether a value is a finite number, of Python or of numpy, and no truth value."""
+    return not isinstance(value, bool) and isinstance(value, numbers.Real) and math.isfinite(value)
 
 
 def refuse(name: str, value: Any, expected: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Which vectors a document gets: a sparse one, a dense one, or both, of two encoders or of one pass of a joint one."""
+"""Encoders of documents: sparse, dense, or both, as two encoders or one pass of a joint one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lsr.types import Document, SparseBatch
 
 
 class Vectors(NamedTuple):
-    """What documents were encoded to, a row each; None for what wasn't asked for."""
+    """The vectors of documents, a row each; None for a kind that wasn't asked for."""
 
     sparse: SparseBatch | None
     dense: DenseVectors | None
@@ -45,7 +45,7 @@ class Legs:
 
     @property
     def description(self) -> Mapping[str, Any]:
-        """What tells these encoders from others: of a single one its own description."""
+        """The description that identifies these encoders; of a single one its own."""
         of_dense = None if self.dense is None else self.dense.description
         if self.sparse is None or self.joint is not None:
             return of_dense or {}

@@ -1,4 +1,4 @@
-"""A job that turns documents into a folder of shards, and goes on where it was left if it was interrupted."""
+"""A job that encodes documents into a folder of shards, and resumes after an interruption."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _TEMPORARY = re.compile(r"(shard-\d{6,}|encode)\.tmp", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class ShardJob:
-    """What is to become of documents.
+    """The work to do with documents.
 
     encoder: the description of what encodes them. settings: what else decides the result; both are compared with
     those of the folder. columns: what a shard holds of a window of documents beside their ids.
@@ -83,7 +83,7 @@ def run_job(
     """Encode documents into Parquet shards in `folder`; memory doesn't grow with their number.
 
     folder: the path that a caller names, which may be that of a link, or an open folder. One that holds the beginning
-    of the same job is gone on with: what stands there is neither lost nor encoded again. window: documents that are
+    of the same job is resumed: what it holds is neither lost nor encoded again. window: documents that are
     sorted by length and encoded together. shard_seconds: how long a shard is added to, and so what a killed process
     loses at most. n_documents: how many there are, if that is known. Raises OtherJobError, ChangedCorpusError, or
     LsrError for a folder of other things.
@@ -118,7 +118,7 @@ def _job_at(path: Path) -> Folder | None:
 
 
 def kept_documents(path: Path) -> int:
-    """Return how many documents of an unfinished job a folder holds; 0 where there is none, or it can't be read."""
+    """Return the number of documents in the folder of an unfinished job; 0 where there is no readable one."""
     folder = _job_at(path)
     if folder is None:
         return 0
@@ -203,7 +203,7 @@ def _n_docs(shards: Iterable[Shard]) -> int:
 
 
 def _begin(folder: Folder, job: ShardJob) -> list[Shard]:
-    """Say in the folder whose job it is, or find that it is this one; return the shards that are done."""
+    """Record the job in the folder, or check that it is the same; return the finished shards."""
     names = folder.names()
     for leftover in filter(_TEMPORARY.fullmatch, names):
         folder.remove_file(leftover)

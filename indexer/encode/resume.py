@@ -1,6 +1,6 @@
 """Shards beside an index that is being made: what an interrupted `lsr index` has encoded is not encoded again.
 
-They stand in a folder of their own until the index is committed, and hold documents whole, with their fields, so that
+They are in a separate folder until the index is committed, and hold documents whole, with their fields, so that
 the corpus is read once.
 """
 
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 
 def staging_folder(index: Path) -> Path:
-    """Return where the shards of an index to be stand: beside it."""
+    """Return the folder of the shards of a future index: beside it."""
     index = index.absolute()
     return index.with_name(f"{index.name}.partial")
 
@@ -86,14 +86,14 @@ class Staging:
             forget_job(self.folder)
             return
         log.info(
-            f"{n_docs:,} documents are encoded: they are kept in {self.folder}, and the same command goes on with them"
+            f"{n_docs:,} documents are encoded: they are kept in {self.folder}, and the same command resumes from them"
         )
 
     def encode(self, documents: Callable[[], Iterable[Document]]) -> tuple[Path, ...]:
         """Encode all documents that earlier runs have not; return the shards, in order.
 
-        documents: begins the corpus anew, and is called again if it turns out to be another than before. Raises what
-        `run_job` raises.
+        documents: reads the corpus from its start, and is called again if it turns out to be another than before.
+        Raises what `run_job` raises.
         """
         if n_docs := kept_documents(self.folder):
             log.info(f"an interrupted run has encoded {n_docs:,} documents: those still the same are not encoded again")
@@ -113,13 +113,13 @@ class Staging:
                 kept = kept_documents(self.folder)
                 log.info(
                     f"the corpus has changed since the interrupted run: {kept:,} documents are the same, from there on "
-                    "it is encoded anew"
+                    "it is encoded again"
                 )
             except OtherJobError as error:
                 if not is_job(self.folder):
                     raise
                 forget_job(self.folder)
-                log.info(f"what an earlier run left doesn't fit ({error}): encoding anew")
+                log.info(f"what an earlier run left doesn't fit ({error}): encoding again")
 
     def _made(self) -> Folder:
         """Open the folder, made if need be; through a link it isn't reached, since nobody has named it."""

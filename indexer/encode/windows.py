@@ -41,7 +41,7 @@ def windows(
 ) -> Iterator[list[Document]]:
     """Yield the documents in their order, as lists that hold at most so many documents and characters.
 
-    A document that is longer than `max_characters` by itself makes a window of its own.
+    A document that is longer than `max_characters` by itself makes a window by itself.
     """
     pace = max_documents if isinstance(max_documents, Pace) else None
     room = max_documents if isinstance(max_documents, int) else max_documents.documents
@@ -52,7 +52,7 @@ def windows(
         if window and (len(window) >= room or n_characters + length > max_characters):
             began = time.monotonic()
             yield window
-            if pace is not None:  # whoever asks for the next window has done with this one
+            if pace is not None:  # the caller that asks for the next window has finished this one
                 room = pace.after(len(window), time.monotonic() - began)
             window, n_characters = [], 0
         window.append(document)

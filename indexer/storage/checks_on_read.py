@@ -1,8 +1,8 @@
-"""What a search relies on is compared with its checksum when a process first uses it, so that damage is an error.
+"""Verification of what a search reads, when a process first reads it, so that damage is an error.
 
 Small arrays are read whole; of the postings those of a term are, when a query first has it; of the documents those
 that are shown. What a checksum can't tell, whether a stranger's index keeps the promises that compiled code relies on,
-is looked at then too: after it no index, offset or document number leads out of its array.
+is checked then too: after it no index, offset or document number leads out of its array.
 """
 
 from __future__ import annotations

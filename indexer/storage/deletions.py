@@ -1,4 +1,4 @@
-"""Which documents of a segment are still there: a bitmap beside it, written anew by each generation that deletes.
+"""The documents of a segment that are not deleted: a bitmap beside it, written by each generation that deletes.
 
 The segment itself never changes. The bitmap is the one that traversals take (`lsr.query.filters.filter`), so that a
 deleted document costs a search nothing but its bit.
@@ -20,7 +20,7 @@ WORD = 64
 
 
 def pack(bits: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint64]:
-    """Return a bitmap, uint64 (⌈n / 64⌉): bit d & 63 of word d >> 6 is bits[d]; bits: bool, (n)."""
+    """Return bits as a bitmap: bit d & 63 of word d >> 6 is bits[d]. bits: bool (n); bitmap: uint64 (⌈n / 64⌉)."""
     padded = np.zeros(-(-len(bits) // WORD) * WORD, bool)
     padded[: len(bits)] = bits
     return np.packbits(padded, bitorder="little").view("<u8").astype(np.uint64)
@@ -33,5 +33,5 @@ def unpack(bitmap: npt.NDArray[np.uint64], n: int) -> npt.NDArray[np.bool_]:
 
 
 def save_live(folder: Folder, live: npt.NDArray[np.bool_], insertion: npt.NDArray[Any]) -> dict[str, FileInfo]:
-    """Write which documents are there. live: bool, by row; insertion: doc_ord → row."""
+    """Write the bitmap of documents that are left. live: bool, by row; insertion: doc_ord → row."""
     return {FILE: save_array(folder / FILE, pack(live[insertion]))}

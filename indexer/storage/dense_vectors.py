@@ -60,7 +60,7 @@ def as_halves(vectors: npt.NDArray[np.floating], documents: Sequence[Document]) 
 
 
 class DensePending:
-    """A segment's dense vectors while documents are being collected, in a folder of their own."""
+    """The dense vectors of a segment while documents are being collected, in a separate folder."""
 
     def __init__(self, folder: Folder, dimension: int) -> None:
         self.folder = folder
@@ -86,7 +86,7 @@ class DensePending:
         return {FILE: checksum(self.folder / FILE)}
 
     def abandon(self) -> None:
-        """Close a matrix that will not be."""
+        """Close a matrix that is given up."""
         self._matrix.abandon()
 
 

@@ -43,7 +43,7 @@ _INT64 = 1 << 63
 
 
 def parse_date(text: str) -> datetime | None:
-    """Return the time that an ISO 8601 date, with or without a time of day, names: in UTC, without a zone; or None."""
+    """Return the time of an ISO 8601 date or date and time, in UTC without a zone, or None."""
     if not _DATE.fullmatch(text):
         return None
     try:
@@ -137,7 +137,9 @@ class FieldColumns:
         return IndexDamagedError(f"{self._path}: not readable columns of fields ({error}); {REMEDY}")
 
     def column(self, name: str, kind: str) -> Any:
-        """Return a field of all documents as a column of a kind that has room for it: pyarrow, null where it lacks."""
+        """Return a field of all documents as a column of a kind that holds all its values.
+
+        A pyarrow array, null where a document lacks the field."""
         if self.kinds.get(name) == kind:
             return self._stored(name)
         return pa.chunked_array(

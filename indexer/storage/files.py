@@ -30,7 +30,7 @@ _ALIGNMENT = 64
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:
-    """What the manifest says of a file: its size and the CRC-32 of its content."""
+    """The size of a file and the CRC-32 of its content, as the manifest records them."""
 
     size_bytes: int
     crc32: int
@@ -106,7 +106,7 @@ def map_array(path: Path | FileAt, dtype: npt.DTypeLike, ndim: int) -> npt.NDArr
                 raise ValueError(f"holds {found} {shape}, not {np.dtype(dtype)} of {ndim} axes")
             expected = offset + math.prod(shape) * found.itemsize
             if expected != size_bytes:
-                raise ValueError(f"{size_bytes} bytes, but its header speaks of {expected}")
+                raise ValueError(f"{size_bytes} bytes, but its header implies {expected}")
             if 0 in shape:
                 return _read_only(np.empty(shape, found))
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -118,7 +118,7 @@ def map_array(path: Path | FileAt, dtype: npt.DTypeLike, ndim: int) -> npt.NDArr
 
 
 def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Make an empty array like the mapped ones: kernels are compiled for each kind of array anew."""
+    """Make an empty array like the mapped ones: kernels are compiled for each kind of array."""
     array.flags.writeable = False
     return array
 
@@ -157,7 +157,7 @@ def arrow_source(path: Path | FileAt) -> Any:
 
 
 def checksum(path: Path | FileAt, advance: Callable[[int], None] = lambda n: None) -> FileInfo:  # noqa: ARG005
-    """Read a whole file and return its size and CRC-32. advance: told how many bytes were read."""
+    """Read a whole file and return its size and CRC-32. advance: called with the number of bytes read."""
     crc, size = 0, 0
     with file_at(path).open() as file:
         while chunk := file.read(CHUNK_BYTES):

@@ -1,4 +1,4 @@
-"""The generations of an index: which there are, holding one while it is read, and removing what nobody reads.
+"""The generations of an index: listing them, holding one while it is read, removing those that nobody reads.
 
 A reader holds a shared lock on the manifest of the generation that it opened. A writer removes an older
 generation only once it gets the exclusive lock: its manifest first, then its parts.
@@ -29,7 +29,7 @@ _TRIES = 1000
 
 
 class Hold:
-    """Keeps a generation's files in their place until it is released, or forgotten."""
+    """A hold that keeps a generation's files until it is released or garbage-collected."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -57,7 +57,7 @@ def names_in(index: Path | Folder) -> list[str]:
 
 
 def generations(index: Path | Folder) -> list[int]:
-    """Return the generations that stand in a folder, ascending."""
+    """Return the generations in a folder, ascending."""
     return sorted(int(match[1]) for name in names_in(index) if (match := _NAME.fullmatch(name)))
 
 

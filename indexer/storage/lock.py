@@ -1,4 +1,4 @@
-"""One writer at a time: a lock on a file, which the operating system gives back when its holder dies.
+"""One writer at a time: a lock on a file, which the operating system releases when its holder dies.
 
 The file is written to in its place, so it must be a file of the folder and of no other: no link, and no second name.
 """

@@ -1,4 +1,4 @@
-"""The manifest: one JSON file a generation, written last, that says what an index consists of."""
+"""The manifest: one JSON file a generation, written last, which lists all parts of an index."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Part:
     files: Mapping[str, FileInfo]
 
     def folder(self, index: Path) -> Path:
-        """Return where the part stands."""
+        """Return the path of the part."""
         return index / self.kind / self.id
 
     def open(self, index: Folder) -> Folder:

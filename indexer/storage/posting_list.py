@@ -1,4 +1,4 @@
-"""One term's posting list, read in numpy alone."""
+"""The posting list of one term, read with numpy alone."""
 
 from __future__ import annotations
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -12,50 +11,27 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError
+from lsr.indexer.storage.arrays import (
+    COUNTS,
+    POSTINGS,
+    OnMerge,
+    Verified,
+    check_shapes,
+    expected_files,
+    map_arrays,
+    names_of,
+)
 from lsr.indexer.storage.checks_on_read import check_files, small_arrays_fault, term_checksum, term_fault
 from lsr.indexer.storage.deletions import FILE as LIVE
 from lsr.indexer.storage.deletions import unpack
 from lsr.indexer.storage.dense_vectors import Halves, open_dense
-from lsr.indexer.storage.files import FileInfo, map_array, save_array
+from lsr.indexer.storage.files import map_array
 from lsr.indexer.storage.manifest import REMEDY, SegmentInfo
 from lsr.indexer.storage.posting_list import term_postings
-from lsr.indexer.storage.segment_files import DOCUMENTS, FIELDS_FILE, ROWS
+from lsr.indexer.storage.segment_files import DOCUMENTS, FIELDS_FILE
 from lsr.io.folder import Folder
-from lsr.kernels.geometry import MAX_DOCS, RUN, STORED_K, SUPERBLOCK, SUPERBLOCK_BLOCKS
+from lsr.kernels.geometry import SUPERBLOCK
 from lsr.types import Document
-
-COUNTS_FILE = "counts.npy"
-
-POSTINGS: Mapping[str, tuple[Any, int]] = {
-    "row": (np.int32, 1),
-    "block_max": (np.uint8, 2),
-    "superblock_max": (np.uint8, 2),
-    "runs": (np.uint32, 2),
-    "frequent_start": (np.int64, 1),
-    "frequent": (np.uint8, 1),
-    "rare_start": (np.int64, 1),
-    "rare": (np.uint32, 1),
-    "insertion": (np.uint32, 1),
-}
-"""Fields of lsr.kernels.build.layout.Postings, in order: dtype and number of axes."""
-
-OTHERS: Mapping[str, tuple[Any, int]] = {
-    "terms": (np.uint32, 1),
-    "kth_impact": (np.uint8, 2),
-    "id_hash": (np.uint64, 1),
-    "id_row": (np.uint32, 1),
-    "term_crc": (np.uint32, 1),
-    "document_crc": (np.uint32, 1),
-    "id_crc": (np.uint32, 1),
-    "fields_crc": (np.uint32, 1),
-}
-
-COUNTS = (np.uint8, np.uint16, np.uint32)
-"""What `counts` may be: the counts that impacts were made from, of encoders that need the corpus, row after row in
-the order of doc_ords, and by term in each."""
-
-SMALL = ("row", "terms", "frequent_start", "rare_start", "insertion", "kth_impact", "term_crc")
-"""The arrays that are verified as a whole before anything is searched."""
 
 
 def hash_ids(doc_ids: Iterable[str]) -> npt.NDArray[np.uint64]:
@@ -64,11 +40,6 @@ def hash_ids(doc_ids: Iterable[str]) -> npt.NDArray[np.uint64]:
         hashlib.blake2b(doc_id.encode("utf-8", "surrogatepass"), digest_size=8).digest() for doc_id in doc_ids
     )
     return np.frombuffer(digests, "<u8").astype(np.uint64)
-
-
-def save_arrays(folder: Folder, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, FileInfo]:
-    """Write the named arrays of a segment."""
-    return {f"{name}.npy": save_array(folder / f"{name}.npy", array) for name, array in arrays.items()}
 
 
 class Segment:
@@ -83,29 +54,22 @@ class Segment:
         self.info = info
         self.n_docs = info.n_docs
         self.folder = info.part.folder(index.path)
-        wanted = POSTINGS | OTHERS  # type: ignore[operator]
-        info.part.check_sizes(index, expected=[*(f"{name}.npy" for name in wanted), DOCUMENTS])
+        info.part.check_sizes(index, expected=expected_files())
         self.files = info.part.open(index)
-        arrays = {name: map_array(self.files / f"{name}.npy", dtype, ndim) for name, (dtype, ndim) in wanted.items()}
-        self.arrays = {name: arrays[name] for name in POSTINGS}
-        self.terms: npt.NDArray[np.uint32] = arrays["terms"]
-        self.kth_impact: npt.NDArray[np.uint8] = arrays["kth_impact"]
-        self.id_hash, self.id_row = arrays["id_hash"], arrays["id_row"]
-        self.term_crc: npt.NDArray[np.uint32] = arrays["term_crc"]
-        self.document_checksums = {name: arrays[name] for name in ("document_crc", "id_crc", "fields_crc")}
+        self._every = map_arrays(self.files, info.part.files)
+        check_shapes(self._every, info, self.folder)
+        self.arrays = {spec.name: self._every[spec.name] for spec in POSTINGS}
+        self.terms: npt.NDArray[np.uint32] = self._every["terms"]
+        self.kth_impact: npt.NDArray[np.uint8] = self._every["kth_impact"]
+        self.id_hash, self.id_row = self._every["id_hash"], self._every["id_row"]
+        self.term_crc: npt.NDArray[np.uint32] = self._every["term_crc"]
+        self.counts = self._every.get(COUNTS.name)
+        self._verified: set[str] = set()
         self._index = index
         self.trusted = np.zeros(len(self.terms), bool)
         self._live_df: dict[int, int] = {}
-        self.counts = self._map_counts() if COUNTS_FILE in info.part.files else None
         self.live = self._map_live(index)
         self.dense: Halves | None = None if info.dense is None else open_dense(index, info.dense, info.n_docs)
-        self._check_shapes()
-
-    def _map_counts(self) -> npt.NDArray[Any]:
-        for dtype in COUNTS[:-1]:
-            with suppress(IndexDamagedError):
-                return map_array(self.files / COUNTS_FILE, dtype, 1)
-        return map_array(self.files / COUNTS_FILE, COUNTS[-1], 1)
 
     def _map_live(self, index: Folder) -> npt.NDArray[np.uint64] | None:
         deletions = self.info.deletions
@@ -117,31 +81,36 @@ class Segment:
             raise IndexDamagedError(f"{deletions.folder(index.path)}: not of {self.n_docs} documents; {REMEDY}")
         return live
 
-    def _check_shapes(self) -> None:
-        a, n_terms = self.arrays, len(self.terms)
-        n_superblocks = -(-self.n_docs // SUPERBLOCK)
-        n_frequent, n_rare = len(a["frequent_start"]) - 1, len(a["rare_start"]) - 1
-        fits = (
-            self.n_docs <= MAX_DOCS
-            and n_frequent >= 0
-            and n_rare >= 0
-            and len(a["row"]) == n_terms == n_frequent + n_rare
-            and a["block_max"].shape == (n_frequent, n_superblocks * SUPERBLOCK_BLOCKS)
-            and a["superblock_max"].shape == (n_frequent, n_superblocks)
-            and a["runs"].shape == (n_frequent, n_superblocks * RUN)
-            and a["frequent_start"][-1] == len(a["frequent"])
-            and a["rare_start"][-1] == len(a["rare"])
-            and len(a["frequent"]) + len(a["rare"]) == self.info.n_postings
-            and len(a["insertion"]) == len(self.id_hash) == len(self.id_row) == self.n_docs
-            and len(self.term_crc) == n_terms
-            and len(self.document_checksums["document_crc"]) == self.n_docs
-            and len(self.document_checksums["id_crc"]) == -(-self.n_docs // ROWS)
-            and len(self.document_checksums["fields_crc"]) == -(-self.n_docs // ROWS)
-            and self.kth_impact.shape == (n_terms, len(STORED_K))
-            and (self.counts is None or len(self.counts) == self.info.n_postings)
-        )
-        if not fits:
-            raise IndexDamagedError(f"{self.folder}: its arrays do not fit each other; {REMEDY}")
+    def verify_arrays(self, when: Verified) -> None:
+        """Compare the arrays that are verified at a time with their checksums, once. Raises IndexDamagedError."""
+        for name in names_of(verified=when):
+            if name in self._every:
+                self._verify(name)
+
+    def _verify(self, name: str) -> None:
+        if name not in self._verified:
+            check_files(self._index, self.info.part, [f"{name}.npy"])
+            self._verified.add(name)
+
+    def array(self, name: str) -> npt.NDArray[Any] | None:
+        """Return an array of the table, verified as a whole; None where the segment lacks it.
+
+        Raises IndexDamagedError if it isn't what was written.
+        """
+        if name in self._every:
+            self._verify(name)
+        return self._every.get(name)
+
+    @property
+    def arrays_by_row(self) -> dict[str, npt.NDArray[Any]]:
+        """The arrays that a merge copies row by row, verified. Raises IndexDamagedError."""
+        found = {name: self.array(name) for name in names_of(on_merge=OnMerge.ROWS)}
+        return {name: array for name, array in found.items() if array is not None}
+
+    @property
+    def document_checksums(self) -> dict[str, npt.NDArray[Any]]:
+        """The checksums of the documents, by the names of their arrays."""
+        return {name: self._every[name] for name in names_of(verified=Verified.DOCUMENTS)}
 
     @cached_property
     def documents(self) -> Any:
@@ -149,7 +118,7 @@ class Segment:
         from lsr.indexer.storage.documents import DocumentStore
 
         checksums = self.document_checksums
-        check_files(self._index, self.info.part, [f"{name}.npy" for name in checksums])
+        self.verify_arrays(Verified.DOCUMENTS)
         info = self.info.part.files[DOCUMENTS]
         return DocumentStore(self.files / DOCUMENTS, self.n_docs, checksums=checksums, info=info)
 
@@ -173,7 +142,7 @@ class Segment:
     @cached_property
     def _small_arrays_are_sound(self) -> bool:
         """True, once the small arrays were read and verified. Raises IndexDamagedError."""
-        check_files(self._index, self.info.part, [f"{name}.npy" for name in SMALL])
+        self.verify_arrays(Verified.SEARCH)
         if self.info.deletions is not None:
             check_files(self._index, self.info.deletions, [LIVE])
         fault = small_arrays_fault(self.arrays, self.terms)
@@ -184,7 +153,7 @@ class Segment:
     @cached_property
     def _ids_are_sound(self) -> bool:
         """True, once the table of doc_ids was read and verified. Raises IndexDamagedError."""
-        check_files(self._index, self.info.part, ["id_hash.npy", "id_row.npy"])
+        self.verify_arrays(Verified.IDS)
         return self._small_arrays_are_sound
 
     def trust(self, local: npt.NDArray[np.int64] | None = None) -> None:
@@ -205,19 +174,18 @@ class Segment:
     def trust_all(self) -> None:
         """Verify all arrays, before all of them are read. Raises IndexDamagedError."""
         self.trust(np.arange(len(self.terms)))
-        if self.counts is not None:
-            check_files(self._index, self.info.part, [COUNTS_FILE])
+        self.verify_arrays(Verified.USE)
         self._ids_are_sound  # noqa: B018
 
     @cached_property
     def allowed(self) -> npt.NDArray[np.uint64]:
         """The documents that traversals may find, as they take it: empty where none is deleted."""
-        # A copy, since kernels are compiled for each kind of array anew, and filters are no mapped ones.
+        # A copy, since kernels are compiled for each kind of array, and filters are not mapped.
         return np.empty(0, np.uint64) if self.live is None else np.array(self.live)
 
     @cached_property
     def live_rows(self) -> npt.NDArray[np.bool_]:
-        """Which rows are not deleted: bool, (n_docs)."""
+        """The rows that are not deleted: bool, (n_docs)."""
         live = np.ones(self.n_docs, bool)
         if self.live is not None:
             self.trust()
@@ -225,7 +193,7 @@ class Segment:
         return live
 
     def local_terms(self, term_ids: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Return, for the term ids that stand in this segment, their local ids and their positions in term_ids."""
+        """Return, for the term ids that occur in this segment, their local ids and their positions in term_ids."""
         if len(self.terms) == 0 or len(term_ids) == 0:
             return np.empty(0, np.int64), np.empty(0, np.int64)
         local = np.searchsorted(self.terms, term_ids)

@@ -73,7 +73,7 @@ class Vocabulary:
         return None
 
     def check(self) -> None:
-        """Raise IndexDamagedError unless every id stands once in the ascending order of the terms."""
+        """Raise IndexDamagedError unless every id is once in the ascending order of the terms."""
         start, order = self._start, self._order
         if np.any(np.diff(start) < 0) or not np.array_equal(np.sort(order), np.arange(len(order))):
             raise IndexDamagedError(f"{self._folder}: its terms are not where they should be; {REMEDY}")

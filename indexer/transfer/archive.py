@@ -1,6 +1,6 @@
 """An index as one file: a plain tar of the manifest and of the files that it names, and back.
 
-A stranger's file is believed in nothing: what stands in it must be what its manifest says, by name, kind, size and
+A stranger's file is believed in nothing: its content must be what its manifest says, by name, kind, size and
 checksum, and nothing else; names can't lead out of the index, and there are no links.
 """
 
@@ -23,7 +23,7 @@ from lsr.indexer.storage.manifest import Manifest, Part, manifest_path, parse_ma
 from lsr.indexer.storage.segment import Segment
 from lsr.indexer.write.transaction import Workplace, explained
 from lsr.io.atomic import atomic_file
-from lsr.io.folder import FileAt, Folder
+from lsr.io.folder import FileAt, Folder, file_at
 
 MANIFEST = "manifest.json"
 LARGEST_MANIFEST = 1 << 28
@@ -58,7 +58,7 @@ def written(target: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
     if os.path.lexists(target) and not overwrite:
         raise LsrError(f"{target} is there already; --overwrite replaces it")
     try:
-        with atomic_file(target) as file:
+        with atomic_file(file_at(target)) as file:  # whose folder must be there
             yield file
     except OSError as error:
         raise LsrError(f"can't write {target}: {error.strerror or error}; choose another place") from error

@@ -1,4 +1,4 @@
-"""Reads all of an index and verifies it: checksums first, then that the arrays mean what they should."""
+"""The check of a whole index: checksums first, then whether the arrays fit each other."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _wrong_files(index: Folder, manifest: Manifest, listener: Progress) -> list[
 
 
 def _wrong_contents(path: Path, generation: int, listener: Progress) -> list[str]:
-    """Compare what the arrays say with each other."""
+    """Compare the arrays with each other."""
     try:
         index = StoredIndex.open(path, generation=generation)
     except IndexDamagedError as error:
@@ -96,11 +96,11 @@ def _verify_query_side(index: StoredIndex) -> None:
 
 
 def _verify_ids(path: Path, hashes: list[npt.NDArray[np.uint64]]) -> None:
-    """Look for a doc_id that stands twice. hashes: of those that are not deleted, a segment each."""
+    """Look for a doc_id that is there twice. hashes: of those that are not deleted, a segment each."""
     every = np.concatenate([np.empty(0, np.uint64), *hashes])
     n_twice = len(every) - len(np.unique(every))
     if n_twice:
-        raise IndexDamagedError(f"{path}: {n_twice} doc_ids stand there twice")
+        raise IndexDamagedError(f"{path}: {n_twice} doc_ids are there twice")
 
 
 def _verify_segment(
@@ -139,7 +139,7 @@ def _verify_segment(
 
 
 def _verify_postings(segment: Segment, require: Callable[[Any, str], None]) -> None:
-    """Turn the index back into forward rows, invert them anew, and compare every array."""
+    """Turn the index back into forward rows, invert them again, and compare every array."""
     indptr, term_ids, impacts, ordered = forward_rows(segment.postings, len(segment.terms))
     require(ordered, "a posting list is not ascending, or a posting is outside its superblock")
     require(len(impacts) == 0 or impacts.min() > 0, "an impact is 0")

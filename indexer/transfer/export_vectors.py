@@ -36,7 +36,7 @@ SCHEMA = pa.schema(
 def export_vectors(path: str | Path, target: Path, *, overwrite: bool = False) -> int:
     """Write all documents with their vectors, in the order in which they were added; return how many.
 
-    A weight is an impact times the index's scale, which stands in the file's metadata, so that indexing it again gives
+    A weight is an impact times the index's scale, which is in the file's metadata, so that indexing it again gives
     the same impacts. Raises as `export_index`.
     """
     with StoredIndex.open(path) as index:

@@ -18,7 +18,7 @@ ROWS = 4096
 SCALE_KEY = b"lsr.scale"
 """Metadata of a file of vectors that came out of an index: the weight that one impact stands for."""
 OTHERS = ("title", "text", "fields")
-"""Columns that a file of vectors may have besides; `fields` holds JSON objects, or is a struct."""
+"""Columns that a file of vectors may have too; `fields` holds JSON objects, or is a struct."""
 READY_VECTORS = "vectors"
 """The kind of encoder that a manifest names where there is none."""
 
@@ -26,7 +26,7 @@ READY_VECTORS = "vectors"
 class ReadyVectors:
     """Stands for an encoder where vectors come ready; its vocabulary is what they bring.
 
-    terms: the vocabulary of an index that is to be continued, term i having id i.
+    terms: the vocabulary of an index that vectors are added to, term i having id i.
     """
 
     corpus_weighting = None
@@ -88,7 +88,7 @@ def read_vectors(
 
 
 def stored_scale(files: Sequence[Path]) -> float | None:
-    """Return the scale of the index that all these files of vectors came out of; None if they didn't, or differ.
+    """Return the scale that is recorded in all these files of vectors; None if they lack it, or differ.
 
     A file that can't be read has none: reading it will say so.
     """
@@ -222,7 +222,7 @@ class _Rows:
         rows, term_ids, weights = rows[order], term_ids[order], weights[order]
         twice = (np.diff(rows) == 0) & (np.diff(term_ids) == 0)
         if twice.any():
-            self._refuse(int(rows[int(np.argmax(twice))]), "a term stands there twice")
+            self._refuse(int(rows[int(np.argmax(twice))]), "a term is there twice")
         indptr = np.zeros(len(lengths) + 1, np.int64)
         np.cumsum(np.bincount(rows, minlength=len(lengths)), out=indptr[1:])
         vocab_size = int(term_ids.max()) + 1 if len(term_ids) else 0

@@ -1,4 +1,4 @@
-"""Dense vectors for an index that stands already: a new generation with the same segments and a matrix beside each."""
+"""Dense vectors for an existing index: a new generation with a matrix beside each segment."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def add_dense(
 ) -> Manifest:
     """Encode the documents of an index, and commit their dense vectors as its next generation.
 
-    Sparse vectors and texts stay what they are. Interrupted, the same call goes on where it was (`Staging`).
+    Sparse vectors and texts stay what they are. After an interruption the same call resumes (`Staging`).
     overwrite: replace dense vectors that are there. Raises IndexMissingError, IndexExistsError if there are dense
     vectors and not `overwrite`, IndexLockedError, and what the encoder raises.
     """

@@ -37,7 +37,7 @@ SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a transaction did. unknown: doc_ids to be deleted that were not there."""
+    """The counts of a transaction. unknown: doc_ids to be deleted that were not there."""
 
     manifest: Manifest
     n_added: int
@@ -120,7 +120,7 @@ class IndexEditor:
         self._collect(documents, vectors, dense, replacing=False)
 
     def update(self, documents: Sequence[Document], vectors: SparseBatch, dense: Dense = None) -> None:
-        """Add documents, each in the place of the one with its doc_id, if there is one; they count as added now."""
+        """Add documents, each in the place of one with its doc_id; they count as added now."""
         self._delete(self._passages.replaced_by(documents))
         self._collect(documents, vectors, dense, replacing=True)
 
@@ -160,7 +160,7 @@ class IndexEditor:
             outcome = resolve(self.base.segments, pending, self._requests)
             if strict and outcome.unknown:
                 shown = ", ".join(outcome.unknown[:SHOWN]) + (", …" if len(outcome.unknown) > SHOWN else "")
-                raise LsrError(f"not in the index: {shown}; nothing was deleted; leave out --strict to pass them over")
+                raise LsrError(f"not in the index: {shown}; nothing was deleted; leave out --strict to skip them")
             manifest = self.base.manifest
             if self.n_docs or any(outcome.dead):
                 manifest = self._commit(pending, outcome)
@@ -226,7 +226,7 @@ class IndexEditor:
         kept: Sequence[tuple[Segment, npt.NDArray[np.bool_]]],
         pending: Sequence[Pending],
     ) -> tuple[float, Mapping[str, float], list[Reweighed]]:
-        """Weigh all documents by the statistics of those that are there: as an index made of them anew would."""
+        """Weigh all documents by the statistics of those that are there: as a new index of them would."""
         from lsr.indexer.write.corpus_statistics import weigh_all
         from lsr.indexer.write.invert import choose_scale
 
@@ -268,7 +268,7 @@ def _without(live: npt.NDArray[np.bool_], dead: Sequence[int]) -> npt.NDArray[np
 
 
 def _check_encoder(index: StoredIndex, encoder: Encoder) -> None:
-    """Raise EncoderError unless an encoder goes on where that of the index stopped."""
+    """Raise EncoderError unless an encoder continues the vocabulary of the index."""
     check_same(index.manifest.encoder, encoder.description)
     terms = encoder.terms
     if len(terms) < len(index.vocabulary) or any(a != b for a, b in zip(index.vocabulary, terms, strict=False)):
@@ -295,5 +295,5 @@ def _refuse_fractions(pending: Sequence[Pending]) -> None:
             if not np.array_equal(weights, np.rint(weights)):
                 raise UsageError(
                     "the index holds whole weights (its scale is 1), but new ones are not whole: make them whole in "
-                    "the same way, or index all vectors anew with --overwrite"
+                    "the same way, or index all vectors again with --overwrite"
                 )

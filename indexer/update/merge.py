@@ -14,16 +14,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lsr.indexer.storage.arrays import merged_rows, save_arrays
 from lsr.indexer.storage.dense_vectors import KIND as DENSE_KIND
 from lsr.indexer.storage.dense_vectors import DensePending
 from lsr.indexer.storage.files import map_numbers
 from lsr.indexer.storage.generations import hold_newest
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import Manifest, Part, SegmentInfo
-from lsr.indexer.storage.segment import Segment, save_arrays
+from lsr.indexer.storage.segment import Segment
 from lsr.indexer.storage.segment_files import DOCUMENTS
 from lsr.indexer.update.merge_policy import all_of, tiered
 from lsr.indexer.update.reweigh import stored_rows
+from lsr.indexer.write.document_arrays import id_table
 from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
 from lsr.indexer.write.transaction import Workplace, explained
 from lsr.indexer.write.writer import now
@@ -113,7 +115,8 @@ def _merge(
     )  # fmt: skip
     n_docs, n_postings = len(rows.indptr) - 1, len(rows.term_ids)
     rows.delete()
-    files = {DOCUMENTS: info, **save_arrays(folder, arrays | checksums | _id_table(segments))}
+    carried = merged_rows((segment.arrays_by_row, segment.live_rows) for segment in segments)
+    files = {DOCUMENTS: info, **save_arrays(folder, arrays | checksums | _id_table(segments) | carried)}
     if any(segment.fields is not None for segment in segments):
         files |= write_fields(folder, DocumentStore(folder / DOCUMENTS, n_docs))
     part, dense = place.keep("segments", folder, files), _merge_dense(place, segments)
@@ -133,15 +136,13 @@ def _merge_dense(place: Workplace, segments: Sequence[Segment]) -> Part | None:
 
 
 def _id_table(segments: Sequence[Segment]) -> dict[str, npt.NDArray[Any]]:
-    """Return the hashes of the doc_ids that are left, ascending, and which row each is of."""
+    """Return `id_hash` and `id_row` of the documents that are left."""
     hashes = []
     for segment in segments:
         by_row = np.empty(segment.n_docs, np.uint64)
         by_row[segment.id_row] = segment.id_hash
         hashes.append(by_row[segment.live_rows])
-    joined = np.concatenate(hashes)
-    id_row = np.argsort(joined, kind="stable").astype(np.uint32)
-    return {"id_hash": joined[id_row], "id_row": id_row}
+    return id_table(np.concatenate(hashes))
 
 
 class _Joined:

@@ -1,4 +1,4 @@
-"""Which segments are to be merged: neighbours only, since their order is that in which documents were added."""
+"""The choice of segments to merge: neighbours only, since their order is that of addition."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def size_of(segment: SegmentInfo) -> int:
 
 
 def tiered(segments: Sequence[SegmentInfo], limits: SegmentLimits) -> list[range]:
-    """Return the runs of segments that had better be merged now, each into one; none if all is well.
+    """Return the runs of segments that should be merged now, each into one; none if all is well.
 
     Runs of FACTOR or more neighbours, in which no segment is larger than all the others together: so whatever is
     written again comes to lie in a segment at least twice as large, and a document is merged only a logarithm of times.
-    A segment with more deleted documents than others is a run of its own.
+    A segment with more deleted documents than others is a run by itself.
     """
     runs = [range(i, i + 1) for i, segment in enumerate(segments) if segment.n_deleted * 2 > segment.n_docs]
     chosen = _balanced(segments, limits)

@@ -1,4 +1,4 @@
-"""Documents that were cut into passages: which passages stand for a document, and its text put together again."""
+"""Documents that were cut into passages: the passages of a document, and its text joined again."""
 
 from __future__ import annotations
 

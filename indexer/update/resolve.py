@@ -1,4 +1,4 @@
-"""What the additions, replacements and deletions of a transaction come to, id by id, in the order in which they came.
+"""The outcome of a transaction's additions, replacements and deletions, by doc_id, in the order of the calls.
 
 In memory are 8 bytes a document; the ids themselves are read only where hashes meet.
 """
@@ -18,7 +18,7 @@ from lsr.indexer.write.segment_builder import Pending
 
 @dataclass(slots=True)
 class Requests:
-    """What was asked for, beside the documents themselves.
+    """The changes asked for, without the documents themselves.
 
     replacing: of each run of added documents, how many, and whether they may replace others.
     deletions: doc_ids, each with the number of documents that had been added before.
@@ -30,7 +30,7 @@ class Requests:
 
 @dataclass(slots=True)
 class Outcome:
-    """What it comes to. dead: rows by segment that are no longer there; unknown: ids deleted that were not there."""
+    """The outcome. dead: rows by segment that are no longer there; unknown: ids deleted that were not there."""
 
     dead: list[list[int]]
     n_added: int = 0
@@ -85,7 +85,7 @@ class _Resolution:
         return self._outcome
 
     def _untangle(self, events: npt.NDArray[np.int64]) -> None:
-        """Settle ids that more than one event speaks of."""
+        """Settle ids that are in more than one event."""
         by_id: dict[str, list[int]] = {}
         for event in events[np.argsort(self._times[events], kind="stable")]:
             by_id.setdefault(self._doc_id(event), []).append(int(event))
@@ -130,7 +130,7 @@ class _Resolution:
             )
         first = int(self._starts[-1 - place[0]]) + place[1]
         return BadDocumentError(
-            f"doc_id {doc_id} stands twice: it is that of document {first + 1:,} and of document {event + 1:,}; "
+            f"doc_id {doc_id} is there twice: it is that of document {first + 1:,} and of document {event + 1:,}; "
             "give each its own"
         )
 

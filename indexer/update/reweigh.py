@@ -1,4 +1,4 @@
-"""Segments whose weights need statistics of the corpus (BM25), made anew when those have changed.
+"""Segments whose weights need statistics of the corpus (BM25), computed again when those have changed.
 
 Texts are not read again and documents not reordered: the counts that the weights were made from are kept beside the
 postings, so that new impacts are put into the old places. What doesn't change is linked, not copied.
@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError, LsrError
+from lsr.indexer.storage.arrays import save_arrays
 from lsr.indexer.storage.files import CHUNK_BYTES, FileInfo, new_file
 from lsr.indexer.storage.manifest import REMEDY
-from lsr.indexer.storage.segment import Segment, save_arrays
+from lsr.indexer.storage.segment import Segment
 from lsr.indexer.write.spill import Rows, Spool
 from lsr.io.folder import FileAt, Folder
 from lsr.types import SparseBatch
@@ -35,11 +36,11 @@ def stored_rows(segment: Segment) -> tuple[npt.NDArray[np.int64], npt.NDArray[np
 
 
 class Reweighed:
-    """A segment on its way to new weights, in a folder of its own. live: by row."""
+    """A segment that gets new weights, in a separate folder. live: by row."""
 
     def __init__(self, segment: Segment, live: npt.NDArray[np.bool_], folder: Folder) -> None:
         if segment.counts is None:
-            raise LsrError(f"{segment.folder}: keeps no counts, so it can't be weighed anew; index with --overwrite")
+            raise LsrError(f"{segment.folder}: keeps no counts, so it can't be weighed again; index with --overwrite")
         self.segment = segment
         self._folder = folder
         self._live = live[segment.arrays["insertion"]]
@@ -62,7 +63,7 @@ class Reweighed:
         del self.rows
 
     def save(self, scale: float, vocab_size: int) -> tuple[Folder, dict[str, FileInfo]]:
-        """Build the segment anew; return the folder that holds it, and its files."""
+        """Build the segment again; return the folder that holds it, and its files."""
         from lsr.indexer.write.invert import segment_arrays
 
         arrays, _ = segment_arrays(

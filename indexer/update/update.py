@@ -82,7 +82,7 @@ def add_corpus(
     threads: int = 2,
     progress: Progress | None = None,
 ) -> tuple[Changes, list[str]]:
-    """Add folders and files to an index; return what was done, and lines that sum up what was read and skipped.
+    """Add folders and files to an index; return the changes, and lines that sum up what was read and skipped.
 
     replacing: documents may take the place of those with their doc_ids. The index itself is never read. Raises what
     `read_corpus` and `add_documents` raise.
@@ -129,7 +129,7 @@ def _lookup(editor: IndexEditor) -> tuple[Any, int | None]:
     """Return how terms become ids, and how many ids there are, if they are given."""
     description = editor.base.manifest.encoder
     if editor.base.manifest.dense is not None:
-        raise UsageError("the index has dense vectors besides, which ready vectors come without: add texts")
+        raise UsageError("the index has dense vectors too, which ready vectors come without: add texts")
     if description["kind"] == READY_VECTORS:
         encoder = editor.encoder
         assert isinstance(encoder, ReadyVectors)
@@ -177,7 +177,7 @@ def _split(editor: IndexEditor, legs: Legs, documents: Iterable[Document]) -> It
 
 
 def _merged(changes: Changes, index: str | Path, *, merge: bool, threads: int, progress: Progress | None) -> Changes:
-    """Merge what is due: a generation of its own, so that the changes are safe before it begins."""
+    """Merge the segments that are due, in a separate generation: the changes are safe before it begins."""
     if merge:
         with suppress(IndexLockedError):  # another writer is at it, and will find the same to be due
             merge_index(index, only_due=True, threads=threads, progress=progress)

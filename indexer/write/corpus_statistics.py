@@ -16,7 +16,7 @@ from lsr.types import SparseBatch
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What `lsr.encoders.base.CorpusStatistics` names, of all documents. df: int64 (vocab_size)."""
+    """Statistics of all documents, as `lsr.encoders.base.CorpusStatistics` describes them. df: int64 (vocab_size)."""
 
     n_docs: int
     df: npt.NDArray[np.int64]

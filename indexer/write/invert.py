@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lsr.indexer.storage.arrays import COUNTS
 from lsr.indexer.storage.checks_on_read import term_checksums
-from lsr.indexer.storage.segment import COUNTS
 from lsr.indexer.write.reorder import by_bisection
 from lsr.indexer.write.spill import Rows
 from lsr.kernels.build import layout
@@ -60,8 +60,8 @@ def segment_arrays(
 ) -> tuple[dict[str, npt.NDArray[Any]], int]:
     """Quantise, reorder and invert rows; return the arrays of a segment by name, and how many weights were clipped.
 
-    counts: what the weights were made from, to be kept for when they are made anew. order: doc_ord → row, where
-    it is known. advance: told how many documents are done, all in all as many as there are rows.
+    counts: what the weights were made from, kept for when they are computed again. order: doc_ord → row, where
+    it is known. advance: called with the number of documents done, in total as many as there are rows.
     """
     impacts = np.empty(len(rows.weights), np.uint8)
     clipped = int(quantise(rows.weights, np.float32(scale), impacts))
@@ -104,4 +104,4 @@ def inverted(
 def _smallest(counts: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return whole numbers in the smallest unsigned dtype that holds them."""
     largest = int(counts.max(initial=0))
-    return counts.astype(next(dtype for dtype in COUNTS if largest <= np.iinfo(dtype).max))
+    return counts.astype(next(dtype for dtype in COUNTS.dtypes if largest < 1 << 8 * np.dtype(dtype).itemsize))

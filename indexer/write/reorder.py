@@ -28,7 +28,7 @@ def by_bisection(
 ) -> npt.NDArray[np.int64]:
     """Return doc_ord → row of the forward index, by recursive graph bisection.
 
-    indptr: int64; term_ids: unsigned, below n_terms. advance: told how many documents are done, all in all
+    indptr: int64; term_ids: unsigned, below n_terms. advance: called with the number of documents done, in total
     as many as there are. The result depends on the rows alone, not on `threads`.
     """
     n_docs = len(indptr) - 1

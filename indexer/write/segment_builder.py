@@ -23,9 +23,9 @@ from lsr.types import Document, SparseBatch
 
 
 class Pending:
-    """Documents and vectors of a segment to be, in a folder of its own.
+    """Documents and vectors of a future segment, in a separate folder.
 
-    dense: what takes the dense vectors that come too; None: there are none. limits: the size at which it is full.
+    dense: the writer of dense vectors; None: there are none. limits: the size at which it is full.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Pending:
 
     @property
     def room(self) -> int:
-        """How many documents may still come."""
+        """The number of documents that may still come."""
         is_full = self.n_docs > 0 and self.n_postings >= self._limits.n_postings
         return 0 if is_full else self._limits.n_docs - self.n_docs
 
@@ -75,12 +75,12 @@ class Pending:
 
     @property
     def n_dead(self) -> int:
-        """How many rows are dead."""
+        """The number of rows that are dead."""
         return len(self.dead)
 
     @property
     def live(self) -> npt.NDArray[np.bool_]:
-        """Which rows are not dead: bool, (n_docs)."""
+        """The rows that are not dead: bool, (n_docs)."""
         live = np.ones(self.n_docs, bool)
         live[self.dead] = False
         return live
@@ -93,7 +93,7 @@ class Pending:
 
     @property
     def counts(self) -> npt.NDArray[np.float32] | None:
-        """What stood in the place of the weights of `rows` before they were replaced; None if they weren't."""
+        """The weights of `rows` before they were replaced; None if they weren't."""
         return self._spool.counts()
 
     def replace_weights(self, pieces: Iterable[npt.NDArray[np.float32]]) -> None:
@@ -105,11 +105,6 @@ class Pending:
     def id_hashes(self) -> npt.NDArray[np.uint64]:
         """The hash of each doc_id."""
         return np.concatenate(self._id_hashes)
-
-    def id_table(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
-        """Return the hashes in ascending order, and which row each is of."""
-        id_row = np.argsort(self.id_hashes, kind="stable").astype(np.uint32)
-        return self.id_hashes[id_row], id_row
 
     @property
     def document_checksums(self) -> dict[str, npt.NDArray[Any]]:
@@ -131,7 +126,7 @@ class Pending:
         self._spool.delete()
 
     def close(self) -> None:
-        """Close the files of a segment that will not be."""
+        """Close the files of a segment that is given up."""
         with suppress(OSError, ValueError):
             self._documents.abandon()
         with suppress(OSError, ValueError):
@@ -197,7 +192,7 @@ class Collector:
         return self._pending
 
     def close(self) -> None:
-        """Close the files of what will not be."""
+        """Close the files of what is given up."""
         for pending in self._pending:
             pending.close()
         self._pending = []
@@ -224,7 +219,7 @@ def refuse_duplicates(segments: Sequence[Pending]) -> None:
             name = doc_id(position)
             if name in first_seen:
                 raise BadDocumentError(
-                    f"doc_id {name} stands twice: it is that of document {first_seen[name] + 1:,} and of document "
+                    f"doc_id {name} is there twice: it is that of document {first_seen[name] + 1:,} and of document "
                     f"{position + 1:,}; give each its own"
                 )
             first_seen[name] = position

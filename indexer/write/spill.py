@@ -1,4 +1,4 @@
-"""Vectors on their way into a segment, kept on disk as they come, so that memory does not grow with them."""
+"""Vectors of a future segment, kept on disk as they come, so that memory does not grow with them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Where a writer works: the lock, a scratch folder, and the way of finished parts to their place.
+"""The transaction of a writer: its lock, a scratch folder, and the moves of finished parts to their place.
 
-All that a writer made and no generation names is taken away when it leaves, by whatever way.
+All that a writer made and no generation names is removed when it ends, whatever ends it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def explained(path: Path) -> Iterator[None]:
 
 
 class Workplace:
-    """An index's folder while one writer is at it. A context manager; leaving it gives the lock back.
+    """An index's folder while one writer holds it. A context manager; leaving it releases the lock.
 
     root: the open folder; scratch: one in it, for what isn't finished.
 
@@ -52,7 +52,7 @@ class Workplace:
 
     @classmethod
     def for_new(cls, path: Path, *, overwrite: bool) -> Workplace:
-        """Begin an index at `path`, or one in the place of that which is there.
+        """Begin an index at `path`, or replace the one there.
 
         Raises IndexExistsError if there is an index and not `overwrite`, UsageError if the folder holds other things.
         """
@@ -68,7 +68,7 @@ class Workplace:
 
     @classmethod
     def for_existing(cls, path: Path) -> Workplace:
-        """Go on with the index at `path`. The caller has seen that there is one."""
+        """Lock the index at `path`, which the caller has seen to exist."""
         place = cls(path)
         with place._beginning():
             place._lock()
@@ -110,11 +110,11 @@ class Workplace:
         self.close()
 
     def close(self) -> None:
-        """Remove what was not committed and give the lock back."""
+        """Remove what was not committed and release the lock."""
         self._stack.close()
 
     def _tidy(self) -> None:
-        """Take away what was not committed, and every folder of ours where there is no index at all."""
+        """Remove what was not committed, and all our folders where there is no index at all."""
         with suppress(OSError, IndexDamagedError):
             remove_leftovers(self.root)
             if not generations(self.root):
@@ -133,7 +133,7 @@ class Workplace:
         return f"{self._prefix}-{self._n_parts - 1}"
 
     def keep(self, kind: str, folder: Folder, files: Mapping[str, FileInfo]) -> Part:
-        """Move a finished folder to its place as a part. files: what stands in it, each synced."""
+        """Move a finished folder to its place as a part. files: its files, each synced."""
         part = Part(kind, self.part_id(), files)
         target = self.root.make_folder(kind, exist_ok=True)
         folder.sync()

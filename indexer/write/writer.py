@@ -12,13 +12,14 @@ import numpy.typing as npt
 
 from lsr.encoders.base import Encoder
 from lsr.errors import LsrError
+from lsr.indexer.storage.arrays import save_arrays
 from lsr.indexer.storage.deletions import save_live
 from lsr.indexer.storage.dense_vectors import KIND as DENSE_KIND
 from lsr.indexer.storage.files import FileInfo
 from lsr.indexer.storage.manifest import LARGEST_INDEX, Manifest, SegmentInfo
-from lsr.indexer.storage.segment import save_arrays
 from lsr.indexer.storage.segment_files import DOCUMENTS
 from lsr.indexer.storage.vocabulary import save_vocabulary
+from lsr.indexer.write.document_arrays import document_arrays
 from lsr.indexer.write.segment_builder import Collector, Pending, refuse_duplicates
 from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
 from lsr.indexer.write.transaction import Workplace, explained, synced_files
@@ -170,8 +171,7 @@ def build_pending(
         threads=threads,
         advance=progress.advance,
     )
-    id_hash, id_row = pending.id_table()
-    arrays |= {"id_hash": id_hash, "id_row": id_row, **pending.document_checksums}
+    arrays |= document_arrays(pending)
     files = save_arrays(pending.folder, arrays)
     files |= {DOCUMENTS: pending.documents_info, **write_fields(pending.folder, pending.documents)}
     n_docs, n_postings = pending.n_docs, pending.n_postings

@@ -15,7 +15,8 @@ def attend(projected, first, n_tokens, n_heads, size, out):
     """Set a text's rows of out to the values that its tokens attend to.
 
     projected: float32 (rows · 3 · size): queries, keys and values of each token, the text's from row `first` on, and
-    FLOAT_ROWS - 1 rows behind it, whatever they hold. out: float32 (rows · size). size / n_heads: a multiple of COLUMNS.
+    FLOAT_ROWS - 1 rows behind it, whatever they hold. out: float32 (rows · size). size / n_heads: a multiple of
+    COLUMNS.
     """
     width = size // n_heads
     across = 3 * size

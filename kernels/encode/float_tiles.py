@@ -20,8 +20,8 @@ FLOAT_ROWS, COLUMNS = 6, 32
 def multiply_tile_plainly(out, at, width, a, first, stride, b, start, across, n_steps):
     """Set a tile of out to the product of FLOAT_ROWS rows of a and n_steps rows of COLUMNS of b. All float32.
 
-    The tile's rows are `width` apart in out, from `at` on; a's are `stride` apart from `first` on; b's are `across` apart
-    from `start` on.
+    The tile's rows are `width` apart in out, from `at` on; a's are `stride` apart from `first` on; b's are `across`
+    apart from `start` on.
     """
     for r in range(FLOAT_ROWS):
         row = out[at + r * width : at + r * width + COLUMNS]
@@ -39,7 +39,7 @@ def make_multiply_tile(lanes, n_rows):
     from numba.core import cgutils
     from numba.extending import intrinsic
 
-    from lsr.kernels.simd.vectors import element, splat
+    from lsr.kernels.simd.vectors import item_pointer, splat
 
     int64, number = ir.IntType(64), ir.FloatType()
     vector = ir.VectorType(number, lanes)
@@ -61,17 +61,17 @@ def make_multiply_tile(lanes, n_rows):
                 loaded = []
                 for v in range(n_vectors):
                     index = builder.add(base, int64(v * lanes))
-                    loaded.append(builder.load(element(context, builder, sig, args, 6, index, vector), align=4))
+                    loaded.append(builder.load(item_pointer(context, builder, sig, args, 6, index, vector), align=4))
                 for r, row in enumerate(totals):
                     index = builder.add(args[4], builder.add(builder.mul(args[5], int64(r)), loop.index))
-                    value = builder.load(element(context, builder, sig, args, 3, index, number), align=4)
-                    value = splat(builder, value, vector)
+                    value = builder.load(item_pointer(context, builder, sig, args, 3, index, number), align=4)
+                    value = splat(builder, value, lanes)
                     for total, of_b in zip(row, loaded, strict=True):
                         builder.store(builder.fadd(builder.load(total), builder.fmul(value, of_b)), total)
             for r, row in enumerate(totals):
                 for v, total in enumerate(row):
                     index = builder.add(args[1], builder.add(builder.mul(args[2], int64(r)), int64(v * lanes)))
-                    target = element(context, builder, sig, args, 0, index, vector)
+                    target = item_pointer(context, builder, sig, args, 0, index, vector)
                     builder.store(builder.load(total), target, align=4)
             return context.get_dummy_value()
 

@@ -76,17 +76,14 @@ def make_tiles(instruction):
     from numba.core import cgutils
     from numba.extending import intrinsic
 
-    from lsr.kernels.simd.vectors import element, splat
+    from lsr.kernels.simd.vectors import instruction as call_instruction
+    from lsr.kernels.simd.vectors import item_pointer, splat
 
     lanes, n_rows, n_vectors = SHAPES[instruction]
     int16, int32, int64 = (ir.IntType(bits) for bits in (16, 32, 64))
     float32 = ir.FloatType()
     words, floats = ir.VectorType(int32, lanes), ir.VectorType(float32, lanes)
     halves = ir.VectorType(int16, 2 * lanes)
-
-    def dot(builder, name, arguments):
-        kind = ir.FunctionType(words, [value.type for value in arguments])
-        return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
 
     def constant(value):
         return ir.Constant(halves, [value] * (2 * lanes))
@@ -102,10 +99,10 @@ def make_tiles(instruction):
         """Add four products to each lane. four: an activation's four bytes. weight: a register, prepared."""
         if instruction != "avx2":
             name = f"llvm.x86.avx512.vpdpbusd.{32 * lanes}"
-            return dot(builder, name, [total, splat(builder, four, words), weight])
-        parts = zip(split(builder, splat(builder, four, words), False), weight, strict=True)
+            return call_instruction(builder, name, words, [total, splat(builder, four, lanes), weight])
+        parts = zip(split(builder, splat(builder, four, lanes), False), weight, strict=True)
         for part, of_weight in parts:
-            total = builder.add(total, dot(builder, "llvm.x86.avx2.pmadd.wd", [part, of_weight]))
+            total = builder.add(total, call_instruction(builder, "llvm.x86.avx2.pmadd.wd", words, [part, of_weight]))
         return total
 
     def sums_of(builder, context, sig, args, numbers_of, first, size, weights, corrections):
@@ -114,7 +111,7 @@ def make_tiles(instruction):
         totals = [[cgutils.alloca_once(builder, words) for _ in range(n_vectors)] for _ in range(n_rows)]
         for v in range(n_vectors):
             index = builder.add(corrections, int64(v * lanes))
-            start = builder.load(element(context, builder, sig, args, of_corrections, index, words), align=4)
+            start = builder.load(item_pointer(context, builder, sig, args, of_corrections, index, words), align=4)
             for row in totals:
                 builder.store(start, row[v])
         with cgutils.for_range(builder, builder.udiv(size, int64(STEP))) as loop:
@@ -122,12 +119,12 @@ def make_tiles(instruction):
             for v in range(n_vectors):
                 index = builder.add(weights, builder.mul(loop.index, int64(PANEL * STEP)))
                 index = builder.add(index, int64(v * lanes * STEP))
-                value = builder.load(element(context, builder, sig, args, of_weights, index, words), align=1)
+                value = builder.load(item_pointer(context, builder, sig, args, of_weights, index, words), align=1)
                 loaded.append(split(builder, value, True) if instruction == "avx2" else value)
             for r, row in enumerate(totals):
                 index = builder.add(first, builder.mul(size, int64(r)))
                 index = builder.add(index, builder.mul(loop.index, int64(STEP)))
-                four = builder.load(element(context, builder, sig, args, activations, index, int32), align=1)
+                four = builder.load(item_pointer(context, builder, sig, args, activations, index, int32), align=1)
                 for total, weight in zip(row, loaded, strict=True):
                     builder.store(add_products(builder, builder.load(total), four, weight), total)
         return [[builder.load(total) for total in row] for row in totals]
@@ -143,7 +140,7 @@ def make_tiles(instruction):
             for r, row in enumerate(rows):
                 for v, total in enumerate(row):
                     index = builder.add(args[1], int64(r * PANEL + v * lanes))
-                    builder.store(total, element(context, builder, sig, args, 0, index, words), align=4)
+                    builder.store(total, item_pointer(context, builder, sig, args, 0, index, words), align=4)
             return context.get_dummy_value()
 
         return signature, generate
@@ -161,12 +158,12 @@ def make_tiles(instruction):
         def generate(context, builder, sig, args):
             rows = sums_of(builder, context, sig, args, (4, 7, 9), args[5], args[6], args[8], args[10])
             for v in range(n_vectors):
-                place = element(context, builder, sig, args, 0, builder.add(args[1], int64(v * lanes)), floats)
+                place = item_pointer(context, builder, sig, args, 0, builder.add(args[1], int64(v * lanes)), floats)
                 found = builder.load(place, align=4)
                 for r, row in enumerate(rows):
                     index = builder.add(args[3], int64(r))
-                    scale = builder.load(element(context, builder, sig, args, 2, index, float32), align=4)
-                    value = builder.fmul(builder.sitofp(row[v], floats), splat(builder, scale, floats))
+                    scale = builder.load(item_pointer(context, builder, sig, args, 2, index, float32), align=4)
+                    value = builder.fmul(builder.sitofp(row[v], floats), splat(builder, scale, lanes))
                     found = builder.select(builder.fcmp_ordered(">", value, found), value, found)
                 builder.store(found, place, align=4)
             return context.get_dummy_value()

@@ -12,7 +12,7 @@ from lsr.kernels.jit.compile import kernel
 def largest_scores(activations, row_scales, indptr, layer, n_scored, scores):
     """Set scores, float32 (n_texts, panels · PANEL), to each text's largest logit of each term.
 
-    activations: uint8, rows of layer.size, with row_scales, float32. indptr: int64 (n_texts + 1), the rows of each text:
+    activations: uint8, rows of layer.size, with row_scales, float32. indptr: int64 (n_texts + 1), each text's rows:
     multiples of TILE_ROWS, filled up by repeating a row of the text, which changes no maximum. layer: a `PackedLinear`.
     n_scored: number of panels. All texts share a panel while it is in the cache.
     """

@@ -38,3 +38,13 @@ def has_feature(name: str) -> bool:
     """Return whether compiled code may use a feature of REQUIRED."""
     features = target_features()
     return features.get(name, False) and all(features.get(other, True) for other in REQUIRED[name])
+
+
+def is_x86_64() -> bool:
+    """Return whether code is compiled for x86-64, which always has SSE2."""
+    if config.DISABLE_JIT:
+        return False
+    from numba.core.registry import cpu_target
+
+    triple, _cpu, _features = cpu_target.target_context.codegen().magic_tuple()
+    return str(triple).startswith("x86_64")

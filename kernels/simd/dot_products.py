@@ -1,23 +1,33 @@
-"""Sums of four rows of bytes with a weight each, for the 64 blocks of a page: by AVX-512 VNNI where there is one.
+"""Sums of four rows of bytes with a weight each, for the 64 blocks of a page.
 
-That instruction adds four products of bytes at a time, if the four bytes lie side by side. So four rows are
-interleaved in registers, which leaves the sums of a page in another order than its blocks; the caller keeps
-them in that order, and only the last step, which looks for the largest, has to know it. Products of a byte and
-seven bits summed in 32 bits can't overflow below 2¹⁷ terms.
+Rows are interleaved in registers, since processors add neighbouring products: AVX-512 VNNI four products of bytes at a
+time, AVX2 and SSE2 (which every x86-64 has) two products of 16 bits. That leaves the sums of a page in another order
+than its blocks; the caller keeps them in that order, and only the last step, which looks for the largest, has to know
+it. Nothing overflows: a byte times seven bits is below 2¹⁵, and sums have 32 bits, enough for 2¹⁷ terms.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import types
+from numba import config, types
 
-from lsr.kernels.geometry import PAGE_BLOCKS
+from lsr.kernels.geometry import PAGE_BLOCKS, PAGE_SUPERBLOCKS, SUPERBLOCK_BLOCKS
 from lsr.kernels.jit.compile import kernel
-from lsr.kernels.simd.cpu_features import has_feature
+from lsr.kernels.simd.cpu_features import has_feature, is_x86_64
 from lsr.kernels.simd.prefetch import prefetch
 
-LANES, LANE_BLOCKS = 4, 16
-"""A page's superblocks, and the blocks of each: bytes of a register, and bytes of one of its four lanes."""
+VNNI = has_feature("avx512vnni")
+LANES = 4 if VNNI else 2 if has_feature("avx2") else 1
+"""Lanes of 16 bytes in a register: a lane holds the blocks of a superblock."""
+PART_BLOCKS = (
+    ((0, 1, 2, 3), (4, 5, 6, 7), (8, 9, 10, 11), (12, 13, 14, 15))
+    if VNNI
+    else ((0, 2, 4, 6), (1, 3, 5, 7), (8, 10, 12, 14), (9, 11, 13, 15))
+)
+"""Four registers of sums hold the blocks of LANES superblocks: those that each holds of a lane's superblock."""
+PARTS = len(PART_BLOCKS)
+REGISTER = 4 * LANES
+"""Sums in a register."""
 
 
 @kernel
@@ -27,32 +37,34 @@ def add_dots_plainly(sums, n_pages, maxima, starts, four, ahead):
     sums: uint32 (n_pages · PAGE_BLOCKS). maxima: uint8; starts: int64 (4), where the rows begin there. four:
     uint32, a weight of seven bits in each byte, the first row's lowest. ahead: bytes ahead to prefetch.
     """
-    for j in range(4):
-        weight = four >> np.uint32(8 * j) & np.uint32(255)
-        row = maxima[starts[j] : starts[j] + n_pages * PAGE_BLOCKS]
-        for i in range(row.size):
-            sums[i] += weight * np.uint32(row[i])
+    n = n_pages * PAGE_BLOCKS
+    a, b = maxima[starts[0] : starts[0] + n], maxima[starts[1] : starts[1] + n]
+    c, d = maxima[starts[2] : starts[2] + n], maxima[starts[3] : starts[3] + n]
+    of_a, of_b = four & np.uint32(127), four >> np.uint32(8) & np.uint32(127)
+    of_c, of_d = four >> np.uint32(16) & np.uint32(127), four >> np.uint32(24) & np.uint32(127)
+    for i in range(n):
+        sums[i] += of_a * np.uint32(a[i]) + of_b * np.uint32(b[i]) + of_c * np.uint32(c[i]) + of_d * np.uint32(d[i])
 
 
 @kernel
 def largest_of_page_plainly(sums, at, finer, bounds, first, upper_bounds, superblock):
     """Set the four upper_bounds of a page, from `superblock` on, to the largest of (sums << finer) + bounds."""
-    for lane in range(LANES):
+    for i in range(PAGE_SUPERBLOCKS):
         upper_bound = np.uint32(0)
-        for b in range(lane * LANE_BLOCKS, (lane + 1) * LANE_BLOCKS):
+        for b in range(i * SUPERBLOCK_BLOCKS, (i + 1) * SUPERBLOCK_BLOCKS):
             bound = np.uint32(np.uint32(sums[at + b] << finer) + bounds[first + b])
             upper_bound = bound if bound > upper_bound else upper_bound
-        upper_bounds[superblock + lane] = upper_bound
+        upper_bounds[superblock + i] = upper_bound
 
 
 @kernel
 def largest_of_four_plainly(bounds, first, upper_bounds, superblock):
     """Set the four upper_bounds of a page, from `superblock` on, to the largest of their blocks' bounds."""
-    for lane in range(LANES):
+    for i in range(PAGE_SUPERBLOCKS):
         upper_bound = np.uint32(0)
-        for b in range(first + lane * LANE_BLOCKS, first + (lane + 1) * LANE_BLOCKS):
+        for b in range(first + i * SUPERBLOCK_BLOCKS, first + (i + 1) * SUPERBLOCK_BLOCKS):
             upper_bound = bounds[b] if bounds[b] > upper_bound else upper_bound
-        upper_bounds[superblock + lane] = upper_bound
+        upper_bounds[superblock + i] = upper_bound
 
 
 @kernel
@@ -62,66 +74,91 @@ def add_in_order_plainly(sums, at, finer, out, first):
         out[first + i] += sums[at + i] << finer
 
 
-if not has_feature("avx512vnni"):
+if config.DISABLE_JIT or not is_x86_64():
     add_dots, largest_of_page = add_dots_plainly, largest_of_page_plainly
     largest_of_four, add_in_order = largest_of_four_plainly, add_in_order_plainly
 else:
     from llvmlite import ir
-    from numba.core import cgutils
     from numba.extending import intrinsic
 
-    WORDS = ir.VectorType(ir.IntType(32), 16)
+    from lsr.kernels.simd.vectors import (
+        instruction,
+        interleave,
+        item_pointer,
+        larger,
+        pick,
+        splat,
+        store_largest_of_lanes,
+        vector,
+    )
 
-    def _numbers(values):
-        return ir.Constant(ir.VectorType(ir.IntType(32), len(values)), values)
+    WORDS, PAIRS, BYTES = vector(32, REGISTER), vector(16, 2 * REGISTER), vector(8, 4 * REGISTER)
+    BLOCKS = vector(32, LANES * SUPERBLOCK_BLOCKS)
+    UPPER_BOUNDS = vector(32, LANES)
 
-    def _pointer(context, builder, sig, args, array, index, vector):
-        view = context.make_array(sig.args[array])(context, builder, args[array])
-        item = cgutils.get_item_pointer(context, builder, sig.args[array], view, [index], wraparound=False)
-        return builder.bitcast(item, vector.as_pointer())
+    def _later(builder, index, offset):
+        return builder.add(index, index.type(offset)) if offset else index
 
-    def _splat(builder, number):
-        undefined = ir.Constant(WORDS, ir.Undefined)
-        one = builder.insert_element(undefined, number, ir.Constant(ir.IntType(32), 0))
-        return builder.shuffle_vector(one, undefined, _numbers([0] * 16))
+    def _add_bytes(builder, totals, rows, four):
+        """Add four rows to four registers of sums by VNNI: four neighbouring products of bytes at a time."""
+        weights = splat(builder, four, REGISTER)
+        added = []
+        for upper in (0, 1):
+            ab, cd = (builder.bitcast(interleave(builder, *two, 16, upper), PAIRS) for two in (rows[:2], rows[2:]))
+            for high in (0, 1):
+                bytes_of_four = builder.bitcast(interleave(builder, ab, cd, 8, high), WORDS)
+                arguments = [totals[len(added)], bytes_of_four, weights]
+                added.append(instruction(builder, "llvm.x86.avx512.vpdpbusd.512", WORDS, arguments))
+        return added
 
-    def _interleave(builder, a, b, in_a_lane, upper):
-        """Take turns with the elements of one half of each lane, as the processor's unpacking does."""
-        half = in_a_lane // 2
-        places = [lane * in_a_lane + half * upper + i for lane in range(LANES) for i in range(half)]
-        both = [p for place in places for p in (place, LANES * in_a_lane + place)]
-        return builder.shuffle_vector(a, b, _numbers(both))
+    def _add_pairs(builder, totals, rows, four):
+        """Add four rows to four registers of sums: two neighbouring products of 16 bits at a time."""
+        name = "llvm.x86.avx2.pmadd.wd" if LANES == 2 else "llvm.x86.sse2.pmadd.wd"
+        low_bytes, a_byte = ir.Constant(PAIRS, [255] * PAIRS.count), ir.Constant(PAIRS, [8] * PAIRS.count)
+
+        def two_weights(shift):
+            """Return two neighbouring bytes of the weights as 16 bits each, everywhere."""
+            low, high = (builder.and_(builder.lshr(four, four.type(shift + n)), four.type(127)) for n in (0, 8))
+            return builder.bitcast(splat(builder, builder.or_(low, builder.shl(high, four.type(16))), REGISTER), PAIRS)
+
+        weights, rows = (two_weights(0), two_weights(16)), [builder.bitcast(row, PAIRS) for row in rows]
+        added = []
+        for upper in (0, 1):
+            mixed = [interleave(builder, *two, 8, upper) for two in (rows[:2], rows[2:])]
+            for select in (lambda two: builder.and_(two, low_bytes), lambda two: builder.lshr(two, a_byte)):
+                dots = [instruction(builder, name, WORDS, [select(m), w]) for m, w in zip(mixed, weights, strict=True)]
+                added.append(builder.add(totals[len(added)], builder.add(*dots)))
+        return added
 
     @intrinsic
     def _add_page(typing_context, sums, at, maxima, first, second, third, fourth, four):
-        """Add a page of four rows to sums[at:], in the order that interleaving leaves."""
+        """Add a page of four rows to sums[at:], in the order of PART_BLOCKS."""
         del typing_context
-        places = [types.intp] * 4
-        signature = types.void(sums, types.intp, maxima, *places, types.uint32)
+        signature = types.void(sums, types.intp, maxima, *[types.intp] * 4, types.uint32)
 
         def generate(context, builder, sig, args):
-            small, pairs = ir.VectorType(ir.IntType(8), 64), ir.VectorType(ir.IntType(16), 32)
-            rows = [
-                builder.load(_pointer(context, builder, sig, args, 2, args[i], small), align=1) for i in (3, 4, 5, 6)
-            ]
-            dot = cgutils.get_or_insert_function(
-                builder.module, ir.FunctionType(WORDS, [WORDS] * 3), "llvm.x86.avx512.vpdpbusd.512"
-            )
-            weights = _splat(builder, args[7])
-            base = _pointer(context, builder, sig, args, 0, args[1], WORDS)
-            part = 0
-            for upper in (0, 1):
-                ab = builder.bitcast(_interleave(builder, rows[0], rows[1], 16, upper), pairs)
-                cd = builder.bitcast(_interleave(builder, rows[2], rows[3], 16, upper), pairs)
-                for high in (0, 1):
-                    bytes_of_four = builder.bitcast(_interleave(builder, ab, cd, 8, high), WORDS)
-                    place = builder.gep(base, [ir.Constant(ir.IntType(64), part)])
-                    added = builder.call(dot, [builder.load(place, align=4), bytes_of_four, weights])
-                    builder.store(added, place, align=4)
-                    part += 1
+            for turn in range(PAGE_SUPERBLOCKS // LANES):
+                starts = [_later(builder, args[i], turn * BYTES.count) for i in (3, 4, 5, 6)]
+                rows = [item_pointer(context, builder, sig, args, 2, start, BYTES) for start in starts]
+                places = [_later(builder, args[1], (turn * PARTS + part) * REGISTER) for part in range(PARTS)]
+                own = [item_pointer(context, builder, sig, args, 0, place, WORDS) for place in places]
+                totals = [builder.load(pointer, align=4) for pointer in own]
+                add = _add_bytes if VNNI else _add_pairs
+                added = add(builder, totals, [builder.load(row, align=1) for row in rows], args[7])
+                for total, pointer in zip(added, own, strict=True):
+                    builder.store(total, pointer, align=4)
             return context.get_dummy_value()
 
         return signature, generate
+
+    def _quarters(context, builder, sig, args, array, first, turn):
+        """Return four vectors, of the blocks 0 … 3, 4 … 7, … of LANES superblocks, side by side, from args[array]."""
+        place = _later(builder, first, turn * LANES * SUPERBLOCK_BLOCKS)
+        pointer = item_pointer(context, builder, sig, args, array, place, BLOCKS)
+        blocks = builder.load(pointer, align=4)
+        starts = range(0, LANES * SUPERBLOCK_BLOCKS, SUPERBLOCK_BLOCKS)
+        places = [[start + 4 * quarter + i for start in starts for i in range(4)] for quarter in range(4)]
+        return [pick(builder, blocks, blocks, own) for own in places]
 
     @intrinsic
     def largest_of_page(typing_context, sums, at, finer, bounds, first, upper_bounds, superblock):
@@ -130,19 +167,22 @@ else:
         signature = types.void(sums, types.intp, types.uint32, bounds, types.intp, upper_bounds, types.intp)
 
         def generate(context, builder, sig, args):
-            page = ir.VectorType(ir.IntType(32), PAGE_BLOCKS)
-            rare = builder.load(_pointer(context, builder, sig, args, 3, args[4], page), align=4)
-            finer_by = _splat(builder, args[2])
-            base = _pointer(context, builder, sig, args, 0, args[1], WORDS)
-            upper_bound = None
-            for part in range(4):
-                total = builder.load(builder.gep(base, [ir.Constant(ir.IntType(64), part)]), align=4)
-                blocks = [lane * LANE_BLOCKS + part * 4 + i for lane in range(LANES) for i in range(4)]
-                own = builder.shuffle_vector(rare, ir.Constant(page, ir.Undefined), _numbers(blocks))
-                bound = builder.add(builder.shl(total, finer_by), own)
-                upper_bound = bound if upper_bound is None else _larger(builder, upper_bound, bound)
-            four = ir.VectorType(ir.IntType(32), LANES)
-            _store_largest(builder, upper_bound, _pointer(context, builder, sig, args, 5, args[6], four))
+            finer_by = splat(builder, args[2], REGISTER)
+            for turn in range(PAGE_SUPERBLOCKS // LANES):
+                quarters = _quarters(context, builder, sig, args, 3, args[4], turn)
+                upper_bound = None
+                for part, blocks in enumerate(PART_BLOCKS):
+                    place = _later(builder, args[1], (turn * PARTS + part) * REGISTER)
+                    total = builder.load(item_pointer(context, builder, sig, args, 0, place, WORDS), align=4)
+                    # The blocks of a part lie in two neighbouring quarters, or in one.
+                    a, b = quarters[blocks[0] // 4], quarters[blocks[3] // 4]
+                    within = [block % 4 + (REGISTER if block // 4 != blocks[0] // 4 else 0) for block in blocks]
+                    own = pick(builder, a, b, [4 * lane + place for lane in range(LANES) for place in within])
+                    bound = builder.add(builder.shl(total, finer_by), own)
+                    upper_bound = bound if upper_bound is None else larger(builder, upper_bound, bound)
+                place = _later(builder, args[6], turn * LANES)
+                pointer = item_pointer(context, builder, sig, args, 5, place, UPPER_BOUNDS)
+                store_largest_of_lanes(builder, upper_bound, pointer)
             return context.get_dummy_value()
 
         return signature, generate
@@ -154,44 +194,25 @@ else:
         signature = types.void(bounds, types.intp, upper_bounds, types.intp)
 
         def generate(context, builder, sig, args):
-            base = _pointer(context, builder, sig, args, 0, args[1], WORDS)
-            own = [
-                builder.load(builder.gep(base, [ir.Constant(ir.IntType(64), lane)]), align=4) for lane in range(LANES)
-            ]
-
-            def halve(a, b, run):
-                """Return the larger ones of the two halves of each run of a and b."""
-                starts = range(0, 32, run)
-                low = [start + i for start in starts for i in range(run // 2)]
-                high = [start + i for start in starts for i in range(run // 2, run)]
-                return _larger(builder, *(builder.shuffle_vector(a, b, _numbers(half)) for half in (low, high)))
-
-            upper_bound = halve(halve(own[0], own[1], 16), halve(own[2], own[3], 16), 8)
-            four = ir.VectorType(ir.IntType(32), LANES)
-            _store_largest(builder, upper_bound, _pointer(context, builder, sig, args, 2, args[3], four))
+            for turn in range(PAGE_SUPERBLOCKS // LANES):
+                quarters = _quarters(context, builder, sig, args, 0, args[1], turn)
+                a, b = (larger(builder, *two) for two in (quarters[:2], quarters[2:]))
+                place = _later(builder, args[3], turn * LANES)
+                pointer = item_pointer(context, builder, sig, args, 2, place, UPPER_BOUNDS)
+                store_largest_of_lanes(builder, larger(builder, a, b), pointer)
             return context.get_dummy_value()
 
         return signature, generate
 
-    def _store_largest(builder, upper_bound, place):
-        """Store the largest of each four of sixteen numbers."""
-        for turned in ([2, 3, 0, 1], [1, 0, 3, 2]):
-            others = _numbers([4 * lane + i for lane in range(LANES) for i in turned])
-            turn = builder.shuffle_vector(upper_bound, ir.Constant(WORDS, ir.Undefined), others)
-            upper_bound = _larger(builder, upper_bound, turn)
-        largest = builder.shuffle_vector(upper_bound, ir.Constant(WORDS, ir.Undefined), _numbers([0, 4, 8, 12]))
-        builder.store(largest, place, align=4)
-
-    def _larger(builder, a, b):
-        return builder.select(builder.icmp_unsigned(">", a, b), a, b)
-
     @kernel
     def add_in_order(sums, at, finer, out, first):
         """Do what `add_in_order_plainly` does, for sums in the order of `_add_page`."""
-        for lane in range(LANES):
-            for part in range(4):
-                for i in range(4):
-                    out[first + lane * LANE_BLOCKS + part * 4 + i] += sums[at + part * 16 + lane * 4 + i] << finer
+        for turn in range(PAGE_SUPERBLOCKS // LANES):
+            for lane in range(LANES):
+                for part in range(PARTS):
+                    for i in range(4):
+                        block = (turn * LANES + lane) * SUPERBLOCK_BLOCKS + PART_BLOCKS[part][i]
+                        out[first + block] += sums[at + (turn * PARTS + part) * REGISTER + lane * 4 + i] << finer
 
     @kernel
     def add_dots(sums, n_pages, maxima, starts, four, ahead):

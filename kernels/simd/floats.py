@@ -68,7 +68,7 @@ else:
     from numba.core import cgutils
     from numba.extending import intrinsic
 
-    from lsr.kernels.simd.vectors import element, numbers
+    from lsr.kernels.simd.vectors import item_pointer, pick
 
     _INT32, _FLOAT = ir.IntType(32), ir.FloatType()
     _LANES = ir.VectorType(_FLOAT, LANES)
@@ -141,7 +141,7 @@ else:
 
             def generate(context, builder, sig, args):
                 def load(index):
-                    place = element(context, builder, sig, args, 0, builder.add(args[1], index), _LANES)
+                    place = item_pointer(context, builder, sig, args, 0, builder.add(args[1], index), _LANES)
                     return prepare(builder, builder.load(place, align=4))
 
                 total = cgutils.alloca_once(builder, _LANES)
@@ -152,13 +152,8 @@ else:
                 lanes = builder.load(total)
                 half = LANES // 2
                 while half:
-                    low, high = (numbers(list(range(start, start + half))) for start in (0, half))
-                    undefined = ir.Constant(lanes.type, ir.Undefined)
-                    lanes = join(
-                        builder,
-                        builder.shuffle_vector(lanes, undefined, low),
-                        builder.shuffle_vector(lanes, undefined, high),
-                    )
+                    low, high = (list(range(start, start + half)) for start in (0, half))
+                    lanes = join(builder, pick(builder, lanes, lanes, low), pick(builder, lanes, lanes, high))
                     half //= 2
                 return builder.extract_element(lanes, _INT32(0))
 

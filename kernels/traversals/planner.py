@@ -8,10 +8,7 @@ order if too many superblocks promise to be scored.
 from __future__ import annotations
 
 from lsr.kernels.jit.compile import kernel
-
-EXHAUSTIVE, BLOCKMAX, SUPERBLOCK_MAX = 0, 1, 2
-"""The traversals that may be chosen, in the order of TRAVERSALS."""
-TRAVERSALS = ("exhaustive", "blockmax", "superblock")
+from lsr.kernels.traversals.names import BLOCKMAX, EXHAUSTIVE, SUPERBLOCK_MAX
 
 RUN_COST, RARE_COST, OFFER_COST, ENTER_COST = 14.0, 1.5, 5.0, 100.0
 """Exhaustive scoring: a frequent term in a superblock, a posting of a rare term, looking for the best of a superblock;

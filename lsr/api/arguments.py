@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.errors import UsageError
+from lsr.query.option_spec import is_whole_number
 
 SHOWN = 60
 """Characters of a refused value that a message shows."""
@@ -35,14 +36,9 @@ def is_missing(value: object) -> bool:
     return isinstance(value, numbers.Real) and bool(value != value)
 
 
-def is_integer(value: object) -> bool:
-    """Tell whether a value is a whole number, of Python or of numpy, and no truth value."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
-
-
 def check_count(value: Any, name: str, *, least: int = 1) -> int:
     """Return a whole number of at least `least`. Raises UsageError."""
-    if not is_integer(value) or value < least:
+    if not is_whole_number(value) or value < least:
         raise UsageError(f"{name} is {shown(value)}; it must be a whole number of at least {least}")
     return int(value)
 
@@ -84,7 +80,7 @@ def doc_id_text(value: Any, name: str = "doc_id") -> str:
     """Return a doc_id: a text as it is, a whole number as its decimal text. Raises UsageError."""
     if isinstance(value, str):
         text = str(value)
-    elif is_integer(value):
+    elif is_whole_number(value):
         text = str(int(value))
     else:
         raise UsageError(f"{name} is {shown(value)}; a doc_id is a text (str) or a whole number")
@@ -95,7 +91,7 @@ def doc_id_text(value: Any, name: str = "doc_id") -> str:
 
 def is_one_doc_id(value: object) -> bool:
     """Tell whether a value is one doc_id, and no collection of them."""
-    return isinstance(value, str) or is_integer(value)
+    return isinstance(value, str) or is_whole_number(value)
 
 
 def doc_ids_of(value: Any, name: str = "doc_ids") -> list[str]:

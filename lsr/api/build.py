@@ -65,7 +65,7 @@ def index(
         skip_bad: skip, and count, records and files that can't be read, instead of raising.
         reorder: bring similar documents together, so that searches are faster; results are the same.
         threads: number of worker threads (default: all cores).
-        progress: listener that is told how far the work is (default: none).
+        progress: listener to the progress of the work (default: none).
 
     Returns:
         The index, open.
@@ -115,7 +115,7 @@ class BuildOptions:
         skip_bad: skip and count what can't be read.
         reorder: bring similar documents together.
         threads: number of worker threads (default: all cores).
-        progress: listener that is told how far the work is.
+        progress: listener to the progress of the work.
     """
 
     overwrite: bool = False

@@ -97,7 +97,7 @@ class Checked:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is wrong."""
+        """True where nothing is wrong."""
         return not self.problems
 
     def __bool__(self) -> bool:

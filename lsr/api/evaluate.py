@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsr.api.arguments import check_count, check_flag, check_path, check_text, names_of
 from lsr.api.wording import python_messages
-from lsr.errors import UsageError
 
 if TYPE_CHECKING:
     from lsr.eval.reports.evaluation_result import EvaluationResult
     from lsr.io.progress import Progress
-
-SEARCH_OPTIONS = ("hybrid", "rerank", "feedback", "approximate", "where")
+    from lsr.query.options import SearchOptions
 
 
 @python_messages
@@ -30,7 +27,8 @@ def evaluate(
     threads: int = 1,
     cache: str | Path | None = None,
     progress: Progress | None = None,
-    **options: Any,
+    options: SearchOptions | None = None,
+    **given: Any,
 ) -> EvaluationResult:
     """Measure systems on test collections, by the rules of docs/EVALUATION.md.
 
@@ -46,8 +44,9 @@ def evaluate(
         drop_identical_ids: leave out a hit whose doc_id is the query's id (default: no).
         threads: number of worker threads for indexing and throughput (default: 1).
         cache: folder of datasets and indexes (default: the user's cache).
-        progress: listener that is told how far the work is (default: none).
-        options: `hybrid`, `rerank`, `feedback`, `approximate` and `where`, as of `Index.search`.
+        progress: listener to the progress of the work (default: none).
+        options: options of the searches of indexes (default: plain searches).
+        given: such options by name, as of `Index.search`: `hybrid`, `rerank`, `feedback`, `where` and others.
 
     Returns:
         The results: `mean["nDCG@10"]`, `per_query`, `systems`, `significance`; its repr is a table.
@@ -70,7 +69,6 @@ def evaluate(
     """
     from lsr.eval.experiment import evaluate as measure
 
-    given = _checked(options)
     if measures is not None:
         given["measures"] = names_of(measures, "measures", "the name of a measure")
     return measure(
@@ -82,15 +80,6 @@ def evaluate(
         threads=check_count(threads, "threads"),
         cache=None if cache is None else check_path(cache, "cache"),
         progress=progress,
+        options=options,
         **given,
     )
-
-
-def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the search options of an evaluation. Raises UsageError for a name that isn't one of them."""
-    for name in options:
-        if name not in SEARCH_OPTIONS:
-            near = get_close_matches(name, SEARCH_OPTIONS, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(SEARCH_OPTIONS)}"
-            raise UsageError(f"an evaluation has no option {name!r}; {hint}")
-    return dict(options)

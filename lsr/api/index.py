@@ -105,7 +105,7 @@ class Index(IndexReader):
             skip_bad: skip, and count, records and files that can't be read, instead of raising.
             merge: merge small segments afterwards, where that is due.
             threads: number of worker threads (default: all cores).
-            progress: listener that is told how far the work is (default: none).
+            progress: listener to the progress of the work (default: none).
 
         Raises:
             BadDocumentError: a document can't be read, or its doc_id is in the index already.
@@ -210,7 +210,7 @@ class Index(IndexReader):
         Args:
             only_due: only those that adding would merge by itself.
             threads: number of worker threads (default: all cores).
-            progress: listener that is told how far the work is (default: none).
+            progress: listener to the progress of the work (default: none).
 
         Raises:
             IndexLockedError: another writer is at work.
@@ -226,7 +226,7 @@ class Index(IndexReader):
         """Read all of the index and verify it: files against their checksums, arrays against each other.
 
         Args:
-            progress: listener that is told how far the work is (default: none).
+            progress: listener to the progress of the work (default: none).
 
         Returns:
             The problems that were found; true where there are none.

@@ -9,11 +9,12 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from lsr.api.arguments import check_text, doc_id_text, is_integer, is_missing, names_of, shown
+from lsr.api.arguments import check_text, doc_id_text, is_missing, names_of, shown
 from lsr.errors import BadDocumentError, UsageError
 from lsr.indexer.corpus.formats.text import clean
 from lsr.indexer.corpus.intake import RecordError
 from lsr.indexer.corpus.records import Layout, layout_of
+from lsr.query.option_spec import is_whole_number
 from lsr.types import Document, FieldValue
 
 FIELD_KINDS = "text, numbers, truth values, dates, lists of texts, or dicts of these"
@@ -174,7 +175,7 @@ def _field_value(value: Any, name: str, where: str) -> FieldValue:
         return value.isoformat()
     if isinstance(value, bool) or (_is_numpy(value, ndim=0) and value.dtype == bool):
         return bool(value)
-    if is_integer(value):
+    if is_whole_number(value):
         return int(value) if -_INT64 <= value < _INT64 else str(int(value))
     if isinstance(value, numbers.Real | Decimal):
         number = float(value)

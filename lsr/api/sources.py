@@ -45,7 +45,7 @@ class Stream:
 
 
 def read_sources(sources: Any, names: Names, *, first_id: int | None = 0) -> Paths | Stream:
-    """Return the paths or the documents that a caller's sources are.
+    """Return a caller's sources as paths or as a stream of documents.
 
     Args:
         sources: whatever the caller gave.
@@ -84,7 +84,7 @@ def _iterator(sources: Iterable[Any]) -> Iterator[Any]:
 
 
 def _of_iterator(items: Iterator[Any], reader: _Reader, names: Names) -> Paths | Stream:
-    """Look at the first item of an iterator: an iterator of paths, as `Path.glob` gives it, is read to its end."""
+    """Look at the first item of an iterator: one of paths, as `Path.glob` gives it, is read to its end."""
     first = list(islice(items, 1))
     if first and isinstance(first[0], os.PathLike):
         return _paths([*first, *items], names)

@@ -46,7 +46,7 @@ def rows_of(table: Any) -> Iterator[dict[str, Any]]:
     names = [name for name in reader.schema.names if not name.startswith(_PANDAS_INDEX)]
     for name in names:
         if names.count(name) > 1:
-            raise BadDocumentError(f"the table has several columns {name!r}; give each a name of its own")
+            raise BadDocumentError(f"the table has several columns {name!r}; give each another name")
     for batch in _batches(reader):
         kept = batch.select(names)
         for first in range(0, kept.num_rows, ROWS):

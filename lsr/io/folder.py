@@ -38,7 +38,7 @@ _CODES = {FOLDER: errno.EISDIR, FILE: errno.ENOTDIR, _KINDS[2][1]: errno.ELOOP}
 
 
 class UnfitFileError(OSError):
-    """What has a name is of another kind than is due, or is not alone, so it is not opened."""
+    """Refusal to open an entry of the wrong kind, or one with several hard links."""
 
 
 class Folder:
@@ -265,7 +265,10 @@ class FileAt:
 
 
 def file_at(place: Path | FileAt) -> FileAt:
-    """Return a name in an open folder as it is, or open the folder of a path: its last part is not followed."""
+    """Return a name in an open folder as it is, or open the folder of a path.
+
+    The last part of the path is not followed.
+    """
     return place if isinstance(place, FileAt) else FileAt(Folder.open(place.parent), place.name)
 
 

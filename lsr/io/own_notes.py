@@ -1,4 +1,4 @@
-"""Facts that this user's programs have found, kept as empty files in the user's cache: a name is all that they say.
+"""Notes kept as empty files in the user's cache; the name of a file is the note.
 
 Only notes in a folder that belongs to the user, and that nobody else may write to, count.
 """

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lsr.errors import UsageError
+from lsr.query.option_spec import is_number, is_whole_number
 
 LEAST_ALPHA = 0.01
 NO_LIMIT = 1 << 62
@@ -40,11 +40,10 @@ class Approximate:
     query_cut: int | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.alpha, numbers.Real) or not LEAST_ALPHA <= self.alpha <= 1:
-            shown = f"{self.alpha:g}" if isinstance(self.alpha, numbers.Real) else f"{self.alpha!r:.60}"
-            raise UsageError(f"alpha is {shown}; it must be from {LEAST_ALPHA:g} to 1")
+        if not is_number(self.alpha) or not LEAST_ALPHA <= self.alpha <= 1:
+            raise UsageError(f"alpha is {self.alpha!r:.60}; it must be from {LEAST_ALPHA:g} to 1")
         for name, value in (("superblocks", self.superblocks), ("query_cut", self.query_cut)):
-            if value is not None and (not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1):
+            if value is not None and (not is_whole_number(value) or value < 1):
                 raise UsageError(f"{name} is {value!r:.60}; it must be at least 1")
         if self.alpha == 1 and self.superblocks is None and self.query_cut is None:
             raise UsageError(f"an approximate search needs one of {SETTINGS}")

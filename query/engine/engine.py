@@ -86,7 +86,7 @@ def _kernels() -> SimpleNamespace:
     """Load the compiled kernels: late, since one query alone is done without them."""
     from lsr.kernels import search as segments
     from lsr.kernels.traversals.approximate import Limits
-    from lsr.kernels.traversals.planner import TRAVERSALS as KERNEL_TRAVERSALS
+    from lsr.kernels.traversals.names import TRAVERSALS as KERNEL_TRAVERSALS
 
     return SimpleNamespace(
         Queries=segments.Queries,

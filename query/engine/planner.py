@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import sys
 
-TRAVERSALS = ("plain", "exhaustive", "blockmax", "superblock")
+from lsr.kernels.traversals.names import TRAVERSALS as COMPILED_TRAVERSALS
+
+PLAIN = "plain"
+"""The search by numpy alone."""
+
+TRAVERSALS = (PLAIN, *COMPILED_TRAVERSALS)
 
 PLAIN_POSTINGS = 3_000_000
 """Up to here a process's only query is done in numpy before the compiled kernels would be loaded (about 0.3 s)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,6 +12,7 @@ from lsr.errors import UsageError
 from lsr.query.fusion.fuser import Fuser
 from lsr.query.fusion.registry import DEFAULT_FUSER, RANKS_ALONE, make_fuser
 from lsr.query.hybrid.score_smoothing import Neighbours
+from lsr.query.option_spec import is_whole_number
 from lsr.query.queries import Query
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Hybrid:
         if not isinstance(self.mode, str) or self.mode not in MODES:
             raise UsageError(f"hybrid: no mode {self.mode!r:.60}; there are {' and '.join(MODES)}")
         count = self.candidates
-        if not isinstance(count, numbers.Integral) or isinstance(count, bool) or not FEWEST <= count <= MOST:
+        if not is_whole_number(count) or not FEWEST <= count <= MOST:
             raise UsageError(f"hybrid: {count!r:.60} candidates; give {FEWEST} to {MOST:,}")
         if isinstance(self.fuser, str):
             object.__setattr__(self, "fuser", make_fuser(self.fuser))

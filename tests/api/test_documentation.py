@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import lsr
+from lsr.query.options import option_specs
 
 NAMES = [name for name in lsr.__all__ if name != "__version__"]
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -65,3 +66,14 @@ def test_comments_in_the_tutorial_are_what_is_printed(root: Path, tmp_path: Path
     )
     printed = done.stdout.splitlines()
     assert [line for line in promised if line not in printed] == []
+
+
+def option_table() -> str:
+    """Return the table of search options, from their descriptions."""
+    rows = [f"| `{name}` | {spec.expected.replace('|', '/')} | {default!r} | {spec.help.replace('|', '/')} |"
+            for name, spec, default in option_specs()]  # fmt: skip
+    return "\n".join(["| option | values | default | meaning |", "| --- | --- | --- | --- |", *rows])
+
+
+def test_the_table_of_search_options_is_that_of_their_descriptions(root: Path) -> None:
+    assert option_table() in (root / "docs" / "PYTHON.md").read_text("utf-8")

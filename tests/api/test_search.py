@@ -107,3 +107,13 @@ def test_representations_say_what_was_found(index: lsr.Index) -> None:
     results = index.search("sleeping cats")
     assert repr(results).startswith("<Results: 2 hits for 'sleeping cats', best 'cats'")
     assert repr(results[0]).startswith("Hit(rank=1, doc_id='cats', score=")
+
+
+def test_a_notebook_shows_results_as_a_table_with_escaped_texts(here: object) -> None:
+    with lsr.index([{"id": "<b>", "title": "a & b", "text": "cats " * 100}], "my-index", encoder="bm25") as index:
+        shown = index.search("cats <script>")._repr_html_()
+    assert shown.startswith("<table>")
+    assert "<td>&lt;b&gt;</td>" in shown
+    assert "a &amp; b" in shown
+    assert "<script>" not in shown
+    assert len(shown) < 700

@@ -192,9 +192,9 @@ def test_a_record_that_is_no_document_is_named(record: Any, message: str) -> Non
     [
         (lambda: lsr.Document(None, ONE), "doc_id is None"),  # type: ignore[arg-type]
         (lambda: lsr.Document("", ONE), "doc_id is empty"),
-        (lambda: lsr.Document("a", None), "its text is missing"),  # type: ignore[arg-type]
-        (lambda: lsr.Document("a", b"x"), "its text is b'x'"),  # type: ignore[arg-type]
-        (lambda: lsr.Document("a", ONE, None), "its title is None"),  # type: ignore[arg-type]
+        (lambda: lsr.Document("a", None), "a document's text is None"),  # type: ignore[arg-type]
+        (lambda: lsr.Document("a", b"x"), "a document's text is b'x'"),  # type: ignore[arg-type]
+        (lambda: lsr.Document("a", ONE, None), "a document's title is None"),  # type: ignore[arg-type]
         (lambda: lsr.Document("a", ONE, "", None), "its fields are None"),  # type: ignore[arg-type]
         (lambda: lsr.Document("a", ONE, "", {5: 1}), "the name of its field 5"),  # type: ignore[dict-item]
         (lambda: lsr.Document("a", ONE, "", {"x": [1]}), "its field 'x'"),  # type: ignore[dict-item]

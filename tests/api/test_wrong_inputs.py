@@ -97,6 +97,16 @@ CALLS: dict[str, tuple[Call, frozenset[str]]] = {
     "Feedback alpha": a_call(lambda i, x: lsr.Feedback(alpha=x), "int", "float", "bool"),
     "Approximate alpha": a_call(lambda i, x: lsr.Approximate(alpha=x)),
     "Approximate superblocks": a_call(lambda i, x: lsr.Approximate(superblocks=x), "int"),
+    "evaluate systems": a_call(lambda i, x: lsr.evaluate(x, "beir")),
+    "evaluate datasets": a_call(lambda i, x: lsr.evaluate(i, x)),
+    "evaluate measures": a_call(lambda i, x: lsr.evaluate(i, "beir", measures=x), "None"),
+    "evaluate k": a_call(lambda i, x: lsr.evaluate(i, "beir", k=x), "int"),
+    "evaluate split": a_call(lambda i, x: lsr.evaluate(i, "beir", split=x)),
+    "evaluate threads": a_call(lambda i, x: lsr.evaluate(i, "beir", threads=x), "int"),
+    "evaluate cache": a_call(lambda i, x: lsr.evaluate(i, "beir", cache=x), "None"),
+    "evaluate options": a_call(lambda i, x: lsr.evaluate(i, "beir", options=x), "None"),
+    "evaluate hybrid": a_call(lambda i, x: lsr.evaluate(i, "beir", hybrid=x), "None"),
+    "evaluate unknown": a_call(lambda i, x: lsr.evaluate(i, "beir", hybird=x)),
     "load_encoder": a_call(lambda i, x: lsr.load_encoder(x)),
     "load_encoder k1": a_call(lambda i, x: lsr.load_encoder("bm25", k1=x), "None", "int", "float"),
     "load_encoder stemmer": a_call(lambda i, x: lsr.load_encoder("bm25", stemmer=x), "None"),
@@ -108,6 +118,10 @@ CALLS: dict[str, tuple[Call, frozenset[str]]] = {
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wrong")
     lsr.index([{"id": "cats", "text": "A cat sleeps."}], folder / "my-index", encoder="bm25").close()
+    (folder / "beir" / "qrels").mkdir(parents=True)
+    (folder / "beir" / "corpus.jsonl").write_text('{"_id": "cats", "text": "A cat sleeps."}')
+    (folder / "beir" / "queries.jsonl").write_text('{"_id": "q", "text": "cat"}')
+    (folder / "beir" / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\tcats\t1\n")
     return folder
 
 

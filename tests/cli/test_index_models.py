@@ -71,7 +71,7 @@ def test_an_interrupted_index_goes_on_where_it_was(
     assert process.returncode == {signal.SIGINT: 130, signal.SIGKILL: -9}[how]
     assert not (tmp_path / ".lsr" / "manifest-00000001.json").exists() and shard.exists()
     if how != signal.SIGKILL:
-        assert f"documents are encoded: they are kept in {shard.parent}, and the same command goes on with them" in err
+        assert f"documents are encoded: they are kept in {shard.parent}, and the same command resumes from them" in err
     again = lsr("index", corpus, "--encoder", masked_lm)
     assert again.code == 0 and again.out.startswith("indexed 1,000 documents in ")
     assert "lsr: an interrupted run has encoded " in again.err
@@ -154,7 +154,7 @@ def test_another_model_or_other_settings_begin_anew_and_it_is_said(
 ) -> None:
     seen = encoded_now(monkeypatch)
     done = lsr("index", interrupted, "--encoder", router)
-    assert done.code == 0 and "what an earlier run left doesn't fit" in done.err and "encoding anew" in done.err
+    assert done.code == 0 and "what an earlier run left doesn't fit" in done.err and "encoding again" in done.err
     assert len(seen) == 700
 
 

@@ -20,7 +20,7 @@ def main() -> None:
     sparse, dense = encoder.encode_documents_jointly(documents)
     parts = (sparse.indptr, sparse.term_ids, sparse.weights, dense)
     digest = hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
-    print(json.dumps({"instruction": best_instruction(), "digest": digest, "nnz": int(sparse.nnz)}))
+    sys.stdout.write(json.dumps({"instruction": best_instruction(), "digest": digest, "nnz": int(sparse.nnz)}))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from lsr.errors import EncoderError, UsageError
 from lsr.indexer.pipeline import index_documents
 from lsr.models import DEFAULT, bundled_folder
 from lsr.query.searcher import Searcher
-from lsr.training.model.package_model import LARGEST_BYTES, carry
+from lsr.training.model.package_model import LARGEST_BYTES, package_model
 from lsr.types import Document
 
 DOCUMENTS = [
@@ -114,21 +114,21 @@ def test_text_is_indexed_and_searched_with_it(tmp_path):
 def test_words_are_given_to_a_model_when_it_is_carried(tmp_path):
     folder = bundled_folder("default")
     assert folder is not None
-    carry(folder, tmp_path / "given", words=7.0, rarity=0.25, threshold=0.5)
+    package_model(folder, tmp_path / "given", words=7.0, rarity=0.25, threshold=0.5)
     config = load_neural(tmp_path / "given").config
     assert config.words is not None and (config.words.weight, config.rarity) == (7.0, 0.25)
     assert config.document.pruning.threshold == 0.5
-    carry(folder, tmp_path / "kept")
+    package_model(folder, tmp_path / "kept")
     usual = load_neural("default").config
     assert load_neural(tmp_path / "kept").config == usual
-    carry(folder, tmp_path / "beside", words_beside_dense=20.0)
+    package_model(folder, tmp_path / "beside", words_beside_dense=20.0)
     assert load_neural(tmp_path / "beside").config == replace(usual, words=replace(usual.words, beside_dense=20.0))
 
 
 def test_a_model_without_words_has_none_to_weigh(tmp_path, plain_folder):
     save_encoder(start_encoder("inference-free", plain_folder), tmp_path / "model")
     with pytest.raises(UsageError, match="has no words that could weigh 15 beside a dense vector"):
-        carry(tmp_path / "model", tmp_path / "target", words_beside_dense=15.0)
+        package_model(tmp_path / "model", tmp_path / "target", words_beside_dense=15.0)
 
 
 def test_it_finds_a_word_that_it_does_not_know(encoder, tmp_path):
@@ -146,7 +146,7 @@ def test_what_is_carried_has_a_limit(tmp_path, monkeypatch):
     folder = bundled_folder("default")
     assert folder is not None
     again = tmp_path / "again"
-    assert carry(folder, again) <= LARGEST_BYTES
+    assert package_model(folder, again) <= LARGEST_BYTES
     assert np.array_equal(
         load_encoder(again).encode_queries(["a b"]).weights, load_encoder(folder).encode_queries(["a b"]).weights
     )

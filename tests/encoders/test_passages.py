@@ -185,7 +185,7 @@ def test_passages_that_were_encoded_before_are_found_as_documents(router_folder,
 def test_two_documents_of_one_id_are_noticed_although_both_are_cut(tmp_path):
     encoder = load_encoder("bm25")
     documents = [Document("same", "a few words " * 200), Document("x", "y"), Document("same", "other words " * 200)]
-    with pytest.raises(BadDocumentError, match="doc_id same stands twice"):
+    with pytest.raises(BadDocumentError, match="doc_id same is there twice"):
         index_documents(documents, tmp_path / "index", encoder, splitter=choose_splitter(encoder))
 
 

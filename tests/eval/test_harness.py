@@ -142,7 +142,7 @@ def test_ready_queries_must_hold_every_judged_query_once(
     with pytest.raises(LsrError, match=r"2 of the 3 judged queries of tiny are not in it.*'q2'"):
         evaluated(system, tiny)
     queries.write_text("q1\ta\nq1\ta\nq2\ta\nq3\ta\n")
-    with pytest.raises(LsrError, match="1 query ids stand there twice"):
+    with pytest.raises(LsrError, match="1 query ids are there twice"):
         evaluated(system, tiny)
 
 

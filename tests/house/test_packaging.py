@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
+
+import pytest
 
 FOLDERS = {
     "lsr": "lsr",
@@ -40,3 +44,14 @@ def test_the_wheel_holds_every_source_file(root: Path, tmp_path: Path) -> None:
 def test_torch_is_pinned(root: Path) -> None:
     dependencies = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
     assert [d for d in dependencies if d.startswith("torch")] == ["torch==2.13.0"]
+
+
+@pytest.mark.parametrize("name", ["numba", "llvmlite"])
+def test_the_compilers_upper_bound_is_the_version_after_the_tested_one(root: Path, name: str) -> None:
+    """Kernels write into its internals, which change from minor version to minor version."""
+    dependencies = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
+    (bound,) = [match[1] for line in dependencies if (match := re.fullmatch(rf"{name}>=[\d.]+,<([\d.]+)", line))]
+    (pinned,) = re.findall(rf"^{name}==(\d+)\.(\d+)\.", (root / "constraints.txt").read_text("utf-8"), re.MULTILINE)
+    installed = tuple(version(name).split(".")[:2])
+    assert installed == pinned
+    assert bound == f"{pinned[0]}.{int(pinned[1]) + 1}"

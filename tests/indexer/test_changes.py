@@ -197,7 +197,7 @@ def test_an_id_that_is_there_is_not_added_again(tmp_path: Path, small: Any) -> N
         editor.add(batch, whole([{}, {}], ReadyVectors()))
         editor.add([Document("new", "again")], whole([{}], ReadyVectors()))
         with pytest.raises(
-            BadDocumentError, match="doc_id new stands twice: it is that of document 1 and of document 3"
+            BadDocumentError, match="doc_id new is there twice: it is that of document 1 and of document 3"
         ):
             editor.commit()
     with IndexEditor(path) as editor:

@@ -100,7 +100,7 @@ def test_ready_vectors_do_not_fit_an_index_with_dense_ones(tmp_path: Path, vecto
     file = vectors_file({"id": ["a"], "terms": [["x"]], "weights": [[1]]})
     index_vectors([file], tmp_path / "index")
     add_dense(tmp_path / "index", Lengths())
-    with pytest.raises(UsageError, match="the index has dense vectors besides"):
+    with pytest.raises(UsageError, match="the index has dense vectors too"):
         add_vectors([file], tmp_path / "index")
 
 

@@ -117,7 +117,7 @@ def test_the_headers_of_arrays_are_checked(index: Path, old: bytes, new: bytes, 
 def test_shapes_must_fit_their_files_and_each_other(index: Path, sound: Path, tmp_path: Path) -> None:
     file = find(index, "insertion.npy")
     file.write_bytes(file.read_bytes().replace(b"(700,)", b"(701,)"))
-    with pytest.raises(IndexDamagedError, match="bytes, but its header speaks of"):
+    with pytest.raises(IndexDamagedError, match="bytes, but its header implies"):
         StoredIndex.open(index)
     for number, (name, change) in enumerate(
         {
@@ -297,7 +297,7 @@ def test_an_id_in_two_segments_is_found(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(writer, "refuse_duplicates", lambda segments: None)
     documents = [Document(str(i % 100), "x") for i in range(110)]
     index_documents(documents, tmp_path / "index", load_encoder("bm25"), limits=SegmentLimits(n_docs=64))
-    assert verify(tmp_path / "index")[1] == [f"{tmp_path / 'index'}: 10 doc_ids stand there twice"]
+    assert verify(tmp_path / "index")[1] == [f"{tmp_path / 'index'}: 10 doc_ids are there twice"]
 
 
 def test_a_query_side_of_another_analyser_is_found(tmp_path: Path) -> None:

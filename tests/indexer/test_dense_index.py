@@ -113,7 +113,7 @@ def test_an_interrupted_addition_resumes(tmp_path: Path, logged: pytest.LogCaptu
     n_kept = kept_documents(staging_folder(path))
     assert 0 < n_kept < 600
     kept = f"{n_kept} documents are encoded: they are kept in {staging_folder(path)}"
-    assert logged.messages == [f"{kept}, and the same command goes on with them"]
+    assert logged.messages == [f"{kept}, and the same command resumes from them"]
     again = Letters()
     add_dense(path, again)
     assert again.seen == [document.doc_id for document in DOCUMENTS[n_kept:]]

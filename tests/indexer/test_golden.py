@@ -48,6 +48,14 @@ def test_the_present_format_is_the_golden_one(golden: Any, tmp_path: Path) -> No
     expected = json.loads((HERE / "golden" / f"format-{FORMAT_VERSION}" / "answers.json").read_text(encoding="utf-8"))
     assert golden.answers(tmp_path / "index") == expected
 
+    def arrays(path: Path) -> list[tuple[str, int]]:
+        manifest = json.loads(max(path.glob("manifest-*.json")).read_text())
+        parts = [manifest["vocabulary"], *(part for one in manifest["segments"] for part in one.values())]
+        files = [file for part in parts if isinstance(part, dict) for file in sorted(part["files"].items())]
+        return [(name, info["crc32"]) for name, info in files if name.endswith(".npy")]
+
+    assert arrays(tmp_path / "index") == arrays(HERE / "golden" / f"format-{FORMAT_VERSION}" / "index")
+
     def shape(path: Path) -> list[tuple[str, str, list[str]]]:
         manifest = json.loads(max(path.glob("manifest-*.json")).read_text())
         parts = [manifest["vocabulary"], manifest["encoder_files"]]

@@ -115,7 +115,7 @@ def test_several_files_share_a_vocabulary(tmp_path: Path, vectors_file: VectorsF
         ({"id": ["a"], "terms": [["y"]], "weights": [[1e300]]}, r"row 1: weight 1e\+300; weights must be finite"),
         (
             {"id": ["a", "b"], "terms": [["x"], ["y", "y"]], "weights": [[1], [1, 2]]},
-            "row 2: a term stands there twice",
+            "row 2: a term is there twice",
         ),
         ({"id": ["a"], "terms": [["y"]], "weights": [[1]], "fields": ["{"]}, "row 1: its fields are no JSON"),
         (
@@ -170,7 +170,7 @@ def test_no_vector_at_all_is_an_error(tmp_path: Path, vectors_file: VectorsFile)
 def test_an_id_in_two_files_is_refused(tmp_path: Path, vectors_file: VectorsFile) -> None:
     columns = {"id": ["a", "b"], "terms": [["x"], ["y"]], "weights": [[1.0], [1.0]]}
     files = [vectors_file(columns), vectors_file(columns | {"id": ["c", "b"]}, "more.parquet")]
-    with pytest.raises(LsrError, match="doc_id b stands twice: it is that of document 2 and of document 4"):
+    with pytest.raises(LsrError, match="doc_id b is there twice: it is that of document 2 and of document 4"):
         index_vectors(files, tmp_path / "index")
     assert not (tmp_path / "index").exists()
 

@@ -153,10 +153,10 @@ def test_every_term_is_found_by_its_name(
 
 
 def test_the_arrays_of_a_segment_are_those_that_kernels_take() -> None:
-    from lsr.indexer.storage import segment
+    from lsr.indexer.storage.arrays import POSTINGS
     from lsr.kernels.build import layout
 
-    assert tuple(segment.POSTINGS) == layout.Postings._fields
+    assert tuple(spec.name for spec in POSTINGS) == layout.Postings._fields
 
 
 def test_a_new_index_is_sound(tmp_path: Path, small: Any) -> None:

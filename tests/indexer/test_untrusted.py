@@ -18,17 +18,19 @@ import pytest
 from lsr.encoders.registry import load_encoder
 from lsr.errors import LsrError
 from lsr.indexer.pipeline import index_documents
+from lsr.indexer.storage.arrays import ARRAYS, COUNTS
+from lsr.indexer.storage.arrays import POSTINGS as POSTING_SPECS
 from lsr.indexer.storage.checks_on_read import term_checksums
 from lsr.indexer.storage.files import checksum, save_array
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import _canonical
-from lsr.indexer.storage.segment import OTHERS, POSTINGS
 from lsr.indexer.transfer.check import verify
 from lsr.indexer.update.update import add_documents, delete_documents
 from lsr.query.engine.planner import TRAVERSALS
 from lsr.query.searcher import Searcher
 from lsr.types import Document
 
+POSTINGS = [spec.name for spec in POSTING_SPECS]
 WORDS = [f"word{i}" for i in range(60)]
 
 
@@ -151,7 +153,7 @@ def forge(path: Path, name: str, change: Callable[[Any], None]) -> None:
     content = json.loads(manifest.read_text())
     part = content["segments"][0]["part"]
     folder = path / "segments" / part["id"]
-    arrays = {array: np.load(folder / f"{array}.npy") for array in [*POSTINGS, *OTHERS]}
+    arrays = {array: np.load(folder / f"{array}.npy") for array in [spec.name for spec in ARRAYS if spec is not COUNTS]}
     change(arrays[name])
     with suppress(IndexError, ValueError, TypeError):  # where nothing can fit
         arrays["term_crc"] = term_checksums(arrays)

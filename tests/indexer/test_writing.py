@@ -99,7 +99,9 @@ def test_an_exception_on_the_way_leaves_the_old_index(tmp_path: Path, small: Any
 
 def test_a_doc_id_that_comes_twice_is_named(tmp_path: Path) -> None:
     documents = [Document(str(i), "x") for i in range(3000)] + [Document("1234", "y")]
-    with pytest.raises(LsrError, match="doc_id 1234 stands twice: it is that of document 1,235 and of document 3,001"):
+    with pytest.raises(
+        LsrError, match="doc_id 1234 is there twice: it is that of document 1,235 and of document 3,001"
+    ):
         index_documents(documents, tmp_path / "index", load_encoder("bm25"))
     assert not (tmp_path / "index").exists()
 
@@ -114,7 +116,7 @@ def test_doc_ids_that_only_share_a_hash_are_no_duplicates(
     monkeypatch.setattr(pending, "hash_ids", lambda doc_ids: np.array([len(d) for d in doc_ids], np.uint64))
     documents = [Document(doc_id, "x") for doc_id in ("a", "b", "cc", "dd", "c")]
     index_documents(documents, tmp_path / "index", load_encoder("bm25"))
-    with pytest.raises(LsrError, match="doc_id dd stands twice"):
+    with pytest.raises(LsrError, match="doc_id dd is there twice"):
         index_documents([*documents, Document("dd", "x")], tmp_path / "other", load_encoder("bm25"))
 
 

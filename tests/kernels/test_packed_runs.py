@@ -1,4 +1,4 @@
-"""A run is scored alike posting by posting and by the processor's instruction that spreads bytes by a mask."""
+"""A run is scored alike posting by posting and by the instructions that spread bytes by a mask."""
 
 from __future__ import annotations
 
@@ -22,19 +22,20 @@ MASKS = st.one_of(
 @property_cases(4)
 @given(mask=MASKS, seed=st.integers(0, 2**16), weight=st.sampled_from((0, 1, 7, (2**32 - 1) // 255)))
 def test_weighted_impacts_go_to_the_documents_of_the_mask(add: object, mask: int, seed: int, weight: int) -> None:
-    """From anywhere in the impacts, to anywhere in the scores, the last byte of the array being the run's last."""
+    """From anywhere in the impacts, to anywhere in the scores, whether the array ends with the run or later."""
     rng = np.random.default_rng(seed)
     start, first, n = int(rng.integers(0, 9)), int(rng.integers(0, 5)), mask.bit_count()
-    impacts = rng.integers(1, 256, start + n).astype(np.uint8)
+    impacts = rng.integers(1, 256, start + n + int(rng.choice((0, 7, 8, 40)))).astype(np.uint8)
     impacts.flags.writeable = False
     scores = np.full(first + 64 + 3, 1000, np.uint32) // np.uint32(1 + (weight > 7) * 1000)
     expected = scores.tolist()
-    for place, impact in zip((i for i in range(64) if mask >> i & 1), impacts[start:].tolist(), strict=True):
+    for place, impact in zip((i for i in range(64) if mask >> i & 1), impacts[start : start + n].tolist(), strict=True):
         expected[first + place] += weight * impact
     add(scores, first, impacts, start, np.uint64(mask), np.uint32(weight))  # type: ignore[operator]
     assert scores.tolist() == expected
 
 
+@property_cases(8)
 @given(mask=MASKS, superblock=st.integers(0, 2))
 def test_the_mask_is_put_together_from_two_words(mask: int, superblock: int) -> None:
     runs = np.full(9, 0xABABABAB, np.uint32)

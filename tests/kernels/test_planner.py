@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lsr.kernels.traversals.planner import BLOCKMAX, EXHAUSTIVE, MOST_RARE, TRAVERSALS, cheapest, most_superblocks
+from lsr.kernels.traversals.names import BLOCKMAX, EXHAUSTIVE, TRAVERSALS
+from lsr.kernels.traversals.planner import MOST_RARE, cheapest, most_superblocks
 
 
 def test_large_segments_are_pruned_and_a_first_small_one_is_not() -> None:

@@ -37,7 +37,7 @@ from lsr.kernels.search import (
     rank_approximately,
 )
 from lsr.kernels.traversals.approximate import Limits
-from lsr.kernels.traversals.planner import BLOCKMAX, EXHAUSTIVE, SUPERBLOCK_MAX
+from lsr.kernels.traversals.names import BLOCKMAX, EXHAUSTIVE, SUPERBLOCK_MAX
 from lsr.kernels.traversals.topk import NO_FILTER
 
 NO_LIMIT = 2**62

@@ -54,7 +54,7 @@ def test_parquet_brings_weights(index: StoredIndex, tmp_path: Path) -> None:
         (b"q1 cat\n", "line 1: an encoded query is 'query_id TAB token token"),
         (b"q1\tcat\n\tdog\n", "line 2: an encoded query is"),
         (b"q1\tcat\nq2\t\xff\n", "line 2: not UTF-8"),
-        (b"q1\tcat\nq1\tdog\n", "1 query ids stand there twice, as 'q1'"),
+        (b"q1\tcat\nq1\tdog\n", "1 query ids are there twice, as 'q1'"),
         (b"\n\n", "no queries in the file"),
         (b"q1\t" + b"cat " * (1 << 20) + b"cat\n", "line 1: 1,048,577 tokens; the limit"),
     ],

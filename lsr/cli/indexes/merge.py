@@ -57,8 +57,8 @@ def run(args: argparse.Namespace) -> int:
         }
         print(json_line(done))
     elif merged.n_merged:
-        done, left, size = counted(merged.n_merged, "segment"), counted(merged.n_segments, "segment"), merged.size_bytes
-        print(f"merged {done} in {seconds:.1f} s: {left} left, {human_bytes(size)}")
+        count, left = counted(merged.n_merged, "segment"), counted(merged.n_segments, "segment")
+        print(f"merged {count} in {seconds:.1f} s: {left} left, {human_bytes(merged.size_bytes)}")
     else:
         print(f"nothing to merge: {counted(merged.n_segments, 'segment')}, nothing {'due' if args.due else 'deleted'}")
     return 0

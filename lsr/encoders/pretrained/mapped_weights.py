@@ -70,7 +70,7 @@ class Tensors:
         return self._floats(name, stored[rows], kind, rows)
 
     def bytes_of(self, name: str) -> tuple[npt.NDArray[np.int8], Floats] | None:
-        """Return a table of 8-bit integers and the factor of each row as they are stored, None for any other tensor."""
+        """Return a stored table of 8-bit integers and each row's factor; None for other tensors."""
         stored, kind = self._stored(name)
         return (stored, self.get(name + SCALE)) if kind == "I8" and name + SCALE in self else None
 

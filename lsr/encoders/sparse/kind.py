@@ -29,7 +29,6 @@ from lsr.encoders.text.tokenizer import copy_of
 from lsr.errors import EncoderError, UsageError
 from lsr.models import bundled_folder
 
-
 INT8 = "int8"
 """The `dtype` of the integer kernels."""
 
@@ -43,7 +42,7 @@ def _load(name_or_path: str | Path, *, terms: Sequence[str] = (), **options: Any
 
 
 def _load_model(name_or_path: str | Path, **options: Any) -> Any:
-    """Load a model on the integer kernels, where it is the bundled one or `dtype` asks for them, else by torch."""
+    """Load a model on the integer kernels if it is bundled or `dtype` is int8, else in torch."""
     dtype, device = options.get("dtype"), options.get("device")
     usual = dtype is None and bundled_folder(str(name_or_path)) is not None and not has_cuda()
     if dtype == INT8 or (usual and device in (None, "cpu")):

@@ -32,7 +32,8 @@ def exponential(x: Floats) -> Floats:
     r = x - n * f._LN_2_HIGH
     r = r - n * f._LN_2_LOW
     p = ((((f._E5 * r + f._E4) * r + f._E3) * r + f._E2) * r + f._E1) * r + f._E0
-    return (p * (r * r) + r + ONE) * ((n.astype(np.int32) + 127) << 23).astype(np.int32).view(np.float32)
+    powers: Floats = (p * (r * r) + r + ONE) * ((n.astype(np.int32) + 127) << 23).astype(np.int32).view(np.float32)
+    return powers
 
 
 def gelu(x: Floats) -> Floats:

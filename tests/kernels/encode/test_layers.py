@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import encode_oracle as oracle
 import numpy as np
@@ -86,7 +87,7 @@ def test_the_vocabulary_head(seed: int, lengths: list[int], n_terms: int) -> Non
     scores = np.zeros((len(lengths), n_panels * PANEL), np.float32)
     largest_scores(activations.reshape(-1), row_scales, indptr, layer, n_panels, scores)
     scaled = oracle.sums(activations, rounded).astype(np.float32) * row_scales[:, None]
-    for text, (first, end) in enumerate(zip(indptr[:-1], indptr[1:], strict=True)):
+    for text, (first, end) in enumerate(pairwise(indptr.tolist())):
         expected = scaled[first:end].max(0) * scales + bias
         assert np.array_equal(scores[text, :n_terms], expected)
         term_ids, weights = np.zeros(n_terms, np.int32), np.zeros(n_terms, np.float32)
