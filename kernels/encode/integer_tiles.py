@@ -11,6 +11,8 @@ ZERO, weights are signed bytes, four steps of an output side by side (`pack.py`)
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from numba import types
 
@@ -25,36 +27,70 @@ ZERO = 128
 
 
 @kernel
-def add_tile_plainly(sums, activations, first, size, weights, panel, corrections, column):
-    """Set sums, int32 (TILE_ROWS · PANEL), to the products of a tile of rows and a panel, plus corrections.
+def sum_tile(sums, activations, first, layer, column):
+    """Set sums, int32 (TILE_ROWS · PANEL), to the products of a tile of rows and a panel.
 
-    activations: uint8, rows of `size` bytes, a multiple of STEP, the tile's from `first` on. weights: int8, the panel's
-    (size / STEP, PANEL, STEP) from `panel` on. corrections: int32, the panel's from `column` on.
+    activations: uint8, rows of layer.size bytes, the tile's from byte `first` on. layer: a `PackedLinear`. column:
+    number of the panel's first output.
     """
+    size = layer.size
     for r in range(TILE_ROWS):
         row = sums[r * PANEL : (r + 1) * PANEL]
-        row[:] = corrections[column : column + PANEL]
+        row[:] = layer.corrections[column : column + PANEL]
         for k in range(size):
             value = np.int32(activations[first + r * size + k])
-            at = panel + k // STEP * PANEL * STEP + k % STEP
+            at = column * size + k // STEP * PANEL * STEP + k % STEP
             for j in range(PANEL):
-                row[j] += value * np.int32(weights[at + j * STEP])
+                row[j] += value * np.int32(layer.weights[at + j * STEP])
 
 
 @kernel
-def raise_tile_plainly(largest, at, scales, row, activations, first, size, weights, panel, corrections, column):
-    """Raise largest[at:], float32 (PANEL), to the largest scaled sum of a tile's rows.
+def set_tile_plainly(out, width, activations, row_scales, row, layer, column):
+    """Set a tile of out, float32 rows of `width`, to a layer's outputs: sum · scale · row's scale + bias.
 
-    scales: float32, of each row, the tile's from `row` on. Other arguments: as of `add_tile_plainly`.
+    row, column: the tile's first. row_scales: float32, of each row. Other arguments: as of `sum_tile`.
     """
     sums = np.empty(TILE_ROWS * PANEL, np.int32)
-    add_tile_plainly(sums, activations, first, size, weights, panel, corrections, column)
+    sum_tile(sums, activations, row * layer.size, layer, column)
     for r in range(TILE_ROWS):
-        scale = scales[row + r]
+        scale = row_scales[row + r]
+        for j in range(PANEL):
+            value = np.float32(sums[r * PANEL + j]) * layer.scales[column + j] * scale
+            out[(row + r) * width + column + j] = value + layer.biases[column + j]
+
+
+@kernel
+def add_tile_plainly(out, width, activations, row_scales, row, layer, column):
+    """Do what `set_tile_plainly` does, but add the outputs to out."""
+    tile = np.empty((row + TILE_ROWS) * width, np.float32)
+    set_tile_plainly(tile, width, activations, row_scales, row, layer, column)
+    for r in range(row, row + TILE_ROWS):
+        for j in range(r * width + column, r * width + column + PANEL):
+            out[j] += tile[j]
+
+
+@kernel
+def raise_tile_plainly(largest, activations, row_scales, row, layer, column):
+    """Raise largest, float32, from `column` on to the largest sum · row's scale of a tile's rows."""
+    sums = np.empty(TILE_ROWS * PANEL, np.int32)
+    sum_tile(sums, activations, row * layer.size, layer, column)
+    for r in range(TILE_ROWS):
+        scale = row_scales[row + r]
         for j in range(PANEL):
             value = np.float32(sums[r * PANEL + j]) * scale
-            if value > largest[at + j]:
-                largest[at + j] = value
+            if value > largest[column + j]:
+                largest[column + j] = value
+
+
+class Tiles(NamedTuple):
+    """The three functions on a tile, by one instruction set."""
+
+    set_tile: Any
+    add_tile: Any
+    raise_tile: Any
+
+
+PLAIN = Tiles(set_tile_plainly, add_tile_plainly, raise_tile_plainly)
 
 
 def best_instruction() -> str:
@@ -71,7 +107,7 @@ SHAPES = {"avx512vnni": (16, 6, 4), "avxvnni": (8, 3, 4), "avx2": (8, 2, 4)}
 
 
 def make_tiles(instruction):
-    """Return (add_tile, raise_tile), which do what the plain ones do, by an instruction set of SHAPES."""
+    """Return what PLAIN has by an instruction set of SHAPES. Numbers are the same, bit for bit."""
     from llvmlite import ir
     from numba.core import cgutils
     from numba.extending import intrinsic
@@ -129,40 +165,59 @@ def make_tiles(instruction):
                     builder.store(add_products(builder, builder.load(total), four, weight), total)
         return [[builder.load(total) for total in row] for row in totals]
 
+    def output_part(onto):
+        """Return an intrinsic that sets n_rows rows and n_vectors registers of out, or adds to them."""
+
+        @intrinsic
+        def part(
+            typing_context, out, at, width, activations, first, size, weights, panel, corrections, column,
+            row_scales, row, scales, biases,
+        ):  # fmt: skip
+            del typing_context
+            place = types.intp
+            signature = types.void(
+                out, place, place, activations, place, place, weights, place, corrections, place,
+                row_scales, place, scales, biases,
+            )  # fmt: skip
+
+            def generate(context, builder, sig, args):
+                def load(array, index, kind):
+                    return builder.load(item_pointer(context, builder, sig, args, array, index, kind), align=4)
+
+                rows = sums_of(builder, context, sig, args, (3, 6, 8), args[4], args[5], args[7], args[9])
+                columns = [builder.add(args[9], int64(v * lanes)) for v in range(n_vectors)]
+                scales, biases = ([load(array, index, floats) for index in columns] for array in (12, 13))
+                for r, row in enumerate(rows):
+                    scale = splat(builder, load(10, builder.add(args[11], int64(r)), float32), lanes)
+                    for v, total in enumerate(row):
+                        value = builder.fmul(builder.sitofp(total, floats), scales[v])
+                        value = builder.fadd(builder.fmul(value, scale), biases[v])
+                        index = builder.add(args[1], builder.add(builder.mul(args[2], int64(r)), int64(v * lanes)))
+                        target = item_pointer(context, builder, sig, args, 0, index, floats)
+                        value = builder.fadd(builder.load(target, align=4), value) if onto else value
+                        builder.store(value, target, align=4)
+                return context.get_dummy_value()
+
+            return signature, generate
+
+        return part
+
+    set_part, add_part = output_part(False), output_part(True)
+
     @intrinsic
-    def add_part(typing_context, sums, at, activations, first, size, weights, panel, corrections, column):
+    def raise_part(typing_context, largest, activations, first, size, weights, panel, corrections, column, scales, row):
         del typing_context
         place = types.intp
-        signature = types.void(sums, place, activations, place, place, weights, place, corrections, place)
+        signature = types.void(largest, activations, place, place, weights, place, corrections, place, scales, place)
 
         def generate(context, builder, sig, args):
-            rows = sums_of(builder, context, sig, args, (2, 5, 7), args[3], args[4], args[6], args[8])
-            for r, row in enumerate(rows):
-                for v, total in enumerate(row):
-                    index = builder.add(args[1], int64(r * PANEL + v * lanes))
-                    builder.store(total, item_pointer(context, builder, sig, args, 0, index, words), align=4)
-            return context.get_dummy_value()
-
-        return signature, generate
-
-    @intrinsic
-    def raise_part(
-        typing_context, largest, at, scales, row, activations, first, size, weights, panel, corrections, column
-    ):
-        del typing_context
-        place = types.intp
-        signature = types.void(
-            largest, place, scales, place, activations, place, place, weights, place, corrections, place
-        )
-
-        def generate(context, builder, sig, args):
-            rows = sums_of(builder, context, sig, args, (4, 7, 9), args[5], args[6], args[8], args[10])
+            rows = sums_of(builder, context, sig, args, (1, 4, 6), args[2], args[3], args[5], args[7])
             for v in range(n_vectors):
-                place = item_pointer(context, builder, sig, args, 0, builder.add(args[1], int64(v * lanes)), floats)
+                place = item_pointer(context, builder, sig, args, 0, builder.add(args[7], int64(v * lanes)), floats)
                 found = builder.load(place, align=4)
                 for r, row in enumerate(rows):
-                    index = builder.add(args[3], int64(r))
-                    scale = builder.load(item_pointer(context, builder, sig, args, 2, index, float32), align=4)
+                    index = builder.add(args[9], int64(r))
+                    scale = builder.load(item_pointer(context, builder, sig, args, 8, index, float32), align=4)
                     value = builder.fmul(builder.sitofp(row[v], floats), splat(builder, scale, lanes))
                     found = builder.select(builder.fcmp_ordered(">", value, found), value, found)
                 builder.store(found, place, align=4)
@@ -170,28 +225,37 @@ def make_tiles(instruction):
 
         return signature, generate
 
-    width = lanes * n_vectors
+    of_part = lanes * n_vectors
 
-    def add_tile(sums, activations, first, size, weights, panel, corrections, column):
-        for r in range(0, TILE_ROWS, n_rows):
-            for j in range(0, PANEL, width):
+    def set_tile(out, width, activations, row_scales, row, layer, column):
+        size = layer.size
+        for r in range(row, row + TILE_ROWS, n_rows):
+            for j in range(0, PANEL, of_part):
+                set_part(
+                    out, r * width + column + j, width, activations, r * size, size, layer.weights,
+                    column * size + j * STEP, layer.corrections, column + j, row_scales, r, layer.scales, layer.biases,
+                )  # fmt: skip
+
+    def add_tile(out, width, activations, row_scales, row, layer, column):
+        size = layer.size
+        for r in range(row, row + TILE_ROWS, n_rows):
+            for j in range(0, PANEL, of_part):
                 add_part(
-                    sums, r * PANEL + j, activations, first + r * size, size, weights, panel + j * STEP,
-                    corrections, column + j,
+                    out, r * width + column + j, width, activations, r * size, size, layer.weights,
+                    column * size + j * STEP, layer.corrections, column + j, row_scales, r, layer.scales, layer.biases,
                 )  # fmt: skip
 
-    def raise_tile(largest, at, scales, row, activations, first, size, weights, panel, corrections, column):
-        for r in range(0, TILE_ROWS, n_rows):
-            for j in range(0, PANEL, width):
+    def raise_tile(largest, activations, row_scales, row, layer, column):
+        size = layer.size
+        for r in range(row, row + TILE_ROWS, n_rows):
+            for j in range(0, PANEL, of_part):
                 raise_part(
-                    largest, at + j, scales, row + r, activations, first + r * size, size, weights, panel + j * STEP,
-                    corrections, column + j,
+                    largest, activations, r * size, size, layer.weights, column * size + j * STEP, layer.corrections,
+                    column + j, row_scales, r,
                 )  # fmt: skip
 
-    return kernel(add_tile), kernel(raise_tile)
+    return Tiles(kernel(set_tile), kernel(add_tile), kernel(raise_tile))
 
 
-if best_instruction() == "plain":
-    add_tile, raise_tile = add_tile_plainly, raise_tile_plainly
-else:
-    add_tile, raise_tile = make_tiles(best_instruction())
+BEST = PLAIN if best_instruction() == "plain" else make_tiles(best_instruction())
+set_tile, add_tile, raise_tile = BEST

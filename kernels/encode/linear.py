@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from lsr.kernels.encode.functions import gelu
-from lsr.kernels.encode.integer_tiles import PANEL, TILE_ROWS, add_tile
+from lsr.kernels.encode.integer_tiles import PANEL, TILE_ROWS, add_tile, set_tile
 from lsr.kernels.jit.compile import kernel
 
 
@@ -16,49 +14,27 @@ def linear(activations, row_scales, n_rows, layer, out):
     activations: uint8 (n_rows · size) with row_scales, float32 (n_rows). n_rows: a multiple of TILE_ROWS. layer: a
     `PackedLinear` whose n_outputs is a multiple of PANEL.
     """
-    sums = np.empty(TILE_ROWS * PANEL, np.int32)
-    size, width = layer.size, layer.n_outputs
-    for column in range(0, width, PANEL):
-        scales, biases = layer.scales[column : column + PANEL], layer.biases[column : column + PANEL]
+    for column in range(0, layer.n_outputs, PANEL):
         for row in range(0, n_rows, TILE_ROWS):
-            add_tile(sums, activations, row * size, size, layer.weights, column * size, layer.corrections, column)
-            for r in range(TILE_ROWS):
-                scale = row_scales[row + r]
-                of_row = sums[r * PANEL : (r + 1) * PANEL]
-                target = out[(row + r) * width + column : (row + r) * width + column + PANEL]
-                for j in range(PANEL):
-                    target[j] = np.float32(of_row[j]) * scales[j] * scale + biases[j]
+            set_tile(out, layer.n_outputs, activations, row_scales, row, layer, column)
 
 
 @kernel
 def linear_and_gelu(activations, row_scales, n_rows, layer, out):
     """Do what `linear` does, and put gelu on top."""
-    sums = np.empty(TILE_ROWS * PANEL, np.int32)
-    size, width = layer.size, layer.n_outputs
+    width = layer.n_outputs
     for column in range(0, width, PANEL):
-        scales, biases = layer.scales[column : column + PANEL], layer.biases[column : column + PANEL]
         for row in range(0, n_rows, TILE_ROWS):
-            add_tile(sums, activations, row * size, size, layer.weights, column * size, layer.corrections, column)
-            for r in range(TILE_ROWS):
-                scale = row_scales[row + r]
-                of_row = sums[r * PANEL : (r + 1) * PANEL]
-                target = out[(row + r) * width + column : (row + r) * width + column + PANEL]
+            set_tile(out, width, activations, row_scales, row, layer, column)
+            for r in range(row, row + TILE_ROWS):
+                target = out[r * width + column : r * width + column + PANEL]
                 for j in range(PANEL):
-                    target[j] = gelu(np.float32(of_row[j]) * scales[j] * scale + biases[j])
+                    target[j] = gelu(target[j])
 
 
 @kernel
 def linear_onto(activations, row_scales, n_rows, layer, states):
     """Do what `linear` does, but add the outputs to states: a residual connection."""
-    sums = np.empty(TILE_ROWS * PANEL, np.int32)
-    size, width = layer.size, layer.n_outputs
-    for column in range(0, width, PANEL):
-        scales, biases = layer.scales[column : column + PANEL], layer.biases[column : column + PANEL]
+    for column in range(0, layer.n_outputs, PANEL):
         for row in range(0, n_rows, TILE_ROWS):
-            add_tile(sums, activations, row * size, size, layer.weights, column * size, layer.corrections, column)
-            for r in range(TILE_ROWS):
-                scale = row_scales[row + r]
-                of_row = sums[r * PANEL : (r + 1) * PANEL]
-                target = states[(row + r) * width + column : (row + r) * width + column + PANEL]
-                for j in range(PANEL):
-                    target[j] += np.float32(of_row[j]) * scales[j] * scale + biases[j]
+            add_tile(states, layer.n_outputs, activations, row_scales, row, layer, column)

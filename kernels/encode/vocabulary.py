@@ -16,7 +16,6 @@ def largest_scores(activations, row_scales, indptr, layer, n_scored, scores):
     multiples of TILE_ROWS, filled up by repeating a row of the text, which changes no maximum. layer: a `PackedLinear`.
     n_scored: number of panels. All texts share a panel while it is in the cache.
     """
-    size = layer.size
     lowest = np.float32(-np.inf)
     for panel in range(n_scored):
         column = panel * PANEL
@@ -26,10 +25,7 @@ def largest_scores(activations, row_scales, indptr, layer, n_scored, scores):
             own = largest[column : column + PANEL]
             own[:] = lowest
             for row in range(indptr[text], indptr[text + 1], TILE_ROWS):
-                raise_tile(
-                    largest, column, row_scales, row, activations, row * size, size, layer.weights, column * size,
-                    layer.corrections, column,
-                )  # fmt: skip
+                raise_tile(largest, activations, row_scales, row, layer, column)
             for j in range(PANEL):
                 own[j] = own[j] * scales[j] + biases[j]
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from encode_oracle import sums
+from encode_oracle import linear, sums
 from hypothesis import given
 from hypothesis import strategies as st
 from kernel_cases import UNCOMPILED, property_cases
 
 from lsr.kernels.encode import integer_tiles
-from lsr.kernels.encode.integer_tiles import PANEL, SHAPES, STEP, TILE_ROWS
+from lsr.kernels.encode.integer_tiles import PANEL, SHAPES, STEP, TILE_ROWS, Tiles
 from lsr.kernels.encode.pack import pack_rounded
 from lsr.kernels.simd.cpu_features import has_feature
 
@@ -22,9 +22,8 @@ SETS = [name for name in SHAPES if not UNCOMPILED and RUNS.get(name, has_feature
 
 
 @pytest.fixture(scope="module")
-def tiles() -> dict[str, tuple[Any, Any]]:
-    plain = (integer_tiles.add_tile_plainly, integer_tiles.raise_tile_plainly)
-    return {"plain": plain} | {name: integer_tiles.make_tiles(name) for name in SETS}
+def tiles() -> dict[str, Tiles]:
+    return {"plain": integer_tiles.PLAIN} | {name: integer_tiles.make_tiles(name) for name in SETS}
 
 
 def _case(seed: int, steps: int, extreme: bool) -> tuple[Any, Any, Any]:
@@ -35,50 +34,50 @@ def _case(seed: int, steps: int, extreme: bool) -> tuple[Any, Any, Any]:
     if extreme:
         activations[:] = 255
         rounded[:] = np.where(np.arange(2 * PANEL)[:, None] % 2, 127, -127)
-    return (
-        activations,
-        rounded,
-        pack_rounded(rounded, np.ones(len(rounded), np.float32), np.zeros(len(rounded), np.float32)),
-    )
+    scales, biases = rng.random(2 * PANEL).astype(np.float32), rng.standard_normal(2 * PANEL).astype(np.float32)
+    return activations, rounded, pack_rounded(rounded, scales, biases)
 
 
 @property_cases(4)
 @given(seed=st.integers(0, 2**16), steps=st.integers(1, 24), extreme=st.booleans())
-def test_all_instruction_sets_give_exact_sums(tiles: Any, seed: int, steps: int, extreme: bool) -> None:
+def test_all_instruction_sets_give_the_same_outputs(tiles: Any, seed: int, steps: int, extreme: bool) -> None:
     activations, rounded, layer = _case(seed, steps, extreme)
-    expected = sums(activations, rounded)[TILE_ROWS:, PANEL:]
-    for add_tile, _ in tiles.values():
-        found = np.full(TILE_ROWS * PANEL, -1, np.int32)
-        flat, size = activations.reshape(-1), steps * STEP
-        add_tile(found, flat, TILE_ROWS * size, size, layer.weights, PANEL * size, layer.corrections, PANEL)
-        assert np.array_equal(found.reshape(TILE_ROWS, PANEL), expected)
+    rng = np.random.default_rng(seed)
+    row_scales = rng.random(2 * TILE_ROWS).astype(np.float32)
+    before = rng.standard_normal((2 * TILE_ROWS, 2 * PANEL)).astype(np.float32)
+    outputs = linear(activations, row_scales, rounded, layer.scales, layer.biases)
+    last = (slice(TILE_ROWS, None), slice(PANEL, None))
+    for variant in tiles.values():
+        for function, expected in ((variant.set_tile, outputs), (variant.add_tile, before + outputs)):
+            found = before.copy()
+            function(found.reshape(-1), 2 * PANEL, activations.reshape(-1), row_scales, TILE_ROWS, layer, PANEL)
+            assert np.array_equal(found[last], expected[last])
+            found[last] = before[last]
+            assert np.array_equal(found, before)
 
 
 def test_the_longest_sum_does_not_overflow(tiles: Any) -> None:
     activations, rounded, layer = _case(0, 4096, True)
-    size = 4096 * STEP
+    ones = np.ones(2 * TILE_ROWS, np.float32)
     for name in sorted(set(tiles) - {"plain"}) or ["plain"]:
-        found = np.zeros(TILE_ROWS * PANEL, np.int32)
-        tiles[name][0](found, activations.reshape(-1), 0, size, layer.weights, 0, layer.corrections, 0)
-        assert np.array_equal(found.reshape(TILE_ROWS, PANEL), sums(activations, rounded)[:TILE_ROWS, :PANEL])
+        found = np.zeros((TILE_ROWS, PANEL), np.float32)
+        tiles[name].set_tile(found.reshape(-1), PANEL, activations.reshape(-1), ones, 0, layer, 0)
+        expected = linear(activations, ones, rounded, layer.scales, layer.biases)
+        assert np.array_equal(found, expected[:TILE_ROWS, :PANEL])
 
 
 @property_cases(4)
 @given(seed=st.integers(0, 2**16), steps=st.integers(1, 12))
 def test_the_largest_scaled_sum_is_kept(tiles: Any, seed: int, steps: int) -> None:
     activations, rounded, layer = _case(seed, steps, False)
-    size = steps * STEP
     rng = np.random.default_rng(seed)
     scales = rng.random(2 * TILE_ROWS).astype(np.float32)
     before = rng.normal(0, 1000, 2 * PANEL).astype(np.float32)
     scaled = sums(activations, rounded).astype(np.float32)[TILE_ROWS:, PANEL:] * scales[TILE_ROWS:, None]
     expected = np.maximum(before[PANEL:], scaled.max(0))
-    for _, raise_tile in tiles.values():
+    for variant in tiles.values():
         largest = before.copy()
-        raise_tile(
-            largest, PANEL, scales, TILE_ROWS, activations.reshape(-1), TILE_ROWS * size, size, layer.weights,
-            PANEL * size, layer.corrections, PANEL,
-        )  # fmt: skip
+        variant.raise_tile(largest, activations.reshape(-1), scales, TILE_ROWS, layer, PANEL)
         assert np.array_equal(largest[PANEL:], expected) and np.array_equal(largest[:PANEL], before[:PANEL])
 
 
