@@ -25,6 +25,7 @@ DISTRIBUTION = "lsr-search"
 FOR_WHAT = {
     "eval": "BEIR test collections and their measures",
     "dense": "dense vectors beside sparse ones",
+    "torch": "models other than the bundled one",
     "train": "training of encoders",
     "peers": "benchmarks against other engines",
     "lucene": "benchmarks against Lucene",

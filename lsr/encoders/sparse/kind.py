@@ -44,11 +44,11 @@ def _load(name_or_path: str | Path, *, terms: Sequence[str] = (), **options: Any
 def _load_model(name_or_path: str | Path, **options: Any) -> Any:
     """Load a model on the integer kernels if it is bundled or `dtype` is int8, else in torch."""
     dtype, device = options.get("dtype"), options.get("device")
-    usual = dtype is None and bundled_folder(str(name_or_path)) is not None and not has_cuda()
-    if dtype == INT8 or (usual and device in (None, "cpu")):
+    unnamed = dtype is None and device in (None, "cpu") and options.get("family") is None
+    if dtype == INT8 or (unnamed and bundled_folder(str(name_or_path)) is not None and (device or not has_cuda())):
         if device not in (None, "cpu"):
             raise UsageError(f"dtype int8 is for the CPU, but device is {device!r}: leave one of them out")
-        unused = {name for name in ("dtype", "device", "max_tokens", "plain_family", "family") if name in options}
+        unused = {"dtype", "device", "max_tokens", "plain_family"}
         from lsr.encoders.int8.open import open_integer_encoder
 
         return open_integer_encoder(name_or_path, **{k: v for k, v in options.items() if k not in unused})
