@@ -19,7 +19,8 @@ $(VENV)/base: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/full: $(VENV)/base
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[documents,eval,dense,train,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		-e '.[documents,eval,dense,torch,train,dev]'
 	touch $@
 
 $(VENV)/peers: $(VENV)/full

@@ -26,6 +26,7 @@ FOR_WHAT = {
     "documents": "reading of PDF, Word, PowerPoint and zstandard files",
     "eval": "BEIR test collections and their measures",
     "dense": "dense vectors beside sparse ones",
+    "torch": "models other than the bundled one",
     "train": "training of encoders",
     "peers": "benchmarks against other engines",
     "lucene": "benchmarks against Lucene",

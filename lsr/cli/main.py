@@ -53,8 +53,8 @@ COMMANDS = (
     doctor,
 )
 INSTALLED_BY = {
-    "torch": "torch",
-    "transformers": "transformers",
+    "torch": "'lsr-search[torch]'",
+    "transformers": "'lsr-search[torch]'",
     "tokenizers": "tokenizers",
     "safetensors": "safetensors",
     "accelerate": "'lsr-search[train]'",

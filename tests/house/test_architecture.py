@@ -33,7 +33,7 @@ FLOORS = {
     "lsr.models": 0,
     "lsr": 0,
 }
-EXCEPTIONS = {"lsr.encoders": {0}, "lsr.kernels": {1}}
+EXCEPTIONS = {"lsr.kernels": {1}}
 """Floors that may import less than everything below them (and always themselves)."""
 
 

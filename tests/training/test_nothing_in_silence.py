@@ -187,13 +187,13 @@ def test_an_option_of_an_earlier_version_names_the_new_one(capfd: pytest.Capture
 @pytest.mark.parametrize(
     ("package", "command", "remedy"),
     [
-        ("torch", ["train", "splade-v2-max", "--data", "pairs.jsonl"], "torch"),
-        ("transformers", ["train", "splade-v2-max", "--data", "pairs.jsonl"], "transformers"),
+        ("torch", ["train", "splade-v2-max", "--data", "pairs.jsonl"], "'lsr-search[torch]'"),
+        ("transformers", ["train", "splade-v2-max", "--data", "pairs.jsonl"], "'lsr-search[torch]'"),
         ("accelerate", ["train", "splade-v2-max", "--data", "pairs.jsonl"], "'lsr-search[train]'"),
-        ("torch", ["encode", "notes", "--encoder", "model", "--out", "vectors"], "torch"),
-        ("torch", ["index", "notes", "--encoder", "model"], "torch"),
-        ("torch", ["mine", "pairs.jsonl", "--encoder", "model", "--output", "mined.parquet"], "torch"),
-        ("torch", ["codes", "notes", "--dense", "model", "--out", "codes"], "torch"),
+        ("torch", ["encode", "notes", "--encoder", "model", "--out", "vectors"], "'lsr-search[torch]'"),
+        ("torch", ["index", "notes", "--encoder", "model"], "'lsr-search[torch]'"),
+        ("torch", ["mine", "pairs.jsonl", "--encoder", "model", "--output", "mined.parquet"], "'lsr-search[torch]'"),
+        ("torch", ["codes", "notes", "--dense", "model", "--out", "codes"], "'lsr-search[torch]'"),
     ],
 )
 def test_a_missing_library_is_named_with_what_installs_it(

@@ -63,7 +63,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--dtype",
         metavar="T",
-        help="data type for models: float32, bfloat16 or float16 (default on a cpu: the model's, or float32)",
+        help="data type for models: int8, float32, bfloat16 or float16 (default on a cpu: the model's, or float32; "
+        "int8 for the bundled model without torch)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing index, or its dense vectors")
     parser.add_argument("--skip-bad", action="store_true", help="skip and count what can't be read")

@@ -69,6 +69,11 @@ class Tensors:
             raise EncoderError(f"{self.path}: {name} has {len(stored)} rows, but row {rows.max()} is asked for")
         return self._floats(name, stored[rows], kind, rows)
 
+    def bytes_of(self, name: str) -> tuple[npt.NDArray[np.int8], Floats] | None:
+        """Return a stored table of 8-bit integers and each row's factor; None for other tensors."""
+        stored, kind = self._stored(name)
+        return (stored, self.get(name + SCALE)) if kind == "I8" and name + SCALE in self else None
+
     def _stored(self, name: str) -> tuple[npt.NDArray[Any], str]:
         of = self._known.get(name)
         if of is None or of["dtype"] not in _DTYPES:

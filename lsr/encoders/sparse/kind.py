@@ -5,7 +5,9 @@ Nothing here imports torch until a model is asked for.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +30,41 @@ from lsr.encoders.text.tokenizer import copy_of
 from lsr.errors import EncoderError, UsageError
 from lsr.models import bundled_folder
 
+log = logging.getLogger("lsr")
+
+INT8 = "int8"
+"""The `dtype` of the integer kernels."""
+
 
 def _load(name_or_path: str | Path, *, terms: Sequence[str] = (), **options: Any) -> Encoder:
     """Load the model of a folder or of a name on the hub, with its exact words. terms: of an index to be continued."""
     if bundled_folder(str(name_or_path)) is None and not _might_be_model(name_or_path):
         raise EncoderError(f"no encoder {str(name_or_path)!r}: known are {', '.join(usages('load'))}")
+    model = _load_model(name_or_path, **options)
+    return with_exact_words(model, model.config.words, terms=terms)
+
+
+def _load_model(name_or_path: str | Path, **options: Any) -> Any:
+    """Load a model in torch, or on the integer kernels if `dtype` is int8, or it is bundled and torch is missing."""
+    dtype, device = options.get("dtype"), options.get("device")
+    unnamed = dtype is None and device in (None, "cpu") and options.get("family") is None
+    if unnamed and bundled_folder(str(name_or_path)) is not None and not _has_torch():
+        log.info("torch isn't installed: the bundled model encodes in int8")
+        dtype = INT8
+    if dtype == INT8:
+        if device not in (None, "cpu"):
+            raise UsageError(f"dtype int8 is for the CPU, but device is {device!r}: leave one of them out")
+        unused = {"dtype", "device", "max_tokens", "plain_family"}
+        from lsr.encoders.int8.open import open_integer_encoder
+
+        return open_integer_encoder(name_or_path, **{k: v for k, v in options.items() if k not in unused})
     from lsr.encoders.pretrained.load_encoder import load_neural
 
-    model = load_neural(name_or_path, **options)
-    return with_exact_words(model, model.config.words, terms=terms)
+    return load_neural(name_or_path, **options)
+
+
+def _has_torch() -> bool:
+    return all(find_spec(name) is not None for name in ("torch", "transformers"))
 
 
 def _might_be_model(name_or_path: str | Path) -> bool:
@@ -51,14 +79,12 @@ def _load_recorded(
     moved_to: its present place (default: the recorded one). options: `device`, `dtype`. Raises EncoderError if it isn't
     there, has changed, or mustn't be opened by its recorded name.
     """
-    from lsr.encoders.pretrained.load_encoder import load_neural
-
     settings = description["settings"]
     if "document" not in settings:
         raise unknown_kind(description)
     place, revision = recorded_place(description, moved_to, "--encoder")
     document = settings["document"]
-    model = load_neural(
+    model = _load_model(
         place,
         plain_family=description["kind"],
         revision=revision,
