@@ -259,7 +259,7 @@ def _parse(content: Mapping[str, Any]) -> Manifest:
         generation=_count(content["generation"]),
         created=str(content["created"]),
         library_version=str(content["library_version"]),
-        encoder=_parse_description(content["encoder"]),
+        encoder={"query_side": "", **_parse_description(content["encoder"])},
         scale=scale,
         n_clipped=_count(content["n_clipped"]),
         vocabulary=_parse_part(content["vocabulary"], "vocabulary"),
@@ -302,7 +302,7 @@ def _parse_description(content: Mapping[str, Any]) -> dict[str, Any]:
             raise ValueError(f"{name} of the encoder is no text")
     if not isinstance(content.get("settings", {}), dict):
         raise ValueError("settings of the encoder are no object")
-    return {"kind": "", "query_side": "", **content}
+    return {"kind": "", **content}
 
 
 def _parse_passages(content: Mapping[str, Any] | None) -> Mapping[str, int] | None:

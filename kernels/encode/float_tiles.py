@@ -1,6 +1,7 @@
-"""Matrix products in float32, a tile at a time, each sum in the order of its steps, product rounded before sum.
+"""Matrix products in float32, a tile at a time, with every sum in the order of its steps.
 
-So a sum has the same bits in every tile, in registers of every width, and in numpy; a fused multiply and add would
+Each product is rounded before it is added. So a sum has the same bits in every tile, in registers of every width, and
+in numpy; a fused multiply and add would
 save no time where multiplying and adding have separate units, and has no twin in numpy.
 """
 

@@ -1,4 +1,4 @@
-"""Products of bytes summed in 32 bits, a tile of rows and outputs at a time, and their maximum over rows.
+"""Products of bytes summed in 32 bits, tile by tile, and their maximum over rows.
 
 A tile is TILE_ROWS rows of activations times one panel of PANEL outputs. Activations are bytes of a signed number plus
 ZERO, weights are signed bytes, four steps of an output side by side (`pack.py`). A sum of up to 2¹⁶ products of
@@ -46,7 +46,7 @@ def sum_tile(sums, activations, first, layer, column):
 
 @kernel
 def set_tile_plainly(out, width, activations, row_scales, row, layer, column):
-    """Set a tile of out, float32 rows of `width`, to a layer's outputs: sum · scale · row's scale + bias.
+    """Set a tile of out, float32 rows of `width`, to sum · scale · row's scale + bias.
 
     row, column: the tile's first. row_scales: float32, of each row. Other arguments: as of `sum_tile`.
     """

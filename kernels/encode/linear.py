@@ -1,4 +1,4 @@
-"""Linear layers on rounded rows: bytes in, float32 out, with what follows them in the same pass over a tile."""
+"""Linear layers on rounded rows: bytes in, float32 out, with what follows them in the same reading of a tile."""
 
 from __future__ import annotations
 

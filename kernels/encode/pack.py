@@ -1,4 +1,4 @@
-"""Weights as the integer tiles read them: a byte each, a scale a row, panels of outputs, four steps side by side."""
+"""Packing of weights for the integer tiles: a byte each, a scale a row, in panels of outputs."""
 
 from __future__ import annotations
 

@@ -276,4 +276,4 @@ def test_what_stands_in_documents_gives_no_orders_to_a_terminal(tmp_path: Path, 
             assert character not in done.out
     assert "\u202e" not in lsr("search", "cat", "--index", "evil").out
     texts = {hit["doc_id"]: hit["title"] for hit in lsr("search", "cat", "--json", "--index", "evil").objects}
-    assert "\x9b" in texts["a%1B[1m"]  # the data is whole, only written otherwise
+    assert "\x9b" in texts["a\x1b[1m"]  # the data is whole, only written otherwise

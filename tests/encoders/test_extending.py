@@ -27,6 +27,7 @@ from lsr.indexer.pipeline import index_documents
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.update.update import add_documents
 from lsr.io.folder import Folder
+from lsr.query.query_encoders import QueryEncoders
 from lsr.query.searcher import Searcher
 from lsr.types import Document, SparseBatch
 
@@ -154,6 +155,6 @@ def test_a_kind_that_registers_itself_is_loaded_indexed_added_to_and_searched(tm
     add_documents([Document("fox", "jumps over x y z")], tmp_path / "index")
     searcher = Searcher(tmp_path / "index")
     assert searcher.search("zyx")[0].doc_id == "fox"
-    assert searcher.explain("m", 1).hits[0].hit.doc_id == "cat"
-    fitted = StoredIndex.open(tmp_path / "index").fit_query_encoder(encoder)
+    assert searcher.explain("m", k=1).hits[0].hit.doc_id == "cat"
+    fitted = QueryEncoders(StoredIndex.open(tmp_path / "index"), encoder=encoder).sparse
     assert fitted.encode_queries(["b"]).term_ids.tolist() == [1]

@@ -51,7 +51,7 @@ def test_terms_weights_titles_and_texts_are_taken(tmp_path: Path, vectors_file: 
     assert notes == [] and manifest.scale == 1.0 and manifest.encoder["kind"] == "vectors"
     assert small.content(tmp_path / "index") == [
         (Document("a", "x", "A"), {"dog": 3, "cat": 1}),
-        (Document("b%20c", "y"), {"cat": 255}),
+        (Document("b c", "y"), {"cat": 255}),
         (Document("d", "", "D"), {}),
     ]
 

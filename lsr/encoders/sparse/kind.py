@@ -45,7 +45,7 @@ def _load(name_or_path: str | Path, *, terms: Sequence[str] = (), **options: Any
 
 
 def _load_model(name_or_path: str | Path, **options: Any) -> Any:
-    """Load a model in torch, or on the integer kernels if `dtype` is int8, or it is bundled and torch is missing."""
+    """Load a model in torch; on the integer kernels for int8, or where torch is missing."""
     dtype, device = options.get("dtype"), options.get("device")
     unnamed = dtype is None and device in (None, "cpu") and options.get("family") is None
     if unnamed and bundled_folder(str(name_or_path)) is not None and not _has_torch():
