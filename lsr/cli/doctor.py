@@ -11,7 +11,6 @@ import platform
 import re
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -81,6 +80,9 @@ def requirements(distribution: str) -> tuple[list[str], dict[str, list[str]]]:
 
     Of a distribution that is not installed these are the distribution itself, and no extras.
     """
+    # Late, since every command loads this module, and the library takes 30 ms.
+    from importlib.metadata import PackageNotFoundError, requires
+
     try:
         declared = requires(distribution) or []
     except PackageNotFoundError:
@@ -115,6 +117,8 @@ def _processor() -> str:
 
 
 def _versions(packages: Sequence[str]) -> dict[str, str | None]:
+    from importlib.metadata import PackageNotFoundError, version
+
     found: dict[str, str | None] = {}
     for package in packages:
         try:
