@@ -41,7 +41,7 @@ class Leaderboard:
     datasets: tuple[str, ...]
     rows: tuple[Row, ...]
     sources: Mapping[str, str]
-    """Where each published row comes from."""
+    """Source of each published row."""
     hardware: tuple[str, ...]
     notes: tuple[str, ...]
 

@@ -27,7 +27,7 @@ from lsr.query.searcher import Searcher
 from lsr.types import Document
 
 CACHED_WITH = "fields"
-"""What cached indexes have beside ids, titles and texts; earlier ones are not used."""
+"""Content of cached indexes beside ids, titles and texts; earlier ones are not used."""
 
 
 def index_cache() -> Path:

@@ -1,4 +1,4 @@
-"""What git ignores: nested .gitignore files, those of the parents up to the repository's root, and info/exclude.
+"""Patterns that git ignores: of .gitignore files here, below and above up to the repository's root, and info/exclude.
 
 Git's rule: of the patterns that match an entry the last one of the deepest file decides; a folder that is
 ignored hides all below it (the walk never goes down there). That git knows a file already doesn't count here.

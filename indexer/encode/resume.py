@@ -37,7 +37,7 @@ from lsr.io.progress import Progress
 from lsr.types import Document, SparseBatch
 
 SHARD_SECONDS = 60.0
-"""What a killed process loses at most, of time; an interrupted one loses a window."""
+"""Time that a killed process loses at most; an interrupted one loses a window."""
 ROWS = 1024
 
 Batch = tuple[list[Document], SparseBatch | None, Halves | None]

@@ -63,7 +63,7 @@ def _parsed(values: _Values, source: SourceFile, intake: Intake) -> Iterator[tup
 
 
 class _SyntaxError(ValueError):
-    """What stands between the values is wrong."""
+    """Wrong characters between the values."""
 
 
 class _Values:

@@ -18,7 +18,7 @@ JSON_DECODER = json.JSONDecoder(strict=False)
 
 
 def read_jsonl(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Document]]:
-    """Yield (line number from 1, document); blank lines are passed over, bad ones handed to the intake."""
+    """Yield (line number from 1, document); blank lines are skipped, bad ones go to the intake."""
     records = RecordReader(intake.report, intake.options)
     with opened_utf8(source, intake.report) as stream:
         for number, line in enumerate(_lines(stream), 1):
@@ -37,7 +37,7 @@ def read_jsonl(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Docume
 
 
 def _lines(stream: BinaryIO) -> Iterator[bytes]:
-    """Yield lines; of one that is too long only the beginning, itself too long, the rest being passed over."""
+    """Yield lines; of one that is too long only the beginning, itself too long, the rest being skipped."""
     read_piece = partial(stream.readline, MAX_DOCUMENT_BYTES + 1)
     for line in iter(read_piece, b""):
         yield line
