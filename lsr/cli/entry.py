@@ -13,6 +13,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         from lsr.cli.main import main as run
 
         return run(argv)
+    except KeyboardInterrupt:  # before the command began: it reports its own interruption
+        sys.stderr.write("lsr: interrupted\n")
+        return 130
     except ModuleNotFoundError as error:
         if (error.name or "lsr").partition(".")[0] == "lsr":
             raise

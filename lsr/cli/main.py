@@ -10,48 +10,40 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 
-from lsr.cli import doctor
 from lsr.cli.common import note, printed_log
-from lsr.cli.evaluation import bench, leaderboard, size_study
-from lsr.cli.evaluation import eval as evaluation
-from lsr.cli.indexes import add, check, delete, index, stats, update
-from lsr.cli.indexes import export as exporting
-from lsr.cli.indexes import get as getting
-from lsr.cli.indexes import import_ as importing
-from lsr.cli.indexes import list as listing
-from lsr.cli.indexes import merge as merging
-from lsr.cli.models import codes, encode, mine, train
-from lsr.cli.searches import explain, search, serve
 from lsr.errors import COMMITTED, LsrError
 from lsr.version import __version__
 
-COMMANDS = (
-    index,
-    search,
-    explain,
-    serve,
-    add,
-    update,
-    delete,
-    merging,
-    getting,
-    listing,
-    exporting,
-    importing,
-    encode,
-    codes,
-    train,
-    mine,
-    stats,
-    check,
-    evaluation,
-    leaderboard,
-    size_study,
-    bench,
-    doctor,
-)
+COMMANDS = {
+    "index": "indexes.index",
+    "search": "searches.search",
+    "explain": "searches.explain",
+    "serve": "searches.serve",
+    "add": "indexes.add",
+    "update": "indexes.update",
+    "delete": "indexes.delete",
+    "merge": "indexes.merge",
+    "get": "indexes.get",
+    "list": "indexes.list",
+    "export": "indexes.export",
+    "import": "indexes.import_",
+    "encode": "models.encode",
+    "codes": "models.codes",
+    "train": "models.train",
+    "mine": "models.mine",
+    "stats": "indexes.stats",
+    "check": "indexes.check",
+    "eval": "evaluation.eval",
+    "leaderboard": "evaluation.leaderboard",
+    "size-study": "evaluation.size_study",
+    "bench": "evaluation.bench",
+    "doctor": "doctor",
+}
+"""Module of each command, in the order of `lsr --help`; only that of the command at hand is imported."""
+
 INSTALLED_BY = {
     "torch": "'lsr-search[torch]'",
     "transformers": "'lsr-search[torch]'",
@@ -76,8 +68,8 @@ exit codes: 0 done, 1 failed, 2 usage, 3 index missing or damaged,
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands."""
+def build_parser(command: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser of one command; without a name, or with an unknown one, that of all commands."""
     parser = argparse.ArgumentParser(
         prog="lsr",
         description="Learned sparse retrieval: index text, search it exactly.",
@@ -86,8 +78,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"lsr {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", required=True)
-    for command in COMMANDS:
-        command.add_parser(subparsers)
+    for module in [COMMANDS[command]] if command in COMMANDS else COMMANDS.values():
+        import_module(f"lsr.cli.{module}").add_parser(subparsers)
     return parser
 
 
@@ -97,42 +89,50 @@ def main(argv: Sequence[str] | None = None) -> int:
     Signal handlers and the settings of stdout are afterwards as they were before.
     """
     _open_standard_files()
-    args = build_parser().parse_args(argv)
-    with _terminated_cleanly(), _printable_output():
-        return _run(args)
+    arguments = sys.argv[1:] if argv is None else argv
+    args = build_parser(arguments[0] if arguments else None).parse_args(arguments)
+    with _signals_heeded() as received, _printable_output():
+        return _run(args, received)
 
 
-def _run(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace, received: list[signal.Signals]) -> int:
     try:
         with printed_log():
             code = args.run(args)
         if sys.stdout is not None:
             sys.stdout.flush()
-    except LsrError as error:
+    except BaseException as error:  # noqa: BLE001  what isn't reported is raised again
+        # Libraries may turn the interruption into an error of another kind: what was received decides.
+        if signal.SIGTERM in received:
+            return TERMINATED
+        if signal.SIGINT in received or isinstance(error, KeyboardInterrupt):
+            note(f"interrupted; {_state_after(error)}")
+            return INTERRUPTED
+        return _reported(error)
+    return int(code)
+
+
+def _reported(error: BaseException) -> int:
+    """Print an error that a user can do something about, and return its exit code; raise any other."""
+    if isinstance(error, LsrError):
         note(str(error))
         if detail := getattr(error, "detail", ""):
             print(detail, file=sys.stderr)
         return error.exit_code
-    except MemoryError as error:
+    if isinstance(error, MemoryError):
         note(f"not enough memory; {_state_after(error)}; close other programs, or index in smaller parts")
-        return FAILED
-    except ModuleNotFoundError as error:
-        if error.name not in INSTALLED_BY:
-            raise
+    elif isinstance(error, ModuleNotFoundError) and error.name in INSTALLED_BY:
         note(f"this needs the package {error.name!r}, which isn't installed: pip install {INSTALLED_BY[error.name]}")
-        return FAILED
-    except KeyboardInterrupt as error:
-        note(f"interrupted; {_state_after(error)}")
-        return INTERRUPTED
-    except BrokenPipeError:
+    elif isinstance(error, BrokenPipeError):
         _give_up_output()  # the reader of the output has ended, as `| head` does
         return 0
-    except OSError as error:
+    elif isinstance(error, OSError):
         note(f"{error.filename or 'output'}: {error.strerror or error}")
         if error.filename is None:
             _give_up_output()
-        return FAILED
-    return int(code)
+    else:
+        raise error
+    return FAILED
 
 
 def _open_standard_files() -> None:
@@ -155,20 +155,31 @@ def _state_after(error: BaseException) -> str:
 
 
 @contextmanager
-def _terminated_cleanly() -> Iterator[None]:
-    """Let SIGTERM end the command as an exception, so that unfinished work is removed; restore its handler at the end.
+def _signals_heeded() -> Iterator[list[signal.Signals]]:
+    """Let SIGINT and SIGTERM end the command as an exception, so that unfinished work is removed; yield those received.
 
-    Outside the main thread nothing is changed: signals belong to that one.
+    The handlers are afterwards as they were. Outside the main thread nothing is changed: signals belong to that one.
+    A signal that the caller ignores, as `nohup` does, stays ignored.
     """
+    received: list[signal.Signals] = []
+
+    def end(number: int, _: object) -> None:
+        received.append(signal.Signals(number))
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(TERMINATED)
+
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield received
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        if before[number] in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, end)
     try:
-        yield
+        yield received
     finally:
-        # None is a handler that wasn't set from Python, which can't be set again from here.
-        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+        for number, handler in before.items():
+            if handler is not None:  # None: a handler that wasn't set from Python, which can't be set again from here
+                signal.signal(number, handler)
 
 
 @contextmanager

@@ -68,7 +68,7 @@ def heed_interrupts() -> None:
 
 def start(args: Sequence[object], *, cwd: Path, **options: Any) -> subprocess.Popen[str]:
     """Start a command in a process of its own."""
-    command = [sys.executable, "-m", "lsr.cli.main", *map(str, args)]
+    command = [sys.executable, "-m", "lsr", *map(str, args)]
     environment: dict[str, str] = {**os.environ, "PYTHONSAFEPATH": "1", **options.pop("env", {})}
     usual: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": heed_interrupts}
     return subprocess.Popen(command, cwd=cwd, env=environment, text=True, **usual | options)

@@ -39,3 +39,40 @@ def test_the_package_runs_as_a_module(bm25_index: Path, tmp_path: Path) -> None:
     assert "A cat sleeps" in done.stdout
     usage = subprocess.run([*command[:3], "--help"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     assert usage.startswith("usage: lsr ")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("Error calling __set_name__"), OSError(4, "Interrupted"), SystemError()])
+def test_an_interruption_is_reported_whatever_a_library_makes_of_it(
+    error: Exception, bm25_index: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(_: object) -> int:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise error from None
+        return 0
+
+    monkeypatch.setattr("lsr.cli.indexes.stats.run", run)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert main(["stats", "--index", str(bm25_index)]) == 130
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capsys.readouterr().err == "lsr: interrupted; what was there before is unchanged\n"
+
+
+def test_an_interruption_before_the_command_leaves_no_traceback() -> None:
+    code = "import sys, signal\nclass Importer:\n    def find_spec(self, name, *_):\n"
+    code += "        if name == 'lsr.cli.main': signal.raise_signal(signal.SIGINT)\n"
+    code += "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "from lsr.cli.entry import main\nsys.meta_path.insert(0, Importer())\nsys.exit(main(['stats']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "lsr: interrupted\n")
+
+
+def test_a_command_imports_only_its_own_parser() -> None:
+    code = "import sys; from lsr.cli.main import build_parser; build_parser('search'); "
+    code += "print([name for name in sys.modules if name.startswith('lsr.cli.')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "lsr.cli.searches.search" in done.stdout and "lsr.cli.indexes" not in done.stdout
