@@ -37,7 +37,7 @@ class DocumentChecksums:
 
 def bytes_of(column: Any) -> list[bytes]:
     """Return the texts of a column as they are stored, an empty one for null."""
-    return [b"" if value is None else value for value in column.cast(_BINARY[column.type]).to_pylist()]
+    return [b"" if value is None else value for value in column.view(_BINARY[column.type]).to_pylist()]
 
 
 _BINARY = {pa.string(): pa.binary(), pa.large_string(): pa.large_binary()}
