@@ -18,7 +18,11 @@ PASSAGE_OF, PASSAGE_START, PASSAGE_END = "passage_of", "passage_start", "passage
 
 A document that was not cut has none of them.
 """
-PASSAGE_FIELDS = frozenset((PASSAGE_OF, PASSAGE_START, PASSAGE_END))
+PASSAGE_TITLE = "passage_title"
+"""Field of a passage with the title of its document, where passages are encoded with the start of it only."""
+PASSAGE_FIELDS = frozenset((PASSAGE_OF, PASSAGE_START, PASSAGE_END, PASSAGE_TITLE))
+PASSAGE_MARK = "\x1f"
+"""First character of the names of further passages; no doc_id begins with it where documents are cut."""
 
 
 def passage_span(fields: Mapping[str, FieldValue]) -> tuple[int, int] | None:

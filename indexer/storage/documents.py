@@ -230,6 +230,11 @@ class DocumentStore:
             raise unreadable(error, self._path, what=f"a {SCHEMA.names[number]} can't be read") from error
         return values
 
+    def id_columns(self) -> Iterator[Any]:
+        """Yield the ids of each record batch as a pyarrow column, verified. Raises IndexDamagedError."""
+        for number in range(self._reader.num_record_batches):
+            yield self._sound(number, 0)
+
     def document_ids(self, rows: Sequence[int]) -> list[str]:
         """Return the id of the document that each row is, or is a passage of."""
         fields = self._column(rows, 3)

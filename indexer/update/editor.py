@@ -136,8 +136,9 @@ class IndexEditor:
         """Delete documents, with all their passages; ids that are not there are counted at the commit."""
         self._delete(self._passages.of_all(doc_ids))
 
-    def _delete(self, doc_ids: Iterable[str]) -> None:
-        self._requests.deletions += [(doc_id, self.n_docs) for doc_id in doc_ids]
+    def _delete(self, names: Iterable[tuple[str, bool]]) -> None:
+        """Delete by name. names: each with whether it is that of a further passage."""
+        self._requests.deletions += [(name, self.n_docs, further) for name, further in names]
 
     def _refuse_known(self, documents: Sequence[Document]) -> None:
         ids = [document.doc_id for document in documents]
@@ -156,6 +157,7 @@ class IndexEditor:
         with explained(self.path, self._place):
             self._collector.add(documents, vectors, dense)
         self._passages.note(documents)
+        self._requests.further += bytes(self._passages.further(documents))
         self._requests.replacing.append((len(documents), replacing))
 
     def commit(self, *, strict: bool = False) -> Changes:
@@ -166,6 +168,7 @@ class IndexEditor:
         with explained(self.path, self._place):
             pending = self._collector.finish()
             outcome = resolve(self.base.segments, pending, self._requests)
+            outcome.unknown += self._passages.unknown
             if strict and outcome.unknown:
                 shown = ", ".join(outcome.unknown[:SHOWN]) + (", …" if len(outcome.unknown) > SHOWN else "")
                 raise LsrError(f"not in the index: {shown}; nothing was deleted; leave out --strict to skip them")

@@ -70,7 +70,7 @@ def delete_documents(
 ) -> Changes:
     """Delete documents in one transaction; ids that aren't there are counted, or with `strict` an LsrError."""
     with IndexEditor(index, threads=threads, progress=progress) as editor:
-        editor.delete(doc_ids)
+        editor.delete(dict.fromkeys(doc_ids))
         changes = editor.commit(strict=strict)
     return _merged(changes, index, merge=merge, threads=threads, progress=progress)
 

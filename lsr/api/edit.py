@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lsr.api.changes import Checked, Merged
-from lsr.api.documents import documents_by_id, is_passage
 from lsr.api.opened import Opened
 from lsr.api.sources import Paths, Stream
-from lsr.errors import EncoderError, LsrError
+from lsr.errors import EncoderError
 from lsr.indexer.transfer.read_vectors import READY_VECTORS
-from lsr.types import Document
 
 if TYPE_CHECKING:
     from lsr.encoders.base import Encoder
     from lsr.indexer.storage.manifest import Manifest
-    from lsr.indexer.update.editor import Changes
     from lsr.io.progress import Progress
 
 
@@ -33,14 +30,6 @@ class Counts:
     n_replaced: int
     summary: tuple[str, ...] = ()
     unmerged: str | None = None
-
-
-@dataclass(slots=True)
-class _Seen:
-    """Documents of a stream that was read, and how many of them the index had before."""
-
-    n_read: int = 0
-    n_known: int = 0
 
 
 def take_documents(
@@ -68,25 +57,10 @@ def take_documents(
     if isinstance(source, Paths):
         corpus = Corpus(source.paths, path, skip_bad=skip_bad, progress=progress, reading=source.reading)
         documents = corpus.documents()
-    seen = None if opened.stored.manifest.passages is None else _Seen()
-    documents = documents if seen is None else _noted(documents, opened, seen)
     change = update_documents if replacing else add_documents
     changes = change(documents, path, encoder=encoder, merge=merge, threads=threads, progress=progress)
-    return _counts(changes, seen, () if corpus is None else corpus.summary()), encoder
-
-
-def _noted(documents: Iterator[Document], opened: Opened, seen: _Seen) -> Iterator[Document]:
-    """Yield documents, and count them and those that the index has: its own counts are of passages."""
-    for document in documents:
-        seen.n_read += 1
-        seen.n_known += documents_by_id(opened.stored, [document.doc_id])[0] is not None
-        yield document
-
-
-def _counts(changes: Changes, seen: _Seen | None, summary: Sequence[str]) -> Counts:
-    if seen is None:
-        return Counts(changes.n_added, changes.n_replaced, tuple(summary), changes.unmerged)
-    return Counts(seen.n_read - seen.n_known, seen.n_known, tuple(summary), changes.unmerged)
+    summary = () if corpus is None else tuple(corpus.summary())
+    return Counts(changes.n_added, changes.n_replaced, summary, changes.unmerged), encoder
 
 
 def document_encoder(opened: Opened) -> Encoder | None:
@@ -120,17 +94,10 @@ def delete_documents(
     """
     from lsr.indexer.update.update import delete_documents as delete
 
-    wanted = list(dict.fromkeys(doc_ids))
-    # A passage's name is no doc_id: to delete it would leave a document with a gap.
-    has_passages = opened.stored.manifest.passages is not None
-    pieces = [doc_id for doc_id in wanted if has_passages and is_passage(opened.stored, doc_id)]
-    if strict and pieces:
-        raise LsrError(f"not in the index: {pieces[0]}; nothing was deleted; leave out --strict to skip such ids")
-    documents = [doc_id for doc_id in wanted if doc_id not in pieces] if pieces else wanted
-    changes = delete(documents, path, strict=strict, merge=merge, threads=threads)
-    unknown = {*changes.unknown, *pieces}
-    missing = tuple(doc_id for doc_id in wanted if doc_id in unknown)
-    return len(wanted) - len(missing), missing, changes.unmerged
+    changes = delete(doc_ids, path, strict=strict, merge=merge, threads=threads)
+    unknown = set(changes.unknown)
+    missing = tuple(doc_id for doc_id in dict.fromkeys(doc_ids) if doc_id in unknown)
+    return changes.n_deleted, missing, changes.unmerged
 
 
 def merge_segments(path: Path, *, only_due: bool, threads: int, progress: Progress | None) -> Merged:

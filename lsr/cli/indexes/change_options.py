@@ -7,12 +7,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lsr.cli.common import TerminalProgress, add_index_argument, note, note_compiling, positive
 from lsr.cli.indexes.reading_options import add_reading_arguments, reading_options
 from lsr.errors import COMMITTED
 from lsr.output.numbers import counted
+
+if TYPE_CHECKING:
+    from lsr.indexer.storage.manifest import Manifest
 
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,7 +98,19 @@ def _merge(path: Path, threads: int, progress: TerminalProgress) -> None:
         raise
 
 
+def _count(path: Path, manifest: Manifest) -> int:
+    """Return the number of documents after a change, each counted once where it was cut into passages."""
+    if manifest.passages is None:
+        return manifest.n_docs
+    from lsr.api.documents import count_documents
+    from lsr.indexer.storage.index import StoredIndex
+
+    with StoredIndex.open(path) as index:
+        return count_documents(index)
+
+
 def _print(args: argparse.Namespace, path: Path, changes: Any, seconds: float) -> None:
+    n_documents = _count(path, changes.manifest)
     if args.json:
         from lsr.output.hits import json_line
 
@@ -105,7 +120,7 @@ def _print(args: argparse.Namespace, path: Path, changes: Any, seconds: float) -
             "replaced": changes.n_replaced,
             "deleted": changes.n_deleted,
             "unknown": list(changes.unknown),
-            "documents": changes.manifest.n_docs,
+            "documents": n_documents,
             "clipped": changes.manifest.n_clipped,
             "seconds": round(seconds, 3),
             "generation": changes.manifest.generation,
@@ -114,4 +129,4 @@ def _print(args: argparse.Namespace, path: Path, changes: Any, seconds: float) -
         return
     numbers = {"added": changes.n_added, "replaced": changes.n_replaced, "deleted": changes.n_deleted}
     did = [f"{verb} {counted(n, 'document')}" for verb, n in numbers.items() if n] or ["changed nothing"]
-    print(f"{', '.join(did)} in {seconds:.1f} s: {path} holds {counted(changes.manifest.n_docs, 'document')}")
+    print(f"{', '.join(did)} in {seconds:.1f} s: {path} holds {counted(n_documents, 'document')}")
