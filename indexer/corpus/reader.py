@@ -161,9 +161,7 @@ class _Reading:
         if not report.documents and not may_be_none:
             raise self._nothing()
 
-    def _repeated(
-        self, doc_id: str, earlier: str, source: SourceFile, position: int, *, goes_first: bool
-    ) -> None:
+    def _repeated(self, doc_id: str, earlier: str, source: SourceFile, position: int, *, goes_first: bool) -> None:
         """Raise BadDocumentError naming both places, or count the later one. goes_first: the earlier one is right."""
         report = self.report
         message = f"{doc_id} in {earlier} and again in {_place(source, position)}"

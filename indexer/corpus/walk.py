@@ -12,6 +12,7 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lsr.errors import LsrError, UsageError
 from lsr.indexer.corpus.compression import uncompressed_name
@@ -29,6 +30,7 @@ _BEIR_CORPUS = ("corpus.jsonl", "corpus.jsonl.gz")
 _BEIR_COMPANIONS = frozenset({"queries.jsonl", "queries.jsonl.gz", "qrels"})
 
 
+DEFAULT_OPTIONS = CorpusOptions()
 NO_SOURCE = -1
 """Number of the source of what is read once: standard input."""
 
@@ -44,7 +46,7 @@ class Root:
     given: str
     real: Path
     doc_id_path: str
-    options: CorpusOptions = CorpusOptions()
+    options: CorpusOptions = DEFAULT_OPTIONS
     skip_bad: bool = False
     source: int = 0
     inside: str = ""
@@ -84,9 +86,7 @@ def walk_roots(
     return _Walk(roots, report, excluded, frozenset(apart)).files()
 
 
-def roots_of(
-    paths: Sequence[Path], options: CorpusOptions | None = None, *, skip_bad: bool = False
-) -> list[Root]:
+def roots_of(paths: Sequence[Path], options: CorpusOptions | None = None, *, skip_bad: bool = False) -> list[Root]:
     """Return the roots of paths, each a source, numbered from 0. Raises LsrError, UsageError as `walk`."""
     if not paths:
         raise UsageError("no corpus given: name a folder or file to index")
@@ -209,7 +209,8 @@ class _Walk:
     def _file(self, root: Root) -> Iterator[SourceFile]:
         label = _shown(root.given)
         state = _state(root)
-        size, where = state.st_size, (self._number, root.inside, state.st_mtime_ns)
+        where: dict[str, Any] = {"root": self._number, "inside": root.inside, "mtime_ns": state.st_mtime_ns}
+        size = state.st_size
         if not stat.S_ISREG(state.st_mode):
             self._report.skip(Reason.SPECIAL, label)
             return
@@ -217,11 +218,15 @@ class _Walk:
         if Path(root.given) == STANDARD_INPUT:
             guessed = format_named("jsonl" if looks_like_jsonl(root.real) else "text")
             chosen, compression = self._chosen.format_of(given) or (guessed, "")
-            yield SourceFile(root.real, "standard input", DOC_ID, chosen, compression, size, True, *where)
+            yield SourceFile(root.real, "standard input", DOC_ID, chosen, compression, size, named=True, **where)
             return
-        known = self._chosen.format_of(root.inside or given) or format_of(given) or self._format_of(root.real, label, named=True)
+        known = (
+            self._chosen.format_of(root.inside or given)
+            or format_of(given)
+            or self._format_of(root.real, label, named=True)
+        )
         if known is not None:
-            yield SourceFile(root.real, label, fit_doc_id(root.doc_id_path), *known, size, True, *where)
+            yield SourceFile(root.real, label, fit_doc_id(root.doc_id_path), *known, size, named=True, **where)
 
     def _folder(self, root: Root) -> Iterator[SourceFile]:
         start = str(root.real)
@@ -262,8 +267,10 @@ class _Walk:
         except OSError as error:
             self._report.skip(Reason.UNREADABLE, f"{label}: {error.strerror}")
             return
-        where = self._number, inside, state.st_mtime_ns
-        yield SourceFile(Path(entry.path), label, fit_doc_id(doc_id), *known, state.st_size, False, *where)
+        yield SourceFile(
+            Path(entry.path), label, fit_doc_id(doc_id), *known, state.st_size, named=False,
+            root=self._number, inside=inside, mtime_ns=state.st_mtime_ns,
+        )  # fmt: skip
 
     def _format_of(self, path: Path, label: str, *, named: bool) -> tuple[FileFormat, str] | None:
         """Return format and compression of a file, by its name or else as it begins; None for one to be skipped."""

@@ -13,10 +13,12 @@ from lsr.encoders.base import Encoder
 from lsr.encoders.registry import check_same, open_document_encoder
 from lsr.errors import BadDocumentError, EncoderError, LsrError, UsageError
 from lsr.indexer.encode.open_encoders import malformed_as_damage
+from lsr.indexer.sources.table import KIND
+from lsr.indexer.sources.tracking import Tracking
 from lsr.indexer.storage.deletions import save_live
 from lsr.indexer.storage.generations import hold_newest
 from lsr.indexer.storage.index import StoredIndex
-from lsr.indexer.storage.manifest import LARGEST_INDEX, Manifest, SegmentInfo
+from lsr.indexer.storage.manifest import LARGEST_INDEX, Manifest, Part, SegmentInfo
 from lsr.indexer.storage.segment import Segment, hash_ids
 from lsr.indexer.storage.vocabulary import save_vocabulary
 from lsr.indexer.transfer.read_vectors import READY_VECTORS, ReadyVectors
@@ -90,6 +92,8 @@ class IndexEditor:
             raise
         self._collector = Collector(self._place.folder, dense=self.base.manifest.dense, limits=limits)
         self._passages = Passages(self.base)
+        self.tracking: Tracking | None = None
+        """The sources that were read, where the index follows them."""
 
     def __enter__(self) -> IndexEditor:
         return self
@@ -175,6 +179,12 @@ class IndexEditor:
             manifest = self.base.manifest
             if self.n_docs or any(outcome.dead):
                 manifest = self._commit(pending, outcome)
+            elif self.tracking is not None and self.tracking.is_changed:
+                manifest = replace(
+                    manifest, generation=self._place.generation, created=now(), library_version=__version__,
+                    sources=self._sources(),
+                )  # fmt: skip
+                self._place.commit(manifest)
         return Changes(
             manifest, outcome.n_added, outcome.n_replaced, outcome.n_deleted, tuple(outcome.unknown)
         )  # fmt: skip
@@ -227,9 +237,16 @@ class IndexEditor:
             vocabulary=vocabulary,
             segments=tuple(segments),
             statistics=statistics,
+            sources=self._sources(),
         )
         self._place.commit(manifest)
         return manifest
+
+    def _sources(self) -> Part | None:
+        """Return the part of the sources: that of the index, or the one that follows from what was read."""
+        if self.tracking is None or not self.tracking.is_changed:
+            return self.base.manifest.sources
+        return self._place.save(KIND, self.tracking.save)
 
     def _reweigh(
         self,

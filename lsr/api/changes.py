@@ -31,6 +31,7 @@ class Updated:
     Attributes:
         n_added: number of documents whose doc_id was new.
         n_replaced: number of documents that took the place of an earlier one.
+        n_deleted: number of documents whose file has vanished from a source of the index.
         n_documents: number of documents that the index holds now.
         generation: generation of the index that holds them.
         summary: lines that sum up what was read from files, and skipped.
@@ -39,6 +40,7 @@ class Updated:
 
     n_added: int
     n_replaced: int
+    n_deleted: int = 0
     n_documents: int
     generation: int
     summary: tuple[str, ...] = ()

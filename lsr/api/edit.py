@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lsr.api.changes import Checked, Merged
 from lsr.api.opened import Opened
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Documents that a change added and replaced, with lines that sum up what was read and skipped.
+    """Documents that a change added, replaced and deleted, with lines that sum up what was read and skipped.
 
     unmerged: the reason why small segments could not be merged after the commit, if they could not.
     """
 
     n_added: int
     n_replaced: int
+    n_deleted: int
     summary: tuple[str, ...] = ()
     unmerged: str | None = None
 
@@ -48,19 +49,18 @@ def take_documents(
     Returns:
         The counts, and the encoder that was loaded for the documents, if it can serve again.
     """
-    from lsr.indexer.pipeline import Corpus
-    from lsr.indexer.update.update import add_documents, update_documents
+    from lsr.indexer.update.update import add_corpus, add_documents, update_documents
 
     encoder = document_encoder(opened)
-    corpus = None
-    documents = iter(()) if isinstance(source, Paths) else source.documents
+    options: dict[str, Any] = {"encoder": encoder, "merge": merge, "threads": threads, "progress": progress}
     if isinstance(source, Paths):
-        corpus = Corpus(source.paths, path, skip_bad=skip_bad, progress=progress, reading=source.reading)
-        documents = corpus.documents()
-    change = update_documents if replacing else add_documents
-    changes = change(documents, path, encoder=encoder, merge=merge, threads=threads, progress=progress)
-    summary = () if corpus is None else tuple(corpus.summary())
-    return Counts(changes.n_added, changes.n_replaced, summary, changes.unmerged), encoder
+        changes, summary = add_corpus(
+            source.paths, path, replacing=replacing, skip_bad=skip_bad, reading=source.reading, **options
+        )
+    else:
+        change = update_documents if replacing else add_documents
+        changes, summary = change(source.documents, path, **options), []
+    return Counts(changes.n_added, changes.n_replaced, changes.n_deleted, tuple(summary), changes.unmerged), encoder
 
 
 def document_encoder(opened: Opened) -> Encoder | None:
@@ -86,7 +86,7 @@ def document_encoder(opened: Opened) -> Encoder | None:
 
 
 def delete_documents(
-    opened: Opened, path: Path, doc_ids: Sequence[str], *, strict: bool, merge: bool, threads: int
+    path: Path, doc_ids: Sequence[str], *, strict: bool, merge: bool, threads: int
 ) -> tuple[int, tuple[str, ...], str | None]:
     """Delete documents; return how many, the doc_ids that the index didn't have, and why a merge failed, if it did.
 

@@ -150,6 +150,7 @@ class Index(IndexReader):
         return Updated(
             n_added=found.n_added,
             n_replaced=found.n_replaced,
+            n_deleted=found.n_deleted,
             n_documents=now.n_documents,
             generation=now.generation,
             summary=found.summary,
@@ -213,9 +214,7 @@ class Index(IndexReader):
         options: dict[str, Any] = {"strict": check_flag(strict, "strict"), "merge": check_flag(merge, "merge")}
         self._require_own()
         with self._changing:
-            n_deleted, missing, unmerged = delete_documents(
-                self._newest(), self._path, wanted, threads=_threads(threads), **options
-            )
+            n_deleted, missing, unmerged = delete_documents(self._path, wanted, threads=_threads(threads), **options)
             now = self._newest()
         return Deleted(
             n_deleted=n_deleted, missing=missing, n_documents=now.n_documents, generation=now.generation,

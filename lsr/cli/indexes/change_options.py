@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsr.cli.common import TerminalProgress, add_index_argument, note, note_compiling, positive
-from lsr.cli.indexes.reading_options import add_reading_arguments, reading_options
+from lsr.cli.indexes.reading_options import add_reading_arguments, given_reading_options
 from lsr.errors import COMMITTED
 from lsr.output.numbers import counted
 
@@ -55,7 +55,7 @@ def add_from_sources(args: argparse.Namespace, *, replacing: bool) -> int:
         if args.vectors:
             return add_vectors(args.vectors, path, replacing=replacing, **options)
         encoder = None if args.encoder is None else load_encoder(args.encoder)
-        reading = reading_options(args)
+        reading = given_reading_options(args)
         return add_corpus(
             args.corpus, path, replacing=replacing, encoder=encoder, skip_bad=args.skip_bad, reading=reading, **options
         )
