@@ -205,6 +205,8 @@ class Hit:
         terms: what each term of the query added to the score, of an explained search; else None.
         passage: start and end of the best passage in the document's text; None where documents were not cut.
         legs: scores and ranks of the parts of a hybrid search; else None.
+        stale: "changed" or "vanished" where the document's file has since it was indexed (`Index.sync` follows); else
+            None.
 
     Example:
         >>> import lsr
@@ -224,6 +226,7 @@ class Hit:
     terms: tuple[TermContribution, ...] | None = None
     passage: tuple[int, int] | None = None
     legs: tuple[LegScore, ...] | None = None
+    stale: str | None = None
 
     def __repr__(self) -> str:
         heading = f", title={_shortened(self.title)}" if self.title else ""

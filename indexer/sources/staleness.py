@@ -65,8 +65,8 @@ class Staleness:
         return CHANGED
 
 
-def mended_by(index: str) -> str:
-    """Return the command that brings an index up to date. index: its path as the user would write it."""
+def mended_by(index: str | None) -> str:
+    """Return the command that brings an index up to date. index: its path, None where the user named none."""
     from shlex import quote
 
-    return "lsr sync" if index == ".lsr" else f"lsr sync --index {quote(index)}"
+    return "lsr sync" if index is None else f"lsr sync --index {quote(index)}"

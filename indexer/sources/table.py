@@ -1,7 +1,7 @@
 """The table of sources: the files of each as they were when they were read, and the file of each document.
 
-It is a part of a generation: `sources.json`, `files.arrow` (a row a file), and two arrays that say which file a document
-came from, by the hash of its doc_id. An index that was made of no file has an empty part.
+It is a part of a generation: `sources.json`, `files.arrow` (a row a file), and two arrays with the file of each
+document, by the hash of its doc_id. An index that was made of no file has an empty part.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,8 +63,13 @@ def add_from_sources(args: argparse.Namespace, *, replacing: bool) -> int:
     return run_change(args, change)
 
 
-def run_change(args: argparse.Namespace, change: Callable[[Path, dict[str, Any]], Any]) -> int:
-    """Run a change on the index and print its counts; then merge small segments, which may fail with a warning."""
+def run_change(
+    args: argparse.Namespace, change: Callable[[Path, dict[str, Any]], Any], *, more: Mapping[str, Any] | None = None
+) -> int:
+    """Run a change on the index and print its counts; then merge small segments, which may fail with a warning.
+
+    more: further entries of the JSON object, which the change may fill in.
+    """
     from lsr.cli.common import index_path
     from lsr.query.engine.batches import available_cores
 
@@ -79,7 +84,7 @@ def run_change(args: argparse.Namespace, change: Callable[[Path, dict[str, Any]]
         seconds = time.perf_counter() - began
         for line in summary:
             note(line)
-        _print(args, path, changes, seconds)
+        _print(args, path, changes, seconds, more or {})
         if not args.no_merge:
             sys.stdout.flush()  # so that what is committed is said before anything can fail
             _merge(path, threads, progress)
@@ -109,7 +114,9 @@ def _count(path: Path, manifest: Manifest) -> int:
         return count_documents(index)
 
 
-def _print(args: argparse.Namespace, path: Path, changes: Any, seconds: float) -> None:
+def _print(
+    args: argparse.Namespace, path: Path, changes: Any, seconds: float, more: Mapping[str, Any]
+) -> None:
     n_documents = _count(path, changes.manifest)
     if args.json:
         from lsr.output.hits import json_line
@@ -124,6 +131,7 @@ def _print(args: argparse.Namespace, path: Path, changes: Any, seconds: float) -
             "clipped": changes.manifest.n_clipped,
             "seconds": round(seconds, 3),
             "generation": changes.manifest.generation,
+            **more,
         }
         print(json_line(done))
         return
