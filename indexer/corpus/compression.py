@@ -16,7 +16,7 @@ COMPRESSIONS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstandard"
 
 MAX_EXPANSION = 250
 FREE_BYTES = 1 << 30
-"""A file may unpack to 250 times its size, and to FREE_BYTES in any case: beyond, it is taken for a bomb."""
+"""Limits of what a file unpacks to: 250 times its size, or FREE_BYTES. Beyond, it is taken for a bomb."""
 
 DAMAGE = (gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError)
 """Errors of the libraries for damaged data. OSError is bzip2's."""

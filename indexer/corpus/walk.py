@@ -54,8 +54,8 @@ def walk(
     """Yield the files to be read below these paths, sorted by name in each folder, folders in their place.
 
     Skipped and counted in the report: hidden entries, what git ignores, links, index folders (and the
-    `exclude`d), what stands beside a BEIR corpus, kinds that aren't read, what can't be opened. A path given
-    itself is taken though it be hidden, ignored or a link. A path given twice, or lying in another, is read once.
+    `exclude`d), the files beside a BEIR corpus, kinds that aren't read, what can't be opened. A path given
+    itself is read even if it is hidden, ignored or a link. A path given twice, or lying in another, is read once.
 
     Raises LsrError (at once) for a path that isn't there, UsageError where none is given.
     """
@@ -224,7 +224,7 @@ class _Walk:
         yield SourceFile(Path(entry.path), label, fit_doc_id(doc_id), *known, size, named=False)
 
     def _format_of(self, path: Path, label: str, *, named: bool) -> tuple[FileFormat, str] | None:
-        """Return format and compression of a file, by its name or else as it begins; None for one to be skipped."""
+        """Return format and compression of a file, by its name or first bytes; None to skip it."""
         left_out = is_left_out(path.name) and not named
         known = None if left_out else format_of(path.name)
         if known is not None:
@@ -256,7 +256,7 @@ class _Walk:
         return Reason.IGNORED if rules.ignores(entry.path, is_folder=is_folder) else None
 
     def _entries(self, folder: str, label: str) -> list[os.DirEntry[str]]:
-        """Return the entries of a folder that are worth a look, sorted by name."""
+        """Return the entries of a folder that may be read, sorted by name."""
         try:
             with os.scandir(folder) as scan:
                 entries = sorted(scan, key=lambda entry: entry.name)

@@ -1,4 +1,4 @@
-"""CSV and TSV: one document a row, the parts told from the names in the first line.
+"""CSV and TSV: one document a row, with the names of the columns in the first line.
 
 Quotes follow RFC 4180 in both. They are judged strictly: a stray one would swallow the rows that follow.
 """
@@ -44,7 +44,7 @@ class _Shape:
 def read_table(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Document]]:
     """Yield (number of the line where the row begins, document); empty cells become no field.
 
-    A first pass finds the types of the columns, where there are any besides id, title and text.
+    A first pass finds the types of the columns, where there are others than id, title and text.
     """
     # The limit is one for the whole process; it only ever grows here.
     csv.field_size_limit(max(csv.field_size_limit(), MAX_DOCUMENT_BYTES))
