@@ -54,8 +54,6 @@ def format_of(name: str) -> tuple[FileFormat, str] | None:
     """Return format and compression's suffix of a file by its name; None where the name has none."""
     lower, compression = uncompressed_name(name.lower())
     stem, dot, suffix = lower.rpartition(".")
-    if compression and "." in compression[1:]:  # .tgz and the like
-        return None
     found = _by_suffix().get(dot + suffix) if stem else None
     found = found or _by_file_name().get(lower)
     return None if found is None else (found, compression)

@@ -60,7 +60,7 @@ def walk(
     Raises LsrError (at once) for a path that isn't there, UsageError where none is given.
     """
     roots = _roots(paths)
-    chosen = _Chosen(options or CorpusOptions())
+    chosen = FileChoice(options or CorpusOptions())
     return _Walk(roots, report, frozenset(os.path.realpath(path) for path in exclude), chosen).files()
 
 
@@ -121,7 +121,7 @@ def _shown(path: str) -> str:
     return path if path.isprintable() else repr(path)[1:-1]
 
 
-class _Chosen:
+class FileChoice:
     """The choice of files by the patterns of the options; paths are relative to the folder that was given."""
 
     def __init__(self, options: CorpusOptions) -> None:
@@ -151,7 +151,7 @@ def _fit(patterns: Sequence[Pattern], path: str, *, is_folder: bool) -> bool:
 class _Walk:
     """A walk over some roots; the stack replaces recursion, so that no depth of folders is too deep."""
 
-    def __init__(self, roots: list[_Root], report: CorpusReport, excluded: frozenset[str], chosen: _Chosen) -> None:
+    def __init__(self, roots: list[_Root], report: CorpusReport, excluded: frozenset[str], chosen: FileChoice) -> None:
         self._roots = roots
         self._report = report
         self._excluded = excluded
@@ -201,7 +201,8 @@ class _Walk:
             except OSError as error:  # a link into a folder that can't be entered, or an entry that is gone
                 self._report.skip(Reason.UNREADABLE, f"{label}: {error.strerror}")
                 continue
-            if reason is None and self._chosen.leaves_out(relative, is_folder=is_folder):
+            is_entered = is_folder or (reason is None and self._is_archive(relative))
+            if reason is None and self._chosen.leaves_out(relative, is_folder=is_entered):
                 reason = Reason.EXCLUDED
             if reason is not None:
                 self._report.skip(reason, label)
@@ -222,6 +223,11 @@ class _Walk:
             self._report.skip(Reason.UNREADABLE, f"{label}: {error.strerror}")
             return
         yield SourceFile(Path(entry.path), label, fit_doc_id(doc_id), *known, size, named=False)
+
+    def _is_archive(self, relative: str) -> bool:
+        """Tell whether a file is entered like a folder, so that patterns choose among its members."""
+        found = self._chosen.format_of(relative) or format_of(relative[relative.rfind("/") + 1 :])
+        return found is not None and found[0].name == "archive"
 
     def _format_of(self, path: Path, label: str, *, named: bool) -> tuple[FileFormat, str] | None:
         """Return format and compression of a file, by its name or first bytes; None to skip it."""

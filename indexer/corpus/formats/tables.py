@@ -97,7 +97,7 @@ def _shape_of(source: SourceFile, intake: Intake, records: RecordReader) -> _Sha
         return None
     delimiters = options.delimiter or _DELIMITERS[source.format.name]
     quoted = options.quoting != "none"
-    known = _WELL_KNOWN.get(uncompressed_name(source.path.name.lower())[0])
+    known = _WELL_KNOWN.get(uncompressed_name(source.doc_id.rpartition("/")[2].lower())[0])
     if known and options.header and len(first.split("\t")) == len(known) and first.split("\t")[0] not in known:
         return _Shape("\t", known, records.layout_of(known), number - 1, quoted=False)
     wrong: RecordError | None = None

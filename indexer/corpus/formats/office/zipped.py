@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from lsr.indexer.corpus.file_format import SourceFile
+from lsr.indexer.corpus.formats.archives.members import check_directory
 from lsr.indexer.corpus.intake import FileBrokenError, FileSkippedError, Intake
 from lsr.indexer.corpus.opening import read_whole
 from lsr.indexer.corpus.report import Reason
@@ -42,6 +43,7 @@ def read_office(
 
 def checked_zip(data: bytes, what: str) -> zipfile.ZipFile:
     """Open a ZIP archive that is bounded in members and sizes. Raises FileBrokenError."""
+    check_directory(io.BytesIO(data))
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
     except (zipfile.BadZipFile, ValueError, EOFError, OSError, NotImplementedError) as error:
