@@ -44,7 +44,7 @@ def read_corpus(
 
 
 class _Reading:
-    """A pass over a corpus."""
+    """A reading of a corpus."""
 
     def __init__(self, paths: list[Path], exclude: list[Path], intake: Intake) -> None:
         self._paths = paths

@@ -54,13 +54,13 @@ def walk(
     """Yield the files to be read below these paths, sorted by name in each folder, folders in their place.
 
     Skipped and counted in the report: hidden entries, what git ignores, links, index folders (and the
-    `exclude`d), what stands beside a BEIR corpus, kinds that aren't read, what can't be opened. A path given
-    itself is taken though it be hidden, ignored or a link. A path given twice, or lying in another, is read once.
+    `exclude`d), the files beside a BEIR corpus, kinds that aren't read, what can't be opened. A path given
+    itself is read even if it is hidden, ignored or a link. A path given twice, or lying in another, is read once.
 
     Raises LsrError (at once) for a path that isn't there, UsageError where none is given.
     """
     roots = _roots(paths)
-    chosen = _Chosen(options or CorpusOptions())
+    chosen = FileChoice(options or CorpusOptions())
     return _Walk(roots, report, frozenset(os.path.realpath(path) for path in exclude), chosen).files()
 
 
@@ -121,7 +121,7 @@ def _shown(path: str) -> str:
     return path if path.isprintable() else repr(path)[1:-1]
 
 
-class _Chosen:
+class FileChoice:
     """The choice of files by the patterns of the options; paths are relative to the folder that was given."""
 
     def __init__(self, options: CorpusOptions) -> None:
@@ -151,7 +151,7 @@ def _fit(patterns: Sequence[Pattern], path: str, *, is_folder: bool) -> bool:
 class _Walk:
     """A walk over some roots; the stack replaces recursion, so that no depth of folders is too deep."""
 
-    def __init__(self, roots: list[_Root], report: CorpusReport, excluded: frozenset[str], chosen: _Chosen) -> None:
+    def __init__(self, roots: list[_Root], report: CorpusReport, excluded: frozenset[str], chosen: FileChoice) -> None:
         self._roots = roots
         self._report = report
         self._excluded = excluded
@@ -201,7 +201,8 @@ class _Walk:
             except OSError as error:  # a link into a folder that can't be entered, or an entry that is gone
                 self._report.skip(Reason.UNREADABLE, f"{label}: {error.strerror}")
                 continue
-            if reason is None and self._chosen.leaves_out(relative, is_folder=is_folder):
+            is_entered = is_folder or (reason is None and self._is_archive(relative))
+            if reason is None and self._chosen.leaves_out(relative, is_folder=is_entered):
                 reason = Reason.EXCLUDED
             if reason is not None:
                 self._report.skip(reason, label)
@@ -223,8 +224,13 @@ class _Walk:
             return
         yield SourceFile(Path(entry.path), label, fit_doc_id(doc_id), *known, size, named=False)
 
+    def _is_archive(self, relative: str) -> bool:
+        """Tell whether a file is entered like a folder, so that patterns choose among its members."""
+        found = self._chosen.format_of(relative) or format_of(relative[relative.rfind("/") + 1 :])
+        return found is not None and found[0].name == "archive"
+
     def _format_of(self, path: Path, label: str, *, named: bool) -> tuple[FileFormat, str] | None:
-        """Return format and compression of a file, by its name or else as it begins; None for one to be skipped."""
+        """Return format and compression of a file, by its name or first bytes; None to skip it."""
         left_out = is_left_out(path.name) and not named
         known = None if left_out else format_of(path.name)
         if known is not None:
@@ -256,7 +262,7 @@ class _Walk:
         return Reason.IGNORED if rules.ignores(entry.path, is_folder=is_folder) else None
 
     def _entries(self, folder: str, label: str) -> list[os.DirEntry[str]]:
-        """Return the entries of a folder that are worth a look, sorted by name."""
+        """Return the entries of a folder that may be read, sorted by name."""
         try:
             with os.scandir(folder) as scan:
                 entries = sorted(scan, key=lambda entry: entry.name)
