@@ -113,7 +113,7 @@ def read_files(
 
 
 class _Reading:
-    """A pass over a corpus."""
+    """A reading of a corpus."""
 
     def __init__(self, files: Files, roots: Sequence[Root], report: CorpusReport, listener: Listener) -> None:
         self.report = report

@@ -70,8 +70,8 @@ def walk(
     """Yield the files to be read below these paths, sorted by name in each folder, folders in their place.
 
     Skipped and counted in the report: hidden entries, what git ignores, links, index folders (and the
-    `exclude`d), what stands beside a BEIR corpus, kinds that aren't read, what can't be opened. A path given
-    itself is taken though it be hidden, ignored or a link. A path given twice, or lying in another, is read once.
+    `exclude`d), the files beside a BEIR corpus, kinds that aren't read, what can't be opened. A path given
+    itself is read even if it is hidden, ignored or a link. A path given twice, or lying in another, is read once.
 
     Raises LsrError (at once) for a path that isn't there, UsageError where none is given.
     """
@@ -156,7 +156,7 @@ def _shown(path: str) -> str:
     return path if path.isprintable() else repr(path)[1:-1]
 
 
-class _Chosen:
+class FileChoice:
     """The choice of files by the patterns of the options; paths are relative to the folder that was given."""
 
     def __init__(self, options: CorpusOptions) -> None:
@@ -193,12 +193,12 @@ class _Walk:
         self._report = report
         self._excluded = excluded
         self._number = 0
-        self._chosen = _Chosen(CorpusOptions())
+        self._chosen = FileChoice(CorpusOptions())
         self._root_paths = frozenset(str(root.real) for root in roots) | apart
 
     def files(self) -> Iterator[SourceFile]:
         for number, root in enumerate(self._roots):
-            self._number, self._chosen = number, _Chosen(root.options)
+            self._number, self._chosen = number, FileChoice(root.options)
             if str(root.real) in self._excluded:
                 self._report.skip(Reason.INDEX, _shown(root.given))
             elif _is_folder(root.real):
@@ -247,7 +247,8 @@ class _Walk:
                 self._report.skip(Reason.UNREADABLE, f"{label}: {error.strerror}")
                 continue
             inside = f"{root.inside}/{relative}" if root.inside else relative
-            if reason is None and self._chosen.leaves_out(inside, is_folder=is_folder):
+            is_entered = is_folder or (reason is None and self._is_archive(inside))
+            if reason is None and self._chosen.leaves_out(inside, is_folder=is_entered):
                 reason = Reason.EXCLUDED
             if reason is not None:
                 self._report.skip(reason, label)
@@ -272,8 +273,13 @@ class _Walk:
             root=self._number, inside=inside, mtime_ns=state.st_mtime_ns,
         )  # fmt: skip
 
+    def _is_archive(self, relative: str) -> bool:
+        """Tell whether a file is entered like a folder, so that patterns choose among its members."""
+        found = self._chosen.format_of(relative) or format_of(relative[relative.rfind("/") + 1 :])
+        return found is not None and found[0].name == "archive"
+
     def _format_of(self, path: Path, label: str, *, named: bool) -> tuple[FileFormat, str] | None:
-        """Return format and compression of a file, by its name or else as it begins; None for one to be skipped."""
+        """Return format and compression of a file, by its name or first bytes; None to skip it."""
         left_out = is_left_out(path.name) and not named
         known = None if left_out else format_of(path.name)
         if known is not None:
@@ -305,7 +311,7 @@ class _Walk:
         return Reason.IGNORED if rules.ignores(entry.path, is_folder=is_folder) else None
 
     def _entries(self, folder: str, label: str) -> list[os.DirEntry[str]]:
-        """Return the entries of a folder that are worth a look, sorted by name."""
+        """Return the entries of a folder that may be read, sorted by name."""
         try:
             with os.scandir(folder) as scan:
                 entries = sorted(scan, key=lambda entry: entry.name)

@@ -94,8 +94,10 @@ def _add_missing(tracking: Tracking, plan: Plan, *, everything: bool, remove_mis
     for number, source in enumerate(tracking.sources):
         if os.path.lexists(source.root):
             continue
-        plan.missing.append(source.given)
-        if remove_missing:
+        if not remove_missing:
+            plan.missing.append(source.given)
+        else:
+            tracking.dropped.add(number)
             rows = tracking.rows_in([(number, "")])
             plan.vanished += [source.label(tracking.table.files[row].inside) for row in rows]
             plan.forget += rows

@@ -44,6 +44,8 @@ class Tracking:
         """Numbers of sources whose options are others now, so that all of their files are read."""
         self.gone: set[Place] = set()
         """Places that were named and are not there any more."""
+        self.dropped: set[int] = set()
+        """Numbers of sources that are given up."""
         self._read: list[FileState | None] = []
         self._replaced: set[int] = set()
         self._touched: dict[int, FileState] = {}
@@ -250,7 +252,10 @@ class Tracking:
     @property
     def is_changed(self) -> bool:
         """True where the table will be another than it was."""
-        return bool(self._read or self._replaced or self._touched) or tuple(self.sources) != self.table.sources
+        return (
+            bool(self._read or self._replaced or self._touched or self.dropped)
+            or tuple(self.sources) != self.table.sources
+        )
 
     def table_after(self) -> SourceTable:
         """Return the table of what was kept and what was read."""
@@ -277,8 +282,11 @@ class Tracking:
         every_key, every_file = every_key[order], every_file[order]
         last = np.append(every_key[1:] != every_key[:-1], True)[: len(every_key)]
         valid = last & (every_file >= 0)
+        numbers = [number for number in range(len(self.sources)) if number not in self.dropped]
+        files = [file._replace(source=numbers.index(file.source)) for file in files] if self.dropped else files
+        sources = tuple(self.sources[number] for number in numbers)
         return SourceTable(
-            tuple(self.sources), tuple(files), every_key[valid].astype(np.uint64), every_file[valid].astype(np.uint32)
+            sources, tuple(files), every_key[valid].astype(np.uint64), every_file[valid].astype(np.uint32)
         )
 
     def save(self, folder: Folder) -> dict[str, FileInfo]:

@@ -33,7 +33,9 @@ def watched(index: str | Path, stop: Event | None = None) -> Iterator[None]:
     folders = [root for root in roots if Path(root).is_dir()]
     files = [root for root in roots if root not in folders]
     if not roots:
-        raise LsrError(f"the index at {index} was made of no folder or file that is there, so there is nothing to watch")
+        raise LsrError(
+            f"the index at {index} was made of no folder or file that is there, so there is nothing to watch"
+        )
     concerns = _filter(index)
     if not folders:  # something has to be watched: a folder that holds nothing else would do as well
         folders = [os.path.realpath(index)]

@@ -114,9 +114,7 @@ def _count(path: Path, manifest: Manifest) -> int:
         return count_documents(index)
 
 
-def _print(
-    args: argparse.Namespace, path: Path, changes: Any, seconds: float, more: Mapping[str, Any]
-) -> None:
+def _print(args: argparse.Namespace, path: Path, changes: Any, seconds: float, more: Mapping[str, Any]) -> None:
     n_documents = _count(path, changes.manifest)
     if args.json:
         from lsr.output.hits import json_line

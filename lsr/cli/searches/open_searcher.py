@@ -59,4 +59,6 @@ def note_stale(args: argparse.Namespace, hits: Iterable[Hit]) -> None:
         from lsr.indexer.sources.staleness import mended_by
 
         named = None if args.index is None else str(args.index)
-        note(f"{counted(n_stale, 'hit')} of files that have changed or vanished since: '{mended_by(named)}' follows them")
+        note(
+            f"{counted(n_stale, 'hit')} of files that have changed or vanished since: '{mended_by(named)}' follows them"
+        )

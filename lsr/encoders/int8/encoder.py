@@ -26,7 +26,7 @@ from lsr.kernels.encode.functions import log1p_of
 from lsr.types import Document, SparseBatch
 
 GROUP_TOKENS = 512
-"""Tokens of the texts that one thread takes at a time: their rows stay in its cache, and share the weights there."""
+"""Tokens of the texts that one thread takes at a time. Their rows stay in its cache, and share the weights there."""
 
 _LOGARITHMS = {"relu": 0, "log1p(relu)": 1, "log1p(log1p(relu))": 2}
 
