@@ -14,13 +14,22 @@ from lsr.indexer.sources.table import SourceTable, read_table
 from lsr.indexer.sources.tracking import Tracking
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.transfer.read_vectors import READY_VECTORS, ReadyVectors, read_vectors
+from lsr.indexer.update.chosen import Choice, chosen_ids
 from lsr.indexer.update.editor import Changes, IndexEditor
 from lsr.indexer.update.sync import UNKNOWN_SOURCES, update_sources
 from lsr.indexer.update.take import merge_due, merged, take_documents
 from lsr.io.progress import NoProgress, Progress
 from lsr.types import Document
 
-__all__ = ["add_corpus", "add_documents", "add_vectors", "delete_documents", "merge_due", "update_documents"]
+__all__ = [
+    "add_corpus",
+    "add_documents",
+    "add_vectors",
+    "delete_chosen",
+    "delete_documents",
+    "merge_due",
+    "update_documents",
+]
 
 
 def add_documents(
@@ -71,6 +80,21 @@ def delete_documents(
     with IndexEditor(index, threads=threads, progress=progress) as editor:
         editor.delete(dict.fromkeys(doc_ids))
         changes = editor.commit(strict=strict)
+    return merged(changes, index, merge=merge, threads=threads, progress=progress)
+
+
+def delete_chosen(
+    choice: Choice,
+    index: str | Path,
+    *,
+    merge: bool = True,
+    threads: int = 2,
+    progress: Progress | None = None,
+) -> Changes:
+    """Delete the documents that a filter chooses, in one transaction. Raises what `choice` and IndexEditor raise."""
+    with IndexEditor(index, threads=threads, progress=progress) as editor:
+        editor.delete(chosen_ids(editor.base, choice))
+        changes = editor.commit()
     return merged(changes, index, merge=merge, threads=threads, progress=progress)
 
 

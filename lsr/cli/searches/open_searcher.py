@@ -53,12 +53,10 @@ def note_nothing(searcher: Searcher) -> None:
 
 
 def note_stale(args: argparse.Namespace, hits: Iterable[Hit]) -> None:
-    """Say how many hits are of files that have changed or vanished, and the command that brings the index up to date."""
+    """Say how many hits are of files that have changed or vanished, and the command that follows them."""
     n_stale = sum(hit.stale is not None for hit in hits)
     if n_stale:
         from lsr.indexer.sources.staleness import mended_by
 
         named = None if args.index is None else str(args.index)
-        note(
-            f"{counted(n_stale, 'hit')} of files that have changed or vanished since: '{mended_by(named)}' follows them"
-        )
+        note(f"{counted(n_stale, 'hit')} of changed or vanished files: '{mended_by(named)}' follows them")
