@@ -190,6 +190,8 @@ def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _id_of(entry: Mapping[str, Any], path: Path, number: int) -> str:
     value = entry.get("_id")
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # as of the documents, whose ids it is compared with
     if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
         raise BadDocumentError(f"{path}:{number}: '_id' is {value!r}, not a text; every line needs its own")
     return str(value)
