@@ -27,6 +27,10 @@ KIND = "sources"
 SOURCES, FILES = "sources.json", "files.arrow"
 KEYS, FILE_OF_KEY = "doc_key.npy", "doc_file.npy"
 EVERY_FILE = (SOURCES, FILES, KEYS, FILE_OF_KEY)
+UNKNOWN_SOURCES = (
+    "the index doesn't know its sources: it was made by an early version, or imported; 'lsr index --overwrite' makes "
+    "one that 'lsr sync' can follow"
+)
 SETTLED_NS = 2_000_000_000
 """Age of a file's last change from which a later one surely has another time: file systems count to 2 s."""
 

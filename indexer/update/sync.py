@@ -17,17 +17,12 @@ from lsr.indexer.corpus.report import CorpusReport
 from lsr.indexer.encode.resume import staging_folder
 from lsr.indexer.pipeline import with_progress
 from lsr.indexer.sources.plan import Plan, make_plan
-from lsr.indexer.sources.table import read_table
+from lsr.indexer.sources.table import UNKNOWN_SOURCES, read_table
 from lsr.indexer.sources.tracking import Tracking
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.update.editor import Changes, IndexEditor
 from lsr.indexer.update.take import merged, take_documents
 from lsr.io.progress import NoProgress, Progress
-
-UNKNOWN_SOURCES = (
-    "the index doesn't know its sources: it was made by an early version, or imported; 'lsr index --overwrite' makes "
-    "one that 'lsr sync' can follow"
-)
 
 
 @dataclass(frozen=True, slots=True)

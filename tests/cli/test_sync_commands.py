@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from lsr.cli.indexes import watch as watch_command
-from lsr.indexer.update import watch
+from lsr.indexer.sources import watch
 from lsr.server.pages.search import search_page
 
 Lsr = Callable[..., Any]
@@ -176,7 +175,3 @@ def test_a_file_among_the_sources_is_looked_at(here: Path) -> None:
     assert watch._states([str(here / "notes/0.md")]) != before
     Path("notes/0.md").unlink()
     assert watch._states([str(here / "notes/0.md")]) == [()]
-
-
-def test_watch_is_a_command() -> None:
-    assert watch_command.EXAMPLES.count("lsr watch") == 2

@@ -17,13 +17,13 @@ from lsr.indexer.corpus.report import CorpusReport
 from lsr.indexer.pipeline import index_corpus, index_documents
 from lsr.indexer.sources import digest, staleness, tracking
 from lsr.indexer.sources.plan import make_plan
-from lsr.indexer.sources.table import KIND, SourceTable, read_table
+from lsr.indexer.sources.table import KIND, UNKNOWN_SOURCES, SourceTable, read_table
 from lsr.indexer.storage import manifest as manifests
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.transfer.archive import export_index, import_index
 from lsr.indexer.transfer.check import verify
 from lsr.indexer.update.merge import merge_index
-from lsr.indexer.update.sync import UNKNOWN_SOURCES, Sync, plan_sync, sync_index, update_sources
+from lsr.indexer.update.sync import Sync, plan_sync, sync_index, update_sources
 from lsr.indexer.update.update import add_corpus, delete_documents, update_documents
 from lsr.query.searcher import Searcher
 from lsr.types import Document

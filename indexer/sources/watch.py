@@ -9,9 +9,8 @@ from threading import Event
 
 from lsr.errors import LsrError
 from lsr.indexer.encode.resume import staging_folder
-from lsr.indexer.sources.table import read_table
+from lsr.indexer.sources.table import UNKNOWN_SOURCES, read_table
 from lsr.indexer.storage.index import StoredIndex
-from lsr.indexer.update.sync import UNKNOWN_SOURCES
 
 POLL_MS = 2000
 """Time after which sources that are single files are looked at: editors replace files, which ends a watch of one."""
