@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lsr.encoders.base import Encoder, extend_rows, term_ids_of
 from lsr.encoders.dense.base import DenseEncoder, DenseVectors, dense_description
+from lsr.encoders.runtime import with_runtime
 from lsr.errors import BadDocumentError, LsrError, UsageError
 from lsr.indexer.encode.document_encoders import Legs
 from lsr.indexer.encode.resumable_job import forget_job, kept_documents, writing
@@ -124,7 +125,7 @@ def _writer(
     return IndexWriter(
         Path(index),
         encoder,
-        dense=None if dense is None else dense_description(dense),
+        dense=None if dense is None else with_runtime(dense_description(dense), dense),
         passages=None if splitter is None else splitter.settings,
         **options,
     )
@@ -237,7 +238,7 @@ def index_vectors(
     # Vectors that came out of an index become the same impacts again.
     scale = stored_scale([Path(file) for file in files])
     options: dict[str, Any] = {"overwrite": overwrite, "reorder": reorder, "threads": threads, "scale": scale}
-    described = None if dense is None else dense_description(dense)
+    described = None if dense is None else with_runtime(dense_description(dense), dense)
     with IndexWriter(Path(index), source, dense=described, progress=progress, **options) as writer:
         listener.start("reading", None, "vector")
         for file in files:

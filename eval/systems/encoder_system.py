@@ -14,6 +14,7 @@ from typing import Any
 
 from lsr.encoders.base import Encoder, begin_again
 from lsr.encoders.dense.base import JointEncoder
+from lsr.encoders.runtime import with_runtime
 from lsr.errors import IndexDamagedError, IndexMissingError, LsrError
 from lsr.eval.data.datasets import Dataset
 from lsr.eval.systems.costs import timed
@@ -65,7 +66,7 @@ class EncoderSystem(IndexedSystem):
         Raises LsrError where the index in the cache is of another encoder, and what encoding and indexing raise.
         """
         encoder = self.encoder()
-        wanted = _plain(encoder.description)
+        wanted = _plain(with_runtime(encoder.description, encoder))
         path = self._cache / _cache_name(dataset, self.name, wanted)
         index, index_s = self._open(path, dataset, encoder)
         # What was measured must be what was asked for, whatever a loader may have fallen back to.
