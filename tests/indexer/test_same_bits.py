@@ -151,7 +151,10 @@ def test_the_manifest_says_what_computed_and_whether_bits_are_the_same(tmp_path:
 
 
 def test_documents_that_join_from_another_runtime_end_the_promise() -> None:
-    before = {"name": "some", "runtime": {"library": "lsr kernels", "device": "cpu", "dtype": "int8", "same_bits": True}}
+    before = {
+        "name": "some",
+        "runtime": {"library": "lsr kernels", "device": "cpu", "dtype": "int8", "same_bits": True},
+    }
     same: Any = InFloats(INTEGER_KERNELS)
     other: Any = InFloats(BFLOAT16)
     assert joined_runtimes(before, same) == before

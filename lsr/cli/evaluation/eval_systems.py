@@ -66,6 +66,9 @@ def add_arguments(group: Any) -> None:
     group.add_argument("--learn-on", default="dev", metavar="SPLIT", help="where 'learned' learns (default: dev)")
     group.add_argument("--feedback", nargs="?", type=positive, const=10, metavar="DOCS",
                        help="also measure each with feedback from its first DOCS documents (default: 10)")  # fmt: skip
+    group.add_argument("--passages", action="store_true",
+                       help="also measure each encoder with documents read whole, in passages, and found by their best "
+                       "one; otherwise a document is cut where the encoder stops reading")  # fmt: skip
     group.add_argument("--baseline", action="append", metavar="B",
                        help="also measure Lucene: lucene-bm25, or lucene-impact of the ready vectors")  # fmt: skip
     group.add_argument("--vectors", type=Path, metavar="FILE.parquet", help="ready document vectors of one dataset")
@@ -158,9 +161,11 @@ def _bases(args: argparse.Namespace, resources: Resources) -> list[IndexedSystem
     made_with: dict[str, Any] = {
         "cache": resources.cache, "threads": resources.threads, "progress": resources.progress
     }  # fmt: skip
+    ways = (False, True) if args.passages else (False,)
     systems: list[IndexedSystem] = [
-        EncoderSystem(encoder, name=name, jointly=jointly, **made_with)
+        EncoderSystem(encoder, name=name, jointly=jointly, passages=passages, **made_with)
         for encoder, name in zip(encoders, distinct_names([Path(e) for e in encoders]), strict=True)
+        for passages in ways
     ]
     if args.vectors:
         systems.append(VectorsSystem(args.vectors, args.queries, **made_with))
