@@ -44,7 +44,7 @@ class EncoderSystem(IndexedSystem):
     """An encoder, loaded or by the name that `lsr index --encoder` takes; indexes are kept in `cache`.
 
     cache: default, the user's. jointly: of a joint encoder, index its dense vectors too, which come of the same pass.
-    passages: read long documents whole, in passages; by default they are cut where the encoder stops reading.
+    device, dtype: of a model that is named (default: its own choice). passages: read long documents whole, in passages; by default they are cut where the encoder stops reading.
     """
 
     def __init__(
@@ -56,6 +56,8 @@ class EncoderSystem(IndexedSystem):
         threads: int = 1,
         jointly: bool = False,
         passages: bool = False,
+        device: str | None = None,
+        dtype: str | None = None,
         progress: Progress | None = None,
     ) -> None:
         given = encoder if isinstance(encoder, str) else str(encoder.description["name"])
@@ -65,6 +67,7 @@ class EncoderSystem(IndexedSystem):
         self._cache = cache or index_cache()
         self._jointly = jointly
         self._passages = passages
+        self._placement = {name: value for name, value in (("device", device), ("dtype", dtype)) if value is not None}
         self._progress = progress or NoProgress()
 
     def _prepare(self, dataset: Dataset) -> Prepared:
@@ -91,7 +94,7 @@ class EncoderSystem(IndexedSystem):
         if by_name is not None and (self._encoder is None or self._encoder.corpus_weighting is not None):
             from lsr.encoders.registry import load_encoder
 
-            self._encoder = load_encoder(by_name)
+            self._encoder = load_encoder(by_name, **({} if by_name == "bm25" else self._placement))
         assert self._encoder is not None
         encoder: Encoder = begin_again(self._encoder)
         return encoder
