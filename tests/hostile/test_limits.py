@@ -18,6 +18,7 @@ import pytest
 
 import lsr
 from lsr.cli.main import main
+from lsr.cli.searches.explain import vector_lines
 from lsr.encoders.registry import load_encoder
 from lsr.errors import IndexDamagedError, UsageError
 from lsr.indexer.integrity.arrow_layout import check_layout
@@ -27,6 +28,10 @@ from lsr.indexer.storage.documents import SCHEMA
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import LARGEST_MANIFEST
 from lsr.indexer.transfer.archive import LARGEST_HEADER, import_index
+from lsr.output.explained import explained_lines, print_explained
+from lsr.output.terminal import lines_of
+from lsr.query.explain.text_vector import document_vector
+from lsr.query.searcher import Searcher
 from lsr.types import Document
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -171,6 +176,54 @@ def test_an_archive_of_a_file_with_holes_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file.tar").write_bytes(header(tarfile.GNUTYPE_SPARSE, 0) + b"\0" * 4096)
     with pytest.raises(IndexDamagedError, match="a file with holes"):
         import_index(tmp_path / "file.tar", tmp_path / "index")
+
+
+TEXTS: dict[str, Callable[[int], str]] = {
+    "words": lambda n: "apple pear " * (n // 11),
+    "different words": lambda n: " ".join(f"apple{i}" for i in range(n // 10)),
+    "accents": lambda n: "äpple pear " * (n // 11),
+    "no spaces": lambda n: "apple.pear," * (n // 11),
+    "one word": lambda n: "apple" * (n // 5),
+    "ideographs": lambda n: "苹果" * (n // 2),
+    "marks": lambda n: "apple a" + "\u0301" * n,
+    "forms that change their length": lambda n: "apple,ﬁne,İs," * (n // 13),
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_the_work_of_an_explanation_grows_with_the_text_and_no_faster(
+    kind: str, tmp_path: Path, count_calls: Callable[[Callable[[], object]], int]
+) -> None:
+    counts = []
+    for n in (25_000, 100_000):
+        lsr.index([{"doc_id": "d", "text": TEXTS[kind](n)}], tmp_path / str(n), encoder="bm25")
+        searcher = Searcher(tmp_path / str(n))
+        query = " ".join(TEXTS[kind](2_000).split()[:200])
+
+        def explain(searcher: Searcher = searcher, query: str = query) -> None:
+            explained = searcher.explain(query, k=1)
+            list(explained_lines(explained))
+            print_explained(explained, searcher.term_finder)
+            list(vector_lines(document_vector(searcher, "d"), 40))
+
+        explain()
+        counts.append(count_calls(explain))
+    assert counts[1] < 5 * counts[0] + 20_000
+
+
+def test_lines_of_a_long_text_are_found_by_reading_it_once(count_calls: Callable[[Callable[[], object]], int]) -> None:
+    class Read(str):
+        """A text that notes how much of it is copied."""
+
+        n_read = 0
+
+        def __getitem__(self, place: Any) -> str:
+            part = super().__getitem__(place)
+            Read.n_read += len(part)
+            return part
+
+    list(lines_of(Read("word äö " * 20_000), 80))
+    assert Read.n_read < 10 * 8 * 20_000
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from lsr.cli.common import TerminalProgress, add_index_argument, note, note_comp
 from lsr.cli.indexes.reading_options import add_reading_arguments, reading_options
 from lsr.errors import COMMITTED
 from lsr.output.numbers import counted
+from lsr.output.terminal import say
 
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
@@ -97,7 +98,7 @@ def _merge(path: Path, threads: int, progress: TerminalProgress) -> None:
 
 def _print(args: argparse.Namespace, path: Path, changes: Any, seconds: float) -> None:
     if args.json:
-        from lsr.output.hits import json_line
+        from lsr.io.printable import json_line
 
         done = {
             "index": str(path),
@@ -110,8 +111,8 @@ def _print(args: argparse.Namespace, path: Path, changes: Any, seconds: float) -
             "seconds": round(seconds, 3),
             "generation": changes.manifest.generation,
         }
-        print(json_line(done))
+        say(json_line(done))
         return
     numbers = {"added": changes.n_added, "replaced": changes.n_replaced, "deleted": changes.n_deleted}
     did = [f"{verb} {counted(n, 'document')}" for verb, n in numbers.items() if n] or ["changed nothing"]
-    print(f"{', '.join(did)} in {seconds:.1f} s: {path} holds {counted(changes.manifest.n_docs, 'document')}")
+    say(f"{', '.join(did)} in {seconds:.1f} s: {path} holds {counted(changes.manifest.n_docs, 'document')}")

@@ -13,6 +13,7 @@ from lsr.cli.indexes.passage_options import add_passage_arguments, check_passage
 from lsr.cli.indexes.reading_options import add_reading_arguments, reading_options
 from lsr.models import DEFAULT, default_encoder
 from lsr.output.numbers import counted, human_bytes
+from lsr.output.terminal import say
 
 WORDS = ("bm25",)
 """Encoders that use no device."""
@@ -108,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
         note(line)
     unit = "document" if manifest.passages is None else "passage"
     if args.json:
-        from lsr.output.hits import json_line
+        from lsr.io.printable import json_line
 
         done = {
             "index": str(args.index),
@@ -118,12 +119,12 @@ def run(args: argparse.Namespace) -> int:
             "seconds": round(seconds, 3),
             "generation": manifest.generation,
         }
-        print(json_line(done))
+        say(json_line(done))
     else:
         per_second = manifest.n_docs / seconds
         rate = f"{per_second:,.{0 if per_second >= 10 else 1}f} a second"
         size = human_bytes(manifest.size_bytes)
-        print(f"indexed {counted(manifest.n_docs, unit)} in {seconds:.1f} s ({rate}) into {args.index}, {size}")
+        say(f"indexed {counted(manifest.n_docs, unit)} in {seconds:.1f} s ({rate}) into {args.index}, {size}")
     return 0
 
 
@@ -187,7 +188,7 @@ def _add_dense(args: argparse.Namespace) -> int:
     seconds = time.perf_counter() - began
     size_bytes = sum(info.size_bytes for s in manifest.segments if s.dense for info in s.dense.files.values())
     if args.json:
-        from lsr.output.hits import json_line
+        from lsr.io.printable import json_line
 
         done = {
             "index": str(args.index),
@@ -197,8 +198,8 @@ def _add_dense(args: argparse.Namespace) -> int:
             "seconds": round(seconds, 3),
             "generation": manifest.generation,
         }
-        print(json_line(done))
+        say(json_line(done))
     else:
         documents = counted(manifest.n_docs, "document")
-        print(f"added dense vectors of {documents} to {args.index} in {seconds:.1f} s, {human_bytes(size_bytes)}")
+        say(f"added dense vectors of {documents} to {args.index} in {seconds:.1f} s, {human_bytes(size_bytes)}")
     return 0
