@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 UNSAFE = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
-"""Inside of a regular expression's character class: what no text may bring to a terminal.
+"""Inside of a character class of regular expressions: what no text may bring to a terminal.
 
 It moves the cursor, begins an escape sequence, turns the direction of text, or can't be encoded.
 """
@@ -21,7 +21,7 @@ def clean(text: str) -> str:
 
 
 def json_line(value: Any, *, allow_nan: bool = True) -> str:
-    """Return a JSON text in one line that is safe to print, and equal to the value when it is read."""
+    """Return a value as JSON text in one line that is safe to print; reading it gives the same value."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=allow_nan)
     return text if text.isascii() and text.isprintable() else _UNSAFE.sub(_escaped, text)
 
