@@ -19,6 +19,7 @@ import lsr
 import lsr.version
 from lsr.cli.common import add_command, documentation_folder
 from lsr.output.numbers import human_bytes
+from lsr.output.terminal import say
 
 DISTRIBUTION = "lsr-search"
 FOR_WHAT = {
@@ -51,9 +52,9 @@ def run(args: argparse.Namespace) -> int:
     report = _report()
     missing = [package for package, found in report["packages"].items() if found is None]
     if args.json:
-        from lsr.output.hits import json_line
+        from lsr.io.printable import json_line
 
-        print(json_line(report))
+        say(json_line(report))
     else:
         _print(report)
     return int(bool(missing))
@@ -150,12 +151,12 @@ def _print(report: dict[str, Any]) -> None:
             else "none: no folder belongs to the user; set LSR_CACHE to one"
         )
     for name, value in lines.items():
-        print(f"{name:<14} {value}")
-    print("\nneeded")
+        say(f"{name:<14} {value}")
+    say("", "needed")
     for package, found in report["packages"].items():
-        print(f"  {package:<12} {found or f'MISSING: pip install {package}'}")
-    print("\nextras")
+        say(f"  {package:<12} {found or f'MISSING: pip install {package}'}")
+    say("", "extras")
     for extra, packages in report["extras"].items():
         absent = [package for package, found in packages.items() if found is None]
         state = "there" if not absent else f"lacks {', '.join(absent)}: pip install 'lsr-search[{extra}]'"
-        print(f"  {extra:<12} {FOR_WHAT[extra]}: {state}")
+        say(f"  {extra:<12} {FOR_WHAT[extra]}: {state}")

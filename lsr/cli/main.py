@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lsr.cli.common import note, printed_log
 from lsr.errors import COMMITTED, LsrError
+from lsr.output.terminal import say
 from lsr.version import __version__
 
 COMMANDS = {
@@ -120,7 +121,7 @@ def _reported(error: BaseException) -> int:
     if isinstance(error, LsrError):
         note(str(error))
         if detail := getattr(error, "detail", ""):
-            print(detail, file=sys.stderr)
+            say(*detail.splitlines(), stream=sys.stderr)
         return error.exit_code
     if isinstance(error, MemoryError):
         note(f"not enough memory; {_state_after(error)}; close other programs, or index in smaller parts")

@@ -18,8 +18,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from lsr.api.documents import count_documents, documents_by_id
 from lsr.errors import LsrError, UsageError
+from lsr.io.printable import json_line
 from lsr.output.explained import engine_object, explained_hit
-from lsr.output.hits import hit_object, json_line
+from lsr.output.hits import hit_object
 from lsr.output.results import counts_object
 from lsr.query.options import SearchOptions, option_spec, option_specs
 from lsr.query.searcher import Searcher

@@ -13,6 +13,7 @@ from lsr.cli.common import TerminalProgress, add_index_argument, note, note_comp
 from lsr.cli.indexes.reading_options import add_reading_arguments, given_reading_options
 from lsr.errors import COMMITTED
 from lsr.output.numbers import counted
+from lsr.output.terminal import say
 
 if TYPE_CHECKING:
     from lsr.indexer.storage.manifest import Manifest
@@ -117,7 +118,7 @@ def _count(path: Path, manifest: Manifest) -> int:
 def _print(args: argparse.Namespace, path: Path, changes: Any, seconds: float, more: Mapping[str, Any]) -> None:
     n_documents = _count(path, changes.manifest)
     if args.json:
-        from lsr.output.hits import json_line
+        from lsr.io.printable import json_line
 
         done = {
             "index": str(path),
@@ -131,8 +132,8 @@ def _print(args: argparse.Namespace, path: Path, changes: Any, seconds: float, m
             "generation": changes.manifest.generation,
             **more,
         }
-        print(json_line(done))
+        say(json_line(done))
         return
     numbers = {"added": changes.n_added, "replaced": changes.n_replaced, "deleted": changes.n_deleted}
     did = [f"{verb} {counted(n, 'document')}" for verb, n in numbers.items() if n] or ["changed nothing"]
-    print(f"{', '.join(did)} in {seconds:.1f} s: {path} holds {counted(n_documents, 'document')}")
+    say(f"{', '.join(did)} in {seconds:.1f} s: {path} holds {counted(n_documents, 'document')}")

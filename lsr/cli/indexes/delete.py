@@ -9,6 +9,7 @@ from typing import Any
 from lsr.cli.common import add_command, add_index_argument, index_path, note
 from lsr.cli.indexes.change_options import add_common_arguments, run_change
 from lsr.output.numbers import counted
+from lsr.output.terminal import say
 
 EXAMPLES = """\
 examples:
@@ -74,8 +75,7 @@ def _show(args: argparse.Namespace, doc_ids: list[str]) -> int:
     from lsr.api.edit import choice_of
     from lsr.indexer.storage.index import StoredIndex
     from lsr.indexer.update.chosen import chosen_ids
-    from lsr.output.hits import json_line
-    from lsr.output.terminal import clean
+    from lsr.io.printable import json_line
 
     path = index_path(args)
     with StoredIndex.open(path) as index:
@@ -86,10 +86,10 @@ def _show(args: argparse.Namespace, doc_ids: list[str]) -> int:
             documents = documents_by_id(index, wanted)
             found = [doc_id for doc_id, document in zip(wanted, documents, strict=True) if document is not None]
     if args.json:
-        print(json_line({"index": str(path), "dry_run": True, "deleted": len(found), "doc_ids": found}))
+        say(json_line({"index": str(path), "dry_run": True, "deleted": len(found), "doc_ids": found}))
         return 0
     for doc_id in found:
-        print(clean(doc_id))
+        say(doc_id)
     note(f"{counted(len(found), 'document')} would be deleted")
     return 0
 

@@ -12,6 +12,7 @@ from lsr.cli.indexes.passage_options import add_passage_arguments, check_passage
 from lsr.cli.indexes.reading_options import add_reading_arguments, reading_options
 from lsr.models import DEFAULT, default_encoder
 from lsr.output.numbers import counted, human_bytes
+from lsr.output.terminal import say
 
 if TYPE_CHECKING:
     from lsr.api.build import Built
@@ -110,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
         note(line)
     manifest, n_documents = built.manifest, built.n_documents
     if args.json:
-        from lsr.output.hits import json_line
+        from lsr.io.printable import json_line
 
         done = {
             "index": str(args.index),
@@ -121,15 +122,13 @@ def run(args: argparse.Namespace) -> int:
             "seconds": round(seconds, 3),
             "generation": manifest.generation,
         }
-        print(json_line(done))
+        say(json_line(done))
     else:
         per_second = n_documents / seconds
         rate = f"{per_second:,.{0 if per_second >= 10 else 1}f} a second"
         size = human_bytes(manifest.size_bytes)
         pieces = f" ({counted(manifest.n_docs, 'passage')})" if manifest.n_docs > n_documents else ""
-        print(
-            f"indexed {counted(n_documents, 'document')}{pieces} in {seconds:.1f} s ({rate}) into {args.index}, {size}"
-        )
+        say(f"indexed {counted(n_documents, 'document')}{pieces} in {seconds:.1f} s ({rate}) into {args.index}, {size}")
     return 0
 
 
@@ -201,7 +200,7 @@ def _add_dense(args: argparse.Namespace) -> int:
     seconds = time.perf_counter() - began
     size_bytes = sum(info.size_bytes for s in manifest.segments if s.dense for info in s.dense.files.values())
     if args.json:
-        from lsr.output.hits import json_line
+        from lsr.io.printable import json_line
 
         done = {
             "index": str(args.index),
@@ -211,8 +210,8 @@ def _add_dense(args: argparse.Namespace) -> int:
             "seconds": round(seconds, 3),
             "generation": manifest.generation,
         }
-        print(json_line(done))
+        say(json_line(done))
     else:
         documents = counted(manifest.n_docs, "document")
-        print(f"added dense vectors of {documents} to {args.index} in {seconds:.1f} s, {human_bytes(size_bytes)}")
+        say(f"added dense vectors of {documents} to {args.index} in {seconds:.1f} s, {human_bytes(size_bytes)}")
     return 0

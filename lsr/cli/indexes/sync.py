@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lsr.cli.common import add_command, add_index_argument, index_path
 from lsr.cli.indexes.change_options import add_common_arguments, run_change
 from lsr.output.numbers import counted
-from lsr.output.terminal import clean
+from lsr.output.terminal import say
 
 if TYPE_CHECKING:
     from lsr.indexer.update.sync import Sync
@@ -95,9 +95,9 @@ def _show(args: argparse.Namespace, found: Sync) -> None:
     from lsr.cli.common import note
 
     if args.json:
-        from lsr.output.hits import json_line
+        from lsr.io.printable import json_line
 
-        print(json_line({"index": str(index_path(args)), "dry_run": True} | files_object(found)))
+        say(json_line({"index": str(index_path(args)), "dry_run": True} | files_object(found)))
         return
     for mark, files in (("+", found.new), ("~", found.changed), ("-", found.vanished)):
         _list(mark, files)
@@ -107,4 +107,4 @@ def _show(args: argparse.Namespace, found: Sync) -> None:
 
 def _list(mark: str, files: Sequence[str]) -> None:
     for file in files:
-        print(f"{mark} {clean(file)}")
+        say(f"{mark} {file}")

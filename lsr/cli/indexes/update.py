@@ -9,6 +9,7 @@ from typing import Any
 from lsr.cli.common import add_command, index_path, note
 from lsr.cli.indexes.change_options import add_common_arguments, add_from_sources, add_source_arguments
 from lsr.output.numbers import counted
+from lsr.output.terminal import say
 
 EXAMPLES = """\
 examples:
@@ -65,13 +66,13 @@ def _update_fields(args: argparse.Namespace) -> int:
     values = field_values(dict(map(_parsed, args.values)))
     manifest, n_updated = update_fields(path, values, choice_of(args.where, None))
     if args.json:
-        from lsr.output.hits import json_line
+        from lsr.io.printable import json_line
 
-        print(json_line({"index": str(path), "updated": n_updated, "generation": manifest.generation}))
+        say(json_line({"index": str(path), "updated": n_updated, "generation": manifest.generation}))
     elif n_updated:
-        print(f"updated fields of {counted(n_updated, 'document')}: {path}")
+        say(f"updated fields of {counted(n_updated, 'document')}: {path}")
     else:
-        print("changed nothing")
+        say("changed nothing")
         note(f"no document fits {args.where!r}")
     return 0
 

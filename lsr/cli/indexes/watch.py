@@ -9,6 +9,7 @@ from typing import Any
 
 from lsr.cli.common import TerminalProgress, add_command, add_index_argument, index_path, note, positive
 from lsr.output.numbers import counted
+from lsr.output.terminal import say
 
 EXAMPLES = """\
 examples:
@@ -75,9 +76,9 @@ def _print(args: argparse.Namespace, path: Path, found: Any) -> None:
     changes = found.changes
     numbers = {"added": changes.n_added, "replaced": changes.n_replaced, "deleted": changes.n_deleted}
     if args.json:
-        from lsr.output.hits import json_line
+        from lsr.io.printable import json_line
 
         done = {"index": str(path), **numbers, "generation": changes.manifest.generation}
-        print(json_line(done | files_object(found)), flush=True)
+        say(json_line(done | files_object(found)), flush=True)
     elif any(numbers.values()):
-        print(", ".join(f"{verb} {counted(n, 'document')}" for verb, n in numbers.items() if n), flush=True)
+        say(", ".join(f"{verb} {counted(n, 'document')}" for verb, n in numbers.items() if n), flush=True)
