@@ -216,6 +216,10 @@ class DocumentStore:
         """Return the ids of rows, reading each record batch once. Raises IndexDamagedError."""
         return self._column(rows, 0)
 
+    def texts(self, rows: Sequence[int]) -> list[tuple[str, str]]:
+        """Return titles and texts of rows, reading each record batch once. Raises IndexDamagedError."""
+        return list(zip(self._column(rows, 1), self._column(rows, 2), strict=True))
+
     def _column(self, rows: Sequence[int], number: int) -> list[Any]:
         """Return the values of a column, reading each record batch once."""
         batches: dict[int, Any] = {}

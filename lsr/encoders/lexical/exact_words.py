@@ -135,4 +135,4 @@ def side_by_side(rows: SparseBatch, words: SparseBatch) -> SparseBatch:
 
 def analyser_settings(config: WordsConfig) -> AnalyserSettings:
     """Return the settings by which words are made."""
-    return AnalyserSettings(config.stemmer, config.stop_words)
+    return AnalyserSettings(config.stemmer, config.stop_words, config.version)
