@@ -117,7 +117,8 @@ def load_encoder(name_or_path: str | Path, **options: Any) -> Encoder:
     """Load an encoder: `bm25`, `default` (the bundled model), a folder, or a name on the hub.
 
     `codes:FOLDER` is a dense encoder whose vectors become sparse codes, as `lsr codes` made them.
-    options, bm25: `k1`, `b`, `stemmer`, `stop_words`, `terms` (of an index to be continued).
+    options, bm25: `k1`, `b`, `stemmer`, `terms` (of an index to be continued).
+    options, words of either: `language`, `stop_words` (`lsr.encoders.lexical.language`).
     options, models: `revision`, `max_length`, `top_k`, `threshold`, `device`, `dtype`, `max_tokens`.
     Raises EncoderError if there is no such encoder or it is broken, UsageError for an option that it doesn't take.
     """

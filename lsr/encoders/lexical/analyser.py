@@ -13,7 +13,7 @@ from typing import Any
 
 import Stemmer
 
-from lsr.encoders.lexical.folding import fold
+from lsr.encoders.lexical.folding import fold, fold_others
 from lsr.encoders.lexical.identifiers import IDEOGRAPH, Identifiers, emoji, is_signed, pairs
 from lsr.encoders.lexical.stop_words import STOP_WORDS
 from lsr.errors import EncoderError, UsageError
@@ -34,6 +34,23 @@ NEWEST = WITH_IDENTIFIERS
 
 FOLDED_FIRST = frozenset(("english", "porter", "lovins", "none"))
 """Languages whose stemmers know no accents, so that words are folded before; those of the others need them."""
+_LETTERS = {
+    "catalan": "àçèéíïòóúü",
+    "danish": "åæéø",
+    "dutch": "äèéêëïöü",
+    "finnish": "äåö",
+    "french": "àâæçèéêëîïôœöùûüÿ",
+    "german": "äöüß",
+    "hungarian": "áéíóöőúüű",
+    "italian": "àèéìíòóùú",
+    "norwegian": "åæèéêòóôø",
+    "portuguese": "àáâãçéêíóôõúü",
+    "romanian": "âîășțşţ",
+    "spanish": "áéíñóúü",
+    "swedish": "åäéö",
+    "turkish": "âçîğıöşûü",
+}
+"""Letters with accents that a language's stemmer knows; accents of others are folded before. Unlisted: all are kept."""
 _ELIDING = frozenset(("catalan", "french", "italian", "irish"))
 """Languages that write an article and the next word as one, with an apostrophe."""
 
@@ -166,8 +183,7 @@ class Analyser:
             return word
         if self.settings.stemmer in _ELIDING:
             word = word.rpartition("'")[2]
-        if self.folds_first:
-            word = fold(word)
+        word = fold(word) if self.folds_first else fold_others(word, _LETTERS.get(self.settings.stemmer, ""))
         return None if word in self._stop_words else fold(self._stem(word))
 
     def _stem(self, word: str) -> str:

@@ -19,3 +19,10 @@ def fold(text: str) -> str:
         return text
     split = unicodedata.normalize("NFKD", text.translate(_LETTERS))
     return unicodedata.normalize("NFC", _MARKS.sub("", split))
+
+
+def fold_others(text: str, kept: str) -> str:
+    """Return a lower-cased text without the accents of letters that are not among those `kept`."""
+    if text.isascii() or not kept:
+        return text
+    return "".join(character if character.isascii() or character in kept else fold(character) for character in text)

@@ -13,6 +13,8 @@ from lsr.encoders.lexical.analyser import NEWEST, AnalyserSettings
 from lsr.encoders.lexical.stop_words import STOP_WORDS
 from lsr.errors import UsageError
 
+_FIXED = ("english", "none")
+"""Lists that a manifest names; it holds the words of the others, so that a longer list changes no index."""
 MOST_STOP_WORDS = 10_000
 """Words of a list: it is stored in the manifest."""
 
@@ -67,9 +69,11 @@ def _known(language: str) -> str:
 
 
 def _listed(stop_words: str | Iterable[str]) -> str | tuple[str, ...]:
-    """Return a list's name, or its words lower-cased, in one order."""
+    """Return the words of a list, lower-cased, in one order; the name of one that never changes."""
     if isinstance(stop_words, str):
-        return stop_words
+        if stop_words in _FIXED or stop_words not in STOP_WORDS:
+            return stop_words
+        stop_words = STOP_WORDS[stop_words]
     words = list(stop_words)
     if not all(isinstance(word, str) for word in words):
         raise UsageError(f"the stop words are {words!r:.60}; they must be texts")
