@@ -14,7 +14,8 @@ MOST_OPERATORS = 64
 # A sign or quote counts at the beginning of a word alone: "state-of-the-art", "C++" and 5" hold none.
 _PIECE = re.compile(
     r"""(?<!\S)(?P<sign>[+-])?
-        (?:"(?P<straight>[^"]*)"(?!\w) | [“„](?P<curly>[^“”„]*)[”“](?!\w) | «(?P<angled>[^«»]*)»(?!\w) | (?P<word>\S+))""",
+        (?: "(?P<straight>[^"]*)"(?!\w) | [“„](?P<curly>[^“”„]*)[”“](?!\w) | «(?P<angled>[^«»]*)»(?!\w)
+          | (?P<word>\S+) )""",
     re.VERBOSE,
 )
 _SIGNED_WORD = re.compile(r"[\w.$@#~/\\]|[^\x00-\x7f]")

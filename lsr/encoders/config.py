@@ -158,7 +158,7 @@ class WordsConfig:
             raise UsageError("encoder: words' weight is 0: leave the words out instead")
         if self.usual_length < 1:
             raise UsageError(f"encoder: words' usual_length is {self.usual_length}, but has to be 1 or more")
-        if isinstance(self.stop_words, list):
+        if not isinstance(self.stop_words, str):
             object.__setattr__(self, "stop_words", tuple(self.stop_words))
         AnalyserSettings(self.stemmer, self.stop_words, self.version)
 

@@ -8,6 +8,7 @@ holds, or what two have together where one ends and the next begins; all its pas
 from __future__ import annotations
 
 from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc

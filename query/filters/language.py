@@ -1,8 +1,9 @@
 """The filter language: a text like `year >= 2020 and lang == 'en'` into a tree. Nothing of it is evaluated here.
 
 A filter is an expression of Python's grammar (`and`, `or`, `not`, comparisons, `in`, parentheses) with `contains`,
-`exists`, `~` (holds the words), `=` for `==`, `true`, `false`, and dates without quotes. The text is split into tokens, whose order a table of
-states checks; the standard library's `ast` then groups placeholders of them, so that no text of a user is compiled.
+`exists`, `~` (holds the words), `=` for `==`, `true`, `false`, and dates without quotes. The text is split into tokens,
+whose order a table of states checks; the standard library's `ast` then groups placeholders of them, so that no text of
+a user is compiled.
 
 value := number | 'text' | "text" | date (2020-01-31, 2020-01-31T12:00) | true | false
 name  := letters, digits, "_", "-", "."; any other name is in `backticks`

@@ -159,7 +159,9 @@ class _Evaluation:
         if phrase.is_empty:
             self._refuse(node.value.position, "there is no word in it")
         segment = self._segment
-        if name in ("title", "text") and (segment is None or segment.fields is None or name not in segment.fields.kinds):
+        if name in ("title", "text") and (
+            segment is None or segment.fields is None or name not in segment.fields.kinds
+        ):
             held = self._held
             return np.zeros(0, bool) if held is None else held.hold_in(name, phrase)[self._rows]
         return _bits(pa.array([_any_holds(value, phrase) for value in column.to_pylist()], pa.bool_()))

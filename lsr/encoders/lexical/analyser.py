@@ -32,6 +32,10 @@ An index keeps the version that it was made with, which its manifest records; wi
 """
 NEWEST = WITH_IDENTIFIERS
 
+SIGNED_ALONE, SIGNED_AMONG_WORDS = 2.0, 0.5
+"""Weights of an identifier: in a query of nothing else for each of its words, and among other words, where its own
+words count already. With 1 among words, nDCG@10 of BM25 on SciFact is 0.0002 less."""
+
 FOLDED_FIRST = frozenset(("english", "porter", "lovins", "none"))
 """Languages whose stemmers know no accents, so that words are folded before; those of the others need them."""
 _LETTERS = {
@@ -195,3 +199,12 @@ class Analyser:
     def terms(self, text: str) -> list[str]:
         """Return the terms of `text` in their order."""
         return [term for word in self.words(text) if (term := self.term(word)) is not None]
+
+    def signed_weight(self, query: str) -> float:
+        """Return how often an identifier of a query counts beside each of its words.
+
+        Of a query of identifiers alone so much that their documents come first, whatever others say their words.
+        """
+        if all(self.signed(chunk) for chunk in query.split()):
+            return SIGNED_ALONE * max(1, len(self.plain_words(query)))
+        return SIGNED_AMONG_WORDS

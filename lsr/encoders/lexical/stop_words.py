@@ -48,8 +48,8 @@ _LISTS = {
     """,
     "italian": """
         a ad ai al alla alle agli anche che chi ci come con d da dai dal dalla dei del della delle degli di e ed era gli
-        ha hanno i il in io l la le lo ma mi ne nei nel nella nelle non o per più se si sono su sua sue sui sul sulla suo
-        tra un una uno è
+        ha hanno i il in io l la le lo ma mi ne nei nel nella nelle non o per più se si sono su sua sue sui sul sulla
+        suo tra un una uno è
     """,
     "norwegian": """
         av at da de dem den der deres det du eller en er et for fra han har hun i ikke jeg kan man med men meg min om og
@@ -61,8 +61,8 @@ _LISTS = {
         uma à às é
     """,
     "romanian": """
-        a ai al ale am are as au că ce cu de din el ea este eu fi în îl la le lui mai nu o pe pentru prin sa sau se si și
-        sunt un una unei unui
+        a ai al ale am are as au că ce cu de din el ea este eu fi în îl la le lui mai nu o pe pentru prin sa sau se si
+        sunt și un una unei unui
     """,
     "russian": """
         а без бы был была были было быть в вы да для до его ее её если же за и из или им их к как ко когда мы на над не
