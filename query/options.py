@@ -306,7 +306,7 @@ _SPECIAL: Mapping[str, Any] = {
     "feedback": _feedback,
     "approximate": _approximate,
 }
-"""What turns a value of an option into its value type; NotImplemented leaves it to the option's kind."""
+"""Functions from an option's value to its value type; NotImplemented leaves it to the option's kind."""
 
 
 def _hybrid_search(options: SearchOptions) -> Hybrid | None:

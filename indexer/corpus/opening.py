@@ -87,7 +87,7 @@ def opened(source: SourceFile, report: CorpusReport) -> Iterator[BinaryIO]:
 
 @contextmanager
 def opened_utf8(source: SourceFile, report: CorpusReport) -> Iterator[BinaryIO]:
-    """Open a source as UTF-8 bytes without a byte order mark; UTF-16 and UTF-32 with a mark are turned into it.
+    """Open a source as UTF-8 bytes without a byte order mark; UTF-16 and UTF-32 with a mark are converted.
 
     Raises FileSkippedError where the file's head is neither; later bytes are for the reader to check.
     """
@@ -113,7 +113,7 @@ def read_whole(source: SourceFile, report: CorpusReport) -> bytes:
 
 
 def decoded(data: bytes, *, declared: str | None = None) -> str:
-    """Return the text of a whole file: UTF-8, or what its byte order mark says, or else what it declares itself.
+    """Return the text of a whole file: UTF-8, or the encoding of its byte order mark, or the declared one.
 
     Line ends become `\\n`. Raises FileSkippedError where it is none of these.
     """

@@ -79,7 +79,7 @@ _STATES: Mapping[str, tuple[Mapping[str, str], str]] = {
     "exists )": ({")": "done"}, "')' expected"),
     "done": ({"and": "operand", "or": "operand", ")": "done", "end": "end"}, "'and', 'or' or the end expected"),
 }
-"""By state: the kinds of token that may come next, with the state after each; and the message for any other."""
+"""Tokens that may come next, by state, with the state after each; and the message for any other."""
 
 HOLDS = "~"
 _PYTHON = {"name": "name", "value": "0", "contains": "is", "exists": "~", "=": "==", HOLDS: "=="}

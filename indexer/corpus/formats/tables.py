@@ -1,4 +1,4 @@
-"""CSV and TSV: one document a row, the parts told from the names in the first line.
+"""CSV and TSV: one document a row, with the names of the columns in the first line.
 
 Quotes follow RFC 4180 in both. They are judged strictly: a stray one would swallow the rows that follow.
 """
@@ -44,7 +44,7 @@ class _Shape:
 def read_table(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Document]]:
     """Yield (number of the line where the row begins, document); empty cells become no field.
 
-    A first pass finds the types of the columns, where there are any besides id, title and text.
+    A first pass finds the types of the columns, where there are others than id, title and text.
     """
     # The limit is one for the whole process; it only ever grows here.
     csv.field_size_limit(max(csv.field_size_limit(), MAX_DOCUMENT_BYTES))
@@ -97,7 +97,7 @@ def _shape_of(source: SourceFile, intake: Intake, records: RecordReader) -> _Sha
         return None
     delimiters = options.delimiter or _DELIMITERS[source.format.name]
     quoted = options.quoting != "none"
-    known = _WELL_KNOWN.get(uncompressed_name(source.path.name.lower())[0])
+    known = _WELL_KNOWN.get(uncompressed_name(source.doc_id.rpartition("/")[2].lower())[0])
     if known and options.header and len(first.split("\t")) == len(known) and first.split("\t")[0] not in known:
         return _Shape("\t", known, records.layout_of(known), number - 1, quoted=False)
     wrong: RecordError | None = None

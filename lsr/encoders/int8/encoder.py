@@ -16,6 +16,7 @@ from lsr.encoders.config import EncoderConfig, Pruning
 from lsr.encoders.dense.base import DenseVectors
 from lsr.encoders.int8.forward import Forward, Scores, Scratch
 from lsr.encoders.int8.weights import BertWeights
+from lsr.encoders.runtime import INTEGER_KERNELS, Runtime
 from lsr.encoders.sparse.pruning import prune
 from lsr.encoders.sparse.query_table import TableQueryEncoder
 from lsr.encoders.sparse.repeated_tokens import count_repeats
@@ -26,7 +27,7 @@ from lsr.kernels.encode.functions import log1p_of
 from lsr.types import Document, SparseBatch
 
 GROUP_TOKENS = 512
-"""Tokens of the texts that one thread takes at a time: their rows stay in its cache, and share the weights there."""
+"""Tokens of the texts that one thread takes at a time. Their rows stay in its cache, and share the weights there."""
 
 _LOGARITHMS = {"relu": 0, "log1p(relu)": 1, "log1p(log1p(relu))": 2}
 
@@ -83,6 +84,11 @@ class IntegerEncoder:
     def corpus_weighting(self) -> None:
         """None: `encode_documents` gives final weights."""
         return
+
+    @property
+    def runtime(self) -> Runtime:
+        """The integer kernels."""
+        return INTEGER_KERNELS
 
     @property
     def description(self) -> Mapping[str, Any]:
