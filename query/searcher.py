@@ -20,7 +20,7 @@ from lsr.query.options import SearchOptions
 from lsr.query.queries import Queries
 from lsr.query.query_encoders import QueryEncoders
 from lsr.query.sparse_search import SparseSearch
-from lsr.query.stages import Found, method_of, search_queries, search_text
+from lsr.query.stages import Found, encode_typed, search_queries, search_text
 from lsr.types import Hit, Results, SparseBatch
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Searcher(SparseSearch):
         if not texts:
             return []
         began = time.perf_counter()
-        queries = method_of(options).encode(self, texts)
+        queries = encode_typed(self, texts, options)
         found = search_queries(self, queries, options)
         results = [self.results_of(one, text, options) for text, one in zip(texts, found, strict=True)]
         took_us = round((time.perf_counter() - began) / len(texts) * 1e6)
