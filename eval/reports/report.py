@@ -84,4 +84,4 @@ def file_name(*parts: str) -> str:
 
 
 def _dump(entry: dict[str, Any]) -> str:
-    return json.dumps(entry, ensure_ascii=False, allow_nan=False)
+    return json.dumps(entry, allow_nan=False)  # ASCII, which every stdout can print

@@ -64,8 +64,8 @@ def index(
         title: column or key of the title (default: `title` or `headline`, where there is one).
         id: column or key of the doc_id (default: `doc_id`, `id` or another usual name, where there is one).
         fields: columns or keys that are kept as fields (default: all others).
-        reading: other options of reading files, as `{"exclude": ["old/"]}`: `delimiter`, `header`, `quoting`, `formats`,
-            `include` and `exclude`.
+        reading: other options of reading files: `delimiter`, `header`, `quoting`, `formats`, `include`, `exclude`, as
+            `{"exclude": ["old/"]}`.
         skip_bad: skip, and count, records and files that can't be read, instead of raising.
         reorder: bring similar documents together, so that searches are faster; results are the same.
         threads: number of worker threads (default: all cores).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -52,8 +53,15 @@ def hit_object(hit: Hit) -> dict[str, Any]:
 
 
 def json_line(value: Any) -> str:
-    """Return a JSON text that is safe to print wherever UTF-8 is."""
+    """Return a JSON text that stdout can print, whatever its encoding: in ASCII alone where that isn't UTF-8."""
+    if not _prints_unicode():
+        return json.dumps(value)
     return _TO_ESCAPE.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(value, ensure_ascii=False))
+
+
+def _prints_unicode() -> bool:
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return encoding.lower().replace("_", "-") in ("utf-8", "utf8", "utf-8-sig")
 
 
 def print_hits(hits: Iterable[Hit], words: Matcher) -> None:
