@@ -57,7 +57,9 @@ def texts(seed: int, n: int) -> list[Document]:
 
 
 @pytest.fixture(scope="module", params=["newest", "words alone"])
-def searched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Searcher, list[Document]]:
+def searched(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Searcher, list[Document]]:
     """120 documents, some deleted; by posting lists of folded words, and by an analysis that doesn't fold."""
     path = tmp_path_factory.mktemp("typed") / "index"
     documents = texts(7, 120)

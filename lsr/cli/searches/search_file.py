@@ -56,7 +56,7 @@ def _read_queries(
         if unknown:
             note(f"{counted(unknown, 'term')} of the queries not in the index: nothing is found by them")
         return query_ids, Queries(queries)
-    from lsr.eval.data.datasets import read_queries
+    from lsr.eval.data.query_files import read_queries
 
     texts = read_queries(args.queries)
     query_ids = list(texts)
