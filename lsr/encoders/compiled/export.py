@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lsr.encoders.compiled.exported_folder import is_exported, write_export
-from lsr.encoders.compiled.open import open_compiled, open_dense_compiled, read_dense, read_sparse
-from lsr.encoders.compiled.parts import DenseParts, SparseParts
+from lsr.encoders.compiled.open import (
+    calibration_tokens,
+    open_compiled,
+    open_dense_compiled,
+    read_dense,
+    read_sparse,
+)
+from lsr.encoders.compiled.parts import DenseParts, SparseParts, read_sparse_parts, why_not_sparse
+from lsr.encoders.compiled.rounding import FACTORS_FILE, find_factors, save_factors
 from lsr.encoders.pretrained.hub import Source, locate
-from lsr.encoders.pretrained.sparse_folder import OWN_CONFIG, module_chain, read_json
+from lsr.encoders.pretrained.sparse_folder import OWN_CONFIG, module_chain, read_json, read_layout
 from lsr.errors import EncoderError, UsageError
 from lsr.io.folder import refuse_link
-
-log = logging.getLogger("lsr")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,14 @@ def export_encoder(
     (open_dense_compiled if is_dense else open_compiled)(folder)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return Exported(folder, kind, dtype, size, length)
+
+
+def write_factors(folder: Path) -> None:
+    """Write the factors of a sparse model's int8 weights beside them; nothing for a model that the kernels can't run."""
+    layout = read_layout(folder)
+    if why_not_sparse(layout) is None:
+        part = read_sparse_parts(layout).document
+        save_factors(find_factors(part.weights, calibration_tokens(part)), layout.document / FACTORS_FILE)
 
 
 def _is_dense(source: Source) -> bool:

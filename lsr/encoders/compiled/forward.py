@@ -13,11 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.encoders.compiled.products import Products, up_to_tiles
-from lsr.encoders.compiled.weights import Layer, Norm, VocabularyHead, Weights, n_outputs
+from lsr.encoders.compiled.weights import Layer, Linear, Norm, VocabularyHead, Weights, n_outputs
 from lsr.encoders.dense.base import DenseVectors
 from lsr.encoders.pretrained.mapped_weights import Floats
 from lsr.kernels.encode.attention import attend
+from lsr.kernels.encode.float_linear import float_linear
 from lsr.kernels.encode.integer_tiles import TILE_ROWS
+from lsr.kernels.encode.pack import FloatLinear
 from lsr.kernels.encode.rows import embed_rows, mean_of_rows, normalise_rows, to_unit_length
 from lsr.kernels.encode.vocabulary import take_positive
 
@@ -68,7 +70,7 @@ class Forward:
         texts: token ids, none empty, all together at most the scratch's rows.
         """
         weights = self.weights
-        indptr = np.concatenate(([0], np.cumsum([len(ids) for ids in texts]))).astype(np.int64)
+        indptr = _indptr(texts)
         n_numbers = int(indptr[-1]) * weights.size
         self._embed(texts, scratch)
         self._through("layers", weights.layers, 0, weights.n_shared, indptr, scratch)
@@ -86,6 +88,16 @@ class Forward:
             for vector, first, end in zip(vectors, indptr[:-1].tolist(), indptr[1:].tolist(), strict=True):
                 vector[:] = self._vector(scratch.states, first, end)
         return scores, vectors
+
+    def tokens(self, texts: Sequence[Ids], scratch: Scratch) -> list[Floats]:
+        """Return each text's token vectors of unit length, float32 (n_tokens, dimension): what dense vectors pool."""
+        weights, indptr = self.weights, _indptr(texts)
+        self._embed(texts, scratch)
+        self._through("layers", weights.layers, 0, weights.n_shared, indptr, scratch)
+        self._through("branch", weights.branch, 0, len(weights.branch), indptr, scratch)
+        rows = scratch.states[: int(indptr[-1]) * weights.size].reshape(-1, weights.size)
+        vectors = np.array([self._behind_pooling(row.copy(), normalise=True) for row in rows])
+        return np.split(vectors, indptr[1:-1])
 
     def _embed(self, texts: Sequence[Ids], scratch: Scratch) -> None:
         weights, embeddings = self.weights, self.weights.embeddings
@@ -153,20 +165,24 @@ class Forward:
             mean_of_rows(states, first, end - first, size, pooled)
         else:
             pooled[:] = rows.max(0) if self._pooling == "max" else rows[0 if self._pooling == "cls" else -1]
-        for layer in weights.dense:
-            pooled = _behind_pooling(layer.linear, pooled)
+        return self._behind_pooling(pooled, normalise=self._normalise_vectors)
+
+    def _behind_pooling(self, vector: Floats, *, normalise: bool) -> Floats:
+        for layer in self.weights.dense:
+            vector = _outputs_of_row(layer.linear, vector)
             if layer.tanh:
-                np.tanh(pooled, out=pooled)
-        if self._normalise_vectors:
-            to_unit_length(pooled)
-        return pooled[: weights.dimension]
+                np.tanh(vector, out=vector)
+        if normalise:
+            to_unit_length(vector)
+        return vector[: self.weights.dimension]
 
 
-def _behind_pooling(linear: object, vector: Floats) -> Floats:
+def _indptr(texts: Sequence[Ids]) -> npt.NDArray[np.int64]:
+    return np.concatenate(([0], np.cumsum([len(ids) for ids in texts]))).astype(np.int64)
+
+
+def _outputs_of_row(linear: Linear, vector: Floats) -> Floats:
     """Return a layer's outputs of one row, with zeros behind them up to a whole panel."""
-    from lsr.kernels.encode.float_linear import float_linear
-    from lsr.kernels.encode.pack import FloatLinear
-
     assert isinstance(linear, FloatLinear)
     rows = np.zeros((TILE_ROWS, linear.size), np.float32)
     rows[0] = vector[: linear.size]

@@ -6,9 +6,10 @@ import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from lsr.encoders.compiled.forward import Forward, Scores, Scratch
@@ -32,10 +33,11 @@ _LOGARITHMS = {"relu": 0, "log1p(relu)": 1, "log1p(log1p(relu))": 2}
 
 
 class _Tokens(NamedTuple):
-    """A text's token ids, and those that are the text's own."""
+    """A text's token ids, the positions of its own ones, and these ids; others are special tokens."""
 
     ids: list[int]
-    literal: np.ndarray[Any, np.dtype[np.int64]]
+    own: npt.NDArray[np.bool_]
+    literal: npt.NDArray[np.int64]
 
 
 class CompiledModel:
@@ -104,12 +106,28 @@ class CompiledModel:
         _refuse_no_numbers(rows, vectors, [name for _, name in texts])
         return self._sparse(rows, tokens), vectors
 
+    def token_vectors(self, texts: Sequence[Named]) -> list[npt.NDArray[np.float16]]:
+        """Return unit vectors of each text's own tokens, float16 (n_tokens, dimension); none of an empty text.
+
+        Raises EncoderError as `encode` does.
+        """
+        found: list[npt.NDArray[np.float16]] = []
+        for (text, name), tokens in zip(texts, self.tokens([self.config.prompt + text for text, _ in texts]), strict=True):
+            if not text.strip() or not len(tokens.literal):
+                found.append(np.zeros((0, 0), np.float16))
+                continue
+            (vectors,) = self._forward.tokens([tokens.ids], self._scratch(len(tokens.ids)))
+            if not np.isfinite(vectors).all():
+                raise EncoderError(f"{name}: the model gives weights that are not numbers (NaN or infinite); it is broken")
+            found.append(vectors[tokens.own].astype(np.float16))
+        return found
+
     def tokens(self, texts: Sequence[str]) -> list[_Tokens]:
         """Return the tokens of each text, special ones among them, cut to what the model reads."""
         found = []
         for encoding in self._texts.encode(texts):
             own = np.array(encoding.special_tokens_mask) == 0
-            found.append(_Tokens(encoding.ids, np.array(encoding.ids, np.int64)[own]))
+            found.append(_Tokens(encoding.ids, own, np.array(encoding.ids, np.int64)[own]))
         return found
 
     def _scratch(self, n_tokens: int) -> Scratch:
@@ -147,7 +165,7 @@ def named_queries(texts: Sequence[str], prompt: str = "") -> list[Named]:
     return [(prompt + text if text.strip() else "", f"query {text!r:.80}") for text in texts]
 
 
-def _among(row: Scores, literal: np.ndarray[Any, np.dtype[np.int64]]) -> Scores:
+def _among(row: Scores, literal: npt.NDArray[np.int64]) -> Scores:
     kept = np.isin(row.term_ids, literal)
     return Scores(row.term_ids[kept], row.logits[kept])
 

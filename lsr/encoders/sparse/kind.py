@@ -39,8 +39,7 @@ def _load(name_or_path: str | Path, *, terms: Sequence[str] = (), **options: Any
 
 def _load_model(name_or_path: str | Path, **options: Any) -> Any:
     """Load a model on the kernels where that is asked for, it was made for them, or torch is missing; else in torch."""
-    bundled = bundled_folder(str(name_or_path)) is not None and options.get("family") is None
-    chosen = compiled_options(name_or_path, options, by_itself=bundled)
+    chosen = compiled_options(name_or_path, options)
     if chosen is not None:
         from lsr.encoders.compiled.open import open_compiled
 
