@@ -34,6 +34,7 @@ COMMANDS = {
     "export": "indexes.export",
     "import": "indexes.import_",
     "encode": "models.encode",
+    "encoder": "models.encoder",
     "codes": "models.codes",
     "train": "models.train",
     "mine": "models.mine",

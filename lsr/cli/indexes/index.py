@@ -69,8 +69,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--dtype",
         metavar="T",
-        help="data type for models: int8, float32, bfloat16 or float16 (default on a cpu: the model's, or float32; "
-        "int8 for the bundled model without torch)",
+        help="data type for models: int8, float32, bfloat16 or float16 "
+        "(default: int8 for the bundled and exported models, others' own choice, or float32)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing index, or its dense vectors")
     parser.add_argument("--skip-bad", action="store_true", help="skip and count what can't be read")

@@ -49,8 +49,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--device", metavar="D", help="cpu or cuda (default: cuda where there is one)")
     parser.add_argument(
         "--dtype", metavar="T",
-        help="int8, float32, bfloat16 or float16 (default on a cpu: the model's, or float32; int8 for the bundled "
-        "model without torch)",
+        help="int8, float32, bfloat16 or float16 "
+        "(default: int8 for the bundled and exported models, others' own choice, or float32)",
     )  # fmt: skip
     parser.add_argument("--no-text", action="store_true", help="leave titles and texts out")
     parser.add_argument("--skip-bad", action="store_true", help="skip and count documents that can't be read")
