@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import re
+from pathlib import Path
 from typing import Any
 
 from lsr.cli.common import add_command, add_index_argument, note, note_compiling
@@ -54,29 +56,42 @@ def port(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
-    from lsr.errors import LsrError
+    from lsr.errors import MissingExtraError
     from lsr.query.stages import method_of
-    from lsr.server.server import SearchServer
+    from lsr.server.served_index import ServedIndex, ServedIndexes
+    from lsr.server.settings import ServerSettings
+
+    try:
+        from lsr.server.app import make_app
+        from lsr.server.run import listen, serve, url_of
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "fastapi", "serve") from error
 
     searcher = open_searcher(args, options_from(args))
     note_compiling("search_segments")
     searcher.warm_up()
     method_of(searcher.options).encode(searcher, ["ready"])
-    try:
-        server = SearchServer(searcher, args.host, args.port)
-    except (OSError, UnicodeError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise LsrError(
-            f"can't listen at {args.host}, port {args.port}: {why}; give another --port, or 0 for any that is free"
-        ) from error
-    if not server.is_local:
-        note(f"anyone who reaches {server.url} can read the whole index: there are no passwords here")
-    print(server.url, flush=True)
+    settings = ServerSettings(host=args.host, port=args.port)
+    indexes = ServedIndexes([ServedIndex(name_of(searcher.index.path), searcher)])
+    app = make_app(indexes, settings)
+    listening = listen(settings)
+    url = url_of(listening)
+    if not settings.is_local:
+        note(f"anyone who reaches {url} can read the whole index: there are no passwords here")
+    print(url, flush=True)
     note(f"serving {counted(len(searcher.index), 'document')}; Ctrl-C stops it")
-    try:
-        server.serve_forever(poll_interval=0.2)
-    except KeyboardInterrupt:
-        note("stopped")
-    finally:
-        server.server_close()
+    serve(app, settings, listening)
+    note("stopped")
     return 0
+
+
+def name_of(path: Path) -> str:
+    """Return the name of an index that was given none: that of its folder, or of the one around `.lsr`."""
+    from lsr.indexer.storage.index import DEFAULT_NAME
+    from lsr.server.served_index import LONGEST_NAME, RESERVED
+
+    folder = path.resolve()
+    if folder.name == DEFAULT_NAME:
+        folder = folder.parent
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.name).lstrip("._-")[:LONGEST_NAME]
+    return name if name and name not in RESERVED else "index"

@@ -1,0 +1,52 @@
+"""Parts of the application that routes use: the index of a request, and the threads that work for it."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import cast
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lsr.output.hits import json_line
+from lsr.server.problems import Problem
+from lsr.server.served_index import ServedIndex, ServedIndexes
+from lsr.server.settings import ServerSettings
+from lsr.server.workers import Workers
+
+JSON = "application/json"
+
+
+def settings_of(request: Request) -> ServerSettings:
+    """Return the settings of the server."""
+    return cast(ServerSettings, request.app.state.settings)
+
+
+def workers_of(request: Request) -> Workers:
+    """Return the threads that searches run in."""
+    return cast(Workers, request.app.state.workers)
+
+
+def index_of(request: Request) -> ServedIndex:
+    """Return the index that a path names, or the first. Raises Problem (404) for an unknown name."""
+    indexes: ServedIndexes = request.app.state.indexes
+    name = request.path_params.get("index")
+    if name is None:
+        return indexes.first
+    found = indexes.get(name)
+    if found is None:
+        there = ", ".join(indexes)
+        raise Problem(HTTPStatus.NOT_FOUND, "unknown-index", f"no index {name!r:.80}: there are {there}")
+    return found
+
+
+def base_of(request: Request) -> str:
+    """Return the path of the request's index, as clients see it: behind a proxy's prefix, and without the origin."""
+    root: str = request.scope.get("root_path", "").rstrip("/")
+    name = request.path_params.get("index")
+    return root if name is None else f"{root}/{name}"
+
+
+def json_answer(value: object, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    """Return values as an answer of JSON."""
+    return Response(json_line(value), status, media_type=JSON)
