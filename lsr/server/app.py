@@ -11,11 +11,14 @@ from starlette.exceptions import HTTPException
 from lsr.errors import LsrError
 from lsr.server import page_routes
 from lsr.server.problems import Problem, answer_problem
-from lsr.server.rest import search
+from lsr.server.rest import documents, search
 from lsr.server.served_index import ServedIndexes
 from lsr.server.settings import ServerSettings
 from lsr.server.workers import Workers
 from lsr.version import __version__
+
+ROUTERS = (search.router, documents.router, page_routes.router)
+"""Routes of an index, at the top and under its name."""
 
 
 def make_app(indexes: ServedIndexes, settings: ServerSettings) -> FastAPI:
@@ -24,6 +27,7 @@ def make_app(indexes: ServedIndexes, settings: ServerSettings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
+        writers.close()
         workers.close()
 
     app = FastAPI(
@@ -33,12 +37,13 @@ def make_app(indexes: ServedIndexes, settings: ServerSettings) -> FastAPI:
     app.state.indexes = indexes
     app.state.settings = settings
     app.state.workers = workers
+    app.state.writers = writers = Workers(1, settings.limits.waiting, "lsr-write")
     app.state.hidden_paths = _paths_of(indexes)
     for kind in (Problem, LsrError, HTTPException, Exception):
         app.add_exception_handler(kind, answer_problem)
-    for router in (search.router, page_routes.router):
+    for router in ROUTERS:
         app.include_router(router)
-    for router in (search.router, page_routes.router):
+    for router in ROUTERS:
         app.include_router(router, prefix="/{index}")
     return app
 

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 
 from lsr.api.documents import documents_by_id
 from lsr.errors import LsrError, UsageError
+from lsr.query.engine.batches import available_cores
 from lsr.query.searcher import Searcher
+from lsr.server.changes import Changer
+from lsr.server.scrolling import Scrolls
 
 if TYPE_CHECKING:
     from lsr.indexer.storage.index import StoredIndex
@@ -44,6 +47,8 @@ class ServedIndex:
         self.path = searcher.index.path
         self._searcher = searcher
         self._renewing = threading.Lock()
+        self.changer = Changer(self.path, available_cores())
+        self.scrolls = Scrolls()
 
     @property
     def searcher(self) -> Searcher:

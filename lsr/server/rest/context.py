@@ -27,6 +27,11 @@ def workers_of(request: Request) -> Workers:
     return cast(Workers, request.app.state.workers)
 
 
+def writers_of(request: Request) -> Workers:
+    """Return the thread that changes are made in, one after another."""
+    return cast(Workers, request.app.state.writers)
+
+
 def index_of(request: Request) -> ServedIndex:
     """Return the index that a path names, or the first. Raises Problem (404) for an unknown name."""
     indexes: ServedIndexes = request.app.state.indexes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -11,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lsr.server.problems import bad_request
+from lsr.server.records import json_value
 from lsr.server.rest.answers import search_object
 from lsr.server.rest.context import base_of, index_of, json_answer, settings_of, workers_of
 from lsr.server.rest.parameters import SearchRequest, options_of_object, options_of_pairs
@@ -49,10 +49,7 @@ async def search_many(request: Request) -> Response:
 
 async def json_body(request: Request) -> Any:
     """Return the JSON value of a request's body. Raises Problem where it is none."""
-    try:
-        return json.loads(await request.body())
-    except (ValueError, RecursionError) as error:
-        raise bad_request(f"the body is no JSON: {error}") from error
+    return json_value(await request.body())
 
 
 async def _answered(request: Request, asked: SearchRequest) -> Response:
