@@ -149,15 +149,15 @@ class Changer:
         documents = [record.document for record in records]
         vectors = [record.vector for record in records if record.vector is not None]
         if not vectors:
-            return update_documents(documents, self._path, encoder=self._loaded(), threads=self._threads)
-        with IndexEditor(self._path, encoder=self._loaded(), threads=self._threads) as editor:
+            return update_documents(documents, self._path, encoder=self.document_encoder(), threads=self._threads)
+        with IndexEditor(self._path, encoder=self.document_encoder(), threads=self._threads) as editor:
             editor.update(documents, _rows_of(editor, vectors))
             changes = editor.commit()
         merge_due(self._path, threads=self._threads)
         return changes
 
-    def _loaded(self) -> Encoder | None:
-        """Return the encoder of documents, None where the index had better open its own."""
+    def document_encoder(self) -> Encoder | None:
+        """Return the loaded encoder of documents, None where the index had better open its own for each change."""
         from lsr.encoders.registry import check_same, open_document_encoder
 
         with StoredIndex.open(self._path) as index:

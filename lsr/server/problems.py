@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from lsr.errors import (
     BadDocumentError,
+    DeadlineError,
     IndexDamagedError,
     IndexLockedError,
     IndexMissingError,
@@ -66,6 +67,8 @@ def problem_of(error: Exception, paths: Iterable[str] = ()) -> Problem:
         case HTTPException():
             status = HTTPStatus(error.status_code)
             return Problem(status, status.phrase.lower().replace(" ", "-"), error.detail, headers=error.headers)
+        case DeadlineError():
+            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "too-late", str(error), headers={"Retry-After": "1"})
         case UsageError() | FilterError():
             return bad_request(_without(str(error), paths))
         case BadDocumentError():

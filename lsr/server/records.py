@@ -44,9 +44,9 @@ class RecordReader:
         self._records = Records(Names())
 
     def record(self, value: Any, number: int, doc_id: str | None = None) -> Record:
-        """Return the record of a value. number: its place, for messages. doc_id: of the path, which it must not deny."""
+        """Return the record of a value. number: its place, for messages. doc_id: the one of the path."""
         if not isinstance(value, dict):
-            raise unprocessable(f"record {number} is no JSON object; give {{\"doc_id\": …, \"text\": …}}")
+            raise unprocessable(f'record {number} is no JSON object; give {{"doc_id": …, "text": …}}')
         flat = dict(value)
         vector, encoder = _vector(flat.pop(VECTOR, None), number), flat.pop(ENCODER, None)
         if encoder is not None and not isinstance(encoder, str):
@@ -103,7 +103,7 @@ def _fields(fields: Any, number: int, flat: Mapping[str, Any]) -> Mapping[str, A
     if fields is None:
         return {}
     if not isinstance(fields, dict):
-        raise unprocessable(f"record {number}: its fields are no JSON object; give them as {{\"year\": 2020}}", FIELDS)
+        raise unprocessable(f'record {number}: its fields are no JSON object; give them as {{"year": 2020}}', FIELDS)
     for name in fields:
         if name in flat:
             raise unprocessable(f"record {number}: {name!r:.80} is given twice, beside the fields and in them", name)

@@ -41,7 +41,9 @@ class Scrolls:
             found = StoredIndex.open(newest.path, generation=generation)
         except IndexMissingError as error:
             raise Problem(
-                HTTPStatus.GONE, "cursor-gone", f"generation {generation} of the index is gone: start again without after"
+                HTTPStatus.GONE,
+                "cursor-gone",
+                f"generation {generation} of the index is gone: start again without after",
             ) from error
         self._keep(found)
         return found

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RESERVED = frozenset(
-    "search documents document delete encode stats health ready metrics openapi.json docs mcp merge suggest assets static"
-    " favicon.ico robots.txt".split()
+    "search documents document delete encode stats health ready metrics openapi.json docs mcp merge suggest assets"
+    " static favicon.ico robots.txt".split()
 )
 """Names of paths, which no index can have."""
 LONGEST_NAME = 64
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,%d}" % (LONGEST_NAME - 1))
+_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}")
 
 
 class ServedIndex:
@@ -66,6 +66,16 @@ class ServedIndex:
                         raise
                     log.warning(f"the newest generation of {self.name} is not served: {error}")
             return self._searcher
+
+    @property
+    def state(self) -> str:
+        """The word `ready`, or the reason why the index can't be searched now."""
+        try:
+            self.index.is_there()
+        except LsrError as error:
+            log.warning(f"{self.name} is not ready: {error}")
+            return "missing or damaged: the log says more"
+        return "ready"
 
     @property
     def index(self) -> StoredIndex:

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lsr.server.access_log import AccessLog
+    from lsr.server.keys import Keys
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 HOST, PORT = "127.0.0.1", 8754
@@ -38,13 +43,19 @@ class Limits:
 class ServerSettings:
     """Settings of `lsr serve` but for the indexes.
 
-    root_path: path of the server behind its proxy, as `/search`. read_only: refuse all changes.
+    root_path: path of the server behind its proxy, as `/search`. keys: those of requests, None where none are needed.
+    read_only: refuse all changes. allow_hosts: names of the server besides those of this machine. cors: origins whose
+    pages may use the server. access_log: None for no log.
     """
 
     host: str = HOST
     port: int = PORT
     root_path: str = ""
+    keys: Keys | None = None
     read_only: bool = False
+    allow_hosts: tuple[str, ...] = ()
+    cors: tuple[str, ...] = ()
+    access_log: AccessLog | None = None
     limits: Limits = Limits()
 
     @property

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lsr.output.hits import json_line
+from lsr.server.keys import Role
 from lsr.server.problems import Problem
 from lsr.server.served_index import ServedIndex, ServedIndexes
 from lsr.server.settings import ServerSettings
@@ -50,6 +51,17 @@ def base_of(request: Request) -> str:
     root: str = request.scope.get("root_path", "").rstrip("/")
     name = request.path_params.get("index")
     return root if name is None else f"{root}/{name}"
+
+
+def require(request: Request, role: Role) -> None:
+    """Raise Problem (403) where the request's key hasn't a role."""
+    if request.scope.get("role", Role.NONE) >= role:
+        return
+    if settings_of(request).read_only:
+        detail = "the server is read-only: it is started without --read-only for changes"
+    else:
+        detail = f"this needs a key with the role {role.name.lower()}"
+    raise Problem(HTTPStatus.FORBIDDEN, "forbidden", detail)
 
 
 def json_answer(value: object, status: HTTPStatus = HTTPStatus.OK) -> Response:

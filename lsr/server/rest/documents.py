@@ -13,10 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lsr.io.option_spec import FALSE, TRUE
+from lsr.server.keys import Role
 from lsr.server.problems import Problem, bad_request
 from lsr.server.records import RecordReader, json_value
 from lsr.server.rest.answers import document_url
-from lsr.server.rest.context import base_of, index_of, json_answer, settings_of, workers_of, writers_of
+from lsr.server.rest.context import base_of, index_of, json_answer, require, settings_of, workers_of, writers_of
 from lsr.server.rest.search import json_body, pairs_of
 from lsr.server.scrolling import documents_after, parse_cursor
 from lsr.types import Document
@@ -57,6 +58,7 @@ async def get_document(request: Request) -> Response:
 @router.put("/documents/{doc_id:path}")
 async def put_document(request: Request) -> Response:
     """Add a document, in the place of the one with its id if there is one; durable when it is answered."""
+    require(request, Role.WRITE)
     index, doc_id = index_of(request), str(request.path_params["doc_id"])
     record = RecordReader().record(await json_body(request), 0, doc_id)
     done = await _change(request, lambda: index.changer.put([record]))
@@ -69,6 +71,7 @@ async def put_document(request: Request) -> Response:
 @router.delete("/documents/{doc_id:path}")
 async def delete_document(request: Request) -> Response:
     """Delete a document by its id."""
+    require(request, Role.WRITE)
     index, doc_id = index_of(request), str(request.path_params["doc_id"])
     parameters(request, ())
     done = await _change(request, lambda: index.changer.delete([doc_id]))
@@ -112,6 +115,7 @@ async def list_documents(request: Request) -> Response:
 @router.post("/documents")
 async def put_documents(request: Request) -> Response:
     """Add or replace many documents in one change, all or none: JSON lines, or a list of JSON objects."""
+    require(request, Role.WRITE)
     index = index_of(request)
     given = parameters(request, ("only_new",))
     only_new = _truth(given.get("only_new", "0"), "only_new")
@@ -135,6 +139,7 @@ async def put_documents(request: Request) -> Response:
 @router.post("/delete")
 async def delete_documents(request: Request) -> Response:
     """Delete documents by their ids, or all that a filter finds. dry_run: only count them."""
+    require(request, Role.WRITE)
     index, limits = index_of(request), settings_of(request).limits
     body = await json_body(request)
     if not isinstance(body, dict) or ("ids" in body) == ("where" in body):
@@ -157,6 +162,7 @@ async def delete_documents(request: Request) -> Response:
 @router.post("/merge")
 async def merge(request: Request) -> Response:
     """Merge the segments of the index into one."""
+    require(request, Role.ADMIN)
     index = index_of(request)
     parameters(request, ())
     return json_answer({"generation": await _change(request, index.changer.merge)})

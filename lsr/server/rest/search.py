@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -9,10 +10,12 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from lsr.output.hits import json_line
+from lsr.query.deadline import deadline
 from lsr.server.problems import bad_request
 from lsr.server.records import json_value
 from lsr.server.rest.answers import search_object
-from lsr.server.rest.context import base_of, index_of, json_answer, settings_of, workers_of
+from lsr.server.rest.context import JSON, base_of, index_of, settings_of, workers_of
 from lsr.server.rest.parameters import SearchRequest, options_of_object, options_of_pairs
 
 MOST_PARAMETERS = 40
@@ -54,9 +57,15 @@ async def json_body(request: Request) -> Any:
 
 async def _answered(request: Request, asked: SearchRequest) -> Response:
     searcher, base = index_of(request).searcher, base_of(request)
+    observe = request.app.state.metrics.observe_stages
+    ends = time.monotonic() + settings_of(request).limits.deadline_s
 
-    def work() -> Any:
-        found = [search_object(searcher, text, asked.options, asked.view, base) for text in asked.texts]
-        return {"results": found} if asked.is_batch else found[0]
+    def work() -> str:
+        with deadline(ends):
+            found = [
+                search_object(searcher, text, asked.options, asked.view, base=base, observe=observe)
+                for text in asked.texts
+            ]
+        return json_line({"results": found} if asked.is_batch else found[0])
 
-    return json_answer(await workers_of(request).run(work))
+    return Response(await workers_of(request).run(work), media_type=JSON)
