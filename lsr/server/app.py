@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import Protocol
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from lsr.errors import LsrError
 from lsr.server import page_routes
@@ -24,12 +27,25 @@ ROUTERS = (search.router, documents.router, status.router, page_routes.router)
 """Routes of an index, at the top and under its name."""
 
 
-def make_app(indexes: ServedIndexes, settings: ServerSettings) -> FastAPI:
-    """Return the application that serves indexes: the first at `/…`, and each at `/NAME/…`."""
+class Endpoint(Protocol):
+    """An ASGI application that accepts requests while it is running."""
+
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Accept requests."""
+        ...
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        ...
+
+
+def make_app(indexes: ServedIndexes, settings: ServerSettings, *, mcp: Endpoint | None = None) -> FastAPI:
+    """Return the application that serves indexes: the first at `/…`, and each at `/NAME/…`. mcp: endpoint of agents."""
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with nullcontext() if mcp is None else mcp.running():
+            yield
         writers.close()
         workers.close()
 
@@ -41,7 +57,7 @@ def make_app(indexes: ServedIndexes, settings: ServerSettings) -> FastAPI:
     app.state.settings = settings
     app.state.workers = workers
     app.state.writers = writers = Workers(1, settings.limits.waiting, "lsr-write")
-    app.state.hidden_paths = _paths_of(indexes)
+    app.state.hidden_paths = indexes.paths
     app.state.metrics = metrics = Metrics(indexes, lambda: workers.n_calls + writers.n_calls)
     guards = Guards(
         hosts=Hosts(settings.host, settings.allow_hosts),
@@ -53,14 +69,10 @@ def make_app(indexes: ServedIndexes, settings: ServerSettings) -> FastAPI:
     app.add_middleware(Gate, guards=guards, metrics=metrics, access_log=settings.access_log)
     for kind in (Problem, LsrError, HTTPException, Exception):
         app.add_exception_handler(kind, answer_problem)
+    if mcp is not None:
+        app.router.routes.append(Route("/mcp", mcp, methods=["GET", "POST", "DELETE"]))
     for router in (status.server_router, *ROUTERS):
         app.include_router(router)
     for router in ROUTERS:
-        app.include_router(router, prefix="/{index}")
+        app.include_router(router, prefix="/{index}", include_in_schema=False)
     return app
-
-
-def _paths_of(indexes: ServedIndexes) -> tuple[str, ...]:
-    """Return the paths that no answer may show."""
-    given = [index.path for index in indexes.values()]
-    return tuple(dict.fromkeys(str(form) for path in given for form in (path.resolve(), path.absolute(), path)))

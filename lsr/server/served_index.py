@@ -108,6 +108,12 @@ class ServedIndexes(Mapping[str, ServedIndex]):
         return len(self._by_name)
 
     @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths of the indexes in all their forms, which no answer may show."""
+        given = [index.path for index in self.values()]
+        return tuple(dict.fromkeys(str(form) for path in given for form in (path.resolve(), path.absolute(), path)))
+
+    @property
     def first(self) -> ServedIndex:
         """The index that a path without a name means."""
         return next(iter(self._by_name.values()))

@@ -5,21 +5,17 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lsr.cli.common import add_command, index_path, note, note_compiling
-from lsr.cli.searches.open_searcher import add_dense_argument
-from lsr.cli.searches.option_arguments import add_search_options, options_from
+from lsr.cli.common import add_command, note
+from lsr.cli.searches.served import add_served_arguments, open_served
 from lsr.output.numbers import counted
 
 if TYPE_CHECKING:
-    from lsr.query.options import SearchOptions
-    from lsr.query.searcher import Searcher
     from lsr.server.access_log import AccessLog
-    from lsr.server.served_index import ServedIndex
+    from lsr.server.served_index import ServedIndexes
     from lsr.server.settings import ServerSettings
 
 EXAMPLES = """\
@@ -36,8 +32,6 @@ paths: /  /search  /documents  /delete  /encode  /stats  /health  /ready
   /metrics  /openapi.json  /mcp; all of an index at /NAME/…, too. docs/SERVER.md
   has them
 """
-DEFAULTS = ("hybrid", "rerank", "fuser", "weights", "candidates", "neighbours", "feedback", "approximate")
-"""Options that searches have where a request doesn't give them."""
 HOST, PORT = "127.0.0.1", 8754
 
 
@@ -53,23 +47,13 @@ def add_parser(subparsers: Any) -> None:
         "in flight.",
         EXAMPLES,
     )
-    parser.add_argument(
-        "indexes", nargs="*", metavar="NAME=DIR",
-        help="indexes by the names that requests use; the first is at the bare paths, too",
-    )  # fmt: skip
-    parser.add_argument("--index", type=Path, metavar="DIR", help="one index (default: .lsr here or in a folder above)")
+    add_served_arguments(parser)
     parser.add_argument("--host", default=HOST, metavar="H", help=f"listen at H (default: {HOST}, this machine alone)")
     parser.add_argument("--port", type=port, default=PORT, metavar="P", help=f"0 for any (default: {PORT})")
     parser.add_argument(
-        "--about", action="append", default=[], metavar="[NAME=]TEXT",
-        help="description of what an index is about, for agents; may be repeated",
-    )  # fmt: skip
-    parser.add_argument(
         "--warm", action="store_true", help="read and verify the whole of each index before the first request"
     )
-    add_dense_argument(parser)
     _add_guards(parser)
-    add_search_options(parser, names=DEFAULTS)
     parser.set_defaults(run=run)
 
 
@@ -130,16 +114,11 @@ def run(args: argparse.Namespace) -> int:
         from lsr.server.run import listen, serve, url_of
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "fastapi", "serve") from error
-    from lsr.server.served_index import ServedIndexes
 
     with ExitStack() as stack:
         settings = _settings(args, stack)
-        options = options_from(args)
-        indexes = ServedIndexes(_opened(args, options))
-        note_compiling("search_segments")
-        for index in indexes.values():
-            warm(index.searcher, whole=args.warm)
-        app = make_app(indexes, settings)
+        indexes = open_served(args, whole=args.warm)
+        app = make_app(indexes, settings, mcp=_mcp(indexes, settings))
         listening = listen(settings)
         url = url_of(listening)
         _note_access(settings, url)
@@ -151,18 +130,14 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def warm(searcher: Searcher, *, whole: bool) -> None:
-    """Load what searches need. whole: read and verify the whole index, too, so that it is in memory."""
-    from lsr.query.stages import method_of
-
-    if searcher.index.manifest.encoder["query_side"] != "none":
-        searcher.warm_up()
-        method_of(searcher.options).encode(searcher, ["ready"])
-    if whole:
-        for segment in searcher.index.segments:
-            segment.trust_all()
-            for _ in segment.documents.all_doc_ids():
-                pass
+def _mcp(indexes: ServedIndexes, settings: ServerSettings) -> Any:
+    """Return the endpoint for agents, None where the extra for it isn't installed."""
+    try:
+        from lsr.mcp.service import HttpService, Service
+    except ModuleNotFoundError:
+        note("no /mcp for agents: that needs pip install 'lsr-search[mcp]'")
+        return None
+    return HttpService(Service(indexes, settings.limits, indexes.paths))
 
 
 def _settings(args: argparse.Namespace, stack: ExitStack) -> ServerSettings:
@@ -213,56 +188,3 @@ def _note_access(settings: ServerSettings, url: str) -> None:
         note(f"{who} can read the whole index: no keys are asked for")
     else:
         note(f"{who} can read and change the index: no keys are asked for; --read-only or --keys FILE prevents that")
-
-
-def _opened(args: argparse.Namespace, options: SearchOptions) -> list[ServedIndex]:
-    """Return the indexes that the arguments name."""
-    from lsr.errors import UsageError
-    from lsr.query.searcher import Searcher
-    from lsr.server.served_index import ServedIndex
-
-    if args.indexes and args.index is not None:
-        raise UsageError("name the indexes as NAME=DIR, or give one by --index")
-    if args.dense is not None and options.hybrid_search is None:
-        raise UsageError("--dense goes with --hybrid or --rerank")
-    named = [_pair(text) for text in args.indexes] or [("", index_path(args))]
-    names = [name or name_of(path) for name, path in named]
-    about = _about(args.about, names)
-    return [
-        ServedIndex(
-            name, Searcher(path, dense_encoder=args.dense, options=options), about=about.get(name, "")
-        )
-        for name, (_, path) in zip(names, named, strict=True)
-    ]  # fmt: skip
-
-
-def _pair(text: str) -> tuple[str, Path]:
-    from lsr.errors import UsageError
-
-    name, equals, path = text.partition("=")
-    if not (name and equals and path):
-        raise UsageError(f"{text!r:.80} is no index with its name; give NAME=DIR, as notes=.lsr")
-    return name, Path(path)
-
-
-def _about(given: Sequence[str], names: Sequence[str]) -> dict[str, str]:
-    found = {}
-    for text in given:
-        name, equals, rest = text.partition("=")
-        if equals and name in names:
-            found[name] = rest
-        else:
-            found[names[0]] = text
-    return found
-
-
-def name_of(path: Path) -> str:
-    """Return the name of an index that was given none: that of its folder, or of the one around `.lsr`."""
-    from lsr.indexer.storage.index import DEFAULT_NAME
-    from lsr.server.served_index import LONGEST_NAME, RESERVED
-
-    folder = path.resolve()
-    if folder.name == DEFAULT_NAME:
-        folder = folder.parent
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.name).lstrip("._-")[:LONGEST_NAME]
-    return name if name and name not in RESERVED else "index"

@@ -17,7 +17,23 @@ from lsr.server.keys import Role
 from lsr.server.problems import Problem, bad_request
 from lsr.server.records import RecordReader, json_value
 from lsr.server.rest.answers import document_url
-from lsr.server.rest.context import base_of, index_of, json_answer, require, settings_of, workers_of, writers_of
+from lsr.server.rest.context import JSON, base_of, index_of, json_answer, require, settings_of, workers_of, writers_of
+from lsr.server.rest.openapi import (
+    DELETION,
+    DOCUMENT,
+    LINES,
+    LISTED,
+    NEW_DOCUMENT,
+    NEW_WITH_ID,
+    PUT,
+    REMOVED,
+    TRUTH,
+    content,
+    list_parameters,
+    operation,
+    path_parameter,
+    query_parameter,
+)
 from lsr.server.rest.search import json_body, pairs_of
 from lsr.server.scrolling import documents_after, parse_cursor
 from lsr.types import Document
@@ -42,7 +58,7 @@ def no_document(doc_id: str) -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, "unknown-document", f"no document {doc_id!r:.200}", field="doc_id")
 
 
-@router.get("/documents/{doc_id:path}")
+@router.get("/documents/{doc_id:path}", openapi_extra=operation(DOCUMENT, parameters=[path_parameter()]))
 async def get_document(request: Request) -> Response:
     """Return a document by its id."""
     index, doc_id = index_of(request), str(request.path_params["doc_id"])
@@ -55,7 +71,12 @@ async def get_document(request: Request) -> Response:
     return json_answer(document_object(found, base_of(request)))
 
 
-@router.put("/documents/{doc_id:path}")
+@router.put(
+    "/documents/{doc_id:path}",
+    openapi_extra=operation(
+        PUT, parameters=[path_parameter()], body=content(NEW_DOCUMENT), more={201: PUT}, problems=(409, 422)
+    ),
+)
 async def put_document(request: Request) -> Response:
     """Add a document, in the place of the one with its id if there is one; durable when it is answered."""
     require(request, Role.WRITE)
@@ -68,7 +89,7 @@ async def put_document(request: Request) -> Response:
     )
 
 
-@router.delete("/documents/{doc_id:path}")
+@router.delete("/documents/{doc_id:path}", openapi_extra=operation(REMOVED, parameters=[path_parameter()]))
 async def delete_document(request: Request) -> Response:
     """Delete a document by its id."""
     require(request, Role.WRITE)
@@ -80,7 +101,7 @@ async def delete_document(request: Request) -> Response:
     return json_answer({"doc_id": doc_id, "deleted": done.deleted, "generation": done.generation})
 
 
-@router.get("/documents")
+@router.get("/documents", openapi_extra=operation(LISTED, parameters=list_parameters(), problems=(410,)))
 async def list_documents(request: Request) -> Response:
     """Return a page of all documents, in the order in which they were added, and the cursor of the next."""
     index, limits = index_of(request), settings_of(request).limits
@@ -112,7 +133,15 @@ async def list_documents(request: Request) -> Response:
     return json_answer(await workers_of(request).run(work))
 
 
-@router.post("/documents")
+@router.post(
+    "/documents",
+    openapi_extra=operation(
+        PUT,
+        parameters=[query_parameter("only_new", TRUTH)],
+        body={"content": {JSON: {"schema": {"type": "array", "items": NEW_WITH_ID, "minItems": 1}}, **LINES}},
+        problems=(409, 422),
+    ),
+)
 async def put_documents(request: Request) -> Response:
     """Add or replace many documents in one change, all or none: JSON lines, or a list of JSON objects."""
     require(request, Role.WRITE)
@@ -136,7 +165,7 @@ async def put_documents(request: Request) -> Response:
     return json_answer(asdict(await _change(request, work)))
 
 
-@router.post("/delete")
+@router.post("/delete", openapi_extra=operation(REMOVED, body=content(DELETION)))
 async def delete_documents(request: Request) -> Response:
     """Delete documents by their ids, or all that a filter finds. dry_run: only count them."""
     require(request, Role.WRITE)
@@ -159,7 +188,7 @@ async def delete_documents(request: Request) -> Response:
     return json_answer(asdict(await _change(request, lambda: index.changer.delete(ids, dry_run=dry_run))))
 
 
-@router.post("/merge")
+@router.post("/merge", openapi_extra=operation({"type": "object"}))
 async def merge(request: Request) -> Response:
     """Merge the segments of the index into one."""
     require(request, Role.ADMIN)

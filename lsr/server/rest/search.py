@@ -16,6 +16,7 @@ from lsr.server.problems import bad_request
 from lsr.server.records import json_value
 from lsr.server.rest.answers import search_object
 from lsr.server.rest.context import JSON, base_of, index_of, settings_of, workers_of
+from lsr.server.rest.openapi import BATCH, RESULTS, operation, search_body, search_parameters
 from lsr.server.rest.parameters import SearchRequest, options_of_object, options_of_pairs
 
 MOST_PARAMETERS = 40
@@ -32,7 +33,7 @@ def pairs_of(request: Request) -> list[tuple[str, str]]:
         raise bad_request(f"the query string can't be read: {error}") from error
 
 
-@router.get("/search")
+@router.get("/search", openapi_extra=operation(RESULTS, parameters=search_parameters()))
 async def search(request: Request) -> Response:
     """Search for one query."""
     index = index_of(request)
@@ -41,7 +42,7 @@ async def search(request: Request) -> Response:
     return await _answered(request, asked)
 
 
-@router.post("/search")
+@router.post("/search", openapi_extra=operation({"anyOf": [BATCH, RESULTS]}, body=search_body()))
 async def search_many(request: Request) -> Response:
     """Search for one query or for several, given as JSON."""
     index = index_of(request)

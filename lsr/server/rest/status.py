@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from lsr.api.stats import stats_of
 from lsr.server.keys import Role
@@ -16,6 +16,7 @@ from lsr.server.metrics import CONTENT_TYPE_LATEST
 from lsr.server.problems import Problem, bad_request
 from lsr.server.rest.context import index_of, json_answer, require, settings_of, workers_of
 from lsr.server.rest.documents import parameters
+from lsr.server.rest.openapi import ENCODED, STATE, STATISTICS, TO_ENCODE, content, operation
 from lsr.server.rest.search import json_body
 from lsr.server.served_index import ServedIndex
 from lsr.types import Document, SparseBatch
@@ -26,16 +27,17 @@ server_router = APIRouter()
 """Routes of the server, which no index has for itself."""
 
 
-@server_router.get("/health")
+@server_router.get("/health", openapi_extra=operation(STATE))
 async def health(request: Request) -> Response:
     """Say that the process is alive."""
     parameters(request, ())
     return json_answer({"status": "ok"})
 
 
-@server_router.get("/ready")
+@server_router.get("/ready", openapi_extra=operation(STATE, more={503: STATE}))
 async def ready(request: Request) -> Response:
     """Say whether all indexes can be searched."""
+    parameters(request, ())
 
     def work() -> dict[str, str]:
         return {index.name: index.state for index in request.app.state.indexes.values()}
@@ -46,15 +48,16 @@ async def ready(request: Request) -> Response:
     return json_answer({"status": "ready" if is_ready else "not ready", "indexes": states}, status)
 
 
-@server_router.get("/metrics")
+@server_router.get("/metrics", openapi_extra=operation({"type": "string"}), response_class=PlainTextResponse)
 async def metrics(request: Request) -> Response:
     """Return metrics as Prometheus reads them."""
     require(request, Role.ADMIN)
+    parameters(request, ())
     text = await workers_of(request).run(request.app.state.metrics.text)
     return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
-@router.get("/stats")
+@router.get("/stats", openapi_extra=operation(STATISTICS))
 async def stats(request: Request) -> Response:
     """Return what the index holds, and what it was made with."""
     index = index_of(request)
@@ -85,7 +88,7 @@ def stats_object(index: ServedIndex) -> dict[str, Any]:
     }
 
 
-@router.post("/encode")
+@router.post("/encode", openapi_extra=operation(ENCODED, body=content(TO_ENCODE), problems=(409,)))
 async def encode(request: Request) -> Response:
     """Encode texts, as queries or as documents, to vectors of weights by term."""
     index, limits = index_of(request), settings_of(request).limits
