@@ -18,11 +18,21 @@ BACKLOG = 2048
 
 
 class Server(uvicorn.Server):
-    """A server that ends, and returns, on SIGINT and SIGTERM, after the requests in flight."""
+    """A server that ends, and returns, on SIGINT and SIGTERM, after the requests in flight.
+
+    with_signals: False where it runs in another thread than the main one, which alone gets signals.
+    """
+
+    def __init__(self, config: uvicorn.Config, *, with_signals: bool = True) -> None:
+        super().__init__(config)
+        self._with_signals = with_signals
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Handle signals while serving; put the earlier handlers back afterwards."""
+        if not self._with_signals:
+            yield
+            return
         before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
@@ -61,7 +71,12 @@ def url_of(listening: socket.socket) -> str:
 def serve(app: Any, settings: ServerSettings, listening: socket.socket) -> None:
     """Serve until SIGINT or SIGTERM, and until the requests in flight are answered."""
     allow_connections()
-    config = uvicorn.Config(
+    Server(config_of(app, settings)).run(sockets=[listening])
+
+
+def config_of(app: Any, settings: ServerSettings) -> uvicorn.Config:
+    """Return uvicorn's settings."""
+    return uvicorn.Config(
         app,
         log_level="warning",
         access_log=False,
@@ -73,7 +88,6 @@ def serve(app: Any, settings: ServerSettings, listening: socket.socket) -> None:
         ws="none",
         h11_max_incomplete_event_size=64 << 10,
     )
-    Server(config).run(sockets=[listening])
 
 
 def allow_connections() -> None:
