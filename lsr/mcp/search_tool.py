@@ -77,8 +77,9 @@ def _terms(terms: tuple[TermContribution, ...]) -> str:
 
 
 def _line_of(index: ServedIndex, hit: Hit, snippet: Snippet) -> int:
-    """Return the line of the document's text in which the snippet begins, from 1."""
+    """Return the line of the document's text with the snippet's first word of the query, from 1."""
     begin = fold(hit.text).find(snippet.text)
+    begin += snippet.spans[0][0] if snippet.spans else 0
     start = 0
     if begin > 0:
         word = fold(hit.text).count(" ", 0, begin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
 import signal
 import socket
@@ -10,11 +11,15 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lsr.errors import LsrError
 from lsr.server.settings import ServerSettings
 
 BACKLOG = 2048
+LARGEST_HEAD = 64 << 10
+"""Bytes of a request's line and headers."""
+TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 class Server(uvicorn.Server):
@@ -39,6 +44,50 @@ class Server(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+class PatientProtocol(HttpToolsProtocol):
+    """HTTP of a connection that is closed if a request's head doesn't come in time, or is too large."""
+
+    _n_head = 0
+    """Bytes that came since the last head was complete."""
+    _is_in_head = True
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._waits = self.loop.call_later(self.timeout_keep_alive, self._give_up)
+
+    def data_received(self, data: bytes) -> None:
+        """Take a part of a request. A head that is too large is answered by 431."""
+        self._n_head += len(data)
+        if self._n_head > LARGEST_HEAD and self._is_in_head:
+            self.transport.write(TOO_LARGE)
+            self.transport.close()
+            return
+        super().data_received(data)
+
+    def on_headers_complete(self) -> None:
+        """Stop waiting: from here on the body is limited by the gate."""
+        self._n_head, self._is_in_head = 0, False
+        self._waits.cancel()
+        super().on_headers_complete()
+
+    def on_message_begin(self) -> None:
+        """Begin to wait for the headers of a request."""
+        self._is_in_head = True
+        self._waits.cancel()
+        self._waits = self.loop.call_later(self.timeout_keep_alive, self._give_up)
+        super().on_message_begin()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        self._waits.cancel()
+        super().connection_lost(exc)
+
+    def _give_up(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.close()
 
 
 def listen(settings: ServerSettings) -> socket.socket:
@@ -78,15 +127,16 @@ def config_of(app: Any, settings: ServerSettings) -> uvicorn.Config:
     """Return uvicorn's settings."""
     return uvicorn.Config(
         app,
+        http=PatientProtocol,
+        loop="uvloop",
         log_level="warning",
         access_log=False,
         server_header=False,
         date_header=False,
-        timeout_keep_alive=int(settings.limits.silence_s),
+        timeout_keep_alive=settings.limits.silence_s,  # type: ignore[arg-type]  # call_later takes fractions
         timeout_graceful_shutdown=int(settings.limits.shutdown_s),
         backlog=BACKLOG,
         ws="none",
-        h11_max_incomplete_event_size=64 << 10,
     )
 
 

@@ -1,6 +1,6 @@
 """Requests a second of a server over kept connections: a small load generator on raw sockets.
 
-    python tests/server/load.py http://127.0.0.1:8754 queries.jsonl --connections 16 --seconds 10
+python tests/server/load.py http://127.0.0.1:8754 queries.jsonl --connections 16 --seconds 10
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -83,7 +84,8 @@ def main() -> None:
     paths = [f"/search?q={quote(text)}{args.extra}" for text in texts]
     load = asyncio.run(run_load(args.url, paths, connections=args.connections, seconds=args.seconds))
     p50, p99 = load.percentile(0.5), load.percentile(0.99)
-    print(f"{load.rate:.0f} requests/s, p50 {p50:.2f} ms, p99 {p99:.2f} ms, statuses {dict(load.statuses)}")
+    line = f"{load.rate:.0f} requests/s, p50 {p50:.2f} ms, p99 {p99:.2f} ms, statuses {dict(load.statuses)}"
+    sys.stdout.write(line + "\n")
 
 
 if __name__ == "__main__":

@@ -55,7 +55,9 @@ def test_a_search_takes_the_options_of_the_library(client: Client, path: Path) -
 
 def test_json_gives_the_same_as_the_query_string_and_several_queries_at_once(client: Client) -> None:
     asked = client()
-    one = asked.post("/search", json={"q": "cats", "k": 1, "fields": ["year"], "approximate": {"superblocks": 5}}).json()
+    one = asked.post(
+        "/search", json={"q": "cats", "k": 1, "fields": ["year"], "approximate": {"superblocks": 5}}
+    ).json()
     same = asked.get("/search", params={"q": "cats", "k": 1, "fields": "year", "approximate": "superblocks=5"}).json()
     assert one["hits"] == same["hits"] and one["approximate"]["superblocks"] == 5
     several = asked.post("/search", json={"queries": ["cats", "wood"], "k": 1}).json()["results"]
@@ -194,9 +196,7 @@ def test_many_documents_come_as_json_lines_all_or_none(client: Client) -> None:
     ],
 )
 def test_what_is_wrong_with_a_document_is_said(client: Client, document: Any, status: int, detail: str) -> None:
-    answer = client().post(
-        "/documents", content=json.dumps([document]), headers={"content-type": "application/json"}
-    )
+    answer = client().post("/documents", content=json.dumps([document]), headers={"content-type": "application/json"})
     assert answer.status_code == status and detail in answer.json()["detail"]
 
 
@@ -336,6 +336,18 @@ def test_every_route_is_described_with_examples(client: Client) -> None:
     }  # fmt: skip
     search = described["paths"]["/search"]
     names = {parameter["name"] for parameter in search["get"]["parameters"]}
-    assert {"q", "k", "where", "offset", "min_score", "sort", "facets", "fields", "snippet", "hybrid", "rerank"} <= names
+    assert {
+        "q",
+        "k",
+        "where",
+        "offset",
+        "min_score",
+        "sort",
+        "facets",
+        "fields",
+        "snippet",
+        "hybrid",
+        "rerank",
+    } <= names
     assert {"feedback", "approximate", "explain", "text"} <= names and "threads" not in names
     assert search["post"]["requestBody"]["content"]["application/json"]["examples"]
