@@ -23,6 +23,7 @@ COMMANDS = {
     "search": "searches.search",
     "explain": "searches.explain",
     "serve": "searches.serve",
+    "mcp": "searches.mcp",
     "add": "indexes.add",
     "update": "indexes.update",
     "sync": "indexes.sync",
