@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
+from lsr.query.deadline import check_deadline
 from lsr.query.engine.batches import ranked
 from lsr.query.engine.engine import Ranking
 from lsr.query.options import SearchOptions
@@ -144,7 +145,9 @@ def scope_of(search: SparseSearch, options: SearchOptions) -> Scope:
 
 def search_text(search: SparseSearch, text: str, options: SearchOptions) -> Found:
     """Run all stages for one text."""
+    check_deadline("filter")
     scope, method = scope_of(search, options), method_of(options)
+    check_deadline("encode")
     began = time.perf_counter()
     query = method.encode(search, [text]).row(0)
     return _rank(search, method, query, options, scope, time.perf_counter() - began)
@@ -173,11 +176,13 @@ def _rank(
 ) -> Found:
     began = time.perf_counter()
     if options.feedback is not None:
+        check_deadline("feedback")
         from lsr.query.feedback import expand
 
         term_ids, weights = expand(search, (query.term_ids, query.weights), options.feedback, scope)
         query = query._replace(term_ids=term_ids, weights=weights)
     expanded = time.perf_counter()
+    check_deadline("search")
     ranking, other_s, matches = method.rank(search, query, options.depth, scope)
     done = time.perf_counter()
     feedback_s = 0.0 if options.feedback is None else expanded - began
@@ -197,6 +202,7 @@ def _page(ranking: Ranking, options: SearchOptions) -> Ranking:
 def _counted(
     search: SparseSearch, found: Found, options: SearchOptions, scope: Scope, matches: Matches | None
 ) -> Found:
+    check_deadline("counts")
     if matches is None:
         from lsr.query.matches import find_matches
 

@@ -1,24 +1,40 @@
-"""`lsr serve`: a page to search with, and a REST API."""
+"""`lsr serve`: a page to search with, a REST API, and tools for agents."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import re
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from lsr.cli.common import add_command, add_index_argument, note, note_compiling
-from lsr.cli.searches.open_searcher import add_dense_argument, open_searcher
+from lsr.cli.common import add_command, index_path, note, note_compiling
+from lsr.cli.searches.open_searcher import add_dense_argument
 from lsr.cli.searches.option_arguments import add_search_options, options_from
 from lsr.output.numbers import counted
+
+if TYPE_CHECKING:
+    from lsr.query.options import SearchOptions
+    from lsr.query.searcher import Searcher
+    from lsr.server.access_log import AccessLog
+    from lsr.server.served_index import ServedIndex
+    from lsr.server.settings import ServerSettings
 
 EXAMPLES = """\
 examples:
   lsr serve                     a page at http://127.0.0.1:8754/
+  lsr serve notes=.lsr papers=/data/papers        two indexes, by name
+  lsr serve --host 0.0.0.0 --keys keys.txt --allow-host search.example.org
   lsr serve --hybrid            every search is hybrid unless a request says not
-  curl 'http://127.0.0.1:8754/search?q=vitamin+d&k=3&explain=1'
+  curl 'http://127.0.0.1:8754/search?q=vitamin+d&k=3'
+  curl -X PUT http://127.0.0.1:8754/documents/a -H 'Content-Type: application/json' \\
+    -d '{"text": "A note.", "fields": {"year": 2026}}'
 
-paths: /  /doc/ID  /health
-  /search?q=…[&k=10][&explain=1][&where=year>=2020][&facets=year][&hybrid=union]
-  takes the options of 'lsr search' by their names, as min_score=1
+paths: /  /search  /documents  /delete  /encode  /stats  /health  /ready
+  /metrics  /openapi.json  /mcp; all of an index at /NAME/…, too. docs/SERVER.md
+  has them
 """
 DEFAULTS = ("hybrid", "rerank", "fuser", "weights", "candidates", "neighbours", "feedback", "approximate")
 """Options that searches have where a request doesn't give them."""
@@ -30,18 +46,55 @@ def add_parser(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "serve",
-        "serve a search page and a REST API",
-        "Serve an index over HTTP: a page with a search box that explains its hits, and a\n"
-        "REST API. Nothing can be changed through it. A newer generation of the index is\n"
-        "served as soon as there is one. Stop it with Ctrl-C.",
+        "serve a search page, a REST API and tools for agents",
+        "Serve indexes over HTTP: a page with a search box, a REST API that searches and\n"
+        "changes them, and tools for agents (MCP). A newer generation of an index is\n"
+        "served as soon as there is one. Ctrl-C or SIGTERM stops it, after the requests\n"
+        "in flight.",
         EXAMPLES,
     )
-    add_index_argument(parser)
+    parser.add_argument(
+        "indexes", nargs="*", metavar="NAME=DIR",
+        help="indexes by the names that requests use; the first is at the bare paths, too",
+    )  # fmt: skip
+    parser.add_argument("--index", type=Path, metavar="DIR", help="one index (default: .lsr here or in a folder above)")
     parser.add_argument("--host", default=HOST, metavar="H", help=f"listen at H (default: {HOST}, this machine alone)")
     parser.add_argument("--port", type=port, default=PORT, metavar="P", help=f"0 for any (default: {PORT})")
+    parser.add_argument(
+        "--about", action="append", default=[], metavar="[NAME=]TEXT",
+        help="description of what an index is about, for agents; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--warm", action="store_true", help="read and verify the whole of each index before the first request"
+    )
     add_dense_argument(parser)
+    _add_guards(parser)
     add_search_options(parser, names=DEFAULTS)
     parser.set_defaults(run=run)
+
+
+def _add_guards(parser: argparse.ArgumentParser) -> None:
+    guards = parser.add_argument_group("access")
+    guards.add_argument(
+        "--keys", type=Path, metavar="FILE", help="require keys: lines of 'read KEY', 'write KEY' or 'admin KEY'"
+    )
+    guards.add_argument("--no-auth", action="store_true", help="serve other machines without keys")
+    guards.add_argument("--read-only", action="store_true", help="refuse all changes")
+    guards.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME",
+        help="answer to this name, too, as a proxy passes it on; '*' for any; may be repeated",
+    )  # fmt: skip
+    guards.add_argument(
+        "--root-path", default="", metavar="PATH", help="path of the server behind its proxy, as /search"
+    )
+    guards.add_argument(
+        "--cors", action="append", default=[], metavar="ORIGIN",
+        help="let pages of this origin use the server, as https://app.example.org; may be repeated",
+    )  # fmt: skip
+    guards.add_argument("--log", metavar="FILE", help="access log of JSON lines, appended to FILE; - for stderr")
+    guards.add_argument("--log-queries", action="store_true", help="log what is searched for, too")
+    guards.add_argument("--deadline", type=seconds, metavar="S", help="end a search after S seconds (default: 30)")
+    guards.add_argument("--max-body", type=megabytes, metavar="MB", help="largest body of a request (default: 32)")
 
 
 def port(text: str) -> int:
@@ -52,31 +105,164 @@ def port(text: str) -> int:
     return value
 
 
+def seconds(text: str) -> float:
+    """Parse a number of seconds."""
+    value = float(text)
+    if not 0.001 <= value <= 3600:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0.001 to 3600")
+    return value
+
+
+def megabytes(text: str) -> int:
+    """Parse a number of megabytes, and return the bytes."""
+    value = float(text)
+    if not 0.001 <= value <= 4096:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0.001 to 4096")
+    return int(value * 1_000_000)
+
+
 def run(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
-    from lsr.errors import LsrError
-    from lsr.query.stages import method_of
-    from lsr.server.server import SearchServer
+    from lsr.errors import MissingExtraError
 
-    searcher = open_searcher(args, options_from(args))
-    note_compiling("search_segments")
-    searcher.warm_up()
-    method_of(searcher.options).encode(searcher, ["ready"])
     try:
-        server = SearchServer(searcher, args.host, args.port)
-    except (OSError, UnicodeError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise LsrError(
-            f"can't listen at {args.host}, port {args.port}: {why}; give another --port, or 0 for any that is free"
-        ) from error
-    if not server.is_local:
-        note(f"anyone who reaches {server.url} can read the whole index: there are no passwords here")
-    print(server.url, flush=True)
-    note(f"serving {counted(len(searcher.index), 'document')}; Ctrl-C stops it")
-    try:
-        server.serve_forever(poll_interval=0.2)
-    except KeyboardInterrupt:
-        note("stopped")
-    finally:
-        server.server_close()
+        from lsr.server.app import make_app
+        from lsr.server.run import listen, serve, url_of
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "fastapi", "serve") from error
+    from lsr.server.served_index import ServedIndexes
+
+    with ExitStack() as stack:
+        settings = _settings(args, stack)
+        options = options_from(args)
+        indexes = ServedIndexes(_opened(args, options))
+        note_compiling("search_segments")
+        for index in indexes.values():
+            warm(index.searcher, whole=args.warm)
+        app = make_app(indexes, settings)
+        listening = listen(settings)
+        url = url_of(listening)
+        _note_access(settings, url)
+        print(url, flush=True)
+        names = ", ".join(f"{counted(len(one.index), 'document')} of {one.name}" for one in indexes.values())
+        note(f"serving {names}; Ctrl-C stops it")
+        serve(app, settings, listening)
+    note("stopped")
     return 0
+
+
+def warm(searcher: Searcher, *, whole: bool) -> None:
+    """Load what searches need. whole: read and verify the whole index, too, so that it is in memory."""
+    from lsr.query.stages import method_of
+
+    if searcher.index.manifest.encoder["query_side"] != "none":
+        searcher.warm_up()
+        method_of(searcher.options).encode(searcher, ["ready"])
+    if whole:
+        for segment in searcher.index.segments:
+            segment.trust_all()
+            for _ in segment.documents.all_doc_ids():
+                pass
+
+
+def _settings(args: argparse.Namespace, stack: ExitStack) -> ServerSettings:
+    from lsr.errors import UsageError
+    from lsr.server.keys import Keys
+    from lsr.server.settings import Limits, ServerSettings
+
+    if args.keys is not None and args.no_auth:
+        raise UsageError("--keys and --no-auth exclude each other: give one of them")
+    if args.root_path and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+/?", args.root_path):
+        raise UsageError(f"--root-path is {args.root_path!r:.60}; it must be a path such as /search")
+    given = {"deadline_s": args.deadline, "body": args.max_body}
+    settings = ServerSettings(
+        host=args.host,
+        port=args.port,
+        root_path=args.root_path.rstrip("/"),
+        keys=None if args.keys is None else Keys.load(args.keys),
+        read_only=args.read_only,
+        allow_hosts=tuple(args.allow_host),
+        cors=tuple(args.cors),
+        access_log=_access_log(args, stack),
+        limits=Limits(**{name: value for name, value in given.items() if value is not None}),
+    )
+    if not settings.is_local and settings.keys is None and not args.no_auth:
+        raise UsageError(
+            f"--host {args.host} lets other machines in: give --keys FILE, or say --no-auth to serve them without keys"
+        )
+    return settings
+
+
+def _access_log(args: argparse.Namespace, stack: ExitStack) -> AccessLog | None:
+    from lsr.errors import UsageError
+    from lsr.server.access_log import AccessLog
+
+    if args.log is None:
+        if args.log_queries:
+            raise UsageError("--log-queries goes with --log FILE")
+        return None
+    file = sys.stderr if args.log == "-" else stack.enter_context(Path(args.log).open("a", encoding="utf-8"))
+    return AccessLog(file, with_queries=args.log_queries)
+
+
+def _note_access(settings: ServerSettings, url: str) -> None:
+    who = "anyone on this machine" if settings.is_local else f"anyone who reaches {url}"
+    if settings.keys is not None:
+        note(f"requests need one of {counted(len(settings.keys), 'key')}")
+    elif settings.read_only:
+        note(f"{who} can read the whole index: no keys are asked for")
+    else:
+        note(f"{who} can read and change the index: no keys are asked for; --read-only or --keys FILE prevents that")
+
+
+def _opened(args: argparse.Namespace, options: SearchOptions) -> list[ServedIndex]:
+    """Return the indexes that the arguments name."""
+    from lsr.errors import UsageError
+    from lsr.query.searcher import Searcher
+    from lsr.server.served_index import ServedIndex
+
+    if args.indexes and args.index is not None:
+        raise UsageError("name the indexes as NAME=DIR, or give one by --index")
+    if args.dense is not None and options.hybrid_search is None:
+        raise UsageError("--dense goes with --hybrid or --rerank")
+    named = [_pair(text) for text in args.indexes] or [("", index_path(args))]
+    names = [name or name_of(path) for name, path in named]
+    about = _about(args.about, names)
+    return [
+        ServedIndex(
+            name, Searcher(path, dense_encoder=args.dense, options=options), about=about.get(name, "")
+        )
+        for name, (_, path) in zip(names, named, strict=True)
+    ]  # fmt: skip
+
+
+def _pair(text: str) -> tuple[str, Path]:
+    from lsr.errors import UsageError
+
+    name, equals, path = text.partition("=")
+    if not (name and equals and path):
+        raise UsageError(f"{text!r:.80} is no index with its name; give NAME=DIR, as notes=.lsr")
+    return name, Path(path)
+
+
+def _about(given: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for text in given:
+        name, equals, rest = text.partition("=")
+        if equals and name in names:
+            found[name] = rest
+        else:
+            found[names[0]] = text
+    return found
+
+
+def name_of(path: Path) -> str:
+    """Return the name of an index that was given none: that of its folder, or of the one around `.lsr`."""
+    from lsr.indexer.storage.index import DEFAULT_NAME
+    from lsr.server.served_index import LONGEST_NAME, RESERVED
+
+    folder = path.resolve()
+    if folder.name == DEFAULT_NAME:
+        folder = folder.parent
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.name).lstrip("._-")[:LONGEST_NAME]
+    return name if name and name not in RESERVED else "index"
