@@ -75,7 +75,9 @@ class Address:
 def read_address(pairs: Sequence[tuple[str, str]], *, base: str = "/") -> Address:
     """Return what the parameters of a request ask for. Raises UsageError for an unknown one, or one given twice."""
     if len(pairs) > MOST_PARAMETERS:
-        raise UsageError(f"the address has {len(pairs)} parameters; the limit is {MOST_PARAMETERS}: choose fewer values")
+        raise UsageError(
+            f"the address has {len(pairs)} parameters; the limit is {MOST_PARAMETERS}: choose fewer values"
+        )
     address = Address(base)
     seen = set()
     for name, value in pairs:

@@ -17,11 +17,13 @@ from lsr.server.pages.marks import marked, stretch, whole_words
 from lsr.server.pages.readable import readable
 from lsr.server.pages.rendering import render
 from lsr.server.pages.views import SNIPPET, chips_of
-from lsr.server.pages.words import pieces_of_words
+from lsr.server.pages.words import query_text
 from lsr.types import Document
 
 PART = 200_000
 """Characters of a document that one page shows."""
+NEAR = 200
+"""Characters by which a passage is extended to the beginning and end of a line."""
 MOST_CHIPS = 40
 _PASSAGE = re.compile(r"(\d{1,12})-(\d{1,12})", re.ASCII)
 
@@ -53,21 +55,21 @@ def document_page(
     (document,) = documents_by_id(searcher.index, [doc_id])
     if document is None:
         return None
-    points = query_points(searcher, address.query)
     text, passage = _readable(document, passage)
     n_parts = max(1, -(-len(text) // PART))
     if part < 1:
         part = 1 if passage is None else passage.start // PART + 1
     part = min(part, n_parts)
     shown = text[(part - 1) * PART : part * PART]
+    query = query_text(searcher, address.query)
+    points = query.marked_terms(query_points(searcher, address.query))
     spans = list(spans_of(searcher.term_finder.find(shown), points)) if points else []
     place = _in_part(passage, (part - 1) * PART, len(shown))
     if place is None and spans and n_parts == 1:
-        place = Place(*stretch(shown, spans, points, SNIPPET))
-    pieces = pieces_of_words(address.query, searcher.term_finder.find(address.query)) if points else frozenset()
-    title_spans = spans_of(searcher.term_finder.find(document.title), points) if points else ()
-    before, middle, after = _marked(shown, whole_words(shown, spans, points, pieces=pieces), place)
+        place = _whole_lines(shown, Place(*stretch(shown, spans, points, SNIPPET)))
     heading = document.title.strip() or doc_id
+    title_spans = spans_of(searcher.term_finder.find(heading), points) if points and heading != doc_id else ()
+    before, middle, after = _marked(shown, whole_words(shown, spans, points, pieces=query.pieces), place)
     return render(
         "document.html",
         base=address.base,
@@ -75,12 +77,13 @@ def document_page(
         name=name,
         facts=index_facts(searcher.index),
         heading=heading,
-        title=marked(heading, whole_words(heading, title_spans, points, pieces=pieces) if document.title.strip() else ()),
+        title=marked(heading, whole_words(heading, title_spans, points, pieces=query.pieces)),
         doc_id_shown="" if heading == doc_id else doc_id,
-        chips=chips_of(document.fields, lambda field, value: "", MOST_CHIPS),
+        chips=chips_of(document.fields, most=MOST_CHIPS),
         has_text=bool(text.strip()),
         before=before,
         passage=middle,
+        is_block=place is not None and _is_lines(shown, place),
         after=after,
         part=part,
         n_parts=n_parts,
@@ -115,6 +118,18 @@ def _readable(document: Document, passage: Place | None) -> tuple[str, Place | N
     starts = [0, *(match.end() for match in re.finditer("\n", shown.text)), len(shown.text)]
     start, end = starts[min(max(first, 0), len(starts) - 2)], starts[min(max(last, 0) + 1, len(starts) - 1)]
     return shown.text, Place(start, end) if start < end else None
+
+
+def _whole_lines(text: str, place: Place) -> Place:
+    """Return a passage that begins and ends with lines, where these begin and end near it."""
+    start, end = text.rfind("\n", 0, place.start) + 1, text.find("\n", place.end)
+    end = len(text) if end < 0 else end
+    return Place(start if place.start - start <= NEAR else place.start, end if end - place.end <= NEAR else place.end)
+
+
+def _is_lines(text: str, place: Place) -> bool:
+    """Tell whether a passage consists of whole lines."""
+    return text[place.start - 1 : place.start] in ("", "\n") and text[place.end : place.end + 1] in ("", "\n")
 
 
 def _in_part(passage: Place | None, begin: int, length: int) -> Place | None:

@@ -27,7 +27,11 @@ _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class IndexFacts:
-    """Facts of one generation. facet_fields, sort_fields: fields with few values, and those that have an order."""
+    """Facts of one generation.
+
+    facet_fields, sort_fields: fields with few values, and those that have an order. examples: a value of each of the
+    fields of texts among the first, as the filter language writes it.
+    """
 
     n_documents: int
     encoder: str
@@ -35,6 +39,7 @@ class IndexFacts:
     facet_fields: tuple[str, ...]
     sort_fields: tuple[str, ...]
     has_dense: bool
+    examples: Mapping[str, str]
 
     @property
     def is_counted(self) -> bool:
@@ -51,26 +56,27 @@ def index_facts(index: StoredIndex) -> IndexFacts:
     if found is None:
         kinds = {name: kind for name, kind in field_kinds(index).items() if name not in PASSAGE_FIELDS}
         encoder = index.manifest.encoder
+        samples = {name: _different(index, name, kind) for name, kind in kinds.items() if "`" not in name}
+        fitting = sorted((len(values), name) for name, values in samples.items() if 2 <= len(values) <= MOST_DIFFERENT)
+        facet_fields = tuple(name for _, name in fitting[:MOST_FACETS])
         found = _known[index] = IndexFacts(
             n_documents=count_documents(index),
             encoder=str(encoder.get("name", encoder["kind"])),
             kinds=kinds,
-            facet_fields=_facet_fields(index, kinds),
+            facet_fields=facet_fields,
             sort_fields=tuple(name for name, kind in kinds.items() if kind != "texts"),
             has_dense=index.manifest.dense is not None,
+            examples={
+                name: _literal(name, kinds[name], min(samples[name]))
+                for name in facet_fields
+                if kinds[name] in ("text", "texts")
+            },
         )
     return found
 
 
-def _facet_fields(index: StoredIndex, kinds: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the fields with two values or more, but few, the fewest first."""
-    counts = {name: _different(index, name, kind) for name, kind in kinds.items() if "`" not in name}
-    fitting = [name for name, count in counts.items() if 2 <= count <= MOST_DIFFERENT]
-    return tuple(sorted(fitting, key=lambda name: (counts[name], name))[:MOST_FACETS])
-
-
-def _different(index: StoredIndex, name: str, kind: str) -> int:
-    """Return the number of different values in a sample of a field; 0 where one is too long for a list."""
+def _different(index: StoredIndex, name: str, kind: str) -> set[Any]:
+    """Return the different values in a sample of a field; none where one is too long for a list."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -83,8 +89,8 @@ def _different(index: StoredIndex, name: str, kind: str) -> int:
             column = pc.list_flatten(column)
         values.update(pc.unique(column.drop_null()).slice(0, MOST_DIFFERENT + 1).to_pylist())
         if len(values) > MOST_DIFFERENT:
-            return len(values)
-    return 0 if any(isinstance(value, str) and len(value) > LONGEST_VALUE for value in values) else len(values)
+            break
+    return set() if any(isinstance(value, str) and len(value) > LONGEST_VALUE for value in values) else values
 
 
 def filter_of(index: StoredIndex, where: str, chosen: Sequence[tuple[str, str]]) -> str:
@@ -103,18 +109,21 @@ def filter_of(index: StoredIndex, where: str, chosen: Sequence[tuple[str, str]])
 
 
 def _clause(name: str, kind: str, values: Sequence[str]) -> str:
-    quoted = _name(name)
+    quoted = quoted_name(name)
     if kind == "texts":
         listed = " or ".join(f"{value} in {quoted}" for value in values)
         return f"({listed})" if len(values) > 1 else listed
     return f"{quoted} == {values[0]}" if len(values) == 1 else f"{quoted} in ({', '.join(values)})"
 
 
-def _name(name: str) -> str:
+def quoted_name(name: str) -> str:
+    """Return a field's name as the filter language writes it. Raises UsageError where it can't."""
     if _PLAIN_NAME.fullmatch(name) and name.lower() not in _RESERVED:
         return name
     if "`" in name or not name:
-        raise UsageError(f"filter: the name of the field {name!r} has a backtick, which the filter language can't quote")
+        raise UsageError(
+            f"filter: the name of the field {name!r} has a backtick, which the filter language can't quote"
+        )
     return f"`{name}`"
 
 

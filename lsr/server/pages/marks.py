@@ -28,11 +28,11 @@ _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3
 
 
 class Mark(NamedTuple):
-    """text[start:end] is a word that counted. points: those of its strongest term."""
+    """text[start:end] is a word that counted. strength: from 1, the faintest, to STRENGTHS."""
 
     start: int
     end: int
-    points: int
+    strength: int
 
 
 def whole_words(
@@ -52,19 +52,20 @@ def whole_words(
         if value < least or _is_punctuation(text[span.start : span.end]):
             continue
         if span.start >= word[1]:
-            found += _mark(word, covered, best)
+            found += _mark(word, covered, best / largest)
             word, covered, best = _word_at(text, span, word[1]), 0, 0
         if span.term in pieces and (span.start, span.end) == word:
             continue
         covered += span.end - span.start
         best = max(best, value)
-    found += _mark(word, covered, best)
+    found += _mark(word, covered, best / largest if best else 0)
     return found
 
 
-def _mark(word: tuple[int, int], covered: int, points: int) -> list[Mark]:
-    """Return the mark of a word, or none where its terms cover less than half of it."""
-    return [Mark(*word, points)] if points and 2 * covered >= word[1] - word[0] else []
+def _mark(word: tuple[int, int], covered: int, part: float) -> list[Mark]:
+    """Return the mark of a word, or none where its terms cover less than half of it. part: of the most points."""
+    is_covered = covered and 2 * covered >= word[1] - word[0]
+    return [Mark(*word, max(1, round(STRENGTHS * part)))] if is_covered else []
 
 
 def _word_at(text: str, span: TermSpan, least: int) -> tuple[int, int]:
@@ -97,10 +98,8 @@ def marked(text: str, marks: Iterable[Mark], *, begin: int = 0, end: int = -1) -
     pieces, last = [], begin
     end = len(text) if end < 0 else end
     chosen = [mark for mark in marks if mark.start >= begin and mark.end <= end]
-    largest = max((mark.points for mark in chosen), default=1)
     for mark in chosen:
-        shade = max(1, round(STRENGTHS * mark.points / largest))
-        word = Markup('<mark class="m{}">{}</mark>').format(shade, possible(text[mark.start : mark.end]))
+        word = Markup('<mark class="m{}">{}</mark>').format(mark.strength, possible(text[mark.start : mark.end]))
         pieces += [Markup.escape(possible(text[last : mark.start])), word]
         last = mark.end
     return Markup("").join([*pieces, Markup.escape(possible(text[last:end]))])

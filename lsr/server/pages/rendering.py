@@ -78,11 +78,12 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"number": number, "counted": counted, "value": value_text, "microseconds": _time}
+    made.filters |= {"number": number, "counted": counted, "value": value_text, "sentence": _sentence}
     # The style sheet is the one text that goes in unescaped: it is a file of the package.
     made.globals |= {"style": lambda: Markup(style()), "saved_policy": saved_policy, "version": asset_version}  # noqa: S704
     return made
 
 
-def _time(us: float) -> str:
-    return f"{us:,.0f} µs" if us < 10_000 else f"{us / 1000:,.0f} ms"
+def _sentence(message: str) -> str:
+    """Return a message of an error as a sentence."""
+    return message[:1].upper() + message[1:] + ("" if message.endswith((".", "!", "?")) else ".")

@@ -13,7 +13,7 @@ from lsr.query.explain.explain import ExplainedSearch
 from lsr.query.options import SearchOptions
 from lsr.query.searcher import Searcher
 from lsr.server.pages.address import Address, options_of
-from lsr.server.pages.index_facts import IndexFacts, filter_of, index_facts
+from lsr.server.pages.index_facts import IndexFacts, filter_of, index_facts, quoted_name
 from lsr.server.pages.rendering import render
 from lsr.server.pages.views import Chip, HitMaker, engine_view
 
@@ -98,7 +98,7 @@ def _found(
         clickable = name in facts.facet_fields and not address.is_chosen(name, value)
         return address.choose(name, value) if clickable else ""
 
-    maker = HitMaker(explained, searcher.term_finder, address.document, chip_link)
+    maker = HitMaker(explained, searcher, address.document, chip_link)
     n_hits, k, offset = len(explained.hits), options.k, options.offset
     has_more = n_hits == k and offset + k <= LIMITS["offset"]
     if explained.total is not None and options.hybrid_search is None and options.min_score is None:
@@ -149,7 +149,10 @@ def _form(facts: IndexFacts, address: Address, default: SearchOptions) -> dict[s
     """Return what the form shows: the options of the address, and choices."""
     sizes = _choices([("", f"{default.k}"), *((f"{n}", f"{n}") for n in SIZES if n != default.k)], address.get("k"))
     fields = facts.sort_fields[:MOST_SORTS]
-    sorts = [("", "best first"), *(pair for name in fields for pair in ((name, f"{name} ↑"), (f"-{name}", f"{name} ↓")))]
+    sorts = [
+        ("", "best first"),
+        *(pair for name in fields for pair in ((name, f"{name} ↑"), (f"-{name}", f"{name} ↓"))),
+    ]
     mode = "none" if default.hybrid_search is None else default.hybrid_search.mode
     hybrids = [("", HYBRIDS.get(mode, mode)), *(pair for pair in HYBRIDS.items() if pair[0] != mode)]
     visible = ["where", "k", *(["sort"] if facts.sort_fields else []), *(["hybrid"] if facts.has_dense else [])]
@@ -181,6 +184,12 @@ def _choices(choices: list[tuple[str, str]], chosen: str) -> list[tuple[str, str
 def filter_hint(facts: IndexFacts) -> str:
     """Return an example of a filter, by a field of the index."""
     shapes = {"int": "{} >= 10", "float": "{} >= 0.5", "date": "{} >= 2020-01-31", "bool": "{} == true"}
-    shapes |= {"text": "{} == 'value'", "texts": "'value' in {}"}
-    wanted = sorted(facts.kinds.items(), key=lambda pair: (pair[0] not in facts.facet_fields, pair[0]))
-    return next((shapes[kind].format(name) for name, kind in wanted if kind in shapes), "doc_id == 'name'")
+    shapes |= {"text": "{} == {}", "texts": "{1} in {0}"}
+    wanted = sorted(
+        ((name, kind) for name, kind in facts.kinds.items() if "`" not in name),
+        key=lambda pair: (pair[0] not in facts.examples, pair[0]),
+    )
+    return next(
+        (shapes[kind].format(quoted_name(name), facts.examples.get(name, "'value'")) for name, kind in wanted),
+        "doc_id == 'name'",
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lsr.output.numbers import counted
 from lsr.output.results import value_text
 from lsr.query.explain.explain import ExplainedSearch
-from lsr.query.explain.term_spans import TermFinder
+from lsr.query.sparse_search import SparseSearch
 from lsr.server.pages.rendering import render
 from lsr.server.pages.views import HitMaker, engine_view
 from lsr.types import FacetValue
@@ -16,9 +16,9 @@ SHOWN_VALUES = 20
 """Values of a facet; the number of further ones is shown."""
 
 
-def search_page(explained: ExplainedSearch, finder: TermFinder) -> str:
-    """Return a separate page about one search. finder: of the terms of its index."""
-    maker = HitMaker(explained, finder, whole_characters=WHOLE)
+def search_page(explained: ExplainedSearch, searcher: SparseSearch) -> str:
+    """Return a separate page about one search. searcher: the one that made it."""
+    maker = HitMaker(explained, searcher, whole_characters=WHOLE)
     status = counted(len(explained.hits), "result")
     if explained.total is not None:
         status += f"; {counted(explained.total, 'document')} with a term of the query"

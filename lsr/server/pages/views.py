@@ -7,15 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lsr.output.explained import engine_facts
+from lsr.output.explained import engine_facts, number
 from lsr.output.hits import legs_line
 from lsr.output.numbers import counted
 from lsr.output.results import value_text
 from lsr.query.explain.explain import SEARCHED_CHARACTERS, ExplainedHit, ExplainedSearch, QueryTerm, spans_of
-from lsr.query.explain.term_spans import TermFinder, TermSpan
+from lsr.query.explain.term_spans import TermSpan
+from lsr.query.sparse_search import SparseSearch
 from lsr.server.pages.marks import marked, stretch, whole_words
 from lsr.server.pages.readable import readable
-from lsr.server.pages.words import WordPart, pieces_of_words, plain_term, word_parts
+from lsr.server.pages.words import QueryText, WordPart, query_text, word_parts
 from lsr.types import FieldValue, TermContribution
 
 if TYPE_CHECKING:
@@ -42,6 +43,11 @@ class Chip:
 
 ChipLink = Callable[[str, str], str]
 """From a field and a value to the address of the results with that value, or an empty text."""
+
+
+def no_link(*_: object) -> str:
+    """Return no address: for pages that link to nothing."""
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,22 +97,22 @@ class HitMaker:
     """Makes the views of a search's hits. link: from a doc_id and passage to an address. chip_link: of a field."""
 
     explained: ExplainedSearch
-    finder: TermFinder
-    link: Callable[[str, tuple[int, int] | None], str] = lambda doc_id, passage: ""
-    chip_link: ChipLink = lambda name, value: ""
+    searcher: SparseSearch
+    link: Callable[[str, tuple[int, int] | None], str] = no_link
+    chip_link: ChipLink = no_link
     whole_characters: int = 0
-    pieces: frozenset[str] = field(init=False)
+    query: QueryText = field(init=False)
 
     def __post_init__(self) -> None:
-        """Find the query's words that the encoder cut into pieces."""
-        query = self.explained.query[:SEARCHED_CHARACTERS]
-        object.__setattr__(self, "pieces", pieces_of_words(query, self.finder.find(query)))
+        """Find the words of the query."""
+        object.__setattr__(self, "query", query_text(self.searcher, self.explained.query))
 
     def view(self, found: ExplainedHit) -> HitView:
         """Return the view of a hit."""
         hit = found.hit
         points = {term.term: term.points for term in found.terms}
         text, spans = self._readable(found, points)
+        shown_points = self.query.marked_terms(points)
         title, title_spans, cut = hit.title, list(found.title_spans), 0
         if not title.strip():
             cut = heading_end(text)
@@ -115,17 +121,17 @@ class HitMaker:
             title, title_spans = hit.doc_id, []
         body = text[cut:]
         spans = [span._replace(start=span.start - cut, end=span.end - cut) for span in spans if span.start >= cut]
-        begin, end = stretch(body, spans, points, SNIPPET)
-        marks = whole_words(body, spans, points, pieces=self.pieces)
+        begin, end = stretch(body, spans, shown_points, SNIPPET)
+        marks = whole_words(body, spans, shown_points, pieces=self.query.pieces)
         is_short = begin == 0 and end == len(body)
         shown = not is_short and self.whole_characters
-        parts = word_parts(found)
+        parts = word_parts(found, self.query.words)
         return HitView(
             rank=hit.rank,
             score=hit.score,
             href=self.link(hit.doc_id, hit.passage),
             doc_id_shown="" if title == hit.doc_id else hit.doc_id,
-            title=marked(title, whole_words(title, title_spans, points, pieces=self.pieces)),
+            title=marked(title, whole_words(title, title_spans, shown_points, pieces=self.query.pieces)),
             snippet=marked(body, marks, begin=begin, end=end) if body.strip() else marked("", ()),
             is_cut_before=bool(body[:begin].strip()),
             is_cut_after=bool(body[end:].strip()) or len(hit.text) > SEARCHED_CHARACTERS,
@@ -145,7 +151,7 @@ class HitMaker:
         """Return the text without markup, and the places of the terms in it."""
         raw = found.hit.text[:SEARCHED_CHARACTERS]
         text = readable(raw, found.hit.title).text
-        return text, list(found.text_spans if text is raw else spans_of(self.finder.find(text), points))
+        return text, list(found.text_spans if text is raw else spans_of(self.searcher.term_finder.find(text), points))
 
 
 def heading_end(text: str) -> int:
@@ -160,7 +166,7 @@ def heading_end(text: str) -> int:
     return cut if cut > start else start + HEADING
 
 
-def chips_of(fields: Mapping[str, FieldValue], link: ChipLink, most: int = MOST_CHIPS) -> list[Chip]:
+def chips_of(fields: Mapping[str, FieldValue], link: ChipLink = no_link, *, most: int = MOST_CHIPS) -> list[Chip]:
     """Return the fields of a document as chips, one for each value of a list."""
     chips = []
     for name, value in fields.items():
@@ -191,12 +197,8 @@ def _because(found: ExplainedHit, parts: Sequence[WordPart]) -> str:
     n_here = sum(part.in_text for part in parts)
     whole = sum(term.contribution for term in found.terms)
     expanded = sum(term.contribution for term in found.terms if not term.in_text)
-    said = f"{counted(n_here, 'word')} of the search {'is' if n_here == 1 else 'are'} in this document"
+    said = f"Score {number(found.hit.score)}: {counted(n_here, 'word')} of the search "
+    said += "is in this document" if n_here == 1 else "are in this document"
     if not expanded or not whole:
         return said + "."
     return f"{said}; {100 * expanded / whole:.0f} % of its score comes from related words that aren't written in it."
-
-
-def shown_name(term: str) -> str:
-    """Return a term as pages show it."""
-    return plain_term(term)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from lsr.encoders.lexical.analyser import AnalyserSettings
 from lsr.encoders.lexical.exact_words import MARK, is_word_term
-from lsr.query.explain.explain import ExplainedHit, word_around
-from lsr.query.explain.term_spans import TermSpan
+from lsr.query.explain.explain import SEARCHED_CHARACTERS, ExplainedHit, word_around
+from lsr.query.explain.term_spans import AnalysedWords, TermFinder
+from lsr.query.sparse_search import SparseSearch
 from lsr.types import TermContribution
 
 _BEGINS_A_WORD = ("Ġ", "▁")
@@ -37,9 +40,12 @@ class WordPart:
         return "in your query, related to this" if self.in_query else "related to both"
 
 
-def word_parts(found: ExplainedHit) -> list[WordPart]:
-    """Return what each word added to a hit's score, most first; together they add up to it."""
-    words = found.words()
+def word_parts(found: ExplainedHit, query_words: Mapping[str, str]) -> list[WordPart]:
+    """Return what each word added to a hit's score, most first; together they add up to it.
+
+    query_words: the words of the query by their terms; any other term is called by its first word in the hit.
+    """
+    words = found.words() | query_words
     by_word: dict[str, tuple[str, list[TermContribution]]] = {}
     for term in found.terms:
         word = words.get(term.term) or plain_term(term.term)
@@ -69,10 +75,29 @@ def plain_term(term: str) -> str:
     return term[1:] if term.startswith(_BEGINS_A_WORD) and len(term) > 1 else term
 
 
-def pieces_of_words(query: str, spans: Iterable[TermSpan]) -> frozenset[str]:
-    """Return the terms that occur in a query as pieces of its words alone, never as a whole word."""
-    pieces, whole = set(), set()
-    for span in spans:
-        is_whole = word_around(query, span) == query[span.start : span.end]
-        (whole if is_whole else pieces).add(span.term)
-    return frozenset(pieces - whole)
+class QueryText:
+    """The text of a query by its words. words: of each of its terms. pieces: terms that are mere pieces of words.
+
+    analyser: says which words count; terms that are stop words are never marked.
+    """
+
+    def __init__(self, query: str, finder: TermFinder, analyser: Mapping[str, Any] | None) -> None:
+        self._content = AnalysedWords(None if analyser is None else AnalyserSettings.from_json(analyser))
+        self.words: dict[str, str] = {}
+        whole = set()
+        for span in finder.find(query):
+            word = word_around(query, span)
+            self.words.setdefault(span.term, word)
+            if word == query[span.start : span.end]:
+                whole.add(span.term)
+        self.pieces = frozenset(self.words.keys() - whole)
+
+    def marked_terms(self, points: Mapping[str, int]) -> dict[str, int]:
+        """Return the terms that may be marked with their points: those of words that count, and no stop words."""
+        return {term: value for term, value in points.items() if self._content.terms(plain_term(term).strip("…"))}
+
+
+def query_text(searcher: SparseSearch, query: str) -> QueryText:
+    """Return the text of a query of an index."""
+    settings = searcher.index.manifest.encoder.get("settings", {}).get("analyser")
+    return QueryText(query[:SEARCHED_CHARACTERS], searcher.term_finder, settings)
