@@ -45,7 +45,8 @@ def _for_people(answer: Answer) -> Answer:
     async def answered(request: Request) -> Response:
         try:
             return await answer(request)
-        except Exception as error:  # noqa: BLE001  what nobody foresaw is logged, and said in words as well
+        except Exception as error:
+            # What nobody foresaw is logged, and said in words as well.
             problem = problem_of(error, request.app.state.hidden_paths)
             if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 log.error(f"{request.method} {request.url.path}: {error!r}", exc_info=not isinstance(error, LsrError))
@@ -62,7 +63,7 @@ def _for_people(answer: Answer) -> Answer:
 async def page(request: Request) -> Response:
     """Show the search page, with results where there is a query."""
     index, address = index_of(request), read_address(pairs_of(request), base=_base(request))
-    found = await _worked(request, lambda: results_page(index.searcher, address, name=_title(index)))
+    found = await _worked(request, lambda: results_page(index.searcher, address, name=index.name))
     return HTMLResponse(found.html, found.status, HEADERS)
 
 
@@ -77,7 +78,7 @@ async def document(request: Request) -> Response:
 
     def work() -> Page:
         passage = read_passage(given.get("passage", ""))
-        html = document_page(index.searcher, doc_id, address, passage=passage, part=number, name=_title(index))
+        html = document_page(index.searcher, doc_id, address, passage=passage, part=number, name=index.name)
         if html is None:
             raise Problem(HTTPStatus.NOT_FOUND, "no-document", f"there is no document {doc_id!r:.200} any more")
         return Page(html)
@@ -121,8 +122,3 @@ def _base(request: Request) -> str:
     if name is not None and name not in indexes:
         return f"{request.scope.get('root_path', '').rstrip('/')}/"
     return f"{base_of(request)}/"
-
-
-def _title(index: ServedIndex) -> str:
-    """Return what a page calls its index: its name, or nothing special where it was given none."""
-    return index.name
