@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from lsr.encoders.base import Encoder
 from lsr.encoders.registry import check_same, open_document_encoder
+from lsr.encoders.runtime import joined_runtimes
 from lsr.errors import BadDocumentError, EncoderError, LsrError, UsageError
 from lsr.indexer.encode.open_encoders import malformed_as_damage
 from lsr.indexer.sources.table import KIND
@@ -232,6 +233,7 @@ class IndexEditor:
             generation=self._place.generation,
             created=now(),
             library_version=__version__,
+            encoder=before.encoder if not pending else joined_runtimes(before.encoder, encoder),
             scale=scale,
             n_clipped=n_clipped,
             vocabulary=vocabulary,

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.encoders.base import Encoder
+from lsr.encoders.runtime import with_runtime
 from lsr.errors import LsrError
 from lsr.indexer.storage.arrays import save_arrays
 from lsr.indexer.storage.deletions import save_live
@@ -126,7 +127,7 @@ class IndexWriter:
             generation=self._place.generation,
             created=now(),
             library_version=__version__,
-            encoder=dict(self._encoder.description),
+            encoder=with_runtime(self._encoder.description, self._encoder),
             scale=scale,
             n_clipped=n_clipped,
             vocabulary=self._place.save("vocabulary", lambda folder: save_vocabulary(folder, self._encoder.terms)),

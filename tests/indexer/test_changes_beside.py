@@ -14,6 +14,7 @@ from lsr.encoders import registry
 from lsr.encoders.registry import load_encoder
 from lsr.encoders.text.splitter import choose_splitter
 from lsr.errors import BadDocumentError, LsrError, UsageError
+from lsr.indexer.encode.document_reader import DocumentReader
 from lsr.indexer.pipeline import index_documents, index_vectors
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.transfer.archive import export_index, import_index
@@ -114,7 +115,7 @@ def cut(tmp_path: Path) -> Path:
     encoder = load_encoder("bm25")
     splitter = choose_splitter(encoder, max_length=20, overlap=5)
     some = [long("short", 10), long("long", 90), long("longer", 150)]
-    index_documents(some, tmp_path / "cut", encoder, splitter=splitter)
+    index_documents(some, tmp_path / "cut", encoder, reader=DocumentReader(splitter))
     return tmp_path / "cut"
 
 

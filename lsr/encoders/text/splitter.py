@@ -17,6 +17,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from lsr.encoders.base import Encoder
 from lsr.encoders.dense.base import DenseEncoder
+from lsr.encoders.text.token_count import TokenCount
 from lsr.encoders.text.tokenizer import TextTokenizer, clean, copy_of
 from lsr.errors import BadDocumentError, UsageError
 from lsr.types import (
@@ -82,8 +83,13 @@ class PassageSplitter:
         self._overlap = overlap
         self.settings: Mapping[str, int] = {"overlap": overlap, "max_length": max_length}
 
-    def split(self, document: Document) -> list[Document]:
-        """Return the document itself if it fits, else its passages, in order.
+    @property
+    def room(self) -> int:
+        """Tokens of title and text that the model reads at once."""
+        return self._room
+
+    def split(self, document: Document, count: TokenCount | None = None) -> list[Document]:
+        """Return the document itself if it fits, else its passages, in order. count: receives the document's tokens.
 
         The first passage has the document's id, the others names of `passage_id`. A passage has the document's title
         (of one longer than half a passage its start, and all of it as PASSAGE_TITLE) and its fields, beside them
@@ -101,8 +107,32 @@ class PassageSplitter:
                 "cut into passages: rename it"
             )
         starts, ends, words = self._tokens(document.text)
-        if len(starts) == 0 or len(starts) <= self._room - self._length(document.title):
-            return [document]
+        n_tokens = len(starts) + self._length(document.title)
+        is_longer = len(starts) > 0 and n_tokens > self._room
+        passages = self._passages(document, starts, ends, words) if is_longer else [document]
+        if count is not None:
+            count.add(n_tokens, n_tokens, is_longer=is_longer, n_pieces=len(passages))
+        return passages
+
+    def measure(self, document: Document, count: TokenCount) -> None:
+        """Count the tokens of a document that is cut at what the model reads; those of a very long end by estimate."""
+        text = document.text
+        block = next((block for _, block in _blocks(text)), "")
+        n_tokens = self._length(block)
+        estimated = len(block) < len(text)
+        if estimated:
+            n_tokens = max(n_tokens, round(n_tokens * len(text) / len(block)))
+        n_tokens += self._length(document.title)
+        is_longer = n_tokens > self._room
+        count.add(n_tokens, min(n_tokens, self._room), is_longer=is_longer, estimated=estimated)
+
+    def _passages(
+        self,
+        document: Document,
+        starts: npt.NDArray[np.int64],
+        ends: npt.NDArray[np.int64],
+        words: npt.NDArray[np.int64],
+    ) -> list[Document]:
         title = self._start_of(document.title, self._room // 2)
         room = self._room - self._length(title)
         overlap = min(self._overlap, room // 2)
