@@ -101,11 +101,12 @@ def printed_log() -> Iterator[None]:
 
 
 def note_compiling(kernel: str) -> None:
-    """Print a note if a kernel was never compiled on this machine, since compiling takes a while."""
-    from lsr.api.first_use import COMPILING, needs_compiling
+    """Print a note before a kernel is compiled, since that takes a while."""
+    from lsr.api.first_use import note_of_compiling
 
-    if needs_compiling(kernel):
-        note(COMPILING)
+    message = note_of_compiling(kernel)
+    if message is not None:
+        note(message)
 
 
 class TerminalProgress:

@@ -26,6 +26,8 @@ FOR_WHAT = {
     "documents": "reading of PDF, Word, PowerPoint and zstandard files",
     "eval": "BEIR test collections and their measures",
     "dense": "dense vectors beside sparse ones",
+    "serve": "lsr serve: a page and a REST API",
+    "mcp": "lsr mcp: tools for agents",
     "torch": "models other than the bundled one",
     "train": "training of encoders",
     "peers": "benchmarks against other engines",
@@ -99,14 +101,11 @@ def requirements(distribution: str) -> tuple[list[str], dict[str, list[str]]]:
 
 def _kernel_cache() -> dict[str, Any]:
     """Return the folder of compiled kernels, and whether it outlives this process."""
-    from lsr.kernels.jit.compile import cache_folder
+    from lsr.kernels.jit.compile import cache_folder, is_kept
 
     folder = cache_folder()
-    kept = not folder.name.startswith("lsr-kernels-")
-    compiled = sum(1 for _ in folder.rglob("*.nbc"))
-    if not kept:
-        folder.rmdir()
-    return {"folder": str(folder), "kept": kept, "compiled": compiled}
+    compiled = 0 if folder is None else sum(1 for _ in folder.rglob("*.nbc"))
+    return {"folder": None if folder is None else str(folder), "kept": is_kept(folder), "compiled": compiled}
 
 
 def _processor() -> str:
@@ -148,6 +147,8 @@ def _print(report: dict[str, Any]) -> None:
         lines["kernel cache"] = (
             f"{cache['folder']}, {state}"
             if cache["kept"]
+            else f"one that can't be written, {state}; set LSR_CACHE to a folder of yours"
+            if cache["compiled"]
             else "none: no folder belongs to the user; set LSR_CACHE to one"
         )
     for name, value in lines.items():

@@ -23,8 +23,11 @@ COMMANDS = {
     "search": "searches.search",
     "explain": "searches.explain",
     "serve": "searches.serve",
+    "mcp": "searches.mcp",
     "add": "indexes.add",
     "update": "indexes.update",
+    "sync": "indexes.sync",
+    "watch": "indexes.watch",
     "delete": "indexes.delete",
     "merge": "indexes.merge",
     "get": "indexes.get",
@@ -32,6 +35,7 @@ COMMANDS = {
     "export": "indexes.export",
     "import": "indexes.import_",
     "encode": "models.encode",
+    "encoder": "models.encoder",
     "codes": "models.codes",
     "train": "models.train",
     "mine": "models.mine",
@@ -51,8 +55,9 @@ INSTALLED_BY = {
     "tokenizers": "tokenizers",
     "safetensors": "safetensors",
     "accelerate": "'lsr-search[train]'",
+    "watchfiles": "'lsr-search[watch]'",
 }
-"""Libraries that only models and their training need, with what `pip install` gets them by."""
+"""Libraries that only some commands need, with what `pip install` gets them by."""
 
 FAILED, INTERRUPTED, TERMINATED = 1, 130, 143
 

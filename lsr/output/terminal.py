@@ -12,10 +12,10 @@ from typing import TextIO
 
 from lsr.io.printable import clean
 
-BOLD, DIM, MATCH, RESET = "\033[1m", "\033[2m", "\033[1;31m", "\033[0m"
+BOLD, DIM, MATCH, STALE, RESET = "\033[1m", "\033[2m", "\033[1;31m", "\033[33m", "\033[0m"
 WIDEST, NARROWEST, PLAIN_WIDTH = 120, 24, 100
 
-_STYLES = re.compile("(" + "|".join(re.escape(style) for style in (BOLD, DIM, MATCH, RESET)) + ")")
+_STYLES = re.compile("(" + "|".join(re.escape(style) for style in (BOLD, DIM, MATCH, STALE, RESET)) + ")")
 
 Span = tuple[int, int]
 

@@ -59,8 +59,8 @@ EDITS = st.lists(
 
 WORDS = st.sampled_from(
     "year lang tags nofield = == != < <= >= > in not and or is contains null true false ( ) [ ] , - + * . ' \" 'x' "
-    "\"y\" 2020 2020-01-01 1e9 1e999 9999999999999999999 0x10 0b1 _ __class__ lambda : := if else for await \\ # @ ~ ` "
-    "; \n \t \0 \ud800 \u202e é 苹果 'a' in tags".split(" ")
+    "\"y\" 2020 2020-01-01 1e9 1e999 9999999999999999999 0x10 0b1 _ __class__ lambda : := if else for await \\ # @ "
+    "~ ` ; \n \t \0 \ud800 \u202e é 苹果 'a' in tags".split(" ")
 )  # fmt: skip
 FILTERS = st.one_of(st.lists(WORDS, max_size=14).map(" ".join), st.lists(WORDS, max_size=8).map("".join), st.text())
 QUERIES = st.one_of(

@@ -15,8 +15,9 @@ LARGEST_FOLDER = 16
 """Modules in a folder, beside its `__init__`."""
 
 FLOORS = {
-    "lsr.__main__": 11,
-    "lsr.cli": 10,
+    "lsr.__main__": 12,
+    "lsr.cli": 11,
+    "lsr.mcp": 10,
     "lsr.server": 9,
     "lsr.output": 8,
     "lsr.api": 7,

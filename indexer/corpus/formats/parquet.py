@@ -48,7 +48,7 @@ def read_parquet(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Docu
 
 @contextmanager
 def _opened_file(source: SourceFile, intake: Intake) -> Iterator[pq.ParquetFile]:
-    """Open a file for reading at any place in it; one that is gzipped is first unpacked into a temporary file."""
+    """Open a file for reading at any offset; a compressed one is first unpacked into a temporary file."""
     if not source.compression:
         try:
             unread = source.path.open("rb")

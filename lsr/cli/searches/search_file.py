@@ -45,7 +45,7 @@ def _read_queries(
     from lsr.errors import UsageError
     from lsr.query.encoded_queries import is_parquet, read_encoded_queries
     from lsr.query.queries import Queries
-    from lsr.query.stages import method_of
+    from lsr.query.stages import encode_typed, method_of
     from lsr.types import SparseBatch
 
     options = searcher.options
@@ -56,11 +56,13 @@ def _read_queries(
         if unknown:
             note(f"{counted(unknown, 'term')} of the queries not in the index: nothing is found by them")
         return query_ids, Queries(queries)
-    from lsr.eval.data.datasets import read_queries
+    from lsr.eval.data.query_files import read_queries
 
     texts = read_queries(args.queries)
     query_ids = list(texts)
     progress.start("encoding", len(texts), "query")
+    if options.plain is False:
+        return query_ids, encode_typed(searcher, list(texts.values()), options)
     if options.hybrid_search is not None:
         return query_ids, method_of(options).encode(searcher, list(texts.values()))
     batches = []

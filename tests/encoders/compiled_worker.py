@@ -6,17 +6,17 @@ import hashlib
 import json
 import sys
 
-from lsr.encoders.int8.encoder import JointIntegerEncoder
-from lsr.encoders.int8.open import open_integer_encoder
+from lsr.encoders.compiled.encoder import JointCompiledEncoder
+from lsr.encoders.compiled.open import open_compiled
 from lsr.kernels.encode.integer_tiles import best_instruction
 from lsr.types import Document
 
 
 def main() -> None:
     """Encode the texts of a JSON list in argv."""
-    encoder = open_integer_encoder("default", n_threads=1)
+    encoder = open_compiled("default", n_threads=1)
     documents = [Document(str(i), text) for i, text in enumerate(json.loads(sys.argv[1]))]
-    assert isinstance(encoder, JointIntegerEncoder)
+    assert isinstance(encoder, JointCompiledEncoder)
     sparse, dense = encoder.encode_documents_jointly(documents)
     parts = (sparse.indptr, sparse.term_ids, sparse.weights, dense)
     digest = hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
