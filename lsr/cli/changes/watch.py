@@ -71,7 +71,7 @@ _END = object()
 
 
 def _print(args: argparse.Namespace, path: Path, found: Any) -> None:
-    from lsr.cli.indexes.sync import files_object
+    from lsr.cli.changes.sync import files_object
 
     changes = found.changes
     numbers = {"added": changes.n_added, "replaced": changes.n_replaced, "deleted": changes.n_deleted}
