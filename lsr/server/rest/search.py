@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lsr.output.hits import json_line
+from lsr.io.printable import json_line
 from lsr.query.deadline import deadline
 from lsr.server.problems import bad_request
 from lsr.server.records import json_value
