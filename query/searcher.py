@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 from lsr.encoders.base import Encoder
 from lsr.encoders.dense.base import DenseEncoder
 from lsr.errors import UsageError
+from lsr.indexer.sources.staleness import Staleness
 from lsr.indexer.storage.index import StoredIndex
 from lsr.io.fork_safe import cached_property
 from lsr.query.engine.engine import Ranking
@@ -191,7 +192,7 @@ class Searcher(SparseSearch):
         fields = options.fields
         if fields is not None:
             self._check_fields(fields)
-        return hits_of(
+        found = hits_of(
             ranking,
             documents,
             first=options.offset,
@@ -199,6 +200,16 @@ class Searcher(SparseSearch):
             fields=fields,
             passages=self.owners is not None,
         )
+        states = self._staleness.of([hit.doc_id for hit in found])
+        if not any(states):
+            return found
+        return tuple(
+            hit if state is None else replace(hit, stale=state) for hit, state in zip(found, states, strict=True)
+        )
+
+    @cached_property
+    def _staleness(self) -> Staleness:
+        return Staleness(self.index)
 
     def _explained(self, query: str | None, found: Found, hits: Sequence[Hit], documents_s: float) -> ExplainedSearch:
         from lsr.query.explain.explain import explain_hits

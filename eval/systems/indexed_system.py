@@ -148,7 +148,7 @@ def search(
         costs = _costs(prepared, chosen, threads, latency, qps)
     return SystemRun(
         run=run_of(rankings),
-        description=dict(searcher.index.manifest.encoder) | _described(chosen),
+        description=dict(searcher.index.manifest.encoder) | _of_passages(searcher) | _described(chosen),
         costs=costs,
         minimum=LEAST_SPARSE if chosen.hybrid_search is None else None,
         ties=OUR_TIES,
@@ -192,6 +192,12 @@ def _costs(
     )  # fmt: skip
     # Multiplications of sparse vectors say little where other vectors or models score, too.
     return costs if options.hybrid_search is None else replace(costs, flops=None)
+
+
+def _of_passages(searcher: Searcher) -> dict[str, Any]:
+    """Return the description of the passages that documents were read in, empty where they were cut."""
+    passages = searcher.index.manifest.passages
+    return {} if passages is None else {"passages": dict(passages)}
 
 
 def _described(options: SearchOptions) -> dict[str, Any]:

@@ -43,7 +43,9 @@ class SourceFile:
     """A file of a corpus.
 
     label: its path as the user would write it. doc_id: the id of a document that is this whole file. compression:
-    suffix of the compression, "" for none. named: it was given itself, not found in a folder.
+    suffix of the compression, "" for none. named: it was given itself, not found in a folder. root: number of the root
+    that the walk met it below. inside: its path inside its source, "" for a source that is a file. mtime_ns: time of
+    its last change.
     """
 
     path: Path
@@ -53,3 +55,6 @@ class SourceFile:
     compression: str
     size_bytes: int
     named: bool
+    root: int = 0
+    inside: str = ""
+    mtime_ns: int = 0

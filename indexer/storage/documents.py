@@ -27,7 +27,7 @@ from lsr.indexer.integrity.document_checksums import (
 )
 from lsr.indexer.storage.files import ROWS, FileInfo, checked_arrow_source, checksum, new_file
 from lsr.io.folder import FileAt
-from lsr.types import PASSAGE_OF, Document
+from lsr.types import PASSAGE_OF, Document, FieldValue
 
 SCHEMA = pa.schema(
     [("doc_id", pa.string()), ("title", pa.string()), ("text", pa.large_string()), ("fields", pa.string())]
@@ -111,6 +111,38 @@ def copy_documents(
             writer.write_batch(joined)
             checksums.add(joined)
     return file.info, checksums.arrays
+
+
+def rewrite_fields(
+    path: Path | FileAt, store: DocumentStore, rows: npt.NDArray[np.bool_], values: Mapping[str, FieldValue]
+) -> tuple[FileInfo, dict[str, npt.NDArray[Any]]]:
+    """Write a store to a new file, some rows with other values of some fields, None for a field that is removed.
+
+    rows: bool, (len(store)). Returns size and checksum of the file, and the checksums of the documents. Raises
+    IndexDamagedError.
+    """
+    checksums = DocumentChecksums()
+    first = 0
+    with new_file(path) as file, pa.ipc.new_file(pa.PythonFile(file, "w"), SCHEMA) as writer:
+        for batch in store.kept(np.ones(len(store), bool)):
+            chosen = rows[first : first + batch.num_rows]
+            first += batch.num_rows
+            if chosen.any():
+                fields = [
+                    _with_values(text, values) if is_chosen else text
+                    for text, is_chosen in zip(batch.column("fields").to_pylist(), chosen.tolist(), strict=True)
+                ]
+                columns = [*batch.columns[:3], pa.array(fields, pa.string())]
+                batch = pa.record_batch(columns, schema=SCHEMA)
+            writer.write_batch(batch)
+            checksums.add(batch)
+    return file.info, checksums.arrays
+
+
+def _with_values(text: str | None, values: Mapping[str, FieldValue]) -> str | None:
+    merged = (json.loads(text) if text else {}) | dict(values)
+    kept = {name: value for name, value in merged.items() if value is not None or name not in values}
+    return json.dumps(kept) if kept else None
 
 
 def _document(doc_id: str | None, title: str | None, text: str | None, fields: str | None) -> Document:
@@ -229,6 +261,11 @@ class DocumentStore:
         except (pa.ArrowException, ValueError, IndexError) as error:
             raise unreadable(error, self._path, what=f"a {SCHEMA.names[number]} can't be read") from error
         return values
+
+    def id_columns(self) -> Iterator[Any]:
+        """Yield the ids of each record batch as a pyarrow column, verified. Raises IndexDamagedError."""
+        for number in range(self._reader.num_record_batches):
+            yield self._sound(number, 0)
 
     def document_ids(self, rows: Sequence[int]) -> list[str]:
         """Return the id of the document that each row is, or is a passage of."""

@@ -15,7 +15,7 @@ from lsr.errors import UsageError
 if TYPE_CHECKING:
     from lsr.encoders.base import Encoder
     from lsr.encoders.dense.base import DenseEncoder
-    from lsr.encoders.text.splitter import PassageSplitter
+    from lsr.indexer.encode.document_reader import DocumentReader
 
 NAMES_A_MODEL = "'bm25', 'default', the folder of a model, or its name on the Hugging Face hub (str or Path)"
 PASSAGE_SETTINGS = ("overlap", "max_length")
@@ -121,25 +121,24 @@ def dense_encoder_of(value: Any, sparse: Encoder | None, **placement: str | None
     return value
 
 
-def splitter_of(passages: Any, encoder: Encoder, dense: DenseEncoder | None) -> PassageSplitter | None:
-    """Return the splitter of long documents into passages, None where they aren't cut.
+def reader_of(passages: Any, encoder: Encoder, dense: DenseEncoder | None) -> DocumentReader | None:
+    """Return the reader of documents, which cuts long ones into passages; None where they are read as they are.
 
     Args:
-        passages: None or False for none; True for as many tokens as the models read; or a dict of `overlap` and
-            `max_length`, in tokens.
+        passages: True for passages of as many tokens as the models read; a dict of `overlap` and `max_length`, in
+            tokens; False for none; None for True where a model reads a limited number of tokens.
         encoder: encoder of the sparse vectors.
         dense: encoder of the dense vectors, if there is one.
     """
     settings = passage_settings(passages)
-    if settings is None:
-        return None
-    from lsr.encoders.text.splitter import choose_splitter
+    from lsr.indexer.encode.document_reader import reader_for
 
-    return choose_splitter(encoder, dense, **settings)
+    wanted = passages if passages is None or passages is False else True
+    return reader_for(encoder, dense, passages=wanted, **(settings or {}))
 
 
 def passage_settings(passages: Any) -> dict[str, int] | None:
-    """Check how passages are asked for; see `splitter_of`. Raises UsageError."""
+    """Check how passages are asked for; see `reader_of`. Raises UsageError."""
     if passages is None or passages is False:
         return None
     if passages is True:

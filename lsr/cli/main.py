@@ -24,6 +24,8 @@ COMMANDS = {
     "serve": "searches.serve",
     "add": "indexes.add",
     "update": "indexes.update",
+    "sync": "indexes.sync",
+    "watch": "indexes.watch",
     "delete": "indexes.delete",
     "merge": "indexes.merge",
     "get": "indexes.get",
@@ -50,8 +52,9 @@ INSTALLED_BY = {
     "tokenizers": "tokenizers",
     "safetensors": "safetensors",
     "accelerate": "'lsr-search[train]'",
+    "watchfiles": "'lsr-search[watch]'",
 }
-"""Libraries that only models and their training need, with what `pip install` gets them by."""
+"""Libraries that only some commands need, with what `pip install` gets them by."""
 
 FAILED, INTERRUPTED, TERMINATED = 1, 130, 143
 

@@ -13,6 +13,7 @@ from lsr.output.terminal import (
     BOLD,
     DIM,
     MATCH,
+    STALE,
     clean,
     columns,
     fitting,
@@ -47,6 +48,8 @@ def hit_object(hit: Hit) -> dict[str, Any]:
         shown["passage"] = {"start": hit.passage[0], "end": hit.passage[1]}
     if hit.legs is not None:
         shown["legs"] = {leg.leg: {"score": leg.score, "rank": leg.rank} for leg in hit.legs}
+    if hit.stale is not None:
+        shown["stale"] = hit.stale
     if hit.terms is not None:
         shown["terms"] = [asdict(term) for term in hit.terms]
     return shown
@@ -85,7 +88,14 @@ def hit_lines(hit: Hit, words: Matcher, width: int) -> list[str]:
         lines.append(" " * INDENT + style(shortened(clean(hit.doc_id), room), DIM))
     if hit.legs is not None:
         lines.append(" " * INDENT + style(shortened(legs_line(hit.legs), room), DIM))
+    if hit.stale is not None:
+        lines.append(" " * INDENT + style(shortened(stale_line(hit.stale), room), STALE))
     return lines + [" " * INDENT + line for line in _snippet_lines(text, words, room)]
+
+
+def stale_line(stale: str) -> str:
+    """Say that a hit's file is another now, and the command that brings the index up to date."""
+    return f"its file has {stale} since it was indexed: lsr sync"
 
 
 def legs_line(legs: Sequence[LegScore]) -> str:

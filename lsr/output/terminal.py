@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
-BOLD, DIM, MATCH, RESET = "\033[1m", "\033[2m", "\033[1;31m", "\033[0m"
+BOLD, DIM, MATCH, STALE, RESET = "\033[1m", "\033[2m", "\033[1;31m", "\033[33m", "\033[0m"
 WIDEST, NARROWEST, PLAIN_WIDTH = 120, 24, 100
 
 # What would move the cursor, start an escape sequence, turn the direction of text, or can't be encoded.

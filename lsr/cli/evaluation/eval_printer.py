@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from lsr.cli.common import note
 
@@ -34,6 +34,7 @@ class Printer:
         self._table = table
         self._groups = groups
         self._results: list[Result] = []
+        self._limit_noted = False
 
     def begin(self, dataset: Dataset, summary: CorpusSummary) -> None:
         """Note the oddities of a dataset."""
@@ -73,6 +74,11 @@ class Printer:
         if result.identical_ids_dropped:
             note(f"{result.system}: {result.identical_ids_dropped} hits with the query's own id dropped")
         about = result.encoder or {}
+        limit = _tokens_read(about)
+        if limit is not None and "passages" not in about and not self._limit_noted:
+            self._limit_noted = True
+            note(f"{result.system}: of each document the first {limit:,} tokens are read, as in published results; "
+                 "--passages also measures documents read whole")  # fmt: skip
         if "learned_on" in about:
             note(f"{result.dataset.name}: weights learned on {about['learned_on']} are "
                  f"{', '.join(f'{weight:.3f}' for weight in about['weights'])}")  # fmt: skip
@@ -103,3 +109,10 @@ class Printer:
         if self._args.output:
             plots = write_plots(found, self._args.output)
             note(f"{len(found.results)} result files and {len(plots)} plots in {self._args.output}")
+
+
+def _tokens_read(description: Mapping[str, Any]) -> int | None:
+    """Return the tokens that an encoder reads of a document, by its description; None: all."""
+    settings = description.get("settings")
+    document = settings.get("document") if isinstance(settings, Mapping) else None
+    return document.get("max_length") if isinstance(document, Mapping) else None

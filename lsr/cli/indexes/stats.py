@@ -46,10 +46,11 @@ def _statistics(stats: Stats) -> dict[str, Any]:
     return {
         "index": stats.path,
         "documents": stats.n_documents,
+        **({} if stats.n_passages is None else {"n_passages": stats.n_passages}),
         "deleted": stats.n_deleted,
         "postings": stats.n_postings,
         "terms": stats.n_terms,
-        "terms_a_document": round(stats.n_postings / max(stats.n_documents, 1), 1),
+        "terms_a_document": round(stats.n_postings / max(stats.n_passages or stats.n_documents, 1), 1),
         "segments": stats.n_segments,
         "size_bytes": stats.size_bytes,
         "size_bytes_of": sizes,
@@ -70,11 +71,13 @@ def _print(found: dict[str, Any]) -> None:
     parts = ", ".join(f"{kind} {human_bytes(size)}" for kind, size in found["size_bytes_of"].items() if size)
     statistics = ", ".join(f"{name} {value:,.6g}" for name, value in found["statistics"].items())
     deleted = f", and {found['deleted']:,} deleted that the next merge removes" if found["deleted"] else ""
+    cut = found["passages"] is not None
     lines = {
         "index": found["index"],
-        "documents" if found["passages"] is None else "passages": f"{found['documents']:,}{deleted}",
+        "documents": f"{found['documents']:,}{'' if cut else deleted}",
+        "passages": f"{found['n_passages']:,}{deleted}" if cut else "",
         "terms": f"{found['terms']:,}",
-        "postings": f"{found['postings']:,}, {found['terms_a_document']:,} a document",
+        "postings": f"{found['postings']:,}, {found['terms_a_document']:,} a {'passage' if cut else 'document'}",
         "segments": f"{found['segments']:,}",
         "size": f"{human_bytes(found['size_bytes'])}: {parts}",
         "a posting": f"{found['bytes_a_posting']} bytes",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsr.cli.common import add_command, add_index_argument, note
-from lsr.cli.searches.open_searcher import add_dense_argument, n_searched, note_nothing, open_searcher
+from lsr.cli.searches.open_searcher import add_dense_argument, n_searched, note_nothing, note_stale, open_searcher
 from lsr.cli.searches.option_arguments import add_search_options, options_from
 from lsr.output.numbers import counted
 
@@ -102,6 +102,7 @@ def _search_one(args: argparse.Namespace, options: SearchOptions) -> int:
     if options.explain or args.html is not None:
         return _explain_one(args, searcher)
     results = searcher.search(args.query)
+    note_stale(args, results)
     if args.json:
         _print_json(results)
         return 0
@@ -153,6 +154,7 @@ def _explain_one(args: argparse.Namespace, searcher: Searcher) -> int:
     from lsr.output.results import counts_lines
 
     explained = searcher.explain(args.query)
+    note_stale(args, [found.hit for found in explained.hits])
     if args.html is not None:
         from lsr.io.text_files import written_whole
         from lsr.server.pages.search import search_page

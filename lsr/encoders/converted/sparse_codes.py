@@ -24,6 +24,7 @@ from lsr.encoders.pretrained.known_models import refuse_unknown, remember
 from lsr.encoders.pretrained.mapped_weights import Floats, Tensors
 from lsr.encoders.pretrained.sparse_folder import read_json
 from lsr.encoders.registry import EncoderKind, QuerySide, open_dense_encoder, register
+from lsr.encoders.runtime import RUNTIME, Runtime
 from lsr.encoders.sparse.vocabulary_map import RemappedQueryEncoder
 from lsr.encoders.text.term_spans import NoWords, TermFinder
 from lsr.errors import EncoderError
@@ -190,6 +191,12 @@ class SparseCodesEncoder:
                 "dense": dict(dense_description(self._dense)),
             },
         }
+
+    @property
+    def runtime(self) -> Runtime | None:
+        """The model's runtime, None where it has only one."""
+        runtime: Runtime | None = getattr(self._dense, RUNTIME, None)
+        return runtime
 
     @property
     def text_length(self) -> int | None:

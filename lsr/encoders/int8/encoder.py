@@ -16,6 +16,7 @@ from lsr.encoders.config import EncoderConfig, Pruning
 from lsr.encoders.dense.base import DenseVectors
 from lsr.encoders.int8.forward import Forward, Scores, Scratch
 from lsr.encoders.int8.weights import BertWeights
+from lsr.encoders.runtime import INTEGER_KERNELS, Runtime
 from lsr.encoders.sparse.pruning import prune
 from lsr.encoders.sparse.query_table import TableQueryEncoder
 from lsr.encoders.sparse.repeated_tokens import count_repeats
@@ -83,6 +84,11 @@ class IntegerEncoder:
     def corpus_weighting(self) -> None:
         """None: `encode_documents` gives final weights."""
         return
+
+    @property
+    def runtime(self) -> Runtime:
+        """The integer kernels."""
+        return INTEGER_KERNELS
 
     @property
     def description(self) -> Mapping[str, Any]:

@@ -23,6 +23,7 @@ from lsr.encoders.lexical.with_exact_words import (
 )
 from lsr.encoders.pretrained.known_models import recorded_place
 from lsr.encoders.registry import JOINT, MODEL, EncoderKind, QuerySide, check_same, register, unknown_kind, usages
+from lsr.encoders.runtime import RUNTIME
 from lsr.encoders.sparse.query_table import open_table
 from lsr.encoders.sparse.vocabulary_map import RemappedQueryEncoder
 from lsr.encoders.text.term_spans import AnalysedWords, TermFinder, Tokens, TokensAndWords
@@ -103,6 +104,9 @@ def _open_documents(
 ) -> Encoder:
     if description.get("query_side") not in ("table", "model"):
         raise unknown_kind(description)
+    recorded = description.get(RUNTIME)
+    if isinstance(recorded, Mapping) and recorded.get("dtype") == INT8 and not {"device", "dtype"} & options.keys():
+        options["dtype"] = INT8  # so that what is added has the bits that it would have had from the start
     return _load_recorded(description, moved_to=moved_to, terms=terms, **options)
 
 
