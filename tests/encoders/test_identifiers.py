@@ -94,9 +94,7 @@ def test_identifiers_make_no_document_longer(tmp_path: Path) -> None:
         ("Ångström", "angstrom"),
     ],
 )
-def test_words_are_found_without_accents_and_ideographs_and_emoji_at_all(
-    tmp_path: Path, text: str, query: str
-) -> None:
+def test_words_are_found_without_accents_and_ideographs_and_emoji_at_all(tmp_path: Path, text: str, query: str) -> None:
     index = lsr.index([text, "nothing"], tmp_path / "index", encoder="bm25")
     assert [hit.doc_id for hit in index.search(query)] == ["0"]
 

@@ -58,7 +58,9 @@ def texts(seed: int, n: int) -> list[Document]:
 
 
 @pytest.fixture(scope="module", params=["newest", "words alone"])
-def searched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Searcher, list[Document]]:
+def searched(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Searcher, list[Document]]:
     """120 documents, some deleted; by posting lists of folded words, and by an analysis that doesn't fold."""
     path = tmp_path_factory.mktemp("typed") / "index"
     documents = texts(7, 120)
@@ -157,7 +159,8 @@ def test_operators_become_conditions(typed: str, text: str, required: list[str],
 @pytest.mark.parametrize(
     "text",
     [
-        "state-of-the-art", "C++ and C--", "a - b", "--dry-run x", "5\" disk and 3\" disk", 'one "quote alone', '""', "a+b", "- + \"",
+        "state-of-the-art", "C++ and C--", "a - b", "--dry-run x", '5" disk and 3" disk', 'one "quote alone', '""', "a+b",
+        '- + "',
         'a "b"c" d', "-> x", "+", "-",
     ],
 )  # fmt: skip
