@@ -52,7 +52,7 @@ class Searcher(SparseSearch):
             raise UsageError(f"the index is {index!r:.60}; it must be the path of one, or an open one")
         opened = index if isinstance(index, StoredIndex) else StoredIndex.open(index)
         if encoders is None:
-            encoders = QueryEncoders(opened, encoder=encoder, dense_encoder=dense_encoder)
+            encoders = QueryEncoders(opened, encoder=encoder, dense_encoder=dense_encoder, once=once)
         super().__init__(opened, encoders, once=once)
         self.options = _checked(options)
 

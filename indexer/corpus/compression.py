@@ -67,6 +67,11 @@ class _Bounded(io.RawIOBase):
         view[: len(data)] = data
         return len(data)
 
+    def close(self) -> None:
+        if not self.closed:
+            self._stream.close()
+        super().close()
+
 
 def decompressed(stream: BinaryIO, suffix: str, size_bytes: int, buffer_bytes: int) -> BinaryIO:
     """Return the unpacked bytes of a stream, read as they are asked for.
@@ -102,6 +107,10 @@ class _Zstandard:
         self._stream = stream
         self._frame: Any = None
         self._input = b""
+        self._pending = memoryview(b"")
+
+    def close(self) -> None:
+        """Leave the stream to its opener."""
         self._pending = memoryview(b"")
 
     def read(self, size: int) -> bytes:

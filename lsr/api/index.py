@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,10 +99,11 @@ class Index(IndexReader):
         self,
         sources: Any,
         *,
-        text: str | None = None,
+        text: str | Sequence[str] | None = None,
         title: str | None = None,
         id: str | None = None,  # noqa: A002
         fields: Iterable[str] | None = None,
+        reading: Mapping[str, Any] | None = None,
         skip_bad: bool = False,
         merge: bool = True,
         threads: int | None = None,
@@ -112,10 +113,11 @@ class Index(IndexReader):
 
         Args:
             sources: as of `lsr.index`. The first text without a doc_id gets the number of documents as its doc_id.
-            text: column or key of the text (default: the first of the usual names).
+            text: column or key of the text, or several, joined in this order (default: the first of the usual names).
             title: column or key of the title.
             id: column or key of the doc_id.
             fields: columns or keys that are kept as fields (default: all others).
+            reading: other options of reading files, as of `lsr.index`.
             skip_bad: skip, and count, records and files that can't be read, instead of raising.
             merge: merge small segments afterwards, where that is due.
             threads: number of worker threads (default: all cores).
@@ -126,7 +128,7 @@ class Index(IndexReader):
             IndexLockedError: another writer is at work.
         """
         found, now = self._change(
-            sources, Names.of(text, title, id, fields), replacing=False,
+            sources, Names.of(text, title, id, fields, reading), replacing=False,
             skip_bad=skip_bad, merge=merge, threads=threads, progress=progress,
         )  # fmt: skip
         return Added(
@@ -142,10 +144,11 @@ class Index(IndexReader):
         self,
         sources: Any,
         *,
-        text: str | None = None,
+        text: str | Sequence[str] | None = None,
         title: str | None = None,
         id: str | None = None,  # noqa: A002
         fields: Iterable[str] | None = None,
+        reading: Mapping[str, Any] | None = None,
         skip_bad: bool = False,
         merge: bool = True,
         threads: int | None = None,
@@ -156,7 +159,7 @@ class Index(IndexReader):
         Every document needs a doc_id. The other arguments and errors are those of `add`.
         """
         found, now = self._change(
-            sources, Names.of(text, title, id, fields), replacing=True,
+            sources, Names.of(text, title, id, fields, reading), replacing=True,
             skip_bad=skip_bad, merge=merge, threads=threads, progress=progress,
         )  # fmt: skip
         return Updated(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator
 from typing import Any, TextIO
@@ -10,7 +9,7 @@ from typing import Any, TextIO
 from lsr.indexer.corpus.file_format import MAX_DOCUMENT_BYTES, FileFormat, SourceFile
 from lsr.indexer.corpus.formats.jsonl import JSON_DECODER, not_json, object_of
 from lsr.indexer.corpus.intake import FileBrokenError, Intake, RecordError
-from lsr.indexer.corpus.opening import opened_utf8
+from lsr.indexer.corpus.opening import opened_text
 from lsr.indexer.corpus.records import NoTextFieldError, RecordReader
 from lsr.types import Document
 
@@ -26,8 +25,8 @@ def read_json(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Documen
     where the next value begins can't be known.
     """
     records = RecordReader(intake.report, intake.options)
-    with opened_utf8(source, intake.report) as stream:
-        values = _Values(io.TextIOWrapper(stream, "utf-8", newline=""))
+    with opened_text(source, intake.report) as text:
+        values = _Values(text)
         first = True
         for number, (line, value) in enumerate(_parsed(values, source, intake), 1):
             alone = first and not values.in_array and values.at_end()

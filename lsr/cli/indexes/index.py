@@ -13,6 +13,7 @@ from lsr.cli.indexes.passage_options import add_passage_arguments, check_passage
 from lsr.cli.indexes.reading_options import add_reading_arguments, reading_options
 from lsr.models import DEFAULT, default_encoder
 from lsr.output.numbers import counted, human_bytes
+from lsr.output.terminal import say
 
 if TYPE_CHECKING:
     from lsr.api.build import Built
@@ -68,8 +69,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--dtype",
         metavar="T",
-        help="data type for models: int8, float32, bfloat16 or float16 (default on a cpu: the model's, or float32; "
-        "int8 for the bundled model without torch)",
+        help="data type for models: int8, float32, bfloat16 or float16 "
+        "(default: int8 for the bundled and exported models, others' own choice, or float32)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing index, or its dense vectors")
     parser.add_argument("--skip-bad", action="store_true", help="skip and count what can't be read")
@@ -115,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
         note(line)
     manifest, n_documents = built.manifest, built.n_documents
     if args.json:
-        from lsr.output.hits import json_line
+        from lsr.io.printable import json_line
 
         done = {
             "index": str(args.index),
@@ -126,15 +127,13 @@ def run(args: argparse.Namespace) -> int:
             "seconds": round(seconds, 3),
             "generation": manifest.generation,
         }
-        print(json_line(done))
+        say(json_line(done))
     else:
         per_second = n_documents / seconds
         rate = f"{per_second:,.{0 if per_second >= 10 else 1}f} a second"
         size = human_bytes(manifest.size_bytes)
         pieces = f" ({counted(manifest.n_docs, 'passage')})" if manifest.n_docs > n_documents else ""
-        print(
-            f"indexed {counted(n_documents, 'document')}{pieces} in {seconds:.1f} s ({rate}) into {args.index}, {size}"
-        )
+        say(f"indexed {counted(n_documents, 'document')}{pieces} in {seconds:.1f} s ({rate}) into {args.index}, {size}")
     return 0
 
 
@@ -213,7 +212,7 @@ def _add_dense(args: argparse.Namespace) -> int:
     seconds = time.perf_counter() - began
     size_bytes = sum(info.size_bytes for s in manifest.segments if s.dense for info in s.dense.files.values())
     if args.json:
-        from lsr.output.hits import json_line
+        from lsr.io.printable import json_line
 
         done = {
             "index": str(args.index),
@@ -223,8 +222,8 @@ def _add_dense(args: argparse.Namespace) -> int:
             "seconds": round(seconds, 3),
             "generation": manifest.generation,
         }
-        print(json_line(done))
+        say(json_line(done))
     else:
         documents = counted(manifest.n_docs, "document")
-        print(f"added dense vectors of {documents} to {args.index} in {seconds:.1f} s, {human_bytes(size_bytes)}")
+        say(f"added dense vectors of {documents} to {args.index} in {seconds:.1f} s, {human_bytes(size_bytes)}")
     return 0

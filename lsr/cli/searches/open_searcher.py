@@ -45,11 +45,16 @@ def n_searched(searcher: Searcher) -> int:
 
 def note_nothing(searcher: Searcher) -> None:
     """Say that a search found nothing, and what would find more."""
+    n_found = n_searched(searcher)
+    if not n_found:
+        where = searcher.options.where
+        note("nothing found: " + ("the index holds no document" if where is None else f"no document fits {where!r}"))
+        return
     hybrid, offset = searcher.options.hybrid_search, searcher.options.offset
     more = "; --hybrid union finds by dense vectors alone, too" if hybrid is not None and hybrid.mode != "union" else ""
     if offset or searcher.options.min_score is not None:
         more = "; leave out --offset and --min-score to see more" + more
-    note(f"nothing found: no document holds a term of the query (searched {n_searched(searcher):,}){more}")
+    note(f"nothing found: no document holds a term of the query (searched {n_found:,}){more}")
 
 
 def note_stale(args: argparse.Namespace, hits: Iterable[Hit]) -> None:

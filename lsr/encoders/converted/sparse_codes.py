@@ -28,6 +28,7 @@ from lsr.encoders.runtime import RUNTIME, Runtime
 from lsr.encoders.sparse.vocabulary_map import RemappedQueryEncoder
 from lsr.encoders.text.term_spans import NoWords, TermFinder
 from lsr.errors import EncoderError
+from lsr.io.cache import expanded
 from lsr.types import Document, SparseBatch
 
 KIND = "codes"
@@ -235,7 +236,7 @@ def reconstruction(autoencoder: SparseAutoencoder, vectors: npt.NDArray[np.float
 
 def _load(name: str | Path, **options: Any) -> SparseCodesEncoder:
     """Load sparse codes and the dense encoder that they were fitted to. options: `device`, `dtype`."""
-    folder = Path(name).expanduser().resolve()
+    folder = expanded(name).resolve()
     autoencoder, description = read_codes(folder)
     encoder = SparseCodesEncoder(folder, open_dense_encoder(description, **options), autoencoder)
     remember(encoder.description["name"], encoder.description["revision"])

@@ -76,7 +76,7 @@ class BM25Weighting:
         length = self.lengths(counts.term_ids, counts.weights)
         ends = np.concatenate(([0.0], np.cumsum(length)))  # exact: integers far below 2^53
         lengths = np.diff(ends[counts.indptr])
-        norms = self.k1 * (1 - self.b + self.b * lengths / statistics.mean_length)
+        norms = self.k1 * (1 - self.b + self.b * lengths / (statistics.mean_length or 1.0))
         seen = df[counts.term_ids].astype(np.float64)
         idf = np.log1p((statistics.n_docs - seen + 0.5) / (seen + 0.5))
         weights = idf * tf / (tf + np.repeat(norms, np.diff(counts.indptr)))

@@ -5,13 +5,12 @@ Nothing here imports torch until a model is asked for.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from lsr.encoders.base import Encoder, QueryEncoder, model_of
+from lsr.encoders.compiled.choose import INT8, compiled_options
 from lsr.encoders.config import WordsConfig
 from lsr.encoders.dense.base import DenseEncoder, JointEncoder
 from lsr.encoders.lexical.exact_words import MARK, analyser_settings
@@ -42,11 +41,6 @@ from lsr.encoders.text.tokenizer import copy_of
 from lsr.errors import EncoderError, UsageError
 from lsr.models import bundled_folder
 
-log = logging.getLogger("lsr")
-
-INT8 = "int8"
-"""The `dtype` of the integer kernels."""
-
 
 def _load(
     name_or_path: str | Path,
@@ -74,26 +68,15 @@ def _load(
 
 
 def _load_model(name_or_path: str | Path, **options: Any) -> Any:
-    """Load a model in torch; on the integer kernels for int8, or where torch is missing."""
-    dtype, device = options.get("dtype"), options.get("device")
-    unnamed = dtype is None and device in (None, "cpu") and options.get("family") is None
-    if unnamed and bundled_folder(str(name_or_path)) is not None and not _has_torch():
-        log.info("torch isn't installed: the bundled model encodes in int8")
-        dtype = INT8
-    if dtype == INT8:
-        if device not in (None, "cpu"):
-            raise UsageError(f"dtype int8 is for the CPU, but device is {device!r}: leave one of them out")
-        unused = {"dtype", "device", "max_tokens", "plain_family"}
-        from lsr.encoders.int8.open import open_integer_encoder
+    """Load a model on the kernels where that is asked for, it was made for them, or torch is missing; else in torch."""
+    chosen = compiled_options(name_or_path, options)
+    if chosen is not None:
+        from lsr.encoders.compiled.open import open_compiled
 
-        return open_integer_encoder(name_or_path, **{k: v for k, v in options.items() if k not in unused})
+        return open_compiled(name_or_path, **chosen)
     from lsr.encoders.pretrained.load_encoder import load_neural
 
     return load_neural(name_or_path, **options)
-
-
-def _has_torch() -> bool:
-    return all(find_spec(name) is not None for name in ("torch", "transformers"))
 
 
 def _might_be_model(name_or_path: str | Path) -> bool:
