@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lsr.cli.common import add_command, note
 from lsr.cli.searches.served import add_served_arguments, open_served
 from lsr.output.numbers import counted
+from lsr.output.terminal import say
 
 if TYPE_CHECKING:
     from lsr.server.access_log import AccessLog
@@ -122,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
         listening = listen(settings)
         url = url_of(listening)
         _note_access(settings, url)
-        print(url, flush=True)
+        say(url, flush=True)
         names = ", ".join(f"{counted(len(one.index), 'document')} of {one.name}" for one in indexes.values())
         note(f"serving {names}; Ctrl-C stops it")
         serve(app, settings, listening)
