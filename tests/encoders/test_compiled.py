@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from lsr.encoders.base import model_of
-from lsr.encoders.dense.base import JointEncoder
 from lsr.encoders.compiled.encoder import CompiledEncoder, JointCompiledEncoder
 from lsr.encoders.compiled.open import open_compiled
+from lsr.encoders.dense.base import JointEncoder
 from lsr.encoders.pretrained.mapped_weights import Tensors
 from lsr.encoders.registry import load_dense_encoder, load_encoder
 from lsr.errors import EncoderError, UsageError

@@ -20,8 +20,8 @@ class Architecture:
     """Names within a checkpoint. layer: of layer i, with `{}`; the names of its parts follow it.
 
     prefix: of all but the head, left out by checkpoints without one. head, head_norm, decoder, head_bias: of the
-    masked-LM head; settings: names in config.json that differ from BERT's. offset: whether positions are counted from
-    behind the padding id. kinds: whether there are embeddings of token types. distances: table of attention by distance.
+    masked-LM head. settings: names in config.json that differ from BERT's. offset: whether positions are counted from
+    behind the padding id. kinds: whether token types have embeddings. distances: table of attention by distance.
     """
 
     prefix: str

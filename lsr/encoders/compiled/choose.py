@@ -21,9 +21,7 @@ EXPORT_FILE = "lsr_export.json"
 _OF_TORCH = ("device", "max_tokens")
 
 
-def compiled_options(
-    name_or_path: str | Path, options: Mapping[str, Any]
-) -> dict[str, Any] | None:
+def compiled_options(name_or_path: str | Path, options: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the options to open a model on the kernels with; None where torch runs it.
 
     options: `device`, `dtype` and others of a loader. The kernels run what is to be int8, bundled models unless another

@@ -1,7 +1,7 @@
 """Folders of exported encoders: weights as the kernels take them, tokenizers, and one file that says how they fit.
 
-`lsr_export.json` has a format, the encoder's settings, the numbers of each model that its arrays don't say, and a hash of
-each file: a folder whose files are of different exports is refused. Nothing here imports torch.
+`lsr_export.json` has a format, the encoder's settings, the numbers of each model that its arrays don't say, and a hash
+of each file: a folder whose files are of different exports is refused. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -98,7 +98,9 @@ def read_export(folder: Path) -> tuple[SparseParts | DenseParts, str]:
             if len(query.weights) != models["document"].weights.vocab_size:
                 raise EncoderError(f"{path}: {len(query.weights)} query weights don't fit the model: export it again")
         if (query is None) != (config.query_side == "same"):
-            raise EncoderError(f"{path}: query_side is {config.query_side!r}, which its files don't fit: export it again")
+            raise EncoderError(
+                f"{path}: query_side is {config.query_side!r}, which its files don't fit: export it again"
+            )
         return SparseParts(config, models["document"], query), dtype
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise EncoderError(f"{path} is not as an export writes it ({error!r}): export the model again") from error
@@ -131,7 +133,9 @@ def _check_files(folder: Path, recorded: Mapping[str, str]) -> None:
         if not path.is_file():
             raise EncoderError(f"{path} is missing: the exported model is not complete, export it again")
         if _sha256(path) != digest:
-            raise EncoderError(f"{path} is of another export, or damaged: its files don't fit together, export it again")
+            raise EncoderError(
+                f"{path} is of another export, or damaged: its files don't fit together, export it again"
+            )
 
 
 def _write_model(part: Part, folder: Path) -> dict[str, Any]:
@@ -217,9 +221,7 @@ def _read_model(folder: Path, numbers: Mapping[str, Any], dtype: str) -> Part:
             get("head.scores.bias"),
         )  # fmt: skip
         stored = any(f"head.scores.weight{end}" in tensors for end in ("", ".weights"))
-        head = VocabularyHead(
-            linear("head.transform"), norm("head.norm"), linear("head.scores") if stored else scores
-        )
+        head = VocabularyHead(linear("head.transform"), norm("head.norm"), linear("head.scores") if stored else scores)
     dense = [DenseLayer(linear(f"dense.{i}"), bool(tanh)) for i, tanh in enumerate(numbers["tanh"])]
     weights = Weights(
         words,

@@ -158,7 +158,7 @@ class Forward:
         return [_positive(row, n_outputs(head.scores)) for row in scores]
 
     def _vector(self, states: Floats, first: int, end: int) -> Floats:
-        weights, size = self.weights, self.weights.size
+        size = self.weights.size
         rows = states[first * size : end * size].reshape(-1, size)
         pooled = np.empty(size, np.float32)
         if self._pooling == "mean":

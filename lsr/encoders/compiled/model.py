@@ -112,13 +112,17 @@ class CompiledModel:
         Raises EncoderError as `encode` does.
         """
         found: list[npt.NDArray[np.float16]] = []
-        for (text, name), tokens in zip(texts, self.tokens([self.config.prompt + text for text, _ in texts]), strict=True):
+        for (text, name), tokens in zip(
+            texts, self.tokens([self.config.prompt + text for text, _ in texts]), strict=True
+        ):
             if not text.strip() or not len(tokens.literal):
                 found.append(np.zeros((0, 0), np.float16))
                 continue
             (vectors,) = self._forward.tokens([tokens.ids], self._scratch(len(tokens.ids)))
             if not np.isfinite(vectors).all():
-                raise EncoderError(f"{name}: the model gives weights that are not numbers (NaN or infinite); it is broken")
+                raise EncoderError(
+                    f"{name}: the model gives weights that are not numbers (NaN or infinite); it is broken"
+                )
             found.append(vectors[tokens.own].astype(np.float16))
         return found
 

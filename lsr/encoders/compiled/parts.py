@@ -134,8 +134,13 @@ def read_dense_parts(layout: DenseLayout, settings: DenseSettings) -> DenseParts
 
 
 def _part(
-    folder: Path, max_length: int | None, *, dense: DenseConfig | None, with_head: bool, layers: list[DenseLayer] | None = None
-) -> Part:  # fmt: skip
+    folder: Path,
+    max_length: int | None,
+    *,
+    dense: DenseConfig | None,
+    with_head: bool,
+    layers: list[DenseLayer] | None = None,
+) -> Part:
     branch, layers = None, layers or []
     if dense is not None and (dense.shared_layers is not None or dense.dimension is not None):
         tensors = Tensors(folder / HEAD_FILE)

@@ -122,7 +122,7 @@ class _Reader:
         )
 
     def distances(self) -> Floats:
-        """Return what attention adds by distance, of Raffel et al., "T5" (JMLR 2020, arXiv:1910.10683), as MPNet has it."""
+        """Return what attention adds by distance, as MPNet has it of Raffel et al., "T5" (JMLR 2020, 1910.10683)."""
         settings = self.settings
         name = settings.architecture.distances
         if name is None:
@@ -137,7 +137,7 @@ class _Reader:
 
 
 def _bucket(distance: int) -> int:
-    """Return the row of a table of distances: half for tokens behind, then near ones each, distant ones by logarithm."""
+    """Return the row of a table of distances: half for tokens behind; near ones each, distant ones by logarithm."""
     half = _DISTANCE_BUCKETS // 2
     near = half // 2
     size, behind = abs(distance), half if distance > 0 else 0

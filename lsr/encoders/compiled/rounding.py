@@ -38,7 +38,9 @@ def find_factors(weights: Weights, texts: Sequence[Ids]) -> dict[str, Floats]:
     weights: as they are stored. texts: token ids, some hundreds together.
     """
     rows: dict[str, list[Floats]] = {}
-    forward = Forward(packed(as_floats(weights)), watch=lambda name, seen: rows.setdefault(name, []).append(seen.copy()))
+    forward = Forward(
+        packed(as_floats(weights)), watch=lambda name, seen: rows.setdefault(name, []).append(seen.copy())
+    )
     scratch = Scratch(weights, max([_AT_A_TIME, *map(len, texts)]))
     for text in texts:
         forward.both([text], scratch, sparse=weights.head is not None, dense=bool(weights.branch) or not weights.head)
@@ -120,7 +122,7 @@ def packed(weights: Weights) -> Weights:
 def as_floats(weights: Weights) -> Weights:
     """Return weights with all linear layers in float32; embeddings that are bytes with scales stay."""
 
-    def expand(name: str, linear: Linear) -> Linear:
+    def expand(_: str, linear: Linear) -> Linear:
         assert isinstance(linear, Unpacked)
         weight = linear.weight
         return Unpacked(unrounded(weight), linear.bias) if isinstance(weight, Rounded) else linear

@@ -29,6 +29,7 @@ from lsr.encoders.text.tokenizer import copy_of
 from lsr.errors import EncoderError, UsageError
 from lsr.models import bundled_folder
 
+
 def _load(name_or_path: str | Path, *, terms: Sequence[str] = (), **options: Any) -> Encoder:
     """Load the model of a folder or of a name on the hub, with its exact words. terms: of an index to be continued."""
     if bundled_folder(str(name_or_path)) is None and not _might_be_model(name_or_path):

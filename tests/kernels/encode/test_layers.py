@@ -22,7 +22,15 @@ from lsr.kernels.encode.float_linear import (
 from lsr.kernels.encode.float_tiles import COLUMNS
 from lsr.kernels.encode.integer_tiles import PANEL, TILE_ROWS
 from lsr.kernels.encode.linear import linear, linear_and_gelu, linear_onto
-from lsr.kernels.encode.pack import Rounded, pack_after_gelu, pack_floats, pack_linear, pack_rounded, round_weights, unrounded
+from lsr.kernels.encode.pack import (
+    Rounded,
+    pack_after_gelu,
+    pack_floats,
+    pack_linear,
+    pack_rounded,
+    round_weights,
+    unrounded,
+)
 from lsr.kernels.encode.rows import round_gelu_rows, round_rows
 from lsr.kernels.encode.vocabulary import largest_scores, take_positive
 
