@@ -1,6 +1,6 @@
 """Records with named values (JSON objects, rows of tables) to documents.
 
-The parts that keys play are told from their names, whatever their case; of several that would do, the first in the
+The part of a key follows from its name, whatever its case; of several that would do, the first in the
 lists below is taken and the others become fields. Nested objects become fields with dotted names (`metadata.url`);
 lists of texts, whole numbers and truth values become lists of texts. Other lists (vectors, objects) and numbers that
 aren't finite are left out and counted.
@@ -190,7 +190,7 @@ class RecordReader:
 
 
 def _texts_of(values: list[Any]) -> list[str] | None:
-    """Return a list of texts, whole numbers and truth values as texts; None for any other list, such as a vector."""
+    """Return a list of texts, whole numbers and truth values as texts; None for other lists, such as vectors."""
     texts = []
     for value in values:
         kind = type(value)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import BadDocumentError, LsrError, UsageError
+from lsr.indexer.integrity.parquet_limits import UnpacksTooMuchError, plain_batches, text_columns
 from lsr.types import Document, SparseBatch
 
 ROWS = 4096
@@ -63,13 +64,15 @@ def read_vectors(
 
     term_id: from string to id, None for a term to be dropped; a column `term_ids` is looked up by its numbers
     as text, or, given n_known, holds ids below that as they are. Raises LsrError for a file without the
-    columns, BadDocumentError for a row that isn't a sparse vector.
+    columns or beyond the limits of `parquet_limits`, BadDocumentError for a row that isn't a sparse vector.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path) as unread:
+            texts = text_columns(unread, path.stat().st_size)
+        with pq.ParquetFile(path, read_dictionary=texts) as file:
             names = file.schema_arrow.names
             terms_column = next((name for name in ("terms", "term_ids") if name in names), None)
             if "id" not in names or terms_column is None or "weights" not in names:
@@ -79,9 +82,11 @@ def read_vectors(
             columns = ["id", terms_column, "weights", *(name for name in OTHERS if name in names)]
             as_they_are = n_known if terms_column == "term_ids" else None
             first_row = 1
-            for batch in file.iter_batches(ROWS, columns=columns):
+            for batch in plain_batches(file.iter_batches(ROWS, columns=columns)):
                 yield _Rows(path, first_row, batch, terms_column).read(term_id, as_they_are)
                 first_row += batch.num_rows
+    except UnpacksTooMuchError as error:
+        raise LsrError(f"{path}: {error}") from None
     except (OSError, pa.ArrowException) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise LsrError(f"{path}: not a readable Parquet file ({reason})") from error

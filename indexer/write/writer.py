@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.encoders.base import Encoder
+from lsr.encoders.runtime import with_runtime
 from lsr.errors import LsrError
 from lsr.indexer.storage.arrays import save_arrays
 from lsr.indexer.storage.deletions import save_live
@@ -34,7 +35,8 @@ class IndexWriter:
     scale: the weight that one impact stands for, where it is known; default, chosen by the largest weight.
     A context manager: leaving it without a commit, or by an exception, leaves no trace; after an exception
     there is nothing else to do. dense: the description of the encoder of dense vectors, if they come too.
-    passages: how documents were cut into passages, to be recorded; may still be set before the commit.
+    passages: how documents were cut into passages, to be recorded; may still be set before the commit. save_sources:
+    writes the table of the sources (`lsr.indexer.sources`), to be set before the commit where files are read.
     limits: the size at which a segment is full and the next one begins. Raises IndexExistsError if there is
     an index and not `overwrite`, IndexLockedError if another writer is at it, UsageError if the folder holds other
     things, LsrError if it can't be written to.
@@ -57,6 +59,7 @@ class IndexWriter:
         self.path = path
         self._dense = dense
         self.passages = passages
+        self.save_sources: Callable[[Folder], Mapping[str, FileInfo]] = lambda _: {}
         self._encoder = encoder
         self._reorder = reorder
         self._threads = threads
@@ -124,7 +127,7 @@ class IndexWriter:
             generation=self._place.generation,
             created=now(),
             library_version=__version__,
-            encoder=dict(self._encoder.description),
+            encoder=with_runtime(self._encoder.description, self._encoder),
             scale=scale,
             n_clipped=n_clipped,
             vocabulary=self._place.save("vocabulary", lambda folder: save_vocabulary(folder, self._encoder.terms)),
@@ -133,6 +136,7 @@ class IndexWriter:
             statistics=statistics,
             dense=self._dense,
             passages=self.passages,
+            sources=self._place.save("sources", self.save_sources),
         )
         self._place.commit(manifest)
         self._collector.close()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lsr.cli.common import note, printed_log
 from lsr.errors import COMMITTED, LsrError
+from lsr.output.terminal import say
 from lsr.version import __version__
 
 COMMANDS = {
@@ -24,6 +25,8 @@ COMMANDS = {
     "serve": "searches.serve",
     "add": "indexes.add",
     "update": "indexes.update",
+    "sync": "indexes.sync",
+    "watch": "indexes.watch",
     "delete": "indexes.delete",
     "merge": "indexes.merge",
     "get": "indexes.get",
@@ -51,8 +54,9 @@ INSTALLED_BY = {
     "tokenizers": "tokenizers",
     "safetensors": "safetensors",
     "accelerate": "'lsr-search[train]'",
+    "watchfiles": "'lsr-search[watch]'",
 }
-"""Libraries that only models and their training need, with what `pip install` gets them by."""
+"""Libraries that only some commands need, with what `pip install` gets them by."""
 
 FAILED, INTERRUPTED, TERMINATED = 1, 130, 143
 
@@ -118,7 +122,7 @@ def _reported(error: BaseException) -> int:
     if isinstance(error, LsrError):
         note(str(error))
         if detail := getattr(error, "detail", ""):
-            print(detail, file=sys.stderr)
+            say(*detail.splitlines(), stream=sys.stderr)
         return error.exit_code
     if isinstance(error, MemoryError):
         note(f"not enough memory; {_state_after(error)}; close other programs, or index in smaller parts")

@@ -16,9 +16,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from lsr.api.documents import count_documents, documents_by_id
 from lsr.errors import LsrError, UsageError
+from lsr.io.printable import json_line
 from lsr.output.explained import engine_object, explained_hit
-from lsr.output.hits import hit_object, json_line
+from lsr.output.hits import hit_object
 from lsr.output.results import counts_object
 from lsr.query.options import SearchOptions, option_spec, option_specs
 from lsr.query.searcher import Searcher
@@ -179,19 +181,18 @@ class Handler(BaseHTTPRequestHandler):
         return {"hits": [hit_object(hit) for hit in results], "query": query} | counts | skipped
 
     def _document(self, doc_id: str) -> dict[str, Any]:
-        for segment in self.server.searcher.index.segments:
-            (row,) = segment.find([doc_id])
-            if row is not None:
-                found = segment.document(row)
-                return {"doc_id": found.doc_id, "title": found.title, "text": found.text, "fields": dict(found.fields)}
+        (found,) = documents_by_id(self.server.searcher.index, [doc_id])
+        if found is not None:
+            return {"doc_id": found.doc_id, "title": found.title, "text": found.text, "fields": dict(found.fields)}
         raise RequestError(HTTPStatus.NOT_FOUND, f"no document {doc_id!r}")
 
     def _health(self, fields: Mapping[str, str]) -> dict[str, Any]:
         _check_known(fields, ())
-        manifest = self.server.searcher.index.manifest
+        index = self.server.searcher.index
+        manifest = index.manifest
         encoder = manifest.encoder.get("name", manifest.encoder["kind"])
         return {
-            "status": "ok", "documents": manifest.n_docs, "generation": manifest.generation, "encoder": encoder,
+            "status": "ok", "documents": count_documents(index), "generation": manifest.generation, "encoder": encoder,
             "version": __version__,
         }  # fmt: skip
 

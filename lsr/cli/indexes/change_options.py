@@ -5,14 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lsr.cli.common import TerminalProgress, add_index_argument, note, note_compiling, positive
-from lsr.cli.indexes.reading_options import add_reading_arguments, reading_options
+from lsr.cli.indexes.reading_options import add_reading_arguments, given_reading_options
 from lsr.errors import COMMITTED
 from lsr.output.numbers import counted
+from lsr.output.terminal import say
+
+if TYPE_CHECKING:
+    from lsr.indexer.storage.manifest import Manifest
 
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +56,7 @@ def add_from_sources(args: argparse.Namespace, *, replacing: bool) -> int:
         if args.vectors:
             return add_vectors(args.vectors, path, replacing=replacing, **options)
         encoder = None if args.encoder is None else load_encoder(args.encoder)
-        reading = reading_options(args)
+        reading = given_reading_options(args)
         return add_corpus(
             args.corpus, path, replacing=replacing, encoder=encoder, skip_bad=args.skip_bad, reading=reading, **options
         )
@@ -60,8 +64,13 @@ def add_from_sources(args: argparse.Namespace, *, replacing: bool) -> int:
     return run_change(args, change)
 
 
-def run_change(args: argparse.Namespace, change: Callable[[Path, dict[str, Any]], Any]) -> int:
-    """Run a change on the index and print its counts; then merge small segments, which may fail with a warning."""
+def run_change(
+    args: argparse.Namespace, change: Callable[[Path, dict[str, Any]], Any], *, more: Mapping[str, Any] | None = None
+) -> int:
+    """Run a change on the index and print its counts; then merge small segments, which may fail with a warning.
+
+    more: further entries of the JSON object, which the change may fill in.
+    """
     from lsr.cli.common import index_path
     from lsr.query.engine.batches import available_cores
 
@@ -76,7 +85,7 @@ def run_change(args: argparse.Namespace, change: Callable[[Path, dict[str, Any]]
         seconds = time.perf_counter() - began
         for line in summary:
             note(line)
-        _print(args, path, changes, seconds)
+        _print(args, path, changes, seconds, more or {})
         if not args.no_merge:
             sys.stdout.flush()  # so that what is committed is said before anything can fail
             _merge(path, threads, progress)
@@ -95,9 +104,21 @@ def _merge(path: Path, threads: int, progress: TerminalProgress) -> None:
         raise
 
 
-def _print(args: argparse.Namespace, path: Path, changes: Any, seconds: float) -> None:
+def _count(path: Path, manifest: Manifest) -> int:
+    """Return the number of documents after a change, each counted once where it was cut into passages."""
+    if manifest.passages is None:
+        return manifest.n_docs
+    from lsr.api.documents import count_documents
+    from lsr.indexer.storage.index import StoredIndex
+
+    with StoredIndex.open(path) as index:
+        return count_documents(index)
+
+
+def _print(args: argparse.Namespace, path: Path, changes: Any, seconds: float, more: Mapping[str, Any]) -> None:
+    n_documents = _count(path, changes.manifest)
     if args.json:
-        from lsr.output.hits import json_line
+        from lsr.io.printable import json_line
 
         done = {
             "index": str(path),
@@ -105,13 +126,14 @@ def _print(args: argparse.Namespace, path: Path, changes: Any, seconds: float) -
             "replaced": changes.n_replaced,
             "deleted": changes.n_deleted,
             "unknown": list(changes.unknown),
-            "documents": changes.manifest.n_docs,
+            "documents": n_documents,
             "clipped": changes.manifest.n_clipped,
             "seconds": round(seconds, 3),
             "generation": changes.manifest.generation,
+            **more,
         }
-        print(json_line(done))
+        say(json_line(done))
         return
     numbers = {"added": changes.n_added, "replaced": changes.n_replaced, "deleted": changes.n_deleted}
     did = [f"{verb} {counted(n, 'document')}" for verb, n in numbers.items() if n] or ["changed nothing"]
-    print(f"{', '.join(did)} in {seconds:.1f} s: {path} holds {counted(changes.manifest.n_docs, 'document')}")
+    say(f"{', '.join(did)} in {seconds:.1f} s: {path} holds {counted(n_documents, 'document')}")

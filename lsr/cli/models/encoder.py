@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.cli.common import add_command
+from lsr.output.terminal import say
 
 EXAMPLES = """\
 examples:
@@ -57,12 +58,12 @@ def run(args: argparse.Namespace) -> int:
         args.model, args.out, dtype=args.dtype, family=args.family, dense=args.dense, revision=args.revision
     )
     if args.json:
-        from lsr.output.hits import json_line
+        from lsr.io.printable import json_line
 
-        print(json_line({**asdict(done), "folder": str(done.folder)}))
+        say(json_line({**asdict(done), "folder": str(done.folder)}))
         return 0
     option = "--dense" if done.kind == "dense" else "--encoder"
-    print(
+    say(
         f"exported a {done.kind} model in {done.dtype} to {done.folder}: {done.size_bytes / 1e6:,.1f} MB, reads "
         f"{done.max_length:,} tokens; use it with: lsr index CORPUS {option} {done.folder}"
     )

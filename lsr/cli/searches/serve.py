@@ -9,6 +9,7 @@ from lsr.cli.common import add_command, add_index_argument, note, note_compiling
 from lsr.cli.searches.open_searcher import add_dense_argument, open_searcher
 from lsr.cli.searches.option_arguments import add_search_options, options_from
 from lsr.output.numbers import counted
+from lsr.output.terminal import say
 
 EXAMPLES = """\
 examples:
@@ -71,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         ) from error
     if not server.is_local:
         note(f"anyone who reaches {server.url} can read the whole index: there are no passwords here")
-    print(server.url, flush=True)
+    say(server.url, flush=True)
     note(f"serving {counted(len(searcher.index), 'document')}; Ctrl-C stops it")
     try:
         server.serve_forever(poll_interval=0.2)

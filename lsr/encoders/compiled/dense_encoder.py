@@ -9,6 +9,7 @@ from typing import Any
 from lsr.encoders.compiled.model import CompiledModel, named_documents, named_queries
 from lsr.encoders.dense.base import DENSE, DenseVectors
 from lsr.encoders.pretrained.dense_folder import DenseSettings
+from lsr.encoders.runtime import Runtime, kernels_of
 from lsr.encoders.text.splitter import PassageSplitter, length_of_passages
 from lsr.encoders.text.tokenizer import tokenizer_hash
 from lsr.types import Document
@@ -29,9 +30,9 @@ class CompiledDenseEncoder:
     query: CompiledModel
 
     @property
-    def runtime(self) -> str:
-        """What computes the vectors: the same bits in every batch and on every processor."""
-        return "compiled"
+    def runtime(self) -> Runtime:
+        """The compiled kernels: the same bits in every batch and on every processor."""
+        return kernels_of(self.dtype)
 
     @property
     def dimension(self) -> int:

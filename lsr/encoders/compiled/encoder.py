@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 from lsr.encoders.compiled.model import CompiledModel, named_documents, named_queries
 from lsr.encoders.config import EncoderConfig
 from lsr.encoders.dense.base import DenseVectors
+from lsr.encoders.runtime import Runtime, kernels_of
 from lsr.encoders.sparse.query_table import TableQueryEncoder
 from lsr.encoders.text.splitter import PassageSplitter, length_of_passages
 from lsr.encoders.text.tokenizer import tokenizer_hash, vocabulary
@@ -46,9 +47,9 @@ class CompiledEncoder:
             raise EncoderError(f"{name}: the models of queries and of documents have different vocabularies")
 
     @property
-    def runtime(self) -> str:
-        """What computes the vectors: the same bits in every batch and on every processor."""
-        return "compiled"
+    def runtime(self) -> Runtime:
+        """The compiled kernels: the same bits in every batch and on every processor."""
+        return kernels_of(self.dtype)
 
     @property
     def terms(self) -> Sequence[str]:

@@ -25,7 +25,7 @@ _DTYPES: Mapping[str, np.dtype[Any]] = {
 _SIZE_BYTES = 8
 _MOST_HEADER = 100_000_000
 SCALE = ":scale"
-"""What `lsr.encoders.pretrained.compact_weights` calls the factor of each row of a table of 8-bit integers."""
+"""Suffix that `compact_weights` gives the name of the row factors of a table of 8-bit integers."""
 
 
 class Tensors:

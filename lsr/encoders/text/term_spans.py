@@ -58,14 +58,20 @@ class AnalysedWords:
         if found is None:
             plain = unicodedata.normalize("NFKC", chunk).lower()
             found, at = [], 0
-            for word in self._analyser.words(chunk):
+            # Where normalising changed the length, positions in it say nothing about the chunk.
+            same = len(plain) == len(chunk)
+            for word in self._analyser.plain_words(chunk):
                 start = plain.find(word, at)
                 at = start + len(word)
                 term = self._analyser.term(word)
                 if term is not None:
-                    # Where normalising changed the length, positions in it say nothing about the chunk.
-                    same = len(plain) == len(chunk)
                     found.append(TermSpan(start, at, term) if same else TermSpan(0, len(chunk), term))
+            for word in self._analyser.signed(chunk):
+                if (term := self._analyser.term(word)) is None:
+                    continue
+                start = plain.find(word.removesuffix("()"))
+                end = start + len(word) if plain.startswith(word, start) else start + len(word) - 2
+                found.append(TermSpan(start, end, term) if same and start >= 0 else TermSpan(0, len(chunk), term))
             if len(self._known) >= MAX_KNOWN:
                 self._known.clear()
             self._known[chunk] = found = sorted(set(found))

@@ -9,8 +9,10 @@ from html import escape
 from lsr.query.explain.term_spans import TermSpan
 from lsr.server.pages.style import STYLE
 
-# What HTML can't hold, and what UTF-8 can't write.
-_IMPOSSIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+# What HTML can't hold, what turns the direction of text around it, and what UTF-8 can't write.
+_IMPOSSIBLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
 # No page loads or runs anything, whatever should stand in it. Forms may be sent to where the page came from.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'"
 

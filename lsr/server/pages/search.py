@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lsr.output.explained import number, stands_in
-from lsr.output.hits import legs_line
+from lsr.output.hits import legs_line, stale_line
 from lsr.output.numbers import counted
 from lsr.output.results import value_text
 from lsr.query.explain.explain import ExplainedHit, ExplainedSearch
@@ -116,6 +116,8 @@ def _hit(found: ExplainedHit, best: float) -> Iterator[str]:
     yield f'<p class="score number">{number(hit.score)}</p></header>'
     if hit.legs is not None:
         yield f'<p class="soft">{plain(legs_line(hit.legs))}</p>'
+    if hit.stale is not None:
+        yield f'<p class="soft stale">{plain(stale_line(hit.stale))}</p>'
     if hit.fields:
         yield f'<p class="soft" dir=auto>{_fields(found)}</p>'
     yield f'<div class="strip" role="img" aria-label="{plain(_told(terms))}">'

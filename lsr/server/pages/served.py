@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lsr.api.documents import count_documents
 from lsr.indexer.storage.index import StoredIndex
 from lsr.output.numbers import counted
 from lsr.query.explain.explain import ExplainedSearch
@@ -17,7 +18,7 @@ def served_page(index: StoredIndex, query: str, explained: ExplainedSearch | Non
         f' aria-label="query" maxlength="10000" required{"" if query else " autofocus"}>'
     )
     body = [
-        f'<p class="eyebrow">{counted(len(index), "document")}, by {plain(encoder)}</p>',
+        f'<p class="eyebrow">{counted(count_documents(index), "document")}, by {plain(encoder)}</p>',
         f'<form action="/" method="get" role="search">{box}<button>Search</button></form>',
         *(() if explained is None else search_body(explained)),
     ]
