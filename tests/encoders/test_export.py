@@ -36,6 +36,9 @@ TEXTS = [
 ]
 DOCUMENTS = [Document(str(i), text) for i, text in enumerate(TEXTS)]
 ARCHITECTURES = ("bert", "distilbert", "mpnet", "roberta", "xlm-roberta")
+PAD = dict.fromkeys(ARCHITECTURES, 0) | {"mpnet": 1}
+"""Padding ids: MPNet's is no setting."""
+
 SIZES = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128}
 
 
@@ -54,7 +57,11 @@ def save(folder: Path, architecture: str, tiny: Any, task: str = "ForMaskedLM") 
     if architecture == "distilbert":
         sizes = {"dim": 64, "n_layers": 2, "n_heads": 2, "hidden_dim": 128}
     config = getattr(transformers, f"{names[architecture]}Config")(
-        vocab_size=len(tiny.words), max_position_embeddings=66, pad_token_id=0, initializer_range=0.2, **sizes
+        vocab_size=len(tiny.words),
+        max_position_embeddings=66,
+        pad_token_id=PAD[architecture],
+        initializer_range=0.2,
+        **sizes,
     )
     torch.manual_seed(3)
     model = getattr(transformers, names[architecture] + task)(config).eval()
@@ -64,6 +71,15 @@ def save(folder: Path, architecture: str, tiny: Any, task: str = "ForMaskedLM") 
                 value.add_(torch.randn_like(value) / 5)
     model.save_pretrained(folder)
     tiny.tokenizer().save_pretrained(folder)
+    if PAD[architecture]:  # the other id of the padding and of unknown words
+        path = folder / "tokenizer.json"
+        values = json.loads(path.read_text())
+        swapped = {"[PAD]": 1, "[UNK]": 0}
+        values["model"]["vocab"] |= swapped
+        for token in values["added_tokens"]:
+            token["id"] = swapped.get(token["content"], token["id"])
+        values["added_tokens"].sort(key=lambda token: token["id"])
+        path.write_text(json.dumps(values))
     return folder
 
 

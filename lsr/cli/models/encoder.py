@@ -17,6 +17,7 @@ examples:
   lsr index notes/ --encoder bm25 --dense my-dense-model
 """
 
+
 def add_parser(subparsers: Any) -> None:
     """Declare the command."""
     parser = add_command(
@@ -37,7 +38,7 @@ def add_parser(subparsers: Any) -> None:
                         help="numbers of the weights (default: int8, a quarter of the size)")  # fmt: skip
     parser.add_argument("--family", metavar="F", help="family of a plain checkpoint, such as splade-doc")
     parser.add_argument("--dense", action="store_true", default=None,
-                        help="read a plain checkpoint as a dense model (default: if it has no masked-LM head)")  # fmt: skip
+                        help="read a plain checkpoint as a dense model (default: if it has no head)")  # fmt: skip
     parser.add_argument("--revision", metavar="R", help="commit, branch or tag of a model on the hub")
     parser.add_argument("--json", action="store_true", help="print the result as a JSON object")
     parser.set_defaults(run=run)

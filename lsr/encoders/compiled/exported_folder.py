@@ -211,7 +211,11 @@ def _read_model(folder: Path, numbers: Mapping[str, Any], dtype: str) -> Part:
         )  # fmt: skip
 
     words = Embeddings(
-        *(get(f"embeddings.{part}") for part in ("words", "scales", "positions", "kind")), norm("embeddings.norm")
+        get("embeddings.words"),
+        get("embeddings.scales"),
+        get("embeddings.positions"),
+        get("embeddings.kind"),
+        norm("embeddings.norm"),
     )
     head = None
     if with_head:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from lsr.encoders.compiled.architectures import Settings, settings_of
 from lsr.encoders.compiled.weights import DenseLayer, Embeddings, Layer, Norm, Unpacked, VocabularyHead, Weights
@@ -147,14 +148,14 @@ def _bucket(distance: int) -> int:
     return behind + min(near + int(share * (half - near) + 1e-6), half - 1)
 
 
-def _table(tensors: Tensors, name: str) -> tuple[np.ndarray, Floats]:
+def _table(tensors: Tensors, name: str) -> tuple[npt.NDArray[np.int8] | Floats, Floats]:
     """Return a table of a row a term: bytes and scales where it is stored so, else float32 and ones."""
     stored = tensors.bytes_of(name)
     if stored is None:
-        table = tensors.get(name)
-        if not np.isfinite(table).all():
+        floats = tensors.get(name)
+        if not np.isfinite(floats).all():
             raise EncoderError(f"{tensors.path}: {name} has NaN or infinity; the model is broken")
-        return np.array(table), np.ones(len(table), np.float32)
+        return np.array(floats), np.ones(len(floats), np.float32)
     table, scales = stored
     if scales.shape != table.shape[:1]:
         raise EncoderError(f"{tensors.path}: {name} and its scale do not fit each other: the model is broken")

@@ -74,7 +74,7 @@ class CompiledTokens:
 def token_vectors_of(encoder: DenseEncoder) -> TokenVectorModel:
     """Return the token vectors behind a dense encoder's own. Raises UsageError for one without a transformer."""
     model = model_of(encoder)
-    if getattr(model, RUNTIME, None) in map(kernels_of, (INT8, FLOAT32)):
+    if getattr(model, RUNTIME, None) in (kernels_of(INT8), kernels_of(FLOAT32)):
         return CompiledTokens(model)
     from lsr.encoders.rerank.late_interaction import late_interaction_of
 
