@@ -20,7 +20,7 @@ $(VENV)/base: pyproject.toml constraints.txt
 
 $(VENV)/full: $(VENV)/base
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		-e '.[documents,eval,dense,torch,train,dev]'
+		-e '.[documents,eval,dense,torch,train,watch,serve,mcp,dev]'
 	touch $@
 
 $(VENV)/peers: $(VENV)/full

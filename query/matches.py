@@ -150,10 +150,10 @@ def find_matches(search: SparseSearch, vector: SparseVector, scope: Scope) -> Ma
         all_scores = np.zeros(len(every))
         all_scores[np.searchsorted(every, found[0])] = found[1]
         found = every, all_scores
-    return Matches(search, *_one_each(search, *found), n_postings, n_searched)
+    return Matches(search, *one_each(search, *found), n_postings, n_searched)
 
 
-def _one_each(
+def one_each(
     search: SparseSearch, positions: npt.NDArray[np.int64], scores: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Return the best passage of each document; everything where documents were not cut."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
+from lsr.query.deadline import check_deadline
 from lsr.query.engine.batches import ranked
 from lsr.query.engine.engine import Ranking
 from lsr.query.options import SearchOptions
@@ -169,7 +170,9 @@ def narrowed(search: SparseSearch, scope: Scope, query: Query) -> Scope:
 
 def search_text(search: SparseSearch, text: str, options: SearchOptions) -> Found:
     """Run all stages for one text."""
+    check_deadline("filter")
     scope, method = scope_of(search, options), method_of(options)
+    check_deadline("encode")
     began = time.perf_counter()
     query = encode_typed(search, [text], options).row(0)
     return _rank(search, method, query, options, scope, time.perf_counter() - began)
@@ -199,11 +202,13 @@ def _rank(
     began = time.perf_counter()
     scope = narrowed(search, scope, query)
     if options.feedback is not None:
+        check_deadline("feedback")
         from lsr.query.feedback import expand
 
         term_ids, weights = expand(search, (query.term_ids, query.weights), options.feedback, scope)
         query = query._replace(term_ids=term_ids, weights=weights)
     expanded = time.perf_counter()
+    check_deadline("search")
     ranking, other_s, matches = method.rank(search, query, options.depth, scope)
     if scope.finds_all and matches is None:
         ranking = with_unscored(search, ranking, options.depth, scope)
@@ -238,6 +243,7 @@ def _page(ranking: Ranking, options: SearchOptions) -> Ranking:
 def _counted(
     search: SparseSearch, found: Found, options: SearchOptions, scope: Scope, matches: Matches | None
 ) -> Found:
+    check_deadline("counts")
     if matches is None:
         from lsr.query.matches import find_matches
 

@@ -26,6 +26,8 @@ FOR_WHAT = {
     "documents": "reading of PDF, Word, PowerPoint and zstandard files",
     "eval": "BEIR test collections and their measures",
     "dense": "dense vectors beside sparse ones",
+    "serve": "lsr serve: a page and a REST API",
+    "mcp": "lsr mcp: tools for agents",
     "torch": "models other than the bundled one",
     "train": "training of encoders",
     "peers": "benchmarks against other engines",

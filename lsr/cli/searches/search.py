@@ -161,7 +161,7 @@ def _explain_one(args: argparse.Namespace, searcher: Searcher) -> int:
         from lsr.server.pages.search import search_page
 
         with written_whole(args.html) as file:
-            file.write(search_page(explained))
+            file.write(search_page(explained, searcher))
         note(f"{counted(len(explained.hits), 'hit')} explained in {args.html}")
         if not searcher.options.explain:
             return 0

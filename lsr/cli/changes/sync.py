@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lsr.cli.changes.change_options import add_common_arguments, run_change
 from lsr.cli.common import add_command, add_index_argument, index_path
-from lsr.cli.indexes.change_options import add_common_arguments, run_change
 from lsr.output.numbers import counted
 from lsr.output.terminal import say
 

@@ -6,8 +6,8 @@ import argparse
 import json
 from typing import Any
 
+from lsr.cli.changes.change_options import add_common_arguments, add_from_sources, add_source_arguments
 from lsr.cli.common import add_command, index_path, note
-from lsr.cli.indexes.change_options import add_common_arguments, add_from_sources, add_source_arguments
 from lsr.output.numbers import counted
 from lsr.output.terminal import say
 

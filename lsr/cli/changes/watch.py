@@ -37,7 +37,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Follow the sources until the command is interrupted."""
-    from lsr.indexer.update.watch import watched
+    from lsr.indexer.sources.watch import watched
 
     path = index_path(args, to_write=True)
     changes = watched(path)
@@ -71,7 +71,7 @@ _END = object()
 
 
 def _print(args: argparse.Namespace, path: Path, found: Any) -> None:
-    from lsr.cli.indexes.sync import files_object
+    from lsr.cli.changes.sync import files_object
 
     changes = found.changes
     numbers = {"added": changes.n_added, "replaced": changes.n_replaced, "deleted": changes.n_deleted}

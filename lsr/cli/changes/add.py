@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from lsr.cli.changes.change_options import add_common_arguments, add_from_sources, add_source_arguments
 from lsr.cli.common import add_command
-from lsr.cli.indexes.change_options import add_common_arguments, add_from_sources, add_source_arguments
 
 EXAMPLES = """\
 examples:
