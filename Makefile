@@ -43,6 +43,13 @@ reference: $(VENV)/base  ## Write the commands' pages in docs/commands from thei
 	$(BIN)/python -m lsr.cli.reference docs/commands
 	$(BIN)/python -m lsr.cli.formats_table docs/CORPORA.md
 
+build/demo/index: | $(VENV)/base
+	$(BIN)/python -m lsr.cli.demo
+
+.PHONY: picture
+picture: $(VENV)/full build/demo/index  ## Make README's picture of the search page, with chromium
+	$(BIN)/python .ci/picture.py
+
 .PHONY: lowest
 lowest: $(VENV)/base  ## Run the kernel tests with the lowest versions that pyproject.toml promises
 	$(BIN)/python .ci/lowest.py
