@@ -122,8 +122,8 @@ def rewrite_fields(
 ) -> tuple[FileInfo, dict[str, npt.NDArray[Any]]]:
     """Write a store to a new file, some rows with other values of some fields.
 
-    rows: bool, (len(store)). values: by field, None for one that is removed. Returns size and checksum of the file, and the checksums of the documents. Raises
-    IndexDamagedError.
+    rows: bool, (len(store)). values: by field, None for one that is removed. Returns size and checksum of the file, and
+    the checksums of the documents. Raises IndexDamagedError.
     """
     checksums = DocumentChecksums()
     first = 0
