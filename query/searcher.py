@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, overload
 from lsr.encoders.base import Encoder
 from lsr.encoders.dense.base import DenseEncoder
 from lsr.errors import UsageError
-from lsr.indexer.sources.staleness import Staleness
 from lsr.indexer.storage.index import StoredIndex
 from lsr.io.fork_safe import cached_property
 from lsr.query.engine.engine import Ranking
@@ -24,6 +23,7 @@ from lsr.query.stages import Found, encode_typed, search_queries, search_text
 from lsr.types import Hit, Results, SparseBatch
 
 if TYPE_CHECKING:
+    from lsr.indexer.sources.staleness import Staleness
     from lsr.query.explain.explain import ExplainedSearch
 
 DEFAULTS = SearchOptions()
@@ -200,6 +200,8 @@ class Searcher(SparseSearch):
             fields=fields,
             passages=self.owners is not None,
         )
+        if self._staleness is None or not found:
+            return found
         states = self._staleness.of([hit.doc_id for hit in found])
         if not any(states):
             return found
@@ -208,7 +210,13 @@ class Searcher(SparseSearch):
         )
 
     @cached_property
-    def _staleness(self) -> Staleness:
+    def _staleness(self) -> Staleness | None:
+        """The state of the files that documents came from; None for an index of no files."""
+        part = self.index.manifest.sources
+        if part is None or not part.files:
+            return None
+        from lsr.indexer.sources.staleness import Staleness
+
         return Staleness(self.index)
 
     def _explained(self, query: str | None, found: Found, hits: Sequence[Hit], documents_s: float) -> ExplainedSearch:

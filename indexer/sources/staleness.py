@@ -10,7 +10,7 @@ import numpy as np
 
 from lsr.indexer.sources.digest import digest_of
 from lsr.indexer.sources.known import is_known_source
-from lsr.indexer.sources.table import OpenTable, sources_part
+from lsr.indexer.sources.table import OpenTable, path_in, sources_part
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.segment import hash_ids
 
@@ -50,14 +50,14 @@ class Staleness:
 
     def _state(self, table: OpenTable, row: int) -> str | None:
         file = table.file(row)
-        source = table.sources[file.source]
-        if not self._known.setdefault(file.source, is_known_source(source.root)):
+        root = table.roots[file.source]
+        if not self._known.setdefault(file.source, is_known_source(root)):
             return None
-        path = source.path(file.inside)
+        path = path_in(root, file.inside)
         try:
             found = Path(path).stat()
         except (FileNotFoundError, NotADirectoryError):
-            return VANISHED if file.inside and Path(source.root).is_dir() else None
+            return VANISHED if file.inside and Path(root).is_dir() else None
         except OSError:  # in a folder that can't be entered: nothing is known
             return None
         if found.st_size != file.size_bytes:

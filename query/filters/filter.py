@@ -11,7 +11,6 @@ import numpy.typing as npt
 from lsr.errors import UsageError
 from lsr.indexer.storage.deletions import pack, unpack
 from lsr.indexer.storage.index import IndexIdentity, StoredIndex, list_of_ids
-from lsr.indexer.update.passages import passages_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +74,8 @@ class DocumentFilter:
         """
         wanted = list_of_ids(doc_ids)
         if index.manifest.passages is not None:
+            from lsr.indexer.update.passages import passages_of
+
             wanted = [passage.doc_id for doc_id in wanted for passage in passages_of(index, doc_id)]
         mask = np.zeros(index.n_positions, bool)
         first = 0
