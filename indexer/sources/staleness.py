@@ -33,17 +33,32 @@ class Staleness:
 
         Nothing is said of a source that isn't there as a whole: a disk that is not mounted, an index that was moved.
         """
-        if self._part is None or not doc_ids:
+        table, rows = self._rows(doc_ids)
+        if table is None:
             return [None] * len(doc_ids)
-        with self._opening:
-            self._table = table = self._table or OpenTable(self._index, self._part)
-        keys = hash_ids(doc_ids)
-        at = np.minimum(np.searchsorted(table.doc_key, keys), max(len(table.doc_key) - 1, 0))
-        if not len(table.doc_key):
-            return [None] * len(doc_ids)
-        rows = np.where(table.doc_key[at] == keys, table.doc_file[at].astype(np.int64), -1).tolist()
         states = {row: self._state(table, row) for row in set(rows) if row >= 0}
         return [states.get(row) for row in rows]
+
+    def paths(self, doc_ids: Sequence[str]) -> list[str | None]:
+        """Return for each document the path of its file; None where it came from none, or from inside an archive."""
+        table, rows = self._rows(doc_ids)
+        if table is None:
+            return [None] * len(doc_ids)
+        files = {row: table.file(row) for row in set(rows) if row >= 0}
+        paths = {row: table.sources[file.source].path(file.inside) for row, file in files.items()}
+        return [paths.get(row) for row in rows]
+
+    def _rows(self, doc_ids: Sequence[str]) -> tuple[OpenTable | None, list[int]]:
+        """Return the table and the row in it of each document's file, -1 for none; no table where there is no file."""
+        if self._part is None or not doc_ids:
+            return None, []
+        with self._opening:
+            self._table = table = self._table or OpenTable(self._index, self._part)
+        if not len(table.doc_key):
+            return None, []
+        keys = hash_ids(doc_ids)
+        at = np.minimum(np.searchsorted(table.doc_key, keys), len(table.doc_key) - 1)
+        return table, np.where(table.doc_key[at] == keys, table.doc_file[at].astype(np.int64), -1).tolist()
 
     @staticmethod
     def _state(table: OpenTable, row: int) -> str | None:
