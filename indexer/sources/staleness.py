@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lsr.indexer.sources.digest import digest_of
+from lsr.indexer.sources.known import is_known_source
 from lsr.indexer.sources.table import OpenTable, sources_part
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.segment import hash_ids
@@ -27,11 +29,13 @@ class Staleness:
         self._table: OpenTable | None = None
         part = sources_part(index)
         self._part = part if part is not None and part.files else None
+        self._known: dict[int, bool] = {}
 
     def of(self, doc_ids: Sequence[str]) -> list[str | None]:
         """Return for each document CHANGED, VANISHED, or None: its file is as it was, or it has none.
 
-        Nothing is said of a source that isn't there as a whole: a disk that is not mounted, an index that was moved.
+        Nothing is said of a source that isn't there as a whole (a disk that is not mounted, an index that was moved),
+        and no file is looked at of one that this user hasn't indexed.
         """
         table, rows = self._rows(doc_ids)
         if table is None:
@@ -40,13 +44,26 @@ class Staleness:
         return [states.get(row) for row in rows]
 
     def paths(self, doc_ids: Sequence[str]) -> list[str | None]:
-        """Return for each document the path of its file; None where it came from none, or from inside an archive."""
+        """Return for each document the path of its file; None where it has none, or none that this user has indexed."""
         table, rows = self._rows(doc_ids)
         if table is None:
             return [None] * len(doc_ids)
-        files = {row: table.file(row) for row in set(rows) if row >= 0}
-        paths = {row: table.sources[file.source].path(file.inside) for row, file in files.items()}
+        paths = {row: self._path(table, row) for row in set(rows) if row >= 0}
         return [paths.get(row) for row in rows]
+
+    def _path(self, table: OpenTable, row: int) -> str | None:
+        file = table.file(row)
+        source = table.sources[file.source]
+        path = source.path(file.inside)
+        # A stranger's index may name any file.
+        return (
+            path
+            if self._is_known(file.source, source.root) and source.find(os.path.normpath(path)) is not None
+            else None
+        )
+
+    def _is_known(self, number: int, root: str) -> bool:
+        return self._known.setdefault(number, is_known_source(root))
 
     def _rows(self, doc_ids: Sequence[str]) -> tuple[OpenTable | None, list[int]]:
         """Return the table and the row in it of each document's file, -1 for none; no table where there is no file."""
@@ -60,10 +77,11 @@ class Staleness:
         at = np.minimum(np.searchsorted(table.doc_key, keys), len(table.doc_key) - 1)
         return table, np.where(table.doc_key[at] == keys, table.doc_file[at].astype(np.int64), -1).tolist()
 
-    @staticmethod
-    def _state(table: OpenTable, row: int) -> str | None:
+    def _state(self, table: OpenTable, row: int) -> str | None:
         file = table.file(row)
         source = table.sources[file.source]
+        if not self._is_known(file.source, source.root):
+            return None
         path = source.path(file.inside)
         try:
             found = Path(path).stat()

@@ -1,4 +1,4 @@
-"""Linear layers and the vocabulary head in float32, every sum in the order of its steps: the same bits in every batch."""
+"""Linear layers and the vocabulary head in float32: every sum in the order of its steps, so the same bits always."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def line_range(text: str) -> tuple[int, int]:
 
 def run(args: argparse.Namespace) -> int:
     """Print the documents, and a note for each that the index lacks."""
-    from lsr.api.documents import documents_by_id, doc_ids_like
+    from lsr.api.documents import doc_ids_like, documents_by_id
     from lsr.errors import UsageError
     from lsr.indexer.storage.index import StoredIndex
 

@@ -75,7 +75,7 @@ def export_encoder(
 
 
 def write_factors(folder: Path) -> None:
-    """Write the factors of a sparse model's int8 weights beside them; nothing for a model that the kernels can't run."""
+    """Write the factors of a sparse model's int8 weights beside them, if it is a model that the kernels can run."""
     layout = read_layout(folder)
     if why_not_sparse(layout) is None:
         part = read_sparse_parts(layout).document

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from lsr.encoders.compiled.architectures import Settings, settings_of
 from lsr.encoders.compiled.weights import DenseLayer, Embeddings, Layer, Norm, Unpacked, VocabularyHead, Weights
@@ -122,7 +123,7 @@ class _Reader:
         )
 
     def distances(self) -> Floats:
-        """Return what attention adds by distance, of Raffel et al., "T5" (JMLR 2020, arXiv:1910.10683), as MPNet has it."""
+        """Return what attention adds by distance, as MPNet has it of Raffel et al., "T5" (JMLR 2020, 1910.10683)."""
         settings = self.settings
         name = settings.architecture.distances
         if name is None:
@@ -137,7 +138,7 @@ class _Reader:
 
 
 def _bucket(distance: int) -> int:
-    """Return the row of a table of distances: half for tokens behind, then near ones each, distant ones by logarithm."""
+    """Return the row of a table of distances: half for tokens behind; near ones each, distant ones by logarithm."""
     half = _DISTANCE_BUCKETS // 2
     near = half // 2
     size, behind = abs(distance), half if distance > 0 else 0
@@ -147,14 +148,14 @@ def _bucket(distance: int) -> int:
     return behind + min(near + int(share * (half - near) + 1e-6), half - 1)
 
 
-def _table(tensors: Tensors, name: str) -> tuple[np.ndarray, Floats]:
+def _table(tensors: Tensors, name: str) -> tuple[npt.NDArray[np.int8] | Floats, Floats]:
     """Return a table of a row a term: bytes and scales where it is stored so, else float32 and ones."""
     stored = tensors.bytes_of(name)
     if stored is None:
-        table = tensors.get(name)
-        if not np.isfinite(table).all():
+        floats = tensors.get(name)
+        if not np.isfinite(floats).all():
             raise EncoderError(f"{tensors.path}: {name} has NaN or infinity; the model is broken")
-        return np.array(table), np.ones(len(table), np.float32)
+        return np.array(floats), np.ones(len(floats), np.float32)
     table, scales = stored
     if scales.shape != table.shape[:1]:
         raise EncoderError(f"{tensors.path}: {name} and its scale do not fit each other: the model is broken")

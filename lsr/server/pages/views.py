@@ -189,7 +189,7 @@ def chips_of(fields: Mapping[str, FieldValue], link: ChipLink = no_link, *, most
 def stale_note(hit: Any) -> str:
     """Return what is to be said of a hit whose file changed since it was indexed; nothing of any other."""
     stale = getattr(hit, "stale", None)
-    return "" if not stale else f"The file behind this has changed since it was indexed ({stale})."
+    return "" if not stale else f"The file behind this has {stale} since it was indexed: 'lsr sync' follows it."
 
 
 def _because(found: ExplainedHit, parts: Sequence[WordPart]) -> str:
