@@ -44,7 +44,7 @@ class Staleness:
         return [states.get(row) for row in rows]
 
     def paths(self, doc_ids: Sequence[str]) -> list[str | None]:
-        """Return for each document the path of its file; None where it has none, or none that this user has indexed."""
+        """Return for each document the path of its file; None where it has none, or this user hasn't indexed it."""
         table, rows = self._rows(doc_ids)
         if table is None:
             return [None] * len(doc_ids)
@@ -56,14 +56,13 @@ class Staleness:
         source = table.sources[file.source]
         path = source.path(file.inside)
         # A stranger's index may name any file.
-        return (
-            path
-            if self._is_known(file.source, source.root) and source.find(os.path.normpath(path)) is not None
-            else None
-        )
+        is_inside = source.find(os.path.normpath(path)) is not None
+        return path if is_inside and self._is_known(file.source, source.root) else None
 
     def _is_known(self, number: int, root: str) -> bool:
-        return self._known.setdefault(number, is_known_source(root))
+        if number not in self._known:
+            self._known[number] = is_known_source(root)
+        return self._known[number]
 
     def _rows(self, doc_ids: Sequence[str]) -> tuple[OpenTable | None, list[int]]:
         """Return the table and the row in it of each document's file, -1 for none; no table where there is no file."""

@@ -116,3 +116,19 @@ def test_what_is_no_range_of_lines_is_refused(notes: Path, lines: str) -> None:
 def test_files_are_printed_alone(notes: Path, capsys: pytest.CaptureFixture[str], other: list[str]) -> None:
     assert main(["search", "budget", "--files", *other]) == UsageError.exit_code
     assert "--files prints the places of one QUERY's hits alone" in capsys.readouterr().err
+
+
+def test_no_file_is_opened_that_this_user_has_not_indexed(notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = lsr.open()
+    monkeypatch.setattr("lsr.indexer.sources.staleness.is_known_source", lambda root: False)
+    (hit,) = index.search("budget", k=1, locate=True)
+    assert (hit.path, hit.line) == (None, None)
+
+
+def test_no_file_is_opened_outside_a_source(notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lsr.indexer.sources.source import Source
+
+    index = lsr.open()
+    monkeypatch.setattr(Source, "path", lambda self, inside: f"{self.root}/../outside/{inside}")
+    (hit,) = index.search("budget", k=1, locate=True)
+    assert (hit.path, hit.line) == (None, None)
