@@ -132,7 +132,7 @@ def _search_one(args: argparse.Namespace, options: SearchOptions) -> int:
     say_styled(*counts_lines(results.total, results.facets))
     sys.stdout.flush()
     if not results:
-        note_nothing(searcher)
+        note_nothing(searcher, args.query)
         return 0
     from lsr.output.terminal import DIM, style
 
@@ -184,7 +184,7 @@ def _explain_one(args: argparse.Namespace, searcher: Searcher) -> int:
         say(*explained_lines(explained))
         return 0
     if not explained.hits:
-        note_nothing(searcher)
+        note_nothing(searcher, args.query)
     print_explained(explained, searcher.term_finder)
     say_styled(*counts_lines(explained.total, explained.facets))
     return 0
