@@ -54,7 +54,8 @@ def index_documents(
     """Index a stream of documents, in one go.
 
     dense: encodes their dense vectors; the same object as `encoder` where that is a joint one. reader: cuts long
-    documents into passages, and counts tokens (default: documents stay as they are). limits: the size at which a segment is full. Raises what IndexWriter and encoders raise;
+    documents into passages, and counts tokens (default: documents stay as they are). limits:
+    the size at which a segment is full. Raises what IndexWriter and encoders raise;
     LsrError if there is no document.
     """
     options = {

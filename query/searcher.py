@@ -20,7 +20,7 @@ from lsr.query.options import SearchOptions
 from lsr.query.queries import Queries
 from lsr.query.query_encoders import QueryEncoders
 from lsr.query.sparse_search import SparseSearch
-from lsr.query.stages import Found, method_of, search_queries, search_text
+from lsr.query.stages import Found, encode_typed, search_queries, search_text
 from lsr.types import Hit, Results, SparseBatch
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Searcher(SparseSearch):
             raise UsageError(f"the index is {index!r:.60}; it must be the path of one, or an open one")
         opened = index if isinstance(index, StoredIndex) else StoredIndex.open(index)
         if encoders is None:
-            encoders = QueryEncoders(opened, encoder=encoder, dense_encoder=dense_encoder)
+            encoders = QueryEncoders(opened, encoder=encoder, dense_encoder=dense_encoder, once=once)
         super().__init__(opened, encoders, once=once)
         self.options = _checked(options)
 
@@ -94,7 +94,7 @@ class Searcher(SparseSearch):
         if not texts:
             return []
         began = time.perf_counter()
-        queries = method_of(options).encode(self, texts)
+        queries = encode_typed(self, texts, options)
         found = search_queries(self, queries, options)
         results = [self.results_of(one, text, options) for text, one in zip(texts, found, strict=True)]
         took_us = round((time.perf_counter() - began) / len(texts) * 1e6)

@@ -44,7 +44,8 @@ class EncoderSystem(IndexedSystem):
     """An encoder, loaded or by the name that `lsr index --encoder` takes; indexes are kept in `cache`.
 
     cache: default, the user's. jointly: of a joint encoder, index its dense vectors too, which come of the same pass.
-    device, dtype: of a model that is named (default: its own choice). passages: read long documents whole, in passages; by default they are cut where the encoder stops reading.
+    device, dtype: of a model that is named (default: its own choice). passages: read long
+    documents whole, in passages; by default they are cut where the encoder stops reading.
     """
 
     def __init__(

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from lsr.indexer.sources.digest import digest_of
+from lsr.indexer.sources.known import is_known_source
 from lsr.indexer.sources.table import OpenTable, sources_part
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.segment import hash_ids
@@ -27,11 +28,13 @@ class Staleness:
         self._table: OpenTable | None = None
         part = sources_part(index)
         self._part = part if part is not None and part.files else None
+        self._known: dict[int, bool] = {}
 
     def of(self, doc_ids: Sequence[str]) -> list[str | None]:
         """Return for each document CHANGED, VANISHED, or None: its file is as it was, or it has none.
 
-        Nothing is said of a source that isn't there as a whole: a disk that is not mounted, an index that was moved.
+        Nothing is said of a source that isn't there as a whole (a disk that is not mounted, an index that was moved),
+        and no file is looked at of one that this user hasn't indexed.
         """
         if self._part is None or not doc_ids:
             return [None] * len(doc_ids)
@@ -45,10 +48,11 @@ class Staleness:
         states = {row: self._state(table, row) for row in set(rows) if row >= 0}
         return [states.get(row) for row in rows]
 
-    @staticmethod
-    def _state(table: OpenTable, row: int) -> str | None:
+    def _state(self, table: OpenTable, row: int) -> str | None:
         file = table.file(row)
         source = table.sources[file.source]
+        if not self._known.setdefault(file.source, is_known_source(source.root)):
+            return None
         path = source.path(file.inside)
         try:
             found = Path(path).stat()

@@ -27,6 +27,10 @@ KIND = "sources"
 SOURCES, FILES = "sources.json", "files.arrow"
 KEYS, FILE_OF_KEY = "doc_key.npy", "doc_file.npy"
 EVERY_FILE = (SOURCES, FILES, KEYS, FILE_OF_KEY)
+UNKNOWN_SOURCES = (
+    "the index doesn't know its sources: it was made by an early version, or imported; 'lsr index --overwrite' makes "
+    "one that 'lsr sync' can follow"
+)
 SETTLED_NS = 2_000_000_000
 """Age of a file's last change from which a later one surely has another time: file systems count to 2 s."""
 
@@ -119,6 +123,8 @@ def read_table(index: StoredIndex) -> SourceTable | None:
     files = tuple(FileState(*row)._replace(inside=_decoded(row[1])) for row in zip(*columns, strict=True))
     if any(not 0 <= file.source < len(opened.sources) for file in files):
         raise _damaged(index, part, "a file is of no source")
+    if any(_leaves(file.inside) for file in files):
+        raise _damaged(index, part, "a file lies outside of its source")
     if len(opened.doc_key) and int(opened.doc_file.max()) >= len(files):
         raise _damaged(index, part, "a document is of no file")
     return SourceTable(opened.sources, files, np.array(opened.doc_key), np.array(opened.doc_file))
@@ -164,11 +170,17 @@ class OpenTable:
             raise unreadable(error, where, what=f"file {row} can't be read") from error
         if not 0 <= state.source < len(self.sources):
             raise _damaged(self._index, self._part, "a file is of no source")
+        if _leaves(state.inside):
+            raise _damaged(self._index, self._part, "a file lies outside of its source")
         return state
 
 
 def _decoded(path: bytes) -> str:
     return path.decode("utf-8", "surrogateescape")
+
+
+def _leaves(inside: str) -> bool:
+    return inside.startswith("/") or "\0" in inside or ".." in inside.split("/")
 
 
 def _damaged(index: StoredIndex, part: Part, what: str) -> IndexDamagedError:

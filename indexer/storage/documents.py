@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,9 @@ from lsr.types import PASSAGE_OF, Document, FieldValue
 SCHEMA = pa.schema(
     [("doc_id", pa.string()), ("title", pa.string()), ("text", pa.large_string()), ("fields", pa.string())]
 )
+
+ROWS_OF_FILE = 32
+"""The part of all rows, 1 in so many, from which reading them costs more than to verify the whole file at once."""
 
 
 class DocumentWriter:
@@ -248,6 +252,22 @@ class DocumentStore:
         """Return the ids of rows, reading each record batch once. Raises IndexDamagedError."""
         return self._column(rows, 0)
 
+    def texts(self, rows: Sequence[int]) -> list[tuple[str, str]]:
+        """Return titles and texts of rows, which ascend. Raises IndexDamagedError."""
+        if self._info is not None and len(rows) < self._n_docs // ROWS_OF_FILE:
+            return [(document.title, document.text) for document in map(self.__getitem__, rows)]
+        self._verify_file()
+        found: list[tuple[str, str]] = []
+        try:
+            for number, some in groupby(rows, lambda row: row // ROWS):
+                batch = self._batch(number)
+                batch.validate(full=True)
+                wanted = batch.take(pa.array([row % ROWS for row in some]))
+                found += zip(wanted.column("title").to_pylist(), wanted.column("text").to_pylist(), strict=True)
+        except (pa.ArrowException, ValueError) as error:
+            raise unreadable(error, self._path, what="a text can't be read") from error
+        return found
+
     def _column(self, rows: Sequence[int], number: int) -> list[Any]:
         """Return the values of a column, reading each record batch once."""
         batches: dict[int, Any] = {}
@@ -313,10 +333,7 @@ class DocumentStore:
 
     def _batches(self) -> Iterator[Any]:
         """Yield all record batches, after the whole file was compared with its checksum once."""
-        if self._info is not None:
-            if checksum(self._path) != self._info:
-                raise self._damaged("its content is not what was written")
-            self._info = None
+        self._verify_file()
         for number in range(-(-self._n_docs // ROWS)):
             batch = self._batch(number)
             try:
@@ -324,3 +341,10 @@ class DocumentStore:
             except (pa.ArrowException, ValueError) as error:
                 raise unreadable(error, self._path, what=f"record batch {number} is damaged") from error
             yield batch
+
+    def _verify_file(self) -> None:
+        """Compare the whole file with its checksum, once."""
+        if self._info is not None:
+            if checksum(self._path) != self._info:
+                raise self._damaged("its content is not what was written")
+            self._info = None

@@ -37,6 +37,8 @@ def index(
     encoder: str | Path | Encoder | None = None,
     dense: str | Path | DenseEncoder | None = None,
     passages: bool | Mapping[str, int] | None = None,
+    language: str | None = None,
+    stop_words: str | Iterable[str] | None = None,
     overwrite: bool = False,
     text: str | Sequence[str] | None = None,
     title: str | None = None,
@@ -61,6 +63,8 @@ def index(
         passages: cut documents that are longer than the models read into passages, and find each by its best one: True,
             a dict of `overlap` and `max_length` in tokens, or False to read their starts only (default: True where a
             model encodes, which reads a limited number of tokens; words need no passages).
+        language: language of the words of `bm25`, or beside a model: a Snowball language, or `none` (default: english).
+        stop_words: words that count for nothing, or the language whose list is taken (default: of the language).
         overwrite: replace the index that is at the path.
         text: column or key of the text, or several, joined in this order with an empty line between two (default: the
             first of the usual names, such as `text` or `contents`).
@@ -104,7 +108,7 @@ def index(
     )
     source = read_sources(sources, Names.of(text, title, id, fields, reading))
     warn_before_compiling(BUILD)
-    loaded = encoder_of(encoder)
+    loaded = encoder_of(encoder, words={"language": language, "stop_words": stop_words})
     loaded_dense = dense_encoder_of(dense, loaded)
     reader = reader_of(passages, loaded, loaded_dense)
     built = build(source, folder, loaded, dense=loaded_dense, reader=reader, options=options)

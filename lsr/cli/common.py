@@ -12,7 +12,7 @@ from typing import Any
 
 import lsr
 from lsr.cli.shell.progress import TerminalProgress as TerminalProgress
-from lsr.output.terminal import clean
+from lsr.output.terminal import say, say_styled
 
 
 def add_command(
@@ -98,16 +98,16 @@ def note(message: str) -> None:
 
 
 def aside(line: str) -> None:
-    """Print a line on stderr as it is; nothing with --quiet."""
+    """Print a line with styles on stderr; nothing with --quiet."""
     if not _Verbosity.quiet:
-        print(line, file=sys.stderr)
+        say_styled(line, stream=sys.stderr)
 
 
 def complain(message: str) -> None:
     """Print an error as `note` does, with --quiet as well."""
     if TerminalProgress.shown is not None:
         TerminalProgress.shown.close()
-    print(f"lsr: {clean(' '.join(message.split()))}", file=sys.stderr)
+    say(f"lsr: {' '.join(message.split())}", stream=sys.stderr)
 
 
 class _LogLines(logging.Handler):

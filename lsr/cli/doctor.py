@@ -19,12 +19,15 @@ import lsr
 import lsr.version
 from lsr.cli.common import add_command, documentation_folder
 from lsr.output.numbers import human_bytes
+from lsr.output.terminal import say
 
 DISTRIBUTION = "lsr-search"
 FOR_WHAT = {
     "documents": "reading of PDF, Word, PowerPoint and zstandard files",
     "eval": "BEIR test collections and their measures",
     "dense": "dense vectors beside sparse ones",
+    "serve": "lsr serve: a page and a REST API",
+    "mcp": "lsr mcp: tools for agents",
     "torch": "models other than the bundled one",
     "train": "training of encoders",
     "peers": "benchmarks against other engines",
@@ -51,9 +54,9 @@ def run(args: argparse.Namespace) -> int:
     report = _report()
     missing = [package for package, found in report["packages"].items() if found is None]
     if args.json:
-        from lsr.output.hits import json_line
+        from lsr.io.printable import json_line
 
-        print(json_line(report))
+        say(json_line(report))
     else:
         _print(report)
     return int(bool(missing))
@@ -149,12 +152,12 @@ def _print(report: dict[str, Any]) -> None:
             else "none: no folder belongs to the user; set LSR_CACHE to one"
         )
     for name, value in lines.items():
-        print(f"{name:<14} {value}")
-    print("\nneeded")
+        say(f"{name:<14} {value}")
+    say("", "needed")
     for package, found in report["packages"].items():
-        print(f"  {package:<12} {found or f'MISSING: pip install {package}'}")
-    print("\nextras")
+        say(f"  {package:<12} {found or f'MISSING: pip install {package}'}")
+    say("", "extras")
     for extra, packages in report["extras"].items():
         absent = [package for package, found in packages.items() if found is None]
         state = "there" if not absent else f"lacks {', '.join(absent)}: pip install 'lsr-search[{extra}]'"
-        print(f"  {extra:<12} {FOR_WHAT[extra]}: {state}")
+        say(f"  {extra:<12} {FOR_WHAT[extra]}: {state}")

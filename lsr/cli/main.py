@@ -18,6 +18,7 @@ from lsr.cli.common import complain, is_verbose, note, printed_log, verbosity
 from lsr.cli.shell.config_file import Setting, apply_config, config_paths, option_names
 from lsr.cli.shell.parser import Parser, commands_of
 from lsr.errors import COMMITTED, LsrError
+from lsr.output.terminal import say
 from lsr.version import __version__
 
 COMMANDS = {
@@ -25,17 +26,19 @@ COMMANDS = {
     "search": "searches.search",
     "explain": "searches.explain",
     "serve": "searches.serve",
-    "add": "indexes.add",
-    "update": "indexes.update",
-    "sync": "indexes.sync",
-    "watch": "indexes.watch",
-    "delete": "indexes.delete",
+    "mcp": "searches.mcp",
+    "add": "changes.add",
+    "update": "changes.update",
+    "sync": "changes.sync",
+    "watch": "changes.watch",
+    "delete": "changes.delete",
     "merge": "indexes.merge",
     "get": "indexes.get",
     "list": "indexes.list",
     "export": "indexes.export",
     "import": "indexes.import_",
     "encode": "models.encode",
+    "encoder": "models.encoder",
     "codes": "models.codes",
     "train": "models.train",
     "mine": "models.mine",
@@ -161,7 +164,7 @@ def _reported(error: BaseException) -> int:
         if is_verbose():
             traceback.print_exception(error)
         if detail := getattr(error, "detail", ""):
-            print(detail, file=sys.stderr)
+            say(*detail.splitlines(), stream=sys.stderr)
         return error.exit_code
     if isinstance(error, MemoryError):
         complain(f"not enough memory; {_state_after(error)}; close other programs, or index in smaller parts")

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import re
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from lsr.io.printable import clean, json_line
 from lsr.output.terminal import (
     BOLD,
     DIM,
     MATCH,
     STALE,
-    clean,
     columns,
     fitting,
     lines_of,
     marked,
+    say_styled,
     shortened,
     style,
     text_width,
@@ -29,9 +27,6 @@ from lsr.types import Hit, LegScore
 INDENT = 5
 SNIPPET_LINES = 2
 HEADING_CHARACTERS = 80
-
-# Control characters beyond ASCII are no matter to JSON, but to a terminal; lone surrogates to any file.
-_TO_ESCAPE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def hit_json(hit: Hit, approximate: Mapping[str, Any] | None = None) -> str:
@@ -55,23 +50,11 @@ def hit_object(hit: Hit) -> dict[str, Any]:
     return shown
 
 
-def json_line(value: Any) -> str:
-    """Return a JSON text that stdout can print, whatever its encoding: in ASCII alone where that isn't UTF-8."""
-    if not _prints_unicode():
-        return json.dumps(value)
-    return _TO_ESCAPE.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(value, ensure_ascii=False))
-
-
-def _prints_unicode() -> bool:
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    return encoding.lower().replace("_", "-") in ("utf-8", "utf8", "utf-8-sig")
-
-
 def print_hits(hits: Iterable[Hit], words: Matcher) -> None:
     """Print of each hit its rank, title, score, doc_id, and the stretch of text that says most about the query."""
     width = columns()
     for hit in hits:
-        print(*hit_lines(hit, words, width), "", sep="\n")
+        say_styled(*hit_lines(hit, words, width), "")
 
 
 def hit_lines(hit: Hit, words: Matcher, width: int) -> list[str]:

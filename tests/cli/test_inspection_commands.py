@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 import lsr as package
-from lsr.cli.main import COMMANDS
 from lsr.cli import doctor
+from lsr.cli.main import COMMANDS
 from lsr.indexer.storage.index import StoredIndex
 
 Lsr = Callable[..., Any]

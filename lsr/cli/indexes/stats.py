@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lsr.cli.common import add_command, add_index_argument, index_path
 from lsr.output.numbers import human_bytes
+from lsr.output.terminal import say
 
 if TYPE_CHECKING:
     from lsr.api.stats import Stats
@@ -29,12 +30,12 @@ def run(args: argparse.Namespace) -> int:
     """Print the statistics."""
     from lsr.api.stats import stats_of
     from lsr.indexer.storage.index import StoredIndex
-    from lsr.output.hits import json_line
+    from lsr.io.printable import json_line
 
     with StoredIndex.open(index_path(args)) as index:
         found = _statistics(stats_of(index))
     if args.json:
-        print(json_line(found))
+        say(json_line(found))
     else:
         _print(found)
     return 0
@@ -92,7 +93,7 @@ def _print(found: dict[str, Any]) -> None:
     }
     for name, value in lines.items():
         if value:
-            print(f"{name:<14} {value}")
+            say(f"{name:<14} {value}")
 
 
 def _dense(description: dict[str, Any] | None) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from lsr.cli.common import add_command
+from lsr.output.terminal import say
 
 EXAMPLES = """\
 examples:
@@ -42,7 +43,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the script."""
-    print("\n".join({"bash": _bash, "zsh": _zsh, "fish": _fish}[args.shell](_commands())))
+    say(*{"bash": _bash, "zsh": _zsh, "fish": _fish}[args.shell](_commands()))
     return 0
 
 

@@ -76,7 +76,7 @@ def _values(
 ) -> dict[str, Any]:
     """Return the values of a file by the names of the command's options; those of its table count more."""
     content = _read(path)
-    table: Any = {}
+    table: dict[str, Any] = {}
     general: dict[str, Any] = {}
     for key, value in content.items():
         if not isinstance(value, dict):

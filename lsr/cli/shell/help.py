@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from lsr.cli.common import add_command
+from lsr.output.terminal import say
 
 
 def add_parser(subparsers: Any) -> None:
@@ -27,5 +28,5 @@ def run(args: argparse.Namespace) -> int:
         near = did_you_mean(args.name, COMMANDS)
         raise UsageError(f"no command {args.name!r}{near}; 'lsr help' lists all")
     parser = build_parser(args.name)
-    print((parser if args.name is None else commands_of(parser)[args.name][1]).format_help(), end="")
+    say(*(parser if args.name is None else commands_of(parser)[args.name][1]).format_help().splitlines())
     return 0

@@ -7,6 +7,7 @@ import time
 from typing import Any, ClassVar
 
 from lsr.output.numbers import counted, human_bytes
+from lsr.output.terminal import say
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -80,7 +81,7 @@ class _Lines:
         now = time.monotonic()
         if now - self._printed >= SECONDS_BETWEEN_LINES:
             self._printed = now
-            print(f"lsr: {self._line(now - self._began)}", file=sys.stderr, flush=True)
+            say(f"lsr: {self._line(now - self._began)}", stream=sys.stderr, flush=True)
 
     def _line(self, seconds: float) -> str:
         rate = self._done / seconds

@@ -69,6 +69,13 @@ class Tensors:
             raise EncoderError(f"{self.path}: {name} has {len(stored)} rows, but row {rows.max()} is asked for")
         return self._floats(name, stored[rows], kind, rows)
 
+    def array(self, name: str) -> npt.NDArray[Any]:
+        """Return a copy of a tensor as it is stored, float32 or int8. Raises EncoderError for any other."""
+        stored, kind = self._stored(name)
+        if kind not in ("F32", "I8"):
+            raise EncoderError(f"{self.path}: {name} is {kind}, not F32 or I8: the file is of another kind of model")
+        return np.array(stored)
+
     def bytes_of(self, name: str) -> tuple[npt.NDArray[np.int8], Floats] | None:
         """Return a stored table of 8-bit integers and each row's factor; None for other tensors."""
         stored, kind = self._stored(name)
