@@ -188,11 +188,8 @@ def chips_of(fields: Mapping[str, FieldValue], link: ChipLink = no_link, *, most
 
 def stale_note(hit: Hit) -> str:
     """Return what is to be said of a hit whose file changed since it was indexed; nothing of any other."""
-    return (
-        ""
-        if hit.stale is None
-        else f"The file behind this has {hit.stale} since it was indexed: 'lsr sync' follows it."
-    )
+    said = f"The file behind this has {hit.stale} since it was indexed: 'lsr sync' follows it."
+    return "" if hit.stale is None else said
 
 
 def _because(found: ExplainedHit, parts: Sequence[WordPart]) -> str:
