@@ -11,7 +11,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lsr.api.documents import all_documents, documents_by_id, is_passage
+from lsr.api.documents import all_documents, documents_by_id
 from lsr.encoders.base import term_ids_of
 from lsr.errors import EncoderError
 from lsr.indexer.storage.index import StoredIndex
@@ -95,12 +95,7 @@ class Changer:
         with StoredIndex.open(self._path) as index:
             known = documents_by_id(index, wanted)
             generation = index.manifest.generation
-            has_passages = index.manifest.passages is not None
-            there = [
-                doc_id
-                for doc_id, found in zip(wanted, known, strict=True)
-                if found is not None and not (has_passages and is_passage(index, doc_id))
-            ]
+            there = [doc_id for doc_id, found in zip(wanted, known, strict=True) if found is not None]
         missing = set(wanted) - set(there)
         if there and not dry_run:
             generation = delete_documents(there, self._path, threads=self._threads).manifest.generation

@@ -6,6 +6,7 @@ import asyncio
 import resource
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -17,6 +18,8 @@ from lsr.errors import LsrError
 from lsr.server.settings import ServerSettings
 
 BACKLOG = 2048
+SWITCH_S = 0.0005
+"""Seconds after which a thread gives up the interpreter's lock: by default the loop would wait 5 ms for each step."""
 LARGEST_HEAD = 64 << 10
 """Bytes of a request's line and headers."""
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -120,6 +123,7 @@ def url_of(listening: socket.socket) -> str:
 def serve(app: Any, settings: ServerSettings, listening: socket.socket) -> None:
     """Serve until SIGINT or SIGTERM, and until the requests in flight are answered."""
     allow_connections()
+    sys.setswitchinterval(SWITCH_S)
     Server(config_of(app, settings)).run(sockets=[listening])
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from lsr.indexer.sources import watch
-from lsr.server.pages.search import search_page
 
 Lsr = Callable[..., Any]
 
@@ -67,11 +66,9 @@ def test_a_stale_hit_says_so_and_what_mends_it(lsr: Lsr, index: Path, monkeypatc
     assert stale == {"0.md": "changed", "1.md": "vanished", "2.md": None}
     named = lsr("search", "number0", "--index", index)
     assert f"'lsr sync --index {index}' follows them" in named.err
-    from lsr.query.searcher import Searcher
-
-    searcher = Searcher(index)
-    page = search_page(searcher.explain("number0 number1 number2"), searcher)
-    assert page.count("since it was indexed: lsr sync") == 2
+    assert lsr("search", "number0 number1 number2", "--html", "page.html").code == 0
+    page = Path("page.html").read_text()
+    assert page.count("since it was indexed: &#39;lsr sync&#39; follows it") == 2
 
 
 def test_the_name_of_a_part_replaces_that_part(lsr: Lsr, index: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ import pytest
 from lsr.api.records import Names
 from lsr.api.sources import Stream, read_sources
 from lsr.errors import BadDocumentError
-from lsr.eval.data.datasets import read_queries
+from lsr.eval.data.query_files import read_queries
 from lsr.indexer.corpus.reader import read_corpus
 from lsr.indexer.transfer.read_vectors import ReadyVectors, read_vectors
 

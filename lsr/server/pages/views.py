@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lsr.output.explained import engine_facts, number
-from lsr.output.hits import legs_line, stale_line
+from lsr.output.hits import legs_line
 from lsr.output.numbers import counted
 from lsr.output.results import value_text
 from lsr.query.explain.explain import SEARCHED_CHARACTERS, ExplainedHit, ExplainedSearch, QueryTerm, spans_of
@@ -188,10 +188,8 @@ def chips_of(fields: Mapping[str, FieldValue], link: ChipLink = no_link, *, most
 
 def stale_note(hit: Any) -> str:
     """Return what is to be said of a hit whose file changed since it was indexed; nothing of any other."""
-    if hit.stale is None:
-        return ""
-    said = stale_line(hit.stale)
-    return said[0].upper() + said[1:]
+    stale = getattr(hit, "stale", None)
+    return "" if not stale else f"The file behind this has {stale} since it was indexed: 'lsr sync' follows it."
 
 
 def _because(found: ExplainedHit, parts: Sequence[WordPart]) -> str:
