@@ -40,7 +40,9 @@ def render(template: str, /, **context: Any) -> str:
 @cache
 def asset(name: str) -> bytes:
     """Return a file of `ASSETS`. Raises KeyError for any other name, so that no request reads another file."""
-    return (FOLDER / "assets" / name).read_bytes() if name in ASSETS else {}[name]
+    if name not in ASSETS:
+        raise KeyError(name)
+    return (FOLDER / "assets" / name).read_bytes()
 
 
 @cache
