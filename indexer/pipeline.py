@@ -9,11 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from lsr.encoders.base import Encoder, extend_rows, term_ids_of
 from lsr.encoders.dense.base import DenseEncoder, DenseVectors, dense_description
+from lsr.encoders.runtime import with_runtime
 from lsr.errors import BadDocumentError, LsrError, UsageError
+from lsr.indexer.corpus.reader import read_roots
+from lsr.indexer.corpus.report import CorpusReport
+from lsr.indexer.corpus.walk import walk_roots
 from lsr.indexer.encode.document_encoders import Legs
 from lsr.indexer.encode.resumable_job import forget_job, kept_documents, writing
 from lsr.indexer.encode.resume import Staging, staging_folder
-from lsr.indexer.encode.windows import windows
+from lsr.indexer.encode.windows import MAX_DOCUMENTS, MAX_TOKENS, windows
+from lsr.indexer.sources.table import SourceTable
+from lsr.indexer.sources.tracking import Tracking
 from lsr.indexer.storage.manifest import Manifest
 from lsr.indexer.transfer.read_vectors import ReadyVectors, read_vectors, stored_scale
 from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
@@ -22,12 +28,12 @@ from lsr.io.progress import NoProgress, Progress
 from lsr.types import PASSAGE_OF, Document
 
 if TYPE_CHECKING:
-    from lsr.encoders.text.splitter import PassageSplitter
     from lsr.indexer.corpus.options import CorpusOptions
+    from lsr.indexer.encode.document_reader import DocumentReader
 
 log = logging.getLogger(__name__)
 
-COUNTED_AT_ONCE, ENCODED_AT_ONCE = 2048, 256
+COUNTED_AT_ONCE, ENCODED_AT_ONCE = 2048, MAX_DOCUMENTS
 """Documents in a batch: for words, whose counting is fast, and for models, so that progress shows every few seconds."""
 SHOWN_BYTES = 1 << 18
 
@@ -38,7 +44,7 @@ def index_documents(
     encoder: Encoder,
     *,
     dense: DenseEncoder | None = None,
-    splitter: PassageSplitter | None = None,
+    reader: DocumentReader | None = None,
     overwrite: bool = False,
     reorder: bool = True,
     threads: int = 2,
@@ -47,15 +53,16 @@ def index_documents(
 ) -> Manifest:
     """Index a stream of documents, in one go.
 
-    dense: encodes their dense vectors; the same object as `encoder` where that is a joint one. splitter: cuts long
-    documents into passages. limits: the size at which a segment is full. Raises what IndexWriter and encoders raise;
+    dense: encodes their dense vectors; the same object as `encoder` where that is a joint one. reader: cuts long
+    documents into passages, and counts tokens (default: documents stay as they are). limits:
+    the size at which a segment is full. Raises what IndexWriter and encoders raise;
     LsrError if there is no document.
     """
     options = {
         "overwrite": overwrite, "reorder": reorder, "threads": threads, "progress": progress, "limits": limits,
     }  # fmt: skip
-    with _writer(index, encoder, dense, splitter, options) as writer:
-        _add_directly(writer, _split(documents, splitter), encoder, dense)
+    with _writer(index, encoder, dense, reader, options) as writer:
+        _add_directly(writer, _read(documents, reader), encoder, dense)
         return _committed(writer)
 
 
@@ -65,7 +72,7 @@ def index_corpus(
     encoder: Encoder,
     *,
     dense: DenseEncoder | None = None,
-    splitter: PassageSplitter | None = None,
+    reader: DocumentReader | None = None,
     skip_bad: bool = False,
     overwrite: bool = False,
     reorder: bool = True,
@@ -76,17 +83,21 @@ def index_corpus(
     """Index folders and files; return the manifest, and lines that sum up what was read and skipped.
 
     What a model encodes is kept beside the index until the commit (`Staging`), so that the same call after an
-    interruption resumes; words alone are counted again. dense, splitter: as of `index_documents`.
+    interruption resumes; words alone are counted again. dense, reader: as of `index_documents`.
     The index itself is never read, wherever it is. Raises what `read_corpus`
     and `index_documents` raise.
     """
-    corpus = Corpus([Path(path) for path in paths], Path(index), skip_bad=skip_bad, progress=progress, reading=reading)
+    tracking = Tracking(SourceTable())
+    tracking.target([Path(path) for path in paths], reading, skip_bad=skip_bad, follow=False)
+    is_encoded = encoder.corpus_weighting is None or dense is not None
+    corpus = Corpus(tracking, Path(index), progress=progress, is_encoded=is_encoded)
 
     def documents() -> Iterator[Document]:
-        return _split(corpus.documents(), splitter)
+        return _read(corpus.documents(), reader)
 
     options = {"overwrite": overwrite, "reorder": reorder, "threads": threads, "progress": progress}
-    with _writer(index, encoder, dense, splitter, options) as writer:
+    with _writer(index, encoder, dense, reader, options) as writer:
+        writer.save_sources = tracking.save
         # Words are counted again: their terms are numbered in the order in which they come.
         models = Legs(None if encoder.corpus_weighting is not None else encoder, dense).models
         if models == Legs(None):
@@ -94,7 +105,7 @@ def index_corpus(
             _add_directly(writer, documents(), encoder, None)
             manifest = _committed(writer)
         else:
-            settings = {"passages": None if splitter is None else dict(splitter.settings)}
+            settings = {"passages": _passages(reader)}
             with Staging(Path(index), models, settings=settings) as staging:
                 for shard in staging.encode(documents):
                     for batch, sparse, halves in staging.read(shard):
@@ -103,29 +114,30 @@ def index_corpus(
                         )
                         writer.add(batch, rows, halves)
                 manifest = _committed(writer)
-    return manifest, corpus.summary()
+    return manifest, [*corpus.summary(), *(() if reader is None else reader.summary())]
 
 
-def _split(documents: Iterable[Document], splitter: PassageSplitter | None) -> Iterator[Document]:
-    if splitter is None:
-        return iter(documents)
-    from lsr.encoders.text.splitter import split_documents
+def _read(documents: Iterable[Document], reader: DocumentReader | None) -> Iterator[Document]:
+    return iter(documents) if reader is None else reader.read(documents)
 
-    return split_documents(documents, splitter)
+
+def _passages(reader: DocumentReader | None) -> dict[str, int] | None:
+    settings = None if reader is None else reader.settings
+    return None if settings is None else dict(settings)
 
 
 def _writer(
     index: str | Path,
     encoder: Encoder,
     dense: DenseEncoder | None,
-    splitter: PassageSplitter | None,
+    reader: DocumentReader | None,
     options: Mapping[str, Any],
 ) -> IndexWriter:
     return IndexWriter(
         Path(index),
         encoder,
-        dense=None if dense is None else dense_description(dense),
-        passages=None if splitter is None else splitter.settings,
+        dense=None if dense is None else with_runtime(dense_description(dense), dense),
+        passages=_passages(reader),
         **options,
     )
 
@@ -135,7 +147,10 @@ def _add_directly(
 ) -> None:
     legs = Legs(encoder, dense)
     words_alone = encoder.corpus_weighting is not None and dense is None
-    for batch in windows(documents, max_documents=COUNTED_AT_ONCE if words_alone else ENCODED_AT_ONCE):
+    size: dict[str, Any] = {"max_tokens": MAX_TOKENS, "text_length": legs.text_length}
+    if words_alone:
+        size = {"max_documents": COUNTED_AT_ONCE}
+    for batch in windows(documents, **size):
         vectors = legs.encode(batch)
         assert vectors.sparse is not None
         writer.add(batch, vectors.sparse, vectors.dense)
@@ -156,52 +171,45 @@ def _forget_other_job(index: Path) -> None:
 
 
 class Corpus:
-    """Folders and files as documents, as often as asked for; counts what was skipped the last time."""
+    """The roots of a transaction as documents, as often as asked for; counts what was skipped the last time.
 
-    def __init__(
-        self,
-        paths: Sequence[Path],
-        index: Path,
-        *,
-        skip_bad: bool,
-        progress: Progress | None,
-        reading: CorpusOptions | None = None,
-    ) -> None:
-        from lsr.indexer.corpus.report import CorpusReport
+    is_encoded: whether a model reads the documents, which takes most of the time, and names the stage.
+    """
 
-        self._paths = paths
+    def __init__(self, tracking: Tracking, index: Path, *, progress: Progress | None, is_encoded: bool) -> None:
+        self._stage = "encoding" if is_encoded else "reading"
+        self._tracking = tracking
         self._exclude = [index, staging_folder(index)]
-        self._skip_bad = skip_bad
-        self._reading = reading
         self._progress = progress or NoProgress()
         self._report = CorpusReport()
 
     def documents(self) -> Iterator[Document]:
         """Yield the documents. Nothing is read before the first is asked for."""
-        from lsr.indexer.corpus.reader import read_corpus
-        from lsr.indexer.corpus.report import CorpusReport
-
         # Only now, so that a folder that can't be written to is refused before everything is read.
-        self._progress.start("reading", self._total_bytes(), "B")
+        tracking = self._tracking
+        files = walk_roots(tracking.roots, CorpusReport(), exclude=self._exclude, apart=tracking.apart)
+        self._progress.start(self._stage, sum(source.size_bytes for source in files), "B")
         report = self._report = CorpusReport()
-        shown = 0
-        for document in read_corpus(
-            self._paths, skip_bad=self._skip_bad, report=report, exclude=self._exclude, options=self._reading
-        ):
-            if report.bytes_done - shown > SHOWN_BYTES:
-                self._progress.advance(report.bytes_done - shown)
-                shown = report.bytes_done
-            yield document
-        self._progress.advance(report.bytes_done - shown)
-
-    def _total_bytes(self) -> int:
-        from lsr.indexer.corpus.walk import total_bytes
-
-        return total_bytes(self._paths, exclude=self._exclude, options=self._reading)
+        tracking.begin()
+        documents = read_roots(
+            tracking.roots, report=report, exclude=self._exclude, apart=tracking.apart, listener=tracking
+        )
+        yield from with_progress(documents, report, self._progress)
 
     def summary(self) -> list[str]:
         """Return lines that sum up what was read and skipped."""
         return self._report.summary()
+
+
+def with_progress(documents: Iterable[Document], report: CorpusReport, progress: Progress) -> Iterator[Document]:
+    """Yield documents, and advance the progress by the bytes that were read for them."""
+    shown = 0
+    for document in documents:
+        if report.bytes_done - shown > SHOWN_BYTES:
+            progress.advance(report.bytes_done - shown)
+            shown = report.bytes_done
+        yield document
+    progress.advance(report.bytes_done - shown)
 
 
 def index_vectors(
@@ -237,7 +245,7 @@ def index_vectors(
     # Vectors that came out of an index become the same impacts again.
     scale = stored_scale([Path(file) for file in files])
     options: dict[str, Any] = {"overwrite": overwrite, "reorder": reorder, "threads": threads, "scale": scale}
-    described = None if dense is None else dense_description(dense)
+    described = None if dense is None else with_runtime(dense_description(dense), dense)
     with IndexWriter(Path(index), source, dense=described, progress=progress, **options) as writer:
         listener.start("reading", None, "vector")
         for file in files:

@@ -54,6 +54,11 @@ class SearchOptions:
         help="find only documents whose fields fit, as \"year >= 2020 and lang == 'en'\"; docs/FILTERS.md says"
         " more",
     ))  # fmt: skip
+    plain: bool | None = field(default=None, metadata=_described(
+        kind="bool", bare=True, flags=("--plain", "--no-plain"),
+        help='take a query as it is: "a phrase", +word and -word in it say nothing special (default: of a typed query'
+        " they do; of a file or data set of queries they don't)",
+    ))  # fmt: skip
     min_score: float | None = field(default=None, metadata=_described(
         kind="float", metavar="S",
         help="leave out results that score below S",
@@ -112,6 +117,11 @@ class SearchOptions:
         help="search faster, and perhaps miss documents: fast, balanced or near-exact; or alpha=0.8 relaxes the bounds,"
         " superblocks=50 ends the search after so many groups of 64 documents, query_cut=8 bounds by the 8 heaviest of"
         " the frequent terms",
+    ))  # fmt: skip
+    locate: bool = field(default=False, metadata=_described(
+        kind="bool", bare=True, flags=("--locate", "--no-locate"), local=True,
+        help="say of a result the path of its file, and the line there (the page of a PDF, the cell of a notebook)"
+        " that says most about the query (default for one query on the command line)",
     ))  # fmt: skip
     explain: bool = field(default=False, metadata=_described(
         kind="bool", bare=True,
@@ -301,7 +311,7 @@ _SPECIAL: Mapping[str, Any] = {
     "feedback": _feedback,
     "approximate": _approximate,
 }
-"""What turns a value of an option into its value type; NotImplemented leaves it to the option's kind."""
+"""Functions from an option's value to its value type; NotImplemented leaves it to the option's kind."""
 
 
 def _hybrid_search(options: SearchOptions) -> Hybrid | None:

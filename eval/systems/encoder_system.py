@@ -14,10 +14,12 @@ from typing import Any
 
 from lsr.encoders.base import Encoder, begin_again
 from lsr.encoders.dense.base import JointEncoder
+from lsr.encoders.runtime import with_runtime
 from lsr.errors import IndexDamagedError, IndexMissingError, LsrError
 from lsr.eval.data.datasets import Dataset
 from lsr.eval.systems.costs import timed
 from lsr.eval.systems.indexed_system import IndexedSystem, Prepared
+from lsr.indexer.encode.document_reader import DocumentReader, reader_for
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import FORMAT_VERSION
 from lsr.io.cache import cache_home
@@ -25,6 +27,9 @@ from lsr.io.folder import refuse_link
 from lsr.io.progress import NoProgress, Progress
 from lsr.query.searcher import Searcher
 from lsr.types import Document
+
+BY_PASSAGES = "+passages"
+"""End of a system's name that reads documents whole."""
 
 CACHED_WITH = "fields"
 """Content of cached indexes beside ids, titles and texts; earlier ones are not used."""
@@ -39,6 +44,8 @@ class EncoderSystem(IndexedSystem):
     """An encoder, loaded or by the name that `lsr index --encoder` takes; indexes are kept in `cache`.
 
     cache: default, the user's. jointly: of a joint encoder, index its dense vectors too, which come of the same pass.
+    device, dtype: of a model that is named (default: its own choice). passages: read long
+    documents whole, in passages; by default they are cut where the encoder stops reading.
     """
 
     def __init__(
@@ -49,14 +56,19 @@ class EncoderSystem(IndexedSystem):
         name: str | None = None,
         threads: int = 1,
         jointly: bool = False,
+        passages: bool = False,
+        device: str | None = None,
+        dtype: str | None = None,
         progress: Progress | None = None,
     ) -> None:
         given = encoder if isinstance(encoder, str) else str(encoder.description["name"])
-        super().__init__(name or given, threads=threads)
+        super().__init__((name or given) + (BY_PASSAGES if passages else ""), threads=threads)
         self._encoder_name = encoder if isinstance(encoder, str) else None
         self._encoder: Encoder | None = None if isinstance(encoder, str) else encoder
         self._cache = cache or index_cache()
         self._jointly = jointly
+        self._passages = passages
+        self._placement = {name: value for name, value in (("device", device), ("dtype", dtype)) if value is not None}
         self._progress = progress or NoProgress()
 
     def _prepare(self, dataset: Dataset) -> Prepared:
@@ -65,9 +77,10 @@ class EncoderSystem(IndexedSystem):
         Raises LsrError where the index in the cache is of another encoder, and what encoding and indexing raise.
         """
         encoder = self.encoder()
-        wanted = _plain(encoder.description)
-        path = self._cache / _cache_name(dataset, self.name, wanted)
-        index, index_s = self._open(path, dataset, encoder)
+        wanted = _plain(with_runtime(encoder.description, encoder))
+        reader = reader_for(encoder, passages=True) if self._passages else None
+        path = self._cache / _cache_name(dataset, self.name, wanted, None if reader is None else reader.settings)
+        index, index_s = self._open(path, dataset, encoder, reader)
         # What was measured must be what was asked for, whatever a loader may have fallen back to.
         if _plain(index.manifest.encoder) != wanted:
             raise LsrError(f"{path}: the index was made by {dict(index.manifest.encoder)}, not by {wanted}; delete it")
@@ -82,12 +95,14 @@ class EncoderSystem(IndexedSystem):
         if by_name is not None and (self._encoder is None or self._encoder.corpus_weighting is not None):
             from lsr.encoders.registry import load_encoder
 
-            self._encoder = load_encoder(by_name)
+            self._encoder = load_encoder(by_name, **({} if by_name == "bm25" else self._placement))
         assert self._encoder is not None
         encoder: Encoder = begin_again(self._encoder)
         return encoder
 
-    def _open(self, path: Path, dataset: Dataset, encoder: Encoder) -> tuple[StoredIndex, float | None]:
+    def _open(
+        self, path: Path, dataset: Dataset, encoder: Encoder, reader: DocumentReader | None
+    ) -> tuple[StoredIndex, float | None]:
         if (index := cached_index(path)) is not None:
             return index, None
         from lsr.indexer.pipeline import index_documents
@@ -96,7 +111,9 @@ class EncoderSystem(IndexedSystem):
         began = time.perf_counter()
         documents = _counted(dataset, self._progress)
         dense = encoder if self._jointly and isinstance(encoder, JointEncoder) else None
-        index_documents(documents, path, encoder, dense=dense, threads=self.threads, progress=self._progress)
+        index_documents(
+            documents, path, encoder, dense=dense, reader=reader, threads=self.threads, progress=self._progress
+        )
         seconds = time.perf_counter() - began
         return StoredIndex.open(path), seconds
 
@@ -145,9 +162,12 @@ def _counted(dataset: Dataset, progress: Progress) -> Iterator[Document]:
         yield document
 
 
-def _cache_name(dataset: Dataset, system: str, description: Mapping[str, Any]) -> str:
+def _cache_name(
+    dataset: Dataset, system: str, description: Mapping[str, Any], passages: Mapping[str, int] | None = None
+) -> str:
     key = (CACHED_WITH, file_sha256(dataset.corpus_path), json.dumps(description, sort_keys=True))
-    return cache_name(dataset.name, system, key=key)
+    of_passages = () if passages is None else (json.dumps(dict(passages), sort_keys=True),)
+    return cache_name(dataset.name, system, key=(*key, *of_passages))
 
 
 def _plain(description: Mapping[str, Any]) -> Any:

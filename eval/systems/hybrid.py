@@ -9,6 +9,7 @@ from typing import Any
 
 from lsr.encoders.dense.base import DenseEncoder, JointEncoder, dense_description
 from lsr.encoders.registry import load_dense_encoder
+from lsr.encoders.runtime import with_runtime
 from lsr.eval.data.datasets import Dataset
 from lsr.eval.data.runs import Ranking, run_of
 from lsr.eval.reports.results import Result
@@ -83,7 +84,7 @@ class DenseIndex(IndexedSystem):
     def _with_dense(self, index: StoredIndex) -> StoredIndex:
         """Return the index with the dense vectors that are wanted, added now unless they are there."""
         encoder = self._load()
-        wanted = dict(dense_description(encoder))
+        wanted = with_runtime(dense_description(encoder), encoder)
         if index.manifest.dense is None or dict(index.manifest.dense) != wanted:
             index.close()
             self._sparse.forget()

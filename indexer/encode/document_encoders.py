@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from lsr.encoders.base import Encoder, model_of
 from lsr.encoders.dense.base import DenseEncoder, DenseVectors, JointEncoder
+from lsr.encoders.runtime import with_runtime
 from lsr.types import Document, SparseBatch
 
 
@@ -45,11 +46,18 @@ class Legs:
 
     @property
     def description(self) -> Mapping[str, Any]:
-        """The description that identifies these encoders; of a single one its own."""
-        of_dense = None if self.dense is None else self.dense.description
+        """The description that identifies these encoders and their runtimes; of a single one its own."""
+        of_dense = None if self.dense is None else with_runtime(self.dense.description, self.dense)
         if self.sparse is None or self.joint is not None:
             return of_dense or {}
-        return self.sparse.description if of_dense is None else {**self.sparse.description, "dense": of_dense}
+        of_sparse = with_runtime(self.sparse.description, self.sparse)
+        return of_sparse if of_dense is None else {**of_sparse, "dense": of_dense}
+
+    @property
+    def text_length(self) -> int | None:
+        """Tokens of a document that the encoder reads that reads most; None: all."""
+        lengths = [getattr(leg, "text_length", None) for leg in (self.sparse, self.dense) if leg is not None]
+        return None if None in lengths else max(lengths, default=None)
 
     def encode(self, documents: Sequence[Document]) -> Vectors:
         """Encode documents. Raises what the encoders raise."""

@@ -51,4 +51,4 @@ def encode_corpus(
         return found | text_columns(batch) | field_columns(batch) if with_text else found
 
     job = ShardJob(legs.description, {"with_text": with_text}, columns)
-    return run_job(documents, job, folder, window=window, progress=progress)
+    return run_job(documents, job, folder, window=window, text_length=legs.text_length, progress=progress)

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from lsr.encoders.registry import check_same
+from lsr.encoders.runtime import RUNTIME
 from lsr.errors import LsrError, UsageError
 from lsr.indexer.encode.columns import Columns
 from lsr.indexer.encode.shards import Shard, ShardWriter, SourceHash, read_shard, shard_name
-from lsr.indexer.encode.windows import Pace, windows
+from lsr.indexer.encode.windows import MAX_TOKENS, windows
 from lsr.indexer.integrity.damage import OutOfResourcesError, lack_of
 from lsr.io.folder import FileAt, Folder
 from lsr.io.progress import NoProgress, Progress
@@ -76,7 +77,8 @@ def run_job(
     job: ShardJob,
     folder: Path | Folder,
     *,
-    window: int | Pace,
+    window: int,
+    text_length: int | None = None,
     shard_seconds: float = FOREVER,
     n_documents: int | None = None,
     progress: Progress | None = None,
@@ -85,11 +87,12 @@ def run_job(
 
     folder: the path that a caller names, which may be that of a link, or an open folder. One that holds the beginning
     of the same job is resumed: what it holds is neither lost nor encoded again. window: documents that are
-    sorted by length and encoded together. shard_seconds: how long a shard is added to, and so what a killed process
+    sorted by length and encoded together, at most. text_length: tokens of a document that the encoder reads, None: all.
+    shard_seconds: how long a shard is added to, and so what a killed process
     loses at most. n_documents: how many there are, if that is known. Raises OtherJobError, ChangedCorpusError, or
     LsrError for a folder of other things.
     """
-    if isinstance(window, int) and window < 1:
+    if window < 1:
         raise UsageError(f"window is {window}, but has to be 1 or more")
     listener = progress or NoProgress()
     with ExitStack() as stack:
@@ -103,7 +106,8 @@ def run_job(
         stream = iter(documents)
         _pass_over(stream, done, listener)
         shards = list(done)
-        encoded = ((batch, job.columns(batch)) for batch in windows(stream, max_documents=window))
+        size: dict[str, Any] = {"max_documents": window, "max_tokens": MAX_TOKENS, "text_length": text_length}
+        encoded = ((batch, job.columns(batch)) for batch in windows(stream, **size))
         while shard := _write_shard(place / shard_name(len(shards)), encoded, shard_seconds, listener):
             shards.append(shard)
     return EncodedCorpus(place.path, tuple(shard.path for shard in shards), _n_docs(shards), _n_docs(done))
@@ -234,8 +238,16 @@ def _begin(folder: Folder, job: ShardJob) -> list[Shard]:
 
 
 def _check_same(found: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    check_same(found, given)
-    check_same(found.get("dense") or {}, given.get("dense") or {})
+    """Raise LsrError unless two descriptions are of the same encoders, in the same runtimes where both say which."""
+    for one, other in ((found, given), (found.get("dense") or {}, given.get("dense") or {})):
+        check_same(one, other)
+        before, now = one.get(RUNTIME), other.get(RUNTIME)
+        if before is not None and now is not None and before != now:
+            raise LsrError(f"they were encoded by {_shown(before)}, but now by {_shown(now)}")
+
+
+def _shown(runtime: Mapping[str, Any]) -> str:
+    return " ".join(str(runtime.get(name)) for name in ("library", "dtype", "device"))
 
 
 def _pass_over(stream: Iterator[Document], done: list[Shard], listener: Progress) -> None:

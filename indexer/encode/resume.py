@@ -28,7 +28,7 @@ from lsr.indexer.encode.resumable_job import (
     run_job,
     writing,
 )
-from lsr.indexer.encode.windows import Pace
+from lsr.indexer.encode.windows import MAX_DOCUMENTS
 from lsr.indexer.integrity.damage import OutOfResourcesError, lack_of
 from lsr.indexer.storage.dense_vectors import Halves
 from lsr.indexer.storage.files import arrow_source
@@ -110,7 +110,8 @@ class Staging:
                     documents(),
                     self._job,
                     self._made(),
-                    window=Pace(),
+                    window=MAX_DOCUMENTS,
+                    text_length=self._legs.text_length,
                     shard_seconds=SHARD_SECONDS,
                     n_documents=self._n_documents,
                     progress=self._progress,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lsr.encoders.dense.base import DenseEncoder, dense_description
+from lsr.encoders.runtime import with_runtime
 from lsr.errors import IndexExistsError, LsrError
 from lsr.indexer.encode.document_encoders import Legs
 from lsr.indexer.encode.resume import Staging
@@ -86,7 +87,7 @@ def _commit(
         created=now(),
         library_version=__version__,
         segments=tuple(segments),
-        dense=dict(dense_description(encoder)),
+        dense=with_runtime(dense_description(encoder), encoder),
     )
     place.commit(manifest)
     return manifest

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsr.api.arguments import check_count, check_flag, check_path
-from lsr.api.encoders import dense_encoder_of, encoder_of, passage_settings, splitter_of
+from lsr.api.encoders import dense_encoder_of, encoder_of, passage_settings, reader_of
 from lsr.api.first_use import BUILD, warn_before_compiling
 from lsr.api.index import Index
 from lsr.api.records import Names
@@ -20,7 +20,8 @@ from lsr.indexer.storage.index import DEFAULT_NAME
 if TYPE_CHECKING:
     from lsr.encoders.base import Encoder
     from lsr.encoders.dense.base import DenseEncoder
-    from lsr.encoders.text.splitter import PassageSplitter
+    from lsr.encoders.text.token_count import TokenCount
+    from lsr.indexer.encode.document_reader import DocumentReader
     from lsr.indexer.storage.manifest import Manifest
     from lsr.io.progress import Progress
     from lsr.types import Document
@@ -36,11 +37,14 @@ def index(
     encoder: str | Path | Encoder | None = None,
     dense: str | Path | DenseEncoder | None = None,
     passages: bool | Mapping[str, int] | None = None,
+    language: str | None = None,
+    stop_words: str | Iterable[str] | None = None,
     overwrite: bool = False,
-    text: str | None = None,
+    text: str | Sequence[str] | None = None,
     title: str | None = None,
     id: str | None = None,  # noqa: A002
     fields: Iterable[str] | None = None,
+    reading: Mapping[str, Any] | None = None,
     skip_bad: bool = False,
     reorder: bool = True,
     threads: int | None = None,
@@ -56,12 +60,19 @@ def index(
         encoder: `bm25`, `default`, the folder of a model, its name on the hub, or a loaded encoder (default:
             $LSR_ENCODER, else the bundled model).
         dense: dense model whose vectors are stored too: a folder, a name on the hub, `joint`, or a loaded encoder.
-        passages: cut documents that are longer than the models read: True, or a dict of `overlap` and `max_length`.
+        passages: cut documents that are longer than the models read into passages, and find each by its best one: True,
+            a dict of `overlap` and `max_length` in tokens, or False to read their starts only (default: True where a
+            model encodes, which reads a limited number of tokens; words need no passages).
+        language: language of the words of `bm25`, or beside a model: a Snowball language, or `none` (default: english).
+        stop_words: words that count for nothing, or the language whose list is taken (default: of the language).
         overwrite: replace the index that is at the path.
-        text: column or key of the text (default: the first of the usual names, such as `text` or `contents`).
+        text: column or key of the text, or several, joined in this order with an empty line between two (default: the
+            first of the usual names, such as `text` or `contents`).
         title: column or key of the title (default: `title` or `headline`, where there is one).
         id: column or key of the doc_id (default: `doc_id`, `id` or another usual name, where there is one).
         fields: columns or keys that are kept as fields (default: all others).
+        reading: other options of reading files: `delimiter`, `header`, `quoting`, `formats`, `include`, `exclude`, as
+            `{"exclude": ["old/"]}`.
         skip_bad: skip, and count, records and files that can't be read, instead of raising.
         reorder: bring similar documents together, so that searches are faster; results are the same.
         threads: number of worker threads (default: all cores).
@@ -95,12 +106,12 @@ def index(
         threads=None if threads is None else check_count(threads, "threads"),
         progress=progress,
     )
-    source = read_sources(sources, Names.of(text, title, id, fields))
+    source = read_sources(sources, Names.of(text, title, id, fields, reading))
     warn_before_compiling(BUILD)
-    loaded = encoder_of(encoder)
+    loaded = encoder_of(encoder, words={"language": language, "stop_words": stop_words})
     loaded_dense = dense_encoder_of(dense, loaded)
-    splitter = splitter_of(passages, loaded, loaded_dense)
-    built = build(source, folder, loaded, dense=loaded_dense, splitter=splitter, options=options)
+    reader = reader_of(passages, loaded, loaded_dense)
+    built = build(source, folder, loaded, dense=loaded_dense, reader=reader, options=options)
     for line in built.summary:
         logger.info("%s", line)
     return Index(folder, encoder=loaded)
@@ -127,10 +138,16 @@ class BuildOptions:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """An index that was made: its manifest, and lines that sum up what was read and skipped."""
+    """An index that was made: its manifest, lines that sum up what was read and skipped, and counts of tokens."""
 
     manifest: Manifest
     summary: tuple[str, ...] = ()
+    tokens: TokenCount | None = None
+
+    @property
+    def n_documents(self) -> int:
+        """Number of documents, each counted once where it was cut into passages."""
+        return self.manifest.n_docs if self.tokens is None else self.tokens.documents
 
 
 def build(
@@ -139,7 +156,7 @@ def build(
     encoder: Encoder,
     *,
     dense: DenseEncoder | None = None,
-    splitter: PassageSplitter | None = None,
+    reader: DocumentReader | None = None,
     options: BuildOptions | None = None,
 ) -> Built:
     """Make an index of checked sources with loaded encoders.
@@ -149,7 +166,7 @@ def build(
         path: folder of the index.
         encoder: encoder of the sparse vectors.
         dense: encoder of the dense vectors, if they are stored too.
-        splitter: cuts long documents into passages (default: they stay whole).
+        reader: cuts long documents into passages, and counts tokens (default: they stay as they are).
         options: settings (default: `BuildOptions()`).
 
     Raises:
@@ -161,14 +178,15 @@ def build(
     given = options or BuildOptions()
     common: dict[str, Any] = {
         "dense": dense,
-        "splitter": splitter,
+        "reader": reader,
         "overwrite": given.overwrite,
         "reorder": given.reorder,
         "threads": given.threads or available_cores(),
         "progress": given.progress,
     }
     if isinstance(source, Stream):
-        return Built(index_documents(source.documents, path, encoder, **common))
+        manifest = index_documents(source.documents, path, encoder, **common)
+        return Built(manifest, *(((), None) if reader is None else (tuple(reader.summary()), reader.count)))
     common |= {"skip_bad": given.skip_bad, "reading": source.reading}
     manifest, summary = index_corpus(source.paths, path, encoder, **common)
-    return Built(manifest, tuple(summary))
+    return Built(manifest, tuple(summary), None if reader is None else reader.count)

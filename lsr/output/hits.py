@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import re
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from lsr.io.printable import clean, json_line
 from lsr.output.terminal import (
     BOLD,
     DIM,
     MATCH,
-    clean,
+    STALE,
     columns,
     fitting,
     lines_of,
     marked,
+    say_styled,
     shortened,
     style,
     text_width,
@@ -27,9 +28,6 @@ from lsr.types import Hit, LegScore
 INDENT = 5
 SNIPPET_LINES = 2
 HEADING_CHARACTERS = 80
-
-# Control characters beyond ASCII are no matter to JSON, but to a terminal; lone surrogates to any file.
-_TO_ESCAPE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def hit_json(hit: Hit, approximate: Mapping[str, Any] | None = None) -> str:
@@ -46,21 +44,20 @@ def hit_object(hit: Hit) -> dict[str, Any]:
         shown["passage"] = {"start": hit.passage[0], "end": hit.passage[1]}
     if hit.legs is not None:
         shown["legs"] = {leg.leg: {"score": leg.score, "rank": leg.rank} for leg in hit.legs}
+    if hit.stale is not None:
+        shown["stale"] = hit.stale
+    places = {"path": hit.path, "line": hit.line, "page": hit.page, "cell": hit.cell}
+    shown |= {name: value for name, value in places.items() if value is not None}
     if hit.terms is not None:
         shown["terms"] = [asdict(term) for term in hit.terms]
     return shown
-
-
-def json_line(value: Any) -> str:
-    """Return a JSON text that is safe to print wherever UTF-8 is."""
-    return _TO_ESCAPE.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(value, ensure_ascii=False))
 
 
 def print_hits(hits: Iterable[Hit], words: Matcher) -> None:
     """Print of each hit its rank, title, score, doc_id, and the stretch of text that says most about the query."""
     width = columns()
     for hit in hits:
-        print(*hit_lines(hit, words, width), "", sep="\n")
+        say_styled(*hit_lines(hit, words, width), "")
 
 
 def hit_lines(hit: Hit, words: Matcher, width: int) -> list[str]:
@@ -73,11 +70,32 @@ def hit_lines(hit: Hit, words: Matcher, width: int) -> list[str]:
     shown = marked(heading, matches, 0, len(heading), mark=MATCH, base=BOLD)
     lines = [f"{hit.rank:>{INDENT - 2}}  {shown}{gap}{score}"]
     room = width - INDENT
-    if heading != hit.doc_id:
-        lines.append(" " * INDENT + style(shortened(clean(hit.doc_id), room), DIM))
+    where = [] if hit.path is None else [place_of(hit)]
+    said = heading == hit.doc_id or (hit.path is not None and hit.path.endswith(hit.doc_id))
+    named = [] if said else [hit.doc_id]
+    if named or where:
+        lines.append(" " * INDENT + style(shortened(clean(" · ".join([*named, *where])), room), DIM))
     if hit.legs is not None:
         lines.append(" " * INDENT + style(shortened(legs_line(hit.legs), room), DIM))
+    if hit.stale is not None:
+        lines.append(" " * INDENT + style(shortened(stale_line(hit.stale), room), STALE))
     return lines + [" " * INDENT + line for line in _snippet_lines(text, words, room)]
+
+
+def place_of(hit: Hit) -> str:
+    """Return where a hit stands, as terminals and editors open it: `notes/plan.md:120`; its doc_id without a file."""
+    if hit.path is None:
+        return hit.doc_id
+    path = os.path.relpath(hit.path)
+    path = hit.path if path.startswith("..") else path
+    if hit.line is not None:
+        return f"{path}:{hit.line}"
+    return path + "".join(f", {name} {n}" for name, n in (("page", hit.page), ("cell", hit.cell)) if n is not None)
+
+
+def stale_line(stale: str) -> str:
+    """Say that a hit's file is another now, and the command that brings the index up to date."""
+    return f"its file has {stale} since it was indexed: lsr sync"
 
 
 def legs_line(legs: Sequence[LegScore]) -> str:

@@ -189,7 +189,9 @@ def test_passages_of_long_texts(tmp_path: Path, lsr: Lsr, masked_lm: Path, encod
     name = "bm25" if encoder == "bm25" else masked_lm
     length = ["--passage-length", 24] if encoder == "bm25" else []
     done = lsr("index", "notes", "--encoder", name, "--passages", "--overlap", 4, *length)
-    assert done.code == 0 and done.out.startswith("indexed ") and " passages in " in done.out
+    assert done.code == 0 and done.out.startswith("indexed 2 documents (") and " passages) in " in done.out
+    unit = "words" if encoder == "bm25" else "tokens"
+    assert f" {unit} of 2 documents, 1 longer than " in done.err and "lsr: read all " in done.err
     assert "read 2 documents from 2 files" in done.err
     hits = lsr("search", "guard dog", "--json").objects
     ids = [hit["doc_id"] for hit in hits]
@@ -207,9 +209,42 @@ def test_passages_of_long_texts(tmp_path: Path, lsr: Lsr, masked_lm: Path, encod
     assert "passages" in lsr("stats").out
 
 
+def test_a_model_reads_documents_whole_unless_told_otherwise(tmp_path: Path, lsr: Lsr, masked_lm: Path) -> None:
+    """What stands at the end of a long document is found; words have no limit, so they are counted as before."""
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "long.txt").write_text("house of the day . " * 40 + "guard dog")
+    (tmp_path / "notes" / "short.txt").write_text("a cat sleeps")
+    (done,) = lsr("index", "notes", "--encoder", masked_lm, "--json").objects
+    assert done["documents"] == 2 < done["passages"] and done["tokens_read"] == done["tokens"]
+    with StoredIndex.open(".lsr") as index:
+        assert any(document.text.endswith("guard dog") for document in index.segments[0].documents)
+    again = lsr("index", "notes", "--encoder", masked_lm, "--no-passages", "--index", "cut")
+    assert again.out.startswith("indexed 2 documents in ")
+    assert " of 2 documents, 1 of them to the limit of " in again.err and "--passages reads them whole" in again.err
+    words = lsr("index", "notes", "--encoder", "bm25", "--index", "words")
+    assert words.out.startswith("indexed 2 documents in ") and "tokens" not in words.err
+    assert [StoredIndex.open(path).manifest.passages is None for path in (".lsr", "cut", "words")] == [
+        False,
+        True,
+        True,
+    ]
+
+
+@pytest.mark.parametrize("option", ["--passages", "--no-passages"])
+def test_what_is_added_is_read_as_the_index_was(tmp_path: Path, lsr: Lsr, masked_lm: Path, option: str) -> None:
+    (tmp_path / "short.txt").write_text("a cat sleeps")
+    (tmp_path / "long.txt").write_text("house of the day . " * 40 + "guard dog")
+    assert lsr("index", "short.txt", "--encoder", masked_lm, option).code == 0
+    assert lsr("add", "long.txt").code == 0
+    with StoredIndex.open(".lsr") as index:
+        assert (index.manifest.n_docs > 2) == (option == "--passages")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (["corpus.jsonl", "--no-passages", "--overlap", "3"], "--overlap and --passage-length go with --passages"),
+        (["--vectors", "some.parquet", "--passage-length", "30"], "--passages cuts the texts of a CORPUS"),
         (["corpus.jsonl", "--overlap", "3"], "--overlap and --passage-length go with --passages"),
         (["corpus.jsonl", "--passages", "--overlap", "500"], "overlap is 500, but has to lie in 0"),
         (["corpus.jsonl", "--passages", "--passage-length", "3"], "max_length is 3"),

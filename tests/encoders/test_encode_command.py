@@ -31,9 +31,10 @@ def lsr(capsys):
 def test_encode_then_index_then_search(lsr, corpus, router_folder, tmp_path):
     out, index = tmp_path / "vectors", tmp_path / "index"
     code, text, _ = lsr("encode", corpus, "--encoder", router_folder, "--out", out)
-    assert code == 0 and text.startswith("encoded 3 documents in ") and " into 1 files of " in text
-    code, text, _ = lsr("encode", corpus, "--encoder", router_folder, "--out", out, "--json")
-    assert code == 0 and json.loads(text)["resumed"] == json.loads(text)["documents"] == 3
+    assert code == 0 and text.startswith("encoded 6 passages in ") and " into 1 files of " in text
+    code, text, err = lsr("encode", corpus, "--encoder", router_folder, "--out", out, "--json")
+    assert code == 0 and json.loads(text)["resumed"] == json.loads(text)["passages"] == 6
+    assert "read all 163 tokens of 3 documents, 1 longer than 64 tokens, in passages: 3 more texts" in err
     shard = out / "shard-000000.parquet"
     assert lsr("index", "--vectors", shard, "--encoder", router_folder, "--index", index)[0] == 0
     code, text, _ = lsr("search", "cat sat dog mat walk learn tree sparse retrieval index", "--index", index, "--json")
@@ -45,10 +46,20 @@ def test_pruned_passages_without_text(lsr, corpus, plain_folder, tmp_path):
         "encode", corpus, "--encoder", plain_folder, "--out", tmp_path / "out", "--passages", "--overlap", 8,
         "--top-k", 2, "--no-text", "--family", "splade-doc", "--max-length", 30, "--json",
     )  # fmt: skip
-    assert code == 0 and json.loads(text)["documents"] > 3
+    assert code == 0 and json.loads(text)["passages"] > 3
     table = pq.read_table(tmp_path / "out" / "shard-000000.parquet").to_pydict()
     assert list(table) == ["id", "terms", "weights"]
     assert table["id"][:3] == ["1", "2", "3"] and all(len(terms) <= 2 for terms in table["terms"])
+
+
+@pytest.mark.parametrize("options", [["--no-text"], ["--no-passages"], ["--dense", "--no-passages"]])
+def test_a_row_a_document_where_passages_are_not_wanted(lsr, corpus, plain_folder, tmp_path, options):
+    family = [] if "--dense" in options else ["--family", "splade-doc"]
+    code, text, err = lsr("encode", corpus, "--encoder", plain_folder, "--out", tmp_path / "out", *family, *options)
+    assert code == 0 and text.startswith("encoded 3 documents in ")
+    assert pq.read_table(tmp_path / "out" / "shard-000000.parquet")["id"].to_pylist() == ["1", "2", "3"]
+    limit = "1 of them to the limit of 64 tokens only; --passages reads them whole"
+    assert f"read 65 of 163 tokens (40 %) of 3 documents, {limit}" in err
 
 
 def test_dense_vectors(lsr, corpus, plain_folder, tmp_path):

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsr.encoders.registry import load_encoder
+from lsr.encoders.runtime import INTEGER_KERNELS, Runtime
 from lsr.errors import IndexLockedError, LsrError, UsageError
 from lsr.indexer.encode import resumable_job as encoding
 from lsr.indexer.encode.encode_corpus import encode_corpus
-from lsr.indexer.encode.windows import Pace, windows
+from lsr.indexer.encode.windows import CHARACTERS_PER_TOKEN, windows
 from lsr.indexer.pipeline import index_vectors
 from lsr.indexer.transfer.read_vectors import read_vectors
 from lsr.io.writer_lock import writer_lock
@@ -68,22 +69,35 @@ def rows_of(result):
     return [(row["id"], dict(zip(row["terms"], row["weights"], strict=True))) for row in table]
 
 
-@given(st.lists(st.integers(0, 40), max_size=30), st.integers(1, 7), st.integers(1, 60))
-def test_windows_hold_every_document_in_order_and_stay_small(lengths, max_documents, max_characters):
+@given(
+    st.lists(st.integers(0, 40), max_size=30),
+    st.integers(1, 7),
+    st.integers(1, 60),
+    st.none() | st.integers(1, 12),
+    st.none() | st.integers(1, 5),
+)
+def test_windows_hold_every_document_in_order_and_stay_small(
+    lengths, max_documents, max_characters, max_tokens, text_length
+):
     documents = [Document(str(i), "x" * length) for i, length in enumerate(lengths)]
-    found = list(windows(documents, max_documents=max_documents, max_characters=max_characters))
+    bounds = {"max_documents": max_documents, "max_characters": max_characters, "max_tokens": max_tokens}
+    found = list(windows(documents, **bounds, text_length=text_length))
     assert [d for window in found for d in window] == documents
     for window in found:
         assert 0 < len(window) <= max_documents
+        tokens = sum(min(text_length or 99, len(d.text) // CHARACTERS_PER_TOKEN + 1) for d in window)
         assert len(window) == 1 or sum(len(d.text) for d in window) <= max_characters
+        assert len(window) == 1 or max_tokens is None or tokens <= max_tokens
+    # What an interrupted run has left to do is cut as it would have been: nothing but documents decides.
+    for done in range(len(found)):
+        rest = documents[sum(map(len, found[:done])) :]
+        assert list(windows(rest, **bounds, text_length=text_length)) == found[done:]
 
 
-def test_windows_grow_until_they_take_some_seconds():
-    pace = Pace(seconds=5, least=32, most=256)
-    assert [pace.after(pace.documents, seconds) for seconds in (0.1, 1, 3, 2, 6, 11, 30, 30, 30)] == [
-        64, 128, 128, 256, 256, 128, 64, 32, 32,
-    ]  # fmt: skip
-    assert pace.after(20, 0.1) == 32  # a window that characters filled says nothing
+def test_a_text_counts_for_no_more_tokens_than_are_read_of_it():
+    documents = [Document(str(i), "word " * 1000) for i in range(4)]
+    assert [len(w) for w in windows(documents, max_tokens=512)] == [1, 1, 1, 1]
+    assert [len(w) for w in windows(documents, max_tokens=512, text_length=256)] == [2, 2]
 
 
 def test_shards_hold_every_document_with_its_vector(tmp_path):
@@ -178,6 +192,20 @@ def test_another_encoder_or_other_settings_are_refused(tmp_path):
         encode_corpus(corpus(10), Counter(), tmp_path, window=5, with_text=False)
 
 
+def test_vectors_of_another_runtime_are_not_mixed_in(tmp_path):
+    def counter(runtime):
+        encoder = Counter()
+        encoder.runtime = runtime
+        return encoder
+
+    in_float = Runtime("torch 2", "cpu", "float32", same_bits=False)
+    encode_corpus(corpus(10), counter(in_float), tmp_path, window=5)
+    with pytest.raises(LsrError, match="encoded by torch 2 float32 cpu, but now by lsr kernels int8 cpu"):
+        encode_corpus(corpus(10), counter(INTEGER_KERNELS), tmp_path, window=5)
+    assert encode_corpus(corpus(10), counter(in_float), tmp_path, window=5).n_resumed == 10
+    assert encode_corpus(corpus(10), Counter(), tmp_path, window=5).n_resumed == 10  # it doesn't say
+
+
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "mine.parquet").write_bytes(b"mine")
     with pytest.raises(LsrError, match="something else"):
@@ -221,7 +249,7 @@ def test_ten_times_the_corpus_needs_no_more_memory(tmp_path):
     def peak(n, folder):
         documents = (Document(str(i), f"some text {i:04} " * 2000) for i in range(n))
         encoder = Counter()
-        encoder.seen = deque(maxlen=0)
+        encoder.seen, encoder.text_length = deque(maxlen=0), 256
         tracemalloc.start()
         encode_corpus(documents, encoder, folder, window=20)
         size = tracemalloc.get_traced_memory()[1]

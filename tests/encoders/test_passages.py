@@ -14,6 +14,7 @@ from lsr.encoders.registry import load_encoder
 from lsr.encoders.text import splitter as passages
 from lsr.encoders.text.splitter import PassageSplitter, choose_splitter, split_documents
 from lsr.errors import BadDocumentError, UsageError
+from lsr.indexer.encode.document_reader import DocumentReader, reader_for
 from lsr.indexer.encode.encode_corpus import encode_corpus
 from lsr.indexer.pipeline import index_documents, index_vectors
 from lsr.query.searcher import Searcher
@@ -47,7 +48,7 @@ def test_passages_fit_and_cover_the_text(tokenizer, text, max_length, overlap, t
     covered = [False] * len(text)
     for number, passage in enumerate(found):
         start, end = passage.fields["passage_start"], passage.fields["passage_end"]
-        assert passage.doc_id == (f"d#{number}" if number else "d")
+        assert passage.doc_id == (f"\x1f{number}\x1fd" if number else "d")
         assert passage.text == text[start:end] and title.startswith(passage.title)
         assert passage.fields[PASSAGE_OF] == "d" and passage.fields["year"] == 2020
         assert length(tokenizer, passage) <= max_length
@@ -100,7 +101,7 @@ def by_document(hits):
     """Each document's best score, best first."""
     best: dict[str, float] = {}
     for hit in hits:
-        best.setdefault(hit.doc_id.partition("#")[0], hit.score)
+        best.setdefault(hit.doc_id.rpartition("\x1f")[2], hit.score)
     return list(best.items())
 
 
@@ -110,7 +111,7 @@ def indexes(request, router_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("passages")
     encoder = load_encoder("bm25" if request.param == "bm25" else router_folder)
     splitter = choose_splitter(encoder, overlap=4, max_length=20 if request.param == "bm25" else None)
-    index_documents(LONG, folder / "passages", encoder, splitter=splitter)
+    index_documents(LONG, folder / "passages", encoder, reader=DocumentReader(splitter))
     index_documents(split_documents(LONG, splitter), folder / "plain", encoder)
     return Searcher(folder / "passages"), Searcher(folder / "plain")
 
@@ -159,7 +160,7 @@ def test_an_explanation_is_of_the_passage(indexes):
 
 def test_the_passage_with_the_words_is_the_best(tmp_path):
     encoder = load_encoder("bm25")
-    index_documents(LONG, tmp_path, encoder, splitter=choose_splitter(encoder, overlap=4, max_length=20))
+    index_documents(LONG, tmp_path, encoder, reader=reader_for(encoder, passages=True, overlap=4, max_length=20))
     (hit,) = (hit for hit in Searcher(tmp_path).search("query") if hit.doc_id == "long")
     assert "sparse retrieval index query" in hit.text
 
@@ -177,7 +178,7 @@ def test_passages_that_were_encoded_before_are_found_as_documents(router_folder,
     shards = encode_corpus(split_documents(LONG, encoder.splitter(overlap=4)), encoder, tmp_path / "out").shards
     manifest, _ = index_vectors(list(shards), tmp_path / "index", encoder=encoder)
     assert manifest.passages == {}
-    index_documents(LONG, tmp_path / "direct", encoder, splitter=encoder.splitter(overlap=4))
+    index_documents(LONG, tmp_path / "direct", encoder, reader=DocumentReader(encoder.splitter(overlap=4)))
     direct, ready = Searcher(tmp_path / "direct"), Searcher(tmp_path / "index")
     assert ready.search("sparse retrieval", k=5) == direct.search("sparse retrieval", k=5)
 
@@ -186,14 +187,14 @@ def test_two_documents_of_one_id_are_noticed_although_both_are_cut(tmp_path):
     encoder = load_encoder("bm25")
     documents = [Document("same", "a few words " * 200), Document("x", "y"), Document("same", "other words " * 200)]
     with pytest.raises(BadDocumentError, match="doc_id same is there twice"):
-        index_documents(documents, tmp_path / "index", encoder, splitter=choose_splitter(encoder))
+        index_documents(documents, tmp_path / "index", encoder, reader=DocumentReader(choose_splitter(encoder)))
 
 
 def test_a_field_of_that_name_is_refused(tmp_path):
     encoder = load_encoder("bm25")
     documents = [Document("d", "words", fields={"passage_of": "book"})]
     with pytest.raises(BadDocumentError, match="document d: the name of its field 'passage_of' is reserved"):
-        index_documents(documents, tmp_path / "index", encoder, splitter=choose_splitter(encoder))
+        index_documents(documents, tmp_path / "index", encoder, reader=DocumentReader(choose_splitter(encoder)))
     index_documents(documents, tmp_path / "index", encoder)
     assert Searcher(tmp_path / "index").search("words")[0].doc_id == "d"
 

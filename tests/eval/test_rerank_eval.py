@@ -57,7 +57,6 @@ def test_a_reranker_stands_beside_its_sparse_leg(
         (["--rerank", "cross-encoder"], "a cross-encoder is a model"),
         (["--rerank", "late-interaction", "--candidates", "5"], "hybrid: 5 candidates; give 10 to 1,000"),
         (["--candidates", "50"], "--candidates goes with --rerank"),
-        (["--dtype", "float16"], "--dtype goes with --hybrid or --rerank"),
         (["--rerank", "late-interaction", "--fusion", "learned"], "take no learned fusion"),
     ],
 )

@@ -15,6 +15,7 @@ import pytest
 
 from lsr.encoders.registry import load_encoder
 from lsr.errors import EncoderError, IndexDamagedError, UsageError
+from lsr.indexer.encode.document_reader import DocumentReader
 from lsr.indexer.pipeline import index_documents
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.update.update import delete_documents
@@ -65,7 +66,7 @@ class Thirds:
 
     settings: Mapping[str, Any] = {"max_length": 9, "overlap": 0}
 
-    def split(self, document: Document) -> list[Document]:
+    def split(self, document: Document, count: object = None) -> list[Document]:
         parts = [f"{document.text} part{part}" for part in range(3)]
         fields: list[dict[str, Any]] = [
             {PASSAGE_OF: document.doc_id, PASSAGE_START: part, PASSAGE_END: part + 1} for part in range(3)
@@ -205,7 +206,7 @@ def test_union_fuses_the_best_of_each_leg(searcher: Searcher) -> None:
 
 @pytest.mark.parametrize("mode", ["rerank", "union"])
 def test_a_document_of_passages_is_found_once(tmp_path: Path, mode: str) -> None:
-    index_documents(DOCUMENTS[:40], tmp_path, load_encoder("bm25"), dense=Noise(), splitter=Thirds())  # type: ignore[arg-type]
+    index_documents(DOCUMENTS[:40], tmp_path, load_encoder("bm25"), dense=Noise(), reader=DocumentReader(Thirds()))  # type: ignore[arg-type]
     index = StoredIndex.open(tmp_path)
     hits = Searcher(index, dense_encoder=Noise()).search(QUERY, k=30, hybrid=Hybrid(mode=mode))
     assert len({hit.doc_id for hit in hits}) == len(hits) == 30

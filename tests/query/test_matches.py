@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from lsr.encoders.registry import load_encoder
 from lsr.errors import UsageError
+from lsr.indexer.encode.document_reader import DocumentReader
 from lsr.indexer.pipeline import index_documents
 from lsr.indexer.transfer.read_vectors import ReadyVectors
 from lsr.indexer.update.update import delete_documents
@@ -206,7 +207,7 @@ class Halves:
 
     settings: Mapping[str, Any] = {"max_length": 9, "overlap": 0}
 
-    def split(self, document: Document) -> Sequence[Document]:
+    def split(self, document: Document, count: object = None) -> Sequence[Document]:
         middle = len(document.text) // 2
         spans = [(0, middle), (middle, len(document.text))]
         return [
@@ -223,7 +224,7 @@ def test_of_passages_documents_are_counted(tmp_path: Path) -> None:
         Document("c", "lake wood", fields={"year": 2}),
         Document("d", "wood wood wood", fields={"year": 2}),
     ]
-    index_documents(documents, tmp_path / "index", load_encoder("bm25"), splitter=Halves())  # type: ignore[arg-type]
+    index_documents(documents, tmp_path / "index", load_encoder("bm25"), reader=DocumentReader(Halves()))  # type: ignore[arg-type]
     searcher = Searcher(tmp_path / "index")
     found = searcher.search("river lake", total=True, facets="year", k=10)
     assert found.total == 3 == len(found) and [(v.value, v.count) for v in found.facets["year"]] == [(2, 2), (1, 1)]

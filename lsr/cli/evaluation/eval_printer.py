@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from lsr.cli.common import note
+from lsr.output.terminal import say
 
 if TYPE_CHECKING:
     from lsr.eval.data.datasets import CorpusSummary, Dataset
@@ -34,6 +35,7 @@ class Printer:
         self._table = table
         self._groups = groups
         self._results: list[Result] = []
+        self._limit_noted = False
 
     def begin(self, dataset: Dataset, summary: CorpusSummary) -> None:
         """Note the oddities of a dataset."""
@@ -50,11 +52,11 @@ class Printer:
         from lsr.eval.reports.report import result_json, save_result, save_run
 
         if self._args.json:
-            print(result_json(result, per_query=self._args.per_query), flush=True)
+            say(result_json(result, per_query=self._args.per_query), flush=True)
         else:
             if not self._results:
-                print(self._table.header())
-            print(self._table.row(result), flush=True)
+                say(self._table.header())
+            say(self._table.row(result), flush=True)
         self._results.append(result)
         self._note(result)
         if self._args.output:
@@ -73,6 +75,11 @@ class Printer:
         if result.identical_ids_dropped:
             note(f"{result.system}: {result.identical_ids_dropped} hits with the query's own id dropped")
         about = result.encoder or {}
+        limit = _tokens_read(about)
+        if limit is not None and "passages" not in about and not self._limit_noted:
+            self._limit_noted = True
+            note(f"{result.system}: of each document the first {limit:,} tokens are read, as in published results; "
+                 "--passages also measures documents read whole")  # fmt: skip
         if "learned_on" in about:
             note(f"{result.dataset.name}: weights learned on {about['learned_on']} are "
                  f"{', '.join(f'{weight:.3f}' for weight in about['weights'])}")  # fmt: skip
@@ -91,15 +98,22 @@ class Printer:
         found = EvaluationResult(self._measures, tuple(self._results))
         if self._args.json:
             for line in json_lines(found, per_query=self._args.per_query):
-                print(line)
+                say(line)
         else:
             for line in self._table.means(found.results):
-                print(line)
+                say(line)
             for block in (self._table.costs(found.results), comparison_lines(found.significance)):
                 if block:
-                    print("", *block, sep="\n")
+                    say("", *block)
             if self._args.per_query:
-                print("", *per_query_lines(found), sep="\n")
+                say("", *per_query_lines(found))
         if self._args.output:
             plots = write_plots(found, self._args.output)
             note(f"{len(found.results)} result files and {len(plots)} plots in {self._args.output}")
+
+
+def _tokens_read(description: Mapping[str, Any]) -> int | None:
+    """Return the tokens that an encoder reads of a document, by its description; None: all."""
+    settings = description.get("settings")
+    document = settings.get("document") if isinstance(settings, Mapping) else None
+    return document.get("max_length") if isinstance(document, Mapping) else None

@@ -24,7 +24,7 @@ OWN_OPTIONS = frozenset(
 )
 """Search options for which `lsr eval` has its own: it measures hybrids and feedback beside the plain search."""
 
-NOT_MEASURED = frozenset(("offset", "sort", "fields", "facets", "total", "explain"))
+NOT_MEASURED = frozenset(("offset", "sort", "fields", "facets", "total", "explain", "locate"))
 """Search options without an effect on measures, which rank the best documents of a search by score."""
 
 OWN_DENSE = (None, "joint")
@@ -61,11 +61,17 @@ def add_arguments(group: Any) -> None:
     group.add_argument("--dense", metavar="D", help="the dense model of --hybrid (default: the encoder's own dense "
                        "vectors, else all-MiniLM-L6-v2)")  # fmt: skip
     group.add_argument(
-        "--dtype", metavar="T", help="of the model of --hybrid or --rerank: float32, bfloat16 or float16"
+        "--dtype",
+        metavar="T",
+        help="data type of models: int8, float32, bfloat16 or float16 (default: their own; int8 "
+        "for the bundled model without torch)",
     )
     group.add_argument("--learn-on", default="dev", metavar="SPLIT", help="where 'learned' learns (default: dev)")
     group.add_argument("--feedback", nargs="?", type=positive, const=10, metavar="DOCS",
                        help="also measure each with feedback from its first DOCS documents (default: 10)")  # fmt: skip
+    group.add_argument("--passages", action="store_true",
+                       help="also measure each encoder with documents read whole, in passages, and found by their best "
+                       "one; otherwise a document is cut where the encoder stops reading")  # fmt: skip
     group.add_argument("--baseline", action="append", metavar="B",
                        help="also measure Lucene: lucene-bm25, or lucene-impact of the ready vectors")  # fmt: skip
     group.add_argument("--vectors", type=Path, metavar="FILE.parquet", help="ready document vectors of one dataset")
@@ -141,7 +147,7 @@ def _check_options(args: argparse.Namespace) -> None:
     from lsr.errors import UsageError
     from lsr.eval.systems.learned_fusion import LEARNED
 
-    for name in ("dense", "dtype", "candidates"):
+    for name in ("dense", "candidates"):
         if getattr(args, name) is not None and not args.rerank and (name == "candidates" or not args.hybrid):
             raise UsageError(f"--{name} goes with {'--rerank' if name == 'candidates' else '--hybrid or --rerank'}")
     if (args.hybrid or args.rerank) and LEARNED in (args.fusion or []):
@@ -158,9 +164,11 @@ def _bases(args: argparse.Namespace, resources: Resources) -> list[IndexedSystem
     made_with: dict[str, Any] = {
         "cache": resources.cache, "threads": resources.threads, "progress": resources.progress
     }  # fmt: skip
+    ways = (False, True) if args.passages else (False,)
     systems: list[IndexedSystem] = [
-        EncoderSystem(encoder, name=name, jointly=jointly, **made_with)
+        EncoderSystem(encoder, name=name, jointly=jointly, passages=passages, dtype=args.dtype, **made_with)
         for encoder, name in zip(encoders, distinct_names([Path(e) for e in encoders]), strict=True)
+        for passages in ways
     ]
     if args.vectors:
         systems.append(VectorsSystem(args.vectors, args.queries, **made_with))
@@ -183,7 +191,7 @@ def _second_legs(
 
     if not isinstance(base, EncoderSystem):
         return []
-    options = {} if args.dtype is None else {"dtype": args.dtype}
+    options = {} if args.dtype in (None, "int8") else {"dtype": args.dtype}  # the kernels run no other model
     methods = args.fusion or ["min-max"]
     found: list[tuple[Sequence[System], Sequence[System]]] = []
     if args.hybrid:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lsr.cli.common import TerminalProgress, add_command, new_index_path, note, note_compiling, positive
-from lsr.cli.indexes.passage_options import add_passage_arguments, check_passage_arguments, splitter_of
+from lsr.cli.indexes.language_options import add_language_arguments, language_of
+from lsr.cli.indexes.passage_options import add_passage_arguments, check_passage_arguments, reader_of
 from lsr.cli.indexes.reading_options import add_reading_arguments, reading_options
 from lsr.models import DEFAULT, default_encoder
 from lsr.output.numbers import counted, human_bytes
+from lsr.output.terminal import say
+
+if TYPE_CHECKING:
+    from lsr.api.build import Built
 
 WORDS = ("bm25",)
 """Encoders that use no device."""
@@ -22,6 +26,7 @@ examples:
   lsr index notes/                           a folder of texts, into ./.lsr
   lsr index corpus.jsonl --index my-index    one file, into the folder my-index
   lsr index notes/ --encoder bm25            words only, in seconds, no model
+  lsr index notes/ --language german         German stems and stop words
   lsr index notes/ --encoder path/to/model   with your own SPLADE model
   lsr index notes/ --dense all-MiniLM-L6-v2  with dense vectors as well
   lsr index --dense all-MiniLM-L6-v2         dense vectors for ./.lsr
@@ -57,14 +62,15 @@ def add_parser(subparsers: Any) -> None:
         "--dense", metavar="E", help="store dense vectors as well: the folder of a dense model, its name on the hub, "
         "or 'joint' if --encoder gives both; without CORPUS, add them to an existing index"
     )  # fmt: skip
+    add_language_arguments(parser)
     add_passage_arguments(parser)
     add_reading_arguments(parser)
     parser.add_argument("--device", metavar="D", help="device for models: cpu or cuda (default: cuda if there is one)")
     parser.add_argument(
         "--dtype",
         metavar="T",
-        help="data type for models: int8, float32, bfloat16 or float16 (default on a cpu: the model's, or float32; "
-        "int8 for the bundled model without torch)",
+        help="data type for models: int8, float32, bfloat16 or float16 "
+        "(default: int8 for the bundled and exported models, others' own choice, or float32)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing index, or its dense vectors")
     parser.add_argument("--skip-bad", action="store_true", help="skip and count what can't be read")
@@ -85,10 +91,12 @@ def run(args: argparse.Namespace) -> int:
 
     check_passage_arguments(args)
     args.index = new_index_path(args)
-    if args.passages and not args.corpus:
+    if (args.passages or args.overlap is not None or args.passage_length is not None) and not args.corpus:
         raise UsageError("--passages cuts the texts of a CORPUS: name its folders and files")
     if args.dense is not None and not args.corpus and not args.vectors:
         return _add_dense(args)
+    if args.language is not None or args.stopwords is not None:
+        _check_language(args)
     if bool(args.corpus) == bool(args.vectors):
         raise UsageError("name what to index: either CORPUS folders and files, or --vectors FILE.parquet")
     options = {
@@ -100,34 +108,43 @@ def run(args: argparse.Namespace) -> int:
     progress = TerminalProgress()
     began = time.perf_counter()
     try:
-        manifest, summary = _index_vectors(args, progress, options) if args.vectors else _index(args, progress, options)
+        built = _index_vectors(args, progress, options) if args.vectors else _index(args, progress, options)
     finally:
         progress.close()
     seconds = time.perf_counter() - began
-    for line in summary:
+    for line in built.summary:
         note(line)
-    unit = "document" if manifest.passages is None else "passage"
+    manifest, n_documents = built.manifest, built.n_documents
     if args.json:
-        from lsr.output.hits import json_line
+        from lsr.io.printable import json_line
 
         done = {
             "index": str(args.index),
-            f"{unit}s": manifest.n_docs,
+            "documents": n_documents,
+            **_lengths(built),
             "postings": manifest.n_postings,
             "size_bytes": manifest.size_bytes,
             "seconds": round(seconds, 3),
             "generation": manifest.generation,
         }
-        print(json_line(done))
+        say(json_line(done))
     else:
-        per_second = manifest.n_docs / seconds
+        per_second = n_documents / seconds
         rate = f"{per_second:,.{0 if per_second >= 10 else 1}f} a second"
         size = human_bytes(manifest.size_bytes)
-        print(f"indexed {counted(manifest.n_docs, unit)} in {seconds:.1f} s ({rate}) into {args.index}, {size}")
+        pieces = f" ({counted(manifest.n_docs, 'passage')})" if manifest.n_docs > n_documents else ""
+        say(f"indexed {counted(n_documents, 'document')}{pieces} in {seconds:.1f} s ({rate}) into {args.index}, {size}")
     return 0
 
 
-def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[str, Any]) -> tuple[Any, Sequence[str]]:
+def _lengths(built: Built) -> dict[str, int]:
+    """Return the number of passages, and of the tokens that documents have and that were read, where they are known."""
+    passages = {} if built.manifest.passages is None else {"passages": built.manifest.n_docs}
+    tokens = built.tokens
+    return passages if tokens is None else {**passages, "tokens": tokens.tokens, "tokens_read": tokens.read}
+
+
+def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[str, Any]) -> Built:
     from lsr.api.build import BuildOptions, build
     from lsr.api.sources import Paths
     from lsr.encoders.registry import load_dense_encoder, load_encoder
@@ -138,14 +155,20 @@ def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[s
     elif args.encoder is None:
         note(f"encoding with {name}, as LSR_ENCODER has it")
     placement = _placement(args)
-    encoder = load_encoder(name, **({} if name in WORDS else placement))
+    encoder = load_encoder(name, **({} if name in WORDS else placement), **language_of(args))
     dense = None if args.dense is None else load_dense_encoder(args.dense, sparse=encoder, **placement)
-    built = build(
+    return build(
         Paths(tuple(args.corpus), reading_options(args)), args.index, encoder, dense=dense,
-        splitter=splitter_of(args, encoder, dense),
+        reader=reader_of(args, encoder, dense),
         options=BuildOptions(skip_bad=args.skip_bad, progress=progress, **options),
     )  # fmt: skip
-    return built.manifest, built.summary
+
+
+def _check_language(args: argparse.Namespace) -> None:
+    from lsr.errors import UsageError
+
+    if not args.corpus:
+        raise UsageError("--language and --stopwords are of the texts of a CORPUS: name its folders and files")
 
 
 def _placement(args: argparse.Namespace) -> dict[str, str]:
@@ -153,15 +176,17 @@ def _placement(args: argparse.Namespace) -> dict[str, str]:
     return {name: value for name in ("device", "dtype") if (value := getattr(args, name)) is not None}
 
 
-def _index_vectors(
-    args: argparse.Namespace, progress: TerminalProgress, options: dict[str, Any]
-) -> tuple[Any, Sequence[str]]:
+def _index_vectors(args: argparse.Namespace, progress: TerminalProgress, options: dict[str, Any]) -> Built:
+    from lsr.api.build import Built
     from lsr.encoders.registry import load_dense_encoder, load_encoder
     from lsr.indexer.pipeline import index_vectors
 
     encoder = None if args.encoder is None else load_encoder(args.encoder)
     dense = None if args.dense is None else load_dense_encoder(args.dense, sparse=encoder, **_placement(args))
-    return index_vectors(args.vectors, args.index, encoder=encoder, dense=dense, progress=progress, **options)
+    manifest, summary = index_vectors(
+        args.vectors, args.index, encoder=encoder, dense=dense, progress=progress, **options
+    )
+    return Built(manifest, tuple(summary))
 
 
 def _add_dense(args: argparse.Namespace) -> int:
@@ -187,7 +212,7 @@ def _add_dense(args: argparse.Namespace) -> int:
     seconds = time.perf_counter() - began
     size_bytes = sum(info.size_bytes for s in manifest.segments if s.dense for info in s.dense.files.values())
     if args.json:
-        from lsr.output.hits import json_line
+        from lsr.io.printable import json_line
 
         done = {
             "index": str(args.index),
@@ -197,8 +222,8 @@ def _add_dense(args: argparse.Namespace) -> int:
             "seconds": round(seconds, 3),
             "generation": manifest.generation,
         }
-        print(json_line(done))
+        say(json_line(done))
     else:
         documents = counted(manifest.n_docs, "document")
-        print(f"added dense vectors of {documents} to {args.index} in {seconds:.1f} s, {human_bytes(size_bytes)}")
+        say(f"added dense vectors of {documents} to {args.index} in {seconds:.1f} s, {human_bytes(size_bytes)}")
     return 0

@@ -8,11 +8,14 @@ from typing import Any
 from lsr.cli.common import positive
 
 
-def add_passage_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add --passages and its options."""
+def add_passage_arguments(
+    parser: argparse.ArgumentParser, *, default: str = "passages with a model, not with bm25"
+) -> None:
+    """Add --passages, --no-passages and the options of passages."""
     parser.add_argument(
-        "--passages", action="store_true", help="cut documents that are longer than the models read into overlapping "
-        "passages; a document is then found by its best one"
+        "--passages", action=argparse.BooleanOptionalAction, help="cut documents that are longer than the models read "
+        "into overlapping passages, and find a document by its best one; --no-passages reads their starts only "
+        f"(default: {default})"
     )  # fmt: skip
     parser.add_argument(
         "--overlap", type=int, metavar="N", help="tokens that two passages share (default: 32; of bm25: words)"
@@ -23,18 +26,16 @@ def add_passage_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def splitter_of(args: argparse.Namespace, encoder: Any, dense: Any = None) -> Any:
-    """Return the splitter that the arguments describe, or None without --passages."""
-    if not args.passages:
-        return None
-    from lsr.encoders.text.splitter import choose_splitter
+def reader_of(args: argparse.Namespace, encoder: Any, dense: Any = None) -> Any:
+    """Return the reader of documents that the arguments describe (`DocumentReader`), None where none is needed."""
+    from lsr.indexer.encode.document_reader import reader_for
 
-    return choose_splitter(encoder, dense, overlap=args.overlap, max_length=args.passage_length)
+    return reader_for(encoder, dense, passages=args.passages, overlap=args.overlap, max_length=args.passage_length)
 
 
 def check_passage_arguments(args: argparse.Namespace) -> None:
-    """Raise UsageError for options that need --passages."""
+    """Raise UsageError for options that need passages beside --no-passages."""
     from lsr.errors import UsageError
 
-    if not args.passages and (args.overlap is not None or args.passage_length is not None):
+    if args.passages is False and (args.overlap is not None or args.passage_length is not None):
         raise UsageError("--overlap and --passage-length go with --passages")

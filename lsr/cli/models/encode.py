@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lsr.cli.common import TerminalProgress, add_command, note, positive
-from lsr.cli.indexes.passage_options import add_passage_arguments, check_passage_arguments, splitter_of
+from lsr.cli.indexes.passage_options import add_passage_arguments, check_passage_arguments, reader_of
+from lsr.output.terminal import say
 
 EXAMPLES = """\
 examples:
@@ -44,12 +45,12 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--top-k", type=positive, metavar="N", help="keep the N largest weights of a document")
     parser.add_argument("--threshold", type=float, metavar="W", help="keep weights above W")
-    add_passage_arguments(parser)
+    add_passage_arguments(parser, default="passages, without --no-text")
     parser.add_argument("--device", metavar="D", help="cpu or cuda (default: cuda where there is one)")
     parser.add_argument(
         "--dtype", metavar="T",
-        help="int8, float32, bfloat16 or float16 (default on a cpu: the model's, or float32; int8 for the bundled "
-        "model without torch)",
+        help="int8, float32, bfloat16 or float16 "
+        "(default: int8 for the bundled and exported models, others' own choice, or float32)",
     )  # fmt: skip
     parser.add_argument("--no-text", action="store_true", help="leave titles and texts out")
     parser.add_argument("--skip-bad", action="store_true", help="skip and count documents that can't be read")
@@ -70,10 +71,11 @@ def run(args: argparse.Namespace) -> int:
     documents: Iterable[Document] = read_corpus(
         args.corpus, skip_bad=args.skip_bad, report=report, exclude=[args.out.resolve()]
     )
-    if splitter := splitter_of(args, encoder):
-        from lsr.encoders.text.splitter import split_documents
-
-        documents = split_documents(documents, splitter)
+    if args.no_text and args.passages is None:
+        args.passages = False  # rows that can't be told to be passages, without the fields that say so
+    reader = reader_of(args, encoder)
+    if reader is not None:
+        documents = reader.read(documents)
     progress = TerminalProgress()
     began = time.perf_counter()
     try:
@@ -81,26 +83,27 @@ def run(args: argparse.Namespace) -> int:
     finally:
         progress.close()
     seconds = time.perf_counter() - began
-    for line in report.summary():
+    for line in [*report.summary(), *(() if reader is None else reader.summary())]:
         note(line)
+    in_passages = reader is not None and reader.count.pieces > reader.count.documents
+    unit = "passages" if in_passages else "documents"
     if args.json:
-        from lsr.output.hits import json_line
+        from lsr.io.printable import json_line
 
         done = {
             "out": str(args.out),
-            "documents": result.n_docs,
+            unit: result.n_docs,
+            **({} if reader is None else {"tokens": reader.count.tokens, "tokens_read": reader.count.read}),
             "resumed": result.n_resumed,
             "shards": len(result.shards),
             "seconds": round(seconds, 3),
         }
-        print(json_line(done))
+        say(json_line(done))
         return 0
     fresh = result.n_docs - result.n_resumed
     before = f", {result.n_resumed:,} were encoded before" if result.n_resumed else ""
     rate = f"{fresh / seconds:,.1f} a second"
-    print(
-        f"encoded {fresh:,} documents in {seconds:.1f} s ({rate}) into {len(result.shards)} files of {args.out}{before}"
-    )
+    say(f"encoded {fresh:,} {unit} in {seconds:.1f} s ({rate}) into {len(result.shards)} files of {args.out}{before}")
     return 0
 
 

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from lsr.encoders.base import Encoder, model_of
 from lsr.encoders.dense.base import DenseVectors
 from lsr.encoders.registry import EncoderKind, load_encoder, open_document_encoder, register
+from lsr.encoders.runtime import RUNTIME, Runtime
 from lsr.errors import UsageError
 from lsr.types import Document, SparseBatch
 
@@ -101,6 +102,12 @@ class DensifiedEncoder:
             "query_side": "model",
             "settings": {"dimension": self._n_slices, "normalise": False, "encoder": dict(sparse)},
         }
+
+    @property
+    def runtime(self) -> Runtime | None:
+        """The model's runtime, None where it has only one."""
+        runtime: Runtime | None = getattr(self._encoder, RUNTIME, None)
+        return runtime
 
     @property
     def text_length(self) -> int | None:

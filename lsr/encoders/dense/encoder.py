@@ -28,6 +28,7 @@ from lsr.encoders.pretrained.transformers_checkpoint import (
     read_tokenizer_of,
     token_limit,
 )
+from lsr.encoders.runtime import Runtime
 from lsr.encoders.sparse.encoder import query_names, texts_of
 from lsr.encoders.text.splitter import PassageSplitter, length_of_passages
 from lsr.encoders.text.tokenizer import TextTokenizer, copy_of, tokenizer_hash
@@ -84,6 +85,7 @@ class TransformerDenseEncoder:
     settings: DenseSettings
     document: DenseTower
     query: DenseTower
+    runtime: Runtime
 
     @property
     def dimension(self) -> int:
@@ -184,6 +186,7 @@ def load_dense(
         settings,
         document,
         query,
+        placement.runtime,
     )
 
 

@@ -13,6 +13,7 @@ from lsr.encoders.base import Encoder, QueryEncoder, TermLookup
 from lsr.encoders.config import WordsConfig
 from lsr.encoders.dense.base import DenseVectors, JointEncoder
 from lsr.encoders.lexical.exact_words import ExactWords, WordQueries, analyser_settings, is_word_term, side_by_side
+from lsr.encoders.runtime import RUNTIME, Runtime
 from lsr.errors import EncoderError
 from lsr.io.fork_safe import cached_property
 from lsr.types import Document, SparseBatch
@@ -61,6 +62,12 @@ class WithExactWords:
     def tokenizer(self) -> Any:
         """The model's tokenizer, None where it has none."""
         return getattr(self._model, "tokenizer", None)
+
+    @property
+    def runtime(self) -> Runtime | None:
+        """The model's runtime, None where it has only one."""
+        runtime: Runtime | None = getattr(self._model, RUNTIME, None)
+        return runtime
 
     @property
     def text_length(self) -> int | None:

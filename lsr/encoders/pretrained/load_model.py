@@ -26,6 +26,7 @@ from lsr.encoders.pretrained.transformers_checkpoint import (
     read_tokenizer_of,
     token_limit,
 )
+from lsr.encoders.runtime import Runtime
 from lsr.encoders.text.tokenizer import TextTokenizer, copy_of
 from lsr.errors import EncoderError
 
@@ -71,6 +72,12 @@ class Placement:
         if max_tokens is not None and max_tokens < 1:
             raise EncoderError(f"max_tokens is {max_tokens}, but has to be 1 or more")
         return cls(chosen, getattr(torch, dtype), max_tokens)
+
+    @property
+    def runtime(self) -> Runtime:
+        """The runtime, as an index records it: torch sums in another order for another batch or number of threads."""
+        dtype = str(self.dtype).removeprefix("torch.")
+        return Runtime(f"torch {torch.__version__}", self.device.type, dtype, same_bits=False)
 
 
 @dataclass(frozen=True, slots=True)

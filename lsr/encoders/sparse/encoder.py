@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 
 from lsr.encoders.config import EncoderConfig
 from lsr.encoders.pretrained.load_model import LoadedTower
+from lsr.encoders.runtime import Runtime
 from lsr.encoders.sparse.query_table import TableQueryEncoder
 from lsr.encoders.text.splitter import PassageSplitter, length_of_passages
 from lsr.encoders.text.tokenizer import tokenizer_hash, vocabulary
@@ -57,6 +58,11 @@ class NeuralEncoder:
     def corpus_weighting(self) -> None:
         """None: `encode_documents` gives final weights."""
         return
+
+    @property
+    def runtime(self) -> Runtime:
+        """The runtime of the documents' model."""
+        return self.document.placement.runtime
 
     @property
     def description(self) -> Mapping[str, Any]:

@@ -17,9 +17,18 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from lsr.encoders.base import Encoder
 from lsr.encoders.dense.base import DenseEncoder
+from lsr.encoders.text.token_count import TokenCount
 from lsr.encoders.text.tokenizer import TextTokenizer, clean, copy_of
 from lsr.errors import BadDocumentError, UsageError
-from lsr.types import PASSAGE_END, PASSAGE_OF, PASSAGE_START, Document, FieldValue
+from lsr.types import (
+    PASSAGE_END,
+    PASSAGE_MARK,
+    PASSAGE_OF,
+    PASSAGE_START,
+    PASSAGE_TITLE,
+    Document,
+    FieldValue,
+)
 
 BLOCK_CHARACTERS = 1 << 18
 """Characters that are tokenised at a time, so that a line of megabytes needs no more memory than this."""
@@ -74,21 +83,56 @@ class PassageSplitter:
         self._overlap = overlap
         self.settings: Mapping[str, int] = {"overlap": overlap, "max_length": max_length}
 
-    def split(self, document: Document) -> list[Document]:
-        """Return the document itself if it fits, else its passages, in order.
+    @property
+    def room(self) -> int:
+        """Tokens of title and text that the model reads at once."""
+        return self._room
 
-        The first passage has the document's id, the others a number behind it. A passage has the document's title (of
-        one longer than half a passage its start) and its fields, beside them PASSAGE_OF and the characters of the
-        text that it holds, PASSAGE_START and PASSAGE_END. It begins and ends between words where there are any.
+    def split(self, document: Document, count: TokenCount | None = None) -> list[Document]:
+        """Return the document itself if it fits, else its passages, in order. count: receives the document's tokens.
+
+        The first passage has the document's id, the others names of `passage_id`. A passage has the document's title
+        (of one longer than half a passage its start, and all of it as PASSAGE_TITLE) and its fields, beside them
+        PASSAGE_OF and the characters of the text that it holds, PASSAGE_START and PASSAGE_END. It begins and ends
+        between words where there are any. Raises BadDocumentError for an id or a field that passages need.
         """
+        if document.doc_id.startswith(PASSAGE_MARK):
+            raise BadDocumentError(
+                f"document {document.doc_id!r}: its id begins with the control character U+001F, which names passages "
+                "where documents are cut: rename it"
+            )
         if PASSAGE_OF in document.fields:
             raise BadDocumentError(
                 f"document {document.doc_id}: the name of its field {PASSAGE_OF!r} is reserved where documents are "
                 "cut into passages: rename it"
             )
         starts, ends, words = self._tokens(document.text)
-        if len(starts) == 0 or len(starts) <= self._room - self._length(document.title):
-            return [document]
+        n_tokens = len(starts) + self._length(document.title)
+        is_longer = len(starts) > 0 and n_tokens > self._room
+        passages = self._passages(document, starts, ends, words) if is_longer else [document]
+        if count is not None:
+            count.add(n_tokens, n_tokens, is_longer=is_longer, n_pieces=len(passages))
+        return passages
+
+    def measure(self, document: Document, count: TokenCount) -> None:
+        """Count the tokens of a document that is cut at what the model reads; those of a very long end by estimate."""
+        text = document.text
+        block = next((block for _, block in _blocks(text)), "")
+        n_tokens = self._length(block)
+        estimated = len(block) < len(text)
+        if estimated:
+            n_tokens = max(n_tokens, round(n_tokens * len(text) / len(block)))
+        n_tokens += self._length(document.title)
+        is_longer = n_tokens > self._room
+        count.add(n_tokens, min(n_tokens, self._room), is_longer=is_longer, estimated=estimated)
+
+    def _passages(
+        self,
+        document: Document,
+        starts: npt.NDArray[np.int64],
+        ends: npt.NDArray[np.int64],
+        words: npt.NDArray[np.int64],
+    ) -> list[Document]:
         title = self._start_of(document.title, self._room // 2)
         room = self._room - self._length(title)
         overlap = min(self._overlap, room // 2)
@@ -96,6 +140,8 @@ class PassageSplitter:
         for first, last in _windows(words, room, overlap):
             start, end = int(starts[first]), int(ends[last - 1])
             where: dict[str, FieldValue] = {PASSAGE_OF: document.doc_id, PASSAGE_START: start, PASSAGE_END: end}
+            if title != document.title:
+                where[PASSAGE_TITLE] = document.title
             doc_id = passage_id(document.doc_id, len(passages))
             passages.append(Document(doc_id, document.text[start:end], title, {**document.fields, **where}))
         return passages
@@ -125,8 +171,15 @@ class PassageSplitter:
 
 
 def passage_id(doc_id: str, number: int) -> str:
-    """Return the id of a document's passage, counted from 0. The first has the document's own, so that two documents
-    of one id are noticed."""
+    """Return the name of a document's passage, counted from 0, which is no other document's id.
+
+    The first has the document's own, so that two documents of one id are noticed.
+    """
+    return doc_id if number == 0 else f"{PASSAGE_MARK}{number}{PASSAGE_MARK}{doc_id}"
+
+
+def early_passage_id(doc_id: str, number: int) -> str:
+    """Return the name that a passage had in early indexes, which another document might have as its id."""
     return doc_id if number == 0 else f"{doc_id}#{number}"
 
 
