@@ -87,7 +87,8 @@ def test_a_level_scores_more_superblocks_than_the_one_before_it(index: Path) -> 
 @pytest.mark.parametrize("setting", ["speed=9", "alpha", "alpha=x", "superblocks=1.5"])
 def test_settings_of_the_command_are_read_or_refused(setting: str) -> None:
     assert Approximate.parse("alpha=0.5,query_cut=8") == Approximate(alpha=0.5, query_cut=8)
-    with pytest.raises(UsageError, match="the settings are fast, balanced, near-exact, or alpha=A, superblocks=N, query_cut=N"):
+    message = "the settings are fast, balanced, near-exact, or alpha=A, superblocks=N, query_cut=N"
+    with pytest.raises(UsageError, match=message):
         Approximate.parse(setting)
 
 
