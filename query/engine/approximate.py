@@ -12,7 +12,7 @@ from lsr.kernels.traversals.names import FIRST, FIRST_POWER
 
 LEAST_ALPHA = 0.01
 NO_LIMIT = 1 << 62
-LEVELS: Mapping[str, int] = {"fast": 2, "balanced": 8, "near-exact": 32}
+LEVELS: Mapping[str, int] = {"fast": 2, "balanced": 4, "near-exact": 12}
 """Levels by name: superblocks scored, as a multiple of those that an exact search scores first."""
 SETTINGS = f"{', '.join(LEVELS)}, or alpha=A, superblocks=N, query_cut=N"
 _KINDS: Mapping[str, type[Any]] = {"level": str, "alpha": float, "superblocks": int, "query_cut": int}
@@ -24,7 +24,7 @@ class Approximate:
 
     Attributes:
         level: "fast", "balanced" or "near-exact": how many superblocks to score for as many results as are wanted,
-            2, 8 or 32 times 12 · k^0.7; instead of `superblocks`.
+            2, 4 or 12 times 12 · k^0.7; instead of `superblocks`.
         alpha: from 0.01 to 1; upper bounds are multiplied by it before they are compared with the threshold, so that
             documents which could only just enter the results are missed.
         superblocks: the most to score in a segment, of 64 documents each, the most promising first.
