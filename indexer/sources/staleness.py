@@ -16,7 +16,7 @@ from lsr.indexer.storage.segment import hash_ids
 
 CHANGED, VANISHED = "changed", "vanished"
 SMALL_BYTES = 1 << 18
-"""Size up to which a file of another time is read, so that one that was touched only is not called changed."""
+"""Size up to which a file of another time is read. One that was only touched hasn't changed."""
 
 
 class Staleness:

@@ -1,4 +1,4 @@
-"""The table of sources: the files of each as they were when they were read, and the file of each document.
+"""The table of sources: the files of each when they were read, and each document's file.
 
 It is a part of a generation: `sources.json`, `files.arrow` (a row a file), and two arrays with the file of each
 document, by the hash of its doc_id. An index that was made of no file has an empty part.
@@ -32,7 +32,7 @@ UNKNOWN_SOURCES = (
     "one that 'lsr sync' can follow"
 )
 SETTLED_NS = 2_000_000_000
-"""Age of a file's last change from which a later one surely has another time: file systems count to 2 s."""
+"""Age of a file's last change from which a later one has another time. File systems count to 2 s."""
 
 
 class FileState(NamedTuple):

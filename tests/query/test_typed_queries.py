@@ -159,7 +159,8 @@ def test_operators_become_conditions(typed: str, text: str, required: list[str],
 @pytest.mark.parametrize(
     "text",
     [
-        "state-of-the-art", "C++ and C--", "a - b", "--dry-run x", '5" disk and 3" disk', 'one "quote alone', '""', "a+b",
+        "state-of-the-art", "C++ and C--", "a - b", "--dry-run x", '5" disk and 3" disk', 'one "quote alone', '""',
+        "a+b",
         '- + "',
         'a "b"c" d', "-> x", "+", "-",
     ],

@@ -45,7 +45,7 @@ def word_parts(found: ExplainedHit, query_words: Mapping[str, str]) -> list[Word
 
     query_words: the words of the query by their terms; any other term is called by its first word in the hit.
     """
-    words = found.words() | query_words
+    words = {**found.words(), **query_words}
     by_word: dict[str, tuple[str, list[TermContribution]]] = {}
     for term in found.terms:
         word = words.get(term.term) or plain_term(term.term)
