@@ -26,7 +26,8 @@ def test_answers_are_as_the_openapi_document_says(client: Callable[..., Any], ex
         operation = result.ok()
 
         @settings(
-            max_examples=examples, deadline=None, database=None, derandomize=True, phases=[Phase.explicit, Phase.generate],
+            max_examples=examples, deadline=None, database=None, derandomize=True,
+            phases=[Phase.explicit, Phase.generate],
             suppress_health_check=list(HealthCheck),
         )  # fmt: skip
         @schemathesis_given(operation)
