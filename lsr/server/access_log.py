@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-from lsr.output.hits import json_line
+from lsr.io.printable import json_line
 
 
 class AccessLog:

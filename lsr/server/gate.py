@@ -13,7 +13,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lsr.output.hits import json_line
+from lsr.io.printable import json_line
 from lsr.server.access_log import AccessLog
 from lsr.server.keys import Keys, Role, key_of
 from lsr.server.metrics import Metrics

@@ -21,7 +21,7 @@ from lsr.errors import (
     LsrError,
     UsageError,
 )
-from lsr.output.hits import json_line
+from lsr.io.printable import json_line
 from lsr.query.filters.tree import FilterError
 
 log = logging.getLogger(__name__)

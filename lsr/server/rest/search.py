@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lsr.indexer.storage.manifest import Manifest
-from lsr.output.hits import json_line
+from lsr.io.printable import json_line
 from lsr.query.deadline import deadline
 from lsr.query.searcher import Searcher
 from lsr.server.problems import bad_request
