@@ -1,4 +1,4 @@
-"""A text's sparse vector as a page to be saved: the text with its terms marked, and a bar for each term."""
+"""A sparse vector as a page to be saved: its text, terms marked, and a bar for each term."""
 
 from __future__ import annotations
 
