@@ -118,6 +118,11 @@ class SearchOptions:
         " search after so many groups of 64 documents, query_cut=8 bounds by the 8 heaviest of the "
         "frequent terms",
     ))  # fmt: skip
+    locate: bool = field(default=False, metadata=_described(
+        kind="bool", bare=True, flags=("--locate", "--no-locate"), local=True,
+        help="say of a result the path of its file, and the line there (the page of a PDF, the cell of a notebook)"
+        " that says most about the query (default for one query on the command line)",
+    ))  # fmt: skip
     explain: bool = field(default=False, metadata=_described(
         kind="bool", bare=True,
         help="show of each result what each term added to its score",

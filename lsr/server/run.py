@@ -26,7 +26,7 @@ TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\
 
 
 class Server(uvicorn.Server):
-    """A server that ends, and returns, on SIGINT and SIGTERM, after the requests in flight.
+    """A server that ends on SIGINT and SIGTERM, after the requests in flight.
 
     with_signals: False where it runs in another thread than the main one, which alone gets signals.
     """

@@ -116,10 +116,13 @@ class _Reader:
         biases = tensors.get(bias)
         if words.shape != (len(biases), size):
             raise EncoderError(f"{tensors.path}: {len(words)} terms, but {len(biases)} biases: the model is broken")
+        weight: Floats | Rounded
+        if words.dtype == np.int8:
+            weight = Rounded(words.astype(np.int8, copy=False), scales, np.ones(size, np.float32))
+        else:
+            weight = words.astype(np.float32, copy=False)
         return VocabularyHead(
-            _linear(tensors, names.head, size, size),
-            self._norm(tensors, names.head_norm),
-            Unpacked(words if words.dtype == np.float32 else Rounded(words, scales, np.ones(size, np.float32)), biases),
+            _linear(tensors, names.head, size, size), self._norm(tensors, names.head_norm), Unpacked(weight, biases)
         )
 
     def distances(self) -> Floats:
