@@ -116,7 +116,7 @@ class PassageSplitter:
         return passages
 
     def measure(self, document: Document, count: TokenCount) -> None:
-        """Count the tokens of a document that is cut at what the model reads; those of a very long end by estimate."""
+        """Count the tokens of a document cut at the model's length; a very long end is estimated."""
         text = document.text
         block = next((block for _, block in _blocks(text)), "")
         n_tokens = self._length(block)
