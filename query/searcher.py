@@ -223,7 +223,6 @@ class Searcher(SparseSearch):
         from lsr.query.explain.snippet import QueryWords
 
         words = QueryWords(query or "", self.index.manifest.encoder)
-        assert self._staleness is not None  # the caller saw to it
         located = []
         for hit, path in zip(hits, self._staleness.paths([hit.doc_id for hit in hits]), strict=True):
             place = NOWHERE
