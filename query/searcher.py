@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, overload
 from lsr.encoders.base import Encoder
 from lsr.encoders.dense.base import DenseEncoder
 from lsr.errors import UsageError
-from lsr.indexer.sources.staleness import Staleness
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.update.passages import passages_of, whole
 from lsr.io.fork_safe import cached_property
@@ -25,6 +24,7 @@ from lsr.query.stages import Found, encode_typed, search_queries, search_text
 from lsr.types import Hit, Results, SparseBatch
 
 if TYPE_CHECKING:
+    from lsr.indexer.sources.staleness import Staleness
     from lsr.query.explain.explain import ExplainedSearch
 
 DEFAULTS = SearchOptions()
@@ -206,6 +206,8 @@ class Searcher(SparseSearch):
             fields=fields,
             passages=self.owners is not None,
         )
+        if self._staleness is None or not found:
+            return found
         states = self._staleness.of([hit.doc_id for hit in found])
         if not any(states):
             return found
@@ -215,10 +217,13 @@ class Searcher(SparseSearch):
 
     def _located(self, hits: Sequence[Hit], query: str | None) -> tuple[Hit, ...]:
         """Return hits with their files, and the places there unless a file is another now."""
+        if self._staleness is None:
+            return tuple(hits)
         from lsr.query.explain.locate import NOWHERE, locate
         from lsr.query.explain.snippet import QueryWords
 
         words = QueryWords(query or "", self.index.manifest.encoder)
+        assert self._staleness is not None  # the caller saw to it
         located = []
         for hit, path in zip(hits, self._staleness.paths([hit.doc_id for hit in hits]), strict=True):
             place = NOWHERE
@@ -233,7 +238,13 @@ class Searcher(SparseSearch):
         return whole(passages_of(self.index, hit.doc_id)).text[: hit.passage[0]]
 
     @cached_property
-    def _staleness(self) -> Staleness:
+    def _staleness(self) -> Staleness | None:
+        """The state of the files that documents came from; None for an index of no files."""
+        part = self.index.manifest.sources
+        if part is None or not part.files:
+            return None
+        from lsr.indexer.sources.staleness import Staleness
+
         return Staleness(self.index)
 
     def _explained(self, query: str | None, found: Found, hits: Sequence[Hit], documents_s: float) -> ExplainedSearch:

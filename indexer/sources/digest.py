@@ -7,7 +7,7 @@ import os
 import stat
 from pathlib import Path
 
-LARGEST_BYTES = 64 << 20
+LARGEST_BYTES = 16 << 20
 """Size up to which files have a digest: a larger one counts as changed when its time is another."""
 _LENGTH = 16
 

@@ -8,10 +8,13 @@ named it on this machine before. An empty file in the user's cache, named by a d
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from lsr.errors import LsrError
-from lsr.indexer.sources.source import Source
 from lsr.io.own_notes import is_noted, note
+
+if TYPE_CHECKING:
+    from lsr.indexer.sources.source import Source
 
 _SUBJECT = "known-sources"
 

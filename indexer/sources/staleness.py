@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,13 +10,13 @@ import numpy as np
 
 from lsr.indexer.sources.digest import digest_of
 from lsr.indexer.sources.known import is_known_source
-from lsr.indexer.sources.table import OpenTable, sources_part
+from lsr.indexer.sources.table import OpenTable, path_in, sources_part
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.segment import hash_ids
 
 CHANGED, VANISHED = "changed", "vanished"
 SMALL_BYTES = 1 << 18
-"""Size up to which a file of another time is read, so that one that was touched only is not called changed."""
+"""Size up to which a file of another time is read. One that was touched only is not called changed."""
 
 
 class Staleness:
@@ -53,11 +52,8 @@ class Staleness:
 
     def _path(self, table: OpenTable, row: int) -> str | None:
         file = table.file(row)
-        source = table.sources[file.source]
-        path = source.path(file.inside)
-        # A stranger's index may name any file.
-        is_inside = source.find(os.path.normpath(path)) is not None
-        return path if is_inside and self._is_known(file.source, source.root) else None
+        root = table.roots[file.source]
+        return path_in(root, file.inside) if self._is_known(file.source, root) else None
 
     def _is_known(self, number: int, root: str) -> bool:
         if number not in self._known:
@@ -65,7 +61,7 @@ class Staleness:
         return self._known[number]
 
     def _rows(self, doc_ids: Sequence[str]) -> tuple[OpenTable | None, list[int]]:
-        """Return the table, None without files, and the row in it of each document's file, -1 for none."""
+        """Return the table, None without a file, and the row of each document's file, -1 for none."""
         if self._part is None or not doc_ids:
             return None, []
         with self._opening:
@@ -78,14 +74,14 @@ class Staleness:
 
     def _state(self, table: OpenTable, row: int) -> str | None:
         file = table.file(row)
-        source = table.sources[file.source]
-        if not self._is_known(file.source, source.root):
+        root = table.roots[file.source]
+        if not self._is_known(file.source, root):
             return None
-        path = source.path(file.inside)
+        path = path_in(root, file.inside)
         try:
             found = Path(path).stat()
         except (FileNotFoundError, NotADirectoryError):
-            return VANISHED if file.inside and Path(source.root).is_dir() else None
+            return VANISHED if file.inside and Path(root).is_dir() else None
         except OSError:  # in a folder that can't be entered: nothing is known
             return None
         if found.st_size != file.size_bytes:

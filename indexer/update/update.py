@@ -128,7 +128,8 @@ def add_corpus(
         table = read_table(editor.base)
         tracking = Tracking(SourceTable() if table is None else table)
         said = tracking.target(places, reading, skip_bad=skip_bad, follow=False)
-        corpus = Corpus(tracking, Path(index), progress=progress)
+        is_encoded = editor.base.manifest.encoder.get("query_side") != "words" or editor.base.manifest.dense is not None
+        corpus = Corpus(tracking, Path(index), progress=progress, is_encoded=is_encoded)
         editor.tracking = tracking if follows else None
         changes = _committed(editor, corpus.documents(), replacing=replacing)
     lines = [*said, *corpus.summary()] if follows else [*corpus.summary(), UNKNOWN_SOURCES]

@@ -19,7 +19,6 @@ from lsr.types import FieldValue, Hit, Results, TermContribution
 LIMITS = Limits()
 FIELD_CHARACTERS, SHOWN_TERMS = 200, 6
 """Characters of a hit's fields, and terms of an explained hit."""
-STALE = "[stale: the file has changed or is gone since it was indexed]"
 
 
 def search_tool() -> Tool:
@@ -60,7 +59,7 @@ def _hit_lines(index: ServedIndex, hit: Hit, words: QueryWords, view: HitView) -
     snippet = find_snippet(hit.text, words, view.snippet or VIEW_SPECS["snippet"].most or 1)  # type: ignore[arg-type]
     title = f" {fold(hit.title)}" if hit.title.strip() else ""
     heading = f"{hit.rank}. {hit.doc_id}:{_line_of(index, hit, snippet)}{title} ({hit.score:.4g})"
-    lines = [heading + (f" {STALE}" if getattr(hit, "stale", None) else "")]
+    lines = [heading if hit.stale is None else f"{heading} [stale: its file has {hit.stale} since it was indexed]"]
     if hit.fields:
         lines.append(f"   {fields_line(hit.fields)}")
     if view.snippet and snippet.text:

@@ -1,4 +1,4 @@
-"""The gate that every request passes: host, origin and key, size and kind of its body, and its line in the log."""
+"""The gate that every request passes: checks of host, origin, key and body, and the log."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ _METHODS = SAFE | {"POST", "PUT", "DELETE", "PATCH"}
 
 
 class _Body:
-    """Receives the body of a request, as long as it isn't too large and its client isn't silent for too long."""
+    """The body of a request, received as long as it is small enough and its client isn't silent."""
 
     def __init__(self, receive: Receive, limits: Limits) -> None:
         self._receive = receive

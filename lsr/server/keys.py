@@ -37,7 +37,9 @@ class Keys:
 
     @classmethod
     def load(cls, path: Path) -> Keys:
-        """Read a file of keys: in each line a role, read, write or admin, and a key; `#` begins a comment.
+        """Read a file of keys: in each line a role, which is read, write or admin, and a key.
+
+        A `#` begins a comment.
 
         Raises LsrError naming the line at fault, but not the key.
         """

@@ -12,7 +12,7 @@ ANY = "*"
 
 
 class Hosts:
-    """The names that the server answers to: those of this machine, its address, and those allowed besides.
+    """The names that the server answers to: those of this machine, its address, and those that are allowed.
 
     A foreign name that a page from elsewhere has made this machine's (DNS rebinding) is refused so.
     """

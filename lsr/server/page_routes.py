@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from lsr.errors import LsrError
-from lsr.output.hits import json_line
+from lsr.io.printable import json_line
 from lsr.query.deadline import deadline
 from lsr.server.pages.address import read_address
 from lsr.server.pages.document import document_page, read_passage

@@ -44,7 +44,7 @@ class ServerSettings:
     """Settings of `lsr serve` but for the indexes.
 
     root_path: path of the server behind its proxy, as `/search`. keys: those of requests, None where none are needed.
-    read_only: refuse all changes. allow_hosts: names of the server besides those of this machine. cors: origins whose
+    read_only: refuse all changes. allow_hosts: further names of the server. cors: origins whose
     pages may use the server. access_log: None for no log.
     """
 

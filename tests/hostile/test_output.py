@@ -135,7 +135,7 @@ def end_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lsr.indexer.update.watch.watched", lambda *_: iter(()))
+    monkeypatch.setattr("lsr.indexer.sources.watch.watched", lambda *_: iter(()))
     for function in ("lsr.server.run.serve", "lsr.mcp.service.Service.serve_stdio"):
         with suppress(ModuleNotFoundError, ImportError):  # the extra isn't installed: the command says so
             monkeypatch.setattr(function, interrupted)

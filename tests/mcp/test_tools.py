@@ -216,6 +216,20 @@ def test_a_changed_and_a_new_index_are_picked_up(path: Path) -> None:
     talk(service({"notes": path}).server, body)
 
 
+def test_a_hit_whose_file_changed_says_so(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    for name in ("cats", "dogs", "owls"):
+        (tmp_path / "notes" / f"{name}.txt").write_text(f"of {name} and trees", "utf-8")
+    lsr.index(tmp_path / "notes", tmp_path / "index", encoder="bm25").close()
+    (tmp_path / "notes" / "cats.txt").write_text("of something else, and longer", "utf-8")
+    (tmp_path / "notes" / "dogs.txt").unlink()
+    text = talk(service({"notes": tmp_path / "index"}).server, lambda client: ask(client, "search", query="trees"))
+    told = {line.split(":")[0].split("/")[-1]: line for line in text.splitlines() if line[:1].isdigit()}
+    assert "[stale: its file has changed since it was indexed]" in told[next(name for name in told if "cats" in name)]
+    assert "[stale: its file has vanished since it was indexed]" in told[next(name for name in told if "dogs" in name)]
+    assert "stale" not in told[next(name for name in told if "owls" in name)]
+
+
 def test_an_error_of_a_tool_is_logged_and_tells_no_secrets(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -23,7 +23,7 @@ from lsr.query.searcher import Searcher
 from lsr.server.app import make_app
 from lsr.server.run import Server, config_of, listen, url_of
 from lsr.server.served_index import ServedIndex, ServedIndexes
-from lsr.server.settings import ServerSettings
+from lsr.server.settings import Limits, ServerSettings
 
 DOCUMENTS = [
     {"doc_id": "cats", "title": "On cats", "text": "A cat sleeps most of the day. Cats purr when they sleep well."},
@@ -32,7 +32,8 @@ DOCUMENTS = [
     {"doc_id": "empty", "text": ""},
 ]
 
-MakeIndexes = Callable[..., ServedIndexes]
+PATIENT = Limits(deadline_s=600)
+"""Limits for machines that compile the kernels in the first search."""
 Client = Callable[..., TestClient]
 
 
@@ -70,7 +71,7 @@ def client(path: Path) -> Iterator[Client]:
             **settings: Any,
         ) -> TestClient:
             indexes = served(path if paths is None else paths, **(options or {}))
-            chosen = ServerSettings(**settings)
+            chosen = ServerSettings(**{"limits": PATIENT, **settings})
             app = make_app(indexes, chosen, mcp=None if mcp is None else mcp(indexes, chosen))
             return stack.enter_context(TestClient(app, base_url=base_url, raise_server_exceptions=False))
 
@@ -83,7 +84,7 @@ def running(path: Path) -> Iterator[Callable[..., str]]:
     started: list[tuple[Server, threading.Thread]] = []
 
     def run(*, mcp: Callable[[ServedIndexes, ServerSettings], Any] | None = None, **settings: Any) -> str:
-        chosen = ServerSettings(port=0, **settings)
+        chosen = ServerSettings(port=0, **{"limits": PATIENT, **settings})
         indexes = served(path)
         app = make_app(indexes, chosen, mcp=None if mcp is None else mcp(indexes, chosen))
         listening = listen(chosen)

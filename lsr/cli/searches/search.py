@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lsr.cli.common import add_command, add_index_argument, note
+from lsr.cli.common import add_command, add_index_argument, aside, note
 from lsr.cli.searches.open_searcher import add_dense_argument, n_searched, note_nothing, note_stale, open_searcher
 from lsr.cli.searches.option_arguments import add_search_options, options_from
 from lsr.output.numbers import counted
@@ -139,7 +139,7 @@ def _search_one(args: argparse.Namespace, options: SearchOptions) -> int:
     unit = "document" if searcher.index.manifest.passages is None else "passage"
     searched = counted(n_searched(searcher), unit)
     summary = f"{_which(results, options)} of {searched}, in {results.took_us / 1000:.0f} ms"
-    say_styled(style(summary, DIM, sys.stderr), stream=sys.stderr)
+    aside(style(summary, DIM, sys.stderr))
     if results.skipped is not None:
         shown = " ".join(f"{name}={value:g}" for name, value in results.skipped.items() if "superblocks_" not in name)
         scored = counted(int(results.skipped["superblocks_scored"]), "superblock")

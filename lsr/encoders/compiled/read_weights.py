@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -108,6 +109,7 @@ class _Reader:
 
     def head(self) -> VocabularyHead:
         names, size, tensors = self.settings.architecture, self.settings.size, self.tensors
+        words: Any
         words, scales = self._words
         decoder = f"{names.decoder}.weight"
         if decoder in tensors:
@@ -116,10 +118,13 @@ class _Reader:
         biases = tensors.get(bias)
         if words.shape != (len(biases), size):
             raise EncoderError(f"{tensors.path}: {len(words)} terms, but {len(biases)} biases: the model is broken")
+        weight: Floats | Rounded
+        if words.dtype == np.int8:
+            weight = Rounded(words.astype(np.int8, copy=False), scales, np.ones(size, np.float32))
+        else:
+            weight = words.astype(np.float32, copy=False)
         return VocabularyHead(
-            _linear(tensors, names.head, size, size),
-            self._norm(tensors, names.head_norm),
-            Unpacked(words if words.dtype == np.float32 else Rounded(words, scales, np.ones(size, np.float32)), biases),
+            _linear(tensors, names.head, size, size), self._norm(tensors, names.head_norm), Unpacked(weight, biases)
         )
 
     def distances(self) -> Floats:

@@ -78,7 +78,7 @@ async def get_document(request: Request) -> Response:
     ),
 )
 async def put_document(request: Request) -> Response:
-    """Add a document, in the place of the one with its id if there is one; durable when it is answered."""
+    """Add a document, or replace the one with its id; durable when it is answered."""
     require(request, Role.WRITE)
     index, doc_id = index_of(request), str(request.path_params["doc_id"])
     record = RecordReader().record(await json_body(request), 0, doc_id)

@@ -1,6 +1,6 @@
 """Requests a second of a server over kept connections: a small load generator on raw sockets.
 
-python tests/server/load.py http://127.0.0.1:8754 queries.jsonl --connections 16 --seconds 10
+python -m lsr.eval.bench.serving.http_load http://127.0.0.1:8754 queries.jsonl --connections 16 --seconds 10
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from urllib.parse import quote, urlsplit
 
 @dataclass
 class Load:
-    """What the requests of a run came to: counts by status, and latencies in seconds."""
+    """The outcome of a run: counts by status, and latencies in seconds."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     latencies: list[float] = field(default_factory=list)
