@@ -89,7 +89,8 @@ def index_corpus(
     """
     tracking = Tracking(SourceTable())
     tracking.target([Path(path) for path in paths], reading, skip_bad=skip_bad, follow=False)
-    corpus = Corpus(tracking, Path(index), progress=progress)
+    is_encoded = encoder.corpus_weighting is None or dense is not None
+    corpus = Corpus(tracking, Path(index), progress=progress, is_encoded=is_encoded)
 
     def documents() -> Iterator[Document]:
         return _read(corpus.documents(), reader)
@@ -170,9 +171,13 @@ def _forget_other_job(index: Path) -> None:
 
 
 class Corpus:
-    """The roots of a transaction as documents, as often as asked for; counts what was skipped the last time."""
+    """The roots of a transaction as documents, as often as asked for; counts what was skipped the last time.
 
-    def __init__(self, tracking: Tracking, index: Path, *, progress: Progress | None) -> None:
+    is_encoded: whether a model reads the documents, which takes most of the time, and names the stage.
+    """
+
+    def __init__(self, tracking: Tracking, index: Path, *, progress: Progress | None, is_encoded: bool) -> None:
+        self._stage = "encoding" if is_encoded else "reading"
         self._tracking = tracking
         self._exclude = [index, staging_folder(index)]
         self._progress = progress or NoProgress()
@@ -183,7 +188,7 @@ class Corpus:
         # Only now, so that a folder that can't be written to is refused before everything is read.
         tracking = self._tracking
         files = walk_roots(tracking.roots, CorpusReport(), exclude=self._exclude, apart=tracking.apart)
-        self._progress.start("reading", sum(source.size_bytes for source in files), "B")
+        self._progress.start(self._stage, sum(source.size_bytes for source in files), "B")
         report = self._report = CorpusReport()
         tracking.begin()
         documents = read_roots(

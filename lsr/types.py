@@ -205,6 +205,9 @@ class Hit:
         terms: what each term of the query added to the score, of an explained search; else None.
         passage: start and end of the best passage in the document's text; None where documents were not cut.
         legs: scores and ranks of the parts of a hybrid search; else None.
+        path: path of the file that the document came from, of a search that asked for it by `locate`; else None.
+        line: line of that file, counted from 1, where the stretch of text begins that says most about the query.
+        page: the same as a page of a PDF. cell: as a cell of a notebook.
         stale: "changed" or "vanished" where the document's file has since it was indexed (`Index.sync` follows); else
             None.
 
@@ -227,6 +230,10 @@ class Hit:
     passage: tuple[int, int] | None = None
     legs: tuple[LegScore, ...] | None = None
     stale: str | None = None
+    path: str | None = None
+    line: int | None = None
+    page: int | None = None
+    cell: int | None = None
 
     def __repr__(self) -> str:
         heading = f", title={_shortened(self.title)}" if self.title else ""

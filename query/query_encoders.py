@@ -112,13 +112,13 @@ class QueryEncoders:
         return open_dense_encoder_of(self.index, moved_to=self._dense_place)
 
     def _open_dense_queries(self) -> Any:
-        from lsr.encoders.compiled.choose import is_compiled_by_itself
         from lsr.encoders.dense.numpy_encoder import open_bare
+        from lsr.models import bundled_folder
 
         described, place = self.index.manifest.dense, self._dense_place
         bare = None
-        # Numpy takes eight times as long for a query, but one query is done before the kernels are loaded.
-        if described is not None and (self._once or not is_compiled_by_itself(place or described["name"])):
+        # Numpy takes eight times as long as the bundled model's kernels, but one query is done before they are loaded.
+        if described is not None and (self._once or bundled_folder(str(place or described.get("name"))) is None):
             bare = open_bare(described, moved_to=place)
         return bare or self._opened("dense", self._open_dense)
 

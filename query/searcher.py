@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, overload
 from lsr.encoders.base import Encoder
 from lsr.encoders.dense.base import DenseEncoder
 from lsr.errors import UsageError
-from lsr.indexer.sources.staleness import Staleness
 from lsr.indexer.storage.index import StoredIndex
+from lsr.indexer.update.passages import passages_of, whole
 from lsr.io.fork_safe import cached_property
 from lsr.query.engine.engine import Ranking
 from lsr.query.hits import hits_of
@@ -24,6 +24,7 @@ from lsr.query.stages import Found, encode_typed, search_queries, search_text
 from lsr.types import Hit, Results, SparseBatch
 
 if TYPE_CHECKING:
+    from lsr.indexer.sources.staleness import Staleness
     from lsr.query.explain.explain import ExplainedSearch
 
 DEFAULTS = SearchOptions()
@@ -129,7 +130,10 @@ class Searcher(SparseSearch):
     ) -> ExplainedSearch:
         """Explain what was found. query: its text; None where it came encoded."""
         began = time.perf_counter()
-        hits = self.hits(found.ranking, options=options or self.options, query_id=query_id)
+        chosen = options or self.options
+        hits = self.hits(found.ranking, options=chosen, query_id=query_id)
+        if chosen.locate:
+            hits = self._located(hits, query)
         return self._explained(query, found, hits, time.perf_counter() - began)
 
     def find(
@@ -171,6 +175,8 @@ class Searcher(SparseSearch):
         """
         ranking = found.ranking
         hits = self.hits(ranking, options=options, query_id=query_id)
+        if options.locate:
+            hits = self._located(hits, query)
         if options.explain:
             hits = tuple(one.hit for one in self._explained(query, found, hits, 0.0).hits)
         return Results(
@@ -200,6 +206,8 @@ class Searcher(SparseSearch):
             fields=fields,
             passages=self.owners is not None,
         )
+        if self._staleness is None or not found:
+            return found
         states = self._staleness.of([hit.doc_id for hit in found])
         if not any(states):
             return found
@@ -207,8 +215,36 @@ class Searcher(SparseSearch):
             hit if state is None else replace(hit, stale=state) for hit, state in zip(found, states, strict=True)
         )
 
+    def _located(self, hits: Sequence[Hit], query: str | None) -> tuple[Hit, ...]:
+        """Return hits with their files, and the places there unless a file is another now."""
+        if self._staleness is None:
+            return tuple(hits)
+        from lsr.query.explain.locate import NOWHERE, locate
+        from lsr.query.explain.snippet import QueryWords
+
+        words = QueryWords(query or "", self.index.manifest.encoder)
+        assert self._staleness is not None  # the caller saw to it
+        located = []
+        for hit, path in zip(hits, self._staleness.paths([hit.doc_id for hit in hits]), strict=True):
+            place = NOWHERE
+            if path is not None and hit.stale is None:
+                place = locate(path, hit.text, words, before=self._text_before(hit) if path.endswith(".pdf") else "")
+            located.append(replace(hit, path=path, line=place.line, page=place.page, cell=place.cell))
+        return tuple(located)
+
+    def _text_before(self, hit: Hit) -> str:
+        if hit.passage is None or hit.passage[0] == 0:
+            return ""
+        return whole(passages_of(self.index, hit.doc_id)).text[: hit.passage[0]]
+
     @cached_property
-    def _staleness(self) -> Staleness:
+    def _staleness(self) -> Staleness | None:
+        """The state of the files that documents came from; None for an index of no files."""
+        part = self.index.manifest.sources
+        if part is None or not part.files:
+            return None
+        from lsr.indexer.sources.staleness import Staleness
+
         return Staleness(self.index)
 
     def _explained(self, query: str | None, found: Found, hits: Sequence[Hit], documents_s: float) -> ExplainedSearch:

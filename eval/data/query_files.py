@@ -97,7 +97,9 @@ def _id_of(entry: Mapping[str, Any], path: Path, number: int) -> str:
 
 
 def id_text(value: Any, place: str) -> str:
-    """Return an id as a text. Raises BadDocumentError naming the place."""
+    """Return an id as a text, 1239.0 as 1239, as documents have it. Raises BadDocumentError naming the place."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
         raise BadDocumentError(f"{place} is {value!r}, not a text; every line needs its own")
     return str(value)

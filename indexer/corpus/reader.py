@@ -129,13 +129,13 @@ class _Reading:
             start_bytes, documents, skipped = report.bytes_done, report.documents, report.count_skipped()
             try:
                 for position, document in source.format.read(source, intake):
+                    owner = self._listener.owner(document.doc_id, source)
+                    if owner is not None:  # which the ledger must not take for one of this file
+                        self._repeated(document.doc_id, owner.label, source, position, goes_first=owner.goes_first)
+                        continue
                     earlier = ledger.enter(document.doc_id, file_ord, position)
                     if earlier is not None:
                         self._repeated(document.doc_id, self._earlier(earlier), source, position, goes_first=False)
-                        continue
-                    owner = self._listener.owner(document.doc_id, source)
-                    if owner is not None:
-                        self._repeated(document.doc_id, owner.label, source, position, goes_first=owner.goes_first)
                         continue
                     report.documents += 1
                     if not document.text and not document.title:

@@ -1,4 +1,4 @@
-"""Comparison of sources with the files that an index was made of: which are to be read, and which are gone."""
+"""Comparison of sources with the files that an index was made of."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lsr.indexer.sources.tracking import Tracking
 
 @dataclass(slots=True)
 class Plan:
-    """What a synchronisation will do.
+    """Files that a synchronisation reads and removes.
 
     to_read: new and changed files, in the order of the walk. new, changed, vanished: labels of files. touched: files
     whose content is the same at another time. forget: rows of the files whose documents are deleted, or replaced.

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from lsr.indexer.sources.digest import digest_of
-from lsr.indexer.sources.table import OpenTable, sources_part
+from lsr.indexer.sources.known import is_known_source
+from lsr.indexer.sources.table import OpenTable, path_in, sources_part
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.segment import hash_ids
 
 CHANGED, VANISHED = "changed", "vanished"
 SMALL_BYTES = 1 << 18
-"""Size up to which a file of another time is read, so that one that was touched only is not called changed."""
+"""Size up to which a file of another time is read. One that was touched only is not called changed."""
 
 
 class Staleness:
@@ -27,33 +28,60 @@ class Staleness:
         self._table: OpenTable | None = None
         part = sources_part(index)
         self._part = part if part is not None and part.files else None
+        self._known: dict[int, bool] = {}
 
     def of(self, doc_ids: Sequence[str]) -> list[str | None]:
         """Return for each document CHANGED, VANISHED, or None: its file is as it was, or it has none.
 
-        Nothing is said of a source that isn't there as a whole: a disk that is not mounted, an index that was moved.
+        Nothing is said of a source that isn't there as a whole (a disk that is not mounted, an index that was moved),
+        and no file is looked at of one that this user hasn't indexed.
         """
-        if self._part is None or not doc_ids:
+        table, rows = self._rows(doc_ids)
+        if table is None:
             return [None] * len(doc_ids)
-        with self._opening:
-            self._table = table = self._table or OpenTable(self._index, self._part)
-        keys = hash_ids(doc_ids)
-        at = np.minimum(np.searchsorted(table.doc_key, keys), max(len(table.doc_key) - 1, 0))
-        if not len(table.doc_key):
-            return [None] * len(doc_ids)
-        rows = np.where(table.doc_key[at] == keys, table.doc_file[at].astype(np.int64), -1).tolist()
         states = {row: self._state(table, row) for row in set(rows) if row >= 0}
         return [states.get(row) for row in rows]
 
-    @staticmethod
-    def _state(table: OpenTable, row: int) -> str | None:
+    def paths(self, doc_ids: Sequence[str]) -> list[str | None]:
+        """Return for each document the path of its file; None where it has none, or this user hasn't indexed it."""
+        table, rows = self._rows(doc_ids)
+        if table is None:
+            return [None] * len(doc_ids)
+        paths = {row: self._path(table, row) for row in set(rows) if row >= 0}
+        return [paths.get(row) for row in rows]
+
+    def _path(self, table: OpenTable, row: int) -> str | None:
         file = table.file(row)
-        source = table.sources[file.source]
-        path = source.path(file.inside)
+        root = table.roots[file.source]
+        return path_in(root, file.inside) if self._is_known(file.source, root) else None
+
+    def _is_known(self, number: int, root: str) -> bool:
+        if number not in self._known:
+            self._known[number] = is_known_source(root)
+        return self._known[number]
+
+    def _rows(self, doc_ids: Sequence[str]) -> tuple[OpenTable | None, list[int]]:
+        """Return the table, None without a file, and the row of each document's file, -1 for none."""
+        if self._part is None or not doc_ids:
+            return None, []
+        with self._opening:
+            self._table = table = self._table or OpenTable(self._index, self._part)
+        if not len(table.doc_key):
+            return None, []
+        keys = hash_ids(doc_ids)
+        at = np.minimum(np.searchsorted(table.doc_key, keys), len(table.doc_key) - 1)
+        return table, np.where(table.doc_key[at] == keys, table.doc_file[at].astype(np.int64), -1).tolist()
+
+    def _state(self, table: OpenTable, row: int) -> str | None:
+        file = table.file(row)
+        root = table.roots[file.source]
+        if not self._is_known(file.source, root):
+            return None
+        path = path_in(root, file.inside)
         try:
             found = Path(path).stat()
         except (FileNotFoundError, NotADirectoryError):
-            return VANISHED if file.inside and Path(source.root).is_dir() else None
+            return VANISHED if file.inside and Path(root).is_dir() else None
         except OSError:  # in a folder that can't be entered: nothing is known
             return None
         if found.st_size != file.size_bytes:

@@ -1,4 +1,4 @@
-"""The table of sources: the files of each as they were when they were read, and the file of each document.
+"""The table of sources: their files as they were read, and the file of each document.
 
 It is a part of a generation: `sources.json`, `files.arrow` (a row a file), and two arrays with the file of each
 document, by the hash of its doc_id. An index that was made of no file has an empty part.
@@ -9,26 +9,33 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError, UsageError
 from lsr.indexer.integrity.damage import REMEDY, unreadable
-from lsr.indexer.sources.source import Source
 from lsr.indexer.storage.checks_on_read import check_files
 from lsr.indexer.storage.files import FileInfo, checked_arrow_source, map_array, new_file, save_array
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import Part
 from lsr.io.folder import Folder
 
+if TYPE_CHECKING:  # which loads all that reads files, and no search needs
+    from lsr.indexer.sources.source import Source
+
 KIND = "sources"
 SOURCES, FILES = "sources.json", "files.arrow"
 KEYS, FILE_OF_KEY = "doc_key.npy", "doc_file.npy"
 EVERY_FILE = (SOURCES, FILES, KEYS, FILE_OF_KEY)
+UNKNOWN_SOURCES = (
+    "the index doesn't know its sources: it was made by an early version, or imported; 'lsr index --overwrite' makes "
+    "one that 'lsr sync' can follow"
+)
 SETTLED_NS = 2_000_000_000
-"""Age of a file's last change from which a later one surely has another time: file systems count to 2 s."""
+"""Age of a file's last change from which a later one has another time. File systems count to 2 s."""
 
 
 class FileState(NamedTuple):
@@ -117,15 +124,20 @@ def read_table(index: StoredIndex) -> SourceTable | None:
     opened = OpenTable(index, part)
     columns = [column.to_pylist() for column in opened.columns]
     files = tuple(FileState(*row)._replace(inside=_decoded(row[1])) for row in zip(*columns, strict=True))
-    if any(not 0 <= file.source < len(opened.sources) for file in files):
+    if any(not 0 <= file.source < len(opened.roots) for file in files):
         raise _damaged(index, part, "a file is of no source")
+    if any(_leaves(file.inside) for file in files):
+        raise _damaged(index, part, "a file lies outside of its source")
     if len(opened.doc_key) and int(opened.doc_file.max()) >= len(files):
         raise _damaged(index, part, "a document is of no file")
-    return SourceTable(opened.sources, files, np.array(opened.doc_key), np.array(opened.doc_file))
+    return SourceTable(opened.sources(), files, np.array(opened.doc_key), np.array(opened.doc_file))
 
 
 class OpenTable:
-    """The table of an index through mmap, for a look at a few of its files. Raises IndexDamagedError."""
+    """The table of an index through mmap, for a look at a few of its files. Raises IndexDamagedError.
+
+    roots: the places of the sources.
+    """
 
     def __init__(self, index: StoredIndex, part: Part) -> None:
         import pyarrow as pa
@@ -137,8 +149,9 @@ class OpenTable:
         self.doc_file = map_array(folder / FILE_OF_KEY, np.uint32, 1)
         try:
             with folder.open_file(SOURCES) as file:
-                self.sources = tuple(map(Source.from_json, json.loads(file.read())))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError) as error:
+                self._content = json.loads(file.read())
+            self.roots = [_checked_root(source["root"]) for source in self._content]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise unreadable(error, folder / SOURCES, what="not a readable list of sources") from error
         try:
             batch = pa.ipc.open_file(checked_arrow_source(folder / FILES)).get_batch(0)
@@ -148,6 +161,16 @@ class OpenTable:
         if not fits or len(self.doc_key) != len(self.doc_file):
             raise _damaged(index, part, "its arrays or columns are others")
         self.columns = batch.columns
+
+    def sources(self) -> tuple[Source, ...]:
+        """Return the sources with their options."""
+        from lsr.indexer.sources.source import Source
+
+        try:
+            return tuple(map(Source.from_json, self._content))
+        except (ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
+            where = self._part.folder(self._index.path) / SOURCES
+            raise unreadable(error, where, what="not a readable list of sources") from error
 
     def file(self, row: int) -> FileState:
         """Return a file by its row."""
@@ -162,13 +185,30 @@ class OpenTable:
         except (pa.ArrowException, ValueError, IndexError) as error:
             where = self._part.folder(self._index.path) / FILES
             raise unreadable(error, where, what=f"file {row} can't be read") from error
-        if not 0 <= state.source < len(self.sources):
+        if not 0 <= state.source < len(self.roots):
             raise _damaged(self._index, self._part, "a file is of no source")
+        if _leaves(state.inside):
+            raise _damaged(self._index, self._part, "a file lies outside of its source")
         return state
+
+
+def path_in(root: str, inside: str) -> str:
+    """Return the path of a file of a source. root: place of the source; inside: path there."""
+    return f"{root}/{inside}" if inside else root
+
+
+def _checked_root(root: Any) -> str:
+    if not isinstance(root, str) or "\0" in root or not Path(root).is_absolute():
+        raise ValueError(f"the place of a source is {root!r:.100}")
+    return root
 
 
 def _decoded(path: bytes) -> str:
     return path.decode("utf-8", "surrogateescape")
+
+
+def _leaves(inside: str) -> bool:
+    return inside.startswith("/") or "\0" in inside or ".." in inside.split("/")
 
 
 def _damaged(index: StoredIndex, part: Part, what: str) -> IndexDamagedError:

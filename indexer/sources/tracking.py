@@ -18,6 +18,7 @@ from lsr.indexer.corpus.reader import Owner
 from lsr.indexer.corpus.standard_input import STANDARD_INPUT
 from lsr.indexer.corpus.walk import NO_SOURCE, Root, input_root, no_such_path, roots_of
 from lsr.indexer.sources.digest import LARGEST_BYTES, digest_of
+from lsr.indexer.sources.known import remember_source
 from lsr.indexer.sources.source import Source, absolute
 from lsr.indexer.sources.table import SETTLED_NS, FileState, SourceTable
 from lsr.indexer.storage.files import FileInfo
@@ -91,6 +92,9 @@ class Tracking:
             for path in paths:
                 self._add_inside(os.path.realpath(path))
         self.roots = list({root.real: root for root in reversed(self.roots)}.values())[::-1]
+        for root in self.roots:
+            if root.source != NO_SOURCE and not root.inside:  # the whole source, and not only a file in it
+                remember_source(self.sources[root.source].root)
         return added
 
     def target_all(self) -> None:

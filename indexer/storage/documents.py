@@ -35,7 +35,7 @@ SCHEMA = pa.schema(
 )
 
 ROWS_OF_FILE = 32
-"""The part of all rows, 1 in so many, from which reading them costs more than to verify the whole file at once."""
+"""Share of rows (1 in so many) from which reading them costs more than verifying the whole file."""
 
 
 class DocumentWriter:
@@ -120,10 +120,10 @@ def copy_documents(
 def rewrite_fields(
     path: Path | FileAt, store: DocumentStore, rows: npt.NDArray[np.bool_], values: Mapping[str, FieldValue]
 ) -> tuple[FileInfo, dict[str, npt.NDArray[Any]]]:
-    """Write a store to a new file, some rows with other values of some fields, None for a field that is removed.
+    """Write a store to a new file, some rows with other values of some fields.
 
-    rows: bool, (len(store)). Returns size and checksum of the file, and the checksums of the documents. Raises
-    IndexDamagedError.
+    rows: bool, (len(store)). values: by field, None for one that is removed. Returns size and checksum of the file, and
+    the checksums of the documents. Raises IndexDamagedError.
     """
     checksums = DocumentChecksums()
     first = 0

@@ -136,13 +136,24 @@ class _Rows:
         raise BadDocumentError(f"{self._path}, row {self._first_row + row:,}: {why}; mend the file")
 
     def _documents(self) -> list[Document]:
-        from lsr.indexer.corpus.doc_ids import fit_doc_id
-
         ids = self._batch.column("id").to_pylist()
         if None in ids or "" in ids:
             self._refuse(next(i for i, value in enumerate(ids) if value in (None, "")), "it has no id")
         columns = zip(*(self._texts(name, len(ids)) for name in ("text", "title")), self._fields(len(ids)), strict=True)
-        return [Document(fit_doc_id(str(i)), *values) for i, values in zip(ids, columns, strict=True)]
+        return [Document(self._id(row, i), *values) for row, (i, values) in enumerate(zip(ids, columns, strict=True))]
+
+    def _id(self, row: int, value: Any) -> str:
+        """Return an id as readers of texts make it: 1239.0 is 1239."""
+        from lsr.indexer.corpus.doc_ids import fit_doc_id
+        from lsr.indexer.corpus.intake import RecordError
+        from lsr.indexer.corpus.records import id_text
+
+        if isinstance(value, str):
+            return fit_doc_id(value)
+        try:
+            return fit_doc_id(id_text(value))
+        except RecordError as error:
+            self._refuse(row, str(error))
 
     def _fields(self, n_rows: int) -> list[dict[str, Any]]:
         """Return the documents' fields: JSON objects, where the file has such a column."""

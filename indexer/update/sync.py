@@ -16,18 +16,14 @@ from lsr.indexer.corpus.reader import read_files
 from lsr.indexer.corpus.report import CorpusReport
 from lsr.indexer.encode.resume import staging_folder
 from lsr.indexer.pipeline import with_progress
+from lsr.indexer.sources.known import refuse_unknown_sources
 from lsr.indexer.sources.plan import Plan, make_plan
-from lsr.indexer.sources.table import read_table
+from lsr.indexer.sources.table import UNKNOWN_SOURCES, read_table
 from lsr.indexer.sources.tracking import Tracking
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.update.editor import Changes, IndexEditor
 from lsr.indexer.update.take import merged, take_documents
 from lsr.io.progress import NoProgress, Progress
-
-UNKNOWN_SOURCES = (
-    "the index doesn't know its sources: it was made by an early version, or imported; 'lsr index --overwrite' makes "
-    "one that 'lsr sync' can follow"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +55,12 @@ def sync_index(
     """Bring an index up to date with all of its sources, in one transaction.
 
     remove_missing: give up sources that are not there, and delete their documents. Raises LsrError for an index that
-    doesn't know its sources or has none, and what reading files and IndexEditor raise.
+    doesn't know its sources, has none, or names one that this user hasn't indexed, and what reading files and
+    IndexEditor raise.
     """
     with IndexEditor(index, encoder=encoder, threads=threads, progress=progress) as editor:
         tracking = _tracking(editor.base)
+        refuse_unknown_sources(tracking.sources)
         tracking.target_all()
         found = _run(editor, tracking, everything=True, remove_missing=remove_missing, progress=progress)
     return _merged(found, index, merge=merge, threads=threads, progress=progress)
@@ -72,6 +70,7 @@ def plan_sync(index: str | Path, *, remove_missing: bool = False) -> Sync:
     """Return what `sync_index` would do; nothing is changed or locked."""
     with StoredIndex.open(index) as opened:
         tracking = _tracking(opened)
+        refuse_unknown_sources(tracking.sources)
         tracking.target_all()
         report = CorpusReport()
         plan = make_plan(tracking, report, _exclude(opened.path), everything=True, remove_missing=remove_missing)

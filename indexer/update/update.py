@@ -10,13 +10,13 @@ from lsr.encoders.base import Encoder, term_ids_of
 from lsr.errors import LsrError, UsageError
 from lsr.indexer.corpus.options import CorpusOptions
 from lsr.indexer.pipeline import Corpus
-from lsr.indexer.sources.table import SourceTable, read_table
+from lsr.indexer.sources.table import UNKNOWN_SOURCES, SourceTable, read_table
 from lsr.indexer.sources.tracking import Tracking
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.transfer.read_vectors import READY_VECTORS, ReadyVectors, read_vectors
 from lsr.indexer.update.chosen import Choice, chosen_ids
 from lsr.indexer.update.editor import Changes, IndexEditor
-from lsr.indexer.update.sync import UNKNOWN_SOURCES, update_sources
+from lsr.indexer.update.sync import update_sources
 from lsr.indexer.update.take import merge_due, merged, take_documents
 from lsr.io.progress import NoProgress, Progress
 from lsr.types import Document
@@ -128,7 +128,8 @@ def add_corpus(
         table = read_table(editor.base)
         tracking = Tracking(SourceTable() if table is None else table)
         said = tracking.target(places, reading, skip_bad=skip_bad, follow=False)
-        corpus = Corpus(tracking, Path(index), progress=progress)
+        is_encoded = editor.base.manifest.encoder.get("query_side") != "words" or editor.base.manifest.dense is not None
+        corpus = Corpus(tracking, Path(index), progress=progress, is_encoded=is_encoded)
         editor.tracking = tracking if follows else None
         changes = _committed(editor, corpus.documents(), replacing=replacing)
     lines = [*said, *corpus.summary()] if follows else [*corpus.summary(), UNKNOWN_SOURCES]

@@ -24,6 +24,7 @@ from lsr.indexer.write.segment_builder import Collector, Pending, refuse_duplica
 from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
 from lsr.indexer.write.transaction import Workplace, explained, synced_files
 from lsr.io.folder import Folder
+from lsr.io.private_folder import written_privately
 from lsr.io.progress import NoProgress, Progress
 from lsr.types import Document, SparseBatch
 from lsr.version import __version__
@@ -143,7 +144,8 @@ class IndexWriter:
         return manifest
 
     def _save_query_side(self, folder: Folder) -> dict[str, FileInfo]:
-        self._encoder.save_query_side(folder.path)
+        with written_privately(folder) as place:
+            self._encoder.save_query_side(place)
         return synced_files(folder)
 
 

@@ -1,4 +1,4 @@
-"""Packing of weights in panels of outputs: for the integer tiles a byte each with a scale a row, or as float32."""
+"""Packing of weights in panels of outputs: bytes with a scale a row, or float32."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def pack_rounded(rounded: Rounded, bias: npt.NDArray[np.float32]) -> PackedLinea
 
 
 def pack_after_gelu(rounded: Rounded, bias: npt.NDArray[np.float32]) -> PackedLinear:
-    """Pack a layer whose inputs are bytes of `rows.round_gelu_rows`: they are GELU_DEPTH too large, which biases undo."""
+    """Pack a layer whose inputs are bytes of `rows.round_gelu_rows`: GELU_DEPTH too large, which its biases undo."""
     layer = pack_rounded(rounded, bias)
     too_much = (rounded.weights @ rounded.factors.astype(np.float64) * rounded.scales * GELU_DEPTH).astype(np.float32)
     return layer._replace(

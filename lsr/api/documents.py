@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
@@ -50,3 +51,21 @@ def all_documents(index: StoredIndex, where: str | None = None) -> Iterator[Docu
     if index.manifest.passages is None:
         return stored
     return (whole(list(passages)) for _, passages in groupby(stored, owner_of))
+
+
+def doc_ids_like(index: StoredIndex, pattern: str) -> list[str]:
+    """Return the doc_ids that fit a pattern with *, ? or [ab], in the order of addition; none for a plain name."""
+    if not any(sign in pattern for sign in "*?["):
+        return []
+    from fnmatch import translate
+
+    import numpy as np
+
+    fits = re.compile(translate(pattern)).match
+    found: dict[str, None] = {}
+    for segment in index.segments:
+        rows = np.flatnonzero(segment.live_rows).tolist()
+        store = segment.documents
+        ids = store.doc_ids(rows) if index.manifest.passages is None else store.document_ids(rows)
+        found |= dict.fromkeys(filter(fits, ids))
+    return list(found)

@@ -8,11 +8,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import lsr
-from lsr.output.numbers import counted
-from lsr.output.terminal import say
+from lsr.cli.shell.progress import TerminalProgress as TerminalProgress
+from lsr.output.terminal import say, say_styled
 
 
 def add_command(
@@ -67,8 +67,44 @@ def positive(text: str) -> int:
     return value
 
 
+class _Verbosity:
+    """Amount of messages that the command at work prints."""
+
+    quiet = False
+    verbose = False
+
+
+def is_verbose() -> bool:
+    """Tell whether the command at work prints details."""
+    return _Verbosity.verbose
+
+
+@contextmanager
+def verbosity(args: argparse.Namespace) -> Iterator[None]:
+    """Print as many messages as the arguments say; afterwards as before."""
+    before = _Verbosity.quiet, _Verbosity.verbose, TerminalProgress.quiet
+    _Verbosity.quiet = TerminalProgress.quiet = getattr(args, "quiet", False)
+    _Verbosity.verbose = getattr(args, "verbose", False)
+    try:
+        yield
+    finally:
+        _Verbosity.quiet, _Verbosity.verbose, TerminalProgress.quiet = before
+
+
 def note(message: str) -> None:
-    """Print a line that is not a result, `lsr: …` on stderr, in place of a progress bar that is shown."""
+    """Print a line that is not a result, `lsr: …` on stderr, in place of a progress bar; nothing with --quiet."""
+    if not _Verbosity.quiet:
+        complain(message)
+
+
+def aside(line: str) -> None:
+    """Print a line with styles on stderr; nothing with --quiet."""
+    if not _Verbosity.quiet:
+        say_styled(line, stream=sys.stderr)
+
+
+def complain(message: str) -> None:
+    """Print an error as `note` does, with --quiet as well."""
     if TerminalProgress.shown is not None:
         TerminalProgress.shown.close()
     say(f"lsr: {' '.join(message.split())}", stream=sys.stderr)
@@ -78,19 +114,19 @@ class _LogLines(logging.Handler):
     """Log handler that prints each message as `note` does."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        note(record.getMessage())
+        (complain if record.levelno >= logging.ERROR else note)(record.getMessage())
 
 
 @contextmanager
 def printed_log() -> Iterator[None]:
-    """Print what the package logs, from level INFO up, as lines on stderr while a command runs.
+    """Print what the package logs, from level INFO up (DEBUG with --verbose), on stderr while a command runs.
 
     The logger is then as it was before, for programs that run a command in their own process.
     """
     logger, handler = logging.getLogger("lsr"), _LogLines()
     level, propagate = logger.level, logger.propagate
     logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.DEBUG if _Verbosity.verbose else logging.INFO)
     logger.propagate = False
     try:
         yield
@@ -107,45 +143,3 @@ def note_compiling(kernel: str) -> None:
     message = note_of_compiling(kernel)
     if message is not None:
         note(message)
-
-
-class TerminalProgress:
-    """Listener that shows each stage as a bar with rate and time left, on stderr, if that is a terminal."""
-
-    shown: ClassVar[TerminalProgress | None] = None
-    """The one whose bar is on the screen."""
-
-    def __init__(self) -> None:
-        self._bar: Any = None
-
-    def start(self, stage: str, total: int | None, unit: str) -> None:
-        """End the previous stage and begin another."""
-        self.close()
-        if not sys.stderr.isatty():
-            return
-        from tqdm import tqdm
-
-        self._bar = tqdm(
-            desc=stage,
-            total=total,
-            unit="B" if unit == "B" else counted(2, unit)[1:],
-            unit_scale=unit == "B",
-            unit_divisor=1000,
-            leave=False,
-            stream=sys.stderr,
-            dynamic_ncols=True,
-        )
-        TerminalProgress.shown = self
-
-    def advance(self, n: int) -> None:
-        """Advance the bar by n units."""
-        if self._bar is not None:
-            self._bar.update(n)
-
-    def close(self) -> None:
-        """Remove the bar."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-            if TerminalProgress.shown is self:
-                TerminalProgress.shown = None

@@ -8,12 +8,15 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 
-from lsr.cli.common import note, printed_log
+from lsr.cli.common import complain, is_verbose, note, printed_log, verbosity
+from lsr.cli.shell.config_file import Setting, apply_config, config_paths, option_names
+from lsr.cli.shell.parser import Parser, commands_of
 from lsr.errors import COMMITTED, LsrError
 from lsr.output.terminal import say
 from lsr.version import __version__
@@ -46,6 +49,8 @@ COMMANDS = {
     "size-study": "evaluation.size_study",
     "bench": "evaluation.bench",
     "doctor": "doctor",
+    "completion": "shell.completion",
+    "help": "shell.help",
 }
 """Module of each command, in the order of `lsr --help`; only that of the command at hand is imported."""
 
@@ -65,6 +70,10 @@ EPILOG = """\
 first steps:
   lsr index notes/                make an index of all texts in a folder
   lsr search "what I look for"    search it
+  lsr help search                 every option of a command
+
+options by their names may be kept in lsr.toml here, or in
+  ~/.config/lsr/lsr.toml: docs/CONFIG.md
 
 documentation: the folder docs/ that 'lsr doctor' shows, with README.md as its
   list of pages
@@ -76,7 +85,7 @@ exit codes: 0 done, 1 failed, 2 usage, 3 index missing or damaged,
 
 def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     """Return the parser of one command; without a name, or with an unknown one, that of all commands."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="lsr",
         description="Learned sparse retrieval: index text, search it exactly.",
         epilog=EPILOG,
@@ -86,6 +95,10 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", required=True)
     for module in [COMMANDS[command]] if command in COMMANDS else COMMANDS.values():
         import_module(f"lsr.cli.{module}").add_parser(subparsers)
+    for each in subparsers.choices.values():
+        group = each.add_argument_group("messages")
+        group.add_argument("-q", "--quiet", action="store_true", help="print results and errors only, no progress")
+        group.add_argument("-v", "--verbose", action="store_true", help="print details: options from files, tracebacks")
     return parser
 
 
@@ -96,9 +109,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     _open_standard_files()
     arguments = sys.argv[1:] if argv is None else argv
-    args = build_parser(arguments[0] if arguments else None).parse_args(arguments)
-    with _signals_heeded() as received, _printable_output():
+    try:
+        args, settings = _parsed(list(arguments))
+    except LsrError as error:
+        complain(str(error))
+        return error.exit_code
+    with _signals_heeded() as received, _printable_output(), verbosity(args):
+        if is_verbose():
+            for path, name, value in settings:
+                note(f"{path} sets {name} to {value!r}")
         return _run(args, received)
+
+
+def _parsed(arguments: list[str]) -> tuple[argparse.Namespace, Sequence[Setting]]:
+    """Return the parsed arguments, and what config files set. Raises UsageError for such a file."""
+    command = arguments[0] if arguments else ""
+    parser = build_parser(command)
+    settings: Sequence[Setting] = ()
+    is_configured = command in COMMANDS and command not in ("help", "completion")
+    if is_configured and any(path.exists() for path in config_paths()):
+        of_command = commands_of(parser)[command][1]
+        settings = apply_config(of_command, command, COMMANDS, others=_all_options)
+    args, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        commands_of(parser)[args.command][1].refuse_unknown(unknown)
+    return args, settings
+
+
+def _all_options() -> set[str]:
+    return set().union(*(option_names(parser) for _, parser in commands_of(build_parser()).values()))
 
 
 def _run(args: argparse.Namespace, received: list[signal.Signals]) -> int:
@@ -112,7 +151,7 @@ def _run(args: argparse.Namespace, received: list[signal.Signals]) -> int:
         if signal.SIGTERM in received:
             return TERMINATED
         if signal.SIGINT in received or isinstance(error, KeyboardInterrupt):
-            note(f"interrupted; {_state_after(error)}")
+            complain(f"interrupted; {_state_after(error)}")
             return INTERRUPTED
         return _reported(error)
     return int(code)
@@ -121,19 +160,23 @@ def _run(args: argparse.Namespace, received: list[signal.Signals]) -> int:
 def _reported(error: BaseException) -> int:
     """Print an error that a user can do something about, and return its exit code; raise any other."""
     if isinstance(error, LsrError):
-        note(str(error))
+        complain(str(error))
+        if is_verbose():
+            traceback.print_exception(error)
         if detail := getattr(error, "detail", ""):
             say(*detail.splitlines(), stream=sys.stderr)
         return error.exit_code
     if isinstance(error, MemoryError):
-        note(f"not enough memory; {_state_after(error)}; close other programs, or index in smaller parts")
+        complain(f"not enough memory; {_state_after(error)}; close other programs, or index in smaller parts")
     elif isinstance(error, ModuleNotFoundError) and error.name in INSTALLED_BY:
-        note(f"this needs the package {error.name!r}, which isn't installed: pip install {INSTALLED_BY[error.name]}")
+        complain(
+            f"this needs the package {error.name!r}, which isn't installed: pip install {INSTALLED_BY[error.name]}"
+        )
     elif isinstance(error, BrokenPipeError):
         _give_up_output()  # the reader of the output has ended, as `| head` does
         return 0
     elif isinstance(error, OSError):
-        note(f"{error.filename or 'output'}: {error.strerror or error}")
+        complain(f"{error.filename or 'output'}: {error.strerror or error}")
         if error.filename is None:
             _give_up_output()
     else:

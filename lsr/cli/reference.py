@@ -9,22 +9,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lsr.cli.main import build_parser
+from lsr.cli.shell.parser import Parser, commands_of, positional_text, usage_line, value_text
 
 GENERATED = "<!-- Written by `make reference` from the command's parser: change the parser, not this page. -->"
 COLUMNS = argparse.HelpFormatter("lsr", width=10_000)
 """Formatter that expands `%(default)s` and the like, without breaking lines."""
 
 
-def commands() -> dict[str, tuple[str, argparse.ArgumentParser]]:
+def commands() -> dict[str, tuple[str, Parser]]:
     """Return the summary and the parser of each command, in the order of `lsr --help`."""
-    (subparsers,) = (action for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction))
-    summaries = {choice.dest: choice.help or "" for choice in subparsers._choices_actions}
-    return {name: (summaries[name], parser) for name, parser in subparsers.choices.items()}
+    return commands_of(build_parser())
 
 
 def page(name: str, parser: argparse.ArgumentParser) -> str:
     """Return the reference page of a command as Markdown."""
-    lines = [GENERATED, "", f"# lsr {name}", "", *_description(parser), "", "```text", _usage(name, parser), "```"]
+    lines = [GENERATED, "", f"# lsr {name}", "", *_description(parser), "", "```text", usage_line(parser), "```"]
     for group in parser._action_groups:
         rows = [_row(action) for action in group._group_actions if not isinstance(action, argparse._HelpAction)]
         if rows:
@@ -51,44 +50,11 @@ def _description(parser: argparse.ArgumentParser) -> list[str]:
     return [_linked(line.rstrip()) for line in (parser.description or "").strip().splitlines()]
 
 
-def _usage(name: str, parser: argparse.ArgumentParser) -> str:
-    positionals = [action for action in parser._actions if not action.option_strings]
-    required = [_option(action) for action in parser._actions if action.option_strings and action.required]
-    groups = [group._group_actions for group in parser._mutually_exclusive_groups if group.required]
-    required += ["(" + " | ".join(map(_option, actions)) + ")" for actions in groups]
-    return " ".join([f"lsr {name}", *required, "[options]", *map(_positional, positionals)])
-
-
-def _option(action: argparse.Action) -> str:
-    return f"{action.option_strings[0]} {_value(action)}".strip()
-
-
-def _positional(action: argparse.Action) -> str:
-    metavar = str(action.metavar or action.dest)
-    shown = f"{metavar} ..." if action.nargs in ("*", "+", argparse.REMAINDER) else metavar
-    return f"[{shown}]" if action.nargs in ("*", "?") else shown
-
-
-def _value(action: argparse.Action) -> str:
-    """Return what follows an option: nothing for a switch."""
-    if action.nargs == 0:
-        return ""
-    if isinstance(action.metavar, tuple):
-        return " ".join(action.metavar)
-    choices = "{" + ",".join(map(str, action.choices)) + "}" if action.choices is not None else None
-    metavar = str(action.metavar or choices or action.dest.upper())
-    if action.nargs == "?":
-        return f"[{metavar}]"
-    if action.nargs in ("*", "+"):
-        return f"{metavar} ..."
-    return " ".join([metavar] * (action.nargs if isinstance(action.nargs, int) else 1))
-
-
 def _row(action: argparse.Action) -> str:
     if action.option_strings:
-        shown = ", ".join(f"{option} {_value(action)}".strip() for option in action.option_strings)
+        shown = ", ".join(f"{option} {value_text(action)}".strip() for option in action.option_strings)
     else:
-        shown = _positional(action)
+        shown = positional_text(action)
     text = COLUMNS._expand_help(action) if action.help else ""
     return f"| `{_cell(shown)}` | {_cell(text)} |"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -45,6 +46,8 @@ def hit_object(hit: Hit) -> dict[str, Any]:
         shown["legs"] = {leg.leg: {"score": leg.score, "rank": leg.rank} for leg in hit.legs}
     if hit.stale is not None:
         shown["stale"] = hit.stale
+    places = {"path": hit.path, "line": hit.line, "page": hit.page, "cell": hit.cell}
+    shown |= {name: value for name, value in places.items() if value is not None}
     if hit.terms is not None:
         shown["terms"] = [asdict(term) for term in hit.terms]
     return shown
@@ -67,13 +70,27 @@ def hit_lines(hit: Hit, words: Matcher, width: int) -> list[str]:
     shown = marked(heading, matches, 0, len(heading), mark=MATCH, base=BOLD)
     lines = [f"{hit.rank:>{INDENT - 2}}  {shown}{gap}{score}"]
     room = width - INDENT
-    if heading != hit.doc_id:
-        lines.append(" " * INDENT + style(shortened(clean(hit.doc_id), room), DIM))
+    where = [] if hit.path is None else [place_of(hit)]
+    said = heading == hit.doc_id or (hit.path is not None and hit.path.endswith(hit.doc_id))
+    named = [] if said else [hit.doc_id]
+    if named or where:
+        lines.append(" " * INDENT + style(shortened(clean(" · ".join([*named, *where])), room), DIM))
     if hit.legs is not None:
         lines.append(" " * INDENT + style(shortened(legs_line(hit.legs), room), DIM))
     if hit.stale is not None:
         lines.append(" " * INDENT + style(shortened(stale_line(hit.stale), room), STALE))
     return lines + [" " * INDENT + line for line in _snippet_lines(text, words, room)]
+
+
+def place_of(hit: Hit) -> str:
+    """Return where a hit stands, as terminals and editors open it: `notes/plan.md:120`; its doc_id without a file."""
+    if hit.path is None:
+        return hit.doc_id
+    path = os.path.relpath(hit.path)
+    path = hit.path if path.startswith("..") else path
+    if hit.line is not None:
+        return f"{path}:{hit.line}"
+    return path + "".join(f", {name} {n}" for name, n in (("page", hit.page), ("cell", hit.cell)) if n is not None)
 
 
 def stale_line(stale: str) -> str:

@@ -10,6 +10,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import CollectorRegistry
 
+from lsr.api.documents import count_documents
 from lsr.query.stages import Seconds
 from lsr.server.served_index import ServedIndexes
 
@@ -58,7 +59,6 @@ class Metrics:
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
         for name, index in self._indexes.items():
-            manifest = index.index.manifest
-            self._generations.labels(name).set(manifest.generation)
-            self._documents.labels(name).set(manifest.n_docs)
+            self._generations.labels(name).set(index.index.manifest.generation)
+            self._documents.labels(name).set(count_documents(index.index))
         return generate_latest(self._registry)

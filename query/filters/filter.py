@@ -68,11 +68,15 @@ class DocumentFilter:
 
     @classmethod
     def from_doc_ids(cls, index: StoredIndex, doc_ids: str | Iterable[str]) -> DocumentFilter:
-        """Allow the documents with these ids; those that the index lacks are skipped. A text is one id.
+        """Allow the documents with these ids, with all their passages; those that the index lacks are skipped.
 
-        Raises UsageError for ids that are no texts.
+        A text is one id. Raises UsageError for ids that are no texts.
         """
         wanted = list_of_ids(doc_ids)
+        if index.manifest.passages is not None:
+            from lsr.indexer.update.passages import passages_of
+
+            wanted = [passage.doc_id for doc_id in wanted for passage in passages_of(index, doc_id)]
         mask = np.zeros(index.n_positions, bool)
         first = 0
         for segment in index.segments:

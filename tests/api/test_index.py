@@ -158,7 +158,8 @@ def test_files_are_indexed_and_added(here: Path, caplog: pytest.LogCaptureFixtur
         assert "read 1 document from 1 file" in caplog.text
         assert ids_of(index) == ["one.md"]
         added = index.add(["two.txt"])
-        assert (added.n_added, added.summary) == (1, ("read 1 document from 1 file",))
+        said = ("two.txt is a new source of the index", "read 1 document from 1 file")
+        assert (added.n_added, added.summary) == (1, said)
         assert index.update(Path("two.txt")).n_replaced == 1
 
 
@@ -228,3 +229,64 @@ def test_a_loaded_encoder_serves_the_documents_that_come_later(here: Path) -> No
         assert index.stats().encoder["settings"]["k1"] == 1.2
     with pytest.raises(lsr.LsrError, match=r"k1|settings"):
         lsr.open("my-index", encoder=lsr.load_encoder("bm25"))
+
+
+def test_an_index_follows_its_folder(here: Path) -> None:
+    Path("notes").mkdir()
+    Path("notes/a.txt").write_text("cats")
+    Path("notes/b.txt").write_text("dogs")
+    with lsr.index(Path("notes"), "followed", encoder="bm25") as index:
+        Path("notes/a.txt").write_text("lions and cats")
+        Path("notes/b.txt").unlink()
+        Path("notes/c.txt").write_text("birds")
+        assert {hit.doc_id: hit.stale for hit in index.search("cats dogs")} == {"a.txt": "changed", "b.txt": "vanished"}
+        planned = index.sync(dry_run=True)
+        assert (planned.new, planned.changed, planned.vanished) == (
+            ("notes/c.txt",), ("notes/a.txt",), ("notes/b.txt",),
+        )  # fmt: skip
+        assert (planned.n_added, planned.generation, len(index)) == (0, 1, 2)
+        done = index.sync()
+        assert (done.n_added, done.n_replaced, done.n_deleted, done.n_documents) == (1, 1, 1, 2)
+        assert [hit.stale for hit in index.search("lions birds")] == [None, None]
+        assert index.sync().n_unchanged == 2 and index.generation == done.generation
+        Path("notes/a.txt").unlink()
+        assert index.update("notes").n_deleted == 1
+
+
+def test_fields_are_updated_and_documents_deleted_by_a_filter(index: lsr.Index) -> None:
+    assert index.update_fields({"lang": "de", "year": 2000, "seen": True}, where="year < 2022").n_updated == 2
+    assert {document.doc_id: document.fields.get("lang") for document in index} == {
+        "cats": "de", "dogs": "de", "trees": "en",
+    }  # fmt: skip
+    assert index.update_fields({"year": None}, doc_ids=["dogs", "nobody"]).n_updated == 1
+    assert index.get("dogs") is not None and "year" not in index.get("dogs").fields
+    assert [hit.doc_id for hit in index.search("cats", where="year == 2000")] == ["cats"]
+    assert index.check()
+    found = index.delete(where="seen == true", dry_run=True)
+    assert (found.n_deleted, found.n_documents, found.generation) == (2, 3, 3)
+    found = index.delete(["cats", "nobody"], dry_run=True)
+    assert (found.n_deleted, found.missing, len(index)) == (1, ("nobody",), 3)
+    assert index.delete(where="seen == true").n_deleted == 2
+    assert [document.doc_id for document in index] == ["trees"]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda i: i.update_fields({"a": 1}), "give either doc_ids, or where="),
+        (lambda i: i.update_fields({"a": 1}, where="year > 1", doc_ids=["cats"]), "give either doc_ids, or where="),
+        (lambda i: i.update_fields({}, where="year > 1"), "values is empty"),
+        (lambda i: i.update_fields([("a", 1)], where="year > 1"), "give a dict of fields by name"),
+        (lambda i: i.update_fields({"text": "x"}, doc_ids="cats"), "'text' is no field"),
+        (lambda i: i.update_fields({"a": object()}, doc_ids="cats"), "values"),
+        (lambda i: i.delete(), "give either doc_ids, or where="),
+        (lambda i: i.delete("cats", where="year > 1"), "give either doc_ids, or where="),
+        (lambda i: i.delete(where="nothing > 1"), "no document has a field 'nothing'"),
+        (lambda i: i.sync(), "made of no folder or file"),
+        (lambda i: i.sync(dry_run="yes"), "dry_run is 'yes'"),
+    ],
+)
+def test_changes_by_filter_are_checked(index: lsr.Index, call: Any, message: str) -> None:
+    with pytest.raises(lsr.LsrError, match=message):
+        call(index)
+    assert len(index) == 3 and index.generation == 1

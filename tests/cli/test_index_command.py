@@ -141,7 +141,7 @@ def error_of(done: Any) -> str:
     ("files", "args", "message"),
     [
         ({}, ["nowhere"], "no such file or folder: nowhere"),
-        ({}, ["notes"], "no document to index in notes: looked for asciidoc, csv"),
+        ({}, ["notes"], "no document to index in notes: looked for archive, asciidoc, csv"),
         ({"a_bin": b"\0\1"}, ["notes"], "no document to index in notes"),
         ({"a_txt": b"caf\xe9"}, ["notes"], "skipped 1: not UTF-8"),
         ({"a_jsonl": '{"_id": 1, "text": "x"}\n{"_id": 2, "te\n'}, ["notes"], "notes/a.jsonl, line 2: not JSON"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import signal
 import subprocess
 import sys
@@ -76,3 +77,21 @@ def test_a_command_imports_only_its_own_parser() -> None:
     code += "print([name for name in sys.modules if name.startswith('lsr.cli.')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "lsr.cli.searches.search" in done.stdout and "lsr.cli.indexes" not in done.stdout
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-16", "utf-8", "cp1252"])
+@pytest.mark.parametrize("arguments", [["search", "grünes"], ["get", "bäume"], ["list"]])
+def test_json_is_json_in_every_encoding_of_stdout(
+    arguments: list[str], encoding: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = "Grünes Laub \U0001f642 日本 \x85\u2028"
+    (tmp_path / "a.jsonl").write_text(json.dumps({"id": "bäume", "text": text, "note": "ö"}), encoding="utf-8")
+    assert main(["index", "a.jsonl", "--encoder", "bm25", "--quiet"]) == 0
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding, errors="strict"))
+    assert main([*arguments, "--json"]) == 0
+    (line,) = written.getvalue().decode(encoding).splitlines()
+    found = json.loads(line)
+    assert found["doc_id"] == "bäume" and found["fields"] == {"note": "ö"}
+    assert found.get("text", text) == text

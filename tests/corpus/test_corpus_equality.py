@@ -8,6 +8,8 @@ import gzip
 import io
 import json
 import lzma
+import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,6 +61,22 @@ def as_parquet(rows: list[tuple[Any, ...]]) -> bytes:
     return out.getvalue()
 
 
+def zipped(rows: bytes) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("rows.jsonl", rows)
+    return out.getvalue()
+
+
+def tarred(rows: bytes) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        info = tarfile.TarInfo("rows.csv")
+        info.size = len(rows)
+        archive.addfile(info, io.BytesIO(rows))
+    return out.getvalue()
+
+
 FORMATS: dict[str, Callable[[list[tuple[Any, ...]]], bytes]] = {
     "jsonl": as_jsonl,
     "json": as_json,
@@ -67,6 +85,8 @@ FORMATS: dict[str, Callable[[list[tuple[Any, ...]]], bytes]] = {
     "parquet": as_parquet,
     "jsonl.gz": lambda rows: gzip.compress(as_jsonl(rows)),
     "csv.bz2": lambda rows: bz2.compress(as_csv(rows)),
+    "zip": lambda rows: zipped(as_jsonl(rows)),
+    "tar.gz": lambda rows: gzip.compress(tarred(as_csv(rows))),
     "json.xz": lambda rows: lzma.compress(as_json(rows)),
 }
 

@@ -10,12 +10,15 @@ import pytest
 from lsr.api.documents import all_documents, count_documents, documents_by_id
 from lsr.encoders.registry import load_encoder
 from lsr.encoders.text import splitter as splitting
-from lsr.encoders.text.splitter import choose_splitter, early_passage_id
+from lsr.encoders.text.passage_names import early_passage_id
+from lsr.encoders.text.splitter import choose_splitter
 from lsr.errors import BadDocumentError
+from lsr.indexer.encode.document_reader import DocumentReader
 from lsr.indexer.pipeline import index_documents
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.update import passages as passages_module
 from lsr.indexer.update.update import add_documents, delete_documents, update_documents
+from lsr.query.filters.filter import DocumentFilter
 from lsr.query.searcher import Searcher
 from lsr.types import Document
 
@@ -29,7 +32,8 @@ DOCUMENTS = [long("a", "w"), long("a#1", "x"), Document("a#2", "short"), Documen
 
 def make(path: Path, documents: list[Document]) -> Path:
     encoder = load_encoder("bm25")
-    index_documents(documents, path, encoder, splitter=choose_splitter(encoder, max_length=20, overlap=5))
+    reader = DocumentReader(choose_splitter(encoder, max_length=20, overlap=5))
+    index_documents(documents, path, encoder, reader=reader)
     return path
 
 
@@ -65,6 +69,9 @@ def test_filters_see_documents_and_no_passages(cut: Path) -> None:
     searcher = Searcher(cut)
     assert [hit.doc_id for hit in searcher.search("w50", where="doc_id == 'a'")] == ["a"]
     assert searcher.search("w50 x50", where="doc_id == 'a#1'")[0].doc_id == "a#1"
+    for doc_id in ("a", "a#1"):
+        allowed = DocumentFilter.from_doc_ids(searcher.index, [doc_id])
+        assert [hit.doc_id for hit in searcher.search("w50 x50", where=allowed)] == [doc_id]
     with StoredIndex.open(cut) as index:
         assert [d.doc_id for d in all_documents(index, "doc_id == 'a#1'")] == ["a#1"]
         assert list(all_documents(index, "doc_id == 'a'")) == [DOCUMENTS[0]]

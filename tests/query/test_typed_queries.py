@@ -14,12 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import lsr
+from lsr.cli.main import main
 from lsr.encoders.lexical.analyser import AnalyserSettings
 from lsr.encoders.lexical.bm25 import BM25Encoder
 from lsr.encoders.lexical.phrase import Phrase
 from lsr.encoders.registry import load_encoder
 from lsr.encoders.text.splitter import choose_splitter
 from lsr.errors import UsageError
+from lsr.indexer.encode.document_reader import DocumentReader
 from lsr.indexer.pipeline import index_documents
 from lsr.indexer.transfer.read_vectors import ReadyVectors
 from lsr.indexer.update.update import delete_documents
@@ -127,9 +129,8 @@ def test_a_document_in_passages_holds_what_it_held_as_a_whole(
     path = tmp_path_factory.mktemp("passages") / "index"
     documents = [Document(f"d{i}", " ".join(["all", *words])) for i, words in enumerate(bodies)]
     encoder = load_encoder("bm25")
-    index_documents(
-        iter(documents), path, encoder, splitter=choose_splitter(encoder, None, overlap=overlap, max_length=32)
-    )
+    reader = DocumentReader(choose_splitter(encoder, None, overlap=overlap, max_length=32))
+    index_documents(iter(documents), path, encoder, reader=reader)
     searcher, said = Searcher(path), " ".join(phrase)
     inside = {d.doc_id for d in documents if holds(d, said)}
     assert {hit.doc_id for hit in searcher.search(f'"{said}"', k=50)} == inside
@@ -159,7 +160,8 @@ def test_operators_become_conditions(typed: str, text: str, required: list[str],
 @pytest.mark.parametrize(
     "text",
     [
-        "state-of-the-art", "C++ and C--", "a - b", "--dry-run x", "5\" disk and 3\" disk", 'one "quote alone', '""', "a+b", "- + \"",
+        "state-of-the-art", "C++ and C--", "a - b", "--dry-run x", '5" disk and 3" disk', 'one "quote alone', '""',
+        "a+b", '- + "',
         'a "b"c" d', "-> x", "+", "-",
     ],
 )  # fmt: skip
@@ -290,3 +292,20 @@ def test_evaluation_takes_queries_as_they_are_unless_told_otherwise(tmp_path: Pa
     index = lsr.index(folder, tmp_path / "index", encoder="bm25")
     assert lsr.evaluate(index, folder).mean["nDCG@10"] < 1
     assert lsr.evaluate(index, folder, plain=False).mean["nDCG@10"] == 1
+
+
+def test_the_command_says_why_nothing_is_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lsr.index(["heart attack", "attack of the heart"], tmp_path / ".lsr", encoder="bm25").close()
+    monkeypatch.chdir(tmp_path)
+    assert main(["search", '"heart failure"']) == 0
+    assert "no document meets the query's phrases, +words and -words" in capsys.readouterr().err
+    assert main(["search", '"heart attack"', "--json"]) == 0
+    assert [json.loads(line)["doc_id"] for line in capsys.readouterr().out.splitlines()] == ["0"]
+    assert main(["search", '"heart attack"', "--json", "--plain"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    (tmp_path / "queries.tsv").write_text('q\t"heart attack"\n')
+    for flags, n_found in ((["--plain"], 2), ([], 2), (["--no-plain"], 1)):
+        assert main(["search", "--queries", "queries.tsv", *flags]) == 0
+        assert len(capsys.readouterr().out.splitlines()) == n_found

@@ -39,6 +39,15 @@ def notebook_parts(source: str) -> Parts:
     return Parts(title, "\n\n".join(texts), {"language": language} if isinstance(language, str) else {})
 
 
+def cell_texts(source: str) -> list[str]:
+    """Return the source of each cell of a notebook, in order; nothing where it is none."""
+    try:
+        cells = _cells(json.loads(source))
+    except (ValueError, RecursionError):
+        return []
+    return [_cell(cell)[1] for cell in cells or []]
+
+
 def _cells(notebook: Any) -> list[Any] | None:
     if notebook == {}:
         return []

@@ -37,7 +37,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Follow the sources until the command is interrupted."""
-    from lsr.indexer.update.watch import watched
+    from lsr.indexer.sources.watch import watched
 
     path = index_path(args, to_write=True)
     changes = watched(path)

@@ -24,7 +24,7 @@ OWN_OPTIONS = frozenset(
 )
 """Search options for which `lsr eval` has its own: it measures hybrids and feedback beside the plain search."""
 
-NOT_MEASURED = frozenset(("offset", "sort", "fields", "facets", "total", "explain"))
+NOT_MEASURED = frozenset(("offset", "sort", "fields", "facets", "total", "explain", "locate"))
 """Search options without an effect on measures, which rank the best documents of a search by score."""
 
 OWN_DENSE = (None, "joint")

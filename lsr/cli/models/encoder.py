@@ -1,4 +1,4 @@
-"""`lsr encoder`: models made ready to run without torch."""
+"""`lsr encoder export`: models made ready to run without torch."""
 
 from __future__ import annotations
 
@@ -17,12 +17,6 @@ examples:
   lsr index notes/ --encoder bm25 --dense my-dense-model
 """
 
-_LIMITS = """\
-BERT-, DistilBERT-, MPNet-, RoBERTa- and XLM-R-like models can be exported: sparse
-ones with a masked-LM head and maximum pooling, dense ones, and joint ones. Of any
-other model the part that the compiled kernels can't run is named.
-"""
-
 
 def add_parser(subparsers: Any) -> None:
     """Declare the command."""
@@ -30,21 +24,23 @@ def add_parser(subparsers: Any) -> None:
         subparsers,
         "encoder",
         "export a model so that it runs without torch",
-        "Make models ready for the compiled kernels, which need neither torch nor\n"
-        "transformers and give a document the same vector in every batch.",
+        "Make a model ready for the compiled kernels, which need neither torch nor\n"
+        "transformers and give a document the same vector in every batch. BERT-,\n"
+        "DistilBERT-, MPNet-, RoBERTa- and XLM-R-like models can be exported: sparse ones\n"
+        "with a masked-LM head and maximum pooling, dense ones, and joint ones. Of any\n"
+        "other model the part is named that the kernels can't run.",
         EXAMPLES,
     )
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    export = add_command(actions, "export", "write a model to a folder that needs no torch", _LIMITS, EXAMPLES)
-    export.add_argument("model", metavar="MODEL", help="the folder of a model, or its name on the Hugging Face hub")
-    export.add_argument("out", type=Path, metavar="OUT", help="the folder to write: a new or an empty one")
-    export.add_argument("--dtype", choices=("int8", "float32"), default="int8",
-                        help="numbers of the weights (default: int8, four times as fast and as small)")  # fmt: skip
-    export.add_argument("--family", metavar="F", help="family of a plain checkpoint, such as splade-doc")
-    export.add_argument("--dense", action="store_true", default=None,
-                        help="read a plain checkpoint as a dense model")  # fmt: skip
-    export.add_argument("--revision", metavar="R", help="commit, branch or tag of a model on the hub")
-    export.add_argument("--json", action="store_true", help="print the result as a JSON object")
+    parser.add_argument("action", choices=("export",), metavar="export", help="write a model to a new folder")
+    parser.add_argument("model", metavar="MODEL", help="the folder of a model, or its name on the Hugging Face hub")
+    parser.add_argument("out", type=Path, metavar="OUT", help="the folder to write: a new or an empty one")
+    parser.add_argument("--dtype", choices=("int8", "float32"), default="int8",
+                        help="numbers of the weights (default: int8, a quarter of the size)")  # fmt: skip
+    parser.add_argument("--family", metavar="F", help="family of a plain checkpoint, such as splade-doc")
+    parser.add_argument("--dense", action="store_true", default=None,
+                        help="read a plain checkpoint as a dense model (default: if it has no head)")  # fmt: skip
+    parser.add_argument("--revision", metavar="R", help="commit, branch or tag of a model on the hub")
+    parser.add_argument("--json", action="store_true", help="print the result as a JSON object")
     parser.set_defaults(run=run)
 
 

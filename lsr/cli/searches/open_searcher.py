@@ -43,8 +43,10 @@ def n_searched(searcher: Searcher) -> int:
     return len(searcher.index) if allowed is None else allowed.n_allowed
 
 
-def note_nothing(searcher: Searcher) -> None:
+def note_nothing(searcher: Searcher, query: str) -> None:
     """Say that a search found nothing, and what would find more."""
+    from lsr.query.typed_query import parse_query
+
     n_found = n_searched(searcher)
     if not n_found:
         where = searcher.options.where
@@ -54,7 +56,11 @@ def note_nothing(searcher: Searcher) -> None:
     more = "; --hybrid union finds by dense vectors alone, too" if hybrid is not None and hybrid.mode != "union" else ""
     if offset or searcher.options.min_score is not None:
         more = "; leave out --offset and --min-score to see more" + more
-    note(f"nothing found: no document holds a term of the query (searched {n_found:,}){more}")
+    what = "holds a term of the query"
+    if not searcher.options.plain and parse_query(query).conditions is not None:
+        what = "meets the query's phrases, +words and -words"
+        more = "; --plain searches for the query as it is" + more
+    note(f"nothing found: no document {what} (searched {n_found:,}){more}")
 
 
 def note_stale(args: argparse.Namespace, hits: Iterable[Hit]) -> None:

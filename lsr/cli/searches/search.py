@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lsr.cli.common import add_command, add_index_argument, note
+from lsr.cli.common import add_command, add_index_argument, aside, note
 from lsr.cli.searches.open_searcher import add_dense_argument, n_searched, note_nothing, note_stale, open_searcher
 from lsr.cli.searches.option_arguments import add_search_options, options_from
 from lsr.output.numbers import counted
@@ -24,6 +24,7 @@ examples:
   lsr search "vitamin D deficiency" -k 50 --json   the best 50, an object a line
   lsr search "vitamin D" --where "year >= 2020"    only documents that fit
   lsr search "vitamin D" --facets year --total     … counted by a field
+  lsr search "vitamin D deficiency" --files        where they stand: PATH:LINE
   lsr search "vitamin D deficiency" --explain      … and why they were found
   lsr search "vitamin D deficiency" --html d.html  the same as a page
   lsr search "vitamin D deficiency" --hybrid       dense vectors help
@@ -49,6 +50,9 @@ def add_parser(subparsers: Any) -> None:
     )
     add_dense_argument(parser)
     parser.add_argument("--json", action="store_true", help="print a JSON object a hit")
+    parser.add_argument(
+        "--files", action="store_true", help="print only where the hits stand, a line each: notes/plan.md:120"
+    )
     parser.add_argument("--html", type=Path, metavar="FILE", help="write the explained hits to FILE, a separate page")
     add_search_options(parser)
     many = parser.add_argument_group("a file of queries")
@@ -87,6 +91,10 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--total and --facets have no place in a run: leave out --run, and they are printed as JSON")
     if args.queries is not None and args.html is not None:
         raise UsageError("--html shows one QUERY: leave out --queries")
+    if args.files and (args.queries is not None or args.json or args.html is not None or options.explain):
+        raise UsageError(
+            "--files prints the places of one QUERY's hits alone: leave out --queries, --json, --html and --explain"
+        )
     if args.queries is None:
         return _search_one(args, options)
     from lsr.cli.searches.search_file import search_file
@@ -99,6 +107,8 @@ def _search_one(args: argparse.Namespace, options: SearchOptions) -> int:
 
     if not args.query.strip():
         raise UsageError("the query is empty; give at least one word")
+    if args.locate is None:
+        options = options.replace(locate=True)
     searcher = open_searcher(args, options, once=True)
     if options.explain or args.html is not None:
         return _explain_one(args, searcher)
@@ -106,6 +116,11 @@ def _search_one(args: argparse.Namespace, options: SearchOptions) -> int:
     note_stale(args, results)
     if args.json:
         _print_json(results)
+        return 0
+    if args.files:
+        from lsr.output.hits import place_of
+
+        say(*dict.fromkeys(map(place_of, results)))
         return 0
     from lsr.output.results import counts_lines
 
@@ -117,14 +132,14 @@ def _search_one(args: argparse.Namespace, options: SearchOptions) -> int:
     say_styled(*counts_lines(results.total, results.facets))
     sys.stdout.flush()
     if not results:
-        note_nothing(searcher)
+        note_nothing(searcher, args.query)
         return 0
     from lsr.output.terminal import DIM, style
 
     unit = "document" if searcher.index.manifest.passages is None else "passage"
     searched = counted(n_searched(searcher), unit)
     summary = f"{_which(results, options)} of {searched}, in {results.took_us / 1000:.0f} ms"
-    say_styled(style(summary, DIM, sys.stderr), stream=sys.stderr)
+    aside(style(summary, DIM, sys.stderr))
     if results.skipped is not None:
         shown = " ".join(f"{name}={value:g}" for name, value in results.skipped.items() if "superblocks_" not in name)
         scored = counted(int(results.skipped["superblocks_scored"]), "superblock")
@@ -169,7 +184,7 @@ def _explain_one(args: argparse.Namespace, searcher: Searcher) -> int:
         say(*explained_lines(explained))
         return 0
     if not explained.hits:
-        note_nothing(searcher)
+        note_nothing(searcher, args.query)
     print_explained(explained, searcher.term_finder)
     say_styled(*counts_lines(explained.total, explained.facets))
     return 0

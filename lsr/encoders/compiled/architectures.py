@@ -20,8 +20,9 @@ class Architecture:
     """Names within a checkpoint. layer: of layer i, with `{}`; the names of its parts follow it.
 
     prefix: of all but the head, left out by checkpoints without one. head, head_norm, decoder, head_bias: of the
-    masked-LM head; settings: names in config.json that differ from BERT's. offset: whether positions are counted from
-    behind the padding id. kinds: whether there are embeddings of token types. distances: table of attention by distance.
+    masked-LM head. settings: names in config.json that differ from BERT's. offset: whether positions are counted from
+    behind the padding id. padding_id: that id where it is no setting. kinds: whether token types have embeddings.
+    distances: table of attention by distance.
     """
 
     prefix: str
@@ -38,6 +39,7 @@ class Architecture:
     norm: str = "output.LayerNorm"
     settings: Mapping[str, str] = field(default_factory=dict)
     offset: bool = False
+    padding_id: int | None = None
     kinds: bool = True
     distances: str | None = None
 
@@ -89,6 +91,7 @@ _MPNET = Architecture(
     attended="attention.attn.o",
     attention_norm="attention.LayerNorm",
     offset=True,
+    padding_id=1,
     kinds=False,
     distances="encoder.relative_attention_bias.weight",
 )
@@ -120,6 +123,9 @@ class Settings:
 def settings_of(config: Mapping[str, Any]) -> Settings:
     """Return the settings of a model that `why_not` finds no fault with."""
     architecture = ARCHITECTURES[config["model_type"]]
+    padding = architecture.padding_id
+    if padding is None:
+        padding = int(config.get("pad_token_id") or 0)
     return Settings(
         architecture,
         int(_value(config, "hidden_size")),
@@ -127,7 +133,7 @@ def settings_of(config: Mapping[str, Any]) -> Settings:
         int(_value(config, "num_hidden_layers")),
         int(_value(config, "num_attention_heads")),
         float(config.get("layer_norm_eps", 1e-12)),
-        int(config.get("pad_token_id") or 0) + 1 if architecture.offset else 0,
+        padding + 1 if architecture.offset else 0,
     )
 
 

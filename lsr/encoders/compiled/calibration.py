@@ -8,7 +8,7 @@ CALIBRATION_TEXTS = (
     "def area(radius: float) -> float:\n    return 3.14159 * radius ** 2  # raises TypeError for a string",
     "The defendant appealed, arguing that the contract of 12 May 1987 was void under section 4(b) of the act.",
     "How do I stop my sourdough from sticking to the basket?",
-    "Flow over a swept wing at Mach 2.4: pressure distributions were measured in a wind tunnel at five angles of attack.",
+    "Flow over a swept wing at Mach 2.4: pressures were measured in a wind tunnel at five angles of attack.",
     "Quarterly revenue rose 8.3% to $1.27 billion, while operating margins fell from 21 to 19 percent on higher wages.",
     "La bibliothèque municipale ouvre à neuf heures, sauf le lundi et les jours fériés.",
     "Der Zug nach Nürnberg hat heute wegen einer Weichenstörung etwa vierzig Minuten Verspätung.",

@@ -25,8 +25,8 @@ def check_weights(weights: Weights, place: Path) -> None:
     for name, array, shape, dtype in _expected(weights):
         if array.shape != shape or array.dtype != dtype:
             raise EncoderError(
-                f"{place}: {name} is {array.dtype} of shape {array.shape}, but {np.dtype(dtype)} of shape {shape} fits the "
-                "rest: its files don't belong together, export the model again"
+                f"{place}: {name} is {array.dtype} of shape {array.shape}, but {np.dtype(dtype)} of shape {shape} fits "
+                "the rest: its files don't belong together, export the model again"
             )
         if dtype == np.float32 and not np.isfinite(array).all():
             raise EncoderError(f"{place}: {name} has NaN or infinity; the model is broken")

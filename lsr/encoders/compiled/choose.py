@@ -46,11 +46,6 @@ def compiled_options(name_or_path: str | Path, options: Mapping[str, Any]) -> di
     return chosen | {"dtype": dtype}
 
 
-def is_compiled_by_itself(name_or_path: str | Path) -> bool:
-    """Return whether a model runs on the kernels unless options say otherwise: a bundled one, or an exported one."""
-    return bundled_folder(str(name_or_path)) is not None or _is_exported(name_or_path)
-
-
 def has_torch() -> bool:
     """Return whether torch and transformers are installed."""
     return all(find_spec(name) is not None for name in ("torch", "transformers"))

@@ -1,7 +1,7 @@
 """Folders of exported encoders: weights as the kernels take them, tokenizers, and one file that says how they fit.
 
-`lsr_export.json` has a format, the encoder's settings, the numbers of each model that its arrays don't say, and a hash of
-each file: a folder whose files are of different exports is refused. Nothing here imports torch.
+`lsr_export.json` has a format, the encoder's settings, the numbers of each model that its arrays don't say, and a hash
+of each file: a folder whose files are of different exports is refused. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -211,7 +211,11 @@ def _read_model(folder: Path, numbers: Mapping[str, Any], dtype: str) -> Part:
         )  # fmt: skip
 
     words = Embeddings(
-        *(get(f"embeddings.{part}") for part in ("words", "scales", "positions", "kind")), norm("embeddings.norm")
+        get("embeddings.words"),
+        get("embeddings.scales"),
+        get("embeddings.positions"),
+        get("embeddings.kind"),
+        norm("embeddings.norm"),
     )
     head = None
     if with_head:

@@ -102,7 +102,7 @@ class Forward:
     def _embed(self, texts: Sequence[Ids], scratch: Scratch) -> None:
         weights, embeddings = self.weights, self.weights.embeddings
         ids = np.concatenate([np.array(ids, np.int64) for ids in texts])
-        positions = np.concatenate([np.arange(len(ids)) for ids in texts]) + weights.first_position
+        positions = np.concatenate([_positions(ids, weights.first_position) for ids in texts])
         embed_rows(
             ids,
             positions,
@@ -158,7 +158,7 @@ class Forward:
         return [_positive(row, n_outputs(head.scores)) for row in scores]
 
     def _vector(self, states: Floats, first: int, end: int) -> Floats:
-        weights, size = self.weights, self.weights.size
+        size = self.weights.size
         rows = states[first * size : end * size].reshape(-1, size)
         pooled = np.empty(size, np.float32)
         if self._pooling == "mean":
@@ -175,6 +175,15 @@ class Forward:
         if normalise:
             to_unit_length(vector)
         return vector[: self.weights.dimension]
+
+
+def _positions(ids: Ids, first: int) -> npt.NDArray[np.int64]:
+    """Return the row of each token's position; a padding token in a text has the one before the first."""
+    if not first:
+        return np.arange(len(ids))
+    counted = np.array(ids, np.int64) != first - 1
+    positions: npt.NDArray[np.int64] = np.cumsum(counted) * counted + first - 1
+    return positions
 
 
 def _indptr(texts: Sequence[Ids]) -> npt.NDArray[np.int64]:

@@ -50,8 +50,8 @@ def open_compiled(
     """Open a sparse or joint encoder of a folder or of a name on the hub.
 
     dtype: int8 or float32 (default: of an exported model its own, else int8). n_threads: as of `CompiledModel`. Others:
-    as of `lsr.encoders.pretrained.load_encoder.load_neural`. Raises EncoderError for a model that the kernels can't run,
-    saying why, or that is broken.
+    as of `lsr.encoders.pretrained.load_encoder.load_neural`. Raises EncoderError for a model that the kernels can't
+    run, saying why, or that is broken.
     """
     source = locate(name_or_path, revision=revision)
     if is_exported(source.folder):
@@ -135,8 +135,8 @@ def read_dense(source: Source, dtype: str | None, settings: Mapping[str, Any]) -
 def _refuse(name: str, reason: str | None) -> None:
     if reason is not None:
         raise EncoderError(
-            f"{name} can't run without torch: {reason}; install torch (pip install 'lsr-search[torch]') and leave out dtype "
-            "int8"
+            f"{name} can't run without torch: {reason}; install torch (pip install 'lsr-search[torch]') and leave out "
+            "dtype int8"
         )
 
 

@@ -33,7 +33,7 @@ _SPECIAL = ("bos_token", "eos_token", "sep_token", "pad_token", "cls_token", "ma
 class Part:
     """A transformer with its tokenizer. weights: as they are stored. folder: of the files, None for exported ones.
 
-    max_length: tokens that it reads.
+    max_length: tokens that it can read.
     """
 
     weights: Weights
@@ -112,10 +112,10 @@ def _n_layers(folder: Path) -> int:
 def read_sparse_parts(layout: Layout) -> SparseParts:
     """Read a model that `why_not_sparse` finds no fault with. Raises EncoderError for files that don't fit together."""
     config = layout.config
-    document = _part(layout.document, config.document.max_length, dense=config.dense, with_head=True)
+    document = _part(layout.document, None, dense=config.dense, with_head=True)
     query: Part | TableQueryEncoder | None = None
     if config.query_side == "own":
-        query = _part(_query_folder(layout), config.query_tower.max_length, dense=None, with_head=True)
+        query = _part(_query_folder(layout), None, dense=None, with_head=True)
     elif config.query_side != "same":
         query = _table(layout, config, document)
     return SparseParts(config, document, query)
@@ -134,8 +134,13 @@ def read_dense_parts(layout: DenseLayout, settings: DenseSettings) -> DenseParts
 
 
 def _part(
-    folder: Path, max_length: int | None, *, dense: DenseConfig | None, with_head: bool, layers: list[DenseLayer] | None = None
-) -> Part:  # fmt: skip
+    folder: Path,
+    max_length: int | None,
+    *,
+    dense: DenseConfig | None,
+    with_head: bool,
+    layers: list[DenseLayer] | None = None,
+) -> Part:
     branch, layers = None, layers or []
     if dense is not None and (dense.shared_layers is not None or dense.dimension is not None):
         tensors = Tensors(folder / HEAD_FILE)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lsr.encoders.compiled.architectures import Settings, settings_of
 from lsr.encoders.compiled.weights import DenseLayer, Embeddings, Layer, Norm, Unpacked, VocabularyHead, Weights
@@ -107,6 +109,7 @@ class _Reader:
 
     def head(self) -> VocabularyHead:
         names, size, tensors = self.settings.architecture, self.settings.size, self.tensors
+        words: Any
         words, scales = self._words
         decoder = f"{names.decoder}.weight"
         if decoder in tensors:
@@ -115,14 +118,17 @@ class _Reader:
         biases = tensors.get(bias)
         if words.shape != (len(biases), size):
             raise EncoderError(f"{tensors.path}: {len(words)} terms, but {len(biases)} biases: the model is broken")
+        weight: Floats | Rounded
+        if words.dtype == np.int8:
+            weight = Rounded(words.astype(np.int8, copy=False), scales, np.ones(size, np.float32))
+        else:
+            weight = words.astype(np.float32, copy=False)
         return VocabularyHead(
-            _linear(tensors, names.head, size, size),
-            self._norm(tensors, names.head_norm),
-            Unpacked(words if words.dtype == np.float32 else Rounded(words, scales, np.ones(size, np.float32)), biases),
+            _linear(tensors, names.head, size, size), self._norm(tensors, names.head_norm), Unpacked(weight, biases)
         )
 
     def distances(self) -> Floats:
-        """Return what attention adds by distance, of Raffel et al., "T5" (JMLR 2020, arXiv:1910.10683), as MPNet has it."""
+        """Return what attention adds by distance, as MPNet has it of Raffel et al., "T5" (JMLR 2020, 1910.10683)."""
         settings = self.settings
         name = settings.architecture.distances
         if name is None:
@@ -137,7 +143,7 @@ class _Reader:
 
 
 def _bucket(distance: int) -> int:
-    """Return the row of a table of distances: half for tokens behind, then near ones each, distant ones by logarithm."""
+    """Return the row of a table of distances: half for tokens behind; near ones each, distant ones by logarithm."""
     half = _DISTANCE_BUCKETS // 2
     near = half // 2
     size, behind = abs(distance), half if distance > 0 else 0
@@ -147,14 +153,14 @@ def _bucket(distance: int) -> int:
     return behind + min(near + int(share * (half - near) + 1e-6), half - 1)
 
 
-def _table(tensors: Tensors, name: str) -> tuple[np.ndarray, Floats]:
+def _table(tensors: Tensors, name: str) -> tuple[npt.NDArray[np.int8] | Floats, Floats]:
     """Return a table of a row a term: bytes and scales where it is stored so, else float32 and ones."""
     stored = tensors.bytes_of(name)
     if stored is None:
-        table = tensors.get(name)
-        if not np.isfinite(table).all():
+        floats = tensors.get(name)
+        if not np.isfinite(floats).all():
             raise EncoderError(f"{tensors.path}: {name} has NaN or infinity; the model is broken")
-        return np.array(table), np.ones(len(table), np.float32)
+        return np.array(floats), np.ones(len(floats), np.float32)
     table, scales = stored
     if scales.shape != table.shape[:1]:
         raise EncoderError(f"{tensors.path}: {name} and its scale do not fit each other: the model is broken")

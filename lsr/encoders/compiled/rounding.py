@@ -122,7 +122,7 @@ def packed(weights: Weights) -> Weights:
 def as_floats(weights: Weights) -> Weights:
     """Return weights with all linear layers in float32; embeddings that are bytes with scales stay."""
 
-    def expand(name: str, linear: Linear) -> Linear:
+    def expand(_: str, linear: Linear) -> Linear:
         assert isinstance(linear, Unpacked)
         weight = linear.weight
         return Unpacked(unrounded(weight), linear.bias) if isinstance(weight, Rounded) else linear

@@ -124,8 +124,12 @@ def mapped(weights: Weights, change: Callable[[str, Linear], Linear]) -> Weights
     """
 
     def changed(prefix: str, layer: Layer) -> Layer:
-        names = ("projection", "attended", "inner", "outer")
-        return layer._replace(**{name: change(f"{prefix}.{name}", getattr(layer, name)) for name in names})
+        return layer._replace(
+            projection=change(f"{prefix}.projection", layer.projection),
+            attended=change(f"{prefix}.attended", layer.attended),
+            inner=change(f"{prefix}.inner", layer.inner),
+            outer=change(f"{prefix}.outer", layer.outer),
+        )
 
     head = weights.head
     if head is not None:

@@ -29,6 +29,7 @@ from lsr.encoders.sparse.vocabulary_map import RemappedQueryEncoder
 from lsr.encoders.text.term_spans import NoWords, TermFinder
 from lsr.errors import EncoderError
 from lsr.io.cache import expanded
+from lsr.io.private_folder import private_copy
 from lsr.types import Document, SparseBatch
 
 KIND = "codes"
@@ -258,7 +259,12 @@ def _open_queries(description: Mapping[str, Any], side: QuerySide) -> QueryEncod
     """Open the queries' side, without torch where the dense model is one for numpy."""
     described = description["settings"]["dense"]
     dense = open_bare(described, moved_to=side.moved_to) or open_dense_encoder(described, moved_to=side.moved_to)
-    codes = CodesQueryEncoder(dense, read_codes(Path(str(side.files)))[0])
+    try:
+        with private_copy(side.files) as folder:
+            autoencoder = read_codes(folder)[0]
+    except OSError as error:
+        raise EncoderError(f"{side.files} can't be read ({error.strerror or error}): index the corpus again") from error
+    codes = CodesQueryEncoder(dense, autoencoder)
     return RemappedQueryEncoder(codes, names_of(int(description["settings"]["n_codes"])), side.lookup, side.vocab_size)
 
 

@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.encoders.base import model_of
-from lsr.encoders.compiled.choose import compiled_options
+from lsr.encoders.compiled.choose import FLOAT32, INT8, compiled_options
 from lsr.encoders.dense.base import DenseEncoder
 from lsr.encoders.pretrained.colbert_folder import read_late_layout
 from lsr.encoders.pretrained.hub import locate
 from lsr.encoders.registry import load_dense_encoder
+from lsr.encoders.runtime import RUNTIME, kernels_of
 
 Vectors = npt.NDArray[np.float16]
 
@@ -73,7 +74,7 @@ class CompiledTokens:
 def token_vectors_of(encoder: DenseEncoder) -> TokenVectorModel:
     """Return the token vectors behind a dense encoder's own. Raises UsageError for one without a transformer."""
     model = model_of(encoder)
-    if getattr(model, "runtime", None) == "compiled":
+    if getattr(model, RUNTIME, None) in (kernels_of(INT8), kernels_of(FLOAT32)):
         return CompiledTokens(model)
     from lsr.encoders.rerank.late_interaction import late_interaction_of
 

@@ -17,7 +17,7 @@ from lsr.server.pages.marks import marked, stretch, whole_words
 from lsr.server.pages.readable import readable
 from lsr.server.pages.rendering import render
 from lsr.server.pages.views import SNIPPET, chips_of
-from lsr.server.pages.words import query_text
+from lsr.server.pages.words import plain_query, query_text
 from lsr.types import Document
 
 PART = 200_000
@@ -61,8 +61,9 @@ def document_page(
         part = 1 if passage is None else passage.start // PART + 1
     part = min(part, n_parts)
     shown = text[(part - 1) * PART : part * PART]
-    query = query_text(searcher, address.query)
-    points = query.marked_terms(query_points(searcher, address.query))
+    words = plain_query(address.query)
+    query = query_text(searcher, words)
+    points = query.marked_terms(query_points(searcher, words))
     spans = list(spans_of(searcher.term_finder.find(shown), points)) if points else []
     place = _in_part(passage, (part - 1) * PART, len(shown))
     if place is None and spans and n_parts == 1:

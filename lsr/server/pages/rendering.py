@@ -40,12 +40,14 @@ def render(template: str, /, **context: Any) -> str:
 @cache
 def asset(name: str) -> bytes:
     """Return a file of `ASSETS`. Raises KeyError for any other name, so that no request reads another file."""
-    return (FOLDER / "assets" / name).read_bytes() if name in ASSETS else {}[name]
+    if name not in ASSETS:
+        raise KeyError(name)
+    return (FOLDER / "assets" / name).read_bytes()
 
 
 @cache
 def asset_version() -> str:
-    """Return a key of the assets' contents, so that browsers may keep them as long as it is in the address."""
+    """Return a key of the assets' contents, so that browsers keep them while it is in the address."""
     return sha256(b"".join(map(asset, ASSETS))).hexdigest()[:12]
 
 

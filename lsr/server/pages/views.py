@@ -16,8 +16,8 @@ from lsr.query.explain.term_spans import TermSpan
 from lsr.query.sparse_search import SparseSearch
 from lsr.server.pages.marks import marked, stretch, whole_words
 from lsr.server.pages.readable import readable
-from lsr.server.pages.words import QueryText, WordPart, query_text, word_parts
-from lsr.types import FieldValue, TermContribution
+from lsr.server.pages.words import QueryText, WordPart, plain_query, query_text, word_parts
+from lsr.types import FieldValue, Hit, TermContribution
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -105,7 +105,7 @@ class HitMaker:
 
     def __post_init__(self) -> None:
         """Find the words of the query."""
-        object.__setattr__(self, "query", query_text(self.searcher, self.explained.query))
+        object.__setattr__(self, "query", query_text(self.searcher, plain_query(self.explained.query)))
 
     def view(self, found: ExplainedHit) -> HitView:
         """Return the view of a hit."""
@@ -155,7 +155,7 @@ class HitMaker:
 
 
 def heading_end(text: str) -> int:
-    """Return where the heading of a text without a title ends: its first line, or the first words of a long one."""
+    """Return the end of the heading of a text without title: its first line or words."""
     start = len(text) - len(text.lstrip())
     line = text.find("\n", start, start + HEADING + 1)
     if line >= 0:
@@ -186,10 +186,10 @@ def chips_of(fields: Mapping[str, FieldValue], link: ChipLink = no_link, *, most
     return chips
 
 
-def stale_note(hit: Any) -> str:
+def stale_note(hit: Hit) -> str:
     """Return what is to be said of a hit whose file changed since it was indexed; nothing of any other."""
-    stale = getattr(hit, "stale", None)
-    return "" if not stale else f"The file behind this has changed since it was indexed ({stale})."
+    said = f"The file behind this has {hit.stale} since it was indexed: 'lsr sync' follows it."
+    return "" if hit.stale is None else said
 
 
 def _because(found: ExplainedHit, parts: Sequence[WordPart]) -> str:

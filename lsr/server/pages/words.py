@@ -8,9 +8,11 @@ from typing import Any
 
 from lsr.encoders.lexical.analyser import AnalyserSettings
 from lsr.encoders.lexical.exact_words import MARK, is_word_term
+from lsr.errors import UsageError
 from lsr.query.explain.explain import SEARCHED_CHARACTERS, ExplainedHit, word_around
 from lsr.query.explain.term_spans import AnalysedWords, TermFinder
 from lsr.query.sparse_search import SparseSearch
+from lsr.query.typed_query import parse_query
 from lsr.types import TermContribution
 
 _BEGINS_A_WORD = ("Ġ", "▁")
@@ -45,7 +47,7 @@ def word_parts(found: ExplainedHit, query_words: Mapping[str, str]) -> list[Word
 
     query_words: the words of the query by their terms; any other term is called by its first word in the hit.
     """
-    words = found.words() | query_words
+    words = {**found.words(), **query_words}
     by_word: dict[str, tuple[str, list[TermContribution]]] = {}
     for term in found.terms:
         word = words.get(term.term) or plain_term(term.term)
@@ -97,7 +99,15 @@ class QueryText:
         return {term: value for term, value in points.items() if self._content.terms(plain_term(term).strip("…"))}
 
 
+def plain_query(query: str) -> str:
+    """Return a query without its operators and excluded words; as it is where it can't be searched for."""
+    try:
+        return parse_query(query).text
+    except UsageError:
+        return query
+
+
 def query_text(searcher: SparseSearch, query: str) -> QueryText:
-    """Return the text of a query of an index."""
+    """Return the text of a query of an index. query: without the operators of a typed query."""
     settings = searcher.index.manifest.encoder.get("settings", {}).get("analyser")
     return QueryText(query[:SEARCHED_CHARACTERS], searcher.term_finder, settings)

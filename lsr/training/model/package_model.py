@@ -31,9 +31,9 @@ def package_model(
 ) -> int:
     """Write a model compactly to `target`, replacing the one there but for its card. Return its size in bytes.
 
-    By torch it computes in bfloat16 on CPUs that have instructions for it. words, words_beside_dense: their weight, and that in
-    a hybrid search (`WordsConfig`). rarity, threshold: as `EncoderConfig` and `Pruning` have them (default: unchanged).
-    Raises UsageError for a model above LARGEST_BYTES, or without words that could be weighed.
+    In torch it computes in bfloat16 on CPUs with instructions for it. words, words_beside_dense: their weight, and
+    that in a hybrid search (`WordsConfig`). rarity, threshold: as `EncoderConfig` and `Pruning` have them (default:
+    unchanged). Raises UsageError for a model above LARGEST_BYTES, or without words that could be weighed.
     """
     encoder = load_neural(model, device="cpu", dtype="float32", threshold=threshold)
     its_words = encoder.config.words if words is None else WordsConfig(weight=words)

@@ -21,7 +21,8 @@ CHROMIUM = os.environ.get("LSR_CHROMIUM") or shutil.which("chromium")
 TEXTS = {
     "upload": "To upload a file, choose it and press Upload. The uploader cuts it into pieces; an upload resumes.",
     "download": "A download brings a file here. Loading takes a while: a load of files loads slowly.",
-    "markdown": "# Guide\n\nSome **bold words** about a [link](http://example.org/x) and `code`.\n\n```py\nupload(file)\n```\n",
+    "markdown": "# Guide\n\nSome **bold words** about a [link](http://example.org/x) and `code`.\n"
+    "\n```py\nupload(file)\n```\n",
     "rst": "Title\n=====\n\nSee :func:`upload` and ``literal`` text.\n\n.. note::\n\n   Files are cut.\n",
     "long": "nothing of interest is here and the river flows on. " * 120
     + "A rare zebra uploads a file. "
@@ -89,11 +90,15 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
     """Open a page of the browser, which complains of errors and of requests to elsewhere."""
     contexts, wrong = [], list[str]()
 
+    def check_request(url: str, origin: str) -> None:
+        if not url.startswith(origin):
+            wrong.append(url)
+
     def opened(url: str, **options: Any) -> Any:
         context = browser.new_context(**options)
         contexts.append(context)
         origin = "/".join(url.split("/")[:3])
-        context.on("request", lambda request: request.url.startswith(origin) or wrong.append(request.url))
+        context.on("request", lambda request: check_request(request.url, origin))
         page = context.new_page()
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.goto(url)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -75,7 +76,7 @@ def test_a_mark_is_as_strong_as_its_best_term_and_faint_terms_have_none() -> Non
 def test_marking_changes_no_text(text: str, places: list[tuple[int, int]]) -> None:
     spans = sorted(TermSpan(start, start + n, f"t{n}") for start, n in places if start + n <= len(text))
     marks = whole_words(text, spans, {f"t{n}": n for n in range(1, 6)})
-    for before, after in zip(marks, marks[1:], strict=False):
+    for before, after in pairwise(marks):
         assert before.end <= after.start
     html = marked(text, marks)
     assert Marks(html).text.replace("\r", "\n") == possible(text).replace("\r", "\n")

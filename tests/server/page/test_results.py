@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+import lsr
 from lsr.errors import UsageError
 from lsr.query.searcher import Searcher
 from lsr.server.pages.address import Address, read_address
@@ -239,6 +241,42 @@ def test_titles_are_suggested_by_their_words(searcher: Searcher) -> None:
     assert suggested_titles(searcher.index, "39") == ["Note 39"]
     for typed in ("", "  ", "zz", "x" * 101):
         assert suggested_titles(searcher.index, typed) == []
+
+
+def test_a_typed_query_marks_what_it_wants(searcher: Searcher) -> None:
+    html = results_page(searcher, read_address([("q", '"vitamin note" -sunlight zebra')])).html
+    assert "Nothing found" in html  # all notes are about sunlight
+    html = results_page(searcher, read_address([("q", '"uploader cuts" -zebra')])).html
+    assert "<mark" in html and re.findall(r"<mark[^>]*>uploader</mark> <mark[^>]*>cuts</mark>", html)
+    page = document_page(searcher, "long", Address(query='"uploads a file" -zebra'))
+    assert page is not None and not re.search(r"<mark[^>]*>zebra", page) and re.search(r"<mark[^>]*>uploads", page)
+    assert document_page(searcher, "long", Address(query="-zebra")) is not None
+
+
+def test_a_hit_whose_file_changed_says_so(tmp_path: Path) -> None:
+    source = tmp_path / "notes" / "a.txt"
+    source.parent.mkdir()
+    source.write_text("Vitamin D is in fish.", encoding="utf-8")
+    lsr.index(source.parent, tmp_path / "index", encoder="bm25").close()
+    source.write_text("Something else is here now.", encoding="utf-8")
+    html = results_page(Searcher(tmp_path / "index"), read_address([("q", "fish")])).html
+    assert "The file behind this has changed" in html
+
+
+@pytest.mark.parametrize("page_of", ["results", "document"])
+def test_the_page_of_a_long_text_is_as_long_as_its_text(tmp_path: Path, page_of: str) -> None:
+    sizes = []
+    for n in (1_000, 2_000, 4_000):
+        folder = tmp_path / str(n)
+        lsr.index([{"id": "a", "title": "T", "text": "upload the file again " * n}], folder, encoder="bm25").close()
+        found, address = Searcher(folder), read_address([("q", "upload file")])
+        html = results_page(found, address).html if page_of == "results" else document_page(found, "a", address)
+        assert html is not None
+        sizes.append(len(html))
+    if page_of == "results":
+        assert sizes[2] - sizes[0] < 100  # a snippet, however long the text is
+    else:
+        assert sizes[2] - sizes[1] == 2 * (sizes[1] - sizes[0])
 
 
 def test_options_of_the_server_hold_until_an_address_says_otherwise(searcher: Searcher) -> None:

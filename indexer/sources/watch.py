@@ -9,9 +9,9 @@ from threading import Event
 
 from lsr.errors import LsrError
 from lsr.indexer.encode.resume import staging_folder
-from lsr.indexer.sources.table import read_table
+from lsr.indexer.sources.known import refuse_unknown_sources
+from lsr.indexer.sources.table import UNKNOWN_SOURCES, read_table
 from lsr.indexer.storage.index import StoredIndex
-from lsr.indexer.update.sync import UNKNOWN_SOURCES
 
 POLL_MS = 2000
 """Time after which sources that are single files are looked at: editors replace files, which ends a watch of one."""
@@ -23,12 +23,13 @@ def watched(index: str | Path, stop: Event | None = None) -> Iterator[None]:
     Needs the library watchfiles. Raises LsrError for an index that doesn't know its sources, or none of whose sources
     is there.
     """
-    from watchfiles import watch
-
     with StoredIndex.open(index) as opened:
         table = read_table(opened)
         if table is None:
             raise LsrError(f"{opened.path}: {UNKNOWN_SOURCES}")
+    refuse_unknown_sources(table.sources)
+    from watchfiles import watch
+
     roots = [source.root for source in table.sources if Path(source.root).exists()]
     folders = [root for root in roots if Path(root).is_dir()]
     files = [root for root in roots if root not in folders]

@@ -1,0 +1,1 @@
+"""Help for hands and shells: usage on errors, near matches, config files, completion."""
