@@ -221,7 +221,7 @@ def _rank(
 
 
 def with_unscored(search: SparseSearch, ranking: Ranking, k: int, scope: Scope) -> Ranking:
-    """Return a ranking with allowed documents that it lacks behind it, in the order of addition, up to k in all."""
+    """Return a ranking, filled up to k with allowed documents that it lacks, in the order of addition."""
     if len(ranking) >= k or scope.allowed is None:
         return ranking
     others = np.setdiff1d(scope.allowed.positions(search.index), ranking.positions)

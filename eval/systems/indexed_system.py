@@ -157,7 +157,7 @@ def search(
 
 
 def _queries(searcher: Searcher, prepared: Prepared, options: SearchOptions) -> Queries:
-    """Return the queries as the legs of a search take them; operators in them count where they aren't to be `plain`."""
+    """Return the queries as the legs of a search take them, with their operators unless they are `plain`."""
     if options.plain is False:
         if prepared.texts is None:
             raise UsageError("the queries came encoded, so that no operators can be read in them: leave out --no-plain")

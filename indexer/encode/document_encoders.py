@@ -56,7 +56,7 @@ class Legs:
     @property
     def text_length(self) -> int | None:
         """Tokens of a document that the encoder reads that reads most; None: all."""
-        lengths = [getattr(leg, "text_length", None) for leg in (self.sparse, self.dense) if leg is not None]
+        lengths: list[Any] = [getattr(leg, "text_length", None) for leg in (self.sparse, self.dense) if leg is not None]
         return None if None in lengths else max(lengths, default=None)
 
     def encode(self, documents: Sequence[Document]) -> Vectors:

@@ -61,7 +61,7 @@ class Staleness:
         return self._known[number]
 
     def _rows(self, doc_ids: Sequence[str]) -> tuple[OpenTable | None, list[int]]:
-        """Return the table and the row in it of each document's file, -1 for none; no table where there is no file."""
+        """Return the table, None without a file, and the row of each document's file, -1 for none."""
         if self._part is None or not doc_ids:
             return None, []
         with self._opening:

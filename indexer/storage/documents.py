@@ -35,7 +35,7 @@ SCHEMA = pa.schema(
 )
 
 ROWS_OF_FILE = 32
-"""The part of all rows, 1 in so many, from which reading them costs more than to verify the whole file at once."""
+"""Share of rows (1 in so many) from which reading them costs more than verifying the whole file."""
 
 
 class DocumentWriter:

@@ -34,7 +34,7 @@ INTEGER_KERNELS = kernels_of("int8")
 
 
 def recorded_runtime(encoder: Any) -> dict[str, Any]:
-    """Return the entry of an encoder's runtime for a manifest; none for an encoder that has only one, such as words."""
+    """Return the entry of an encoder's runtime for a manifest; none for an encoder with only one."""
     runtime: Runtime | None = getattr(encoder, RUNTIME, None)
     return {} if runtime is None else {RUNTIME: asdict(runtime)}
 

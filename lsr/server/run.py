@@ -19,7 +19,7 @@ from lsr.server.settings import ServerSettings
 
 BACKLOG = 2048
 SWITCH_S = 0.0005
-"""Seconds after which a thread gives up the interpreter's lock: by default the loop would wait 5 ms for each step."""
+"""Seconds after which a thread gives up the interpreter's lock. By default the loop would wait 5 ms for each step."""
 LARGEST_HEAD = 64 << 10
 """Bytes of a request's line and headers."""
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"

@@ -1,4 +1,4 @@
-"""Places of hits in their files: the line of the best stretch of text, the cell of a notebook, the page of a PDF.
+"""Places of hits in their files: the line of the best stretch, a notebook's cell, a PDF's page.
 
 Formats strip markup and join what belongs together, so the stretch is looked for in the file by its words: where the
 longest run of them is, there it came from. Nothing of it is stored, so it is right for a file that is what it was.
@@ -82,7 +82,7 @@ def _content(path: str) -> str | None:
 
 
 def _found(sought: Sequence[str], pieces: Sequence[str]) -> int | None:
-    """Return the number, from 1, of the first piece in which the longest run of the words begins; None without any."""
+    """Return the number (from 1) of the first piece where the longest run of words begins, or None."""
     found = list(_numbered(pieces))
     words = [word for word, _ in found]
     best, best_at = 0, None

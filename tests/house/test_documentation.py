@@ -72,7 +72,7 @@ def command_lines(text: str) -> Iterator[str]:
         for line in re.sub(r"\\\n\s*", "", "\n".join(block)).splitlines():
             for part in re.split(r"; | \| | && ", re.sub(r"\s\s+#? ?.*$|\s# .*$", "", line.removeprefix("$ ").strip())):
                 if re.match(r"lsr [a-z]", part):
-                    yield re.split(r" >>? ?[\w./]+$", part)[0]
+                    yield re.split(r" >>? ?[\w./~-]+$", part)[0]
 
 
 def named_files(text: str) -> set[str]:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 
 class Parser(argparse.ArgumentParser):
-    """Parser of a command, or of all of them; errors are two lines: the usage of the command, and what is wrong."""
+    """Parser of a command, or of all; an error is two lines: the usage of the command, and the mistake."""
 
     def error(self, message: str) -> NoReturn:
         """Print the usage line and the message, and exit with the code 2."""

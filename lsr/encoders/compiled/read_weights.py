@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -108,6 +109,7 @@ class _Reader:
 
     def head(self) -> VocabularyHead:
         names, size, tensors = self.settings.architecture, self.settings.size, self.tensors
+        words: Any
         words, scales = self._words
         decoder = f"{names.decoder}.weight"
         if decoder in tensors:

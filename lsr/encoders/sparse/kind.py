@@ -50,7 +50,7 @@ def _load(
     stop_words: str | Iterable[str] | None = None,
     **options: Any,
 ) -> Encoder:
-    """Load the model of a folder or of a name on the hub, with its exact words in the newest analysis.
+    """Load the model of a folder or a hub's name, with its exact words in the newest analysis.
 
     terms: of an index to be continued. language, stop_words: of its exact words (default: its own). Raises UsageError
     for a language of a model that has no exact words.
@@ -68,7 +68,7 @@ def _load(
 
 
 def _load_model(name_or_path: str | Path, **options: Any) -> Any:
-    """Load a model on the kernels where that is asked for, it was made for them, or torch is missing; else in torch."""
+    """Load a model on the kernels (asked for, made for them, or torch is missing), else in torch."""
     chosen = compiled_options(name_or_path, options)
     if chosen is not None:
         from lsr.encoders.compiled.open import open_compiled

@@ -17,7 +17,7 @@ SERVED_OPTIONS = tuple(option.name for option in option_specs() if not option.sp
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """The address of a page, taken apart.
+    """Request that the page's address stands for.
 
     base: path of the page, ending in "/". given: search options, as they are written. chosen: fields and values of the
     facets that were clicked.

@@ -1,4 +1,4 @@
-"""Facts of an index that its pages show: its size, and fields to filter and sort by."""
+"""Facts of an index that its pages show: its size, and the fields to narrow and sort results by."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class IndexFacts:
 
     @property
     def is_counted(self) -> bool:
-        """True where matches are counted unasked."""
+        """True if matches are counted unasked."""
         return self.n_documents <= COUNTED_DOCUMENTS
 
 

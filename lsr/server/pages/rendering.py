@@ -47,7 +47,7 @@ def asset(name: str) -> bytes:
 
 @cache
 def asset_version() -> str:
-    """Return a key of the assets' contents, by which browsers may keep them."""
+    """Return a key of the assets' contents, so that browsers keep them while it is in the address."""
     return sha256(b"".join(map(asset, ASSETS))).hexdigest()[:12]
 
 

@@ -27,7 +27,7 @@ HYBRIDS = {"none": "words", "rerank": "words, then meaning", "union": "words and
 
 @dataclass(frozen=True, slots=True)
 class FacetLink:
-    """A value of a facet. href: address of the results that have it; without this filter, where it is chosen."""
+    """A value of a facet, with the address of the results with it, or without a chosen one."""
 
     label: str
     count: int

@@ -20,7 +20,7 @@ _OFFSET_BITS = 8
 
 
 class Titles:
-    """The titles of an index, found by the text from any of their words on; eight bytes a word."""
+    """The titles of an index, ordered by the texts that begin with each of their words. A word takes eight bytes."""
 
     def __init__(self, index: StoredIndex) -> None:
         self._titles = sorted(set(_titles(index)))

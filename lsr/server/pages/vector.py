@@ -1,4 +1,4 @@
-"""A sparse vector as a page to be saved: its text, terms marked, and a bar for each term."""
+"""A text's sparse vector as a page to save: the text with its terms marked, a bar a term."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ class HitMaker:
 
 
 def heading_end(text: str) -> int:
-    """Return where the heading of a text without a title ends: its first line, or some words of it."""
+    """Return the end of the heading of a text without title: its first line or words."""
     start = len(text) - len(text.lstrip())
     line = text.find("\n", start, start + HEADING + 1)
     if line >= 0:

@@ -59,7 +59,7 @@ class Member:
 
 
 def safe_name(name: str) -> str:
-    """Return a member's name as a relative path; "" for one that leads out of the archive or is too long."""
+    """Return a member's name as a relative path; "" if it leads out of the archive or is too long."""
     if "/" not in name and "\\" in name:
         name = name.replace("\\", "/")
     parts = [part for part in name.split("/") if part not in ("", ".")]
