@@ -96,7 +96,7 @@ def marked(text: str, marks: Iterable[Mark], *, begin: int = 0, end: int = -1) -
     from markupsafe import Markup, escape
 
     text, end = possible(text), len(text) if end < 0 else end
-    pieces, last = [], begin
+    pieces, last = list[str](), begin
     for mark in marks:
         if mark.start >= begin and mark.end <= end:
             pieces.append(escape(text[last : mark.start]))
