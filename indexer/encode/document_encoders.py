@@ -56,8 +56,13 @@ class Legs:
     @property
     def text_length(self) -> int | None:
         """Tokens of a document that the encoder reads that reads most; None: all."""
-        lengths = [getattr(leg, "text_length", None) for leg in (self.sparse, self.dense) if leg is not None]
-        return None if None in lengths else max(lengths, default=None)
+        lengths: list[int] = []
+        for leg in (self.sparse, self.dense):
+            length = None if leg is None else getattr(leg, "text_length", None)
+            if leg is not None and length is None:
+                return None
+            lengths += [] if length is None else [length]
+        return max(lengths, default=None)
 
     def encode(self, documents: Sequence[Document]) -> Vectors:
         """Encode documents. Raises what the encoders raise."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.encoders.base import Encoder, term_ids_of
+from lsr.encoders.threads import limited_threads
 from lsr.errors import COMMITTED, IndexLockedError, LsrError, UsageError
 from lsr.indexer.corpus.options import CorpusOptions
 from lsr.indexer.encode.document_encoders import Legs
@@ -39,7 +40,10 @@ def add_documents(
     afterwards where that is due. Raises BadDocumentError for a doc_id that is there already, LsrError if there is no
     document, and what IndexEditor and the encoder raise.
     """
-    with IndexEditor(index, encoder=encoder, threads=threads, progress=progress) as editor:
+    with (
+        limited_threads(threads),
+        IndexEditor(index, encoder=encoder, threads=threads, progress=progress) as editor,
+    ):
         changes = _take(editor, documents, replacing=False)
     return _merged(changes, index, merge=merge, threads=threads, progress=progress)
 
@@ -54,7 +58,10 @@ def update_documents(
     progress: Progress | None = None,
 ) -> Changes:
     """Add documents to an index, each in the place of the one with its doc_id if there is one. See `add_documents`."""
-    with IndexEditor(index, encoder=encoder, threads=threads, progress=progress) as editor:
+    with (
+        limited_threads(threads),
+        IndexEditor(index, encoder=encoder, threads=threads, progress=progress) as editor,
+    ):
         changes = _take(editor, documents, replacing=True)
     return _merged(changes, index, merge=merge, threads=threads, progress=progress)
 
@@ -93,7 +100,10 @@ def add_corpus(
     `read_corpus` and `add_documents` raise.
     """
     corpus = Corpus([Path(path) for path in paths], Path(index), skip_bad=skip_bad, progress=progress, reading=reading)
-    with IndexEditor(index, encoder=encoder, threads=threads, progress=progress) as editor:
+    with (
+        limited_threads(threads),
+        IndexEditor(index, encoder=encoder, threads=threads, progress=progress) as editor,
+    ):
         changes = _take(editor, corpus.documents(), replacing=replacing)
     return _merged(changes, index, merge=merge, threads=threads, progress=progress), corpus.summary()
 

@@ -63,7 +63,7 @@ def add_from_sources(args: argparse.Namespace, *, replacing: bool) -> int:
 def run_change(args: argparse.Namespace, change: Callable[[Path, dict[str, Any]], Any]) -> int:
     """Run a change on the index and print its counts; then merge small segments, which may fail with a warning."""
     from lsr.cli.common import index_path
-    from lsr.query.engine.batches import available_cores
+    from lsr.io.cores import available_cores
 
     path = index_path(args, to_write=True)
     note_compiling("split_range")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from lsr.encoders.sparse.query_table import TableQueryEncoder
 from lsr.encoders.sparse.repeated_tokens import count_repeats
 from lsr.encoders.text.splitter import PassageSplitter, length_of_passages
 from lsr.encoders.text.tokenizer import TextTokenizer, copy_of, tokenizer_hash, vocabulary
+from lsr.encoders.threads import encoding_threads
 from lsr.errors import EncoderError
 from lsr.kernels.encode.functions import log1p_of
 from lsr.types import Document, SparseBatch
@@ -42,7 +42,8 @@ class _Tokens(NamedTuple):
 class IntegerEncoder:
     """Documents by the integer kernels, queries by a table. A document's vector depends on its text alone.
 
-    Made by `open_integer_encoder`. n_threads: threads that encode documents (default: all cores).
+    Made by `open_integer_encoder`. n_threads: threads that encode documents
+    (default: as many as `encoding_threads` says).
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class IntegerEncoder:
         self._backend = tokenizer
         self._texts = TextTokenizer(copy_of(tokenizer), max_length=max_length)
         self._max_length = max_length
-        self._n_threads = n_threads or len(os.sched_getaffinity(0))
+        self._n_threads = n_threads
         self._local = threading.local()
 
     @property
@@ -153,8 +154,9 @@ class IntegerEncoder:
                 ids, self._scratch(sum(map(len, ids))), sparse=sparse, dense=dense, normalise=normalise
             )
 
-        if len(groups) > 1 and self._n_threads > 1:
-            with ThreadPoolExecutor(self._n_threads) as pool:
+        n_threads = min(len(groups), self._n_threads or encoding_threads())
+        if n_threads > 1:
+            with ThreadPoolExecutor(n_threads) as pool:
                 parts = list(pool.map(encode, groups))
         else:
             parts = [encode(group) for group in groups]

@@ -14,6 +14,7 @@ from typing import Any
 from lsr.encoders.base import Encoder, QueryEncoder, model_of
 from lsr.encoders.config import WordsConfig
 from lsr.encoders.dense.base import DenseEncoder, JointEncoder
+from lsr.encoders.device import is_cpu_or_auto
 from lsr.encoders.lexical.exact_words import analyser_settings
 from lsr.encoders.lexical.with_exact_words import (
     QueriesWithWords,
@@ -48,12 +49,13 @@ def _load(name_or_path: str | Path, *, terms: Sequence[str] = (), **options: Any
 def _load_model(name_or_path: str | Path, **options: Any) -> Any:
     """Load a model in torch; on the integer kernels for int8, or where torch is missing."""
     dtype, device = options.get("dtype"), options.get("device")
-    unnamed = dtype is None and device in (None, "cpu") and options.get("family") is None
+    on_cpu = is_cpu_or_auto(device)
+    unnamed = dtype is None and on_cpu and options.get("family") is None
     if unnamed and bundled_folder(str(name_or_path)) is not None and not _has_torch():
         log.info("torch isn't installed: the bundled model encodes in int8")
         dtype = INT8
     if dtype == INT8:
-        if device not in (None, "cpu"):
+        if not on_cpu:
             raise UsageError(f"dtype int8 is for the CPU, but device is {device!r}: leave one of them out")
         unused = {"dtype", "device", "max_tokens", "plain_family"}
         from lsr.encoders.int8.open import open_integer_encoder

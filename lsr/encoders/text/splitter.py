@@ -101,7 +101,7 @@ class PassageSplitter:
         return passages
 
     def measure(self, document: Document, count: TokenCount) -> None:
-        """Count the tokens of a document that is cut at what the model reads; the end of a very long one by estimate."""
+        """Count the tokens of a document that is cut at what the model reads; the end of a long one by estimate."""
         text = document.text
         block = next((block for _, block in _blocks(text)), "")
         n_tokens = self._length(block)
