@@ -20,7 +20,7 @@ $(VENV)/base: pyproject.toml constraints.txt
 
 $(VENV)/full: $(VENV)/base
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		-e '.[documents,eval,dense,torch,train,dev]'
+		-e '.[documents,eval,dense,torch,train,serve,mcp,watch,dev]'
 	touch $@
 
 $(VENV)/peers: $(VENV)/full
@@ -42,6 +42,13 @@ test: $(VENV)/full  ## Run the tests (ARGS=--large for the large ones as well)
 reference: $(VENV)/base  ## Write the commands' pages in docs/commands from their parsers
 	$(BIN)/python -m lsr.cli.reference docs/commands
 	$(BIN)/python -m lsr.cli.formats_table docs/CORPORA.md
+
+build/demo/index: | $(VENV)/base
+	$(BIN)/python -m lsr.cli.demo
+
+.PHONY: picture
+picture: $(VENV)/full build/demo/index  ## Make README's picture of the search page, with chromium
+	$(BIN)/python .ci/picture.py
 
 .PHONY: lowest
 lowest: $(VENV)/base  ## Run the kernel tests with the lowest versions that pyproject.toml promises

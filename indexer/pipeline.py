@@ -12,10 +12,15 @@ from lsr.encoders.dense.base import DenseEncoder, DenseVectors, dense_descriptio
 from lsr.encoders.runtime import with_runtime
 from lsr.encoders.threads import limited_threads
 from lsr.errors import BadDocumentError, LsrError, UsageError
+from lsr.indexer.corpus.reader import read_roots
+from lsr.indexer.corpus.report import CorpusReport
+from lsr.indexer.corpus.walk import walk_roots
 from lsr.indexer.encode.document_encoders import Legs
 from lsr.indexer.encode.resumable_job import forget_job, kept_documents, writing
 from lsr.indexer.encode.resume import Staging, staging_folder
 from lsr.indexer.encode.windows import MAX_DOCUMENTS, MAX_TOKENS, windows
+from lsr.indexer.sources.table import SourceTable
+from lsr.indexer.sources.tracking import Tracking
 from lsr.indexer.storage.manifest import Manifest
 from lsr.indexer.transfer.read_vectors import ReadyVectors, read_vectors, stored_scale
 from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
@@ -82,13 +87,16 @@ def index_corpus(
     The index itself is never read, wherever it is. Raises what `read_corpus`
     and `index_documents` raise.
     """
-    corpus = Corpus([Path(path) for path in paths], Path(index), skip_bad=skip_bad, progress=progress, reading=reading)
+    tracking = Tracking(SourceTable())
+    tracking.target([Path(path) for path in paths], reading, skip_bad=skip_bad, follow=False)
+    corpus = Corpus(tracking, Path(index), progress=progress)
 
     def documents() -> Iterator[Document]:
         return _read(corpus.documents(), reader)
 
     options = {"overwrite": overwrite, "reorder": reorder, "threads": threads, "progress": progress}
     with limited_threads(threads), _writer(index, encoder, dense, reader, options) as writer:
+        writer.save_sources = tracking.save
         # Words are counted again: their terms are numbered in the order in which they come.
         models = Legs(None if encoder.corpus_weighting is not None else encoder, dense).models
         if models == Legs(None):
@@ -162,52 +170,41 @@ def _forget_other_job(index: Path) -> None:
 
 
 class Corpus:
-    """Folders and files as documents, as often as asked for; counts what was skipped the last time."""
+    """The roots of a transaction as documents, as often as asked for; counts what was skipped the last time."""
 
-    def __init__(
-        self,
-        paths: Sequence[Path],
-        index: Path,
-        *,
-        skip_bad: bool,
-        progress: Progress | None,
-        reading: CorpusOptions | None = None,
-    ) -> None:
-        from lsr.indexer.corpus.report import CorpusReport
-
-        self._paths = paths
+    def __init__(self, tracking: Tracking, index: Path, *, progress: Progress | None) -> None:
+        self._tracking = tracking
         self._exclude = [index, staging_folder(index)]
-        self._skip_bad = skip_bad
-        self._reading = reading
         self._progress = progress or NoProgress()
         self._report = CorpusReport()
 
     def documents(self) -> Iterator[Document]:
         """Yield the documents. Nothing is read before the first is asked for."""
-        from lsr.indexer.corpus.reader import read_corpus
-        from lsr.indexer.corpus.report import CorpusReport
-
         # Only now, so that a folder that can't be written to is refused before everything is read.
-        self._progress.start("reading", self._total_bytes(), "B")
+        tracking = self._tracking
+        files = walk_roots(tracking.roots, CorpusReport(), exclude=self._exclude, apart=tracking.apart)
+        self._progress.start("reading", sum(source.size_bytes for source in files), "B")
         report = self._report = CorpusReport()
-        shown = 0
-        for document in read_corpus(
-            self._paths, skip_bad=self._skip_bad, report=report, exclude=self._exclude, options=self._reading
-        ):
-            if report.bytes_done - shown > SHOWN_BYTES:
-                self._progress.advance(report.bytes_done - shown)
-                shown = report.bytes_done
-            yield document
-        self._progress.advance(report.bytes_done - shown)
-
-    def _total_bytes(self) -> int:
-        from lsr.indexer.corpus.walk import total_bytes
-
-        return total_bytes(self._paths, exclude=self._exclude, options=self._reading)
+        tracking.begin()
+        documents = read_roots(
+            tracking.roots, report=report, exclude=self._exclude, apart=tracking.apart, listener=tracking
+        )
+        yield from with_progress(documents, report, self._progress)
 
     def summary(self) -> list[str]:
         """Return lines that sum up what was read and skipped."""
         return self._report.summary()
+
+
+def with_progress(documents: Iterable[Document], report: CorpusReport, progress: Progress) -> Iterator[Document]:
+    """Yield documents, and advance the progress by the bytes that were read for them."""
+    shown = 0
+    for document in documents:
+        if report.bytes_done - shown > SHOWN_BYTES:
+            progress.advance(report.bytes_done - shown)
+            shown = report.bytes_done
+        yield document
+    progress.advance(report.bytes_done - shown)
 
 
 def index_vectors(

@@ -36,13 +36,18 @@ N_DOCS, N_TERMS, N_FREQUENT, N_FREQUENT_POSTINGS, N_RARE_POSTINGS, N_ALLOWED, NU
     N_ARRAYS + 4, N_ARRAYS + 13
 )
 COLUMNS = N_ARRAYS + 13
-"""Columns of a table of segments: the addresses of the fields of `Postings`, in their order, and of the arrays that
-`describe` takes; then lengths and numbers.
+"""Columns of a table of segments.
+
+They are the addresses of the fields of `Postings`, in their order, and of the arrays that `describe` takes; then
+lengths and numbers.
 """
 STORED = np.array(STORED_K, np.int64)
 FOUND, RARE, POSTINGS, POSTINGS_OF_RARE, UNTRUSTED, COUNTS = range(6)
-"""Columns of `Located.counts`: the query's terms in a segment, the rare ones, all postings, those of rare terms, and
-terms whose postings are not verified yet."""
+"""Columns of `Located.counts`.
+
+They are the query's terms in a segment, the rare ones, all postings, those of rare terms, and terms whose postings
+are not verified yet.
+"""
 PLANNED = -1
 NEVER = 1 << 62
 

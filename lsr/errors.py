@@ -59,6 +59,10 @@ class IndexLockedError(LsrError):
     exit_code = 4
 
 
+class DeadlineError(LsrError):
+    """A search that was ended between two stages, since its time was over."""
+
+
 class MissingExtraError(LsrError):
     """A package of an optional extra that isn't installed."""
 

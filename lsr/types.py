@@ -18,7 +18,11 @@ PASSAGE_OF, PASSAGE_START, PASSAGE_END = "passage_of", "passage_start", "passage
 
 A document that was not cut has none of them.
 """
-PASSAGE_FIELDS = frozenset((PASSAGE_OF, PASSAGE_START, PASSAGE_END))
+PASSAGE_TITLE = "passage_title"
+"""Field of a passage with the title of its document, where passages are encoded with the start of it only."""
+PASSAGE_FIELDS = frozenset((PASSAGE_OF, PASSAGE_START, PASSAGE_END, PASSAGE_TITLE))
+PASSAGE_MARK = "\x1f"
+"""First character of the names of further passages; no doc_id begins with it where documents are cut."""
 
 
 def passage_span(fields: Mapping[str, FieldValue]) -> tuple[int, int] | None:
@@ -201,6 +205,8 @@ class Hit:
         terms: what each term of the query added to the score, of an explained search; else None.
         passage: start and end of the best passage in the document's text; None where documents were not cut.
         legs: scores and ranks of the parts of a hybrid search; else None.
+        stale: "changed" or "vanished" where the document's file has since it was indexed (`Index.sync` follows); else
+            None.
 
     Example:
         >>> import lsr
@@ -220,6 +226,7 @@ class Hit:
     terms: tuple[TermContribution, ...] | None = None
     passage: tuple[int, int] | None = None
     legs: tuple[LegScore, ...] | None = None
+    stale: str | None = None
 
     def __repr__(self) -> str:
         heading = f", title={_shortened(self.title)}" if self.title else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from lsr.query.engine.engine import Ranking
-from lsr.types import PASSAGE_FIELDS, PASSAGE_OF, Document, Hit, LegScore, passage_span
+from lsr.types import PASSAGE_FIELDS, PASSAGE_OF, PASSAGE_TITLE, Document, Hit, LegScore, passage_span
 
 
 def hits_of(
@@ -24,15 +24,16 @@ def hits_of(
     """
     found = []
     for place, (document, score) in enumerate(zip(documents, ranking.scores.tolist(), strict=True)):
-        doc_id, passage, values = document.doc_id, None, document.fields
+        doc_id, title, passage, values = document.doc_id, document.title, None, document.fields
         if passages and PASSAGE_OF in values:
             doc_id, passage = str(values[PASSAGE_OF]), passage_span(values)
+            title = str(values.get(PASSAGE_TITLE, title))
             values = {name: value for name, value in values.items() if name not in PASSAGE_FIELDS}
         if fields is not None:
             values = {name: values[name] for name in fields if name in values}
         legs = _legs_of(ranking, place) if ranking.legs else None
         rank = first + place + 1
-        found.append(Hit(rank, doc_id, score, document.title, document.text, values, query_id, None, passage, legs))
+        found.append(Hit(rank, doc_id, score, title, document.text, values, query_id, None, passage, legs))
     return tuple(found)
 
 

@@ -1,6 +1,7 @@
 """All documents that hold a term of a query: counted, sorted by a field, their fields' values counted.
 
-Exact, from the posting lists: a document matches if its score is above 0 and the filter allows it. Where documents were
+Exact, from the posting lists: a document matches if its score is above 0 and the filter allows it, or if it holds all
+that the query requires. Where documents were
 cut into passages, one matches if a passage of it does; documents are counted, never passages.
 """
 
@@ -144,10 +145,15 @@ def find_matches(search: SparseSearch, vector: SparseVector, scope: Scope) -> Ma
         positions.append(of_segment[order] + search.engine.first_positions[number])
         scores.append(points[order].astype(np.float64) * scale)
     found = np.concatenate(positions), np.concatenate(scores)
-    return Matches(search, *_one_each(search, *found), n_postings, n_searched)
+    if scope.finds_all and scope.allowed is not None:
+        every = scope.allowed.positions(search.index)
+        all_scores = np.zeros(len(every))
+        all_scores[np.searchsorted(every, found[0])] = found[1]
+        found = every, all_scores
+    return Matches(search, *one_each(search, *found), n_postings, n_searched)
 
 
-def _one_each(
+def one_each(
     search: SparseSearch, positions: npt.NDArray[np.int64], scores: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Return the best passage of each document; everything where documents were not cut."""

@@ -54,6 +54,11 @@ class SearchOptions:
         help="find only documents whose fields fit, as \"year >= 2020 and lang == 'en'\"; docs/FILTERS.md says"
         " more",
     ))  # fmt: skip
+    plain: bool | None = field(default=None, metadata=_described(
+        kind="bool", bare=True, flags=("--plain", "--no-plain"),
+        help='take a query as it is: "a phrase", +word and -word in it say nothing special (default: of a typed query'
+        " they do; of a file or data set of queries they don't)",
+    ))  # fmt: skip
     min_score: float | None = field(default=None, metadata=_described(
         kind="float", metavar="S",
         help="leave out results that score below S",
@@ -301,7 +306,7 @@ _SPECIAL: Mapping[str, Any] = {
     "feedback": _feedback,
     "approximate": _approximate,
 }
-"""What turns a value of an option into its value type; NotImplemented leaves it to the option's kind."""
+"""Functions from an option's value to its value type; NotImplemented leaves it to the option's kind."""
 
 
 def _hybrid_search(options: SearchOptions) -> Hybrid | None:

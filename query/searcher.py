@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 from lsr.encoders.base import Encoder
 from lsr.encoders.dense.base import DenseEncoder
 from lsr.errors import UsageError
+from lsr.indexer.sources.staleness import Staleness
 from lsr.indexer.storage.index import StoredIndex
 from lsr.io.fork_safe import cached_property
 from lsr.query.engine.engine import Ranking
@@ -19,7 +20,7 @@ from lsr.query.options import SearchOptions
 from lsr.query.queries import Queries
 from lsr.query.query_encoders import QueryEncoders
 from lsr.query.sparse_search import SparseSearch
-from lsr.query.stages import Found, method_of, search_queries, search_text
+from lsr.query.stages import Found, encode_typed, search_queries, search_text
 from lsr.types import Hit, Results, SparseBatch
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Searcher(SparseSearch):
             raise UsageError(f"the index is {index!r:.60}; it must be the path of one, or an open one")
         opened = index if isinstance(index, StoredIndex) else StoredIndex.open(index)
         if encoders is None:
-            encoders = QueryEncoders(opened, encoder=encoder, dense_encoder=dense_encoder)
+            encoders = QueryEncoders(opened, encoder=encoder, dense_encoder=dense_encoder, once=once)
         super().__init__(opened, encoders, once=once)
         self.options = _checked(options)
 
@@ -93,7 +94,7 @@ class Searcher(SparseSearch):
         if not texts:
             return []
         began = time.perf_counter()
-        queries = method_of(options).encode(self, texts)
+        queries = encode_typed(self, texts, options)
         found = search_queries(self, queries, options)
         results = [self.results_of(one, text, options) for text, one in zip(texts, found, strict=True)]
         took_us = round((time.perf_counter() - began) / len(texts) * 1e6)
@@ -191,7 +192,7 @@ class Searcher(SparseSearch):
         fields = options.fields
         if fields is not None:
             self._check_fields(fields)
-        return hits_of(
+        found = hits_of(
             ranking,
             documents,
             first=options.offset,
@@ -199,6 +200,16 @@ class Searcher(SparseSearch):
             fields=fields,
             passages=self.owners is not None,
         )
+        states = self._staleness.of([hit.doc_id for hit in found])
+        if not any(states):
+            return found
+        return tuple(
+            hit if state is None else replace(hit, stale=state) for hit, state in zip(found, states, strict=True)
+        )
+
+    @cached_property
+    def _staleness(self) -> Staleness:
+        return Staleness(self.index)
 
     def _explained(self, query: str | None, found: Found, hits: Sequence[Hit], documents_s: float) -> ExplainedSearch:
         from lsr.query.explain.explain import explain_hits

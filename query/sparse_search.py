@@ -23,6 +23,7 @@ from lsr.query.explain.term_spans import TermFinder
 from lsr.query.filters.cache import FilterCache
 from lsr.query.filters.filter import DocumentFilter
 from lsr.query.query_encoders import QueryEncoders
+from lsr.query.typed_query import Conditions
 from lsr.types import Document, SparseBatch
 
 SparseVector = tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]
@@ -30,10 +31,15 @@ SparseVector = tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]
 
 
 class Scope(NamedTuple):
-    """The documents that a search may find (default: all), and whether it may miss some (default: no)."""
+    """The documents that a search may find (default: all), and whether it may miss some (default: no).
+
+    finds_all: whether all of them are to be found, those without a term of the query last, with a score of 0. So it is
+    where they hold what the query requires.
+    """
 
     allowed: DocumentFilter | None = None
     approximate: Approximate | None = None
+    finds_all: bool = False
 
 
 EVERYTHING = Scope()
@@ -87,6 +93,10 @@ class SparseSearch:
         fields; docs/FILTERS.md has the language.
         """
         return self._filters.get(filter_text)
+
+    def meeting(self, conditions: Conditions) -> DocumentFilter:
+        """Return the documents that meet the conditions of a typed query, as `filter` does."""
+        return self._filters.meeting(conditions)
 
     def rank_vector(self, vector: SparseVector, k: int, scope: Scope = EVERYTHING) -> Ranking:
         """Return the ranking of one encoded query: term ids of the index, ascending, and weights.

@@ -1,6 +1,6 @@
 """The stages of a search in one line: what happens to a query from its text to its ranking.
 
-    encode → [feedback] → sparse leg [+ dense leg] → fuse → [smooth] → [rerank] → page → hits [→ explain]
+    [operators] → encode → [feedback] → sparse leg [+ dense leg] → fuse → [smooth] → [rerank] → page → hits [→ explain]
 
 `Method` is chosen once a search: by terms alone, hybrid (both legs, fusion, smoothing or reranking), or sorted by a
 field. `lsr.query.searcher` makes hits of rankings, and `lsr.query.explain` explains them.
@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
+from lsr.query.deadline import check_deadline
 from lsr.query.engine.batches import ranked
 from lsr.query.engine.engine import Ranking
 from lsr.query.options import SearchOptions
 from lsr.query.queries import Queries, Query
 from lsr.query.sparse_search import Scope, SparseSearch, SparseVector
+from lsr.query.typed_query import parse_query
 from lsr.types import FacetValue
 
 if TYPE_CHECKING:
@@ -132,6 +134,21 @@ def method_of(options: SearchOptions) -> Method:
     return BY_TERMS if options.sort is None else ByField(options.sort, options.min_score)
 
 
+def encode_typed(search: SparseSearch, texts: Sequence[str], options: SearchOptions) -> Queries:
+    """Return typed queries as the legs take them; their operators become conditions, unless they are `plain`.
+
+    Raises UsageError for a query that only excludes, and what encoding raises.
+    """
+    method = method_of(options)
+    if options.plain:
+        return method.encode(search, texts)
+    typed = [parse_query(text) for text in texts]
+    if all(query.conditions is None for query in typed):
+        return method.encode(search, texts)
+    queries = method.encode(search, [query.text for query in typed])
+    return replace(queries, conditions=[query.conditions for query in typed])
+
+
 def scope_of(search: SparseSearch, options: SearchOptions) -> Scope:
     """Return the documents that options let a search find. Raises FilterError, UsageError for a foreign filter."""
     where = options.where
@@ -142,18 +159,29 @@ def scope_of(search: SparseSearch, options: SearchOptions) -> Scope:
     return Scope(where, options.approximate)
 
 
+def narrowed(search: SparseSearch, scope: Scope, query: Query) -> Scope:
+    """Return the scope of one query: where it has conditions, the documents that meet them."""
+    if query.conditions is None:
+        return scope
+    meeting = search.meeting(query.conditions)
+    allowed = meeting if scope.allowed is None else scope.allowed & meeting
+    return scope._replace(allowed=allowed, finds_all=bool(query.conditions.required))
+
+
 def search_text(search: SparseSearch, text: str, options: SearchOptions) -> Found:
     """Run all stages for one text."""
+    check_deadline("filter")
     scope, method = scope_of(search, options), method_of(options)
+    check_deadline("encode")
     began = time.perf_counter()
-    query = method.encode(search, [text]).row(0)
+    query = encode_typed(search, [text], options).row(0)
     return _rank(search, method, query, options, scope, time.perf_counter() - began)
 
 
 def search_queries(search: SparseSearch, queries: Queries, options: SearchOptions) -> Iterator[Found]:
     """Run the stages after encoding for many queries, on `options.threads`, in order, as they are asked for."""
     scope, method = scope_of(search, options), method_of(options)
-    plain = method is BY_TERMS and options.feedback is None and not options.counts_matches
+    plain = method is BY_TERMS and options.feedback is None and not options.counts_matches and not queries.conditions
 
     def find(numbers: range) -> list[Found]:
         if not plain:
@@ -172,19 +200,37 @@ def _rank(
     search: SparseSearch, method: Method, query: Query, options: SearchOptions, scope: Scope, encode_s: float = 0.0
 ) -> Found:
     began = time.perf_counter()
+    scope = narrowed(search, scope, query)
     if options.feedback is not None:
+        check_deadline("feedback")
         from lsr.query.feedback import expand
 
         term_ids, weights = expand(search, (query.term_ids, query.weights), options.feedback, scope)
         query = query._replace(term_ids=term_ids, weights=weights)
     expanded = time.perf_counter()
+    check_deadline("search")
     ranking, other_s, matches = method.rank(search, query, options.depth, scope)
+    if scope.finds_all and matches is None:
+        ranking = with_unscored(search, ranking, options.depth, scope)
     done = time.perf_counter()
     feedback_s = 0.0 if options.feedback is None else expanded - began
     seconds = Seconds(encode_s, feedback_s, done - expanded - other_s, other_s)
     vector = query.term_ids, query.weights
     found = Found(_page(ranking, options), vector, seconds, options.offset)
     return _counted(search, found, options, scope, matches) if options.counts_matches else found
+
+
+def with_unscored(search: SparseSearch, ranking: Ranking, k: int, scope: Scope) -> Ranking:
+    """Return a ranking with allowed documents that it lacks behind it, in the order of addition, up to k in all."""
+    if len(ranking) >= k or scope.allowed is None:
+        return ranking
+    others = np.setdiff1d(scope.allowed.positions(search.index), ranking.positions)
+    if search.owners is not None and len(others):
+        owners = search.owners(others)
+        first = np.sort(np.unique(owners, return_index=True)[1])
+        others, owners = others[first], owners[first]
+        others = others[~np.isin(owners, search.owners(ranking.positions))]
+    return ranking.extended(others[: k - len(ranking)])
 
 
 def _page(ranking: Ranking, options: SearchOptions) -> Ranking:
@@ -197,6 +243,7 @@ def _page(ranking: Ranking, options: SearchOptions) -> Ranking:
 def _counted(
     search: SparseSearch, found: Found, options: SearchOptions, scope: Scope, matches: Matches | None
 ) -> Found:
+    check_deadline("counts")
     if matches is None:
         from lsr.query.matches import find_matches
 

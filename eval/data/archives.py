@@ -21,4 +21,4 @@ BEIR_MD5 = {
     "trec-covid": "ce62140cb23feb9becf6270d0d1fe6d1",
     "webis-touche2020": "46f650ba5a527fc69e0a6521c5a23563",
 }
-"""MD5 is what BEIR publishes: it tells a broken download from a whole one, not a forged one from a true one."""
+"""MD5 sums that BEIR publishes. They tell a broken download from a whole one, not a forged one from a true one."""

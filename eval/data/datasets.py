@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lsr.errors import BadDocumentError, LsrError
-from lsr.eval.data.qrels import Qrels, read_qrels
+from lsr.eval.data.qrels import read_qrels
+from lsr.eval.data.query_files import id_text, json_lines, read_queries
 from lsr.indexer.corpus.records import RecordReader
 from lsr.indexer.corpus.report import CorpusReport
-from lsr.io.text_files import numbered_lines
 from lsr.types import Document
 
+logger = logging.getLogger("lsr")
 PARTS = frozenset(("_id", "title", "text"))
 """Keys of a document in BEIR's layout; the others become its fields."""
 
@@ -58,8 +59,8 @@ class Dataset:
         """
         first_seen: dict[str, int] = {}
         records = RecordReader(CorpusReport())
-        for number, entry in _json_lines(self.corpus_path):
-            doc_id = _id_of(entry, self.corpus_path, number)
+        for number, entry in json_lines(self.corpus_path):
+            doc_id = id_text(entry.get("_id"), f"{self.corpus_path}:{number}: '_id'")
             if first_seen.setdefault(doc_id, number) != number:
                 raise BadDocumentError(
                     f"{self.corpus_path}:{number}: the id {doc_id!r} is already in line {first_seen[doc_id]}"
@@ -88,8 +89,8 @@ class Dataset:
 def load_dataset(folder: Path, *, split: str = "test", name: str | None = None) -> Dataset:
     """Read a BEIR folder's queries and qrels; the corpus stays on disk.
 
-    Raises LsrError where a file is missing, a line broken (with its number), a query id given twice, or a query
-    judged that has no text.
+    Judged queries with an empty text don't count, with a warning. Raises LsrError where a file is missing, a line is
+    broken (with its number), a query id given twice, or a query judged that isn't among the queries.
     """
     corpus_path = _existing(folder, "corpus.jsonl")
     queries_path = _existing(folder, "queries.jsonl")
@@ -102,6 +103,15 @@ def load_dataset(folder: Path, *, split: str = "test", name: str | None = None) 
             f"{qrels_path}: {len(lacking)} of {len(qrels)} judged queries have no text in {queries_path.name},"
             f" the first being {lacking[0]!r}; the two files don't belong together"
         )
+    without_text = [query_id for query_id in qrels if not texts[query_id].strip()]
+    if without_text:
+        logger.warning(
+            f"{queries_path}: {len(without_text):,} of {len(qrels):,} judged queries have an empty text,"
+            f" and don't count (first: {without_text[0]!r})"
+        )
+        qrels = {query_id: judged for query_id, judged in qrels.items() if texts[query_id].strip()}
+        if not qrels:
+            raise LsrError(f"{queries_path}: no judged query has a text; there is nothing to measure")
     return Dataset(
         name=name or folder.resolve().name,
         split=split,
@@ -109,7 +119,7 @@ def load_dataset(folder: Path, *, split: str = "test", name: str | None = None) 
         qrels_path=qrels_path,
         queries={query_id: texts[query_id] for query_id in qrels},
         qrels=qrels,
-        n_queries_without_qrels=len(texts) - len(qrels),
+        n_queries_without_qrels=len(texts) - len(qrels) - len(without_text),
     )
 
 
@@ -131,33 +141,6 @@ def dataset_folders(folder: Path) -> list[tuple[str, Path]]:
     return found
 
 
-def read_queries(path: Path) -> dict[str, str]:
-    """Read `{query_id: text}` from BEIR's JSONL (`_id`, `text`) or from `query_id TAB text`; `.gz` or plain.
-
-    Raises LsrError, with file and line, for a broken line or a duplicate id.
-    """
-    texts: dict[str, str] = {}
-    for number, query_id, text in _query_lines(path):
-        if query_id in texts:
-            raise LsrError(f"{path}:{number}: the query id {query_id!r} is there a second time")
-        texts[query_id] = text
-    if not texts:
-        raise LsrError(f"{path}: no queries in the file")
-    return texts
-
-
-def _query_lines(path: Path) -> Iterator[tuple[int, str, str]]:
-    if ".jsonl" in path.suffixes:
-        for number, entry in _json_lines(path):
-            yield number, _id_of(entry, path, number), _text_of(entry, "text", path, number)
-        return
-    for number, line in numbered_lines(path):
-        query_id, tab, text = line.partition("\t")
-        if not tab or not query_id.strip():
-            raise LsrError(f"{path}:{number}: not a query: expected query_id TAB text")
-        yield number, query_id.strip(), text.strip()
-
-
 def _split_path(folder: Path, split: str) -> Path:
     path = _find(folder / "qrels", f"{split}.tsv")
     if path:
@@ -177,24 +160,6 @@ def _find(folder: Path, name: str) -> Path | None:
     return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
 
 
-def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in numbered_lines(path):
-        try:
-            entry = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise BadDocumentError(f"{path}:{number}: broken JSON: {error.msg} at column {error.colno}") from error
-        if not isinstance(entry, dict):
-            raise BadDocumentError(f"{path}:{number}: a JSON object was expected, not {type(entry).__name__}")
-        yield number, entry
-
-
-def _id_of(entry: Mapping[str, Any], path: Path, number: int) -> str:
-    value = entry.get("_id")
-    if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
-        raise BadDocumentError(f"{path}:{number}: '_id' is {value!r}, not a text; every line needs its own")
-    return str(value)
-
-
 def _text_of(entry: Mapping[str, Any], key: str, path: Path, number: int) -> str:
     value = entry.get(key)
     if value is None:
@@ -202,6 +167,3 @@ def _text_of(entry: Mapping[str, Any], key: str, path: Path, number: int) -> str
     if not isinstance(value, str):
         raise BadDocumentError(f"{path}:{number}: {key!r} is {type(value).__name__}, not text")
     return value
-
-
-__all__ = ["CorpusSummary", "Dataset", "Qrels", "dataset_folders", "load_dataset", "read_queries"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from lsr.errors import LsrError
 from lsr.eval.data.trec_words import from_word
 from lsr.io.text_files import numbered_lines
+
+_WHOLE = re.compile(r"[+-]?\d{1,4000}", re.ASCII)
 
 Qrels = dict[str, dict[str, int]]
 
@@ -58,6 +61,8 @@ def _columns(line: str) -> list[str]:
 
 def _relevance(text: str) -> int | None:
     try:
+        if _WHOLE.fullmatch(text):
+            return int(text)
         value = float(text)
         return int(value) if value == int(value) else None
     except (ValueError, OverflowError):

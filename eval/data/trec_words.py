@@ -6,13 +6,14 @@ import re
 from urllib.parse import unquote
 
 from lsr.errors import LsrError
+from lsr.io.printable import UNSAFE
 
-_DIVIDES = re.compile(r"[\s\x00-\x1f\x7f-\x9f]")
+_DIVIDES = re.compile(rf"[\s{UNSAFE}]")
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 
 
 def to_word(text: str, what: str) -> str:
-    """Return an id as one word: white space, control characters and `%` become %XX where they would confuse.
+    """Return an id as one word: white space, controls (also of direction) and `%` become %XX.
 
     An id without white space and without anything that looks like an escape is written as it is. Raises LsrError for
     an empty id.
@@ -35,4 +36,4 @@ def from_word(word: str) -> str:
 
 
 def _escaped(match: re.Match[str]) -> str:
-    return "".join(f"%{byte:02X}" for byte in match[0].encode("utf-8"))
+    return "".join(f"%{byte:02X}" for byte in match[0].encode("utf-8", "surrogatepass"))

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from lsr.errors import LsrError, MissingExtraError, UsageError
 from lsr.eval.data.runs import trec_order
 from lsr.eval.measures.kinds import KINDS, Kind, by_spelling
+from lsr.eval.measures.large_relevances import LARGEST, has_large, ndcg
 
 DEFAULT_MEASURES = ("nDCG@10", "Recall@100", "R_cap@100", "MRR@10", "MAP@100", "P@10")
 
@@ -126,7 +127,12 @@ def _per_query(
 ) -> dict[str, dict[str, float]]:
     """Return {measure: {query_id: value}} with every judged query in each. orders: doc_ids of a query, best first."""
     n_relevant = {q: sum(relevance > 0 for relevance in docs.values()) for q, docs in judged.items()}
-    computed = _compute(orders, judged, {_asked(measure) for measure in wanted})
+    large = {q for q, docs in judged.items() if q in orders and has_large(docs)}
+    known = {q: {d: min(r, LARGEST) for d, r in docs.items()} if q in large else docs for q, docs in judged.items()}
+    computed = _compute(orders, known, {_asked(measure) for measure in wanted})
+    for measure in wanted:
+        if measure.kind.name == "nDCG":
+            computed[_asked(measure)] |= {q: ndcg(orders[q], judged[q], measure.cutoff) for q in large}
     table: dict[str, dict[str, float]] = {}
     for measure in wanted:
         values, adjust = computed[_asked(measure)], measure.kind.adjust

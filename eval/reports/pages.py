@@ -8,6 +8,7 @@ from html import escape
 from itertools import pairwise
 
 from lsr.eval.reports.leaderboard import MEASURE, Leaderboard, Row
+from lsr.io.printable import clean
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem; color: #1c1c1c;
@@ -26,16 +27,23 @@ _COLOURS = ("#1b7f79", "#c8553d", "#4a5fa5", "#b8860b", "#7a3b8f", "#2e7d32", "#
 
 def markdown(board: Leaderboard) -> str:
     """Return the leaderboard as Markdown: the table, the notes, the sources."""
-    header = _columns(board)
+    header = [_cell(name) for name in _columns(board)]
     lines = [f"# Leaderboard: {MEASURE}", "", f"| {' | '.join(header)} |"]
     lines.append("| --- | --- |" + " ---: |" * (len(header) - 2))
-    lines += [
-        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in _cells(board, row))} |" for row in board.rows
-    ]
-    lines += ["", *(f"- {note}" for note in board.notes)]
-    lines += [f"- Timed on: {machine}" for machine in board.hardware]
-    lines += [f"- {system}: {source}" for system, source in board.sources.items()]
-    return "\n".join(lines) + "\n"
+    lines += [f"| {' | '.join(map(_cell, _cells(board, row)))} |" for row in board.rows]
+    notes = [*board.notes, *(f"Timed on: {machine}" for machine in board.hardware)]
+    notes += [f"{system}: {source}" for system, source in board.sources.items()]
+    return "\n".join([*lines, "", *(f"- {_html_escaped(note)}" for note in notes), ""])
+
+
+def _cell(text: str) -> str:
+    """Return a text as it may stand in a cell of a Markdown table, whatever it holds."""
+    return _html_escaped(text).replace("|", "\\|")
+
+
+def _html_escaped(text: str) -> str:
+    """Return a text in one line in which Markdown finds no HTML."""
+    return clean(text).replace("<", "&lt;")
 
 
 def html(board: Leaderboard) -> str:
@@ -45,11 +53,11 @@ def html(board: Leaderboard) -> str:
     for row in board.rows:
         cells = _cells(board, row)
         marked = [
-            f'<td class="best">{escape(cell)}</td>' if (row.system, at) in best else f"<td>{escape(cell)}</td>"
+            f'<td class="best">{_escape(cell)}</td>' if (row.system, at) in best else f"<td>{_escape(cell)}</td>"
             for at, cell in enumerate(cells)
         ]
         rows.append(f"<tr{'' if row.measured else ' class=published'}>{''.join(marked)}</tr>")
-    head = "".join(f"<th>{escape(name)}</th>" for name in _columns(board))
+    head = "".join(f"<th>{_escape(name)}</th>" for name in _columns(board))
     notes = [*board.notes, *(f"Timed on: {machine}" for machine in board.hardware)]
     sources = [f"{system}: {source}" for system, source in board.sources.items()]
     return "\n".join(
@@ -65,13 +73,17 @@ def html(board: Leaderboard) -> str:
             _plot(board, "search latency, µs a query (median, one thread)", lambda row: row.search_p50_us),
             _plot(board, "index size, bytes a document", _bytes_per_document),
             "<ul class=note>",
-            *(f"<li>{escape(text)}</li>" for text in notes),
+            *(f"<li>{_escape(text)}</li>" for text in notes),
             "</ul><footer><p>Sources of the published figures</p><ul>",
-            *(f"<li>{escape(text)}</li>" for text in sources),
+            *(f"<li>{_escape(text)}</li>" for text in sources),
             "</ul></footer></body></html>",
             "",
         ]
     )
+
+
+def _escape(text: str) -> str:
+    return escape(clean(text))
 
 
 def _columns(board: Leaderboard) -> list[str]:
@@ -129,7 +141,7 @@ def _plot(board: Leaderboard, label: str, cost: Callable[[Row], float | None]) -
         return _HEIGHT - _BOTTOM - (value - y_low) / (y_high - y_low) * (_HEIGHT - _TOP - _BOTTOM)
 
     parts = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" font-size="12" font-family="system-ui, sans-serif">']
-    parts.append(f"<title>{MEASURE} against {escape(label)}</title>")
+    parts.append(f"<title>{MEASURE} against {_escape(label)}</title>")
     parts += [_grid_line(to_y(tick), f"{tick:.3f}") for tick in _ticks(y_low, y_high)]
     for tick in _log_ticks(x_low, x_high):
         parts.append(_text(to_x(tick), _HEIGHT - _BOTTOM + 18, f"{tick:,.0f}", "middle"))
@@ -155,7 +167,7 @@ def _plot(board: Leaderboard, label: str, cost: Callable[[Row], float | None]) -
 
 def _text(x: float, y: float, text: str, anchor: str, colour: str = "#333") -> str:
     halo = 'paint-order="stroke" stroke="#fff" stroke-width="4"'
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}" {halo}>{escape(text)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}" {halo}>{_escape(text)}</text>'
 
 
 def _grid_line(y: float, label: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -14,6 +13,7 @@ from lsr.eval.measures.significance import per_query_differences
 from lsr.eval.reports.evaluation_result import EvaluationResult
 from lsr.eval.reports.results import Result, write_result
 from lsr.io.dataclass_json import to_json
+from lsr.io.printable import json_line
 
 
 def json_lines(found: EvaluationResult, *, per_query: bool) -> Iterator[str]:
@@ -84,4 +84,4 @@ def file_name(*parts: str) -> str:
 
 
 def _dump(entry: dict[str, Any]) -> str:
-    return json.dumps(entry, ensure_ascii=False, allow_nan=False)
+    return json_line(entry, allow_nan=False)

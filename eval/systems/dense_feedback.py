@@ -28,8 +28,11 @@ from lsr.query.searcher import Searcher
 
 DENSE, BOTH_LEGS = "dense+feedback", "feedback in both legs"
 NAMES = (DENSE, *(f"feedback, sparse {when}" for when in INTERPOLATIONS), BOTH_LEGS)
-"""Rows that are measured: feedback in the dense leg alone; the same, the sparse leg mixed in before, after, or both;
-and the fusion of two legs, each with its own feedback."""
+"""Rows that are measured.
+
+They are feedback in the dense leg alone; the same, the sparse leg mixed in before, after, or both; and the fusion of
+two legs, each with its own feedback.
+"""
 
 
 class DenseFeedbackSystem:

@@ -23,7 +23,7 @@ from lsr.query.hybrid.search import LEAST_SPARSE, with_dense
 from lsr.query.options import SearchOptions
 from lsr.query.queries import Queries
 from lsr.query.searcher import Searcher
-from lsr.query.stages import method_of
+from lsr.query.stages import encode_typed, method_of
 from lsr.types import SparseBatch
 
 
@@ -157,7 +157,11 @@ def search(
 
 
 def _queries(searcher: Searcher, prepared: Prepared, options: SearchOptions) -> Queries:
-    """Return the queries as the legs of a search take them."""
+    """Return the queries as the legs of a search take them; operators in them count where they aren't to be `plain`."""
+    if options.plain is False:
+        if prepared.texts is None:
+            raise UsageError("the queries came encoded, so that no operators can be read in them: leave out --no-plain")
+        return encode_typed(searcher, prepared.texts, options)
     hybrid = options.hybrid_search
     if hybrid is None or not hybrid.needs_dense:
         return Queries(prepared.queries, None, prepared.texts)
@@ -171,7 +175,12 @@ def _queries(searcher: Searcher, prepared: Prepared, options: SearchOptions) -> 
 def _one(queries: Queries, sparse: SparseBatch, number: int) -> Queries:
     one = slice(number, number + 1)
     dense = None if queries.dense is None else queries.dense[one]
-    return Queries(sparse, dense, None if queries.texts is None else queries.texts[one])
+    return Queries(
+        sparse,
+        dense,
+        None if queries.texts is None else queries.texts[one],
+        None if queries.conditions is None else queries.conditions[one],
+    )
 
 
 def _answer(searcher: Searcher, queries: Queries, options: SearchOptions) -> None:

@@ -1,4 +1,4 @@
-"""Types of the columns of a table of texts, told from all their cells."""
+"""Types of the columns of a table of texts, derived from all their cells."""
 
 from __future__ import annotations
 

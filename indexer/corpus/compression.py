@@ -14,9 +14,14 @@ from lsr.indexer.corpus.intake import FileBrokenError, MissingLibraryError
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstandard"}
 """Names of the compressions by their suffix."""
 
+_SHORT_SUFFIXES = {
+    ".tgz": (".tar", ".gz"), ".tbz2": (".tar", ".bz2"), ".tbz": (".tar", ".bz2"), ".txz": (".tar", ".xz"),
+    ".tzst": (".tar", ".zst"),
+}  # fmt: skip
+
 MAX_EXPANSION = 250
 FREE_BYTES = 1 << 30
-"""A file may unpack to 250 times its size, and to FREE_BYTES in any case: beyond, it is taken for a bomb."""
+"""Limits of what a file unpacks to: 250 times its size, or FREE_BYTES. Beyond, it is taken for a bomb."""
 
 DAMAGE = (gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError)
 """Errors of the libraries for damaged data. OSError is bzip2's."""
@@ -24,6 +29,9 @@ DAMAGE = (gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError)
 
 def uncompressed_name(name: str) -> tuple[str, str]:
     """Return a name, in lower case, without the suffix of a compression, and that suffix or ""."""
+    for suffix, (end, compression) in _SHORT_SUFFIXES.items():
+        if name.endswith(suffix):
+            return name.removesuffix(suffix) + end, compression
     for suffix in COMPRESSIONS:
         if name.endswith(suffix):
             return name[: -len(suffix)], suffix
@@ -58,6 +66,11 @@ class _Bounded(io.RawIOBase):
             )
         view[: len(data)] = data
         return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._stream.close()
+        super().close()
 
 
 def decompressed(stream: BinaryIO, suffix: str, size_bytes: int, buffer_bytes: int) -> BinaryIO:
@@ -94,6 +107,10 @@ class _Zstandard:
         self._stream = stream
         self._frame: Any = None
         self._input = b""
+        self._pending = memoryview(b"")
+
+    def close(self) -> None:
+        """Leave the stream to its opener."""
         self._pending = memoryview(b"")
 
     def read(self, size: int) -> bytes:

@@ -1,4 +1,4 @@
-"""File formats and files: a description of each format with its reader, and a file that is to be read."""
+"""File formats and files: a description of each format with its reader, and a file for it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from lsr.types import Document
 
 MAX_DOCUMENT_BYTES = 128 << 20
-"""The most that one document may take in its file (a text file, a line, a JSON value): what bounds the memory."""
+"""The most that one document may take in its file (a text file, a line, a JSON value). It bounds the memory."""
 
 EXTRA = "documents"
 """Extra of the package whose libraries read office documents and zstandard files."""
@@ -40,10 +40,12 @@ class FileFormat:
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file to be read.
+    """A file of a corpus.
 
     label: its path as the user would write it. doc_id: the id of a document that is this whole file. compression:
-    suffix of the compression, "" for none. named: it was given itself, not found in a folder.
+    suffix of the compression, "" for none. named: it was given itself, not found in a folder. root: number of the root
+    that the walk met it below. inside: its path inside its source, "" for a source that is a file. mtime_ns: time of
+    its last change.
     """
 
     path: Path
@@ -53,3 +55,6 @@ class SourceFile:
     compression: str
     size_bytes: int
     named: bool
+    root: int = 0
+    inside: str = ""
+    mtime_ns: int = 0

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
-from typing import BinaryIO, cast
+from typing import BinaryIO, TextIO, cast
 
 from lsr.indexer.corpus.compression import COMPRESSIONS, DAMAGE, decompressed
 from lsr.indexer.corpus.file_format import MAX_DOCUMENT_BYTES, SourceFile
@@ -62,6 +62,11 @@ class _Transcoded(io.RawIOBase):
         self._pending = self._pending[count:]
         return count
 
+    def close(self) -> None:
+        if not self.closed:
+            self._characters.detach()  # else it would close the stream, which is its opener's to close
+        super().close()
+
 
 @contextmanager
 def opened(source: SourceFile, report: CorpusReport) -> Iterator[BinaryIO]:
@@ -73,7 +78,8 @@ def opened(source: SourceFile, report: CorpusReport) -> Iterator[BinaryIO]:
     try:
         with io.BufferedReader(_CountingFile(str(source.path), report), _BUFFER_BYTES) as stream:
             if source.compression:
-                yield decompressed(stream, source.compression, source.size_bytes, _BUFFER_BYTES)
+                with decompressed(stream, source.compression, source.size_bytes, _BUFFER_BYTES) as unpacked:
+                    yield unpacked
             else:
                 yield stream
     except DAMAGE as error:
@@ -87,7 +93,7 @@ def opened(source: SourceFile, report: CorpusReport) -> Iterator[BinaryIO]:
 
 @contextmanager
 def opened_utf8(source: SourceFile, report: CorpusReport) -> Iterator[BinaryIO]:
-    """Open a source as UTF-8 bytes without a byte order mark; UTF-16 and UTF-32 with a mark are turned into it.
+    """Open a source as UTF-8 bytes without a byte order mark; UTF-16 and UTF-32 with a mark are converted.
 
     Raises FileSkippedError where the file's head is neither; later bytes are for the reader to check.
     """
@@ -99,7 +105,19 @@ def opened_utf8(source: SourceFile, report: CorpusReport) -> Iterator[BinaryIO]:
             stream.read(len(mark))
             yield stream
         else:
-            yield cast("BinaryIO", io.BufferedReader(_Transcoded(stream, encoding), _BUFFER_BYTES))
+            with io.BufferedReader(_Transcoded(stream, encoding), _BUFFER_BYTES) as converted:
+                yield cast("BinaryIO", converted)
+
+
+@contextmanager
+def opened_text(source: SourceFile, report: CorpusReport) -> Iterator[TextIO]:
+    """Open a source as text, its line ends as they are; otherwise as `opened_utf8`."""
+    with opened_utf8(source, report) as stream:
+        text = io.TextIOWrapper(stream, "utf-8", newline="")
+        try:
+            yield text
+        finally:
+            text.detach()
 
 
 def read_whole(source: SourceFile, report: CorpusReport) -> bytes:
@@ -113,7 +131,7 @@ def read_whole(source: SourceFile, report: CorpusReport) -> bytes:
 
 
 def decoded(data: bytes, *, declared: str | None = None) -> str:
-    """Return the text of a whole file: UTF-8, or what its byte order mark says, or else what it declares itself.
+    """Return the text of a whole file: UTF-8, or the encoding of its byte order mark, or the declared one.
 
     Line ends become `\\n`. Raises FileSkippedError where it is none of these.
     """

@@ -1,6 +1,6 @@
 """Records with named values (JSON objects, rows of tables) to documents.
 
-The parts that keys play are told from their names, whatever their case; of several that would do, the first in the
+The part of a key follows from its name, whatever its case; of several that would do, the first in the
 lists below is taken and the others become fields. Nested objects become fields with dotted names (`metadata.url`);
 lists of texts, whole numbers and truth values become lists of texts. Other lists (vectors, objects) and numbers that
 aren't finite are left out and counted.
@@ -147,7 +147,7 @@ class RecordReader:
     def assemble(self, raw_id: Any, raw_text: Any, raw_title: Any, raw_fields: Iterable[tuple[str, Any]]) -> Document:
         """Return a document of raw values; raises RecordError where id or text is of no use."""
         report = self._report
-        raw_id = raw_id if type(raw_id) is str else _id_text(raw_id)
+        raw_id = raw_id if type(raw_id) is str else id_text(raw_id)
         doc_id = fit_doc_id(raw_id)
         if not doc_id or doc_id.isspace():
             raise RecordError("its id is empty")
@@ -190,7 +190,7 @@ class RecordReader:
 
 
 def _texts_of(values: list[Any]) -> list[str] | None:
-    """Return a list of texts, whole numbers and truth values as texts; None for any other list, such as a vector."""
+    """Return a list of texts, whole numbers and truth values as texts; None for other lists, such as vectors."""
     texts = []
     for value in values:
         kind = type(value)
@@ -203,7 +203,8 @@ def _texts_of(values: list[Any]) -> list[str] | None:
     return texts
 
 
-def _id_text(value: Any) -> str:
+def id_text(value: Any) -> str:
+    """Return an id as a text: whole numbers of a column of floats without their point. Raises RecordError."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "surrogateescape")
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):

@@ -51,11 +51,9 @@ def format_named(name: str) -> FileFormat:
 
 
 def format_of(name: str) -> tuple[FileFormat, str] | None:
-    """Return the format of the file of this name and the suffix of its compression; None where the name tells none."""
+    """Return format and compression's suffix of a file by its name; None where the name has none."""
     lower, compression = uncompressed_name(name.lower())
     stem, dot, suffix = lower.rpartition(".")
-    if compression and "." in compression[1:]:  # .tgz and the like
-        return None
     found = _by_suffix().get(dot + suffix) if stem else None
     found = found or _by_file_name().get(lower)
     return None if found is None else (found, compression)
@@ -68,13 +66,13 @@ def is_document_name(text: str) -> bool:
 
 
 def suffix_of(name: str) -> str:
-    """Return the suffix of a file's name in lower case, "" where it has none: by it what was skipped is counted."""
+    """Return the suffix of a file's name in lower case, or "". Skipped files are counted by it."""
     stem, dot, suffix = name.lower().rpartition(".")
     return dot + suffix if stem and len(suffix) <= 12 else ""
 
 
 def is_left_out(name: str) -> bool:
-    """Tell whether a file of this name is no text that somebody would search."""
+    """Tell whether a file of this name is no text to search: a key, a picture or generated."""
     lower = name.lower()
     return any(lower.endswith(suffix) for suffix in UNREAD_SUFFIXES)
 

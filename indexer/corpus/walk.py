@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lsr.errors import LsrError, UsageError
 from lsr.indexer.corpus.compression import uncompressed_name
@@ -29,11 +30,26 @@ _BEIR_CORPUS = ("corpus.jsonl", "corpus.jsonl.gz")
 _BEIR_COMPANIONS = frozenset({"queries.jsonl", "queries.jsonl.gz", "qrels"})
 
 
+DEFAULT_OPTIONS = CorpusOptions()
+NO_SOURCE = -1
+"""Number of the source of what is read once: standard input."""
+
+
 @dataclass(frozen=True, slots=True)
-class _Root:
+class Root:
+    """A folder or file where a walk begins.
+
+    given: its path as the user wrote it. real: where it is. doc_id_path: the id of a file, or what the ids of a
+    folder's files begin with. source: number of the source that it is, or lies in. inside: its path in that source.
+    """
+
     given: str
     real: Path
     doc_id_path: str
+    options: CorpusOptions = DEFAULT_OPTIONS
+    skip_bad: bool = False
+    source: int = 0
+    inside: str = ""
 
 
 def total_bytes(paths: Sequence[Path], *, exclude: Sequence[Path] = (), options: CorpusOptions | None = None) -> int:
@@ -54,43 +70,63 @@ def walk(
     """Yield the files to be read below these paths, sorted by name in each folder, folders in their place.
 
     Skipped and counted in the report: hidden entries, what git ignores, links, index folders (and the
-    `exclude`d), what stands beside a BEIR corpus, kinds that aren't read, what can't be opened. A path given
-    itself is taken though it be hidden, ignored or a link. A path given twice, or lying in another, is read once.
+    `exclude`d), the files beside a BEIR corpus, kinds that aren't read, what can't be opened. A path given
+    itself is read even if it is hidden, ignored or a link. A path given twice, or lying in another, is read once.
 
     Raises LsrError (at once) for a path that isn't there, UsageError where none is given.
     """
-    roots = _roots(paths)
-    chosen = _Chosen(options or CorpusOptions())
-    return _Walk(roots, report, frozenset(os.path.realpath(path) for path in exclude), chosen).files()
+    return walk_roots(roots_of(paths, options), report, exclude=exclude)
 
 
-def _roots(paths: Sequence[Path]) -> list[_Root]:
+def walk_roots(
+    roots: Sequence[Root], report: CorpusReport, *, exclude: Sequence[Path] = (), apart: Iterable[str] = ()
+) -> Iterator[SourceFile]:
+    """Yield the files below roots as `walk` does. apart: real paths of other sources, which are skipped silently."""
+    excluded = frozenset(os.path.realpath(path) for path in exclude)
+    return _Walk(roots, report, excluded, frozenset(apart)).files()
+
+
+def roots_of(paths: Sequence[Path], options: CorpusOptions | None = None, *, skip_bad: bool = False) -> list[Root]:
+    """Return the roots of paths, each a source, numbered from 0. Raises LsrError, UsageError as `walk`."""
     if not paths:
         raise UsageError("no corpus given: name a folder or file to index")
+    chosen = options or CorpusOptions()
     files = [path for path in paths if path != STANDARD_INPUT]
-    found = _roots_of(files) if files else []
+    found = _roots_of(files, chosen, skip_bad=skip_bad) if files else []
     if len(files) < len(paths):
-        found.insert(0, _Root(str(STANDARD_INPUT), Path(os.path.realpath(spooled_input())), DOC_ID))
+        found.insert(0, input_root(chosen, skip_bad=skip_bad))
     return found
 
 
-def _roots_of(paths: Sequence[Path]) -> list[_Root]:
+def input_root(options: CorpusOptions, *, skip_bad: bool) -> Root:
+    """Return standard input as a root."""
+    real = Path(os.path.realpath(spooled_input()))
+    return Root(str(STANDARD_INPUT), real, DOC_ID, options, skip_bad, NO_SOURCE)
+
+
+def _roots_of(paths: Sequence[Path], options: CorpusOptions, *, skip_bad: bool) -> list[Root]:
     absolutes = []
     for path in paths:
         if not _exists(path):
-            raise LsrError(
-                f"no such file or folder: {_shown(str(path))}:"
-                " check the spelling, or name the folder that holds the texts"
-            )
+            raise no_such_path(path)
         absolutes.append(os.path.normpath(path.absolute()))
     base = os.path.commonpath(absolutes)
     if not Path(base).is_dir():
         base = str(Path(base).parent)
-    roots: dict[Path, _Root] = {}
+    roots: dict[Path, Root] = {}
     for path, absolute in zip(paths, absolutes, strict=True):
         real = Path(os.path.realpath(path))
-        roots.setdefault(real, _Root(str(path), real, os.path.relpath(absolute, base)))
+        if real not in roots:
+            doc_id_path = os.path.relpath(absolute, base)
+            roots[real] = Root(str(path), real, doc_id_path, options, skip_bad, len(roots))
     return list(roots.values())
+
+
+def no_such_path(path: Path) -> LsrError:
+    """Return the error for a path that isn't there."""
+    return LsrError(
+        f"no such file or folder: {_shown(str(path))}: check the spelling, or name the folder that holds the texts"
+    )
 
 
 def _exists(path: Path) -> bool:
@@ -107,13 +143,12 @@ def _is_folder(path: Path) -> bool:
         raise LsrError(f"can't reach {_shown(str(path))}: {error.strerror}: check its permissions") from None
 
 
-def _mode_and_size(root: _Root) -> tuple[int, int]:
-    """Return mode and size of a file that was named. Raises LsrError."""
+def _state(root: Root) -> os.stat_result:
+    """Return the state of a file that was named. Raises LsrError."""
     try:
-        found = root.real.stat()
+        return root.real.stat()
     except OSError as error:
         raise LsrError(f"can't reach {_shown(root.given)}: {error.strerror}: check its permissions") from None
-    return found.st_mode, found.st_size
 
 
 def _shown(path: str) -> str:
@@ -121,7 +156,7 @@ def _shown(path: str) -> str:
     return path if path.isprintable() else repr(path)[1:-1]
 
 
-class _Chosen:
+class FileChoice:
     """The choice of files by the patterns of the options; paths are relative to the folder that was given."""
 
     def __init__(self, options: CorpusOptions) -> None:
@@ -151,15 +186,19 @@ def _fit(patterns: Sequence[Pattern], path: str, *, is_folder: bool) -> bool:
 class _Walk:
     """A walk over some roots; the stack replaces recursion, so that no depth of folders is too deep."""
 
-    def __init__(self, roots: list[_Root], report: CorpusReport, excluded: frozenset[str], chosen: _Chosen) -> None:
+    def __init__(
+        self, roots: Sequence[Root], report: CorpusReport, excluded: frozenset[str], apart: frozenset[str]
+    ) -> None:
         self._roots = roots
         self._report = report
         self._excluded = excluded
-        self._chosen = chosen
-        self._root_paths = frozenset(str(root.real) for root in roots)
+        self._number = 0
+        self._chosen = FileChoice(CorpusOptions())
+        self._root_paths = frozenset(str(root.real) for root in roots) | apart
 
     def files(self) -> Iterator[SourceFile]:
-        for root in self._roots:
+        for number, root in enumerate(self._roots):
+            self._number, self._chosen = number, FileChoice(root.options)
             if str(root.real) in self._excluded:
                 self._report.skip(Reason.INDEX, _shown(root.given))
             elif _is_folder(root.real):
@@ -167,23 +206,29 @@ class _Walk:
             else:
                 yield from self._file(root)
 
-    def _file(self, root: _Root) -> Iterator[SourceFile]:
+    def _file(self, root: Root) -> Iterator[SourceFile]:
         label = _shown(root.given)
-        mode, size = _mode_and_size(root)
-        if not stat.S_ISREG(mode):
+        state = _state(root)
+        where: dict[str, Any] = {"root": self._number, "inside": root.inside, "mtime_ns": state.st_mtime_ns}
+        size = state.st_size
+        if not stat.S_ISREG(state.st_mode):
             self._report.skip(Reason.SPECIAL, label)
             return
         given = Path(root.given).name
         if Path(root.given) == STANDARD_INPUT:
             guessed = format_named("jsonl" if looks_like_jsonl(root.real) else "text")
             chosen, compression = self._chosen.format_of(given) or (guessed, "")
-            yield SourceFile(root.real, "standard input", DOC_ID, chosen, compression, size, named=True)
+            yield SourceFile(root.real, "standard input", DOC_ID, chosen, compression, size, named=True, **where)
             return
-        known = self._chosen.format_of(given) or format_of(given) or self._format_of(root.real, label, named=True)
+        known = (
+            self._chosen.format_of(root.inside or given)
+            or format_of(given)
+            or self._format_of(root.real, label, named=True)
+        )
         if known is not None:
-            yield SourceFile(root.real, label, fit_doc_id(root.doc_id_path), *known, size, named=True)
+            yield SourceFile(root.real, label, fit_doc_id(root.doc_id_path), *known, size, named=True, **where)
 
-    def _folder(self, root: _Root) -> Iterator[SourceFile]:
+    def _folder(self, root: Root) -> Iterator[SourceFile]:
         start = str(root.real)
         name_at = len(start.rstrip("/")) + 1
         stack = [(iter(self._entries(start, root.given)), IgnoreRules.of_root(start))]
@@ -201,7 +246,9 @@ class _Walk:
             except OSError as error:  # a link into a folder that can't be entered, or an entry that is gone
                 self._report.skip(Reason.UNREADABLE, f"{label}: {error.strerror}")
                 continue
-            if reason is None and self._chosen.leaves_out(relative, is_folder=is_folder):
+            inside = f"{root.inside}/{relative}" if root.inside else relative
+            is_entered = is_folder or (reason is None and self._is_archive(inside))
+            if reason is None and self._chosen.leaves_out(inside, is_folder=is_entered):
                 reason = Reason.EXCLUDED
             if reason is not None:
                 self._report.skip(reason, label)
@@ -210,21 +257,29 @@ class _Walk:
             elif is_folder:
                 stack.append((iter(self._entries(entry.path, label)), rules.inside(entry.path)))
             else:
-                yield from self._found(entry, label, relative, os.path.normpath(f"{root.doc_id_path}/{relative}"))
+                yield from self._found(entry, label, inside, os.path.normpath(f"{root.doc_id_path}/{relative}"))
 
-    def _found(self, entry: os.DirEntry[str], label: str, relative: str, doc_id: str) -> Iterator[SourceFile]:
-        known = self._chosen.format_of(relative) or self._format_of(Path(entry.path), label, named=False)
+    def _found(self, entry: os.DirEntry[str], label: str, inside: str, doc_id: str) -> Iterator[SourceFile]:
+        known = self._chosen.format_of(inside) or self._format_of(Path(entry.path), label, named=False)
         if known is None:
             return
         try:
-            size = entry.stat(follow_symlinks=False).st_size
+            state = entry.stat(follow_symlinks=False)
         except OSError as error:
             self._report.skip(Reason.UNREADABLE, f"{label}: {error.strerror}")
             return
-        yield SourceFile(Path(entry.path), label, fit_doc_id(doc_id), *known, size, named=False)
+        yield SourceFile(
+            Path(entry.path), label, fit_doc_id(doc_id), *known, state.st_size, named=False,
+            root=self._number, inside=inside, mtime_ns=state.st_mtime_ns,
+        )  # fmt: skip
+
+    def _is_archive(self, relative: str) -> bool:
+        """Tell whether a file is entered like a folder, so that patterns choose among its members."""
+        found = self._chosen.format_of(relative) or format_of(relative[relative.rfind("/") + 1 :])
+        return found is not None and found[0].name == "archive"
 
     def _format_of(self, path: Path, label: str, *, named: bool) -> tuple[FileFormat, str] | None:
-        """Return format and compression of a file, by its name or else as it begins; None for one to be skipped."""
+        """Return format and compression of a file, by its name or first bytes; None to skip it."""
         left_out = is_left_out(path.name) and not named
         known = None if left_out else format_of(path.name)
         if known is not None:
@@ -238,7 +293,7 @@ class _Walk:
         self._report.skip(Reason.UNKNOWN_KIND, label, suffix=suffix_of(path.name))
         return None
 
-    def _reason_to_skip(self, entry: os.DirEntry[str], root: _Root, rules: IgnoreRules) -> Reason | None:
+    def _reason_to_skip(self, entry: os.DirEntry[str], root: Root, rules: IgnoreRules) -> Reason | None:
         if entry.path in self._excluded:
             return Reason.INDEX
         if entry.path in self._root_paths:
@@ -256,7 +311,7 @@ class _Walk:
         return Reason.IGNORED if rules.ignores(entry.path, is_folder=is_folder) else None
 
     def _entries(self, folder: str, label: str) -> list[os.DirEntry[str]]:
-        """Return the entries of a folder that are worth a look, sorted by name."""
+        """Return the entries of a folder that may be read, sorted by name."""
         try:
             with os.scandir(folder) as scan:
                 entries = sorted(scan, key=lambda entry: entry.name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,14 @@ from lsr.indexer.integrity.document_checksums import (
 )
 from lsr.indexer.storage.files import ROWS, FileInfo, checked_arrow_source, checksum, new_file
 from lsr.io.folder import FileAt
-from lsr.types import PASSAGE_OF, Document
+from lsr.types import PASSAGE_OF, Document, FieldValue
 
 SCHEMA = pa.schema(
     [("doc_id", pa.string()), ("title", pa.string()), ("text", pa.large_string()), ("fields", pa.string())]
 )
+
+ROWS_OF_FILE = 32
+"""The part of all rows, 1 in so many, from which reading them costs more than to verify the whole file at once."""
 
 
 class DocumentWriter:
@@ -111,6 +115,38 @@ def copy_documents(
             writer.write_batch(joined)
             checksums.add(joined)
     return file.info, checksums.arrays
+
+
+def rewrite_fields(
+    path: Path | FileAt, store: DocumentStore, rows: npt.NDArray[np.bool_], values: Mapping[str, FieldValue]
+) -> tuple[FileInfo, dict[str, npt.NDArray[Any]]]:
+    """Write a store to a new file, some rows with other values of some fields, None for a field that is removed.
+
+    rows: bool, (len(store)). Returns size and checksum of the file, and the checksums of the documents. Raises
+    IndexDamagedError.
+    """
+    checksums = DocumentChecksums()
+    first = 0
+    with new_file(path) as file, pa.ipc.new_file(pa.PythonFile(file, "w"), SCHEMA) as writer:
+        for batch in store.kept(np.ones(len(store), bool)):
+            chosen = rows[first : first + batch.num_rows]
+            first += batch.num_rows
+            if chosen.any():
+                fields = [
+                    _with_values(text, values) if is_chosen else text
+                    for text, is_chosen in zip(batch.column("fields").to_pylist(), chosen.tolist(), strict=True)
+                ]
+                columns = [*batch.columns[:3], pa.array(fields, pa.string())]
+                batch = pa.record_batch(columns, schema=SCHEMA)
+            writer.write_batch(batch)
+            checksums.add(batch)
+    return file.info, checksums.arrays
+
+
+def _with_values(text: str | None, values: Mapping[str, FieldValue]) -> str | None:
+    merged = (json.loads(text) if text else {}) | dict(values)
+    kept = {name: value for name, value in merged.items() if value is not None or name not in values}
+    return json.dumps(kept) if kept else None
 
 
 def _document(doc_id: str | None, title: str | None, text: str | None, fields: str | None) -> Document:
@@ -216,6 +252,22 @@ class DocumentStore:
         """Return the ids of rows, reading each record batch once. Raises IndexDamagedError."""
         return self._column(rows, 0)
 
+    def texts(self, rows: Sequence[int]) -> list[tuple[str, str]]:
+        """Return titles and texts of rows, which ascend. Raises IndexDamagedError."""
+        if self._info is not None and len(rows) < self._n_docs // ROWS_OF_FILE:
+            return [(document.title, document.text) for document in map(self.__getitem__, rows)]
+        self._verify_file()
+        found: list[tuple[str, str]] = []
+        try:
+            for number, some in groupby(rows, lambda row: row // ROWS):
+                batch = self._batch(number)
+                batch.validate(full=True)
+                wanted = batch.take(pa.array([row % ROWS for row in some]))
+                found += zip(wanted.column("title").to_pylist(), wanted.column("text").to_pylist(), strict=True)
+        except (pa.ArrowException, ValueError) as error:
+            raise unreadable(error, self._path, what="a text can't be read") from error
+        return found
+
     def _column(self, rows: Sequence[int], number: int) -> list[Any]:
         """Return the values of a column, reading each record batch once."""
         batches: dict[int, Any] = {}
@@ -229,6 +281,11 @@ class DocumentStore:
         except (pa.ArrowException, ValueError, IndexError) as error:
             raise unreadable(error, self._path, what=f"a {SCHEMA.names[number]} can't be read") from error
         return values
+
+    def id_columns(self) -> Iterator[Any]:
+        """Yield the ids of each record batch as a pyarrow column, verified. Raises IndexDamagedError."""
+        for number in range(self._reader.num_record_batches):
+            yield self._sound(number, 0)
 
     def document_ids(self, rows: Sequence[int]) -> list[str]:
         """Return the id of the document that each row is, or is a passage of."""
@@ -276,10 +333,7 @@ class DocumentStore:
 
     def _batches(self) -> Iterator[Any]:
         """Yield all record batches, after the whole file was compared with its checksum once."""
-        if self._info is not None:
-            if checksum(self._path) != self._info:
-                raise self._damaged("its content is not what was written")
-            self._info = None
+        self._verify_file()
         for number in range(-(-self._n_docs // ROWS)):
             batch = self._batch(number)
             try:
@@ -287,3 +341,10 @@ class DocumentStore:
             except (pa.ArrowException, ValueError) as error:
                 raise unreadable(error, self._path, what=f"record batch {number} is damaged") from error
             yield batch
+
+    def _verify_file(self) -> None:
+        """Compare the whole file with its checksum, once."""
+        if self._info is not None:
+            if checksum(self._path) != self._info:
+                raise self._damaged("its content is not what was written")
+            self._info = None

@@ -65,8 +65,9 @@ class ChecksummedFile(io.RawIOBase):
         return len(view)
 
     def flush(self) -> None:
-        """Flush to the operating system."""
-        self._file.flush()
+        """Flush to the operating system. When this object ends, the file below may have been closed by its owner."""
+        if not self._file.closed:
+            self._file.flush()
 
     @property
     def info(self) -> FileInfo:

@@ -20,7 +20,7 @@ from lsr.indexer.storage.manifest import manifest_path, read_manifest
 from lsr.io.folder import FILE, FOLDER, Folder
 
 SCRATCH_PREFIX = "tmp-"
-PART_KINDS = ("segments", "deletions", "vocabulary", "encoder", "dense")
+PART_KINDS = ("segments", "deletions", "vocabulary", "encoder", "dense", "sources")
 _NAME = re.compile(r"manifest-(\d{8})\.json", re.ASCII)
 _ASIDE = re.compile(r"manifest-\d{8}\.json\.tmp", re.ASCII)
 _SCRATCH = re.compile(SCRATCH_PREFIX + "[0-9a-f]{12}")

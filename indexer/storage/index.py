@@ -107,6 +107,8 @@ class StoredIndex:
         self.folder = folder
         self.manifest = manifest
         self._hold = hold
+        self.counts_of_documents: dict[tuple[str, ...], int] = {}
+        """Documents of each segment by its key, as far as they were counted: fewer than its passages."""
         keys = tuple(map(segment_key, manifest.segments))
         self.identity = IndexIdentity(str(folder.path.resolve()), manifest.generation, keys)
         manifest.vocabulary.check_sizes(folder, expected=VOCABULARY_FILES)

@@ -100,7 +100,8 @@ class Manifest:
     encoder: what `open_query_encoder` needs and a reader may want to know. scale: the weight that one
     impact stands for. n_clipped: weights beyond 255 · scale so far. statistics: of the corpus, where
     the encoder's weights depend on them. dense: the description of the encoder of dense vectors, if there are any.
-    passages: how long documents were cut into them, if they were: `overlap` and `max_length`, in tokens.
+    passages: how long documents were cut into them, if they were: `overlap` and `max_length`, in tokens. sources: the
+    folders and files that it was made of (`lsr.indexer.sources`); None where they aren't known.
     """
 
     generation: int
@@ -115,6 +116,7 @@ class Manifest:
     statistics: Mapping[str, float] = field(default_factory=dict)
     dense: Mapping[str, Any] | None = None
     passages: Mapping[str, int] | None = None
+    sources: Part | None = None
 
     @property
     def n_docs(self) -> int:
@@ -134,7 +136,8 @@ class Manifest:
     @property
     def parts(self) -> tuple[Part, ...]:
         """All parts of the generation."""
-        return (self.vocabulary, self.encoder_files, *(part for segment in self.segments for part in segment.parts))
+        own = (self.vocabulary, self.encoder_files, *(() if self.sources is None else (self.sources,)))
+        return (*own, *(part for segment in self.segments for part in segment.parts))
 
     def with_parts(self, of: Callable[[Part], Part]) -> Manifest:
         """Return the same with each part replaced by what `of` gives for it."""
@@ -165,16 +168,23 @@ def _canonical(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, sort_keys=True, ensure_ascii=False, indent=1).encode("utf-8", "surrogatepass")
 
 
+def manifest_bytes(manifest: Manifest) -> bytes:
+    """Return the content of a manifest's file."""
+    content = {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(manifest)}
+    if manifest.sources is None:  # as in the manifests that have no entry for them
+        del content["sources"]
+    content["crc32"] = zlib.crc32(_canonical(content))
+    return _canonical(content)
+
+
 def write_manifest(index: Path | Folder, manifest: Manifest) -> None:
     """Make a generation visible: written aside, synced, renamed. Raises OSError, and then it is not visible."""
-    content = {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(manifest)}
-    content["crc32"] = zlib.crc32(_canonical(content))
     folder = Folder.of(index)
     name = manifest_path(folder.path, manifest.generation).name
     aside = folder / f"{name}.tmp"
     aside.remove(missing_ok=True)
     with new_file(aside) as file:
-        file.write(_canonical(content))
+        file.write(manifest_bytes(manifest))
     folder.sync()  # before the rename: the folders of parts may be new, and a manifest must not outlive them
     aside.rename(name)
     try:
@@ -268,6 +278,7 @@ def _parse(content: Mapping[str, Any]) -> Manifest:
         statistics={name: float(value) for name, value in content["statistics"].items()},
         dense=_parse_dense(content.get("dense"), segments),
         passages=_parse_passages(content.get("passages")),
+        sources=None if content.get("sources") is None else _parse_part(content["sources"], "sources"),
     )
 
 

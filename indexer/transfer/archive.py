@@ -19,7 +19,7 @@ from typing import IO
 from lsr.errors import IndexDamagedError, IndexMissingError, LsrError
 from lsr.indexer.storage.files import CHUNK_BYTES, FileInfo, new_file
 from lsr.indexer.storage.index import StoredIndex
-from lsr.indexer.storage.manifest import LARGEST_MANIFEST, Manifest, Part, manifest_path, parse_manifest
+from lsr.indexer.storage.manifest import LARGEST_MANIFEST, Manifest, Part, manifest_bytes, parse_manifest
 from lsr.indexer.storage.segment import Segment
 from lsr.indexer.write.transaction import Workplace, explained
 from lsr.io.atomic import atomic_file
@@ -40,9 +40,8 @@ def export_index(path: str | Path, target: Path, *, overwrite: bool = False) -> 
     the index that is not what was written.
     """
     with StoredIndex.open(path) as index, written(target, overwrite=overwrite) as file:
-        manifest = index.manifest
-        with index.folder.open_file(manifest_path(index.path, manifest.generation).name) as opened:
-            raw = opened.read()
+        manifest = replace(index.manifest, sources=None)  # places on this machine, of no use on another
+        raw = manifest_bytes(manifest)
         with tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT) as archive:
             archive.addfile(_member(MANIFEST, len(raw)), io.BytesIO(raw))
             for name, (part, file_name) in _members(manifest).items():

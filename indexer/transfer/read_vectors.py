@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import BadDocumentError, LsrError, UsageError
+from lsr.indexer.integrity.parquet_limits import UnpacksTooMuchError, plain_batches, text_columns
 from lsr.types import Document, SparseBatch
 
 ROWS = 4096
@@ -63,13 +64,15 @@ def read_vectors(
 
     term_id: from string to id, None for a term to be dropped; a column `term_ids` is looked up by its numbers
     as text, or, given n_known, holds ids below that as they are. Raises LsrError for a file without the
-    columns, BadDocumentError for a row that isn't a sparse vector.
+    columns or beyond the limits of `parquet_limits`, BadDocumentError for a row that isn't a sparse vector.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path) as unread:
+            texts = text_columns(unread, path.stat().st_size)
+        with pq.ParquetFile(path, read_dictionary=texts) as file:
             names = file.schema_arrow.names
             terms_column = next((name for name in ("terms", "term_ids") if name in names), None)
             if "id" not in names or terms_column is None or "weights" not in names:
@@ -79,9 +82,11 @@ def read_vectors(
             columns = ["id", terms_column, "weights", *(name for name in OTHERS if name in names)]
             as_they_are = n_known if terms_column == "term_ids" else None
             first_row = 1
-            for batch in file.iter_batches(ROWS, columns=columns):
+            for batch in plain_batches(file.iter_batches(ROWS, columns=columns)):
                 yield _Rows(path, first_row, batch, terms_column).read(term_id, as_they_are)
                 first_row += batch.num_rows
+    except UnpacksTooMuchError as error:
+        raise LsrError(f"{path}: {error}") from None
     except (OSError, pa.ArrowException) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise LsrError(f"{path}: not a readable Parquet file ({reason})") from error
@@ -131,13 +136,24 @@ class _Rows:
         raise BadDocumentError(f"{self._path}, row {self._first_row + row:,}: {why}; mend the file")
 
     def _documents(self) -> list[Document]:
-        from lsr.indexer.corpus.doc_ids import fit_doc_id
-
         ids = self._batch.column("id").to_pylist()
         if None in ids or "" in ids:
             self._refuse(next(i for i, value in enumerate(ids) if value in (None, "")), "it has no id")
         columns = zip(*(self._texts(name, len(ids)) for name in ("text", "title")), self._fields(len(ids)), strict=True)
-        return [Document(fit_doc_id(str(i)), *values) for i, values in zip(ids, columns, strict=True)]
+        return [Document(self._id(row, i), *values) for row, (i, values) in enumerate(zip(ids, columns, strict=True))]
+
+    def _id(self, row: int, value: Any) -> str:
+        """Return an id as readers of texts make it: 1239.0 is 1239."""
+        from lsr.indexer.corpus.doc_ids import fit_doc_id
+        from lsr.indexer.corpus.intake import RecordError
+        from lsr.indexer.corpus.records import id_text
+
+        if isinstance(value, str):
+            return fit_doc_id(value)
+        try:
+            return fit_doc_id(id_text(value))
+        except RecordError as error:
+            self._refuse(row, str(error))
 
     def _fields(self, n_rows: int) -> list[dict[str, Any]]:
         """Return the documents' fields: JSON objects, where the file has such a column."""

@@ -14,10 +14,12 @@ from lsr.encoders.registry import check_same, open_document_encoder
 from lsr.encoders.runtime import joined_runtimes
 from lsr.errors import BadDocumentError, EncoderError, LsrError, UsageError
 from lsr.indexer.encode.open_encoders import malformed_as_damage
+from lsr.indexer.sources.table import KIND
+from lsr.indexer.sources.tracking import Tracking
 from lsr.indexer.storage.deletions import save_live
 from lsr.indexer.storage.generations import hold_newest
 from lsr.indexer.storage.index import StoredIndex
-from lsr.indexer.storage.manifest import LARGEST_INDEX, Manifest, SegmentInfo
+from lsr.indexer.storage.manifest import LARGEST_INDEX, Manifest, Part, SegmentInfo
 from lsr.indexer.storage.segment import Segment, hash_ids
 from lsr.indexer.storage.vocabulary import save_vocabulary
 from lsr.indexer.transfer.read_vectors import READY_VECTORS, ReadyVectors
@@ -77,7 +79,7 @@ class IndexEditor:
         self.path = Path(path)
         self._encoder = encoder
         self._reorder = reorder
-        self._threads = threads
+        self.threads = threads
         self._progress = progress or NoProgress()
         self._requests = Requests()
         hold_newest(self.path)[1].release()  # where there is no index, nothing is to be made
@@ -91,6 +93,8 @@ class IndexEditor:
             raise
         self._collector = Collector(self._place.folder, dense=self.base.manifest.dense, limits=limits)
         self._passages = Passages(self.base)
+        self.tracking: Tracking | None = None
+        """The sources that were read, where the index follows them."""
 
     def __enter__(self) -> IndexEditor:
         return self
@@ -137,8 +141,9 @@ class IndexEditor:
         """Delete documents, with all their passages; ids that are not there are counted at the commit."""
         self._delete(self._passages.of_all(doc_ids))
 
-    def _delete(self, doc_ids: Iterable[str]) -> None:
-        self._requests.deletions += [(doc_id, self.n_docs) for doc_id in doc_ids]
+    def _delete(self, names: Iterable[tuple[str, bool]]) -> None:
+        """Delete by name. names: each with whether it is that of a further passage."""
+        self._requests.deletions += [(name, self.n_docs, further) for name, further in names]
 
     def _refuse_known(self, documents: Sequence[Document]) -> None:
         ids = [document.doc_id for document in documents]
@@ -157,6 +162,7 @@ class IndexEditor:
         with explained(self.path, self._place):
             self._collector.add(documents, vectors, dense)
         self._passages.note(documents)
+        self._requests.further += bytes(self._passages.further(documents))
         self._requests.replacing.append((len(documents), replacing))
 
     def commit(self, *, strict: bool = False) -> Changes:
@@ -167,12 +173,19 @@ class IndexEditor:
         with explained(self.path, self._place):
             pending = self._collector.finish()
             outcome = resolve(self.base.segments, pending, self._requests)
+            outcome.unknown += self._passages.unknown
             if strict and outcome.unknown:
                 shown = ", ".join(outcome.unknown[:SHOWN]) + (", …" if len(outcome.unknown) > SHOWN else "")
                 raise LsrError(f"not in the index: {shown}; nothing was deleted; leave out --strict to skip them")
             manifest = self.base.manifest
             if self.n_docs or any(outcome.dead):
                 manifest = self._commit(pending, outcome)
+            elif self.tracking is not None and self.tracking.is_changed:
+                manifest = replace(
+                    manifest, generation=self._place.generation, created=now(), library_version=__version__,
+                    sources=self._sources(),
+                )  # fmt: skip
+                self._place.commit(manifest)
         return Changes(
             manifest, outcome.n_added, outcome.n_replaced, outcome.n_deleted, tuple(outcome.unknown)
         )  # fmt: skip
@@ -207,7 +220,7 @@ class IndexEditor:
         for one in pending:
             segment, clipped = build_pending(
                 self._place, one, scale, vocab_size,
-                reorder=self._reorder, threads=self._threads, progress=self._progress,
+                reorder=self._reorder, threads=self.threads, progress=self._progress,
             )  # fmt: skip
             segments.append(segment)
             n_clipped += clipped
@@ -226,9 +239,16 @@ class IndexEditor:
             vocabulary=vocabulary,
             segments=tuple(segments),
             statistics=statistics,
+            sources=self._sources(),
         )
         self._place.commit(manifest)
         return manifest
+
+    def _sources(self) -> Part | None:
+        """Return the part of the sources: that of the index, or the one that follows from what was read."""
+        if self.tracking is None or not self.tracking.is_changed:
+            return self.base.manifest.sources
+        return self._place.save(KIND, self.tracking.save)
 
     def _reweigh(
         self,

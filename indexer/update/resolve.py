@@ -20,12 +20,14 @@ from lsr.indexer.write.segment_builder import Pending
 class Requests:
     """The changes asked for, without the documents themselves.
 
-    replacing: of each run of added documents, how many, and whether they may replace others.
-    deletions: doc_ids, each with the number of documents that had been added before.
+    replacing: of each run of added documents, how many, and whether they may replace others. further: of each added
+    document, 1 for a further passage, which counts as no document. deletions: doc_ids, each with the number of
+    documents that had been added before, and whether it is the name of a further passage.
     """
 
     replacing: list[tuple[int, bool]] = field(default_factory=list)
-    deletions: list[tuple[str, int]] = field(default_factory=list)
+    further: bytearray = field(default_factory=bytearray)
+    deletions: list[tuple[str, int, bool]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -58,12 +60,14 @@ class _Resolution:
         self._segments = segments
         self._pending = pending
         self._starts = np.concatenate([[0], np.cumsum([one.n_docs for one in pending])]).astype(np.int64)
-        self._deleted = [doc_id for doc_id, _ in requests.deletions]
+        self._deleted = [doc_id for doc_id, _, _ in requests.deletions]
+        further = [flag for _, _, flag in requests.deletions]
+        self._counts = ~np.concatenate([np.frombuffer(requests.further, np.uint8), further]).astype(bool)
         self._n_docs = int(self._starts[-1])
         hashes = [one.id_hashes for one in pending]
         self._hashes = np.concatenate([*hashes, hash_ids(self._deleted)]).astype(np.uint64)
         # An event is a document, by its number, or a deletion, numbered behind them.
-        before = np.array([n for _, n in requests.deletions], np.float64)
+        before = np.array([n for _, n, _ in requests.deletions], np.float64)
         self._times = np.concatenate([np.arange(self._n_docs, dtype=np.float64), before - 0.5])
         runs = requests.replacing
         self._replaces = np.repeat(np.array([flag for _, flag in runs], bool), [n for n, _ in runs])
@@ -78,7 +82,7 @@ class _Resolution:
         single = np.flatnonzero(~tangled)
         for event, place in zip(single.tolist(), self._places(single), strict=True):
             if place is None and event < self._n_docs:  # by far the most
-                self._outcome.n_added += 1
+                self._outcome.n_added += int(self._counts[event])
             else:
                 self._settle([event], place)
         self._untangle(np.flatnonzero(tangled))
@@ -107,7 +111,7 @@ class _Resolution:
                 raise self._refusal(now, event)
             self._kill(now)
             now = self._pending_place(event)
-        if now == stored:
+        if now == stored or not self._counts[events[0]]:
             return
         if now is None:
             self._outcome.n_deleted += 1 if stored is not None else 0

@@ -23,15 +23,15 @@ class Statistics:
     mean_length: float
 
 
-def corpus_statistics(all_rows: Sequence[Rows], vocab_size: int) -> Statistics:
-    """Count the rows of term counts that are there."""
+def corpus_statistics(all_rows: Sequence[Rows], vocab_size: int, weighting: CorpusWeighting) -> Statistics:
+    """Count the rows of term counts that are there. weighting: says how long they make their documents."""
     df = np.zeros(vocab_size, np.int64)
     n_docs, length = 0, 0.0
     for rows in all_rows:
         n_docs += rows.n_live
         for term_ids, counts in rows.live_stretches():
             df += np.bincount(term_ids, minlength=vocab_size)
-            length += float(counts.sum(dtype=np.float64))
+            length += float(weighting.lengths(term_ids, counts).sum())
     return Statistics(n_docs, df, length / max(n_docs, 1))
 
 
@@ -60,7 +60,7 @@ class Weighable(Protocol):
 
 def weigh_all(segments: Sequence[Weighable], vocab_size: int, weighting: CorpusWeighting) -> Mapping[str, float]:
     """Weigh the counts of all segments by statistics of all that is there; return those for the manifest."""
-    known = corpus_statistics([segment.rows for segment in segments], vocab_size)
+    known = corpus_statistics([segment.rows for segment in segments], vocab_size, weighting)
     for segment in segments:
         segment.replace_weights(weigh(segment.rows, vocab_size, known, weighting))
     return {"n_docs": known.n_docs, "mean_length": known.mean_length}

@@ -14,8 +14,10 @@ from lsr.kernels.build.reorder import Rows, bisect_range, make_split_scratch, mi
 LEAF = 8
 ROUNDS = 10
 SMALL = 1 << 13
-"""Ranges of this many documents are bisected to their end in one call; larger ones are halved by a call each,
-so that there is something to tell, and to interrupt, every few seconds."""
+"""Most documents of a range that one call bisects to its end.
+
+Larger ranges are halved by a call each, so that progress is reported, and can be interrupted, every few seconds.
+"""
 
 
 def by_bisection(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from lsr.indexer.write.segment_builder import Collector, Pending, refuse_duplica
 from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
 from lsr.indexer.write.transaction import Workplace, explained, synced_files
 from lsr.io.folder import Folder
+from lsr.io.private_folder import written_privately
 from lsr.io.progress import NoProgress, Progress
 from lsr.types import Document, SparseBatch
 from lsr.version import __version__
@@ -35,7 +36,8 @@ class IndexWriter:
     scale: the weight that one impact stands for, where it is known; default, chosen by the largest weight.
     A context manager: leaving it without a commit, or by an exception, leaves no trace; after an exception
     there is nothing else to do. dense: the description of the encoder of dense vectors, if they come too.
-    passages: how documents were cut into passages, to be recorded; may still be set before the commit.
+    passages: how documents were cut into passages, to be recorded; may still be set before the commit. save_sources:
+    writes the table of the sources (`lsr.indexer.sources`), to be set before the commit where files are read.
     limits: the size at which a segment is full and the next one begins. Raises IndexExistsError if there is
     an index and not `overwrite`, IndexLockedError if another writer is at it, UsageError if the folder holds other
     things, LsrError if it can't be written to.
@@ -58,6 +60,7 @@ class IndexWriter:
         self.path = path
         self._dense = dense
         self.passages = passages
+        self.save_sources: Callable[[Folder], Mapping[str, FileInfo]] = lambda _: {}
         self._encoder = encoder
         self._reorder = reorder
         self._threads = threads
@@ -134,13 +137,15 @@ class IndexWriter:
             statistics=statistics,
             dense=self._dense,
             passages=self.passages,
+            sources=self._place.save("sources", self.save_sources),
         )
         self._place.commit(manifest)
         self._collector.close()
         return manifest
 
     def _save_query_side(self, folder: Folder) -> dict[str, FileInfo]:
-        self._encoder.save_query_side(folder.path)
+        with written_privately(folder) as place:
+            self._encoder.save_query_side(place)
         return synced_files(folder)
 
 

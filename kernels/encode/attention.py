@@ -11,12 +11,13 @@ from lsr.kernels.simd.floats import divide, largest_of, root, sum_of
 
 
 @kernel
-def attend(projected, first, n_tokens, n_heads, size, out):
+def attend(projected, first, n_tokens, n_heads, size, distances, out):
     """Set a text's rows of out to the values that its tokens attend to.
 
     projected: float32 (rows · 3 · size): queries, keys and values of each token, the text's from row `first` on, and
     FLOAT_ROWS - 1 rows behind it, whatever they hold. out: float32 (rows · size). size / n_heads: a multiple of
-    COLUMNS.
+    COLUMNS. distances: float32 (n_heads, 2 · n - 1), n ≥ n_tokens: added to a token's score for the one d places
+    behind it, at column n - 1 + d; of no columns where distance doesn't matter.
     """
     width = size // n_heads
     across = 3 * size
@@ -42,16 +43,23 @@ def attend(projected, first, n_tokens, n_heads, size, out):
                 )  # fmt: skip
             n_rows = min(FLOAT_ROWS, n_tokens - row)
             for r in range(n_rows):
-                _weigh(scores[r * n_columns : (r + 1) * n_columns], n_tokens, scale)
+                of_row = scores[r * n_columns : (r + 1) * n_columns]
+                if distances.shape[1]:
+                    middle = distances.shape[1] // 2 - row - r
+                    for j in range(n_tokens):
+                        of_row[j] = of_row[j] * scale + distances[head, middle + j]
+                    _weigh(of_row, n_tokens, np.float32(1))
+                else:
+                    _weigh(of_row, n_tokens, scale)
             for column in range(0, width, COLUMNS):
                 multiply_tile(mixed, column, width, scores, 0, n_columns, values, column, width, n_tokens)
             for r in range(n_rows):
                 total = divide(np.float32(1), sum_of(scores, r * n_columns, n_columns))
-                of_row = mixed[r * width : (r + 1) * width]
+                of_token = mixed[r * width : (r + 1) * width]
                 at = (first + row + r) * size + head * width
                 target = out[at : at + width]
                 for d in range(width):
-                    target[d] = of_row[d] * total
+                    target[d] = of_token[d] * total
 
 
 @kernel

@@ -13,7 +13,6 @@ import logging
 import os
 import platform
 import stat
-import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -25,6 +24,7 @@ from numba import njit
 
 from lsr.kernels.jit.at_fork import hold_compilers
 from lsr.kernels.jit.cache import forget_unused, note_use
+from lsr.kernels.jit.read_only import TEMPORARY, can_be_trusted, others_can_write, temporary_folder
 
 hold_compilers()
 log = logging.getLogger(__name__)
@@ -38,49 +38,60 @@ def _is_private(folder: Path) -> bool:
     except OSError:
         return False
     is_ours = stat.S_ISDIR(state.st_mode) and state.st_uid == os.getuid() and not state.st_mode & 0o022
-    return is_ours and os.access(folder, os.W_OK) and not any(map(_others_can_write, folder.resolve().parents))
-
-
-def _others_can_write(folder: Path) -> bool:
-    """Say whether other users could put another folder in the place of one that is in this.
-
-    A sticky folder, as /tmp, keeps them from it. A group of the user alone has the user's number.
-    """
-    state = folder.stat()
-    if state.st_uid not in (0, os.getuid()):
-        return True
-    by_group = state.st_mode & stat.S_IWGRP and state.st_gid not in (0, os.getuid())
-    return bool(state.st_mode & stat.S_IWOTH or by_group) and not state.st_mode & stat.S_ISVTX
+    return is_ours and os.access(folder, os.W_OK) and not any(map(others_can_write, folder.resolve().parents))
 
 
 @cache
-def cache_folder() -> Path:
+def cache_folder() -> Path | None:
     """Return the folder of compiled kernels: in $LSR_CACHE, else the user's cache, else made for this process.
 
-    A new folder means that a new version is installed: then old folders are removed (`lsr.kernels.jit.cache`).
+    A new folder means that a new version is installed: then old folders are removed (`lsr.kernels.jit.cache`). One that
+    can only be read is used through links in a temporary folder. None: not even that can be made.
     """
     sources = sorted(Path(__file__).parents[1].rglob("*.py"))
     versions = [numba.__version__, np.__version__, platform.python_version()]
     # Numba's cache would also mix code compiled with checks of bounds and without.
     parts = [*versions, str(numba.config.BOUNDSCHECK), *(p.read_text("utf-8") for p in sources)]
     name = "kernels-" + hashlib.blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()
+    base = _base()
+    if base is not None:
+        folder = base / name
+        is_new = not folder.is_dir()
+        if _is_private(folder):
+            note_use(folder)
+            if is_new:
+                forget_unused(folder)
+            return folder
+        if can_be_trusted(folder) and any(folder.rglob("*.nbc")):
+            return temporary_folder(links_to=folder)
+    why = "there is no home folder" if base is None else f"{base} can't be written, or others can write there"
+    log.warning(f"{why}: kernels are compiled again for this process; set LSR_CACHE to a folder of yours")
+    return temporary_folder()
+
+
+def _base() -> Path | None:
+    """Return the folder of this program's caches, None without a home folder."""
     home = os.environ.get("LSR_CACHE")
-    base = Path(home) if home else Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "lsr"
-    folder = base / name
-    is_new = not folder.is_dir()
-    if not _is_private(folder):
-        log.warning(f"{base} belongs to others, or others can write there: kernels are compiled again for this process")
-        return Path(tempfile.mkdtemp(prefix="lsr-kernels-"))
-    note_use(folder)
-    if is_new:
-        forget_unused(folder)
-    return folder
+    if home:
+        return Path(home)
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "lsr"
+    except RuntimeError:  # neither HOME nor an entry in the list of users
+        return None
+
+
+def is_kept(folder: Path | None) -> bool:
+    """Tell whether what is compiled into a cache folder outlives this process."""
+    return folder is not None and not folder.name.startswith(TEMPORARY)
 
 
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function on its first call: no interpreter lock, never parallel inside, cached on disk."""
+    folder = cache_folder()
+    if folder is None:
+        return njit(nogil=True)(function)
     before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(cache_folder())
+    numba.config.CACHE_DIR = str(folder)
     try:
         return njit(nogil=True, cache=True)(function)
     finally:

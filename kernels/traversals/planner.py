@@ -11,22 +11,27 @@ from lsr.kernels.jit.compile import kernel
 from lsr.kernels.traversals.names import BLOCKMAX, EXHAUSTIVE, SUPERBLOCK_MAX
 
 RUN_COST, RARE_COST, OFFER_COST, ENTER_COST = 14.0, 1.5, 5.0, 100.0
-"""Exhaustive scoring: a frequent term in a superblock, a posting of a rare term, looking for the best of a superblock;
-and for each of the k best, others that were among them before: in the order of memory many are.
+"""Costs of exhaustive scoring.
+
+They are those of a frequent term in a superblock, of a posting of a rare term, of looking for the best of a
+superblock; and for each of the k best, of others that were among them before: in the order of memory many are.
 """
 BOUND_COST, RARE_BOUND_COST, VISIT_COST = 1.6, 1.7, 13.0
 """Pruning: a term's bounds in a superblock; a rare posting; scoring a frequent term in a superblock."""
 FIRST_COST, FURTHER_COST = 12_000.0, 2_000.0
 """The fixed cost of pruning, without an initial threshold, and with that of another segment."""
 VISITS, VISITS_POWER, EXPECTED_VISITED = 12.0, 0.7, 0.25
-"""About VISITS · k ** VISITS_POWER superblocks are visited for k results in all segments together, at most the share
-EXPECTED_VISITED of all: a rare term costs half as much in them.
+"""Superblocks that are visited for k results in all segments together: about VISITS · k ** VISITS_POWER.
+
+At most the share EXPECTED_VISITED of all is visited. A rare term costs half as much in them.
 """
 MOST_VISITED = 0.4
 """The share of superblocks beyond which scoring pages in order costs less than visiting superblocks."""
 TWO_LEVELS, TWO_LEVELS_POWER, LEAST_TWO_LEVELS = 1150.0, 0.56, 1000
-"""Bounding superblocks before blocks costs less from TWO_LEVELS · k ** TWO_LEVELS_POWER superblocks on, in all
-segments so far together: 280,000 documents for 10 results, a million for 100; but not in a small segment.
+"""Superblocks from which bounding them before blocks costs less: TWO_LEVELS · k ** TWO_LEVELS_POWER.
+
+They are counted in all segments so far together: 280,000 documents for 10 results, a million for 100; but not in a
+small segment.
 """
 MOST_RARE = 64
 """The most rare terms in a query for which the places where their runs start fit the caches."""

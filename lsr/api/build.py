@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,11 +37,14 @@ def index(
     encoder: str | Path | Encoder | None = None,
     dense: str | Path | DenseEncoder | None = None,
     passages: bool | Mapping[str, int] | None = None,
+    language: str | None = None,
+    stop_words: str | Iterable[str] | None = None,
     overwrite: bool = False,
-    text: str | None = None,
+    text: str | Sequence[str] | None = None,
     title: str | None = None,
     id: str | None = None,  # noqa: A002
     fields: Iterable[str] | None = None,
+    reading: Mapping[str, Any] | None = None,
     skip_bad: bool = False,
     reorder: bool = True,
     threads: int | None = None,
@@ -60,11 +63,16 @@ def index(
         passages: cut documents that are longer than the models read into passages, and find each by its best one: True,
             a dict of `overlap` and `max_length` in tokens, or False to read their starts only (default: True where a
             model encodes, which reads a limited number of tokens; words need no passages).
+        language: language of the words of `bm25`, or beside a model: a Snowball language, or `none` (default: english).
+        stop_words: words that count for nothing, or the language whose list is taken (default: of the language).
         overwrite: replace the index that is at the path.
-        text: column or key of the text (default: the first of the usual names, such as `text` or `contents`).
+        text: column or key of the text, or several, joined in this order with an empty line between two (default: the
+            first of the usual names, such as `text` or `contents`).
         title: column or key of the title (default: `title` or `headline`, where there is one).
         id: column or key of the doc_id (default: `doc_id`, `id` or another usual name, where there is one).
         fields: columns or keys that are kept as fields (default: all others).
+        reading: other options of reading files: `delimiter`, `header`, `quoting`, `formats`, `include`, `exclude`, as
+            `{"exclude": ["old/"]}`.
         skip_bad: skip, and count, records and files that can't be read, instead of raising.
         reorder: bring similar documents together, so that searches are faster; results are the same.
         threads: number of worker threads (default: all cores).
@@ -98,9 +106,9 @@ def index(
         threads=None if threads is None else check_count(threads, "threads"),
         progress=progress,
     )
-    source = read_sources(sources, Names.of(text, title, id, fields))
+    source = read_sources(sources, Names.of(text, title, id, fields, reading))
     warn_before_compiling(BUILD)
-    loaded = encoder_of(encoder)
+    loaded = encoder_of(encoder, words={"language": language, "stop_words": stop_words})
     loaded_dense = dense_encoder_of(dense, loaded)
     reader = reader_of(passages, loaded, loaded_dense)
     built = build(source, folder, loaded, dense=loaded_dense, reader=reader, options=options)

@@ -31,6 +31,7 @@ class Updated:
     Attributes:
         n_added: number of documents whose doc_id was new.
         n_replaced: number of documents that took the place of an earlier one.
+        n_deleted: number of documents whose file has vanished from a source of the index.
         n_documents: number of documents that the index holds now.
         generation: generation of the index that holds them.
         summary: lines that sum up what was read from files, and skipped.
@@ -39,6 +40,7 @@ class Updated:
 
     n_added: int
     n_replaced: int
+    n_deleted: int = 0
     n_documents: int
     generation: int
     summary: tuple[str, ...] = ()
@@ -62,6 +64,52 @@ class Deleted:
     n_documents: int
     generation: int
     unmerged: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Synced:
+    """Outcome of `Index.sync`, or of a dry run, which changes nothing.
+
+    Attributes:
+        n_added: number of documents that were added.
+        n_replaced: number of documents that took the place of an earlier one.
+        n_deleted: number of documents that are gone with their files, or from them.
+        new: paths of files that are new.
+        changed: paths of files that have changed.
+        vanished: paths of files that have vanished.
+        n_unchanged: number of files that were not read again.
+        missing: folders and files that are not there as a whole, whose documents stay.
+        n_documents: number of documents that the index holds now.
+        generation: generation of the index that holds them.
+        summary: lines that sum up what was read from files, and skipped.
+        unmerged: reason why small segments could not be merged after the change; None where nothing failed.
+    """
+
+    n_added: int
+    n_replaced: int
+    n_deleted: int
+    new: tuple[str, ...]
+    changed: tuple[str, ...]
+    vanished: tuple[str, ...]
+    n_unchanged: int
+    missing: tuple[str, ...]
+    n_documents: int
+    generation: int
+    summary: tuple[str, ...] = ()
+    unmerged: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldsUpdated:
+    """Outcome of `Index.update_fields`.
+
+    Attributes:
+        n_updated: number of documents whose fields were changed.
+        generation: generation of the index that holds them.
+    """
+
+    n_updated: int
+    generation: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

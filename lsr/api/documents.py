@@ -4,41 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Any
 
-from lsr.indexer.storage.index import StoredIndex
+from lsr.indexer.storage.index import StoredIndex, segment_key
 from lsr.indexer.update.passages import owner_of, passages_of, whole
-from lsr.types import PASSAGE_OF, Document
+from lsr.types import Document
 
 
 def count_documents(index: StoredIndex) -> int:
     """Return the number of documents, each counted once where it was cut into passages."""
     if index.manifest.passages is None:
         return index.manifest.n_docs
-    return sum(map(_count_of_segment, index.segments))
+    from lsr.indexer.storage.passage_rows import further_rows
 
-
-def _count_of_segment(segment: Any) -> int:
-    """Count the rows that aren't passages, and the first passage of each document."""
-    import pyarrow.compute as pc
-
-    live = segment.live_rows
-    if segment.fields is None or PASSAGE_OF not in segment.fields.kinds:
-        return int(live.sum())
-    owner = segment.fields.column(PASSAGE_OF, "text")
-    first = pc.fill_null(pc.equal(owner, segment.documents.column("doc_id")), fill_value=True)
-    return int((live & first.to_numpy()).sum())
+    counts = index.counts_of_documents
+    for segment in index.segments:
+        key = segment_key(segment.info)
+        if key not in counts:  # counted once for each open index, since a server is asked again and again
+            counts[key] = int((segment.live_rows & ~further_rows(segment)).sum())
+    return sum(counts[segment_key(segment.info)] for segment in index.segments)
 
 
 def documents_by_id(index: StoredIndex, doc_ids: Sequence[str]) -> list[Document | None]:
     """Return documents in the order of their doc_ids, None for one that isn't there."""
-    found = index.get(doc_ids)
     if index.manifest.passages is None:
-        return found
-    return [
-        None if first is None or owner_of(first) != doc_id else whole(passages_of(index, doc_id))
-        for doc_id, first in zip(doc_ids, found, strict=True)
-    ]
+        return index.get(doc_ids)
+    return [whole(found) if (found := passages_of(index, doc_id)) else None for doc_id in doc_ids]
 
 
 def all_documents(index: StoredIndex, where: str | None = None) -> Iterator[Document]:
@@ -60,9 +50,3 @@ def all_documents(index: StoredIndex, where: str | None = None) -> Iterator[Docu
     if index.manifest.passages is None:
         return stored
     return (whole(list(passages)) for _, passages in groupby(stored, owner_of))
-
-
-def is_passage(index: StoredIndex, name: str) -> bool:
-    """Tell whether a name is that of a passage, and no doc_id."""
-    (found,) = index.get([name])
-    return found is not None and owner_of(found) != name

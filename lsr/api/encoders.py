@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lsr.api.arguments import check_count, check_name, check_text, shown
+from lsr.api.arguments import check_count, check_name, check_text, names_of, shown
 from lsr.api.wording import python_messages
 from lsr.errors import UsageError
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 NAMES_A_MODEL = "'bm25', 'default', the folder of a model, or its name on the Hugging Face hub (str or Path)"
 PASSAGE_SETTINGS = ("overlap", "max_length")
 
-_TEXTS = ("revision", "device", "dtype", "stemmer", "stop_words")
+_TEXTS = ("revision", "device", "dtype", "language", "stemmer")
 _COUNTS = ("max_length", "top_k", "max_tokens")
 _NUMBERS = ("k1", "b", "threshold")
-OPTIONS = (*_TEXTS, *_COUNTS, *_NUMBERS, "terms")
+OPTIONS = (*_TEXTS, "stop_words", *_COUNTS, *_NUMBERS, "terms")
 
 
 @python_messages
@@ -34,7 +34,8 @@ def load_encoder(name_or_path: str | Path, **options: Any) -> Encoder:
         name_or_path: `bm25`, `default` (the bundled model), the folder of a model, its name on the Hugging Face hub,
             or `codes:FOLDER`.
         options: settings of models (`revision`, `max_length`, `top_k`, `threshold`, `device`, `dtype`, `max_tokens`) or
-            of bm25 (`k1`, `b`, `stemmer`, `stop_words`).
+            of bm25 (`k1`, `b`); for the words of either `language` (a Snowball language, or none) and `stop_words` (a
+            list of words, or the name of a language that has one).
 
     Returns:
         The encoder, as `lsr.index(…, encoder=…)` takes it.
@@ -70,6 +71,8 @@ def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
             raise UsageError(f"an encoder has no option {name!r}; {hint}")
         if name in _TEXTS:
             check_text(value, name)
+        elif name == "stop_words":
+            given[name] = value if isinstance(value, str) else names_of(value, name, "a language or a list of words")
         elif name in _COUNTS:
             check_count(value, name)
         elif name in _NUMBERS and (isinstance(value, bool) or not isinstance(value, numbers.Real)):
@@ -77,22 +80,27 @@ def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def encoder_of(value: Any, **placement: str | None) -> Encoder:
+def encoder_of(value: Any, *, words: Mapping[str, Any] | None = None, **placement: str | None) -> Encoder:
     """Return the encoder that a caller names or gives; for None the default one.
 
     Args:
         value: a name or path, an encoder, or None for $LSR_ENCODER, else the bundled model.
+        words: `language` and `stop_words` of its words (default: its own).
         placement: `device` and `dtype` of a model, None where its own choice holds.
     """
     from lsr.models import default_encoder
+
+    of_words = {name: given for name, given in (words or {}).items() if given is not None}
 
     if value is None:
         value = default_encoder()
     if isinstance(value, str | Path):
         of_models = {name: at for name, at in placement.items() if at is not None}
-        return load_encoder(value, **({} if str(value) == "bm25" else of_models))
+        return load_encoder(value, **({} if str(value) == "bm25" else of_models), **of_words)
     if not all(hasattr(value, part) for part in ("encode_documents", "encode_queries", "description", "terms")):
         raise UsageError(f"encoder is {shown(value)}; it must be {NAMES_A_MODEL}, or what lsr.load_encoder returned")
+    if of_words:
+        raise UsageError(f"{next(iter(of_words))} goes with the name of an encoder: this one is loaded, with its words")
     encoder: Encoder = value
     return encoder
 

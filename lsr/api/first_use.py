@@ -5,22 +5,30 @@ from __future__ import annotations
 import logging
 from functools import cache
 
-COMPILING = "compiling, which happens once after an installation and takes some seconds"
 SEARCH, BUILD = "search_segments", "split_range"
 """Kernels that searches and builds compile first."""
 
 logger = logging.getLogger("lsr")
 
 
-def needs_compiling(kernel: str) -> bool:
-    """Tell whether a kernel has never been compiled on this machine."""
-    from lsr.kernels.jit.compile import cache_folder
+def note_of_compiling(kernel: str) -> str | None:
+    """Return what to say before a kernel is compiled, None where it was compiled before."""
+    from lsr.kernels.jit.compile import cache_folder, is_kept
 
-    return not any(cache_folder().rglob(f"*.{kernel}-*.nbc"))
+    folder = cache_folder()
+    if folder is not None and any(folder.rglob(f"*.{kernel}-*.nbc")):
+        return None
+    if is_kept(folder):
+        return "compiling, which happens once after an installation and takes some seconds"
+    if folder is not None and any(folder.iterdir()):
+        lacking = "the kernel cache lacks some kernels, and can't be written; set LSR_CACHE to a folder of yours"
+        return f"compiling, which takes some seconds: {lacking}"
+    return "compiling, which takes some seconds"
 
 
 @cache
 def warn_before_compiling(kernel: str) -> None:
     """Log a warning, once a process, where a kernel is about to be compiled."""
-    if needs_compiling(kernel):
-        logger.warning(COMPILING)
+    message = note_of_compiling(kernel)
+    if message is not None:
+        logger.warning(message)

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsr.api.arguments import check_count, check_flag, doc_ids_of
-from lsr.api.changes import Added, Checked, Deleted, Merged, Updated
-from lsr.api.edit import Counts, check_index, delete_documents, merge_segments, take_documents
+from lsr.api.changes import Added, Checked, Deleted, FieldsUpdated, Merged, Synced, Updated
+from lsr.api.edit import (
+    Counts,
+    check_index,
+    choice_of,
+    delete_documents,
+    document_encoder,
+    field_values,
+    follow_sources,
+    merge_segments,
+    synced,
+    take_documents,
+    would_delete,
+)
 from lsr.api.first_use import BUILD, warn_before_compiling
 from lsr.api.opened import Opened
 from lsr.api.reader import IndexReader
@@ -87,10 +99,11 @@ class Index(IndexReader):
         self,
         sources: Any,
         *,
-        text: str | None = None,
+        text: str | Sequence[str] | None = None,
         title: str | None = None,
         id: str | None = None,  # noqa: A002
         fields: Iterable[str] | None = None,
+        reading: Mapping[str, Any] | None = None,
         skip_bad: bool = False,
         merge: bool = True,
         threads: int | None = None,
@@ -100,10 +113,11 @@ class Index(IndexReader):
 
         Args:
             sources: as of `lsr.index`. The first text without a doc_id gets the number of documents as its doc_id.
-            text: column or key of the text (default: the first of the usual names).
+            text: column or key of the text, or several, joined in this order (default: the first of the usual names).
             title: column or key of the title.
             id: column or key of the doc_id.
             fields: columns or keys that are kept as fields (default: all others).
+            reading: other options of reading files, as of `lsr.index`.
             skip_bad: skip, and count, records and files that can't be read, instead of raising.
             merge: merge small segments afterwards, where that is due.
             threads: number of worker threads (default: all cores).
@@ -114,7 +128,7 @@ class Index(IndexReader):
             IndexLockedError: another writer is at work.
         """
         found, now = self._change(
-            sources, Names.of(text, title, id, fields), replacing=False,
+            sources, Names.of(text, title, id, fields, reading), replacing=False,
             skip_bad=skip_bad, merge=merge, threads=threads, progress=progress,
         )  # fmt: skip
         return Added(
@@ -130,10 +144,11 @@ class Index(IndexReader):
         self,
         sources: Any,
         *,
-        text: str | None = None,
+        text: str | Sequence[str] | None = None,
         title: str | None = None,
         id: str | None = None,  # noqa: A002
         fields: Iterable[str] | None = None,
+        reading: Mapping[str, Any] | None = None,
         skip_bad: bool = False,
         merge: bool = True,
         threads: int | None = None,
@@ -144,12 +159,13 @@ class Index(IndexReader):
         Every document needs a doc_id. The other arguments and errors are those of `add`.
         """
         found, now = self._change(
-            sources, Names.of(text, title, id, fields), replacing=True,
+            sources, Names.of(text, title, id, fields, reading), replacing=True,
             skip_bad=skip_bad, merge=merge, threads=threads, progress=progress,
         )  # fmt: skip
         return Updated(
             n_added=found.n_added,
             n_replaced=found.n_replaced,
+            n_deleted=found.n_deleted,
             n_documents=now.n_documents,
             generation=now.generation,
             summary=found.summary,
@@ -193,14 +209,79 @@ class Index(IndexReader):
             return counts, self._newest()
 
     @python_messages
+    def sync(
+        self, *, dry_run: bool = False, remove_missing: bool = False, merge: bool = True,
+        threads: int | None = None, progress: Progress | None = None,
+    ) -> Synced:  # fmt: skip
+        """Bring the index up to date with the folders and files that it was made of.
+
+        New files are added, documents of changed files replaced, those of vanished files deleted, all at once. Files
+        of the same size and time are not read, files of the same content not encoded again.
+
+        Args:
+            dry_run: change nothing, and say what would be done.
+            remove_missing: give up folders and files that are not there as a whole, and delete their documents.
+            merge: merge small segments afterwards, where that is due.
+            threads: number of worker threads (default: all cores).
+            progress: listener to the progress of the work (default: none).
+
+        Raises:
+            BadDocumentError: a file can't be read; the message names it.
+            LsrError: the index was made of no folder or file.
+            IndexLockedError: another writer is at work.
+        """
+        dry_run = check_flag(dry_run, "dry_run")
+        options: dict[str, Any] = {
+            "remove_missing": check_flag(remove_missing, "remove_missing"),
+            "merge": check_flag(merge, "merge"),
+            "threads": _threads(threads),
+            "progress": progress,
+        }
+        self._require_own()
+        with self._changing:
+            encoder = None if dry_run else document_encoder(self._newest())
+            found = follow_sources(self._path, dry_run=dry_run, encoder=encoder, **options)
+            now = self._current if dry_run else self._newest()
+        return synced(found, now)
+
+    @python_messages
+    def update_fields(
+        self, values: Mapping[str, Any], *, where: str | None = None,
+        doc_ids: str | int | Iterable[str | int] | None = None,
+    ) -> FieldsUpdated:  # fmt: skip
+        """Give documents other values of some fields, all at once; nothing is encoded again.
+
+        Args:
+            values: the fields by name; None removes a field. Title and text change with `update` alone.
+            where: filter that chooses the documents, such as `year < 2000`.
+            doc_ids: the documents, by one doc_id or several, in place of a filter. Those that aren't there are skipped.
+
+        Raises:
+            UsageError: neither `where` nor `doc_ids` is given, or both; a name is no field's.
+            FilterError: the filter can't be understood.
+            BadDocumentError: a value is of a kind that fields can't have.
+            IndexLockedError: another writer is at work.
+        """
+        from lsr.indexer.update.update_fields import update_fields
+
+        choice = choice_of(where, doc_ids)
+        checked = field_values(values)
+        self._require_own()
+        with self._changing:
+            _, n_updated = update_fields(self._path, checked, choice)
+            return FieldsUpdated(n_updated=n_updated, generation=self._newest().generation)
+
+    @python_messages
     def delete(
-        self, doc_ids: str | int | Iterable[str | int], *, strict: bool = False, merge: bool = True,
-        threads: int | None = None,
+        self, doc_ids: str | int | Iterable[str | int] | None = None, *, where: str | None = None,
+        dry_run: bool = False, strict: bool = False, merge: bool = True, threads: int | None = None,
     ) -> Deleted:  # fmt: skip
         """Delete documents, all at once.
 
         Args:
             doc_ids: one doc_id (a `str`, or a whole number, which means its decimal text), or several in a list.
+            where: filter that chooses the documents, such as `year < 2000`, in place of doc_ids.
+            dry_run: delete nothing, and count what would be deleted.
             strict: delete nothing, and raise, if one of them isn't there (default: name it in `missing`).
             merge: merge small segments afterwards, where that is due.
             threads: number of worker threads (default: all cores).
@@ -209,13 +290,17 @@ class Index(IndexReader):
             LsrError: with `strict`, a doc_id isn't there.
             IndexLockedError: another writer is at work.
         """
-        wanted = doc_ids_of(doc_ids)
+        choice_of(where, doc_ids)
+        wanted = doc_ids_of(doc_ids) if doc_ids is not None else where or ""
         options: dict[str, Any] = {"strict": check_flag(strict, "strict"), "merge": check_flag(merge, "merge")}
+        if check_flag(dry_run, "dry_run"):
+            with self._changing:
+                now = self._newest()
+            n_deleted, missing = would_delete(now.stored, wanted)
+            return Deleted(n_deleted=n_deleted, missing=missing, n_documents=len(self), generation=now.generation)
         self._require_own()
         with self._changing:
-            n_deleted, missing, unmerged = delete_documents(
-                self._newest(), self._path, wanted, threads=_threads(threads), **options
-            )
+            n_deleted, missing, unmerged = delete_documents(self._path, wanted, threads=_threads(threads), **options)
             now = self._newest()
         return Deleted(
             n_deleted=n_deleted, missing=missing, n_documents=now.n_documents, generation=now.generation,

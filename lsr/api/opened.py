@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lsr.encoders.base import Encoder
 
 Place = str | Path | None
-"""Where a model is now; None: where it was."""
+"""Present place of a model; None: where it was."""
 
 
 class Opened:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -13,7 +13,8 @@ from lsr.api.arguments import check_text, doc_id_text, is_missing, names_of, sho
 from lsr.errors import BadDocumentError, UsageError
 from lsr.indexer.corpus.formats.text import clean
 from lsr.indexer.corpus.intake import RecordError
-from lsr.indexer.corpus.records import Layout, layout_of
+from lsr.indexer.corpus.options import CorpusOptions, corpus_option_specs
+from lsr.indexer.corpus.records import Layout, joined_texts, layout_of
 from lsr.io.option_spec import is_whole_number
 from lsr.types import Document, FieldValue
 
@@ -25,28 +26,52 @@ _INT64 = 1 << 63
 class Names:
     """Names of the columns or keys that hold a document's parts.
 
-    None: for text, title and id those with a usual name; for fields all that are left.
+    None: for text, title and id those with a usual name; for fields all that are left. Of several texts, each is joined
+    to the one before it. reading: other options of reading files.
     """
 
-    text: str | None = None
+    text: tuple[str, ...] | None = None
     title: str | None = None
     id: str | None = None
     fields: tuple[str, ...] | None = None
+    reading: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, text: Any, title: Any, id: Any, fields: Any) -> Names:  # noqa: A002
+    def of(cls, text: Any, title: Any, id: Any, fields: Any, reading: Any = None) -> Names:  # noqa: A002
         """Check the names that a caller gives. Raises UsageError."""
         what = "the name of a column or key"
-        parts = {"text": text, "title": title, "id": id}
-        given = [check_text(value, name) for name, value in parts.items() if value is not None]
+        parts = {"title": title, "id": id}
+        texts = None if text is None else names_of([text] if isinstance(text, str) else text, "text", what)
+        if texts == ():
+            raise UsageError("text names no column or key; give at least one")
+        given = [*(texts or ()), *(check_text(value, name) for name, value in parts.items() if value is not None)]
         if len(set(given)) < len(given):
             raise UsageError(f"text, title and id name {', '.join(map(repr, given))}; each needs a column for itself")
-        return cls(text, title, id, None if fields is None else names_of(fields, "fields", what))
+        chosen = None if fields is None else names_of(fields, "fields", what)
+        return cls(texts, title, id, chosen, _reading(reading))
 
     @property
     def given(self) -> bool:
         """Tell whether the caller named anything."""
         return self != Names()
+
+    def of_files(self) -> CorpusOptions:
+        """Return the names as options of reading files. Raises UsageError."""
+        return CorpusOptions(text=self.text, title=self.title, id=self.id, fields=self.fields, **self.reading)
+
+
+def _reading(given: Any) -> dict[str, Any]:
+    """Return options of reading files by their names. Raises UsageError for others."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise UsageError(f"reading is {shown(given)}; give a dict of options, as {{'delimiter': ';'}}")
+    known = [name for name, *_ in corpus_option_specs() if name not in ("text", "title", "id", "fields")]
+    for name in given:
+        if name not in known:
+            raise UsageError(f"reading has {shown(name)}; its options are {', '.join(known)}")
+    CorpusOptions(**given)
+    return dict(given)
 
 
 class Records:
@@ -76,9 +101,13 @@ class Records:
             doc_id = doc_id_text(_whole(raw_id), f"the id {layout.id_key!r}")
         except UsageError as error:
             raise BadDocumentError(f"record {number}: {error}") from None
-        text = record[layout.text_key]
-        if not isinstance(text, str):
-            raise BadDocumentError(_no_text(f"record {number}: its text {layout.text_key!r}", text))
+        texts = []
+        for key in (layout.text_key, *layout.more_texts):
+            if layout.more_texts and is_missing(record[key]):
+                continue
+            if not isinstance(record[key], str):
+                raise BadDocumentError(_no_text(f"record {number}: its text {key!r}", record[key]))
+            texts.append(str(record[key]))
         title = record[layout.title_key] if layout.title_key else ""
         title = "" if is_missing(title) else title
         if not isinstance(title, str):
@@ -88,7 +117,7 @@ class Records:
         fields: dict[str, FieldValue] = {}
         for key, name in layout.fields:
             put_field(fields, name, record[key], f"record {number}")
-        return Document(doc_id, clean(str(text)), clean(str(title)), fields)
+        return Document(doc_id, clean(joined_texts(texts)), clean(str(title)), fields)
 
     def _layout_of(self, keys: tuple[Any, ...], number: int) -> Layout:
         if keys != self._keys or self._layout is None:
@@ -114,7 +143,7 @@ class Records:
                 f"record {number}: no field {unknown[0]!r} among {', '.join(keys)}; fields=… names those to be kept"
             )
         kept = tuple((key, clean(key)) for key in names.fields)
-        return Layout(layout.id_key, layout.text_key, layout.title_key, kept)
+        return replace(layout, fields=kept)
 
 
 def checked_document(document: Document, number: int) -> Document:

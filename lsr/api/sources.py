@@ -60,6 +60,13 @@ def read_sources(sources: Any, names: Names, *, first_id: int | None = 0) -> Pat
     """
     if isinstance(sources, str | os.PathLike):
         return _paths([sources], names)
+    found = _found_sources(sources, names, first_id)
+    if names.reading and isinstance(found, Stream):
+        raise UsageError(f"reading= is for files, but the sources are {shown(sources)}")
+    return found
+
+
+def _found_sources(sources: Any, names: Names, first_id: int | None) -> Paths | Stream:
     reader = _Reader(names, first_id)
     if isinstance(sources, Document | Mapping):
         return Stream(reader.documents([sources]))
@@ -101,9 +108,7 @@ def _paths(given: Iterable[Any], names: Names) -> Paths:
                 f"no such file or folder: {str(path)!r:.200}; check the spelling, "
                 "or put a text to be indexed in a list or a dict: {'text': …}"
             )
-    text = None if names.text is None else (names.text,)
-    chosen = CorpusOptions(text=text, title=names.title, id=names.id, fields=names.fields) if names.given else None
-    return Paths(paths, chosen)
+    return Paths(paths, names.of_files() if names.given else None)
 
 
 def _are_paths(items: Sequence[Any]) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lsr.api.documents import count_documents
+
 if TYPE_CHECKING:
     from lsr.indexer.storage.index import StoredIndex
     from lsr.indexer.storage.manifest import Manifest
@@ -20,8 +22,9 @@ class Stats:
 
     Attributes:
         path: folder of the index.
-        n_documents: number of documents, or of passages where documents were cut.
-        n_deleted: number of deleted ones that the next merge removes.
+        n_documents: number of documents.
+        n_passages: number of passages, uncut documents among them; None where documents weren't cut.
+        n_deleted: number of deleted documents, or passages, that the next merge removes.
         n_postings: number of postings.
         n_terms: number of terms of the vocabulary.
         n_segments: number of segments.
@@ -40,6 +43,7 @@ class Stats:
 
     path: str
     n_documents: int
+    n_passages: int | None
     n_deleted: int
     n_postings: int
     n_terms: int
@@ -62,7 +66,8 @@ def stats_of(index: StoredIndex) -> Stats:
     manifest = index.manifest
     return Stats(
         path=str(index.path),
-        n_documents=manifest.n_docs,
+        n_documents=count_documents(index),
+        n_passages=None if manifest.passages is None else manifest.n_docs,
         n_deleted=manifest.n_positions - manifest.n_docs,
         n_postings=manifest.n_postings,
         n_terms=len(index.vocabulary),

@@ -11,9 +11,9 @@ from lsr.errors import LsrError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_FLAGS = frozenset({"overwrite", "skip-bad", "strict"})
+_FLAGS = frozenset({"overwrite", "skip-bad", "strict", "remove-missing"})
 _RENAMED = {"index": "path", "filter": "where"}
-_METHODS = frozenset({"search", "explain", "add", "update", "delete", "merge", "get", "stats", "check"})
+_METHODS = frozenset({"search", "explain", "add", "update", "delete", "merge", "get", "stats", "check", "sync"})
 _COMMAND_OR_OPTION = re.compile(
     r"'lsr (?P<command>[a-z]+)(?P<arguments>[^']*)'|--(?P<option>[a-z][a-z-]*)(?: (?:DIR|FILE(?:\.parquet)?|E)\b)?"
 )

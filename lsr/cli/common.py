@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import lsr
 from lsr.output.numbers import counted
-from lsr.output.terminal import clean
+from lsr.output.terminal import say
 
 
 def add_command(
@@ -90,7 +90,7 @@ def note(message: str) -> None:
     """Print a line that is not a result, `lsr: …` on stderr, in place of a progress bar that is shown."""
     if TerminalProgress.shown is not None:
         TerminalProgress.shown.close()
-    print(f"lsr: {clean(' '.join(message.split()))}", file=sys.stderr)
+    say(f"lsr: {' '.join(message.split())}", stream=sys.stderr)
 
 
 class _LogLines(logging.Handler):
@@ -120,11 +120,12 @@ def printed_log() -> Iterator[None]:
 
 
 def note_compiling(kernel: str) -> None:
-    """Print a note if a kernel was never compiled on this machine, since compiling takes a while."""
-    from lsr.api.first_use import COMPILING, needs_compiling
+    """Print a note before a kernel is compiled, since that takes a while."""
+    from lsr.api.first_use import note_of_compiling
 
-    if needs_compiling(kernel):
-        note(COMPILING)
+    message = note_of_compiling(kernel)
+    if message is not None:
+        note(message)
 
 
 class TerminalProgress:
@@ -150,7 +151,7 @@ class TerminalProgress:
             unit_scale=unit == "B",
             unit_divisor=1000,
             leave=False,
-            file=sys.stderr,
+            stream=sys.stderr,
             dynamic_ncols=True,
         )
         TerminalProgress.shown = self

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from lsr.output.terminal import say
+
 SEARCHES = (
     "run a command in a subprocess and capture its output",
     "wrap a paragraph of text to a given width",
@@ -22,16 +24,16 @@ def main() -> int:
     corpus = FOLDER / "python-docs"
     corpus.mkdir(parents=True, exist_ok=True)
     count = write_jsonl(corpus / "python.jsonl", without=("method",))
-    print(f"{count:,} passages of Python's documentation are in {corpus}\n", flush=True)
+    say(f"{count:,} passages of Python's documentation are in {corpus}", "", flush=True)
     index = FOLDER / "index"
     commands = [["index", str(corpus), "--index", str(index), "--overwrite"]]
     commands += [["search", query, "--index", str(index), "-k", "3"] for query in SEARCHES]
     for command in commands:
-        print(f"$ lsr {shlex.join(command)}", flush=True)
+        say(f"$ lsr {shlex.join(command)}", flush=True)
         code = subprocess.run([sys.executable, "-m", "lsr.cli.main", *command], check=False).returncode
         if code:
             return code
-        print(flush=True)
+        say("", flush=True)
     return 0
 
 

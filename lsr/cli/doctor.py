@@ -19,12 +19,15 @@ import lsr
 import lsr.version
 from lsr.cli.common import add_command, documentation_folder
 from lsr.output.numbers import human_bytes
+from lsr.output.terminal import say
 
 DISTRIBUTION = "lsr-search"
 FOR_WHAT = {
     "documents": "reading of PDF, Word, PowerPoint and zstandard files",
     "eval": "BEIR test collections and their measures",
     "dense": "dense vectors beside sparse ones",
+    "serve": "lsr serve: a page and a REST API",
+    "mcp": "lsr mcp: tools for agents",
     "torch": "models other than the bundled one",
     "train": "training of encoders",
     "peers": "benchmarks against other engines",
@@ -51,9 +54,9 @@ def run(args: argparse.Namespace) -> int:
     report = _report()
     missing = [package for package, found in report["packages"].items() if found is None]
     if args.json:
-        from lsr.output.hits import json_line
+        from lsr.io.printable import json_line
 
-        print(json_line(report))
+        say(json_line(report))
     else:
         _print(report)
     return int(bool(missing))
@@ -98,14 +101,11 @@ def requirements(distribution: str) -> tuple[list[str], dict[str, list[str]]]:
 
 def _kernel_cache() -> dict[str, Any]:
     """Return the folder of compiled kernels, and whether it outlives this process."""
-    from lsr.kernels.jit.compile import cache_folder
+    from lsr.kernels.jit.compile import cache_folder, is_kept
 
     folder = cache_folder()
-    kept = not folder.name.startswith("lsr-kernels-")
-    compiled = sum(1 for _ in folder.rglob("*.nbc"))
-    if not kept:
-        folder.rmdir()
-    return {"folder": str(folder), "kept": kept, "compiled": compiled}
+    compiled = 0 if folder is None else sum(1 for _ in folder.rglob("*.nbc"))
+    return {"folder": None if folder is None else str(folder), "kept": is_kept(folder), "compiled": compiled}
 
 
 def _processor() -> str:
@@ -147,15 +147,17 @@ def _print(report: dict[str, Any]) -> None:
         lines["kernel cache"] = (
             f"{cache['folder']}, {state}"
             if cache["kept"]
+            else f"one that can't be written, {state}; set LSR_CACHE to a folder of yours"
+            if cache["compiled"]
             else "none: no folder belongs to the user; set LSR_CACHE to one"
         )
     for name, value in lines.items():
-        print(f"{name:<14} {value}")
-    print("\nneeded")
+        say(f"{name:<14} {value}")
+    say("", "needed")
     for package, found in report["packages"].items():
-        print(f"  {package:<12} {found or f'MISSING: pip install {package}'}")
-    print("\nextras")
+        say(f"  {package:<12} {found or f'MISSING: pip install {package}'}")
+    say("", "extras")
     for extra, packages in report["extras"].items():
         absent = [package for package, found in packages.items() if found is None]
         state = "there" if not absent else f"lacks {', '.join(absent)}: pip install 'lsr-search[{extra}]'"
-        print(f"  {extra:<12} {FOR_WHAT[extra]}: {state}")
+        say(f"  {extra:<12} {FOR_WHAT[extra]}: {state}")

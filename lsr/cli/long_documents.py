@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
         n_documents=args.documents, n_queries=args.queries, min_words=args.min_words, seed=args.seed
     )
     n_documents, n_queries = write_collection(args.corpus, args.out, settings)
-    print(f"{n_documents:,} documents and {n_queries:,} queries in {args.out}")
+    sys.stdout.write(f"{n_documents:,} documents and {n_queries:,} queries in {args.out}\n")
     return 0
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lsr.cli.common import note, printed_log
 from lsr.errors import COMMITTED, LsrError
+from lsr.output.terminal import say
 from lsr.version import __version__
 
 COMMANDS = {
@@ -22,15 +23,19 @@ COMMANDS = {
     "search": "searches.search",
     "explain": "searches.explain",
     "serve": "searches.serve",
-    "add": "indexes.add",
-    "update": "indexes.update",
-    "delete": "indexes.delete",
+    "mcp": "searches.mcp",
+    "add": "changes.add",
+    "update": "changes.update",
+    "sync": "changes.sync",
+    "watch": "changes.watch",
+    "delete": "changes.delete",
     "merge": "indexes.merge",
     "get": "indexes.get",
     "list": "indexes.list",
     "export": "indexes.export",
     "import": "indexes.import_",
     "encode": "models.encode",
+    "encoder": "models.encoder",
     "codes": "models.codes",
     "train": "models.train",
     "mine": "models.mine",
@@ -50,8 +55,9 @@ INSTALLED_BY = {
     "tokenizers": "tokenizers",
     "safetensors": "safetensors",
     "accelerate": "'lsr-search[train]'",
+    "watchfiles": "'lsr-search[watch]'",
 }
-"""Libraries that only models and their training need, with what `pip install` gets them by."""
+"""Libraries that only some commands need, with what `pip install` gets them by."""
 
 FAILED, INTERRUPTED, TERMINATED = 1, 130, 143
 
@@ -117,7 +123,7 @@ def _reported(error: BaseException) -> int:
     if isinstance(error, LsrError):
         note(str(error))
         if detail := getattr(error, "detail", ""):
-            print(detail, file=sys.stderr)
+            say(*detail.splitlines(), stream=sys.stderr)
         return error.exit_code
     if isinstance(error, MemoryError):
         note(f"not enough memory; {_state_after(error)}; close other programs, or index in smaller parts")

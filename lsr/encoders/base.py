@@ -38,7 +38,7 @@ class CorpusStatistics(Protocol):
 
     @property
     def mean_length(self) -> float:
-        """Mean sum of a document's counts, over all documents."""
+        """Mean sum of a document's `CorpusWeighting.lengths`, over all documents."""
         ...
 
 
@@ -47,6 +47,10 @@ class CorpusWeighting(Protocol):
 
     def weigh(self, counts: SparseBatch, statistics: CorpusStatistics) -> SparseBatch:
         """Turn rows of term counts into rows of weights."""
+        ...
+
+    def lengths(self, term_ids: npt.NDArray[Any], counts: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Return what each count adds to the length of its document, float64 (len(counts))."""
         ...
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
-from lsr.encoders.lexical.analyser import AnalyserSettings
+from lsr.encoders.lexical.analyser import WORDS_ALONE, AnalyserSettings
 from lsr.errors import EncoderError, UsageError
 
 DENSE_POOLINGS = ("mean", "cls", "last", "max")
@@ -135,7 +135,7 @@ class WordsConfig:
 
     weight: weight of a query's word, before its rarity. beside_dense: the same in a hybrid search, where a dense vector
     says what is meant, too (default: `weight`). k1, b, usual_length: parameters of `document_weights`.
-    stemmer, stop_words: fields of `lsr.encoders.lexical.analyser.AnalyserSettings`.
+    stemmer, stop_words, version: fields of `lsr.encoders.lexical.analyser.AnalyserSettings`.
     """
 
     weight: float = 5.0
@@ -143,8 +143,9 @@ class WordsConfig:
     b: float = 0.75
     usual_length: int = 100
     stemmer: str = "english"
-    stop_words: str = "english"
+    stop_words: str | tuple[str, ...] = "english"
     beside_dense: float | None = None
+    version: int = WORDS_ALONE
 
     def __post_init__(self) -> None:
         """Raise UsageError for values out of their ranges."""
@@ -157,11 +158,15 @@ class WordsConfig:
             raise UsageError("encoder: words' weight is 0: leave the words out instead")
         if self.usual_length < 1:
             raise UsageError(f"encoder: words' usual_length is {self.usual_length}, but has to be 1 or more")
-        AnalyserSettings(self.stemmer, self.stop_words)
+        if not isinstance(self.stop_words, str):
+            object.__setattr__(self, "stop_words", tuple(self.stop_words))
+        AnalyserSettings(self.stemmer, self.stop_words, self.version)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the values as JSON, without those that are None."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        """Return the values as JSON, without those that are None, and without a version of 1."""
+        analysis = AnalyserSettings(self.stemmer, self.stop_words, self.version).to_json()
+        values = {name: value for name, value in asdict(self).items() if value is not None and name != "version"}
+        return values | analysis
 
 
 @dataclass(frozen=True, slots=True)

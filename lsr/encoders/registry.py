@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lsr.encoders.base import Encoder, QueryEncoder, TermLookup
 from lsr.encoders.dense.base import DENSE, DenseEncoder
+from lsr.encoders.lexical.analyser import AnalyserSettings
 from lsr.encoders.text.term_spans import TermFinder
 from lsr.errors import EncoderError, UsageError
 from lsr.io.folder import Folder
@@ -63,6 +64,13 @@ class QuerySide:
         return self.folder
 
 
+class WordTerms(NamedTuple):
+    """The terms of an index that are words: made by an analyser of these settings, `mark` before each."""
+
+    settings: AnalyserSettings
+    mark: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class EncoderKind:
     """A kind of encoder: its name, and the functions that load, open and use one. None: the kind can't do that.
@@ -76,6 +84,7 @@ class EncoderKind:
     open_dense: (description, moved_to=…, **options) → DenseEncoder.
     find_terms: (description, encoder or opened query side) → TermFinder.
     weigh_beside_dense: (queries, description) → queries weighed for a hybrid search; None: they stay as they are.
+    find_words: description → the terms that words are, None where they are none; None: no encoder of this kind has any.
     """
 
     name: str
@@ -88,6 +97,7 @@ class EncoderKind:
     open_dense: Callable[..., DenseEncoder] | None = None
     find_terms: Callable[[Mapping[str, Any], Any], TermFinder] | None = None
     weigh_beside_dense: Callable[[SparseBatch, Mapping[str, Any]], SparseBatch] | None = None
+    find_words: Callable[[Mapping[str, Any]], WordTerms | None] | None = None
 
     @property
     def takes_name(self) -> bool:
@@ -107,7 +117,8 @@ def load_encoder(name_or_path: str | Path, **options: Any) -> Encoder:
     """Load an encoder: `bm25`, `default` (the bundled model), a folder, or a name on the hub.
 
     `codes:FOLDER` is a dense encoder whose vectors become sparse codes, as `lsr codes` made them.
-    options, bm25: `k1`, `b`, `stemmer`, `stop_words`, `terms` (of an index to be continued).
+    options, bm25: `k1`, `b`, `stemmer`, `terms` (of an index to be continued).
+    options, words of either: `language`, `stop_words` (`lsr.encoders.lexical.language`).
     options, models: `revision`, `max_length`, `top_k`, `threshold`, `device`, `dtype`, `max_tokens`.
     Raises EncoderError if there is no such encoder or it is broken, UsageError for an option that it doesn't take.
     """
@@ -210,6 +221,12 @@ def find_terms(description: Mapping[str, Any], encoder: Any) -> TermFinder:
     if kind.find_terms is None:
         raise unknown_kind(description)
     return kind.find_terms(description, encoder)
+
+
+def find_words(description: Mapping[str, Any]) -> WordTerms | None:
+    """Return the terms of an encoder that are a document's words, all of them; None where there are none."""
+    kind = kind_of(description)
+    return None if kind.find_words is None else kind.find_words(description)
 
 
 def weigh_beside_dense(queries: SparseBatch, description: Mapping[str, Any]) -> SparseBatch:

@@ -24,8 +24,13 @@ class Runtime:
     same_bits: bool
 
 
-INTEGER_KERNELS = Runtime("lsr kernels", "cpu", "int8", same_bits=True)
-"""The integer kernels of `lsr.encoders.int8`."""
+def kernels_of(dtype: str) -> Runtime:
+    """Return the runtime of the compiled kernels with weights of a data type, int8 or float32."""
+    return Runtime("lsr kernels", "cpu", dtype, same_bits=True)
+
+
+INTEGER_KERNELS = kernels_of("int8")
+"""The compiled kernels with int8 weights."""
 
 
 def recorded_runtime(encoder: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from lsr.errors import LsrError
 from lsr.io.cache import cache_home
 
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
@@ -20,7 +21,7 @@ _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 def note(subject: str, *facts: str) -> None:
     """Keep a note. subject: name of its folder. A cache that can't be written to keeps none."""
-    with suppress(OSError):
+    with suppress(OSError, LsrError):
         folder = cache_home() / subject
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if _is_own(folder, stat.S_ISDIR):
@@ -29,10 +30,10 @@ def note(subject: str, *facts: str) -> None:
 
 def is_noted(subject: str, *facts: str) -> bool:
     """Return whether `note` was called with the same."""
-    folder = cache_home() / subject
     try:
+        folder = cache_home() / subject
         return _is_own(folder, stat.S_ISDIR) and _is_own(folder / _name_of(facts), stat.S_ISREG)
-    except OSError:
+    except (OSError, LsrError):
         return False
 
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from lsr.output.hits import INDENT, hit_lines, hit_object, json_line
+from lsr.io.printable import clean, json_line
+from lsr.output.hits import INDENT, hit_lines, hit_object
 from lsr.output.numbers import counted
 from lsr.output.results import results_object
-from lsr.output.terminal import BOLD, DIM, clean, columns, lines_of, shortened, style, text_width
+from lsr.output.terminal import BOLD, DIM, columns, lines_of, say_styled, shortened, style, text_width
 from lsr.query.explain.explain import ExplainedHit, ExplainedSearch, spans_of
 from lsr.query.explain.term_spans import TermFinder
 from lsr.query.explain.text_vector import TextVector
@@ -65,15 +66,15 @@ def print_explained(explained: ExplainedSearch, finder: TermFinder) -> None:
     """Print each hit with its table of terms, then the query's terms and what the engine did."""
     width = columns()
     for found in explained.hits:
-        print(*hit_lines(found.hit, _TermsOf(finder, found), width), sep="\n")
-        print()
+        say_styled(*hit_lines(found.hit, _TermsOf(finder, found), width))
+        say_styled("")
         for line in term_table(found, width - INDENT):
-            print(" " * INDENT + line)
-        print()
+            say_styled(" " * INDENT + line)
+        say_styled("")
     for name, value in _facts(explained).items():
         for i, (begin, end) in enumerate(lines_of(value, width - INDENT - 9)):
             label = name if i == 0 else ""
-            print(" " * INDENT + style(f"{label:<9}", DIM) + value[begin:end])
+            say_styled(" " * INDENT + style(f"{label:<9}", DIM) + value[begin:end])
 
 
 def term_table(found: ExplainedHit, room: int) -> Iterator[str]:
@@ -160,6 +161,6 @@ def headline(vector: TextVector) -> str:
     """Say in a line what a vector holds."""
     expanded = len(vector.terms) - vector.n_in_text
     return (
-        f"{counted(len(vector.terms), 'term')} of a {vector.role} by {vector.encoder}: "
+        f"{counted(len(vector.terms), 'term')} of a {vector.role} by {clean(vector.encoder)}: "
         f"{vector.n_in_text:,} in the text, {expanded:,} expanded to"
     )

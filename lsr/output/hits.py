@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from lsr.io.printable import clean, json_line
 from lsr.output.terminal import (
     BOLD,
     DIM,
     MATCH,
-    clean,
+    STALE,
     columns,
     fitting,
     lines_of,
     marked,
+    say_styled,
     shortened,
     style,
     text_width,
@@ -27,9 +27,6 @@ from lsr.types import Hit, LegScore
 INDENT = 5
 SNIPPET_LINES = 2
 HEADING_CHARACTERS = 80
-
-# Control characters beyond ASCII are no matter to JSON, but to a terminal; lone surrogates to any file.
-_TO_ESCAPE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def hit_json(hit: Hit, approximate: Mapping[str, Any] | None = None) -> str:
@@ -46,21 +43,18 @@ def hit_object(hit: Hit) -> dict[str, Any]:
         shown["passage"] = {"start": hit.passage[0], "end": hit.passage[1]}
     if hit.legs is not None:
         shown["legs"] = {leg.leg: {"score": leg.score, "rank": leg.rank} for leg in hit.legs}
+    if hit.stale is not None:
+        shown["stale"] = hit.stale
     if hit.terms is not None:
         shown["terms"] = [asdict(term) for term in hit.terms]
     return shown
-
-
-def json_line(value: Any) -> str:
-    """Return a JSON text that is safe to print wherever UTF-8 is."""
-    return _TO_ESCAPE.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(value, ensure_ascii=False))
 
 
 def print_hits(hits: Iterable[Hit], words: Matcher) -> None:
     """Print of each hit its rank, title, score, doc_id, and the stretch of text that says most about the query."""
     width = columns()
     for hit in hits:
-        print(*hit_lines(hit, words, width), "", sep="\n")
+        say_styled(*hit_lines(hit, words, width), "")
 
 
 def hit_lines(hit: Hit, words: Matcher, width: int) -> list[str]:
@@ -77,7 +71,14 @@ def hit_lines(hit: Hit, words: Matcher, width: int) -> list[str]:
         lines.append(" " * INDENT + style(shortened(clean(hit.doc_id), room), DIM))
     if hit.legs is not None:
         lines.append(" " * INDENT + style(shortened(legs_line(hit.legs), room), DIM))
+    if hit.stale is not None:
+        lines.append(" " * INDENT + style(shortened(stale_line(hit.stale), room), STALE))
     return lines + [" " * INDENT + line for line in _snippet_lines(text, words, room)]
+
+
+def stale_line(stale: str) -> str:
+    """Say that a hit's file is another now, and the command that brings the index up to date."""
+    return f"its file has {stale} since it was indexed: lsr sync"
 
 
 def legs_line(legs: Sequence[LegScore]) -> str:

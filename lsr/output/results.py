@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from lsr.io.printable import clean
 from lsr.output.hits import INDENT
 from lsr.output.numbers import counted
-from lsr.output.terminal import BOLD, DIM, clean, columns, shortened, style, text_width
+from lsr.output.terminal import BOLD, DIM, columns, shortened, style, text_width
 from lsr.types import FacetValue
 
 WIDEST_VALUE = 40

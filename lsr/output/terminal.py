@@ -10,18 +10,41 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
-BOLD, DIM, MATCH, RESET = "\033[1m", "\033[2m", "\033[1;31m", "\033[0m"
+from lsr.io.printable import clean
+
+BOLD, DIM, MATCH, STALE, RESET = "\033[1m", "\033[2m", "\033[1;31m", "\033[33m", "\033[0m"
 WIDEST, NARROWEST, PLAIN_WIDTH = 120, 24, 100
 
-# What would move the cursor, start an escape sequence, turn the direction of text, or can't be encoded.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_STYLES = re.compile("(" + "|".join(re.escape(style) for style in (BOLD, DIM, MATCH, STALE, RESET)) + ")")
 
 Span = tuple[int, int]
 
 
-def clean(text: str) -> str:
-    """Return a text in which nothing gives orders to a terminal; its length stays the same."""
-    return text if text.isascii() and text.isprintable() else _UNSAFE.sub("\ufffd", text)
+def say(*lines: str, stream: TextIO | None = None, flush: bool = False) -> None:
+    """Print lines to a stream (stdout by default), each cleaned; all that commands print goes through here.
+
+    A line break, a tab or an escape sequence within a line can only come from outside, and becomes U+FFFD.
+    """
+    out = stream or sys.stdout
+    out.write("".join(f"{clean(line)}\n" for line in lines))
+    if flush:
+        out.flush()
+
+
+def say_row(*cells: str) -> None:
+    """Print cells of a table in one line, each cleaned, with tabs between them."""
+    sys.stdout.write("\t".join(map(clean, cells)) + "\n")
+
+
+def say_styled(*lines: str, stream: TextIO | None = None) -> None:
+    """Print lines of which the parts were cleaned before they were given styles; styles of `style` stay."""
+    out = stream or sys.stdout
+    keep = styled(out)
+    # Every second part is a style.
+    out.write("".join(
+        "".join(part if keep and n % 2 else clean(part) for n, part in enumerate(_STYLES.split(line))) + "\n"
+        for line in lines
+    ))  # fmt: skip
 
 
 def styled(stream: TextIO) -> bool:
@@ -55,16 +78,15 @@ def text_width(text: str) -> int:
     return len(text) if text.isascii() else sum(map(cell_width, text))
 
 
-def fitting(text: str, room: int) -> int:
-    """Return how many characters of a text fit into `room` cells."""
-    if text.isascii():
-        return min(len(text), room)
-    used = 0
-    for i, character in enumerate(text):
-        used += cell_width(character)
+def fitting(text: str, room: int, begin: int = 0) -> int:
+    """Return how many characters of text[begin:] fit into `room` cells. Reads no more of the text than these."""
+    used, end = 0, begin
+    while end < len(text):
+        used += cell_width(text[end])
         if used > room:
-            return i
-    return len(text)
+            break
+        end += 1
+    return end - begin
 
 
 def shortened(text: str, room: int) -> str:
@@ -79,7 +101,7 @@ def lines_of(text: str, room: int) -> Iterator[Span]:
     """
     begin = 0
     while begin < len(text):
-        end = begin + max(1, fitting(text[begin:], room))
+        end = begin + max(1, fitting(text, room, begin))
         if end < len(text):
             end = _break(text, begin, end)
         yield begin, begin + len(text[begin:end].rstrip())

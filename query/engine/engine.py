@@ -81,6 +81,23 @@ class Ranking:
         legs = tuple(RankedLeg(leg.name, leg.scores[places], leg.ranks[places]) for leg in self.legs)
         return replace(self, positions=self.positions[places], scores=self.scores[places], legs=legs)
 
+    def extended(self, positions: npt.NDArray[np.int64]) -> Ranking:
+        """Return the ranking with documents behind it that no term of the query found: their score is 0, or less."""
+        n = len(positions)
+        if n == 0:
+            return self
+        least = np.full(n, min(0.0, *self.scores[-1:].tolist()) if len(self) else 0.0)
+        scores = np.concatenate([self.scores, least])
+        legs = tuple(
+            RankedLeg(
+                leg.name,
+                np.concatenate([leg.scores, np.zeros(n, leg.scores.dtype)]),
+                np.concatenate([leg.ranks, np.zeros(n, leg.ranks.dtype)]),
+            )
+            for leg in self.legs
+        )
+        return replace(self, positions=np.concatenate([self.positions, positions]), scores=scores, legs=legs)
+
 
 @cache
 def _kernels() -> SimpleNamespace:

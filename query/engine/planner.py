@@ -12,7 +12,7 @@ PLAIN = "plain"
 TRAVERSALS = (PLAIN, *COMPILED_TRAVERSALS)
 
 PLAIN_POSTINGS = 3_000_000
-"""Up to here a process's only query is done in numpy before the compiled kernels would be loaded (about 0.3 s)."""
+"""Postings up to which numpy answers a process's only query before compiled kernels would be loaded (about 0.3 s)."""
 COMPILED = "lsr.kernels.search"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 from lsr.encoders.lexical.analyser import AnalyserSettings
@@ -24,6 +25,12 @@ class Matcher(Protocol):
         ...
 
 
+@cache
+def _analysed_words(settings: AnalyserSettings | None) -> AnalysedWords:
+    """Return what finds words, one for all queries: it caches the terms of what it has seen."""
+    return AnalysedWords(settings)
+
+
 class QueryWords:
     """The words of a query in the form that the index compares: stems, without stop words.
 
@@ -32,14 +39,14 @@ class QueryWords:
 
     def __init__(self, query: str, encoder: Mapping[str, Any]) -> None:
         settings = encoder.get("settings", {}).get("analyser")
-        self._words = AnalysedWords(None if settings is None else AnalyserSettings.from_json(settings))
+        self._words = _analysed_words(None if settings is None else AnalyserSettings.from_json(settings))
         self._wanted = frozenset(self._words.terms(query))
 
     def matches(self, text: str) -> list[tuple[int, int, str]]:
         """Return (start, end, form) of every word of `text` that the query holds too, no two of one place."""
         found: list[tuple[int, int, str]] = []
-        for start, end, term in self._words.find(text):
-            if term in self._wanted and not (found and found[-1][:2] == (start, end)):
+        for start, end, term in self._words.find_some(text, self._wanted):
+            if not (found and found[-1][:2] == (start, end)):
                 found.append((start, end, term))
         return found
 

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lsr.indexer.storage.fields import MOST_COLUMNS, TYPES, joined
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.segment import Segment
+from lsr.types import PASSAGE_OF, PASSAGE_TITLE
 
 DOCUMENT_FIELDS = ("doc_id", "title", "text")
 """Names that every document has; a field of the same name comes first."""
+_OF_DOCUMENT = {"doc_id": PASSAGE_OF, "title": PASSAGE_TITLE}
 _SHOWN = 30
 
 
@@ -46,5 +49,17 @@ def read_column(segment: Segment, name: str, kind: str) -> Any:
     if segment.fields is not None and name in segment.fields.kinds:
         return segment.fields.column(name, kind)
     if name in DOCUMENT_FIELDS:
-        return segment.documents.column(name)
+        column = segment.documents.column(name)
+        of_document = _OF_DOCUMENT.get(name)
+        return column if of_document is None else _with_documents(segment, column, of_document)
     return pa.chunked_array([pa.nulls(segment.n_docs, TYPES[kind])])
+
+
+def _with_documents(segment: Segment, column: Any, field: str) -> Any:
+    """Return a column with the values of passages' documents, which a field of the passages has."""
+    fields = segment.fields
+    if fields is None:
+        return column
+    if field in fields.kinds or len(fields.kinds) >= MOST_COLUMNS:
+        return pc.coalesce(fields.column(field, "text"), column)
+    return column

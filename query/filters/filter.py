@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import UsageError
-from lsr.indexer.storage.deletions import pack
+from lsr.indexer.storage.deletions import pack, unpack
 from lsr.indexer.storage.index import IndexIdentity, StoredIndex, list_of_ids
 
 
@@ -32,6 +32,20 @@ class DocumentFilter:
         same = self.made_for.path == index.identity.path
         what = "another generation of the index" if same else f"another index, the one at {self.made_for.path}"
         raise UsageError(f"the filter was made for {what}: make it again for the index at {index.path}")
+
+    def __and__(self, other: DocumentFilter) -> DocumentFilter:
+        """Return the documents that both filters allow. Both must be of one generation."""
+        bitmaps = tuple(ours & theirs for ours, theirs in zip(self.bitmaps, other.bitmaps, strict=True))
+        return DocumentFilter(bitmaps, sum(int(np.bitwise_count(bits).sum()) for bits in bitmaps), self.made_for)
+
+    def positions(self, index: StoredIndex) -> npt.NDArray[np.int64]:
+        """Return the positions of the allowed documents, ascending: int64, (n_allowed)."""
+        found, first = [np.empty(0, np.int64)], 0
+        for segment, bits in zip(index.segments, self.bitmaps, strict=True):
+            insertion = segment.arrays["insertion"][np.flatnonzero(unpack(bits, segment.n_docs))]
+            found.append(np.sort(insertion.astype(np.int64)) + first)
+            first += segment.n_docs
+        return np.concatenate(found)
 
     @classmethod
     def from_mask(cls, index: StoredIndex, mask: npt.NDArray[np.bool_]) -> DocumentFilter:

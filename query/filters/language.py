@@ -1,8 +1,9 @@
 """The filter language: a text like `year >= 2020 and lang == 'en'` into a tree. Nothing of it is evaluated here.
 
 A filter is an expression of Python's grammar (`and`, `or`, `not`, comparisons, `in`, parentheses) with `contains`,
-`exists`, `=` for `==`, `true`, `false`, and dates without quotes. The text is split into tokens, whose order a table of
-states checks; the standard library's `ast` then groups placeholders of them, so that no text of a user is compiled.
+`exists`, `~` (holds the words), `=` for `==`, `true`, `false`, and dates without quotes. The text is split into tokens,
+whose order a table of states checks; the standard library's `ast` then groups placeholders of them, so that no text of
+a user is compiled.
 
 value := number | 'text' | "text" | date (2020-01-31, 2020-01-31T12:00) | true | false
 name  := letters, digits, "_", "-", "."; any other name is in `backticks`
@@ -22,6 +23,7 @@ from lsr.query.filters.tree import (
     Date,
     Exists,
     FilterError,
+    Holds,
     Name,
     Node,
     Not,
@@ -46,7 +48,7 @@ _TOKEN = re.compile(
     | (?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")
     | (?P<quoted>`[^`]+`)
     | (?P<word>[^\W\d][\w.\-]*)
-    | (?P<comparison>==|!=|<=|>=|<|>|=)
+    | (?P<comparison>==|!=|<=|>=|<|>|=|~)
     | (?P<sign>[(),])
     | (?P<end>\Z)
     )""",
@@ -60,7 +62,7 @@ _STATES: Mapping[str, tuple[Mapping[str, str], str]] = {
     ),
     "field": (
         {"comparison": "value", "contains": "value", "in": "list", "not": "not in"},
-        "an operator expected: ==, !=, <, <=, >, >=, in, contains",
+        "an operator expected: ==, !=, <, <=, >, >=, ~, in, contains",
     ),
     "value": ({"value": "done"}, "a value expected"),
     "not in": ({"in": "list"}, "'in' expected"),
@@ -77,9 +79,10 @@ _STATES: Mapping[str, tuple[Mapping[str, str], str]] = {
     "exists )": ({")": "done"}, "')' expected"),
     "done": ({"and": "operand", "or": "operand", ")": "done", "end": "end"}, "'and', 'or' or the end expected"),
 }
-"""By state: the kinds of token that may come next, with the state after each; and the message for any other."""
+"""Tokens that may come next, by state, with the state after each; and the message for any other."""
 
-_PYTHON = {"name": "name", "value": "0", "contains": "is", "exists": "~", "=": "=="}
+HOLDS = "~"
+_PYTHON = {"name": "name", "value": "0", "contains": "is", "exists": "~", "=": "==", HOLDS: "=="}
 """Stand-ins for tokens in the expression that `ast` reads: `is` and `~` are not of the language otherwise."""
 
 
@@ -209,6 +212,8 @@ class _Tree:
                 return Not(found) if isinstance(node.ops[0], ast.NotIn) else found
             case ast.Compare():
                 operator = self._tokens[node.left.lineno].text
+                if operator == HOLDS:
+                    return Holds(self._name(node.left), self._value(node.comparators[0]))
                 return Comparison(
                     self._name(node.left), _PYTHON.get(operator, operator), self._value(node.comparators[0])
                 )

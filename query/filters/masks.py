@@ -14,11 +14,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lsr.encoders.lexical.phrase import Phrase
 from lsr.indexer.storage.fields import TYPES, as_kind, kind_of
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.segment import Segment
 from lsr.query.filters.columns import column_kinds, read_column, unknown_field
 from lsr.query.filters.filter import DocumentFilter
+from lsr.query.filters.held_phrases import HeldPhrases
 from lsr.query.filters.language import as_date, parse_filter
 from lsr.query.filters.tree import (
     Both,
@@ -27,6 +29,7 @@ from lsr.query.filters.tree import (
     Date,
     Exists,
     FilterError,
+    Holds,
     Name,
     Node,
     Not,
@@ -48,25 +51,37 @@ _COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def compile_filter(index: StoredIndex, filter_text: str) -> DocumentFilter:
-    """Return the documents of an index that a filter allows.
+def compile_filter(index: StoredIndex, filter_text: str, *, held: HeldPhrases | None = None) -> DocumentFilter:
+    """Return the documents of an index that a filter allows. held: looks phrases up in the index (default: a new one).
 
     Raises FilterError where it can't be understood, names a field that no document has, or compares values of
     different kinds; IndexDamagedError where the fields can't be read.
     """
     tree = parse_filter(filter_text)
     kinds = column_kinds(index)
-    masks = [_Evaluation(segment, filter_text, kinds).mask(tree) for segment in index.segments]
-    if not masks:  # no document, but the filter may be wrong all the same
-        _Evaluation(None, filter_text, kinds).mask(tree)
+    _Evaluation(None, filter_text, kinds).mask(tree)  # a filter that is wrong is so whatever the documents are
+    held = held or HeldPhrases(index)
+    masks, first = [], 0
+    for segment in index.segments:
+        rows = slice(first, first := first + segment.n_docs)
+        masks.append(_Evaluation(segment, filter_text, kinds, held, rows).mask(tree))
     return DocumentFilter.from_mask(index, np.concatenate([np.empty(0, bool), *masks]))
 
 
 class _Evaluation:
     """A filter over one segment; without a segment, it is checked only."""
 
-    def __init__(self, segment: Segment | None, filter_text: str, kinds: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        segment: Segment | None,
+        filter_text: str,
+        kinds: Mapping[str, str],
+        held: HeldPhrases | None = None,
+        rows: slice = slice(0),
+    ) -> None:
         self._segment = segment
+        self._held = held
+        self._rows = rows
         self._filter_text = filter_text
         self._kinds = kinds
         self._columns: dict[str, Any] = {}
@@ -84,6 +99,8 @@ class _Evaluation:
                 return _bits(pc.is_valid(self._column(node.field)))
             case Contains():
                 return self._contains(node)
+            case Holds():
+                return self._holds(node)
             case OneOf():
                 any_mask: Mask = np.logical_or.reduce([self._is_one(node.field, value) for value in node.values])
                 return any_mask
@@ -130,6 +147,24 @@ class _Evaluation:
             mask[first + rows[_bits(pc.equal(chunk.flatten(), wanted))]] = True
             first += len(chunk)
         return mask
+
+    def _holds(self, node: Holds) -> Mask:
+        kind, column, wanted = self._kind(node.field), self._column(node.field), node.value.value
+        name = node.field.name
+        if kind not in ("text", "texts"):
+            self._refuse(node.field.position, f"the field {name!r} holds {_WORDS[kind]}, which have no words")
+        if not isinstance(wanted, str):
+            self._refuse(node.value.position, f"the field {name!r} holds {_WORDS[kind]}: give a text")
+        phrase = Phrase.of(wanted)
+        if phrase.is_empty:
+            self._refuse(node.value.position, "there is no word in it")
+        segment = self._segment
+        if name in ("title", "text") and (
+            segment is None or segment.fields is None or name not in segment.fields.kinds
+        ):
+            held = self._held
+            return np.zeros(0, bool) if held is None else held.hold_in(name, phrase)[self._rows]
+        return _bits(pa.array([_any_holds(value, phrase) for value in column.to_pylist()], pa.bool_()))
 
     def _compare(self, node: Comparison) -> Mask:
         kind, column, value = self._kind(node.field), self._column(node.field), node.value.value
@@ -184,6 +219,11 @@ class _Evaluation:
                 return compared("<", end)
             case _:
                 return compared(">=", end)
+
+
+def _any_holds(value: Any, phrase: Phrase) -> bool:
+    """Return whether a text, or one of a list, holds a phrase."""
+    return any(text is not None and phrase.is_in(text) for text in (value if isinstance(value, list) else [value]))
 
 
 def _bits(values: Any) -> Mask:

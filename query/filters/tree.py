@@ -71,6 +71,14 @@ class Contains:
 
 
 @dataclass(frozen=True, slots=True)
+class Holds:
+    """`field ~ phrase`: the field holds the words of the phrase, one after the other."""
+
+    field: Name
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
 class Exists:
     """`exists field`."""
 
@@ -92,4 +100,4 @@ class Both:
     parts: tuple[Node, ...]
 
 
-Node = Comparison | OneOf | Contains | Exists | Not | Both
+Node = Comparison | OneOf | Contains | Holds | Exists | Not | Both

@@ -24,7 +24,7 @@ class Comparable:
 
 
 Method = Callable[[Leg], Comparable]
-"""What makes a leg's scores comparable with those of others. Never called for a leg without documents."""
+"""Function that makes a leg's scores comparable with those of others. Never called for a leg without documents."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lsr.query.sparse_search import SparseSearch
 
 FEW_ALLOWED = 20_000
-"""Documents that a filter leaves, up to which all of them are scored: a graph is slow, and misses, among few."""
+"""Documents that a filter leaves, up to which all are scored. A graph is slow, and misses, among few."""
 PASSAGES_EACH, DEEPER = 3, 4
 _ROWS = 1 << 13
 

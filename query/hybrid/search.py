@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.encoders.registry import weigh_beside_dense
+from lsr.query.deadline import check_deadline
 from lsr.query.engine.engine import RankedLeg, Ranking
 from lsr.query.fusion.fuser import Fused, Fuser
 from lsr.query.fusion.ranked_list import Leg, pool
@@ -82,6 +83,7 @@ def rank_hybrid(search: SparseSearch, query: Query, k: int, hybrid: Hybrid, scop
     began = time.perf_counter()
     sparse = search.rank_vector((query.term_ids, query.weights), depth, scope)
     sparse_done = time.perf_counter()
+    check_deadline("second leg")
     leg = Leg(sparse.positions, sparse.scores, LEAST_SPARSE)
     names, traversals = [SPARSE, DenseReranker.name], sparse.traversals
     if hybrid.mode == UNION:
@@ -98,6 +100,7 @@ def rank_hybrid(search: SparseSearch, query: Query, k: int, hybrid: Hybrid, scop
     else:
         other = NO_MORE
     other_done = time.perf_counter()
+    check_deadline("fusion")
     if hybrid.neighbours is None:
         fused = hybrid.method((leg, other), k)
     else:

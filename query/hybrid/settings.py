@@ -24,7 +24,7 @@ FEWEST, MOST = 10, 1000
 """Candidates that may be asked for."""
 
 RERANKER_PARTS = ("name", "minimum", "scores")
-"""What every reranker has."""
+"""Attributes of every reranker."""
 
 USUAL_NEIGHBOURS = Neighbours()
 

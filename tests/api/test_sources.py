@@ -238,6 +238,54 @@ def test_names_of_columns_hold_for_files(files: Path) -> None:
     assert (source.reading.text, source.reading.id, source.reading.fields) == (("story",), "key", ("year",))
 
 
+def test_several_texts_are_joined_in_the_order_given() -> None:
+    record = {"heading": "Trees", "body": "They grow.", "abstract": "On trees.", "note": "x"}
+    (document,) = documents_of([record], text=["abstract", "body"])
+    assert document.text == "On trees.\n\nThey grow."
+    assert document.fields == {"heading": "Trees", "note": "x"}
+
+
+def test_a_missing_one_of_several_texts_is_left_out() -> None:
+    records = [{"a": "One.", "b": None}, {"a": float("nan"), "b": "Two."}]
+    assert [document.text for document in documents_of(records, text=("a", "b"))] == ["One.", "Two."]
+
+
+@pytest.mark.parametrize("text", [[], ["a", "a"], 5, [5], {"a", "b"}])
+def test_wrong_names_of_texts_are_refused(text: Any) -> None:
+    with pytest.raises(lsr.LsrError, match="text"):
+        documents_of([{"a": "One."}], text=text)
+
+
+def test_several_texts_and_other_options_hold_for_files(files: Path) -> None:
+    (files / "rows.csv").write_text("key;b;a\n1;Body.;Abstract.\n", encoding="utf-8")
+    options = {"delimiter": ";", "include": ["*.csv"]}
+    index = lsr.index(Path(), "made", encoder="bm25", text=["a", "b"], id="key", reading=options)
+    assert [(hit.doc_id, hit.text) for hit in index.search("abstract")] == [("1", "Abstract.\n\nBody.")]
+    (files / "more.csv").write_text("x,9,One more.\n", encoding="utf-8")
+    assert index.add("more.csv", text="3", id="2", reading={"header": False}).n_added == 1
+    assert "9" in index
+
+
+@pytest.mark.parametrize(
+    ("reading", "message"),
+    [
+        ({"delimeter": ";"}, "reading has 'delimeter' .*its options are delimiter"),
+        ({"text": "a"}, "reading has 'text'"),
+        ({"delimiter": 5}, "delimiter"),
+        ({"header": "no"}, "header"),
+        ([";"], "give a dict"),
+    ],
+)
+def test_wrong_options_of_reading_are_refused(reading: Any, message: str, files: Path) -> None:
+    with pytest.raises(lsr.LsrError, match=message):
+        lsr.index("notes", "made", reading=reading)
+
+
+def test_options_of_reading_are_for_files() -> None:
+    with pytest.raises(lsr.LsrError, match="reading= is for files"):
+        read_sources([ONE], Names.of(None, None, None, None, {"delimiter": ";"}))
+
+
 @pytest.mark.parametrize(
     "sources",
     [None, 5, 1.5, True, b"bytes", bytearray(b"x"), {ONE, TWO}, object(), io.StringIO("x"), print, np.array(5)],

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import http.client
-import json
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlencode
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,7 +15,9 @@ from lsr.indexer.storage.index import StoredIndex
 from lsr.query.hybrid.settings import Hybrid
 from lsr.query.options import SearchOptions
 from lsr.query.searcher import Searcher
-from lsr.server.server import SearchServer
+
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
 
 Lsr = Callable[..., Any]
 
@@ -103,35 +101,32 @@ def test_without_dense_vectors_late_interaction_asks_for_a_model(lsr: Lsr, bm25_
     assert named.code == 0 and named.objects[0]["legs"]["late-interaction"]["score"] <= 1
 
 
-def ask(server: SearchServer, **fields: object) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1])
-    try:
-        connection.request("GET", "/search?" + urlencode(fields))
-        response = connection.getresponse()
-        return response.status, json.loads(response.read())
-    finally:
-        connection.close()
+Serve = Callable[..., "TestClient"]
+
+
+def ask(client: TestClient, **fields: Any) -> tuple[int, Any]:
+    answer = client.get("/search", params=fields)
+    return answer.status_code, answer.json()
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[..., SearchServer]]:
-    running: list[tuple[SearchServer, threading.Thread]] = []
+def serve() -> Serve:
+    pytest.importorskip("fastapi", reason="lsr-search[serve] isn't installed")
+    from starlette.testclient import TestClient
 
-    def start(path: Path, **options: Any) -> SearchServer:
-        server = SearchServer(Searcher(path, options=SearchOptions.of(**options)), "127.0.0.1", 0)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        running.append((server, thread))
-        return server
+    from lsr.server.app import make_app
+    from lsr.server.served_index import ServedIndex, ServedIndexes
+    from lsr.server.settings import ServerSettings
 
-    yield start
-    for server, thread in running:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    def start(path: Path, **options: Any) -> TestClient:
+        indexes = ServedIndexes([ServedIndex("one", Searcher(path, options=SearchOptions.of(**options)))])
+        app = make_app(indexes, ServerSettings())
+        return TestClient(app, base_url="http://localhost", raise_server_exceptions=False)
+
+    return start
 
 
-def test_a_server_searches_hybrid_where_asked_to(serve: Callable[..., SearchServer], dense_index: Path) -> None:
+def test_a_server_searches_hybrid_where_asked_to(serve: Serve, dense_index: Path) -> None:
     plain, always = serve(dense_index), serve(dense_index, hybrid="rerank", fuser="rrf")
     for mode in ("rerank", "union"):
         expected = Searcher(dense_index).search("cats sleep", k=3, hybrid=Hybrid(mode=mode))
@@ -145,13 +140,11 @@ def test_a_server_searches_hybrid_where_asked_to(serve: Callable[..., SearchServ
     assert "legs" not in ask(always, q="cats sleep", hybrid="none")[1]["hits"][0]
 
 
-def test_a_server_refuses_what_it_can_not_search(
-    serve: Callable[..., SearchServer], dense_index: Path, bm25_index: Path, lsr: Lsr
-) -> None:
+def test_a_server_refuses_what_it_can_not_search(serve: Serve, dense_index: Path, bm25_index: Path, lsr: Lsr) -> None:
     status, found = ask(serve(bm25_index), q="cats", hybrid="rerank")
-    assert status == 400 and "has no dense vectors" in found["error"]
+    assert status == 400 and "has no dense vectors" in found["detail"]
     status, found = ask(serve(dense_index), q="cats", hybrid="much")
-    assert status == 400 and "hybrid is 'much'; it must be 'rerank' or 'union'" in found["error"]
+    assert status == 400 and "hybrid is 'much'; it must be 'rerank' or 'union'" in found["detail"]
     done = lsr("serve", "--index", bm25_index, "--hybrid", "--port", "0")
     assert done.code == 2 and "has no dense vectors" in done.err
 

@@ -41,7 +41,7 @@ def test_the_package_runs_as_a_module(bm25_index: Path, tmp_path: Path) -> None:
     assert usage.startswith("usage: lsr ")
 
 
-@pytest.mark.parametrize("error", [RuntimeError("Error calling __set_name__"), OSError(4, "Interrupted"), SystemError()])
+@pytest.mark.parametrize("error", [RuntimeError("Error calling __set_name__"), OSError(4, "Interrupt"), SystemError()])
 def test_an_interruption_is_reported_whatever_a_library_makes_of_it(
     error: Exception, bm25_index: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

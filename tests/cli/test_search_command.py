@@ -72,6 +72,22 @@ def test_nothing_found_is_no_failure(lsr: Lsr) -> None:
         assert (lsr("search", query, "--json").code, lsr("search", query, "--json").out) == (0, "")
 
 
+@pytest.mark.parametrize("option", ["--where", "--filter"])
+def test_a_filter_that_nothing_fits_is_named(lsr: Lsr, option: str) -> None:
+    for query in ("house", "zebra"):
+        done = lsr("search", query, option, "doc_id == 'nope'")
+        assert (done.code, done.out) == (0, "")
+        assert done.err == "lsr: nothing found: no document fits \"doc_id == 'nope'\"\n"
+    done = lsr("search", "zebra", option, "doc_id != 'nope'")
+    assert done.err == "lsr: nothing found: no document holds a term of the query (searched 4)\n"
+
+
+def test_an_index_without_documents_is_named(lsr: Lsr) -> None:
+    for document in lsr("list", "--json").objects:
+        assert lsr("delete", document["doc_id"]).code == 0
+    assert lsr("search", "house").err == "lsr: nothing found: the index holds no document\n"
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsr.errors import BadDocumentError
+from lsr.indexer.corpus import opening
 from lsr.indexer.corpus.formats.languages import LANGUAGES, language_of
 from lsr.indexer.corpus.formats.light.asciidoc import asciidoc_parts
 from lsr.indexer.corpus.formats.light.latex import latex_parts
@@ -19,6 +20,7 @@ from lsr.indexer.corpus.formats.light.rst import rst_parts
 from lsr.indexer.corpus.formats.mail import mail_parts
 from lsr.indexer.corpus.formats.markdown import markdown_parts
 from lsr.indexer.corpus.formats.notebook import notebook_parts
+from lsr.indexer.corpus.formats.office import pdf as pdf_format
 from lsr.indexer.corpus.formats.office import zipped
 from lsr.indexer.corpus.formats.source_code import source_parts
 from lsr.indexer.corpus.formats.xml import xml_parts
@@ -325,6 +327,48 @@ def test_a_damaged_pdf_is_an_error_where_it_was_named_and_else_skipped(plant, re
     assert report.count_skipped(Reason.BAD_FILE) == 1
     with pytest.raises(BadDocumentError, match=r"a\.pdf: the PDF can't be read: .*--skip-bad"):
         list(read_corpus([folder / "a.pdf"]))
+
+
+def slow_pdf() -> bytes:
+    """A page of millions of operators in a few kilobytes."""
+    pypdf = pytest.importorskip("pypdf")
+    stream = pypdf.generic.DecodedStreamObject()
+    stream.set_data(b"BT /F1 9 Tf " + b"(a) Tj " * 400_000 + b"ET")
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf("x")))
+    writer.pages[0][pypdf.generic.NameObject("/Contents")] = writer._add_object(stream.flate_encode())
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+def test_a_pdf_that_takes_too_long_is_broken_and_the_next_one_read(plant, read, report, monkeypatch):
+    monkeypatch.setattr(pdf_format, "PAGE_SECONDS", 1)
+    monkeypatch.setattr(pdf_format, "_worker", pdf_format._Worker())
+    found = read(plant({"a.pdf": slow_pdf(), "b.pdf": pdf("Sound")}))
+    assert found["b.pdf"].text == "Sound"
+    assert "takes too long at page 1" in report.skipped[Reason.BAD_FILE].first
+    pdf_format._worker.close()
+
+
+def test_a_pdf_that_takes_too_much_memory_is_broken(plant, read, report, monkeypatch):
+    monkeypatch.setattr(pdf_format, "MEMORY_BYTES", 160 << 20)
+    monkeypatch.setattr(pdf_format, "_worker", pdf_format._Worker())
+    folder = plant({"a.pdf": pdf("x") + b" " * (150 << 20), "b.pdf": pdf("Sound")})
+    monkeypatch.setattr(opening, "MAX_DOCUMENT_BYTES", 1 << 30)
+    assert list(read(folder)) == ["b.pdf"]
+    assert report.count_skipped(Reason.BAD_FILE) == 1
+    pdf_format._worker.close()
+
+
+def test_a_reader_of_pdfs_that_was_killed_is_started_again(plant, read, report):
+    folder = plant({"a.pdf": pdf("First")})
+    assert len(read(folder)) == 1
+    assert pdf_format._worker._process is not None
+    pdf_format._worker._process.kill()
+    pdf_format._worker._process.wait()
+    report.documents = 0
+    assert len(read(folder)) == 1
+    assert not report.skipped
 
 
 def test_a_word_document_gives_paragraphs_and_tables_in_their_order(plant, read):

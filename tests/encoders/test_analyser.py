@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsr.encoders.lexical.analyser import ENGLISH_STOP_WORDS, MAX_WORD_LENGTH, Analyser, AnalyserSettings
+from lsr.encoders.lexical.analyser import MAX_WORD_LENGTH, Analyser, AnalyserSettings
+from lsr.encoders.lexical.stop_words import ENGLISH_STOP_WORDS
 from lsr.errors import EncoderError, UsageError
 
 PLAIN = Analyser(AnalyserSettings(stemmer="none", stop_words="none"))

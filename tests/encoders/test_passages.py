@@ -48,7 +48,7 @@ def test_passages_fit_and_cover_the_text(tokenizer, text, max_length, overlap, t
     covered = [False] * len(text)
     for number, passage in enumerate(found):
         start, end = passage.fields["passage_start"], passage.fields["passage_end"]
-        assert passage.doc_id == (f"d#{number}" if number else "d")
+        assert passage.doc_id == (f"\x1f{number}\x1fd" if number else "d")
         assert passage.text == text[start:end] and title.startswith(passage.title)
         assert passage.fields[PASSAGE_OF] == "d" and passage.fields["year"] == 2020
         assert length(tokenizer, passage) <= max_length
@@ -101,7 +101,7 @@ def by_document(hits):
     """Each document's best score, best first."""
     best: dict[str, float] = {}
     for hit in hits:
-        best.setdefault(hit.doc_id.partition("#")[0], hit.score)
+        best.setdefault(hit.doc_id.rpartition("\x1f")[2], hit.score)
     return list(best.items())
 
 

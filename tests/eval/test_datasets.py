@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from lsr.errors import BadDocumentError, LsrError
-from lsr.eval.data.datasets import dataset_folders, load_dataset, read_queries
+from lsr.eval.data.datasets import dataset_folders, load_dataset
+from lsr.eval.data.query_files import read_queries
 
 DOCS = [
     {"_id": "d1", "title": "One", "text": "first"},
@@ -148,3 +149,50 @@ def test_queries_between_tabs_are_read(tmp_path: Path) -> None:
 def test_the_shared_collections_are_whole(shared: Path, name: str, n_docs: int, n_queries: int) -> None:
     dataset = load_dataset(shared / "data" / "beir" / name)
     assert (dataset.summary().n_docs, len(dataset.queries)) == (n_docs, n_queries)
+
+
+def test_judged_queries_with_an_empty_text_do_not_count(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    whole = load_dataset(folder)
+    (folder / "queries.jsonl").write_text(lines([QUERIES[0], QUERIES[1] | {"text": " "}]))
+    dataset = load_dataset(folder)
+    assert set(whole.queries) - set(dataset.queries) == {"q2"} == set(whole.qrels) - set(dataset.qrels)
+    assert dataset.n_queries_without_qrels == 0
+    assert "1 of 2 judged queries have an empty text, and don't count (first: 'q2')" in caplog.text
+
+
+def test_a_dataset_of_empty_queries_is_an_error(folder: Path) -> None:
+    (folder / "queries.jsonl").write_text(lines([query | {"text": ""} for query in QUERIES]))
+    with pytest.raises(LsrError, match="no judged query has a text"):
+        load_dataset(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("q.tsv", "1\tgreen trees\n2\tcats, and dogs\n"),
+        ("q.tsv", "id\tquery\n1\tgreen trees\n2\tcats, and dogs\n"),
+        ("q.tsv", "\ufeffqid\ttext\n1\tgreen trees\n2\tcats, and dogs\n"),
+        ("q.tsv", "Query_ID\tlang\tQuery\n1\ten\tgreen trees\n2\ten\tcats, and dogs\n"),
+        ("q.tsv", "query\tid\ngreen trees\t1\ncats, and dogs\t2\n"),
+        ("q.csv", '1,green trees\n2,"cats, and dogs"\n'),
+        ("q.csv", 'id,query\n1,green trees\n2,"cats, and dogs"\n'),
+        ("q.jsonl", '{"_id": "1", "text": "green trees"}\n{"_id": 2, "text": "cats, and dogs"}\n'),
+        ("q.jsonl", '{"id": 1, "query": "green trees"}\n{"id": "2", "query": "cats, and dogs"}\n'),
+        ("q.ndjson", '{"qid": 1, "question": "green trees"}\n{"qid": "2", "question": "cats, and dogs"}\n'),
+    ],
+)
+def test_queries_with_usual_names_and_with_a_line_of_names(name: str, content: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    assert read_queries(tmp_path / name) == {"1": "green trees", "2": "cats, and dogs"}
+
+
+def test_a_text_may_hold_tabs(tmp_path: Path) -> None:
+    (tmp_path / "q.tsv").write_text("1\ta\tb\n")
+    assert read_queries(tmp_path / "q.tsv") == {"1": "a\tb"}
+
+
+@pytest.mark.parametrize("content", ["1\n", "id,query\n,x\n", '1,"open\n', "id,query\n5\n"])
+def test_a_broken_line_of_csv_names_its_place(content: str, tmp_path: Path) -> None:
+    (tmp_path / "q.csv").write_text(content)
+    with pytest.raises(LsrError, match=r"q\.csv:\d: not"):
+        read_queries(tmp_path / "q.csv")

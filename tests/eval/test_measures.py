@@ -187,3 +187,14 @@ def test_other_spellings_mean_the_same_measure() -> None:
         "MAP@100",
     ]
     assert [parse_measure(text).name for text in DEFAULT_MEASURES] == list(DEFAULT_MEASURES)
+
+
+@pytest.mark.parametrize("factor", [10**5, 10**6, 2**53 + 1, 10**25, 10**400])
+def test_relevances_of_any_size(factor: int) -> None:
+    run = {"q1": {"a": 3.0, "b": 2.0, "c": 1.0}, "q2": {"a": 1.0}}
+    qrels = {"q1": {"a": 1, "b": 3, "d": 2}, "q2": {"b": 1}}
+    large = {q: {d: r * factor for d, r in docs.items()} for q, docs in qrels.items()}
+    wanted, found = evaluate(run, qrels), evaluate(run, large)
+    assert found.per_query.keys() == wanted.per_query.keys()
+    for name, values in wanted.per_query.items():
+        assert found.per_query[name] == pytest.approx(values, abs=1e-12), name

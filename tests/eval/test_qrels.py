@@ -50,3 +50,8 @@ def test_broken_qrels_are_errors_with_file_and_line(tmp_path: Path, text: str, m
     with pytest.raises(LsrError, match=message) as caught:
         read_qrels(tmp_path / "bad.tsv")
     assert "bad.tsv" in str(caught.value)
+
+
+def test_relevances_are_read_exactly(tmp_path: Path) -> None:
+    (tmp_path / "qrels.tsv").write_text(f"q1\ta\t{2**53 + 1}\nq1\tb\t{10**400}\nq1\tc\t1.0\nq1\td\t-3\n")
+    assert read_qrels(tmp_path / "qrels.tsv") == {"q1": {"a": 2**53 + 1, "b": 10**400, "c": 1, "d": -3}}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
+import resource
 import shutil
 import sys
 import tarfile
@@ -14,12 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import lsr
 from lsr.cli.main import main
+from lsr.cli.searches.explain import vector_lines
 from lsr.encoders.registry import load_encoder
-from lsr.errors import IndexDamagedError, UsageError
+from lsr.errors import IndexDamagedError, LsrError, UsageError
+from lsr.indexer.corpus.reader import read_corpus
+from lsr.indexer.integrity import parquet_limits
 from lsr.indexer.integrity.arrow_layout import check_layout
 from lsr.indexer.pipeline import index_documents
 from lsr.indexer.storage import index as storage
@@ -27,6 +33,11 @@ from lsr.indexer.storage.documents import SCHEMA
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import LARGEST_MANIFEST
 from lsr.indexer.transfer.archive import LARGEST_HEADER, import_index
+from lsr.indexer.transfer.read_vectors import read_vectors
+from lsr.output.explained import explained_lines, print_explained
+from lsr.output.terminal import lines_of
+from lsr.query.explain.text_vector import document_vector
+from lsr.query.searcher import Searcher
 from lsr.types import Document
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -171,6 +182,100 @@ def test_an_archive_of_a_file_with_holes_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file.tar").write_bytes(header(tarfile.GNUTYPE_SPARSE, 0) + b"\0" * 4096)
     with pytest.raises(IndexDamagedError, match="a file with holes"):
         import_index(tmp_path / "file.tar", tmp_path / "index")
+
+
+def vectors_file(path: Path, texts: Any, **options: Any) -> Path:
+    n = len(texts)
+    columns = {"id": [str(i) for i in range(n)], "terms": [["x"]] * n, "weights": [[1.0]] * n, "text": texts}
+    pq.write_table(pa.table(columns), path, store_schema=False, **options)
+    return path
+
+
+def test_a_text_that_a_file_of_vectors_repeats_is_not_copied(tmp_path: Path) -> None:
+    """Refuse 13 kB that are 400 GB of texts: one of 100 MB, 4,096 times."""
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * 4096, pa.int32()), ["x" * 100_000_000])
+    path = vectors_file(tmp_path / "v.parquet", texts, compression="zstd", dictionary_pagesize_limit=1 << 30)
+    del texts
+    assert path.stat().st_size < 100_000
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(LsrError, match=r"texts of 4,096 rows are 409,600,0.* bytes, more than 1,073,741,824"):
+        next(read_vectors(path, lambda term: 0))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < (1 << 30) // 1024
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".parquet.gz"])
+def test_a_text_that_a_corpus_repeats_is_not_copied(tmp_path: Path, suffix: str) -> None:
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * 4096, pa.int32()), ["x" * 20_000_000])
+    path = vectors_file(tmp_path / "v.parquet", texts, compression="zstd", dictionary_pagesize_limit=1 << 30)
+    if suffix == ".parquet.gz":
+        path = Path(shutil.copy(path, tmp_path / "w.parquet.gz"))
+        path.write_bytes(gzip.compress(path.read_bytes()))
+    with pytest.raises(LsrError, match="bytes, more than 1,073,741,824, the limit"):
+        list(read_corpus([path]))
+
+
+def test_a_row_group_that_says_it_unpacks_to_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet_limits, "FREE_BYTES", 1 << 20)
+    path = vectors_file(tmp_path / "v.parquet", ["x" * 10_000_000], compression="zstd", use_dictionary=False)
+    with pytest.raises(LsrError, match=r"row group 0 unpacks to .* bytes, over 250 times the size of the file"):
+        next(read_vectors(path, lambda term: 0))
+
+
+def test_texts_of_vectors_are_read_as_they_are(tmp_path: Path) -> None:
+    texts = ["same", None, "other", "same", ""] * 3000
+    path = vectors_file(tmp_path / "v.parquet", texts, row_group_size=2000)
+    found = [document.text for documents, _, _ in read_vectors(path, lambda term: 0) for document in documents]
+    assert found == [text or "" for text in texts]
+
+
+TEXTS: dict[str, Callable[[int], str]] = {
+    "words": lambda n: "apple pear " * (n // 11),
+    "different words": lambda n: " ".join(f"apple{i}" for i in range(n // 10)),
+    "accents": lambda n: "äpple pear " * (n // 11),
+    "no spaces": lambda n: "apple.pear," * (n // 11),
+    "one word": lambda n: "apple" * (n // 5),
+    "ideographs": lambda n: "苹果" * (n // 2),
+    "marks": lambda n: "apple a" + "\u0301" * n,
+    "forms that change their length": lambda n: "apple,ﬁne,İs," * (n // 13),
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_the_work_of_an_explanation_grows_with_the_text_and_no_faster(
+    kind: str, tmp_path: Path, count_calls: Callable[[Callable[[], object]], int]
+) -> None:
+    counts = []
+    for n in (25_000, 100_000):
+        lsr.index([{"doc_id": "d", "text": TEXTS[kind](n)}], tmp_path / str(n), encoder="bm25")
+        searcher = Searcher(tmp_path / str(n))
+        query = " ".join(TEXTS[kind](2_000).split()[:200])
+
+        def explain(searcher: Searcher = searcher, query: str = query) -> None:
+            explained = searcher.explain(query, k=1)
+            list(explained_lines(explained))
+            print_explained(explained, searcher.term_finder)
+            list(vector_lines(document_vector(searcher, "d"), 40))
+
+        explain()
+        counts.append(count_calls(explain))
+    assert counts[1] < 5 * counts[0] + 20_000
+
+
+def test_lines_of_a_long_text_are_found_by_reading_it_once(count_calls: Callable[[Callable[[], object]], int]) -> None:
+    class Read(str):
+        """A text that notes how much of it is copied."""
+
+        n_read = 0
+
+        def __getitem__(self, place: Any) -> str:
+            part = super().__getitem__(place)
+            Read.n_read += len(part)
+            return part
+
+    list(lines_of(Read("word äö " * 20_000), 80))
+    assert Read.n_read < 10 * 8 * 20_000
 
 
 @pytest.fixture

@@ -85,7 +85,7 @@ def refuse_to_look(monkeypatch: pytest.MonkeyPatch) -> None:
     def looked(*args: object, **options: object) -> None:
         raise AssertionError(f"looked for {args}")
 
-    for module in ("pretrained.load_encoder", "dense.encoder", "dense.numpy_encoder"):
+    for module in ("pretrained.load_encoder", "dense.encoder", "dense.numpy_encoder", "compiled.open"):
         monkeypatch.setattr(f"lsr.encoders.{module}.locate", looked)
     monkeypatch.setattr("lsr.encoders.pretrained.hub._from_hub", looked)
     monkeypatch.setattr("lsr.encoders.converted.sparse_codes.read_codes", looked)

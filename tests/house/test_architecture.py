@@ -15,8 +15,9 @@ LARGEST_FOLDER = 16
 """Modules in a folder, beside its `__init__`."""
 
 FLOORS = {
-    "lsr.__main__": 11,
-    "lsr.cli": 10,
+    "lsr.__main__": 12,
+    "lsr.cli": 11,
+    "lsr.mcp": 10,
     "lsr.server": 9,
     "lsr.output": 8,
     "lsr.api": 7,
@@ -164,6 +165,7 @@ BY_PATH = re.compile(
 
 NAMED_BY_THE_USER = {
     "indexer/transfer/archive.py": ['opened = source.open("rb")'],
+    "indexer/transfer/read_vectors.py": ["text_columns(unread, path.stat().st_size)"],
     "indexer/write/transaction.py": ["if path.exists() and not path.is_dir():", "if not folder.exists()]"],
 }
 
@@ -172,7 +174,8 @@ def test_an_index_is_reached_through_descriptors_alone(root: Path) -> None:
     found = []
     for path in sorted((root / "indexer").rglob("*.py")):
         name = path.relative_to(root).as_posix()
-        if name.startswith("indexer/corpus/"):  # which reads what users name
+        reads_sources = name.startswith("indexer/sources/") and name != "indexer/sources/table.py"
+        if name.startswith("indexer/corpus/") or reads_sources:  # which read what users name
             continue
         known = NAMED_BY_THE_USER.get(name, [])
         lines = path.read_text("utf-8").splitlines()

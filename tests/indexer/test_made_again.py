@@ -16,7 +16,7 @@ from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.update.update import add_documents
 from lsr.query.filters.filter import DocumentFilter
 from lsr.query.searcher import Searcher
-from lsr.server.server import SearchServer
+from lsr.server.served_index import ServedIndex
 from lsr.types import Document
 
 
@@ -84,25 +84,19 @@ def test_errors_end_when_the_index_is_there_again(path: Path) -> None:
 
 
 def test_a_server_never_serves_documents_of_an_index_that_is_gone(path: Path) -> None:
-    server = SearchServer(Searcher(path), "127.0.0.1", 0)
-    try:
-        assert texts(server.searcher) == {"old"}
-        shutil.rmtree(path)
-        with pytest.raises(IndexMissingError):
-            server.searcher  # noqa: B018
-        make(path, "new")
-        assert texts(server.searcher) == {"new"}
-    finally:
-        server.server_close()
+    served = ServedIndex("one", Searcher(path))
+    assert texts(served.searcher) == {"old"}
+    shutil.rmtree(path)
+    with pytest.raises(IndexMissingError):
+        served.searcher  # noqa: B018
+    make(path, "new")
+    assert texts(served.searcher) == {"new"}
 
 
 def test_a_server_serves_the_last_generation_that_can_be_opened(path: Path) -> None:
-    server = SearchServer(Searcher(path), "127.0.0.1", 0)
-    try:
-        (path / "manifest-00000002.json").write_text("{}")
-        assert texts(server.searcher) == {"old"}
-    finally:
-        server.server_close()
+    served = ServedIndex("one", Searcher(path))
+    (path / "manifest-00000002.json").write_text("{}")
+    assert texts(served.searcher) == {"old"}
 
 
 def test_a_filter_of_the_old_index_is_refused_by_the_new(path: Path) -> None:

@@ -183,3 +183,81 @@ def test_a_second_process_compiles_nothing(home: Path) -> None:
     seen = [subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True) for _ in "ab"]
     assert [run.stdout.split() for run in seen] == [["0", "1"], ["1", "0"]]
     assert list(home.glob("kernels-*/*/topk.key_of-*.nbi"))
+
+
+DENIED = "import os; access = os.access; os.access = lambda path, mode: mode != os.W_OK and access(path, mode);"
+"""Start of a script for which every folder is read-only, as for another user than root."""
+
+COUNTED = (
+    "import numpy as np; from lsr.kernels.traversals.topk import key_of as k; k(np.uint32(1), 1);"
+    "from lsr.kernels.jit.compile import cache_folder;"
+    "print(sum(k.stats.cache_hits.values()), sum(k.stats.cache_misses.values()), cache_folder())"
+)
+
+
+def counted(script: str) -> tuple[list[str], str]:
+    """Run a script in a new process; return what it prints and its messages."""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return run.stdout.split(), run.stderr
+
+
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
+def test_a_cache_that_can_only_be_read_is_used_as_it_is(home: Path) -> None:
+    counted(COUNTED)
+    before = {path: path.stat().st_mtime_ns for path in home.rglob("*")}
+    (hits, misses, folder), messages = counted(DENIED + COUNTED)
+    assert (hits, misses, messages) == ("1", "0", "")
+    assert not Path(folder).is_relative_to(home)
+    assert not Path(folder).exists(), "the folder of links was left behind"
+    assert {path: path.stat().st_mtime_ns for path in home.rglob("*")} == before
+
+
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
+def test_a_cache_that_cannot_be_written_says_what_to_set_and_leaves_nothing(home: Path) -> None:
+    (hits, misses, folder), messages = counted(DENIED + COUNTED)
+    assert (hits, misses) == ("0", "1")
+    assert messages.count("set LSR_CACHE to a folder of yours") == 1
+    assert not Path(folder).exists()
+
+
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
+def test_kernels_run_where_no_folder_can_be_made(home: Path) -> None:
+    script = "import tempfile; tempfile.tempdir = '/nowhere';" + DENIED + COUNTED
+    assert counted(script)[0] == ["0", "1", "None"]
+
+
+def test_a_cache_of_links_holds_only_files_that_nobody_else_can_change(home: Path) -> None:
+    from lsr.kernels.jit.read_only import temporary_folder
+
+    (home / "a").mkdir(parents=True)
+    for name, mode in (("a/sound.nbc", 0o644), ("a/open.nbc", 0o666)):
+        (home / name).write_bytes(b"code")
+        (home / name).chmod(mode)
+    (home / "a" / "link.nbc").symlink_to("/etc/passwd")
+    folder = temporary_folder(links_to=home)
+    assert folder is not None
+    assert [path.name for path in folder.rglob("*.nbc")] == ["sound.nbc"]
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    ("kept", "compiled", "message"),
+    [
+        (True, False, "compiling, which happens once after an installation and takes some seconds"),
+        (False, False, "compiling, which takes some seconds"),
+        (False, True, "compiling, which takes some seconds: the kernel cache lacks some kernels, and can't be written"),
+    ],
+)
+def test_compiling_happens_once_only_where_it_does(
+    kept: bool, compiled: bool, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lsr.api import first_use
+
+    folder = tmp_path / ("kernels-0" if kept else "lsr-kernels-0")
+    folder.mkdir()
+    if compiled:
+        (folder / "topk.another-1.nbc").write_bytes(b"")
+    monkeypatch.setattr(compile_module, "cache_folder", lambda: folder)
+    assert (first_use.note_of_compiling("search_segments") or "").startswith(message)
+    (folder / "search.search_segments-1.nbc").write_bytes(b"")
+    assert first_use.note_of_compiling("search_segments") is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,8 @@ from lsr.query.hybrid.score_smoothing import Neighbours
 from lsr.query.hybrid.settings import FEWEST, MODES, MOST, Hybrid
 from lsr.query.options import FUSERS, SearchOptions, option_spec, option_specs
 from lsr.query.searcher import Searcher
-from lsr.server.server import request_options, rest_parameters
+from lsr.server.rest.parameters import options_of_pairs, search_names
+from lsr.server.settings import Limits
 from lsr.types import Document
 
 
@@ -217,7 +218,7 @@ def test_a_new_option_is_in_every_interface_at_once(capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit):
         parsed("--help")
     assert "how long to wait" in capsys.readouterr().out
-    assert "patience" in rest_parameters()
+    assert "patience" in search_names()
     assert option_of_eval("--patience", "5").patience == 5
     assert request_options({"patience": "4"}, WithPatience()).patience == 4  # type: ignore[attr-defined]
     assert WithPatience.of(patience=2).patience == 2
@@ -226,6 +227,10 @@ def test_a_new_option_is_in_every_interface_at_once(capsys: pytest.CaptureFixtur
     assert option_spec("patience").json_schema() == {
         "description": "how long to wait", "type": "integer", "minimum": 1, "maximum": 9,
     }  # fmt: skip
+
+
+def request_options(fields: Mapping[str, str], default: SearchOptions) -> SearchOptions:
+    return options_of_pairs([("q", "x"), *fields.items()], default, Limits()).options
 
 
 def test_the_command_line_and_rest_make_the_same_options() -> None:

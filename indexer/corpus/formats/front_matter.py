@@ -19,7 +19,7 @@ MAX_BYTES = 64 << 10
 
 
 def split_front_matter(source: str) -> tuple[dict[str, Any], int]:
-    """Return the entries of a text's front matter and the place where the text begins; no entries where it has none.
+    """Return the entries of a text's front matter, which may be none, and the offset where the text begins.
 
     Front matter that isn't YAML or TOML gives its simple lines `name: value`.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator
 from typing import Any, TextIO
@@ -10,7 +9,7 @@ from typing import Any, TextIO
 from lsr.indexer.corpus.file_format import MAX_DOCUMENT_BYTES, FileFormat, SourceFile
 from lsr.indexer.corpus.formats.jsonl import JSON_DECODER, not_json, object_of
 from lsr.indexer.corpus.intake import FileBrokenError, Intake, RecordError
-from lsr.indexer.corpus.opening import opened_utf8
+from lsr.indexer.corpus.opening import opened_text
 from lsr.indexer.corpus.records import NoTextFieldError, RecordReader
 from lsr.types import Document
 
@@ -22,12 +21,12 @@ def read_json(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Documen
     """Yield (line number where the object begins, document).
 
     An object without an id gets the file's path as one, followed by its number where it is not alone. A file whose
-    first value is no document is none of ours (settings and the like) unless it was named. Broken JSON ends a file:
+    first value is no document (settings and the like) is skipped unless it was named. Broken JSON ends a file:
     where the next value begins can't be known.
     """
     records = RecordReader(intake.report, intake.options)
-    with opened_utf8(source, intake.report) as stream:
-        values = _Values(io.TextIOWrapper(stream, "utf-8", newline=""))
+    with opened_text(source, intake.report) as text:
+        values = _Values(text)
         first = True
         for number, (line, value) in enumerate(_parsed(values, source, intake), 1):
             alone = first and not values.in_array and values.at_end()
@@ -37,8 +36,8 @@ def read_json(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Documen
                 if document.doc_id == own_id and not alone:
                     intake.report.make_id(own_id)
             except RecordError as error:
-                none_of_ours = isinstance(error, NoTextFieldError) or not isinstance(value, dict)
-                if first and (none_of_ours or (alone and not source.named)):
+                is_other_data = isinstance(error, NoTextFieldError) or not isinstance(value, dict)
+                if first and (is_other_data or (alone and not source.named)):
                     intake.without_text(source, str(error))
                 intake.bad_record(source, line, str(error))
             else:
@@ -67,7 +66,7 @@ class _SyntaxError(ValueError):
 
 
 class _Values:
-    """The values of a stream of JSON, one at a time, through a buffer that grows to the largest of them."""
+    """Values of a stream of JSON, one at a time, through a buffer that grows to the largest."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -119,14 +118,14 @@ class _Values:
         return line, value
 
     def _take(self, character: str) -> bool:
-        """Pass over this character, if it is the next."""
+        """Skip this character, if it is the next; tell whether it was."""
         if self._look() != character:
             return False
         self._advance(self._at + 1)
         return True
 
     def _look(self) -> str:
-        """Pass over white space and return the next character without taking it, "" at the end."""
+        """Skip white space and return the next character without taking it, "" at the end."""
         while True:
             space = _SPACE.match(self._buffer, self._at)
             assert space is not None  # it matches the empty text, too

@@ -121,7 +121,7 @@ LANGUAGES = _languages()
 
 @cache
 def language_of(name: str) -> Language:
-    """Return the language of a file by its name in lower case; there is one for each suffix that the format has."""
+    """Return the language of a file by its name in lower case. Each suffix of the format has one."""
     for language in LANGUAGES:
         if name in language.file_names or any(name.endswith(suffix) for suffix in language.suffixes):
             return language

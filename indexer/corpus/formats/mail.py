@@ -88,7 +88,7 @@ def read_message(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Docu
 
 
 def read_mailbox(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Document]]:
-    """Yield (line number, document) of each message of an mbox file; its id is that of the file, `/` and its number."""
+    """Yield (line number, document) of each message of an mbox file. Its id is the file's, `/` and its number."""
     records = RecordReader(intake.report)
     with opened(source, intake.report) as stream:
         for number, (line, data) in enumerate(_messages(stream), 1):
@@ -106,7 +106,7 @@ def read_mailbox(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Docu
 
 
 def _messages(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Yield the line number where it begins and the bytes of each message; of one that is too long the beginning."""
+    """Yield line number and bytes of each message; of one that is too long the beginning."""
     pieces: list[bytes] = []
     begun, size, blank = 0, 0, True
     for number, line in enumerate(iter(lambda: stream.readline(MAX_DOCUMENT_BYTES), b""), 1):

@@ -121,7 +121,7 @@ def _inner(match: re.Match[str]) -> str:
 
 
 def _first_heading(body: str) -> tuple[str, int, int]:
-    """Return the first heading, the line it begins in and the line after it; an empty one where there is none."""
+    """Return the first heading (or ""), the line it begins in and the line after it."""
     fence = ""
     previous = ""
     for number, line in enumerate(body.split("\n")):

@@ -109,7 +109,7 @@ class _Page(HTMLParser):
             self._line.append(data)
 
     def updatepos(self, i: int, j: int) -> int:
-        """Keep no count of lines, which takes a tenth of the time and nobody asks for."""
+        """Keep no count of lines: nothing reads it, and it takes a tenth of the time."""
         return j
 
     # Browsers take a comment that is never closed to reach to the end of the page, and <![…]> to end at its >.

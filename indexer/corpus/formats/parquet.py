@@ -14,6 +14,7 @@ from lsr.indexer.corpus.intake import FileBrokenError, FileSkippedError, Intake,
 from lsr.indexer.corpus.opening import opened
 from lsr.indexer.corpus.records import Layout, NoTextFieldError, RecordReader, joined_texts
 from lsr.indexer.corpus.report import Reason
+from lsr.indexer.integrity.parquet_limits import UnpacksTooMuchError, plain_batches, text_columns
 from lsr.types import Document
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def read_parquet(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Docu
     try:
         with _opened_file(source, intake) as file:
             yield from _documents(file, source, intake)
+    except UnpacksTooMuchError as error:
+        raise FileBrokenError(str(error)) from None
     except pa.ArrowException as error:
         raise FileBrokenError(f"the Parquet file is damaged or cut off: {_one_line(error)}") from None
     except OSError as error:
@@ -45,9 +48,7 @@ def read_parquet(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Docu
 
 @contextmanager
 def _opened_file(source: SourceFile, intake: Intake) -> Iterator[pq.ParquetFile]:
-    """Open a file for reading at any place in it; one that is gzipped is first unpacked into a temporary file."""
-    import pyarrow.parquet as pq
-
+    """Open a file for reading at any offset; a compressed one is first unpacked into a temporary file."""
     if not source.compression:
         try:
             unread = source.path.open("rb")
@@ -56,15 +57,22 @@ def _opened_file(source: SourceFile, intake: Intake) -> Iterator[pq.ParquetFile]
         with unread:
             # Arrow opens paths faster than streams, but takes no name that isn't UTF-8.
             named = fit_doc_id(str(source.path)) == str(source.path)
-            with pq.ParquetFile(source.path if named else unread, buffer_size=_READ_BYTES, pre_buffer=False) as file:
+            with _bounded(source.path if named else unread, source.size_bytes) as file:
                 yield file
         return
     with tempfile.TemporaryFile() as unpacked:
         with opened(source, intake.report) as stream:
             shutil.copyfileobj(stream, unpacked, 1 << 20)
-        unpacked.seek(0)
-        with pq.ParquetFile(unpacked, buffer_size=_READ_BYTES, pre_buffer=False) as file:
+        with _bounded(unpacked, unpacked.tell()) as file:
             yield file
+
+
+def _bounded(place: Any, size_bytes: int) -> pq.ParquetFile:
+    """Open a file so that a text that it repeats is held once. Raises UnpacksTooMuchError."""
+    import pyarrow.parquet as pq
+
+    texts = text_columns(pq.ParquetFile(place), size_bytes)
+    return pq.ParquetFile(place, read_dictionary=texts, buffer_size=_READ_BYTES, pre_buffer=False)
 
 
 def _documents(file: pq.ParquetFile, source: SourceFile, intake: Intake) -> Iterator[tuple[int, Document]]:
@@ -86,7 +94,8 @@ def _documents(file: pq.ParquetFile, source: SourceFile, intake: Intake) -> Iter
     columns = [key for key in keys if key] + kept
     start_bytes, row_number = intake.report.bytes_done, 0
     for group in range(file.num_row_groups):
-        for batch in file.iter_batches(_batch_rows(file, group), row_groups=[group], columns=columns):
+        coded = file.iter_batches(_batch_rows(file, group), row_groups=[group], columns=columns)
+        for batch in plain_batches(coded):
             for parts in _rows(batch, layout, kept):
                 row_number += 1
                 if not layout.id_key:

@@ -1,4 +1,4 @@
-"""CSV and TSV: one document a row, the parts told from the names in the first line.
+"""CSV and TSV: one document a row, with the names of the columns in the first line.
 
 Quotes follow RFC 4180 in both. They are judged strictly: a stray one would swallow the rows that follow.
 """
@@ -6,7 +6,6 @@ Quotes follow RFC 4180 in both. They are judged strictly: a stray one would swal
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +15,7 @@ from lsr.indexer.corpus.column_types import ColumnTypes, is_written_as_float
 from lsr.indexer.corpus.compression import uncompressed_name
 from lsr.indexer.corpus.file_format import MAX_DOCUMENT_BYTES, FileFormat, SourceFile
 from lsr.indexer.corpus.intake import FileBrokenError, Intake, RecordError
-from lsr.indexer.corpus.opening import opened_utf8
+from lsr.indexer.corpus.opening import opened_text
 from lsr.indexer.corpus.records import Layout, NoTextFieldError, RecordReader, joined_texts
 from lsr.indexer.corpus.report import CorpusReport
 from lsr.types import Document
@@ -44,7 +43,7 @@ class _Shape:
 def read_table(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Document]]:
     """Yield (number of the line where the row begins, document); empty cells become no field.
 
-    A first pass finds the types of the columns, where there are any besides id, title and text.
+    A first pass finds the types of the columns, where there are others than id, title and text.
     """
     # The limit is one for the whole process; it only ever grows here.
     csv.field_size_limit(max(csv.field_size_limit(), MAX_DOCUMENT_BYTES))
@@ -58,8 +57,8 @@ def read_table(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Docume
     text_at = [shape.at(key) for key in (layout.text_key, *layout.more_texts)]
     fields = [(name, shape.at(key)) for key, name in layout.fields]
     types = _types_of(source, shape, id_at, [at for _, at in fields])
-    with opened_utf8(source, intake.report) as stream:
-        for position, row in _rows(stream, shape, partial(_bad_row, source, intake)):
+    with opened_text(source, intake.report) as text:
+        for position, row in _rows(text, shape, partial(_bad_row, source, intake)):
             own_id = f"{source.doc_id}:{position}"
             try:
                 if len(row) != len(shape.names):
@@ -90,14 +89,14 @@ def _bad_row(source: SourceFile, intake: Intake, number: int, message: str, coun
 def _shape_of(source: SourceFile, intake: Intake, records: RecordReader) -> _Shape | None:
     """Return the shape of a table, None for an empty one. Raises FileSkippedError or FileBrokenError."""
     options = intake.options
-    with opened_utf8(source, CorpusReport()) as stream:
-        lines = enumerate(_lines(io.TextIOWrapper(stream, "utf-8", newline="")), 1)
+    with opened_text(source, CorpusReport()) as text:
+        lines = enumerate(_lines(text), 1)
         number, first = next(((n, line) for n, line in lines if line.strip()), (0, ""))
     if not first:
         return None
     delimiters = options.delimiter or _DELIMITERS[source.format.name]
     quoted = options.quoting != "none"
-    known = _WELL_KNOWN.get(uncompressed_name(source.path.name.lower())[0])
+    known = _WELL_KNOWN.get(uncompressed_name(source.doc_id.rpartition("/")[2].lower())[0])
     if known and options.header and len(first.split("\t")) == len(known) and first.split("\t")[0] not in known:
         return _Shape("\t", known, records.layout_of(known), number - 1, quoted=False)
     wrong: RecordError | None = None
@@ -135,8 +134,8 @@ def _reader(lines: Iterator[str], delimiter: str, *, quoted: bool) -> Any:
 def _types_of(source: SourceFile, shape: _Shape, id_at: int, fields: list[int]) -> ColumnTypes:
     """Return the types of the columns of fields, and whether ids are whole numbers written as floats."""
     types = ColumnTypes(fields, id_at)
-    with opened_utf8(source, CorpusReport()) as stream:
-        for number, (_, row) in enumerate(_rows(stream, shape, lambda *_: None)):
+    with opened_text(source, CorpusReport()) as text:
+        for number, (_, row) in enumerate(_rows(text, shape, lambda *_: None)):
             if number == 0 and not fields and (id_at < 0 or not is_written_as_float(row[id_at : id_at + 1])):
                 return ColumnTypes([], -1)
             if len(row) == len(shape.names):
@@ -151,12 +150,12 @@ def _lines(text: TextIO) -> Iterator[str]:
         yield line
 
 
-def _rows(stream: Any, shape: _Shape, bad: Callable[[int, str, int], None]) -> Iterator[tuple[int, list[str]]]:
+def _rows(text: TextIO, shape: _Shape, bad: Callable[[int, str, int], None]) -> Iterator[tuple[int, list[str]]]:
     """Yield (number of the line where it begins, row) without the blank ones.
 
     bad: called with number, message and the number of lines for what can't be parsed.
     """
-    lines = _lines(io.TextIOWrapper(stream, "utf-8", newline=""))
+    lines = _lines(text)
     for _ in range(shape.n_before):
         next(lines)
     reader = _reader(lines, shape.delimiter, quoted=shape.quoted)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsr.cli.common import note, positive
+from lsr.output.terminal import say
 
 if TYPE_CHECKING:
     from lsr.eval.bench.collection import SparseCollection
@@ -110,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
     ]
     report = BenchReport(PROTOCOL, args.rounds, tuple(notes), tuple(reports), provenance(command))
     for line in lines(report):
-        print(line)
+        say(line)
     if args.json:
         write_report(args.json, report)
     if args.plot:
@@ -131,7 +132,7 @@ def _grow(args: argparse.Namespace, collections: Iterator[SparseCollection], cac
     for collection in collections:
         reports.append(bench_growth(collection, options, cache=cache, source=args.collection))
         for line in growth_lines(reports[-1]):
-            print(line)
+            say(line)
     if args.json:
         write_growth(args.json, reports, provenance(command))
     return 0

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lsr.cli.common import note
+from lsr.output.terminal import say
 
 if TYPE_CHECKING:
     from lsr.eval.data.datasets import CorpusSummary, Dataset
@@ -51,11 +52,11 @@ class Printer:
         from lsr.eval.reports.report import result_json, save_result, save_run
 
         if self._args.json:
-            print(result_json(result, per_query=self._args.per_query), flush=True)
+            say(result_json(result, per_query=self._args.per_query), flush=True)
         else:
             if not self._results:
-                print(self._table.header())
-            print(self._table.row(result), flush=True)
+                say(self._table.header())
+            say(self._table.row(result), flush=True)
         self._results.append(result)
         self._note(result)
         if self._args.output:
@@ -97,15 +98,15 @@ class Printer:
         found = EvaluationResult(self._measures, tuple(self._results))
         if self._args.json:
             for line in json_lines(found, per_query=self._args.per_query):
-                print(line)
+                say(line)
         else:
             for line in self._table.means(found.results):
-                print(line)
+                say(line)
             for block in (self._table.costs(found.results), comparison_lines(found.significance)):
                 if block:
-                    print("", *block, sep="\n")
+                    say("", *block)
             if self._args.per_query:
-                print("", *per_query_lines(found), sep="\n")
+                say("", *per_query_lines(found))
         if self._args.output:
             plots = write_plots(found, self._args.output)
             note(f"{len(found.results)} result files and {len(plots)} plots in {self._args.output}")

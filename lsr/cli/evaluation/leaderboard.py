@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.cli.common import note
+from lsr.output.terminal import say
 
 
 def add_parser(subparsers: Any) -> None:
@@ -55,5 +56,5 @@ def run(args: argparse.Namespace) -> int:
         for line in left_out:
             note(f"left out: {line}")
     if not (args.markdown or args.html or args.mteb):
-        print(pages.markdown(board), end="")
+        say(*pages.markdown(board).splitlines())
     return 0

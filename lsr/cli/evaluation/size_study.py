@@ -9,6 +9,7 @@ from typing import Any
 
 from lsr.cli.common import TerminalProgress, note, positive
 from lsr.models import DEFAULT, default_encoder
+from lsr.output.terminal import say
 
 DEFAULT_SIZES = (0, 1_000, 10_000, 100_000)
 
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     finally:
         progress.close()
     for line in (json.dumps(to_json(point)) for point in points) if args.json else study_table(points):
-        print(line)
+        say(line)
     if args.output:
         names = {"sparse": str(encoder.description["name"]), "dense": args.dense or "", "hybrid": "min-max sum"}
         entry = {

@@ -1,1 +1,1 @@
-"""Commands that make, change and inspect an index."""
+"""Commands that make and inspect an index."""

@@ -8,6 +8,7 @@ from typing import Any
 from lsr.cli.common import TerminalProgress, add_command, add_index_argument, index_path, note
 from lsr.errors import IndexDamagedError
 from lsr.output.numbers import counted, human_bytes
+from lsr.output.terminal import say
 
 
 def add_parser(subparsers: Any) -> None:
@@ -27,7 +28,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Verify the index; exit code 3 if anything is wrong."""
     from lsr.api.edit import check_index
-    from lsr.output.hits import json_line
+    from lsr.io.printable import json_line
 
     path = index_path(args)
     progress = TerminalProgress()
@@ -38,12 +39,12 @@ def run(args: argparse.Namespace) -> int:
     for problem in checked.problems:
         note(problem)
     if args.json:
-        print(json_line({"index": str(path), "sound": checked.sound, "problems": list(checked.problems)}))
+        say(json_line({"index": str(path), "sound": checked.sound, "problems": list(checked.problems)}))
     if not checked.sound:
         note(f"{path} is damaged; restore it from a copy, or index again with --overwrite")
         return IndexDamagedError.exit_code
     if not args.json:
         size = human_bytes(checked.size_bytes)
         n_documents, n_postings = counted(checked.n_documents, "document"), counted(checked.n_postings, "posting")
-        print(f"sound: {n_documents}, {n_postings}, {size}")
+        say(f"sound: {n_documents}, {n_postings}, {size}")
     return 0

@@ -8,6 +8,7 @@ from typing import Any
 
 from lsr.cli.common import add_command, add_index_argument, index_path, note
 from lsr.output.numbers import counted, human_bytes
+from lsr.output.terminal import say
 
 EXAMPLES = """\
 examples:
@@ -54,9 +55,9 @@ def run(args: argparse.Namespace) -> int:
         n_docs = export_index(path, args.file, overwrite=args.overwrite).n_docs
     size_bytes = args.file.stat().st_size
     if args.json:
-        from lsr.output.hits import json_line
+        from lsr.io.printable import json_line
 
-        print(json_line({"index": str(path), "file": str(args.file), "documents": n_docs, "size_bytes": size_bytes}))
+        say(json_line({"index": str(path), "file": str(args.file), "documents": n_docs, "size_bytes": size_bytes}))
     else:
-        print(f"exported {counted(n_docs, 'document')} to {args.file}, {human_bytes(size_bytes)}")
+        say(f"exported {counted(n_docs, 'document')} to {args.file}, {human_bytes(size_bytes)}")
     return 0

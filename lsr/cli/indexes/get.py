@@ -6,7 +6,8 @@ import argparse
 from typing import Any
 
 from lsr.cli.common import add_command, add_index_argument, index_path, note
-from lsr.output.terminal import clean
+from lsr.io.printable import clean, json_line
+from lsr.output.terminal import say, say_styled
 
 EXAMPLES = """\
 examples:
@@ -55,16 +56,14 @@ def document_json(document: Any, *, text: bool = True) -> dict[str, Any]:
 
 
 def _print(document: Any, *, as_json: bool) -> None:
-    from lsr.output.hits import json_line
     from lsr.output.terminal import BOLD, DIM, style
 
     if as_json:
-        print(json_line(document_json(document)))
+        say(json_line(document_json(document)))
         return
-    print(style(clean(document.doc_id), BOLD))
+    say_styled(style(clean(document.doc_id), BOLD))
     if document.title:
-        print(clean(document.title))
+        say(document.title)
     for name, value in document.fields.items():
-        print(style(clean(f"{name}: {json_line(value)}"), DIM))
-    print("\n".join(clean(line) for line in document.text.splitlines()))
-    print()
+        say_styled(style(clean(f"{name}: {json_line(value)}"), DIM))
+    say(*document.text.splitlines(), "")

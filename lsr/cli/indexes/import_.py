@@ -8,6 +8,7 @@ from typing import Any
 
 from lsr.cli.common import add_command, new_index_path
 from lsr.output.numbers import counted, human_bytes
+from lsr.output.terminal import say
 
 
 def add_parser(subparsers: Any) -> None:
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     args.index = new_index_path(args)
     manifest = import_index(args.file, args.index, overwrite=args.overwrite)
     if args.json:
-        from lsr.output.hits import json_line
+        from lsr.io.printable import json_line
 
         done = {
             "index": str(args.index),
@@ -40,8 +41,8 @@ def run(args: argparse.Namespace) -> int:
             "size_bytes": manifest.size_bytes,
             "generation": manifest.generation,
         }
-        print(json_line(done))
+        say(json_line(done))
     else:
         size = human_bytes(manifest.size_bytes)
-        print(f"imported {counted(manifest.n_docs, 'document')} into {args.index}, {size}")
+        say(f"imported {counted(manifest.n_docs, 'document')} into {args.index}, {size}")
     return 0

@@ -16,10 +16,12 @@ from lsr.cli.common import (
     note_compiling,
     positive,
 )
+from lsr.cli.indexes.language_options import add_language_arguments, language_of
 from lsr.cli.indexes.passage_options import add_passage_arguments, check_passage_arguments, reader_of
 from lsr.cli.indexes.reading_options import add_reading_arguments, reading_options
 from lsr.models import DEFAULT, default_encoder
 from lsr.output.numbers import counted, human_bytes
+from lsr.output.terminal import say
 
 if TYPE_CHECKING:
     from lsr.api.build import Built
@@ -29,6 +31,7 @@ examples:
   lsr index notes/                           a folder of texts, into ./.lsr
   lsr index corpus.jsonl --index my-index    one file, into the folder my-index
   lsr index notes/ --encoder bm25            words only, in seconds, no model
+  lsr index notes/ --language german         German stems and stop words
   lsr index notes/ --encoder path/to/model   with your own SPLADE model
   lsr index notes/ --dense all-MiniLM-L6-v2  with dense vectors as well
   lsr index --dense all-MiniLM-L6-v2         dense vectors for ./.lsr
@@ -64,14 +67,15 @@ def add_parser(subparsers: Any) -> None:
         "--dense", metavar="E", help="store dense vectors as well: the folder of a dense model, its name on the hub, "
         "or 'joint' if --encoder gives both; without CORPUS, add them to an existing index"
     )  # fmt: skip
+    add_language_arguments(parser)
     add_passage_arguments(parser)
     add_reading_arguments(parser)
     add_device_argument(parser)
     parser.add_argument(
         "--dtype",
         metavar="T",
-        help="data type for models: int8, float32, bfloat16 or float16 (default on a cpu: the model's, or float32; "
-        "int8 for the bundled model without torch)",
+        help="data type for models: int8, float32, bfloat16 or float16 "
+        "(default: int8 for the bundled and exported models, others' own choice, or float32)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing index, or its dense vectors")
     parser.add_argument("--skip-bad", action="store_true", help="skip and count what can't be read")
@@ -96,6 +100,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--passages cuts the texts of a CORPUS: name its folders and files")
     if args.dense is not None and not args.corpus and not args.vectors:
         return _add_dense(args)
+    if args.language is not None or args.stopwords is not None:
+        _check_language(args)
     if bool(args.corpus) == bool(args.vectors):
         raise UsageError("name what to index: either CORPUS folders and files, or --vectors FILE.parquet")
     options = {
@@ -115,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
         note(line)
     manifest, n_documents = built.manifest, built.n_documents
     if args.json:
-        from lsr.output.hits import json_line
+        from lsr.io.printable import json_line
 
         done = {
             "index": str(args.index),
@@ -126,15 +132,13 @@ def run(args: argparse.Namespace) -> int:
             "seconds": round(seconds, 3),
             "generation": manifest.generation,
         }
-        print(json_line(done))
+        say(json_line(done))
     else:
         per_second = n_documents / seconds
         rate = f"{per_second:,.{0 if per_second >= 10 else 1}f} a second"
         size = human_bytes(manifest.size_bytes)
         pieces = f" ({counted(manifest.n_docs, 'passage')})" if manifest.n_docs > n_documents else ""
-        print(
-            f"indexed {counted(n_documents, 'document')}{pieces} in {seconds:.1f} s ({rate}) into {args.index}, {size}"
-        )
+        say(f"indexed {counted(n_documents, 'document')}{pieces} in {seconds:.1f} s ({rate}) into {args.index}, {size}")
     return 0
 
 
@@ -158,13 +162,20 @@ def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[s
         note(f"encoding with {name}, as LSR_ENCODER has it")
     of_dense = name == WORDS and args.dense is not None  # then the device is that of the dense model
     placement = {} if of_dense else placement_of(name, device=args.device, dtype=args.dtype)
-    encoder = load_encoder(name, **placement)
+    encoder = load_encoder(name, **placement, **language_of(args))
     dense = None if args.dense is None else load_dense_encoder(args.dense, sparse=encoder, **_placement(args))
     return build(
         Paths(tuple(args.corpus), reading_options(args)), args.index, encoder, dense=dense,
         reader=reader_of(args, encoder, dense),
         options=BuildOptions(skip_bad=args.skip_bad, progress=progress, **options),
     )  # fmt: skip
+
+
+def _check_language(args: argparse.Namespace) -> None:
+    from lsr.errors import UsageError
+
+    if not args.corpus:
+        raise UsageError("--language and --stopwords are of the texts of a CORPUS: name its folders and files")
 
 
 def _placement(args: argparse.Namespace) -> dict[str, str]:
@@ -208,7 +219,7 @@ def _add_dense(args: argparse.Namespace) -> int:
     seconds = time.perf_counter() - began
     size_bytes = sum(info.size_bytes for s in manifest.segments if s.dense for info in s.dense.files.values())
     if args.json:
-        from lsr.output.hits import json_line
+        from lsr.io.printable import json_line
 
         done = {
             "index": str(args.index),
@@ -218,8 +229,8 @@ def _add_dense(args: argparse.Namespace) -> int:
             "seconds": round(seconds, 3),
             "generation": manifest.generation,
         }
-        print(json_line(done))
+        say(json_line(done))
     else:
         documents = counted(manifest.n_docs, "document")
-        print(f"added dense vectors of {documents} to {args.index} in {seconds:.1f} s, {human_bytes(size_bytes)}")
+        say(f"added dense vectors of {documents} to {args.index} in {seconds:.1f} s, {human_bytes(size_bytes)}")
     return 0

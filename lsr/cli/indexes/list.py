@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from lsr.cli.common import add_command, add_index_argument, index_path, positive
-from lsr.output.terminal import clean
+from lsr.output.terminal import say, say_row
 
 EXAMPLES = """\
 examples:
@@ -39,13 +39,13 @@ def run(args: argparse.Namespace) -> int:
     from lsr.api.documents import all_documents
     from lsr.cli.indexes.get import document_json
     from lsr.indexer.storage.index import StoredIndex
-    from lsr.output.hits import json_line
+    from lsr.io.printable import json_line
 
     with StoredIndex.open(index_path(args)) as index:
         documents = all_documents(index, args.filter_text)
         for document in islice(documents, args.limit):
             if args.json:
-                print(json_line(document_json(document, text=False)))
+                say(json_line(document_json(document, text=False)))
             else:
-                print(f"{clean(document.doc_id)}\t{clean(' '.join(document.title.split()))}")
+                say_row(document.doc_id, " ".join(document.title.split()))
     return 0

@@ -8,6 +8,7 @@ from typing import Any
 
 from lsr.cli.common import TerminalProgress, add_command, add_index_argument, index_path, note_compiling, positive
 from lsr.output.numbers import counted, human_bytes
+from lsr.output.terminal import say
 
 
 def add_parser(subparsers: Any) -> None:
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         progress.close()
     seconds = time.perf_counter() - began
     if args.json:
-        from lsr.output.hits import json_line
+        from lsr.io.printable import json_line
 
         done = {
             "index": str(path),
@@ -55,10 +56,10 @@ def run(args: argparse.Namespace) -> int:
             "seconds": round(seconds, 3),
             "generation": merged.generation,
         }
-        print(json_line(done))
+        say(json_line(done))
     elif merged.n_merged:
         count, left = counted(merged.n_merged, "segment"), counted(merged.n_segments, "segment")
-        print(f"merged {count} in {seconds:.1f} s: {left} left, {human_bytes(merged.size_bytes)}")
+        say(f"merged {count} in {seconds:.1f} s: {left} left, {human_bytes(merged.size_bytes)}")
     else:
-        print(f"nothing to merge: {counted(merged.n_segments, 'segment')}, nothing {'due' if args.due else 'deleted'}")
+        say(f"nothing to merge: {counted(merged.n_segments, 'segment')}, nothing {'due' if args.due else 'deleted'}")
     return 0

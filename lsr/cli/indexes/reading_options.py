@@ -32,3 +32,11 @@ def reading_options(args: argparse.Namespace) -> CorpusOptions:
         if value is not None:
             given[name] = spec.parse(flags_of(name, spec)[0], value) if isinstance(value, str) else value
     return CorpusOptions(**given)
+
+
+def given_reading_options(args: argparse.Namespace) -> CorpusOptions | None:
+    """Return the options that the arguments give, None where they give none. Raises UsageError."""
+    from lsr.indexer.corpus.options import CorpusOptions
+
+    found = reading_options(args)
+    return None if found == CorpusOptions() else found

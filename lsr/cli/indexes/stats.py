@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lsr.cli.common import add_command, add_index_argument, index_path
 from lsr.output.numbers import human_bytes
+from lsr.output.terminal import say
 
 if TYPE_CHECKING:
     from lsr.api.stats import Stats
@@ -29,12 +30,12 @@ def run(args: argparse.Namespace) -> int:
     """Print the statistics."""
     from lsr.api.stats import stats_of
     from lsr.indexer.storage.index import StoredIndex
-    from lsr.output.hits import json_line
+    from lsr.io.printable import json_line
 
     with StoredIndex.open(index_path(args)) as index:
         found = _statistics(stats_of(index))
     if args.json:
-        print(json_line(found))
+        say(json_line(found))
     else:
         _print(found)
     return 0
@@ -46,10 +47,11 @@ def _statistics(stats: Stats) -> dict[str, Any]:
     return {
         "index": stats.path,
         "documents": stats.n_documents,
+        **({} if stats.n_passages is None else {"n_passages": stats.n_passages}),
         "deleted": stats.n_deleted,
         "postings": stats.n_postings,
         "terms": stats.n_terms,
-        "terms_a_document": round(stats.n_postings / max(stats.n_documents, 1), 1),
+        "terms_a_document": round(stats.n_postings / max(stats.n_passages or stats.n_documents, 1), 1),
         "segments": stats.n_segments,
         "size_bytes": stats.size_bytes,
         "size_bytes_of": sizes,
@@ -70,11 +72,13 @@ def _print(found: dict[str, Any]) -> None:
     parts = ", ".join(f"{kind} {human_bytes(size)}" for kind, size in found["size_bytes_of"].items() if size)
     statistics = ", ".join(f"{name} {value:,.6g}" for name, value in found["statistics"].items())
     deleted = f", and {found['deleted']:,} deleted that the next merge removes" if found["deleted"] else ""
+    cut = found["passages"] is not None
     lines = {
         "index": found["index"],
-        "documents" if found["passages"] is None else "passages": f"{found['documents']:,}{deleted}",
+        "documents": f"{found['documents']:,}{'' if cut else deleted}",
+        "passages": f"{found['n_passages']:,}{deleted}" if cut else "",
         "terms": f"{found['terms']:,}",
-        "postings": f"{found['postings']:,}, {found['terms_a_document']:,} a document",
+        "postings": f"{found['postings']:,}, {found['terms_a_document']:,} a {'passage' if cut else 'document'}",
         "segments": f"{found['segments']:,}",
         "size": f"{human_bytes(found['size_bytes'])}: {parts}",
         "a posting": f"{found['bytes_a_posting']} bytes",
@@ -89,7 +93,7 @@ def _print(found: dict[str, Any]) -> None:
     }
     for name, value in lines.items():
         if value:
-            print(f"{name:<14} {value}")
+            say(f"{name:<14} {value}")
 
 
 def _dense(description: dict[str, Any] | None) -> str:

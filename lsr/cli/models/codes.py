@@ -17,6 +17,7 @@ from lsr.cli.common import (
     positive,
 )
 from lsr.output.numbers import counted
+from lsr.output.terminal import say
 
 EXAMPLES = """\
 examples:
@@ -86,12 +87,12 @@ def run(args: argparse.Namespace) -> int:
     save_codes(args.out, autoencoder, description, **facts)
     seconds = time.perf_counter() - began
     if args.json:
-        from lsr.output.hits import json_line
+        from lsr.io.printable import json_line
 
         done = {"out": str(args.out), "codes": args.codes, "active": args.active, "seconds": round(seconds, 3)}
-        print(json_line(done | facts))
+        say(json_line(done | facts))
         return 0
-    print(
+    say(
         f"fitted {counted(args.codes, 'code')}, {args.active} of them active, to {counted(len(vectors), 'vector')} in "
         f"{seconds:.1f} s: {100 * explained:.0f} % of their variance is kept; {args.out}"
     )

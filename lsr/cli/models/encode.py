@@ -10,6 +10,7 @@ from typing import Any
 
 from lsr.cli.common import TerminalProgress, add_command, add_device_argument, note, positive
 from lsr.cli.indexes.passage_options import add_passage_arguments, check_passage_arguments, reader_of
+from lsr.output.terminal import say
 
 EXAMPLES = """\
 examples:
@@ -48,8 +49,8 @@ def add_parser(subparsers: Any) -> None:
     add_device_argument(parser)
     parser.add_argument(
         "--dtype", metavar="T",
-        help="int8, float32, bfloat16 or float16 (default on a cpu: the model's, or float32; int8 for the bundled "
-        "model without torch)",
+        help="int8, float32, bfloat16 or float16 "
+        "(default: int8 for the bundled and exported models, others' own choice, or float32)",
     )  # fmt: skip
     parser.add_argument("--no-text", action="store_true", help="leave titles and texts out")
     parser.add_argument("--skip-bad", action="store_true", help="skip and count documents that can't be read")
@@ -90,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     in_passages = reader is not None and reader.count.pieces > reader.count.documents
     unit = "passages" if in_passages else "documents"
     if args.json:
-        from lsr.output.hits import json_line
+        from lsr.io.printable import json_line
 
         done = {
             "out": str(args.out),
@@ -100,12 +101,12 @@ def run(args: argparse.Namespace) -> int:
             "shards": len(result.shards),
             "seconds": round(seconds, 3),
         }
-        print(json_line(done))
+        say(json_line(done))
         return 0
     fresh = result.n_docs - result.n_resumed
     before = f", {result.n_resumed:,} were encoded before" if result.n_resumed else ""
     rate = f"{fresh / seconds:,.1f} a second"
-    print(f"encoded {fresh:,} {unit} in {seconds:.1f} s ({rate}) into {len(result.shards)} files of {args.out}{before}")
+    say(f"encoded {fresh:,} {unit} in {seconds:.1f} s ({rate}) into {len(result.shards)} files of {args.out}{before}")
     return 0
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from lsr.cli.common import TerminalProgress, add_command, add_device_argument, note, note_compiling, positive
 from lsr.output.numbers import counted
+from lsr.output.terminal import say
 
 EXAMPLES = """\
 examples:
@@ -137,11 +138,11 @@ def run(args: argparse.Namespace) -> int:
         progress.close()
     done["seconds"] = round(time.perf_counter() - began, 3)
     if args.json:
-        from lsr.output.hits import json_line
+        from lsr.io.printable import json_line
 
-        print(json_line(done))
+        say(json_line(done))
     elif args.output is not None:
-        print(f"wrote {counted(done['examples'], 'example')} to {args.output} in {done['seconds']:.1f} s")
+        say(f"wrote {counted(done['examples'], 'example')} to {args.output} in {done['seconds']:.1f} s")
     return 0
 
 

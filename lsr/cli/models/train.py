@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.cli.common import add_command
+from lsr.output.terminal import say
 
 EXAMPLES = """\
 examples:
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     from lsr.training.train import train
 
     result = train(config, output, resume=args.resume, overwrite=args.overwrite)
-    print(result.model)
+    say(str(result.model))
     return 0
 
 
@@ -102,5 +103,5 @@ def _list() -> int:
     from lsr.training.recipes import recipes
 
     for recipe in recipes():
-        print(f"{recipe.name:24}{recipe.description}\n{'':24}{recipe.paper}")
+        say(f"{recipe.name:24}{recipe.description}", f"{'':24}{recipe.paper}")
     return 0

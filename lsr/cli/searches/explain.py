@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lsr.cli.common import add_command, add_index_argument, index_path, note, positive
 from lsr.output.numbers import counted
+from lsr.output.terminal import say, say_styled
 
 if TYPE_CHECKING:
     from lsr.query.explain.text_vector import TextVector
@@ -60,13 +61,11 @@ def run(args: argparse.Namespace) -> int:
             file.write(vector_page(vector))
         note(f"{counted(len(vector.terms), 'term')} in {args.html}")
     elif args.json:
-        from lsr.output.hits import json_line
+        from lsr.io.printable import json_line
 
-        for term in vector.terms:
-            print(json_line(asdict(term)))
+        say(*(json_line(asdict(term)) for term in vector.terms))
     else:
-        for line in vector_lines(vector, args.n):
-            print(line)
+        say_styled(*vector_lines(vector, args.n))
     return 0
 
 
@@ -96,8 +95,9 @@ def _vector(args: argparse.Namespace) -> TextVector:
 
 def vector_lines(vector: TextVector, n: int) -> Iterator[str]:
     """Yield what a terminal shows of a vector: a bar a term, the heaviest first."""
+    from lsr.io.printable import clean
     from lsr.output.explained import bar_of, headline
-    from lsr.output.terminal import BOLD, DIM, clean, columns, shortened, style, text_width
+    from lsr.output.terminal import BOLD, DIM, columns, shortened, style, text_width
 
     yield headline(vector)
     shown = vector.terms[:n]

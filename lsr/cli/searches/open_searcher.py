@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from lsr.cli.common import index_path, note
+from lsr.output.numbers import counted
 
 if TYPE_CHECKING:
     from lsr.query.options import SearchOptions
     from lsr.query.searcher import Searcher
+    from lsr.types import Hit
 
 
 def open_searcher(args: argparse.Namespace, options: SearchOptions, *, once: bool = False) -> Searcher:
@@ -42,8 +45,23 @@ def n_searched(searcher: Searcher) -> int:
 
 def note_nothing(searcher: Searcher) -> None:
     """Say that a search found nothing, and what would find more."""
+    n_found = n_searched(searcher)
+    if not n_found:
+        where = searcher.options.where
+        note("nothing found: " + ("the index holds no document" if where is None else f"no document fits {where!r}"))
+        return
     hybrid, offset = searcher.options.hybrid_search, searcher.options.offset
     more = "; --hybrid union finds by dense vectors alone, too" if hybrid is not None and hybrid.mode != "union" else ""
     if offset or searcher.options.min_score is not None:
         more = "; leave out --offset and --min-score to see more" + more
-    note(f"nothing found: no document holds a term of the query (searched {n_searched(searcher):,}){more}")
+    note(f"nothing found: no document holds a term of the query (searched {n_found:,}){more}")
+
+
+def note_stale(args: argparse.Namespace, hits: Iterable[Hit]) -> None:
+    """Say how many hits are of files that have changed or vanished, and the command that follows them."""
+    n_stale = sum(hit.stale is not None for hit in hits)
+    if n_stale:
+        from lsr.indexer.sources.staleness import mended_by
+
+        named = None if args.index is None else str(args.index)
+        note(f"{counted(n_stale, 'hit')} of changed or vanished files: '{mended_by(named)}' follows them")

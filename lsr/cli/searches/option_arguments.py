@@ -25,7 +25,7 @@ def add_search_options(parser: argparse.ArgumentParser, *, names: Collection[str
         if names is None or name in names:
             if spec.group not in groups:
                 groups[spec.group] = parser.add_argument_group(spec.group)
-            groups[spec.group].add_argument(*flags_of(name, spec), dest=name, help=spec.help, **shape_of(spec))
+            groups[spec.group].add_argument(*_declared(name, spec), dest=name, help=spec.help, **shape_of(spec))
             added.append(name)
     parser.set_defaults(**{NAMES: tuple(added)})
 
@@ -54,8 +54,16 @@ def flags_of(name: str, spec: OptionSpec) -> tuple[str, ...]:
     return spec.flags or (f"--{name.replace('_', '-')}",)
 
 
+def _declared(name: str, spec: OptionSpec) -> tuple[str, ...]:
+    """Return the flags to declare: of a pair such as --plain and --no-plain, argparse makes the second."""
+    flags = flags_of(name, spec)
+    return flags[:1] if spec.kind == "bool" else flags
+
+
 def shape_of(spec: OptionSpec) -> dict[str, Any]:
     """Return the arguments of `add_argument` that say which values an option takes."""
+    if spec.kind == "bool" and len(spec.flags) == 2:
+        return {"action": argparse.BooleanOptionalAction}
     if spec.kind == "bool":
         return {"action": "store_const", "const": spec.bare}
     shape: dict[str, Any] = {"metavar": spec.metavar} if spec.metavar else {}

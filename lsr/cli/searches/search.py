@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsr.cli.common import add_command, add_index_argument, note
-from lsr.cli.searches.open_searcher import add_dense_argument, n_searched, note_nothing, open_searcher
+from lsr.cli.searches.open_searcher import add_dense_argument, n_searched, note_nothing, note_stale, open_searcher
 from lsr.cli.searches.option_arguments import add_search_options, options_from
 from lsr.output.numbers import counted
+from lsr.output.terminal import say, say_styled
 
 if TYPE_CHECKING:
     from lsr.query.options import SearchOptions
@@ -102,6 +103,7 @@ def _search_one(args: argparse.Namespace, options: SearchOptions) -> int:
     if options.explain or args.html is not None:
         return _explain_one(args, searcher)
     results = searcher.search(args.query)
+    note_stale(args, results)
     if args.json:
         _print_json(results)
         return 0
@@ -112,8 +114,7 @@ def _search_one(args: argparse.Namespace, options: SearchOptions) -> int:
         from lsr.query.explain.snippet import QueryWords
 
         print_hits(results, QueryWords(args.query, searcher.index.manifest.encoder))
-    for line in counts_lines(results.total, results.facets):
-        print(line)
+    say_styled(*counts_lines(results.total, results.facets))
     sys.stdout.flush()
     if not results:
         note_nothing(searcher)
@@ -123,7 +124,7 @@ def _search_one(args: argparse.Namespace, options: SearchOptions) -> int:
     unit = "document" if searcher.index.manifest.passages is None else "passage"
     searched = counted(n_searched(searcher), unit)
     summary = f"{_which(results, options)} of {searched}, in {results.took_us / 1000:.0f} ms"
-    print(style(summary, DIM, sys.stderr), file=sys.stderr)
+    say_styled(style(summary, DIM, sys.stderr), stream=sys.stderr)
     if results.skipped is not None:
         shown = " ".join(f"{name}={value:g}" for name, value in results.skipped.items() if "superblocks_" not in name)
         scored = counted(int(results.skipped["superblocks_scored"]), "superblock")
@@ -138,14 +139,15 @@ def _which(results: Results, options: SearchOptions) -> str:
 
 
 def _print_json(results: Results) -> None:
-    from lsr.output.hits import hit_json, json_line
+    from lsr.io.printable import json_line
+    from lsr.output.hits import hit_json
 
     for hit in results:
-        print(hit_json(hit, results.skipped))
+        say(hit_json(hit, results.skipped))
     if results.total is not None or results.facets:
         from lsr.output.results import results_object
 
-        print(json_line(results_object(query=results.query, total=results.total, facets=results.facets)))
+        say(json_line(results_object(query=results.query, total=results.total, facets=results.facets)))
 
 
 def _explain_one(args: argparse.Namespace, searcher: Searcher) -> int:
@@ -153,22 +155,21 @@ def _explain_one(args: argparse.Namespace, searcher: Searcher) -> int:
     from lsr.output.results import counts_lines
 
     explained = searcher.explain(args.query)
+    note_stale(args, [found.hit for found in explained.hits])
     if args.html is not None:
         from lsr.io.text_files import written_whole
         from lsr.server.pages.search import search_page
 
         with written_whole(args.html) as file:
-            file.write(search_page(explained))
+            file.write(search_page(explained, searcher))
         note(f"{counted(len(explained.hits), 'hit')} explained in {args.html}")
         if not searcher.options.explain:
             return 0
     if args.json:
-        for line in explained_lines(explained):
-            print(line)
+        say(*explained_lines(explained))
         return 0
     if not explained.hits:
         note_nothing(searcher)
     print_explained(explained, searcher.term_finder)
-    for line in counts_lines(explained.total, explained.facets):
-        print(line)
+    say_styled(*counts_lines(explained.total, explained.facets))
     return 0

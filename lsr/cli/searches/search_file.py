@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lsr.cli.common import TerminalProgress, note, note_compiling
 from lsr.cli.searches.open_searcher import open_searcher
 from lsr.output.numbers import counted
+from lsr.output.terminal import say
 
 if TYPE_CHECKING:
     from lsr.query.options import SearchOptions
@@ -44,7 +45,7 @@ def _read_queries(
     from lsr.errors import UsageError
     from lsr.query.encoded_queries import is_parquet, read_encoded_queries
     from lsr.query.queries import Queries
-    from lsr.query.stages import method_of
+    from lsr.query.stages import encode_typed, method_of
     from lsr.types import SparseBatch
 
     options = searcher.options
@@ -55,11 +56,13 @@ def _read_queries(
         if unknown:
             note(f"{counted(unknown, 'term')} of the queries not in the index: nothing is found by them")
         return query_ids, Queries(queries)
-    from lsr.eval.data.datasets import read_queries
+    from lsr.eval.data.query_files import read_queries
 
     texts = read_queries(args.queries)
     query_ids = list(texts)
     progress.start("encoding", len(texts), "query")
+    if options.plain is False:
+        return query_ids, encode_typed(searcher, list(texts.values()), options)
     if options.hybrid_search is not None:
         return query_ids, method_of(options).encode(searcher, list(texts.values()))
     batches = []
@@ -95,17 +98,17 @@ def _print_all(searcher: Searcher, query_ids: list[str], queries: Queries, progr
 
             results = searcher.results_of(found, None, options, query_id=query_id)
             for hit in results:
-                print(hit_json(hit, results.skipped))
+                say(hit_json(hit, results.skipped))
         if options.counts_matches:
-            from lsr.output.hits import json_line
+            from lsr.io.printable import json_line
             from lsr.output.results import results_object
 
-            print(json_line(results_object(query=None, query_id=query_id, total=found.total, facets=found.facets)))
+            say(json_line(results_object(query=None, query_id=query_id, total=found.total, facets=found.facets)))
 
 
 def _print_explained(searcher: Searcher, query_id: str, found: Any) -> None:
+    from lsr.io.printable import json_line
     from lsr.output.explained import explained_hit
-    from lsr.output.hits import json_line
 
     for hit in searcher.explained(found, query_id=query_id).hits:
-        print(json_line(explained_hit(hit)))
+        say(json_line(explained_hit(hit)))

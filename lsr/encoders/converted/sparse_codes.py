@@ -28,6 +28,8 @@ from lsr.encoders.runtime import RUNTIME, Runtime
 from lsr.encoders.sparse.vocabulary_map import RemappedQueryEncoder
 from lsr.encoders.text.term_spans import NoWords, TermFinder
 from lsr.errors import EncoderError
+from lsr.io.cache import expanded
+from lsr.io.private_folder import private_copy
 from lsr.types import Document, SparseBatch
 
 KIND = "codes"
@@ -235,7 +237,7 @@ def reconstruction(autoencoder: SparseAutoencoder, vectors: npt.NDArray[np.float
 
 def _load(name: str | Path, **options: Any) -> SparseCodesEncoder:
     """Load sparse codes and the dense encoder that they were fitted to. options: `device`, `dtype`."""
-    folder = Path(name).expanduser().resolve()
+    folder = expanded(name).resolve()
     autoencoder, description = read_codes(folder)
     encoder = SparseCodesEncoder(folder, open_dense_encoder(description, **options), autoencoder)
     remember(encoder.description["name"], encoder.description["revision"])
@@ -257,7 +259,12 @@ def _open_queries(description: Mapping[str, Any], side: QuerySide) -> QueryEncod
     """Open the queries' side, without torch where the dense model is one for numpy."""
     described = description["settings"]["dense"]
     dense = open_bare(described, moved_to=side.moved_to) or open_dense_encoder(described, moved_to=side.moved_to)
-    codes = CodesQueryEncoder(dense, read_codes(Path(str(side.files)))[0])
+    try:
+        with private_copy(side.files) as folder:
+            autoencoder = read_codes(folder)[0]
+    except OSError as error:
+        raise EncoderError(f"{side.files} can't be read ({error.strerror or error}): index the corpus again") from error
+    codes = CodesQueryEncoder(dense, autoencoder)
     return RemappedQueryEncoder(codes, names_of(int(description["settings"]["n_codes"])), side.lookup, side.vocab_size)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.encoders.base import Encoder
+from lsr.encoders.compiled.choose import compiled_options
 from lsr.encoders.dense.base import DENSE, DenseEncoder
 from lsr.encoders.pretrained.known_models import recorded_place
 from lsr.encoders.registry import EncoderKind, register
@@ -16,18 +17,25 @@ _RECORDED = ("pooling", "normalise", "query_prompt", "document_prompt", "max_len
 
 def _load_dense(name_or_path: str | Path, *, sparse: Encoder | None = None, **options: Any) -> DenseEncoder:
     """Load a dense model. sparse: the index's other encoder, which doesn't matter here."""
+    del sparse
+    return _load(name_or_path, **options)
+
+
+def _load(name_or_path: str | Path, **options: Any) -> DenseEncoder:
+    chosen = compiled_options(name_or_path, options)
+    if chosen is not None:
+        from lsr.encoders.compiled.open import open_dense_compiled
+
+        return open_dense_compiled(name_or_path, **chosen)
     from lsr.encoders.dense.encoder import load_dense
 
-    del sparse
     return load_dense(name_or_path, **options)
 
 
 def _open_dense(description: Mapping[str, Any], *, moved_to: str | Path | None = None, **options: Any) -> DenseEncoder:
-    from lsr.encoders.dense.encoder import load_dense
-
     place, revision = recorded_place(description, moved_to, "--dense")
     settings = {name: description["settings"][name] for name in _RECORDED}
-    return load_dense(place, revision=revision, **settings, **options)
+    return _load(place, revision=revision, **settings, **options)
 
 
 register(

@@ -7,16 +7,19 @@ Lucene computes: see Kamphuis et al., "Which BM25 Do You Mean?" (ECIR 2020). Doc
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lsr.encoders.base import CorpusStatistics, TermLookup
-from lsr.encoders.lexical.analyser import Analyser, AnalyserSettings
+from lsr.encoders.lexical.analyser import WITH_IDENTIFIERS, Analyser, AnalyserSettings
+from lsr.encoders.lexical.identifiers import is_beside_words, is_signed
+from lsr.encoders.lexical.language import settings_for
 from lsr.encoders.lexical.word_counts import WordIds, count_words
-from lsr.encoders.registry import EncoderKind, QuerySide, register
+from lsr.encoders.registry import EncoderKind, QuerySide, WordTerms, register
 from lsr.encoders.text.term_spans import AnalysedWords, TermFinder
 from lsr.errors import EncoderError, UsageError
 from lsr.types import Document, SparseBatch
@@ -34,20 +37,32 @@ class BM25Weighting:
     """The document side of BM25.
 
     weight = idf · tf / (tf + k1 · (1 − b + b · dl / avgdl)), with idf = ln(1 + (N − df + ½) / (df + ½)).
+    terms: term i having id i, where some of them make a text no longer (`is_beside_words`); default, all count.
     """
 
-    def __init__(self, *, k1: float = 0.9, b: float = 0.4) -> None:
+    def __init__(self, *, k1: float = 0.9, b: float = 0.4, terms: Sequence[str] | None = None) -> None:
         if not (math.isfinite(k1) and k1 >= 0):
             raise UsageError(f"BM25: k1 is {k1}, but has to be 0 or more")
         if not 0 <= b <= 1:
             raise UsageError(f"BM25: b is {b}, but has to lie in 0…1")
         self.k1 = k1
         self.b = b
+        self._terms = terms
+        self._is_word = np.empty(0, bool)
+
+    def lengths(self, term_ids: npt.NDArray[Any], counts: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Return what each count adds to the length of its document: itself, or 0 for a term beside the words."""
+        if self._terms is None:
+            return counts.astype(np.float64)
+        if (known := len(self._is_word)) < len(self._terms):
+            new = [not is_beside_words(term) for term in self._terms[known:]]
+            self._is_word = np.concatenate([self._is_word, np.array(new, bool)])
+        return np.where(self._is_word[term_ids], counts, 0).astype(np.float64)
 
     def weigh(self, counts: SparseBatch, statistics: CorpusStatistics) -> SparseBatch:
         """Turn rows of term counts into rows of BM25 weights.
 
-        counts: a row's weights are the numbers of times that each term stands in the document; their sum is its length.
+        counts: a row's weights are the numbers of times that each term stands in the document.
         statistics: `df` int64 (vocab_size), of the corpus that the rows belong to.
         """
         df = statistics.df
@@ -58,9 +73,10 @@ class BM25Weighting:
         if counts.nnz == 0:
             return SparseBatch(counts.indptr, counts.term_ids, counts.weights, len(df))
         tf = counts.weights.astype(np.float64)
-        ends = np.concatenate(([0.0], np.cumsum(tf)))  # exact: integers far below 2^53
+        length = self.lengths(counts.term_ids, counts.weights)
+        ends = np.concatenate(([0.0], np.cumsum(length)))  # exact: integers far below 2^53
         lengths = np.diff(ends[counts.indptr])
-        norms = self.k1 * (1 - self.b + self.b * lengths / statistics.mean_length)
+        norms = self.k1 * (1 - self.b + self.b * lengths / (statistics.mean_length or 1.0))
         seen = df[counts.term_ids].astype(np.float64)
         idf = np.log1p((statistics.n_docs - seen + 0.5) / (seen + 0.5))
         weights = idf * tf / (tf + np.repeat(norms, np.diff(counts.indptr)))
@@ -72,12 +88,26 @@ class BM25QueryEncoder:
 
     def __init__(self, settings: AnalyserSettings, lookup: TermLookup, vocab_size: int) -> None:
         self._analyser = Analyser(settings)
-        self._word_ids = WordIds(self._analyser, lookup)
+        self._lookup = lookup
+        self._word_ids = WordIds(self._analyser, self._term_id)
+        self._signed: set[int] = set()
         self._vocab_size = vocab_size
 
+    def _term_id(self, term: str) -> int | None:
+        found = self._lookup(term)
+        if found is not None and is_signed(term):
+            self._signed.add(found)
+        return found
+
     def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
-        """Return one row a text, a term weighing 1 for each time it stands there."""
-        return _batch(texts, self._analyser, self._word_ids)(self._vocab_size)
+        """Return one row a text, a word weighing 1 for each time it stands there; identifiers by `signed_weight`."""
+        counts = _batch(texts, self._analyser, self._word_ids)(self._vocab_size)
+        if self._signed:
+            signed = np.isin(counts.term_ids, list(self._signed))
+            for row in np.unique(np.searchsorted(counts.indptr, np.flatnonzero(signed), side="right") - 1).tolist():
+                span = slice(counts.indptr[row], counts.indptr[row + 1])
+                counts.weights[span][signed[span]] *= self._analyser.signed_weight(texts[row])
+        return counts
 
 
 class BM25Encoder:
@@ -95,8 +125,9 @@ class BM25Encoder:
         terms: Sequence[str] = (),
     ) -> None:
         self._analyser = Analyser(settings)
-        self._weighting = BM25Weighting(k1=k1, b=b)
         self._terms = list(terms)
+        beside = self._analyser.settings.version >= WITH_IDENTIFIERS
+        self._weighting = BM25Weighting(k1=k1, b=b, terms=self._terms if beside else None)
         self._ids = {term: i for i, term in enumerate(self._terms)}
         if len(self._ids) != len(self._terms):
             raise EncoderError(f"BM25: the vocabulary of {len(self._terms)} terms holds a term twice")
@@ -144,10 +175,20 @@ class BM25Encoder:
         """Write nothing: the description and the index's own vocabulary are enough."""
 
 
-def _load(name: str, *, stemmer: str = "english", stop_words: str = "english", **options: Any) -> BM25Encoder:
-    """Make an encoder. options: `k1`, `b`, `terms` of an index to be continued."""
+def _load(
+    name: str,
+    *,
+    language: str | None = None,
+    stemmer: str | None = None,
+    stop_words: str | Iterable[str] | None = None,
+    **options: Any,
+) -> BM25Encoder:
+    """Make an encoder. language, stemmer, stop_words: see `settings_for`.
+
+    options: `k1`, `b`, `terms` of an index to be continued.
+    """
     del name
-    return BM25Encoder(AnalyserSettings(stemmer, stop_words), **options)
+    return BM25Encoder(settings_for(language, stemmer=stemmer, stop_words=stop_words), **options)
 
 
 def _open_documents(description: Mapping[str, Any], terms: Sequence[str], **placement: Any) -> BM25Encoder:
@@ -176,6 +217,10 @@ def _find_terms(description: Mapping[str, Any], encoder: Any) -> TermFinder:
     return AnalysedWords(_analyser_of(description))
 
 
+def _find_words(description: Mapping[str, Any]) -> WordTerms:
+    return WordTerms(_analyser_of(description))
+
+
 def _analyser_of(description: Mapping[str, Any]) -> AnalyserSettings:
     try:
         return AnalyserSettings.from_json(description["settings"]["analyser"])
@@ -191,5 +236,6 @@ register(
         open_documents=_open_documents,
         open_queries=_open_queries,
         find_terms=_find_terms,
+        find_words=_find_words,
     )
 )

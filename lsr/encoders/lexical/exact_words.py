@@ -24,6 +24,7 @@ import numpy.typing as npt
 from lsr.encoders.base import TermLookup
 from lsr.encoders.config import WordsConfig
 from lsr.encoders.lexical.analyser import Analyser, AnalyserSettings
+from lsr.encoders.lexical.identifiers import is_signed
 from lsr.encoders.lexical.word_counts import NOT_A_TERM, WordIds, count_words
 from lsr.errors import EncoderError
 from lsr.types import Document, SparseBatch
@@ -83,24 +84,39 @@ class WordQueries:
     ) -> None:
         self._config = config
         self._analyser = analyser or Analyser(analyser_settings(config))
-        self._word_ids = WordIds(self._analyser, lambda stem: lookup(MARK + stem))
+        self._lookup = lookup
+        self._word_ids = WordIds(self._analyser, self._term_id)
+        self._signed: set[int] = set()
         self._grows = grows
 
+    def _term_id(self, term: str) -> int | None:
+        found = self._lookup(MARK + term)
+        if found is not None and is_signed(term):
+            self._signed.add(found)
+        return found
+
     def encode(self, texts: Sequence[str], vocab_size: int) -> SparseBatch:
-        """Return one row a text: a word that stands there n times weighs (1 + ln n) · weight."""
+        """Return one row a text: a word that stands there n times weighs (1 + ln n) · weight.
+
+        An identifier weighs `Analyser.signed_weight` times as much.
+        """
         if self._grows:
             self._word_ids.clear()
         # Queries are short: what numpy costs a call is more than what it saves.
         rows = [Counter(map(self._word_ids.__getitem__, self._analyser.words(text))) for text in texts]
-        indptr, term_ids, counts = [0], [], []
-        for row in rows:
+        indptr, term_ids, counts, factors = [0], [], [], []
+        for row, text in zip(rows, texts, strict=True):
             del row[NOT_A_TERM]
+            of_signed = 1.0 if self._signed.isdisjoint(row) else self._analyser.signed_weight(text)
             for term_id in sorted(row):
                 term_ids.append(term_id)
                 counts.append(row[term_id])
+                factors.append(of_signed if term_id in self._signed else 1.0)
             indptr.append(len(term_ids))
-        weights = (self._config.weight * (1 + np.log(np.array(counts, np.float64)))).astype(np.float32)
-        return SparseBatch(np.array(indptr, np.int64), np.array(term_ids, np.int32), weights, vocab_size)
+        weights = np.array(factors) * self._config.weight * (1 + np.log(np.array(counts, np.float64)))
+        return SparseBatch(
+            np.array(indptr, np.int64), np.array(term_ids, np.int32), weights.astype(np.float32), vocab_size
+        )
 
 
 def document_weights(
@@ -135,4 +151,4 @@ def side_by_side(rows: SparseBatch, words: SparseBatch) -> SparseBatch:
 
 def analyser_settings(config: WordsConfig) -> AnalyserSettings:
     """Return the settings by which words are made."""
-    return AnalyserSettings(config.stemmer, config.stop_words)
+    return AnalyserSettings(config.stemmer, config.stop_words, config.version)

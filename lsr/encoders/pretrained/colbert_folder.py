@@ -21,7 +21,7 @@ _MODULES = ("sentence_transformers.models.Transformer", "sentence_transformers.b
 _DENSE = "pylate.models.Dense."
 _IDENTITY = ("", "Identity")
 _ARCHITECTURE = "HF_ColBERT"
-"""What ColBERT calls its model in `config.json`."""
+"""Name of ColBERT's model in `config.json`."""
 
 
 @dataclass(frozen=True, slots=True)

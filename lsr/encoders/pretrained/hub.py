@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lsr.errors import EncoderError
+from lsr.io.cache import expanded
 from lsr.models import bundled_folder
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -49,7 +50,7 @@ def locate(name_or_path: str | Path, *, revision: str | None = None) -> Source:
     source = bundled(str(name_or_path))
     if source is not None:
         return source
-    path = Path(name_or_path).expanduser()
+    path = expanded(name_or_path)
     if path.is_dir():
         return Source(str(path.resolve()), path.resolve())
     name = str(name_or_path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from lsr.encoders.config import EncoderConfig, Pruning, TowerConfig
+from lsr.encoders.config import EncoderConfig
 from lsr.encoders.families import family_config
 from lsr.encoders.pretrained.hub import locate
 from lsr.encoders.pretrained.known_models import remember
 from lsr.encoders.pretrained.load_model import LoadedTower, Placement, load_tower, start_tower
-from lsr.encoders.pretrained.sparse_folder import Layout, read_json, read_layout
+from lsr.encoders.pretrained.sparse_folder import Layout, read_as, read_json, read_layout, with_options
 from lsr.encoders.pretrained.transformers_checkpoint import read_tokenizer_of, special_token_ids
 from lsr.encoders.sparse.encoder import NeuralEncoder
 from lsr.encoders.sparse.joint import JointNeuralEncoder
@@ -52,12 +51,9 @@ def load_neural(
     """
     source = locate(name_or_path, revision=revision)
     layout = read_layout(source.folder)
-    layout = _read_as(layout, family or (plain_family if layout.is_plain else None))
+    layout = read_as(layout, family or (plain_family if layout.is_plain else None))
     placement = Placement.of(device, dtype, max_tokens, cpu_bfloat16=layout.config.cpu_bfloat16)
-    # The options speak of documents, so queries keep the settings that both sides had.
-    query_config = layout.config.query_tower if layout.config.query_side == "same" else layout.config.query
-    document_config = _with_options(layout.config.document, max_length, top_k, threshold)
-    config = replace(layout.config, document=document_config, query=query_config)
+    config = with_options(layout.config, max_length, top_k, threshold)
     document = load_tower(layout.document, config.document, placement, config.dense)
     query: LoadedTower | TableQueryEncoder
     if config.query_side == "same":
@@ -110,30 +106,6 @@ def start_encoder(
         query_part = _table(weights, config, document_tower.tokenizer)
     kind = NeuralEncoder if config.dense is None else JointNeuralEncoder
     return kind(config, config.family, f"unsaved:{uuid4().hex}", document_tower, query_part)
-
-
-def _read_as(layout: Layout, family: str | None) -> Layout:
-    if family is None:
-        return layout
-    if not layout.is_plain:
-        raise UsageError(f"{layout.folder} says that it is {layout.config.family!r}: leave out family {family!r}")
-    config = family_config(family)
-    if config.query_side in ("own", "table"):
-        raise UsageError(
-            f"{layout.folder}: a plain checkpoint can't be {family!r}, which has more than one model: "
-            "put it together with start_encoder and save it"
-        )
-    return replace(layout, config=config)
-
-
-def _with_options(
-    config: TowerConfig, max_length: int | None, top_k: int | None, threshold: float | None
-) -> TowerConfig:
-    pruning = Pruning(
-        config.pruning.top_k if top_k is None else top_k,
-        config.pruning.threshold if threshold is None else threshold,
-    )
-    return replace(config, max_length=config.max_length if max_length is None else max_length, pruning=pruning)
 
 
 def _query_folder(layout: Layout) -> Path:

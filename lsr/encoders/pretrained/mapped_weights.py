@@ -25,7 +25,7 @@ _DTYPES: Mapping[str, np.dtype[Any]] = {
 _SIZE_BYTES = 8
 _MOST_HEADER = 100_000_000
 SCALE = ":scale"
-"""What `lsr.encoders.pretrained.compact_weights` calls the factor of each row of a table of 8-bit integers."""
+"""Suffix that `compact_weights` gives the name of the row factors of a table of 8-bit integers."""
 
 
 class Tensors:
@@ -68,6 +68,13 @@ class Tensors:
         if len(rows) and not 0 <= rows.min() <= rows.max() < len(stored):
             raise EncoderError(f"{self.path}: {name} has {len(stored)} rows, but row {rows.max()} is asked for")
         return self._floats(name, stored[rows], kind, rows)
+
+    def array(self, name: str) -> npt.NDArray[Any]:
+        """Return a copy of a tensor as it is stored, float32 or int8. Raises EncoderError for any other."""
+        stored, kind = self._stored(name)
+        if kind not in ("F32", "I8"):
+            raise EncoderError(f"{self.path}: {name} is {kind}, not F32 or I8: the file is of another kind of model")
+        return np.array(stored)
 
     def bytes_of(self, name: str) -> tuple[npt.NDArray[np.int8], Floats] | None:
         """Return a stored table of 8-bit integers and each row's factor; None for other tensors."""

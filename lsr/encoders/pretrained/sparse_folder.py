@@ -13,12 +13,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lsr.encoders.config import EncoderConfig, TowerConfig
-from lsr.errors import EncoderError, LsrError
+from lsr.encoders.config import EncoderConfig, Pruning, TowerConfig
+from lsr.encoders.families import family_config
+from lsr.errors import EncoderError, LsrError, UsageError
 
 OWN_CONFIG = "lsr_encoder.json"
 OWN_FORMAT = 1
@@ -79,6 +80,35 @@ def read_layout(folder: Path) -> Layout:
         f"{folder} holds no model: there is no {OWN_CONFIG}, modules.json or config.json; "
         "give a masked-LM checkpoint or a Sentence-Transformers SparseEncoder folder"
     )
+
+
+def read_as(layout: Layout, family: str | None) -> Layout:
+    """Return a plain checkpoint's layout read as a family. Raises UsageError for a model that says its family."""
+    if family is None:
+        return layout
+    if not layout.is_plain:
+        raise UsageError(f"{layout.folder} says that it is {layout.config.family!r}: leave out family {family!r}")
+    config = family_config(family)
+    if config.query_side in ("own", "table"):
+        raise UsageError(
+            f"{layout.folder}: a plain checkpoint can't be {family!r}, which has more than one model: "
+            "put it together with start_encoder and save it"
+        )
+    return replace(layout, config=config)
+
+
+def with_options(
+    config: EncoderConfig, max_length: int | None, top_k: int | None, threshold: float | None
+) -> EncoderConfig:
+    """Return a config with options for documents; queries keep the settings that both sides had."""
+    document = config.document
+    pruning = Pruning(
+        document.pruning.top_k if top_k is None else top_k,
+        document.pruning.threshold if threshold is None else threshold,
+    )
+    length = document.max_length if max_length is None else max_length
+    query = config.query_tower if config.query_side == "same" else config.query
+    return replace(config, document=replace(document, max_length=length, pruning=pruning), query=query)
 
 
 def read_json(path: Path) -> Any:

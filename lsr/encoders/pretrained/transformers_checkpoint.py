@@ -103,7 +103,7 @@ def token_limit(model: Any, tokenizer: Any) -> int | None:
     """Return how many tokens a text may have for this model, None where nothing limits it."""
     config = model.config
     positions = getattr(config, "max_position_embeddings", None) or NO_LIMIT
-    if config.model_type in ("roberta", "xlm-roberta", "camembert", "longformer"):
+    if config.model_type in ("roberta", "xlm-roberta", "camembert", "longformer", "mpnet"):
         positions -= (config.pad_token_id or 0) + 1  # their positions are counted from behind the padding id
     limit = min(positions, tokenizer.model_max_length)
     return None if limit >= NO_LIMIT else int(limit)

@@ -5,17 +5,16 @@ Nothing here imports torch until a model is asked for.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lsr.encoders.base import Encoder, QueryEncoder, model_of
+from lsr.encoders.compiled.choose import INT8, compiled_options
 from lsr.encoders.config import WordsConfig
 from lsr.encoders.dense.base import DenseEncoder, JointEncoder
-from lsr.encoders.device import is_cpu_or_auto
-from lsr.encoders.lexical.exact_words import analyser_settings
+from lsr.encoders.lexical.exact_words import MARK, analyser_settings
+from lsr.encoders.lexical.language import words_in
 from lsr.encoders.lexical.with_exact_words import (
     QueriesWithWords,
     weigh_words_beside_dense,
@@ -23,7 +22,17 @@ from lsr.encoders.lexical.with_exact_words import (
     words_of,
 )
 from lsr.encoders.pretrained.known_models import recorded_place
-from lsr.encoders.registry import JOINT, MODEL, EncoderKind, QuerySide, check_same, register, unknown_kind, usages
+from lsr.encoders.registry import (
+    JOINT,
+    MODEL,
+    EncoderKind,
+    QuerySide,
+    WordTerms,
+    check_same,
+    register,
+    unknown_kind,
+    usages,
+)
 from lsr.encoders.runtime import RUNTIME
 from lsr.encoders.sparse.query_table import open_table
 from lsr.encoders.sparse.vocabulary_map import RemappedQueryEncoder
@@ -32,42 +41,42 @@ from lsr.encoders.text.tokenizer import copy_of
 from lsr.errors import EncoderError, UsageError
 from lsr.models import bundled_folder
 
-log = logging.getLogger("lsr")
 
-INT8 = "int8"
-"""The `dtype` of the integer kernels."""
+def _load(
+    name_or_path: str | Path,
+    *,
+    terms: Sequence[str] = (),
+    language: str | None = None,
+    stop_words: str | Iterable[str] | None = None,
+    **options: Any,
+) -> Encoder:
+    """Load the model of a folder or of a name on the hub, with its exact words in the newest analysis.
 
-
-def _load(name_or_path: str | Path, *, terms: Sequence[str] = (), **options: Any) -> Encoder:
-    """Load the model of a folder or of a name on the hub, with its exact words. terms: of an index to be continued."""
+    terms: of an index to be continued. language, stop_words: of its exact words (default: its own). Raises UsageError
+    for a language of a model that has no exact words.
+    """
     if bundled_folder(str(name_or_path)) is None and not _might_be_model(name_or_path):
         raise EncoderError(f"no encoder {str(name_or_path)!r}: known are {', '.join(usages('load'))}")
     model = _load_model(name_or_path, **options)
-    return with_exact_words(model, model.config.words, terms=terms)
+    words = model.config.words
+    if words is None and (language is not None or stop_words is not None):
+        raise UsageError(
+            f"encoder {name_or_path} has no exact words, and its model reads one language or several: leave out the "
+            "language and stop words, or take bm25"
+        )
+    return with_exact_words(model, None if words is None else words_in(words, language, stop_words), terms=terms)
 
 
 def _load_model(name_or_path: str | Path, **options: Any) -> Any:
-    """Load a model in torch; on the integer kernels for int8, or where torch is missing."""
-    dtype, device = options.get("dtype"), options.get("device")
-    on_cpu = is_cpu_or_auto(device)
-    unnamed = dtype is None and on_cpu and options.get("family") is None
-    if unnamed and bundled_folder(str(name_or_path)) is not None and not _has_torch():
-        log.info("torch isn't installed: the bundled model encodes in int8")
-        dtype = INT8
-    if dtype == INT8:
-        if not on_cpu:
-            raise UsageError(f"dtype int8 is for the CPU, but device is {device!r}: leave one of them out")
-        unused = {"dtype", "device", "max_tokens", "plain_family"}
-        from lsr.encoders.int8.open import open_integer_encoder
+    """Load a model on the kernels where that is asked for, it was made for them, or torch is missing; else in torch."""
+    chosen = compiled_options(name_or_path, options)
+    if chosen is not None:
+        from lsr.encoders.compiled.open import open_compiled
 
-        return open_integer_encoder(name_or_path, **{k: v for k, v in options.items() if k not in unused})
+        return open_compiled(name_or_path, **chosen)
     from lsr.encoders.pretrained.load_encoder import load_neural
 
     return load_neural(name_or_path, **options)
-
-
-def _has_torch() -> bool:
-    return all(find_spec(name) is not None for name in ("torch", "transformers"))
 
 
 def _might_be_model(name_or_path: str | Path) -> bool:
@@ -96,7 +105,8 @@ def _load_recorded(
         threshold=document["pruning"]["threshold"],
         **options,
     )
-    encoder = with_exact_words(model, model.config.words, terms=terms)
+    words = model.config.words if words_of(description) is None else words_of(description)
+    encoder = with_exact_words(model, words, terms=terms)
     check_same(description, encoder.description)
     return encoder
 
@@ -182,6 +192,11 @@ def _find_terms(description: Mapping[str, Any], encoder: Any) -> TermFinder:
     return tokens if words is None else TokensAndWords(tokens, AnalysedWords(analyser_settings(words)))
 
 
+def _find_words(description: Mapping[str, Any]) -> WordTerms | None:
+    words = words_of(description)
+    return None if words is None else WordTerms(analyser_settings(words), MARK)
+
+
 register(
     EncoderKind(
         MODEL,
@@ -193,6 +208,7 @@ register(
         open_dense=_open_dense,
         find_terms=_find_terms,
         weigh_beside_dense=weigh_words_beside_dense,
+        find_words=_find_words,
     )
 )
 register(EncoderKind(JOINT, usage=JOINT, load_dense=_load_joint))

@@ -20,7 +20,15 @@ from lsr.encoders.dense.base import DenseEncoder
 from lsr.encoders.text.token_count import TokenCount
 from lsr.encoders.text.tokenizer import TextTokenizer, clean, copy_of
 from lsr.errors import BadDocumentError, UsageError
-from lsr.types import PASSAGE_END, PASSAGE_OF, PASSAGE_START, Document, FieldValue
+from lsr.types import (
+    PASSAGE_END,
+    PASSAGE_MARK,
+    PASSAGE_OF,
+    PASSAGE_START,
+    PASSAGE_TITLE,
+    Document,
+    FieldValue,
+)
 
 BLOCK_CHARACTERS = 1 << 18
 """Characters that are tokenised at a time, so that a line of megabytes needs no more memory than this."""
@@ -83,10 +91,16 @@ class PassageSplitter:
     def split(self, document: Document, count: TokenCount | None = None) -> list[Document]:
         """Return the document itself if it fits, else its passages, in order. count: receives the document's tokens.
 
-        The first passage has the document's id, the others a number behind it. A passage has the document's title (of
-        one longer than half a passage its start) and its fields, beside them PASSAGE_OF and the characters of the
-        text that it holds, PASSAGE_START and PASSAGE_END. It begins and ends between words where there are any.
+        The first passage has the document's id, the others names of `passage_id`. A passage has the document's title
+        (of one longer than half a passage its start, and all of it as PASSAGE_TITLE) and its fields, beside them
+        PASSAGE_OF and the characters of the text that it holds, PASSAGE_START and PASSAGE_END. It begins and ends
+        between words where there are any. Raises BadDocumentError for an id or a field that passages need.
         """
+        if document.doc_id.startswith(PASSAGE_MARK):
+            raise BadDocumentError(
+                f"document {document.doc_id!r}: its id begins with the control character U+001F, which names passages "
+                "where documents are cut: rename it"
+            )
         if PASSAGE_OF in document.fields:
             raise BadDocumentError(
                 f"document {document.doc_id}: the name of its field {PASSAGE_OF!r} is reserved where documents are "
@@ -126,6 +140,8 @@ class PassageSplitter:
         for first, last in _windows(words, room, overlap):
             start, end = int(starts[first]), int(ends[last - 1])
             where: dict[str, FieldValue] = {PASSAGE_OF: document.doc_id, PASSAGE_START: start, PASSAGE_END: end}
+            if title != document.title:
+                where[PASSAGE_TITLE] = document.title
             doc_id = passage_id(document.doc_id, len(passages))
             passages.append(Document(doc_id, document.text[start:end], title, {**document.fields, **where}))
         return passages
@@ -155,8 +171,15 @@ class PassageSplitter:
 
 
 def passage_id(doc_id: str, number: int) -> str:
-    """Return the id of a document's passage, counted from 0. The first has the document's own, so that two documents
-    of one id are noticed."""
+    """Return the name of a document's passage, counted from 0, which is no other document's id.
+
+    The first has the document's own, so that two documents of one id are noticed.
+    """
+    return doc_id if number == 0 else f"{PASSAGE_MARK}{number}{PASSAGE_MARK}{doc_id}"
+
+
+def early_passage_id(doc_id: str, number: int) -> str:
+    """Return the name that a passage had in early indexes, which another document might have as its id."""
     return doc_id if number == 0 else f"{doc_id}#{number}"
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from lsr.errors import LsrError
-from lsr.eval.data.datasets import dataset_folders, read_queries
+from lsr.eval.data.datasets import dataset_folders
+from lsr.eval.data.query_files import read_queries
 from lsr.indexer.corpus.reader import read_corpus
 from lsr.io.progress import NoProgress, Progress
 from lsr.training.data.example import Example, Examples

@@ -28,8 +28,10 @@ from lsr.errors import EncoderError, UsageError
 from lsr.types import Document
 
 SHIFT, SPREAD = 6.0, 1.2
-"""Shift of the linear layer: GELU(x + 6) differs from x + 6 by less than 1e-5 for x above -2; and the standard
-deviation of the regression's outputs."""
+"""Shift of the linear layer, and the standard deviation of the regression's outputs.
+
+GELU(x + 6) differs from x + 6 by less than 1e-5 for x above -2.
+"""
 MARGIN = 5.0
 """Distance of the logit of a position's token from the mean of all, in the units of logits."""
 ACTIVE_TERMS = 200

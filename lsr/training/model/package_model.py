@@ -10,6 +10,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from lsr.encoders.compiled.export import write_factors
 from lsr.encoders.config import WordsConfig
 from lsr.encoders.pretrained.load_encoder import load_neural
 from lsr.encoders.pretrained.save_encoder import save_encoder
@@ -30,9 +31,9 @@ def package_model(
 ) -> int:
     """Write a model compactly to `target`, replacing the one there but for its card. Return its size in bytes.
 
-    It computes in bfloat16 on CPUs that have instructions for it. words, words_beside_dense: their weight, and that in
-    a hybrid search (`WordsConfig`). rarity, threshold: as `EncoderConfig` and `Pruning` have them (default: unchanged).
-    Raises UsageError for a model above LARGEST_BYTES, or without words that could be weighed.
+    In torch it computes in bfloat16 on CPUs with instructions for it. words, words_beside_dense: their weight, and
+    that in a hybrid search (`WordsConfig`). rarity, threshold: as `EncoderConfig` and `Pruning` have them (default:
+    unchanged). Raises UsageError for a model above LARGEST_BYTES, or without words that could be weighed.
     """
     encoder = load_neural(model, device="cpu", dtype="float32", threshold=threshold)
     its_words = encoder.config.words if words is None else WordsConfig(weight=words)
@@ -48,6 +49,7 @@ def package_model(
     )
     with atomic_folder(target) as part:
         save_encoder(encoder, part, compact=True)
+        write_factors(part)
         for path in part.rglob("*.safetensors"):
             path.chmod(0o644)  # they are written readable for their owner alone
         size = sum(path.stat().st_size for path in part.rglob("*") if path.is_file())

@@ -44,7 +44,7 @@ class Regulariser:
     """
 
     needs_idf_table: ClassVar[bool] = False
-    """Whether it is for documents whose queries are weighed by a table of inverse document frequencies."""
+    """True if it is for documents whose queries are weighed by a table of inverse document frequencies."""
 
     def __init__(self, vocab_size: int) -> None:
         self.vocab_size = vocab_size

@@ -26,4 +26,4 @@ SCHEDULES: Mapping[str, Callable[[int, int], float]] = {
     "linear": linear,
     "quadratic": quadratic,
 }
-"""Schedules by name: functions of the step, from 0, and the length of the ramp, to the share of the full weight."""
+"""Schedules by name: functions of step (from 0) and length of the ramp to the share of the full weight."""

@@ -6,7 +6,8 @@ import math
 import re
 from collections import Counter
 
-from lsr.encoders.lexical.analyser import ENGLISH_STOP_WORDS, Analyser
+from lsr.encoders.lexical.analyser import Analyser
+from lsr.encoders.lexical.stop_words import ENGLISH_STOP_WORDS
 from lsr.training.data.ngram_hashes import MAX_CACHED_WORDS
 from lsr.training.teachers.bm25 import CorpusCounts
 

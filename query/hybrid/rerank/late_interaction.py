@@ -20,8 +20,8 @@ from lsr.query.hybrid.candidates import texts_of
 from lsr.query.queries import Query
 
 if TYPE_CHECKING:
-    from lsr.encoders.rerank.late_interaction import LateInteraction
     from lsr.encoders.rerank.token_model import TokenVectors
+    from lsr.encoders.rerank.token_vectors import TokenVectorModel
     from lsr.query.sparse_search import SparseSearch
 
 NAME = "late-interaction"
@@ -57,11 +57,11 @@ class LateInteractionReranker:
     name = NAME
 
     def __init__(
-        self, model: str | Path | LateInteraction | None = None, *, kept_bytes: int = KEPT_BYTES, **options: Any
+        self, model: str | Path | TokenVectorModel | None = None, *, kept_bytes: int = KEPT_BYTES, **options: Any
     ) -> None:
         self._model: Any = model
         self._options = options
-        self._loaded: LateInteraction | None = None
+        self._loaded: TokenVectorModel | None = None
         self._kept: OrderedDict[bytes, TokenVectors] = OrderedDict()
         self._room = kept_bytes
         self._working = ForkSafeLock()
@@ -83,22 +83,22 @@ class LateInteractionReranker:
             documents = self._vectors(self._loaded, texts, names)
             return mean_max_similarity(self._loaded.encode_query(text), documents)
 
-    def _load(self, search: SparseSearch) -> LateInteraction:
-        from lsr.encoders.rerank.late_interaction import late_interaction_of, load_late_interaction
+    def _load(self, search: SparseSearch) -> TokenVectorModel:
+        from lsr.encoders.rerank.token_vectors import load_token_vectors, token_vectors_of
 
         if isinstance(self._model, str | Path):
-            return load_late_interaction(self._model, **self._options)
+            return load_token_vectors(self._model, **self._options)
         if self._model is not None:
-            given: LateInteraction = self._model
+            given: TokenVectorModel = self._model
             return given
         if search.index.dense is None:
             raise UsageError(
                 f"the index at {search.index.path} has no dense vectors whose model gave token vectors, too: name "
                 f"one, as {self.name}:all-MiniLM-L6-v2"
             )
-        return late_interaction_of(search.encoders.dense)
+        return token_vectors_of(search.encoders.dense)
 
-    def _vectors(self, model: LateInteraction, texts: Sequence[str], names: Sequence[str]) -> list[TokenVectors]:
+    def _vectors(self, model: TokenVectorModel, texts: Sequence[str], names: Sequence[str]) -> list[TokenVectors]:
         keys = [blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts]
         missing = [i for i, key in enumerate(keys) if key not in self._kept]
         fresh = model.encode_texts([texts[i] for i in missing], [names[i] for i in missing])

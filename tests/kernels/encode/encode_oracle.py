@@ -46,12 +46,20 @@ def gelu(x: Floats) -> Floats:
     return np.where(x > 0, x - tail, -tail)
 
 
-def round_rows(rows: Floats) -> tuple[npt.NDArray[np.uint8], Floats]:
+def round_rows(rows: Floats, factors: Floats) -> tuple[npt.NDArray[np.uint8], Floats]:
+    rows = rows * factors
     size = np.abs(rows).max(1)
     factor = np.float32(127) / size
     filled = (rows * factor[:, None] + np.float32(128.5)).astype(np.int32).astype(np.uint8)
     filled[size == 0] = 128
     return filled, np.where(size == 0, np.float32(0), size / np.float32(127))
+
+
+def round_gelu_rows(rows: Floats, factors: Floats) -> tuple[npt.NDArray[np.uint8], Floats]:
+    lifted = (rows + np.float32(0.17)) * factors
+    span = lifted.max(1)
+    factor = np.float32(255) / span
+    return (lifted * factor[:, None] + HALF).astype(np.int32).astype(np.uint8), span / np.float32(255)
 
 
 def normalise(rows: Floats, weight: Floats, bias: Floats, epsilon: np.float32) -> Floats:
@@ -84,7 +92,7 @@ def multiply(a: Floats, b: Floats) -> Floats:
     return total
 
 
-def attend(projected: Floats, n_heads: int) -> Floats:
+def attend(projected: Floats, n_heads: int, distances: Floats | None = None) -> Floats:
     """Return what the tokens of one text attend to. projected: (n_tokens, 3 · size)."""
     n_tokens, size = len(projected), projected.shape[1] // 3
     width = size // n_heads
@@ -95,6 +103,9 @@ def attend(projected: Floats, n_heads: int) -> Floats:
         query, key, value = (projected[:, part * size : (part + 1) * size][:, at] for part in range(3))
         scores = multiply(query, np.ascontiguousarray(key.T))
         scale = ONE / np.sqrt(np.float32(width))
+        if distances is not None:
+            behind = np.arange(n_tokens)[None] - np.arange(n_tokens)[:, None] + distances.shape[1] // 2
+            scores, scale = scores * scale + distances[head][behind], ONE
         weights = np.zeros((n_tokens, n_columns), np.float32)
         weights[:, :n_tokens] = exponential((scores - scores.max(1, keepdims=True)) * scale)
         total = ONE / in_lanes(weights, np.add)

@@ -13,7 +13,7 @@ from kernel_cases import UNCOMPILED, property_cases
 
 from lsr.kernels.encode import integer_tiles
 from lsr.kernels.encode.integer_tiles import PANEL, SHAPES, STEP, TILE_ROWS, Tiles
-from lsr.kernels.encode.pack import pack_rounded
+from lsr.kernels.encode.pack import Rounded, pack_rounded
 from lsr.kernels.simd.cpu_features import has_feature
 
 RUNS = {"avx512vnni": has_feature("avx512vnni"), "avxvnni": has_feature("avxvnni") or has_feature("avx512vnni")}
@@ -35,7 +35,7 @@ def _case(seed: int, steps: int, extreme: bool) -> tuple[Any, Any, Any]:
         activations[:] = 255
         rounded[:] = np.where(np.arange(2 * PANEL)[:, None] % 2, 127, -127)
     scales, biases = rng.random(2 * PANEL).astype(np.float32), rng.standard_normal(2 * PANEL).astype(np.float32)
-    return activations, rounded, pack_rounded(rounded, scales, biases)
+    return activations, rounded, pack_rounded(Rounded(rounded, scales, np.ones(size, np.float32)), biases)
 
 
 @property_cases(4)
@@ -84,7 +84,8 @@ def test_the_largest_scaled_sum_is_kept(tiles: Any, seed: int, steps: int) -> No
 @given(seed=st.integers(0, 2**16), n_outputs=st.integers(1, 2 * PANEL + 1))
 def test_packed_weights_are_the_rounded_ones(seed: int, n_outputs: int) -> None:
     rounded = np.random.default_rng(seed).integers(-127, 128, (n_outputs, 2 * STEP)).astype(np.int8)
-    layer = pack_rounded(rounded, np.ones(n_outputs, np.float32), np.ones(n_outputs, np.float32))
+    ones = np.ones(n_outputs, np.float32)
+    layer = pack_rounded(Rounded(rounded, ones, np.ones(2 * STEP, np.float32)), ones)
     panels = layer.weights.reshape(-1, 2, PANEL, STEP)
     for output in range(n_outputs):
         assert np.array_equal(panels[output // PANEL, :, output % PANEL].reshape(-1), rounded[output])

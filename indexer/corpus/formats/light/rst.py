@@ -43,7 +43,7 @@ def rst_parts(source: str) -> Parts:
 
 
 class _Reading:
-    """One pass over the lines of a file; each gives a line of text, which may be empty."""
+    """A reading of the lines of a file; each gives a line of text, which may be empty."""
 
     def __init__(self, lines: list[str]) -> None:
         self._lines = lines

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from typing import Any
 
 from lsr.indexer.corpus.file_format import FileFormat, SourceFile
-from lsr.indexer.corpus.formats.office.word import OLD_OFFICE
-from lsr.indexer.corpus.formats.office.zipped import checked_zip
-from lsr.indexer.corpus.intake import FileBrokenError, FileSkippedError, Intake, MissingLibraryError
-from lsr.indexer.corpus.opening import read_whole
-from lsr.indexer.corpus.report import Reason
-from lsr.indexer.corpus.whole_files import Parts, whole_document
+from lsr.indexer.corpus.formats.office.zipped import read_office
+from lsr.indexer.corpus.intake import Intake, MissingLibraryError
+from lsr.indexer.corpus.whole_files import Parts
 from lsr.types import Document
 
 SLIDE_END = "\f"
@@ -25,15 +21,7 @@ def read_powerpoint(source: SourceFile, intake: Intake) -> Iterator[tuple[int, D
         import pptx
     except ImportError:
         raise MissingLibraryError("python-pptx") from None
-    data = read_whole(source, intake.report)
-    if data.startswith(OLD_OFFICE):
-        raise FileSkippedError(Reason.NO_TEXT, "encrypted, or of PowerPoint's older format")
-    checked_zip(data, "a presentation").close()
-    try:
-        parts = _parts(pptx.Presentation(io.BytesIO(data)))
-    except Exception as error:  # noqa: BLE001  python-pptx raises nearly anything for damaged files
-        raise FileBrokenError(f"the presentation can't be read: {' '.join(str(error).split())[:300]}") from None
-    yield whole_document(source, intake, parts)
+    yield from read_office(source, intake, "PowerPoint", lambda file: _parts(pptx.Presentation(file)))
 
 
 def _parts(presentation: Any) -> Parts:

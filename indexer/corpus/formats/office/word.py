@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from typing import Any
 
 from lsr.indexer.corpus.file_format import FileFormat, SourceFile
-from lsr.indexer.corpus.formats.office.zipped import checked_zip
-from lsr.indexer.corpus.intake import FileBrokenError, FileSkippedError, Intake, MissingLibraryError
-from lsr.indexer.corpus.opening import read_whole
-from lsr.indexer.corpus.report import Reason
-from lsr.indexer.corpus.whole_files import Parts, whole_document
+from lsr.indexer.corpus.formats.office.zipped import read_office
+from lsr.indexer.corpus.intake import Intake, MissingLibraryError
+from lsr.indexer.corpus.whole_files import Parts
 from lsr.types import Document
-
-OLD_OFFICE = b"\xd0\xcf\x11\xe0"
-"""First bytes of Office's older format, in which encrypted documents of the newer ones are wrapped."""
 
 
 def read_word(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Document]]:
@@ -24,15 +18,7 @@ def read_word(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Documen
         import docx
     except ImportError:
         raise MissingLibraryError("python-docx") from None
-    data = read_whole(source, intake.report)
-    if data.startswith(OLD_OFFICE):
-        raise FileSkippedError(Reason.NO_TEXT, "encrypted, or of Word's older format")
-    checked_zip(data, "a Word document").close()
-    try:
-        parts = _parts(docx.Document(io.BytesIO(data)))
-    except Exception as error:  # noqa: BLE001  python-docx raises nearly anything for damaged files
-        raise FileBrokenError(f"the Word document can't be read: {' '.join(str(error).split())[:300]}") from None
-    yield whole_document(source, intake, parts)
+    yield from read_office(source, intake, "Word", lambda file: _parts(docx.Document(file)))
 
 
 def _parts(document: Any) -> Parts:

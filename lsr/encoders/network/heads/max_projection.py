@@ -15,7 +15,7 @@ from torch import Tensor
 from lsr.encoders.network.heads.pooling import CHUNK_ELEMENTS, MIN_CHUNK
 
 GATHERED = {"cpu": 1 << 22, "cuda": 1 << 26}
-"""Numbers that exist at a time in the backward pass, by device: active terms × hidden size (16 MiB, 256 MiB)."""
+"""Numbers that exist at a time in the backward pass, by device: active terms × hidden size. 16 MiB, 256 MiB."""
 
 
 def trainable_largest_logits(texts: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

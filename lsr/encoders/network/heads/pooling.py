@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 CHUNK_ELEMENTS = {"cpu": 1 << 22, "cuda": 1 << 28}
-"""Logits that exist at a time, by device: tokens × terms of one chunk of the vocabulary (16 MiB, 1 GiB)."""
+"""Logits that exist at a time, by device: tokens × terms of one chunk of the vocabulary. 16 MiB, 1 GiB."""
 
 MIN_CHUNK = 64
 """Terms of a chunk at least, so that a matrix product stays one."""

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lsr.eval.data.datasets import Dataset, load_dataset, read_queries
+from lsr.eval.data.datasets import Dataset, load_dataset
+from lsr.eval.data.query_files import read_queries
 from lsr.indexer.corpus.reader import read_corpus
 from lsr.indexer.corpus.report import CorpusReport
 from lsr.indexer.corpus.walk import walk

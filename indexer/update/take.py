@@ -1,0 +1,99 @@
+"""Documents into a transaction: cut, encoded and added; and the merge that follows a commit."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from lsr.encoders.threads import limited_threads
+from lsr.errors import COMMITTED, IndexLockedError, LsrError, UsageError
+from lsr.indexer.encode.document_encoders import Legs
+from lsr.indexer.encode.open_encoders import open_dense_encoder_of
+from lsr.indexer.encode.windows import windows
+from lsr.indexer.pipeline import COUNTED_AT_ONCE, ENCODED_AT_ONCE
+from lsr.indexer.update.editor import Changes, IndexEditor
+from lsr.indexer.update.merge import merge_index
+from lsr.io.progress import Progress
+from lsr.types import Document
+
+log = logging.getLogger(__name__)
+
+
+def take_documents(editor: IndexEditor, documents: Iterable[Document], *, replacing: bool) -> None:
+    """Encode documents and add them to a transaction, or put them in the place of those with their doc_ids."""
+    waiting = iter(documents)
+    first = next(waiting, None)
+    if first is None:  # no encoder needs to be opened
+        return
+    with limited_threads(editor.threads):
+        _take(editor, chain([first], waiting), replacing=replacing)
+
+
+def _take(editor: IndexEditor, documents: Iterable[Document], *, replacing: bool) -> None:
+    legs = Legs(editor.encoder, _dense_encoder(editor))
+    words_alone = editor.encoder.corpus_weighting is not None and legs.dense is None
+    size = COUNTED_AT_ONCE if words_alone else ENCODED_AT_ONCE
+    for batch in windows(_split(editor, legs, documents), max_documents=size):
+        vectors = legs.encode(batch)
+        assert vectors.sparse is not None
+        (editor.update if replacing else editor.add)(batch, vectors.sparse, vectors.dense)
+
+
+def _dense_encoder(editor: IndexEditor) -> Any:
+    """Return what encodes documents for the dense vectors of an index, None if it has none."""
+    described = editor.base.manifest.dense
+    if described is None:
+        return None
+    if described["kind"] == editor.base.manifest.encoder["kind"]:  # one joint encoder gives both
+        return editor.encoder
+    return open_dense_encoder_of(editor.base)
+
+
+def _split(editor: IndexEditor, legs: Legs, documents: Iterable[Document]) -> Iterator[Document]:
+    """Cut documents into passages as those of the index were."""
+    settings = editor.base.manifest.passages
+    if settings is None:
+        return iter(documents)
+    from lsr.encoders.text.splitter import choose_splitter, split_documents
+
+    if not settings:
+        raise UsageError("the index was made from ready vectors of passages: add those, as --vectors FILE.parquet")
+    assert legs.sparse is not None
+    splitter = choose_splitter(editor.encoder, legs.dense, **settings)
+    return split_documents(documents, splitter)
+
+
+def merged(changes: Changes, index: str | Path, *, merge: bool, threads: int, progress: Progress | None) -> Changes:
+    """Merge small segments after a change, where that is due and wanted; return the change with what became of it."""
+    if not merge:
+        return changes
+    try:
+        return replace(changes, unmerged=merge_due(index, threads=threads, progress=progress))
+    except BaseException as error:
+        error.add_note(COMMITTED)
+        raise
+
+
+def merge_due(index: str | Path, *, threads: int = 2, progress: Progress | None = None) -> str | None:
+    """Merge the segments that are due after a change, in a separate generation.
+
+    The change is committed before, so a failure is no error: it is logged as a warning, and its reason returned.
+    """
+    try:
+        merge_index(index, only_due=True, threads=threads, progress=progress)
+    except IndexLockedError:  # another writer is at it, and will find the same to be due
+        return None
+    except (LsrError, OSError, MemoryError) as error:
+        # An error of the system names a remedy and "unchanged", which is said of the merge, not of the change.
+        cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+        reason = (cause.strerror if isinstance(cause, OSError) else None) or str(cause) or "not enough memory"
+        log.warning(
+            f"the change is committed, but its small segments can't be merged now ({reason}); searches are the same, "
+            "and 'lsr merge --due' tries again"
+        )
+        return reason
+    return None

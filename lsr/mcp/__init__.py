@@ -1,0 +1,1 @@
+"""Tools for agents: searches and documents over the Model Context Protocol (MCP)."""

@@ -1,0 +1,1 @@
+"""Style sheet, script and icon of the served pages, as files of the package."""

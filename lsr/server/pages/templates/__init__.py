@@ -1,0 +1,1 @@
+"""Jinja2 templates of the pages, as files of the package."""

@@ -1,0 +1,1 @@
+"""REST: parameters, answers, and the routes of searches, documents and the server's state."""
