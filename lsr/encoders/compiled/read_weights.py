@@ -45,14 +45,15 @@ def read_weights(
     try:
         reader = _Reader(Tensors(path), settings_of(read_json(folder / "config.json")))
         settings = reader.settings
+        prefix = reader.prefix + settings.architecture.layer
+        layers = tuple(reader.layer(reader.tensors, prefix.format(i)) for i in range(settings.n_layers))
         above: tuple[Layer, ...] = ()
         if branch is not None:
             places = range(settings.n_layers - branch[1])
             above = tuple(reader.layer(branch[0], f"dense.branch.layers.{i}.") for i in places)
-        prefix = reader.prefix + settings.architecture.layer
         return Weights(
             reader.embeddings(),
-            tuple(reader.layer(reader.tensors, prefix.format(i)) for i in range(settings.n_layers)),
+            layers,
             reader.head() if with_head else None,
             above,
             tuple(dense),
