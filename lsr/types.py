@@ -278,7 +278,7 @@ class Results(Sequence[Hit]):
     total: int | None = None
     exact: bool = True
     facets: Mapping[str, tuple[FacetValue, ...]] = field(default_factory=dict, hash=False)
-    skipped: Mapping[str, int | float] | None = field(default=None, hash=False)
+    skipped: Mapping[str, str | int | float] | None = field(default=None, hash=False)
 
     def __len__(self) -> int:
         return len(self.hits)
