@@ -217,11 +217,12 @@ class Searcher(SparseSearch):
 
     def _located(self, hits: Sequence[Hit], query: str | None) -> tuple[Hit, ...]:
         """Return hits with their files, and the places there unless a file is another now."""
+        if self._staleness is None:  # an index that knows no files
+            return tuple(hits)
         from lsr.query.explain.locate import NOWHERE, locate
         from lsr.query.explain.snippet import QueryWords
 
         words = QueryWords(query or "", self.index.manifest.encoder)
-        assert self._staleness is not None  # the caller saw to it
         located = []
         for hit, path in zip(hits, self._staleness.paths([hit.doc_id for hit in hits]), strict=True):
             place = NOWHERE
