@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lsr.encoders.base import Encoder, extend_rows, term_ids_of
 from lsr.encoders.dense.base import DenseEncoder, DenseVectors, dense_description
 from lsr.encoders.runtime import with_runtime
+from lsr.encoders.threads import limited_threads
 from lsr.errors import BadDocumentError, LsrError, UsageError
 from lsr.indexer.corpus.reader import read_roots
 from lsr.indexer.corpus.report import CorpusReport
@@ -54,14 +55,13 @@ def index_documents(
     """Index a stream of documents, in one go.
 
     dense: encodes their dense vectors; the same object as `encoder` where that is a joint one. reader: cuts long
-    documents into passages, and counts tokens (default: documents stay as they are). limits:
-    the size at which a segment is full. Raises what IndexWriter and encoders raise;
-    LsrError if there is no document.
+    documents into passages, and counts tokens (default: documents stay as they are). limits: the size at which a
+    segment is full. Raises what IndexWriter and encoders raise; LsrError if there is no document.
     """
     options = {
         "overwrite": overwrite, "reorder": reorder, "threads": threads, "progress": progress, "limits": limits,
     }  # fmt: skip
-    with _writer(index, encoder, dense, reader, options) as writer:
+    with limited_threads(threads), _writer(index, encoder, dense, reader, options) as writer:
         _add_directly(writer, _read(documents, reader), encoder, dense)
         return _committed(writer)
 
@@ -96,7 +96,7 @@ def index_corpus(
         return _read(corpus.documents(), reader)
 
     options = {"overwrite": overwrite, "reorder": reorder, "threads": threads, "progress": progress}
-    with _writer(index, encoder, dense, reader, options) as writer:
+    with limited_threads(threads), _writer(index, encoder, dense, reader, options) as writer:
         writer.save_sources = tracking.save
         # Words are counted again: their terms are numbered in the order in which they come.
         models = Legs(None if encoder.corpus_weighting is not None else encoder, dense).models
@@ -246,7 +246,8 @@ def index_vectors(
     scale = stored_scale([Path(file) for file in files])
     options: dict[str, Any] = {"overwrite": overwrite, "reorder": reorder, "threads": threads, "scale": scale}
     described = None if dense is None else with_runtime(dense_description(dense), dense)
-    with IndexWriter(Path(index), source, dense=described, progress=progress, **options) as writer:
+    writing_into = IndexWriter(Path(index), source, dense=described, progress=progress, **options)
+    with limited_threads(threads), writing_into as writer:
         listener.start("reading", None, "vector")
         for file in files:
             for documents, vectors, unknown in read_vectors(Path(file), lookup, n_known=n_known):

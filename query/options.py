@@ -113,10 +113,10 @@ class SearchOptions:
         help=f"add to the query what its first DOCS documents say, and search again (default: {FEEDBACK_DOCS})",
     ))  # fmt: skip
     approximate: Approximate | None = field(default=None, metadata=_described(
-        kind="text", may_be_off=True, metavar="NAME=VALUE,…", accepts="a mapping of them, or an Approximate",
-        help="search faster, and perhaps miss documents: alpha=0.8 relaxes the bounds, superblocks=50 ends the"
-        " search after so many groups of 64 documents, query_cut=8 bounds by the 8 heaviest of the "
-        "frequent terms",
+        kind="text", may_be_off=True, metavar="LEVEL|NAME=VALUE,…", accepts="a mapping of them, or an Approximate",
+        help="search faster, and perhaps miss documents: fast, balanced or near-exact; or alpha=0.8 relaxes the bounds,"
+        " superblocks=50 ends the search after so many groups of 64 documents, query_cut=8 bounds by the 8 heaviest of"
+        " the frequent terms",
     ))  # fmt: skip
     locate: bool = field(default=False, metadata=_described(
         kind="bool", bare=True, flags=("--locate", "--no-locate"), local=True,

@@ -217,7 +217,7 @@ class Searcher(SparseSearch):
 
     def _located(self, hits: Sequence[Hit], query: str | None) -> tuple[Hit, ...]:
         """Return hits with their files, and the places there unless a file is another now."""
-        if self._staleness is None:  # an index that knows no files
+        if self._staleness is None:
             return tuple(hits)
         from lsr.query.explain.locate import NOWHERE, locate
         from lsr.query.explain.snippet import QueryWords

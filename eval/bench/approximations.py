@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from lsr.eval.bench.engine import Setting
-from lsr.query.engine.approximate import Approximate
+from lsr.query.engine.approximate import LEVELS, Approximate
 
 SETTINGS = tuple(
     Setting(f"lsr, {settings}", "lsr", {"reorder": True}, {"approximate": settings}, approximate=True)
     for settings in (
+        *(Approximate(level=level) for level in LEVELS),
         Approximate(alpha=0.98),
         Approximate(alpha=0.95),
         Approximate(alpha=0.9),

@@ -1,4 +1,4 @@
-"""A test collection of long documents, made of any corpus of passages: python -m lsr.eval.data.long_documents.
+"""A test collection of long documents, made of any corpus of passages: `python -m lsr.cli.long_documents`.
 
 Passages of one document, which follow each other and whose ids differ in a number at the end, are joined again. A query
 is a sentence that is taken out of its document, from any place in it, as in the inverse cloze task of Lee, Chang and
@@ -8,11 +8,9 @@ document is relevant, but nothing in it is the query.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import re
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -101,32 +99,9 @@ def write_collection(paths: Sequence[Path], folder: Path, settings: LongDocument
     return len(documents), len(queries)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Write a collection as the command line says."""
-    defaults = LongDocuments()
-    parser = argparse.ArgumentParser(prog="python -m lsr.eval.data.long_documents", description=__doc__)
-    parser.add_argument("corpus", nargs="+", type=Path, help="passages: anything that 'lsr index' reads")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the collection, in BEIR's layout")
-    parser.add_argument("--documents", type=int, default=defaults.n_documents, help="number of documents")
-    parser.add_argument("--queries", type=int, default=defaults.n_queries, help="number of queries")
-    parser.add_argument("--min-words", type=int, default=defaults.min_words, help="words of a document, at least")
-    parser.add_argument("--seed", type=int, default=defaults.seed, help="random seed of the choices")
-    args = parser.parse_args(arguments)
-    settings = LongDocuments(
-        n_documents=args.documents, n_queries=args.queries, min_words=args.min_words, seed=args.seed
-    )
-    n_documents, n_queries = write_collection(args.corpus, args.out, settings)
-    sys.stdout.write(f"{n_documents:,} documents and {n_queries:,} queries in {args.out}\n")
-    return 0
-
-
 def _is_prose(sentence: str) -> bool:
     return sentence[0].isalpha() and not _MARKUP.search(sentence)
 
 
 def _digest(doc_id: str, seed: int) -> bytes:
     return hashlib.blake2b(f"{seed}\t{doc_id}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

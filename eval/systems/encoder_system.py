@@ -14,6 +14,7 @@ from typing import Any
 
 from lsr.encoders.base import Encoder, begin_again
 from lsr.encoders.dense.base import JointEncoder
+from lsr.encoders.device import placement_of
 from lsr.encoders.runtime import with_runtime
 from lsr.errors import IndexDamagedError, IndexMissingError, LsrError
 from lsr.eval.data.datasets import Dataset
@@ -23,6 +24,7 @@ from lsr.indexer.encode.document_reader import DocumentReader, reader_for
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import FORMAT_VERSION
 from lsr.io.cache import cache_home
+from lsr.io.cores import available_cores
 from lsr.io.folder import refuse_link
 from lsr.io.progress import NoProgress, Progress
 from lsr.query.searcher import Searcher
@@ -44,8 +46,9 @@ class EncoderSystem(IndexedSystem):
     """An encoder, loaded or by the name that `lsr index --encoder` takes; indexes are kept in `cache`.
 
     cache: default, the user's. jointly: of a joint encoder, index its dense vectors too, which come of the same pass.
-    device, dtype: of a model that is named (default: its own choice). passages: read long
-    documents whole, in passages; by default they are cut where the encoder stops reading.
+    passages: read long documents whole, in passages; by default they are cut where the encoder stops reading.
+    device, dtype: of a model that is named (default: its own choice). indexing_threads: threads that encode and index
+    documents (default: all cores).
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class EncoderSystem(IndexedSystem):
         cache: Path | None = None,
         name: str | None = None,
         threads: int = 1,
+        indexing_threads: int | None = None,
         jointly: bool = False,
         passages: bool = False,
         device: str | None = None,
@@ -67,8 +71,9 @@ class EncoderSystem(IndexedSystem):
         self._encoder: Encoder | None = None if isinstance(encoder, str) else encoder
         self._cache = cache or index_cache()
         self._jointly = jointly
+        self._indexing_threads = indexing_threads or available_cores()
         self._passages = passages
-        self._placement = {name: value for name, value in (("device", device), ("dtype", dtype)) if value is not None}
+        self._placement = placement_of(given, device=device, dtype=dtype)
         self._progress = progress or NoProgress()
 
     def _prepare(self, dataset: Dataset) -> Prepared:
@@ -95,7 +100,7 @@ class EncoderSystem(IndexedSystem):
         if by_name is not None and (self._encoder is None or self._encoder.corpus_weighting is not None):
             from lsr.encoders.registry import load_encoder
 
-            self._encoder = load_encoder(by_name, **({} if by_name == "bm25" else self._placement))
+            self._encoder = load_encoder(by_name, **self._placement)
         assert self._encoder is not None
         encoder: Encoder = begin_again(self._encoder)
         return encoder
@@ -112,8 +117,14 @@ class EncoderSystem(IndexedSystem):
         documents = _counted(dataset, self._progress)
         dense = encoder if self._jointly and isinstance(encoder, JointEncoder) else None
         index_documents(
-            documents, path, encoder, dense=dense, reader=reader, threads=self.threads, progress=self._progress
-        )
+            documents,
+            path,
+            encoder,
+            dense=dense,
+            reader=reader,
+            threads=self._indexing_threads,
+            progress=self._progress,
+        )  # fmt: skip
         seconds = time.perf_counter() - began
         return StoredIndex.open(path), seconds
 

@@ -79,7 +79,7 @@ class IndexEditor:
         self.path = Path(path)
         self._encoder = encoder
         self._reorder = reorder
-        self._threads = threads
+        self.threads = threads
         self._progress = progress or NoProgress()
         self._requests = Requests()
         hold_newest(self.path)[1].release()  # where there is no index, nothing is to be made
@@ -220,7 +220,7 @@ class IndexEditor:
         for one in pending:
             segment, clipped = build_pending(
                 self._place, one, scale, vocab_size,
-                reorder=self._reorder, threads=self._threads, progress=self._progress,
+                reorder=self._reorder, threads=self.threads, progress=self._progress,
             )  # fmt: skip
             segments.append(segment)
             n_clipped += clipped

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from lsr.encoders.text.splitter import early_passage_id, passage_id
+from lsr.encoders.text.passage_names import early_passage_id, passage_id
 from lsr.errors import BadDocumentError
 from lsr.indexer.storage.index import StoredIndex
 from lsr.types import PASSAGE_FIELDS, PASSAGE_MARK, PASSAGE_OF, PASSAGE_TITLE, Document, passage_span

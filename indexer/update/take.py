@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from lsr.encoders.threads import limited_threads
 from lsr.errors import COMMITTED, IndexLockedError, LsrError, UsageError
 from lsr.indexer.encode.document_encoders import Legs
 from lsr.indexer.encode.open_encoders import open_dense_encoder_of
@@ -28,7 +29,11 @@ def take_documents(editor: IndexEditor, documents: Iterable[Document], *, replac
     first = next(waiting, None)
     if first is None:  # no encoder needs to be opened
         return
-    documents = chain([first], waiting)
+    with limited_threads(editor.threads):
+        _take(editor, chain([first], waiting), replacing=replacing)
+
+
+def _take(editor: IndexEditor, documents: Iterable[Document], *, replacing: bool) -> None:
     legs = Legs(editor.encoder, _dense_encoder(editor))
     words_alone = editor.encoder.corpus_weighting is not None and legs.dense is None
     size = COUNTED_AT_ONCE if words_alone else ENCODED_AT_ONCE

@@ -1,10 +1,13 @@
-"""Block-max scoring that may miss documents, for less time: opt-in, and superblocks that it skips are counted.
+"""Two levels of bounds that stop early: may miss documents, for less time. Opt-in, and what it skips is counted.
 
-Three limits, which may be combined. *alpha* multiplies the bounds before they are compared with the threshold: bounds
-are sums of maxima, and hardly any document has all of them (Broder et al., CIKM 2003; Mallia et al., SIGIR 2024).
-*budget* ends the search after so many superblocks, the most promising ones first. *cut* bounds by the heaviest terms
-only, and scores by all: the pruned first pass and full second one of two-step search (Lassance et al., SIGIR 2024),
-a superblock at a time.
+Superblocks are bounded first, all of them; then the blocks of those pages whose superblocks promise most, which are
+scored. Three limits, which may be combined, spare the rest. *budget* ends the search after so many superblocks, and
+only the pages that hold about as many of the largest bounds are bounded by blocks at all. *alpha* multiplies the
+bounds before they are compared with the threshold: bounds are sums of maxima, and hardly any document has all of them
+(Broder et al., CIKM 2003; Mallia et al., SIGIR 2024). *cut* bounds by the heaviest terms only, and scores by all: the
+pruned first pass and full second one of two-step search (Lassance et al., SIGIR 2024), a superblock at a time.
+Source of the budget: "top-γ" of Carlson et al., "Dynamic Superblock Pruning for Fast Learned Sparse Retrieval", SIGIR
+2025, and its successor LSP.
 """
 
 from __future__ import annotations
@@ -13,18 +16,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lsr.kernels.geometry import SUPERBLOCK, SUPERBLOCK_BITS
+from lsr.kernels.geometry import SUPERBLOCK, SUPERBLOCK_BITS, SUPERBLOCK_BLOCKS
 from lsr.kernels.jit.compile import kernel
-from lsr.kernels.traversals.blockmax import (
-    Visits,
-    bound_superblocks,
-    order_by_upper_bound,
-    superblocks_at_least,
-    threshold_in_steps,
-    visit,
+from lsr.kernels.traversals.blockmax import threshold_in_steps
+from lsr.kernels.traversals.names import FIRST, FIRST_POWER
+from lsr.kernels.traversals.query_terms import split_terms
+from lsr.kernels.traversals.superblock import upper_bound_of_rank, visit_pages
+from lsr.kernels.traversals.superblock_bounds import (
+    BoundTerms,
+    Scale,
+    add_rare_to_blocks,
+    find_coarse_upper_bounds,
+    forbid,
+    scale_of,
+    steps_of,
 )
-from lsr.kernels.traversals.query_terms import QueryTerms, split_terms
-from lsr.kernels.traversals.superblock_bounds import Scale, forbid
 
 
 class Limits(NamedTuple):
@@ -55,31 +61,39 @@ def heaviest_first(rows, row_weights):
 def search_approximately(postings, terms, weights, admission, heap, scratch, visits, limits):
     """Leave documents in `heap` that may not be the best, having scored fewer superblocks. Their scores are exact.
 
-    limits: see `Limits`. visits: int64, (3): the superblocks whose bound by these terms reached the initial threshold,
-    those scored, and those skipped although their bound reaches the last threshold, are added. For the others see
+    limits: see `Limits`. visits: int64, (3): the superblocks that were bounded by blocks, those scored, and those
+    skipped although their bound, as far as it was computed, reaches the last threshold, are added. For the others see
     `search_exhaustive`.
     """
     n_superblocks = (postings.insertion.size + SUPERBLOCK - 1) >> SUPERBLOCK_BITS
+    block_bounds = scratch.block_bounds[: n_superblocks * SUPERBLOCK_BLOCKS]
     upper_bounds = scratch.upper_bounds[:n_superblocks]
     query = split_terms(postings, terms, weights)
     n_rows = query.rows.size
     if limits.cut < n_rows:
         heaviest_first(query.rows, query.row_weights)
         n_rows = limits.cut
-    bounding = QueryTerms(query.rows[:n_rows], query.row_weights[:n_rows], query.rare, query.rare_weights)
-    top, scale = bound_superblocks(postings, bounding, scratch)
+    steps = steps_of(query.row_weights[:n_rows], query.rare_weights)
+    scale, bounding = scale_of(steps), BoundTerms(query.rows[:n_rows], steps.coarse, steps.finer)
+    add_rare_to_blocks(postings, query.rare, steps.rare, block_bounds, scratch.places)
+    has_rare = query.rare.size > 0
+    maxima = postings.superblock_max
+    top = find_coarse_upper_bounds(maxima, bounding, block_bounds, has_rare, upper_bounds, scratch.sums)
     if admission.allowed.size:
         top = forbid(upper_bounds, admission.allowed)
-    steps = threshold_in_steps(admission, heap, scale)
-    if top < steps:
-        return
-    n = superblocks_at_least(upper_bounds, steps, scratch.list)
-    shift = order_by_upper_bound(upper_bounds, scratch.list[:n], steps, top, scratch.queue)
-    queue = scratch.queue[:n]
-    visits[0] += n
     relaxed = Scale(np.uint64(np.ceil(np.float64(scale.fine) / limits.alpha)), scale.unit)
-    order = Visits(queue, top, shift)
-    visits[1] += visit(postings, query, order, admission, heap, scratch, relaxed, limits.budget)
-    steps = threshold_in_steps(admission, heap, scale)
-    for superblock in queue:
-        visits[2] += upper_bounds[np.int64(superblock)] >= steps
+    least = threshold_in_steps(admission, heap, relaxed)
+    if top >= least:
+        is_limited = limits.budget < n_superblocks
+        if is_limited or not heap[0]:
+            n_first = limits.budget if is_limited else int(FIRST * heap.size**FIRST_POWER)
+            least = upper_bound_of_rank(upper_bounds, n_first, least, top)
+            visit_pages(postings, query, bounding, least, admission, heap, scratch, relaxed, limits.budget, visits)
+        if not is_limited:
+            least = threshold_in_steps(admission, heap, relaxed)
+            visit_pages(postings, query, bounding, least, admission, heap, scratch, relaxed, limits.budget, visits)
+    least = threshold_in_steps(admission, heap, scale)
+    for upper_bound in upper_bounds:
+        visits[2] += upper_bound >= least
+    if has_rare:
+        block_bounds[:] = 0

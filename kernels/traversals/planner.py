@@ -8,7 +8,7 @@ order if too many superblocks promise to be scored.
 from __future__ import annotations
 
 from lsr.kernels.jit.compile import kernel
-from lsr.kernels.traversals.names import BLOCKMAX, EXHAUSTIVE, SUPERBLOCK_MAX
+from lsr.kernels.traversals.names import BLOCKMAX, EXHAUSTIVE, FIRST, FIRST_POWER, SUPERBLOCK_MAX
 
 RUN_COST, RARE_COST, OFFER_COST, ENTER_COST = 14.0, 1.5, 5.0, 100.0
 """Costs of exhaustive scoring.
@@ -20,10 +20,10 @@ BOUND_COST, RARE_BOUND_COST, VISIT_COST = 1.6, 1.7, 13.0
 """Pruning: a term's bounds in a superblock; a rare posting; scoring a frequent term in a superblock."""
 FIRST_COST, FURTHER_COST = 12_000.0, 2_000.0
 """The fixed cost of pruning, without an initial threshold, and with that of another segment."""
-VISITS, VISITS_POWER, EXPECTED_VISITED = 12.0, 0.7, 0.25
-"""Superblocks that are visited for k results in all segments together: about VISITS · k ** VISITS_POWER.
+EXPECTED_VISITED = 0.25
+"""Largest share of superblocks that are visited for k results, in all segments together.
 
-At most the share EXPECTED_VISITED of all is visited. A rare term costs half as much in them.
+About FIRST · k ** FIRST_POWER are; a rare term costs half as much in them.
 """
 MOST_VISITED = 0.4
 """The share of superblocks beyond which scoring pages in order costs less than visiting superblocks."""
@@ -49,7 +49,7 @@ def cheapest(n_superblocks, n_before, n_terms, n_rare, n_rare_postings, k):
     if n_before == 0:
         exhaustive += min(k, n_superblocks) * ENTER_COST
     share = n_superblocks / max(n_before + n_superblocks, 1)
-    visits = min(EXPECTED_VISITED * n_superblocks, VISITS * k**VISITS_POWER * share) * (n_frequent + n_rare / 2)
+    visits = min(EXPECTED_VISITED * n_superblocks, FIRST * k**FIRST_POWER * share) * (n_frequent + n_rare / 2)
     pruned = FURTHER_COST if n_before else FIRST_COST
     pruned += n_superblocks * n_frequent * BOUND_COST + n_rare_postings * RARE_BOUND_COST
     pruned += visits * VISIT_COST

@@ -21,6 +21,7 @@ from lsr.kernels.traversals.blockmax import (
     threshold_in_steps,
     visit,
 )
+from lsr.kernels.traversals.names import FIRST, FIRST_POWER
 from lsr.kernels.traversals.pages import pages_at_least
 from lsr.kernels.traversals.query_terms import split_terms
 from lsr.kernels.traversals.superblock_bounds import (
@@ -35,8 +36,6 @@ from lsr.kernels.traversals.superblock_bounds import (
 
 SAMPLE = 1024
 """About how many bounds are sampled to tell which is the n-th largest."""
-FIRST, FIRST_POWER = 12.0, 0.7
-"""About FIRST · k ** FIRST_POWER superblocks are scored first, for k results."""
 
 
 @kernel
@@ -76,6 +75,27 @@ def superblocks_in_pages(upper_bounds, pages, threshold, superblocks):
 
 
 @kernel
+def visit_pages(postings, query, bounding, least, admission, heap, scratch, scale, budget, visits):
+    """Bound the blocks of the pages with an upper bound ≥ least, and score those that reach the threshold, best first.
+
+    least: in steps, at least the threshold. bounding: see `BoundTerms`. budget: the most superblocks to score. For the
+    others see `visit`; visits: see `search_superblock`.
+    """
+    n_superblocks = (postings.insertion.size + SUPERBLOCK - 1) >> SUPERBLOCK_BITS
+    block_bounds = scratch.block_bounds[: n_superblocks * SUPERBLOCK_BLOCKS]
+    upper_bounds = scratch.upper_bounds[:n_superblocks]
+    threshold = threshold_in_steps(admission, heap, scale)
+    pages = scratch.list[: pages_at_least(upper_bounds, least, scratch.list)]
+    find_upper_bounds_of_pages(postings.block_max, bounding, block_bounds, upper_bounds, scratch.sums, pages)
+    visits[0] += pages.size * PAGE_SUPERBLOCKS
+    n, highest = superblocks_in_pages(upper_bounds, pages, threshold, scratch.queue)
+    if n:
+        queue = scratch.list[:n]
+        shift = order_by_upper_bound(upper_bounds, scratch.queue[:n], threshold, highest, queue)
+        visits[1] += visit(postings, query, Visits(queue, highest, shift), admission, heap, scratch, scale, budget)
+
+
+@kernel
 def search_superblock(postings, terms, weights, admission, heap, scratch, visits):
     """Leave the best documents in `heap`, as `search_exhaustive` does.
 
@@ -97,20 +117,11 @@ def search_superblock(postings, terms, weights, admission, heap, scratch, visits
     threshold = threshold_in_steps(admission, heap, scale)
     if top >= threshold:
         # The most promising pages first, for a threshold, unless another segment has left one; then what reaches it.
-        for is_first in (True, False):
-            if is_first and heap[0]:
-                continue
-            least = threshold = threshold_in_steps(admission, heap, scale)
-            if is_first:
-                least = upper_bound_of_rank(upper_bounds, int(FIRST * heap.size**FIRST_POWER), threshold, top)
-            pages = scratch.list[: pages_at_least(upper_bounds, least, scratch.list)]
-            find_upper_bounds_of_pages(postings.block_max, bounding, block_bounds, upper_bounds, scratch.sums, pages)
-            visits[0] += pages.size * PAGE_SUPERBLOCKS
-            n, highest = superblocks_in_pages(upper_bounds, pages, threshold, scratch.queue)
-            if n:
-                queue = scratch.list[:n]
-                shift = order_by_upper_bound(upper_bounds, scratch.queue[:n], threshold, highest, queue)
-                order = Visits(queue, highest, shift)
-                visits[1] += visit(postings, query, order, admission, heap, scratch, scale, n)
+        if not heap[0]:
+            n_first = int(FIRST * heap.size**FIRST_POWER)
+            least = upper_bound_of_rank(upper_bounds, n_first, threshold, top)
+            visit_pages(postings, query, bounding, least, admission, heap, scratch, scale, n_superblocks, visits)
+        least = threshold_in_steps(admission, heap, scale)
+        visit_pages(postings, query, bounding, least, admission, heap, scratch, scale, n_superblocks, visits)
     if has_rare:
         block_bounds[:] = 0

@@ -173,7 +173,7 @@ def build(
         LsrError: as `index` says.
     """
     from lsr.indexer.pipeline import index_corpus, index_documents
-    from lsr.query.engine.batches import available_cores
+    from lsr.io.cores import available_cores
 
     given = options or BuildOptions()
     common: dict[str, Any] = {

@@ -344,7 +344,7 @@ class Index(IndexReader):
 
 
 def _threads(threads: int | None) -> int:
-    from lsr.query.engine.batches import available_cores
+    from lsr.io.cores import available_cores
 
     return available_cores() if threads is None else check_count(threads, "threads")
 

@@ -95,6 +95,9 @@ def _sizes(manifest: Manifest) -> dict[str, int]:
             sizes["deletions"] += sum(info.size_bytes for info in segment.deletions.files.values())
         if segment.dense is not None:
             sizes["dense vectors"] += sum(info.size_bytes for info in segment.dense.files.values())
-    for kind, part in (("vocabulary", manifest.vocabulary), ("encoder", manifest.encoder_files)):
+    parts = {"vocabulary": manifest.vocabulary, "encoder": manifest.encoder_files, "sources": manifest.sources}
+    for kind, part in parts.items():
+        if part is None:
+            continue
         sizes[kind] += sum(info.size_bytes for info in part.files.values())
     return dict(sizes)

@@ -91,6 +91,25 @@ def verbosity(args: argparse.Namespace) -> Iterator[None]:
         _Verbosity.quiet, _Verbosity.verbose, TerminalProgress.quiet = before
 
 
+def device_name(text: str) -> str:
+    """Parse the name of a device."""
+    from lsr.encoders.device import check_device_name
+    from lsr.errors import UsageError
+
+    try:
+        return check_device_name(text) or text
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def add_device_argument(parser: Any, what: str = "models") -> None:
+    """Add --device."""
+    parser.add_argument(
+        "--device", type=device_name, metavar="D", help=f"device of {what}: auto, cpu, cuda, cuda:N or mps (default: "
+        "auto, which is CUDA where there is such a device, else the CPU)"
+    )  # fmt: skip
+
+
 def note(message: str) -> None:
     """Print a line that is not a result, `lsr: …` on stderr, in place of a progress bar; nothing with --quiet."""
     if not _Verbosity.quiet:

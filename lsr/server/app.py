@@ -49,9 +49,7 @@ def make_app(indexes: ServedIndexes, settings: ServerSettings, *, mcp: Endpoint 
         writers.close()
         workers.close()
 
-    app = FastAPI(
-        title="lsr", version=__version__, lifespan=lifespan, root_path=settings.root_path, docs_url=None, redoc_url=None
-    )
+    app = FastAPI(title="lsr", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     workers = Workers(settings.limits.threads, settings.limits.waiting)
     app.state.indexes = indexes
     app.state.settings = settings
@@ -65,6 +63,7 @@ def make_app(indexes: ServedIndexes, settings: ServerSettings, *, mcp: Endpoint 
         limits=settings.limits,
         read_only=settings.read_only,
         cors=settings.cors,
+        root_path=settings.root_path,
     )
     app.add_middleware(Gate, guards=guards, metrics=metrics, access_log=settings.access_log)
     for kind in (Problem, LsrError, HTTPException, Exception):

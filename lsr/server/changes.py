@@ -139,7 +139,8 @@ class Changer:
             raise conflict("the index was made from ready vectors: send each document with its vector")
 
     def _commit(self, records: Sequence[Record]) -> Changes:
-        from lsr.indexer.update.update import merge_due, update_documents
+        from lsr.indexer.update.take import merge_due
+        from lsr.indexer.update.update import update_documents
 
         documents = [record.document for record in records]
         vectors = [record.vector for record in records if record.vector is not None]

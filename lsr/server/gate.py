@@ -41,13 +41,17 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guards:
-    """The checks of the gate. keys: None where none are needed. cors: origins whose pages may use the server."""
+    """The checks of the gate. keys: None where none are needed. cors: origins whose pages may use the server.
+
+    root_path: path of the server behind its proxy.
+    """
 
     hosts: Hosts
     keys: Keys | None
     limits: Limits
     read_only: bool = False
     cors: Collection[str] = ()
+    root_path: str = ""
 
     @property
     def role_without_key(self) -> Role:
@@ -71,6 +75,8 @@ class Gate:
             return
         began = time.perf_counter()
         headers: dict[bytes, bytes] = dict(scope["headers"])
+        if self._guards.root_path:
+            scope["root_path"] = self._guards.root_path
         given_id = headers.get(b"x-request-id", b"")
         request_id = given_id.decode() if _REQUEST_ID.fullmatch(given_id) else secrets.token_hex(8)
         scope["request_id"], scope["role"] = request_id, Role.NONE

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lsr.api.documents import documents_by_id
 from lsr.errors import LsrError, UsageError
-from lsr.query.engine.batches import available_cores
+from lsr.io.cores import available_cores
 from lsr.query.searcher import Searcher
 from lsr.server.changes import Changer
 from lsr.server.scrolling import Scrolls

@@ -1,5 +1,5 @@
 """Training: examples, teachers, mining, losses, and the trainer."""
 
-from lsr.encoders.torch_setup import limit_kernels
+from lsr.encoders.torch_setup import prepare_torch
 
-limit_kernels()
+prepare_torch()

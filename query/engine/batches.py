@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 from typing import TypeVar
 
+from lsr.io.cores import available_cores
+
 T = TypeVar("T")
 TASK = 16
 """Queries that a thread takes at a time."""
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def ranked(find: Callable[[range], Sequence[T]], n_queries: int, threads: int | None) -> Iterator[T]:

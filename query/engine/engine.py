@@ -69,7 +69,7 @@ class Ranking:
         return self.approximate is None and not any(ran.endswith("(approximate)") for ran in self.traversals)
 
     @property
-    def skipped(self) -> dict[str, float | int] | None:
+    def skipped(self) -> dict[str, str | float | int] | None:
         """The settings of an approximate search, and the superblocks that it scored and skipped; else None."""
         if self.approximate is None:
             return None
@@ -312,7 +312,7 @@ class Engine:
                 found = kernels.rank(*query, number, *results, scratch)
             else:
                 limits = kernels.Limits(
-                    approximate.alpha, approximate.superblocks or NO_LIMIT, approximate.query_cut or NO_LIMIT
+                    approximate.alpha, approximate.most_superblocks(k), approximate.query_cut or NO_LIMIT
                 )
                 found = kernels.rank_approximately(*query, limits, *results, scratch)
             n_postings, n_untrusted, most_rare = found

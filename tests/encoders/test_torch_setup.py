@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lsr.encoders.torch_setup import KERNEL_CACHES, MAX_KERNELS, limit_kernels
+from lsr.encoders.torch_setup import KERNEL_CACHES, MAX_KERNELS, PASSIVE, prepare_torch
 
 FOLDERS = ("lsr", "eval", "query", "indexer", "kernels")
 LIBRARIES = ("torch", "transformers", "safetensors.torch")
@@ -19,7 +19,7 @@ LIBRARIES = ("torch", "transformers", "safetensors.torch")
 
 
 def run(code: str) -> str:
-    environment = {name: value for name, value in os.environ.items() if name not in KERNEL_CACHES}
+    environment = {name: value for name, value in os.environ.items() if name not in (*KERNEL_CACHES, *PASSIVE)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     return done.stdout
 
@@ -28,8 +28,17 @@ def test_few_kernels_are_kept_unless_the_environment_says_how_many(monkeypatch: 
     monkeypatch.setenv(KERNEL_CACHES[0], "7")
     monkeypatch.setenv(KERNEL_CACHES[1], "")  # so that what is set below ends with the test
     monkeypatch.delenv(KERNEL_CACHES[1])
-    limit_kernels()
+    prepare_torch()
     assert [os.environ[name] for name in KERNEL_CACHES] == ["7", str(MAX_KERNELS)]
+
+
+def test_threads_wait_passively_unless_the_environment_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PASSIVE:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    prepare_torch()
+    assert (os.environ["OMP_WAIT_POLICY"], os.environ["KMP_BLOCKTIME"]) == ("ACTIVE", "0")
 
 
 def test_importing_lsr_changes_no_environment_opens_no_file_and_loads_nothing_else() -> None:
@@ -55,12 +64,12 @@ seen = []
 class Finder:
     def find_spec(name, path=None, target=None):
         if name == "torch":
-            seen.extend(os.environ.get(name) for name in {KERNEL_CACHES!r})
+            seen.extend(os.environ.get(name) for name in {(*KERNEL_CACHES, *PASSIVE)!r})
 sys.meta_path.insert(0, Finder)
 import {module}
 print(*seen)
 """
-    assert run(code).split() == [str(MAX_KERNELS)] * len(KERNEL_CACHES)
+    assert run(code).split() == [*[str(MAX_KERNELS)] * len(KERNEL_CACHES), *PASSIVE.values()]
 
 
 def test_every_module_that_imports_torch_is_in_a_package_that_limits_kernels_first() -> None:
@@ -86,4 +95,4 @@ def imports_torch(path: Path) -> bool:
 
 def limits_kernels(folder: Path) -> bool:
     init = folder / "__init__.py"
-    return init.is_file() and "\nlimit_kernels()\n" in init.read_text(encoding="utf-8")
+    return init.is_file() and "\nprepare_torch()\n" in init.read_text(encoding="utf-8")

@@ -61,7 +61,8 @@ def test_the_present_format_is_the_golden_one(golden: Any, tmp_path: Path) -> No
         parts = [manifest["vocabulary"], manifest["encoder_files"]]
         for segment in manifest["segments"]:
             parts += [part for part in segment.values() if isinstance(part, dict)]
-        return [(part["kind"], sorted(part["files"]), sorted(manifest)) for part in parts]
+        entries = sorted(set(manifest) - {"sources"})  # which format 1 may have: early programs skip it
+        return [(part["kind"], sorted(part["files"]), entries) for part in parts]
 
     assert shape(tmp_path / "index") == shape(HERE / "golden" / f"format-{FORMAT_VERSION}" / "index")
 

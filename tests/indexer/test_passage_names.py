@@ -10,7 +10,8 @@ import pytest
 from lsr.api.documents import all_documents, count_documents, documents_by_id
 from lsr.encoders.registry import load_encoder
 from lsr.encoders.text import splitter as splitting
-from lsr.encoders.text.splitter import choose_splitter, early_passage_id
+from lsr.encoders.text.passage_names import early_passage_id
+from lsr.encoders.text.splitter import choose_splitter
 from lsr.errors import BadDocumentError
 from lsr.indexer.encode.document_reader import DocumentReader
 from lsr.indexer.pipeline import index_documents

@@ -13,7 +13,7 @@ from lsr.cli.main import main
 from lsr.encoders.registry import load_encoder
 from lsr.errors import UsageError
 from lsr.indexer.pipeline import index_documents
-from lsr.query.engine.approximate import Approximate
+from lsr.query.engine.approximate import LEVELS, Approximate
 from lsr.query.options import SearchOptions
 from lsr.query.searcher import Searcher
 from lsr.types import Document
@@ -54,11 +54,14 @@ def test_a_ranking_tells_what_it_passed_over(index: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({}, "needs one of alpha=A, superblocks=N, query_cut=N"),
+        ({}, "needs one of fast, balanced, near-exact, or alpha=A, superblocks=N, query_cut=N"),
         ({"alpha": 1.5}, "alpha is 1.5; it must be from 0.01 to 1"),
         ({"alpha": 0.0}, "alpha is 0"),
         ({"superblocks": 0}, "superblocks is 0; it must be at least 1"),
         ({"query_cut": -3}, "query_cut is -3"),
+        ({"level": "quick"}, "level is 'quick'; it must be one of fast, balanced, near-exact"),
+        ({"level": ["fast"]}, "level is"),
+        ({"level": "fast", "superblocks": 5}, "leave out one"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings: Any, message: str) -> None:
@@ -66,10 +69,26 @@ def test_settings_that_make_no_sense_are_refused(settings: Any, message: str) ->
         Approximate(**settings)
 
 
+def test_a_level_scores_more_superblocks_than_the_one_before_it(index: Path) -> None:
+    exact = Searcher(index)
+    query = exact.encode(["even seven three"])
+    (best,) = exact.rank(query, k=1)
+    scored = []
+    for level in LEVELS:
+        options = SearchOptions.of(approximate=level)
+        assert options.approximate == Approximate(level=level) == Approximate.of({"level": level})
+        (found,) = Searcher(index, options=options).rank(query, k=1)
+        assert found.n_scored <= LEVELS[level] * 12 and not found.is_exact
+        assert found.skipped is not None and found.skipped["level"] == str(found.approximate) == level
+        scored.append(found.n_scored)
+    assert scored == sorted(scored) and found.scores.tolist() == best.scores.tolist()
+
+
 @pytest.mark.parametrize("setting", ["speed=9", "alpha", "alpha=x", "superblocks=1.5"])
 def test_settings_of_the_command_are_read_or_refused(setting: str) -> None:
     assert Approximate.parse("alpha=0.5,query_cut=8") == Approximate(alpha=0.5, query_cut=8)
-    with pytest.raises(UsageError, match="the settings are alpha=A, superblocks=N, query_cut=N"):
+    message = "the settings are fast, balanced, near-exact, or alpha=A, superblocks=N, query_cut=N"
+    with pytest.raises(UsageError, match=message):
         Approximate.parse(setting)
 
 

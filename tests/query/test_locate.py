@@ -126,9 +126,10 @@ def test_no_file_is_opened_that_this_user_has_not_indexed(notes: Path, monkeypat
 
 
 def test_no_file_is_opened_outside_a_source(notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lsr.indexer.sources.source import Source
+    from lsr.errors import IndexDamagedError
+    from lsr.indexer.sources import table
 
     index = lsr.open()
-    monkeypatch.setattr(Source, "path", lambda self, inside: f"{self.root}/../outside/{inside}")
-    (hit,) = index.search("budget", k=1, locate=True)
-    assert (hit.path, hit.line) == (None, None)
+    monkeypatch.setattr(table, "_decoded", lambda path: f"../outside/{path.decode()}")
+    with pytest.raises(IndexDamagedError, match="a file lies outside of its source"):
+        index.search("budget", k=1, locate=True)

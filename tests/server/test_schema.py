@@ -16,7 +16,6 @@ CHECKED = ["not_a_server_error", "status_code_conformance", "content_type_confor
 
 @pytest.mark.parametrize("examples", [8, pytest.param(200, marks=pytest.mark.large)])
 def test_answers_are_as_the_openapi_document_says(client: Callable[..., Any], examples: int) -> None:
-
     asked = client()
     schema = schemathesis.openapi.from_asgi("/openapi.json", asked.app, headers={"host": "localhost"})
     checks = schemathesis.checks.CHECKS.get_by_names(CHECKED)

@@ -35,9 +35,9 @@ def config_of(model: Path | str, *changes: str) -> Any:
     return make_config(with_overrides(values, list(changes)))
 
 
-@pytest.mark.parametrize("device", ["tpu", "cuda:1", "mps"])
+@pytest.mark.parametrize("device", ["tpu", "cuda:1", "gpu"])
 def test_an_unknown_device_is_refused(device: str) -> None:
-    with pytest.raises(UsageError, match=rf"train\.device is '{device}', but has to be one of cpu, cuda"):
+    with pytest.raises(UsageError, match=rf"train\.device is '{device}', but has to be one of auto, cpu, cuda, mps"):
         config_of("model", f"train.device={device}")
 
 
@@ -45,6 +45,17 @@ def test_cuda_where_there_is_none_is_refused(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UsageError, match=r"train\.device is 'cuda', but torch finds no CUDA device here"):
         training_arguments(config_of("model", "train.device=cuda"), tmp_path)
+
+
+def test_an_apple_gpu_where_there_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(UsageError, match=r"train\.device is 'mps', but torch finds no Apple GPU here"):
+        training_arguments(config_of("model", "train.device=mps"), tmp_path)
+
+
+def test_auto_is_the_cpu_where_there_is_no_other_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert training_arguments(config_of("model", "train.device=auto"), tmp_path).device.type == "cpu"
 
 
 def test_float16_on_a_cpu_is_refused(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def run_change(
     more: further entries of the JSON object, which the change may fill in.
     """
     from lsr.cli.common import index_path
-    from lsr.query.engine.batches import available_cores
+    from lsr.io.cores import available_cores
 
     path = index_path(args, to_write=True)
     note_compiling("split_range")

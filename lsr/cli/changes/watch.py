@@ -48,7 +48,7 @@ def follow(args: argparse.Namespace, path: Path, changes: Iterator[None]) -> int
     """Bring the index up to date at once, and at each of the changes; print what was done."""
     from lsr.errors import BadDocumentError, IndexLockedError
     from lsr.indexer.update.sync import sync_index
-    from lsr.query.engine.batches import available_cores
+    from lsr.io.cores import available_cores
 
     progress = TerminalProgress()
     note(f"following the sources of {path}; stop with Ctrl-C")

@@ -38,7 +38,8 @@ def add_parser(subparsers: Any) -> None:
     rules.add_argument("-k", type=positive, default=100, metavar="K", help="results a query (default: 100)")
     rules.add_argument("--drop-identical-ids", action="store_true",
                        help="drop a hit whose doc_id is the query_id (ArguAna, Quora)")  # fmt: skip
-    rules.add_argument("--threads", type=positive, default=1, metavar="N", help="for QPS and indexing (default: 1)")
+    rules.add_argument("--threads", type=positive, metavar="N",
+                       help="for QPS, encoding and indexing (default: 1 for QPS, else all cores)")  # fmt: skip
     out = parser.add_argument_group("output")
     out.add_argument("--json", action="store_true", help="print one JSON object a line")
     out.add_argument("--per-query", action="store_true", help="also print and keep the value of every query")

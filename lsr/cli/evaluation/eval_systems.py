@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lsr.cli.common import TerminalProgress, positive
+from lsr.cli.common import TerminalProgress, add_device_argument, positive
 from lsr.cli.searches.option_arguments import add_search_options, options_from
 from lsr.models import DEFAULT, default_encoder
 
@@ -66,6 +66,7 @@ def add_arguments(group: Any) -> None:
         help="data type of models: int8, float32, bfloat16 or float16 (default: their own; int8 "
         "for the bundled model without torch)",
     )
+    add_device_argument(group)
     group.add_argument("--learn-on", default="dev", metavar="SPLIT", help="where 'learned' learns (default: dev)")
     group.add_argument("--feedback", nargs="?", type=positive, const=10, metavar="DOCS",
                        help="also measure each with feedback from its first DOCS documents (default: 10)")  # fmt: skip
@@ -118,7 +119,7 @@ def choose_systems(args: argparse.Namespace, progress: TerminalProgress, n_datas
         raise UsageError(f"--vectors hold one dataset's documents, but {n_datasets} datasets are named")
     cache = args.cache / "eval" if args.cache else None
     resources = Resources(
-        threads=args.threads, cache=cache, progress=progress, vectors=args.vectors, queries=args.queries
+        threads=args.threads or 1, cache=cache, progress=progress, vectors=args.vectors, queries=args.queries
     )
     searched = search_options(args)
     rows: list[System] = []
@@ -164,9 +165,10 @@ def _bases(args: argparse.Namespace, resources: Resources) -> list[IndexedSystem
     made_with: dict[str, Any] = {
         "cache": resources.cache, "threads": resources.threads, "progress": resources.progress
     }  # fmt: skip
+    placed = {"device": args.device, "dtype": args.dtype, "indexing_threads": args.threads}
     ways = (False, True) if args.passages else (False,)
     systems: list[IndexedSystem] = [
-        EncoderSystem(encoder, name=name, jointly=jointly, passages=passages, dtype=args.dtype, **made_with)
+        EncoderSystem(encoder, name=name, jointly=jointly, passages=passages, **placed, **made_with)
         for encoder, name in zip(encoders, distinct_names([Path(e) for e in encoders]), strict=True)
         for passages in ways
     ]
@@ -191,7 +193,9 @@ def _second_legs(
 
     if not isinstance(base, EncoderSystem):
         return []
-    options = {} if args.dtype in (None, "int8") else {"dtype": args.dtype}  # the kernels run no other model
+    options = {name: value for name in ("device", "dtype") if (value := getattr(args, name)) is not None}
+    if options.get("dtype") == "int8":  # the kernels run no model of --hybrid and --rerank
+        del options["dtype"]
     methods = args.fusion or ["min-max"]
     found: list[tuple[Sequence[System], Sequence[System]]] = []
     if args.hybrid:

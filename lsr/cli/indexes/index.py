@@ -7,7 +7,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lsr.cli.common import TerminalProgress, add_command, new_index_path, note, note_compiling, positive
+from lsr.cli.common import (
+    TerminalProgress,
+    add_command,
+    add_device_argument,
+    new_index_path,
+    note,
+    note_compiling,
+    positive,
+)
 from lsr.cli.indexes.language_options import add_language_arguments, language_of
 from lsr.cli.indexes.passage_options import add_passage_arguments, check_passage_arguments, reader_of
 from lsr.cli.indexes.reading_options import add_reading_arguments, reading_options
@@ -17,9 +25,6 @@ from lsr.output.terminal import say
 
 if TYPE_CHECKING:
     from lsr.api.build import Built
-
-WORDS = ("bm25",)
-"""Encoders that use no device."""
 
 EXAMPLES = """\
 examples:
@@ -65,7 +70,7 @@ def add_parser(subparsers: Any) -> None:
     add_language_arguments(parser)
     add_passage_arguments(parser)
     add_reading_arguments(parser)
-    parser.add_argument("--device", metavar="D", help="device for models: cpu or cuda (default: cuda if there is one)")
+    add_device_argument(parser)
     parser.add_argument(
         "--dtype",
         metavar="T",
@@ -87,7 +92,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make the index and report its size."""
     from lsr.errors import UsageError
-    from lsr.query.engine.batches import available_cores
+    from lsr.io.cores import available_cores
 
     check_passage_arguments(args)
     args.index = new_index_path(args)
@@ -147,6 +152,7 @@ def _lengths(built: Built) -> dict[str, int]:
 def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[str, Any]) -> Built:
     from lsr.api.build import BuildOptions, build
     from lsr.api.sources import Paths
+    from lsr.encoders.device import WORDS, placement_of
     from lsr.encoders.registry import load_dense_encoder, load_encoder
 
     name = args.encoder or default_encoder()
@@ -154,9 +160,10 @@ def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[s
         note(f"encoding with the bundled model {name}; --encoder bm25 is faster: words only, no model")
     elif args.encoder is None:
         note(f"encoding with {name}, as LSR_ENCODER has it")
-    placement = _placement(args)
-    encoder = load_encoder(name, **({} if name in WORDS else placement), **language_of(args))
-    dense = None if args.dense is None else load_dense_encoder(args.dense, sparse=encoder, **placement)
+    of_dense = name == WORDS and args.dense is not None  # then the device is that of the dense model
+    placement = {} if of_dense else placement_of(name, device=args.device, dtype=args.dtype)
+    encoder = load_encoder(name, **placement, **language_of(args))
+    dense = None if args.dense is None else load_dense_encoder(args.dense, sparse=encoder, **_placement(args))
     return build(
         Paths(tuple(args.corpus), reading_options(args)), args.index, encoder, dense=dense,
         reader=reader_of(args, encoder, dense),

@@ -33,7 +33,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Merge the segments and report the counts."""
     from lsr.api.edit import merge_segments
-    from lsr.query.engine.batches import available_cores
+    from lsr.io.cores import available_cores
 
     path = index_path(args, to_write=True)
     note_compiling("split_range")

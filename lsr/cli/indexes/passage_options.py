@@ -27,7 +27,7 @@ def add_passage_arguments(
 
 
 def reader_of(args: argparse.Namespace, encoder: Any, dense: Any = None) -> Any:
-    """Return the reader of documents that the arguments describe (`DocumentReader`), None where none is needed."""
+    """Return the `DocumentReader` that the arguments describe, None where it has nothing to do."""
     from lsr.indexer.encode.document_reader import reader_for
 
     return reader_for(encoder, dense, passages=args.passages, overlap=args.overlap, max_length=args.passage_length)

@@ -7,7 +7,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lsr.cli.common import TerminalProgress, add_command, add_index_argument, index_path, note, positive
+from lsr.cli.common import (
+    TerminalProgress,
+    add_command,
+    add_device_argument,
+    add_index_argument,
+    index_path,
+    note,
+    positive,
+)
 from lsr.output.numbers import counted
 from lsr.output.terminal import say
 
@@ -43,7 +51,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--sample", type=positive, default=100_000, metavar="N",
                         help="fit to a random sample of N vectors (default: 100000)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of random choices (default: 0)")
-    parser.add_argument("--device", metavar="D", help="cpu or cuda (default: cuda where there is one)")
+    add_device_argument(parser)
     parser.add_argument("--dtype", metavar="T", help="dtype of the dense model: float32, bfloat16 or float16")
     parser.add_argument("--json", action="store_true", help="print the counts as a JSON object")
     parser.set_defaults(run=run)

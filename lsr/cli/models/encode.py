@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from lsr.cli.common import TerminalProgress, add_command, note, positive
+from lsr.cli.common import TerminalProgress, add_command, add_device_argument, note, positive
 from lsr.cli.indexes.passage_options import add_passage_arguments, check_passage_arguments, reader_of
 from lsr.output.terminal import say
 
@@ -46,7 +46,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--top-k", type=positive, metavar="N", help="keep the N largest weights of a document")
     parser.add_argument("--threshold", type=float, metavar="W", help="keep weights above W")
     add_passage_arguments(parser, default="passages, without --no-text")
-    parser.add_argument("--device", metavar="D", help="cpu or cuda (default: cuda where there is one)")
+    add_device_argument(parser)
     parser.add_argument(
         "--dtype", metavar="T",
         help="int8, float32, bfloat16 or float16 "
@@ -54,12 +54,14 @@ def add_parser(subparsers: Any) -> None:
     )  # fmt: skip
     parser.add_argument("--no-text", action="store_true", help="leave titles and texts out")
     parser.add_argument("--skip-bad", action="store_true", help="skip and count documents that can't be read")
+    parser.add_argument("--threads", type=positive, metavar="N", help="number of threads (default: all cores)")
     parser.add_argument("--json", action="store_true", help="print the counts as a JSON object")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Encode, and print the counts."""
+    from lsr.encoders.threads import limited_threads
     from lsr.indexer.corpus.reader import read_corpus
     from lsr.indexer.corpus.report import CorpusReport
     from lsr.indexer.encode.encode_corpus import encode_corpus
@@ -79,7 +81,8 @@ def run(args: argparse.Namespace) -> int:
     progress = TerminalProgress()
     began = time.perf_counter()
     try:
-        result = encode_corpus(documents, encoder, args.out, with_text=not args.no_text, progress=progress)
+        with limited_threads(args.threads):
+            result = encode_corpus(documents, encoder, args.out, with_text=not args.no_text, progress=progress)
     finally:
         progress.close()
     seconds = time.perf_counter() - began
@@ -108,12 +111,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _load(args: argparse.Namespace) -> Any:
+    from lsr.encoders.device import placement_of
     from lsr.errors import UsageError
 
-    names = ("max_length", "device", "dtype") if args.dense else (
-        "family", "max_length", "top_k", "threshold", "device", "dtype"
-    )  # fmt: skip
+    names = ("max_length",) if args.dense else ("family", "max_length", "top_k", "threshold")
     options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    options |= placement_of(args.encoder, device=args.device, dtype=args.dtype)
     if not args.dense:
         from lsr.encoders.registry import load_encoder
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lsr.cli.common import TerminalProgress, add_command, note, note_compiling, positive
+from lsr.cli.common import TerminalProgress, add_command, add_device_argument, note, note_compiling, positive
 from lsr.output.numbers import counted
 from lsr.output.terminal import say
 
@@ -106,7 +106,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="DIR",
         help="folder of prepared examples and teachers' scores (default: $LSR_CACHE, or ~/.cache/lsr)",
     )
-    also.add_argument("--device", metavar="D", help="device of the models: cpu or cuda")
+    add_device_argument(also)
     also.add_argument("--dtype", metavar="T", help="dtype of the teachers' models: float32, bfloat16 or float16")
     also.add_argument(
         "--max-length", type=positive, metavar="N", help="largest number of tokens that the teachers' models read"
@@ -255,10 +255,10 @@ def _mining(args: argparse.Namespace) -> dict[str, Any]:
 def _encoder(args: argparse.Namespace) -> Any:
     if args.encoder is None:
         return None
+    from lsr.encoders.device import placement_of
     from lsr.encoders.registry import load_encoder
 
-    options = {"device": args.device} if args.device is not None and args.encoder != "bm25" else {}
-    return load_encoder(args.encoder, **options)
+    return load_encoder(args.encoder, **placement_of(args.encoder, device=args.device))
 
 
 def _pool(args: argparse.Namespace, examples: Any) -> Any:

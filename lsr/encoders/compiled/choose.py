@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from lsr.encoders.device import is_cpu_or_auto
 from lsr.encoders.pretrained.hub import bundled
 from lsr.errors import UsageError
 from lsr.models import bundled_folder
@@ -29,7 +30,7 @@ def compiled_options(name_or_path: str | Path, options: Mapping[str, Any]) -> di
     UsageError where both can't be.
     """
     dtype, device = options.get("dtype"), options.get("device")
-    on_cpu = device in (None, "auto", "cpu")
+    on_cpu = is_cpu_or_auto(device)
     exported = _is_exported(name_or_path)
     if dtype == INT8 or exported:
         if not on_cpu:

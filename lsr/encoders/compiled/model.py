@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from lsr.encoders.dense.base import DenseVectors
 from lsr.encoders.sparse.pruning import prune
 from lsr.encoders.sparse.repeated_tokens import count_repeats
 from lsr.encoders.text.tokenizer import TextTokenizer, copy_of
+from lsr.encoders.threads import encoding_threads
 from lsr.errors import EncoderError
 from lsr.kernels.encode.functions import log1p_of
 from lsr.types import Document, SparseBatch
@@ -44,7 +44,7 @@ class CompiledModel:
     """A model, its tokenizer and settings. Rows of a text depend on that text alone.
 
     config: of one side's texts. max_length: tokens that are read. pooling, normalise: of dense vectors.
-    n_threads: threads that encode (default: all cores).
+    n_threads: threads that encode (default: as many as `encoding_threads` says).
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class CompiledModel:
     ) -> None:
         self.config = config
         self.tokenizer = tokenizer
-        self.n_threads = n_threads or len(os.sched_getaffinity(0))
+        self.n_threads = n_threads
         self._forward = Forward(weights, pooling=pooling, normalise=normalise)
         self._texts = TextTokenizer(copy_of(tokenizer), max_length=max_length)
         self._local = threading.local()
@@ -90,8 +90,9 @@ class CompiledModel:
             ids = [tokens[i].ids for i in group]
             return self._forward.both(ids, self._scratch(sum(map(len, ids))), sparse=sparse, dense=dense)
 
-        if len(groups) > 1 and self.n_threads > 1:
-            with ThreadPoolExecutor(self.n_threads) as pool:
+        n_threads = min(len(groups), self.n_threads or encoding_threads())
+        if n_threads > 1:
+            with ThreadPoolExecutor(n_threads) as pool:
                 parts = list(pool.map(encode, groups))
         else:
             parts = [encode(group) for group in groups]

@@ -1,5 +1,5 @@
 """Dense vectors as sparse codes, and sparse vectors as dense ones."""
 
-from lsr.encoders.torch_setup import limit_kernels
+from lsr.encoders.torch_setup import prepare_torch
 
-limit_kernels()
+prepare_torch()

@@ -1,5 +1,5 @@
 """Dense encoders: one vector a text."""
 
-from lsr.encoders.torch_setup import limit_kernels
+from lsr.encoders.torch_setup import prepare_torch
 
-limit_kernels()
+prepare_torch()

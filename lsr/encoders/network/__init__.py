@@ -1,5 +1,5 @@
 """Torch modules of an encoder: backbone, heads, batching."""
 
-from lsr.encoders.torch_setup import limit_kernels
+from lsr.encoders.torch_setup import prepare_torch
 
-limit_kernels()
+prepare_torch()

@@ -13,6 +13,7 @@ from lsr.encoders.network.batching import Halving, plan
 from lsr.encoders.network.memory import give_back
 from lsr.encoders.network.token_batch import TextTokens, TokenBatch, echoed, pad, text_tokens
 from lsr.encoders.text.tokenizer import TextTokenizer
+from lsr.encoders.threads import limited_torch
 
 MAX_TOKENS = {"cpu": 4096, "cuda": 65536}
 """Tokens of a batch, padding among them, by device."""
@@ -119,9 +120,12 @@ class TextTower(nn.Module):
             return rows
 
         halving = Halving(encode_group, self._release)
-        return list(halving.run([filled[i] for i in group] for group in groups))
+        with limited_torch():
+            return list(halving.run([filled[i] for i in group] for group in groups))
 
     def _release(self) -> None:
         give_back()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+        elif self.device.type == "mps":
+            torch.mps.empty_cache()

@@ -1,5 +1,5 @@
 """Loading and saving of models: folders, hub names, formats."""
 
-from lsr.encoders.torch_setup import limit_kernels
+from lsr.encoders.torch_setup import prepare_torch
 
-limit_kernels()
+prepare_torch()

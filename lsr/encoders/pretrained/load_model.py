@@ -15,6 +15,7 @@ from lsr.encoders.config import DenseConfig, TowerConfig
 from lsr.encoders.network.backbone import Backbone, HiddenStates
 from lsr.encoders.network.cpu_features import multiplies_bfloat16
 from lsr.encoders.network.dense_branch import Branch
+from lsr.encoders.network.devices import choose_device
 from lsr.encoders.network.heads.base import Head, head_kind, share_weights
 from lsr.encoders.network.heads.dense import DenseHead
 from lsr.encoders.network.sparse_model import Tower
@@ -53,17 +54,11 @@ class Placement:
     ) -> Placement:
         """Choose the rest: CUDA with bfloat16 where there is such a device, else the CPU with float32.
 
+        device: as of `choose_device`.
         cpu_bfloat16: with bfloat16 on the CPU too, if it multiplies that natively.
-        Raises EncoderError for a device or type that torch doesn't know.
+        Raises UsageError for an unknown device, EncoderError for one that isn't there, or an unknown type.
         """
-        try:
-            chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        except RuntimeError as error:
-            raise EncoderError(f"device {device!r} is not known to torch: try cpu or cuda") from error
-        if chosen.type == "cuda" and not torch.cuda.is_available():
-            raise EncoderError("device 'cuda' is not there: torch finds no CUDA device on this machine")
-        if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-            raise EncoderError(f"device {device!r} is not there: torch finds {torch.cuda.device_count()} CUDA devices")
+        chosen = torch.device(choose_device(device))
         if dtype is None:
             wanted = cpu_bfloat16 or chosen.type == "cuda"
             dtype = "bfloat16" if wanted and multiplies_bfloat16(chosen) else "float32"

@@ -1,5 +1,5 @@
 """Models that score a query with a document: cross-encoders and late interaction."""
 
-from lsr.encoders.torch_setup import limit_kernels
+from lsr.encoders.torch_setup import prepare_torch
 
-limit_kernels()
+prepare_torch()

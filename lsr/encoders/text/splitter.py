@@ -17,6 +17,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from lsr.encoders.base import Encoder
 from lsr.encoders.dense.base import DenseEncoder
+from lsr.encoders.text.passage_names import passage_id
 from lsr.encoders.text.token_count import TokenCount
 from lsr.encoders.text.tokenizer import TextTokenizer, clean, copy_of
 from lsr.errors import BadDocumentError, UsageError
@@ -168,19 +169,6 @@ class PassageSplitter:
             n_words += int(ids.max(initial=-1)) + 1
         spans_of_all = np.concatenate(spans)
         return spans_of_all[:, 0], spans_of_all[:, 1], np.concatenate(words)
-
-
-def passage_id(doc_id: str, number: int) -> str:
-    """Return the name of a document's passage, counted from 0, which is no other document's id.
-
-    The first has the document's own, so that two documents of one id are noticed.
-    """
-    return doc_id if number == 0 else f"{PASSAGE_MARK}{number}{PASSAGE_MARK}{doc_id}"
-
-
-def early_passage_id(doc_id: str, number: int) -> str:
-    """Return the name that a passage had in early indexes, which another document might have as its id."""
-    return doc_id if number == 0 else f"{doc_id}#{number}"
 
 
 def length_of_passages(name: str, limit: int | None, wanted: int | None) -> int:

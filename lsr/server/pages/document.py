@@ -70,6 +70,9 @@ def document_page(
         place = _whole_lines(shown, Place(*stretch(shown, spans, points, SNIPPET)))
     heading = document.title.strip() or doc_id
     title_spans = spans_of(searcher.term_finder.find(heading), points) if points and heading != doc_id else ()
+    is_block = place is not None and _is_lines(shown, place)
+    if place is not None and is_block and shown[place.end : place.end + 1] == "\n":
+        place = Place(place.start, place.end + 1)  # a line break after a block would be an empty line
     before, middle, after = _marked(shown, whole_words(shown, spans, points, pieces=query.pieces), place)
     return render(
         "document.html",
@@ -84,7 +87,7 @@ def document_page(
         has_text=bool(text.strip()),
         before=before,
         passage=middle,
-        is_block=place is not None and _is_lines(shown, place),
+        is_block=is_block,
         after=after,
         part=part,
         n_parts=n_parts,

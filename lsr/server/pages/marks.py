@@ -93,16 +93,17 @@ def marked(text: str, marks: Iterable[Mark], *, begin: int = 0, end: int = -1) -
 
     marks: in order, without overlaps. end: default, that of the text.
     """
-    from markupsafe import Markup
+    from markupsafe import Markup, escape
 
-    pieces, last = [], begin
-    end = len(text) if end < 0 else end
-    chosen = [mark for mark in marks if mark.start >= begin and mark.end <= end]
-    for mark in chosen:
-        word = Markup('<mark class="m{}">{}</mark>').format(mark.strength, possible(text[mark.start : mark.end]))
-        pieces += [Markup.escape(possible(text[last : mark.start])), word]
-        last = mark.end
-    return Markup("").join([*pieces, Markup.escape(possible(text[last:end]))])
+    text, end = possible(text), len(text) if end < 0 else end
+    pieces, last = list[str](), begin
+    for mark in marks:
+        if mark.start >= begin and mark.end <= end:
+            pieces.append(escape(text[last : mark.start]))
+            pieces.append(f'<mark class="m{mark.strength:d}">{escape(text[mark.start : mark.end])}</mark>')
+            last = mark.end
+    pieces.append(escape(text[last:end]))
+    return Markup("".join(pieces))  # noqa: S704  every piece is escaped above
 
 
 def stretch(text: str, spans: Sequence[TermSpan], points: Mapping[str, int], width: int) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lsr.training.config.settings import above, at_least, one_of
 
-DEVICES = ("cpu", "cuda")
+DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("float32", "bfloat16", "float16")
 LR_SCHEDULES = ("linear", "cosine", "constant")
 
@@ -17,7 +17,8 @@ class TrainSettings:
 
     batch_size: examples of a step and device. accumulate: batches of a step. cached_batch: texts that are encoded
     with a gradient at a time (gradient caching); 0: all. max_length, max_query_length: tokens. warmup: steps.
-    precision: of the computation; weights are float32. device: `cpu` or `cuda` (default: CUDA where there is one).
+    precision: of the computation; weights are float32. device: `auto`, `cpu`, `cuda` or `mps`
+    (default: auto, CUDA where there is one, else the CPU).
     checkpoint_every: steps between checkpoints; checkpoint_minutes: minutes between them. keep: number of newest
     checkpoints that are kept.
     """

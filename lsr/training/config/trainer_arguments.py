@@ -83,7 +83,11 @@ def _is_on_cpu(train: TrainSettings) -> bool:
         raise UsageError(
             "config: train.device is 'cuda', but torch finds no CUDA device here: set it to 'cpu', or leave it out"
         )
-    on_cpu = train.device == "cpu" or not has_cuda
+    if train.device == "mps" and not torch.backends.mps.is_available():
+        raise UsageError(
+            "config: train.device is 'mps', but torch finds no Apple GPU here: set it to 'cpu', or leave it out"
+        )
+    on_cpu = train.device == "cpu" or (train.device != "mps" and not has_cuda)
     if on_cpu and train.precision == "float16":
         raise UsageError(
             "config: train.precision is 'float16', but there is no training in it on a CPU: set it to 'float32', or to "

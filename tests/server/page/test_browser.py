@@ -86,7 +86,7 @@ def test_the_keyboard_alone(open_page: Open, address: str) -> None:
 def test_titles_are_suggested_while_typing(open_page: Open, address: str) -> None:
     page = open_page(address)
     page.keyboard.type("note 39")
-    page.wait_for_function("document.querySelectorAll('#suggestions option').length > 0")
+    page.locator("#suggestions option").first.wait_for(state="attached")
     assert page.locator("#suggestions option").first.get_attribute("value") == "Note 39"
 
 

@@ -22,7 +22,7 @@ class Marks(HTMLParser):
     def __init__(self, html: str) -> None:
         super().__init__()
         self.text, self.marks, self._open = "", list[str](), False
-        self.feed(html)
+        self.feed("".join(html))  # a plain text: what is added to a Markup is escaped
         self.close()
 
     def handle_starttag(self, tag: str, attrs: object) -> None:
