@@ -9,7 +9,7 @@ from lsr.errors import EncoderError
 
 
 def choose_device(device: str | None) -> str:
-    """Return the device that a name means, for torch: `auto` and None are CUDA where there is such a device, else cpu.
+    """Return the device of a name for torch: `auto` and None are CUDA where there is one, else cpu.
 
     A device that is named is taken, or refused: never another in its place. Raises UsageError for an unknown name,
     EncoderError for a device that isn't there.
