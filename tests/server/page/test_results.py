@@ -218,7 +218,8 @@ def test_documents_are_pages_with_the_best_part_marked(searcher: Searcher) -> No
     assert "nothing of interest" in html[: html.index('id="passage"')]
     given = document_page(searcher, "upload", Address(query="file"), passage=Place(3, 9))
     assert given is not None and '<span class="passage" id="passage">upload</span>' in given
-    assert re.search(r'passage block" id="passage">[^\n]*<mark', html)  # the whole line, and the end of the text
+    lines = document_page(searcher, "download", Address(query="files"))
+    assert lines is not None and re.search(r'passage block" id="passage">A download [^\n]*<mark', lines)
     plain = document_page(searcher, "markdown", Address())
     assert plain is not None and "Some bold words about a link and code." in plain and "<mark" not in plain
     assert document_page(searcher, "nobody", Address()) is None
