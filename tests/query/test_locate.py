@@ -126,9 +126,7 @@ def test_no_file_is_opened_that_this_user_has_not_indexed(notes: Path, monkeypat
 
 
 def test_no_file_is_opened_outside_a_source(notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lsr.indexer.sources.source import Source
-
     index = lsr.open()
-    monkeypatch.setattr(Source, "path", lambda self, inside: f"{self.root}/../outside/{inside}")
+    monkeypatch.setattr("lsr.indexer.sources.staleness.path_in", lambda root, inside: f"{root}/../notes2/{inside}")
     (hit,) = index.search("budget", k=1, locate=True)
     assert (hit.path, hit.line) == (None, None)
