@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,7 +54,10 @@ class Staleness:
     def _path(self, table: OpenTable, row: int) -> str | None:
         file = table.file(row)
         root = table.roots[file.source]
-        return path_in(root, file.inside) if self._is_known(file.source, root) else None
+        path = path_in(root, file.inside)
+        # A stranger's index may name any file, also one above a folder that this user has indexed.
+        is_inside = path == root or os.path.normpath(path).startswith(root.rstrip("/") + "/")
+        return path if is_inside and self._is_known(file.source, root) else None
 
     def _is_known(self, number: int, root: str) -> bool:
         if number not in self._known:

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lsr.encoders.registry import load_encoder
+from lsr.encoders.lexical.analyser import AnalyserSettings
+from lsr.encoders.lexical.bm25 import BM25Encoder
 from lsr.indexer.pipeline import index_documents
 from lsr.indexer.update.update import add_documents, delete_documents, update_documents
 from lsr.query.searcher import Searcher
@@ -31,7 +32,7 @@ def document(number: int, revision: int = 0) -> Document:
 
 def make(path: Path) -> None:
     """Make an index with every kind of file of the format."""
-    index_documents([document(i) for i in range(80)], path, load_encoder("bm25"))
+    index_documents([document(i) for i in range(80)], path, BM25Encoder(AnalyserSettings(version=1)))
     add_documents([document(i) for i in range(80, 95)], path, merge=False)
     update_documents([document(i, 1) for i in (3, 90, 100)], path, merge=False)
     delete_documents(["doc/7", "doc/81"], path, merge=False)

@@ -221,7 +221,7 @@ def test_filters_outlive_deletions_and_merges(tmp_path: Path) -> None:
         ("", 1, "a field, 'not', 'exists' or '(' expected"),
         ("yeer >= 2020", 1, "no document has a field 'yeer'; there are doc_id, title, text, a space, day, free, lang"),
         ("year >=", 8, "a value expected"),
-        ("year", 5, "an operator expected: ==, !=, <, <=, >, >=, in, contains"),
+        ("year", 5, "an operator expected: ==, !=, <, <=, >, >=, ~, in, contains"),
         ("year >= 2020 lang == 'en'", 14, "'and', 'or' or the end expected, not 'lang'"),
         ("year >= 'x'", 9, "the field 'year' holds numbers, so it is compared with a number"),
         ("year == true", 9, "the field 'year' holds numbers, so it is compared with a number"),
