@@ -1,4 +1,4 @@
-"""Linear layers and the vocabulary head in float32: every sum in the order of its steps, so the same bits always."""
+"""Linear layers and the vocabulary head in float32, every sum in the order of its steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packing of weights in panels of outputs: for the integer tiles a byte each with a scale a row, or as float32."""
+"""Packing of weights in panels of outputs: bytes with a scale a row, or float32."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from lsr.io.folder import refuse_link
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What an export wrote. kind: sparse, joint or dense. max_length: tokens of a document that are read."""
+    """Outcome of an export. kind: sparse, joint or dense. max_length: tokens of a document that are read."""
 
     folder: Path
     kind: str
@@ -75,7 +75,7 @@ def export_encoder(
 
 
 def write_factors(folder: Path) -> None:
-    """Write the factors of a sparse model's int8 weights beside them, if it is a model that the kernels can run."""
+    """Write factors of a sparse model's int8 weights beside them, if the kernels can run it."""
     layout = read_layout(folder)
     if why_not_sparse(layout) is None:
         part = read_sparse_parts(layout).document
