@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""Linear layers and the vocabulary head in float32, each sum in a fixed order: always the same bits."""
-=======
 """Linear layers and the vocabulary head in float32, every sum in the order of its steps."""
->>>>>>> exp
 
 from __future__ import annotations
 

@@ -48,13 +48,7 @@ def round_rows(states, n_rows, size, factors, out, scales):
 
 @kernel
 def round_gelu_rows(states, n_rows, size, factors, out, scales):
-<<<<<<< HEAD
-    """Round outputs of a gelu, plus GELU_DEPTH and times factors, to bytes from 0 on.
-
-    This is twice as fine as around ZERO.
-=======
     """Round outputs of a gelu, plus GELU_DEPTH and times factors, to bytes from 0 on. That is twice as fine.
->>>>>>> exp
 
     Arguments: as of `round_rows`; factors are above 0. A row's scale is its largest number / 255, NaN or infinity where
     the row holds one. The layer that reads the bytes is packed by `pack.pack_after_gelu`.

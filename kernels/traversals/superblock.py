@@ -76,9 +76,9 @@ def superblocks_in_pages(upper_bounds, pages, threshold, superblocks):
 
 @kernel
 def visit_pages(postings, query, bounding, least, admission, heap, scratch, scale, budget, visits):
-    """Bound the blocks of the pages with an upper bound ≥ least, and score those that reach the threshold, best first.
+    """Bound the blocks of promising pages, and score the superblocks that reach the threshold, best first.
 
-    least: in steps, at least the threshold. bounding: see `BoundTerms`. budget: the most superblocks to score. For the
+    least: bound from which pages are promising, in steps, at least the threshold. bounding: see `BoundTerms`. budget: the most superblocks to score. For the
     others see `visit`; visits: see `search_superblock`.
     """
     n_superblocks = (postings.insertion.size + SUPERBLOCK - 1) >> SUPERBLOCK_BITS

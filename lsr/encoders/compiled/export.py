@@ -75,11 +75,7 @@ def export_encoder(
 
 
 def write_factors(folder: Path) -> None:
-<<<<<<< HEAD
-    """Write the factors of a sparse model's int8 weights beside them, if the kernels can run it."""
-=======
     """Write factors of a sparse model's int8 weights beside them, if the kernels can run it."""
->>>>>>> exp
     layout = read_layout(folder)
     if why_not_sparse(layout) is None:
         part = read_sparse_parts(layout).document

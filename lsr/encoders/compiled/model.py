@@ -24,11 +24,7 @@ from lsr.kernels.encode.functions import log1p_of
 from lsr.types import Document, SparseBatch
 
 GROUP_TOKENS = 512
-<<<<<<< HEAD
-"""Tokens of the texts that one thread takes at a time. Their rows stay in its cache, and share the weights there."""
-=======
 """Tokens that one thread takes at a time. Their rows stay in its cache, and share the weights there."""
->>>>>>> exp
 
 Named = tuple[str, str]
 """A text and its name in an error."""
@@ -37,11 +33,7 @@ _LOGARITHMS = {"relu": 0, "log1p(relu)": 1, "log1p(log1p(relu))": 2}
 
 
 class _Tokens(NamedTuple):
-<<<<<<< HEAD
-    """A text's token ids, the positions of those of the text, and these ids; others are special tokens."""
-=======
     """A text's token ids, the positions of those that stand in it, and their ids; others are special tokens."""
->>>>>>> exp
 
     ids: list[int]
     own: npt.NDArray[np.bool_]

@@ -68,11 +68,7 @@ def _load(
 
 
 def _load_model(name_or_path: str | Path, **options: Any) -> Any:
-<<<<<<< HEAD
-    """Load a model on the kernels (asked for, made for them, or torch is missing), else in torch."""
-=======
     """Load a model on the compiled kernels or in torch, as `compiled_options` chooses."""
->>>>>>> exp
     chosen = compiled_options(name_or_path, options)
     if chosen is not None:
         from lsr.encoders.compiled.open import open_compiled
