@@ -78,8 +78,8 @@ def superblocks_in_pages(upper_bounds, pages, threshold, superblocks):
 def visit_pages(postings, query, bounding, least, admission, heap, scratch, scale, budget, visits):
     """Bound the blocks of promising pages, and score the superblocks that reach the threshold, best first.
 
-    least: bound from which pages are promising, in steps, at least the threshold. bounding: see `BoundTerms`. budget: the most superblocks to score. For the
-    others see `visit`; visits: see `search_superblock`.
+    least: bound from which pages are promising, in steps, at least the threshold. bounding: see `BoundTerms`. budget:
+    the most superblocks to score. For the others see `visit`; visits: see `search_superblock`.
     """
     n_superblocks = (postings.insertion.size + SUPERBLOCK - 1) >> SUPERBLOCK_BITS
     block_bounds = scratch.block_bounds[: n_superblocks * SUPERBLOCK_BLOCKS]
