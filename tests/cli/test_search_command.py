@@ -34,7 +34,7 @@ def here(tmp_path: Path, bm25_index: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 
 def test_hits_to_read(lsr: Lsr) -> None:
-    done = lsr("search", "sleeping cats")
+    done = lsr("search", "sleeping cats", "--no-locate")
     first, second = Searcher(".lsr").search("sleeping cats")
     assert done.code == 0 and done.lines == [
         f"  1  On cats{' ' * 83}{first.score:.3f}",
@@ -50,18 +50,21 @@ def test_hits_to_read(lsr: Lsr) -> None:
 
 
 def test_a_text_without_a_title_is_headed_by_its_first_words(lsr: Lsr) -> None:
-    done = lsr("search", "wood")
+    done = lsr("search", "wood", "--no-locate")
     assert done.lines[0].startswith("  1  Trees grow slowly, and a house of their wood lasts.  ")
     assert done.lines[1:] == ["     trees", ""]
 
 
 def test_json_has_an_object_a_hit(lsr: Lsr, documents: Any) -> None:
-    done = lsr("search", "house", "--json", "-k", "1")
+    done = lsr("search", "house", "--json", "-k", "1", "--no-locate")
     (score,) = (hit.score for hit in Searcher(".lsr").search("house", k=1))
     assert done.objects == [
         {"rank": 1, "doc_id": "trees", "score": score, "title": "", "text": documents[2]["text"], "fields": {}}
     ]
     assert list(done.objects[0]) == ["rank", "doc_id", "score", "title", "text", "fields"] and done.err == ""
+    (located,) = lsr("search", "house", "--json", "-k", "1").objects
+    assert located == done.objects[0] | {"path": located["path"], "line": 3}
+    assert located["path"].endswith("/corpus.jsonl")
 
 
 def test_nothing_found_is_no_failure(lsr: Lsr) -> None:
