@@ -28,6 +28,7 @@ FOR_WHAT = {
     "dense": "dense vectors beside sparse ones",
     "serve": "lsr serve: a page and a REST API",
     "mcp": "lsr mcp: tools for agents",
+    "watch": "lsr watch: an index that follows its folders",
     "torch": "models other than the bundled one",
     "train": "training of encoders",
     "peers": "benchmarks against other engines",

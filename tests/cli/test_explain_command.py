@@ -48,7 +48,9 @@ def test_json_has_the_terms_of_each_hit_and_last_the_engine(lsr: Lsr) -> None:
     *hits, last = done.objects
     plain = lsr("search", "sleeping cats, zebra", "--json").objects
     assert [{name: hit[name] for name in plain[0]} for hit in hits] == plain
-    assert list(hits[0]) == ["rank", "doc_id", "score", "title", "text", "fields", "terms", "title_spans", "text_spans"]
+    assert list(hits[0]) == [
+        "rank", "doc_id", "score", "title", "text", "fields", "path", "line", "terms", "title_spans", "text_spans",
+    ]  # fmt: skip
     assert list(hits[0]["terms"][0]) == [
         "term", "query_weight", "impact", "points", "contribution", "in_text", "in_query",
     ]  # fmt: skip

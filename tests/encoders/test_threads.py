@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from lsr.cli.main import main
-from lsr.encoders.compiled import model as compiled
+from lsr.encoders.compiled import model
 from lsr.encoders.network.text_model import TextTower
 from lsr.encoders.registry import load_encoder
 from lsr.encoders.threads import TOKENIZER_THREADS, encoding_threads, limited_threads, limited_torch
@@ -93,6 +93,6 @@ def test_the_integer_kernels_take_as_many_threads(
             pools.append(n)
             super().__init__(n)
 
-    monkeypatch.setattr(compiled, "ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(model, "ThreadPoolExecutor", Pool)
     index_documents(DOCUMENTS, tmp_path / "index", load_encoder("default", dtype="int8"), threads=threads)
     assert max(pools, default=1) == threads

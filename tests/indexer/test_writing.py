@@ -20,7 +20,7 @@ from lsr.io.writer_lock import writer_lock
 from lsr.query.searcher import Searcher
 from lsr.types import Document
 
-PARTS = {"segments", "vocabulary", "encoder"}
+PARTS = {"segments", "vocabulary", "encoder", "sources"}
 
 
 def parts(path: Path) -> set[str]:

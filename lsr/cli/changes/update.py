@@ -13,7 +13,7 @@ from lsr.output.terminal import say
 
 EXAMPLES = """\
 examples:
-  lsr update notes/          read what is new or changed there, remove what is gone
+  lsr update notes/          read what is new or changed, remove what is gone
   lsr update notes/plan.md   replace one file
   lsr update changed.jsonl   add new documents, replace those with the same ids
   lsr update --set status=done --where "year < 2020"   fields alone

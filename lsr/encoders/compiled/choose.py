@@ -54,5 +54,8 @@ def has_torch() -> bool:
 
 def _is_exported(name_or_path: str | Path) -> bool:
     packaged = bundled(str(name_or_path))
-    folder = Path(name_or_path).expanduser() if packaged is None else packaged.folder
-    return (folder / EXPORT_FILE).is_file()
+    try:
+        folder = Path(name_or_path).expanduser() if packaged is None else packaged.folder
+        return (folder / EXPORT_FILE).is_file()
+    except (OSError, RuntimeError, ValueError):  # no home folder, or no name of a file
+        return False
