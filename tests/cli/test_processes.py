@@ -208,7 +208,9 @@ def on_terminal(args: list[str], folder: Path, columns: int = 80, **environment:
 
 
 def test_on_a_terminal_matched_words_are_marked(bm25_index: Path, tmp_path: Path) -> None:
-    code, shown = on_terminal(["search", "sleeping cat", "--index", str(bm25_index), "-k", "1", "--no-locate"], tmp_path, columns=55)
+    code, shown = on_terminal(
+        ["search", "sleeping cat", "--index", str(bm25_index), "-k", "1", "--no-locate"], tmp_path, columns=55
+    )
     assert code == 0
     lines = shown.replace("\r\n", "\n").splitlines()
     bold, match, dim, end = "\033[1m", "\033[1;31m", "\033[2m", "\033[0m"

@@ -33,6 +33,6 @@ def search_page(explained: ExplainedSearch, searcher: SparseSearch) -> str:
 
 
 def _values(values: tuple[FacetValue, ...]) -> str:
-    shown = " · ".join(f"{value_text(found.value)} {found.count:,}" for found in values[:SHOWN_VALUES])
+    shown = " · ".join(f"{value_text(found.value)} ({found.count:,})" for found in values[:SHOWN_VALUES])
     more = f" · … {len(values) - SHOWN_VALUES} more" if len(values) > SHOWN_VALUES else ""
     return (shown or "no matching document has it") + more
