@@ -7,7 +7,6 @@ import io
 import os
 import signal
 import sys
-import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ from pathlib import Path
 from lsr.cli.common import complain, is_verbose, note, printed_log, verbosity
 from lsr.cli.shell.config_file import Setting, apply_config, config_paths, option_names
 from lsr.cli.shell.parser import Parser, commands_of
+from lsr.cli.shell.signals import TERMINATED, signals_heeded
 from lsr.errors import COMMITTED, LsrError
 from lsr.output.terminal import say
 from lsr.version import __version__
@@ -64,7 +64,7 @@ INSTALLED_BY = {
 }
 """Libraries that only some commands need, with what `pip install` gets them by."""
 
-FAILED, INTERRUPTED, TERMINATED = 1, 130, 143
+FAILED, INTERRUPTED = 1, 130
 
 EPILOG = """\
 first steps:
@@ -114,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LsrError as error:
         complain(str(error))
         return error.exit_code
-    with _signals_heeded() as received, _printable_output(), verbosity(args):
+    with signals_heeded() as received, _printable_output(), verbosity(args):
         if is_verbose():
             for path, name, value in settings:
                 note(f"{path} sets {name} to {value!r}")
@@ -201,34 +201,6 @@ def _open_standard_files() -> None:
 def _state_after(error: BaseException) -> str:
     """Return what became of the index that a command was changing."""
     return COMMITTED if COMMITTED in getattr(error, "__notes__", []) else "what was there before is unchanged"
-
-
-@contextmanager
-def _signals_heeded() -> Iterator[list[signal.Signals]]:
-    """Let SIGINT and SIGTERM end the command as an exception, so that unfinished work is removed; yield those received.
-
-    The handlers are afterwards as they were. Outside the main thread nothing is changed: signals belong to that one.
-    A signal that the caller ignores, as `nohup` does, stays ignored.
-    """
-    received: list[signal.Signals] = []
-
-    def end(number: int, _: object) -> None:
-        received.append(signal.Signals(number))
-        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(TERMINATED)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield received
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        if before[number] in (signal.SIG_DFL, signal.default_int_handler):
-            signal.signal(number, end)
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            if handler is not None:  # None: a handler that wasn't set from Python, which can't be set again from here
-                signal.signal(number, handler)
 
 
 @contextmanager

@@ -7,7 +7,9 @@ import json
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,6 +63,29 @@ def test_an_interruption_is_reported_whatever_a_library_makes_of_it(
     finally:
         signal.signal(signal.SIGINT, before)
     assert capsys.readouterr().err == "lsr: interrupted; what was there before is unchanged\n"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_that_a_library_lost_ends_the_command_at_its_next_step(
+    number: signal.Signals, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lsr.indexer import pipeline
+
+    read_roots = pipeline.read_roots
+
+    def losing(*args: Any, **options: Any) -> Any:
+        with suppress(KeyboardInterrupt, SystemExit):  # as in a callback of compiled code
+            signal.raise_signal(number)
+        return read_roots(*args, **options)
+
+    monkeypatch.setattr(pipeline, "read_roots", losing)
+    (tmp_path / "a.txt").write_text("cats")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert main(["index", str(tmp_path / "a.txt"), "--index", str(tmp_path / "index"), "--encoder", "bm25"]) == code
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert not (tmp_path / "index").exists()
 
 
 def test_an_interruption_before_the_command_leaves_no_traceback() -> None:

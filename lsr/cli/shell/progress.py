@@ -6,6 +6,7 @@ import sys
 import time
 from typing import Any, ClassVar
 
+from lsr.cli.shell.signals import check_signals
 from lsr.output.numbers import counted, human_bytes
 from lsr.output.terminal import say
 
@@ -29,6 +30,7 @@ class TerminalProgress:
 
     def start(self, stage: str, total: int | None, unit: str) -> None:
         """End the previous stage and begin another."""
+        check_signals()
         self.close()
         if TerminalProgress.quiet:
             return
@@ -50,7 +52,8 @@ class TerminalProgress:
         TerminalProgress.shown = self
 
     def advance(self, n: int) -> None:
-        """Advance by n units."""
+        """Advance by n units. Ends the command, as all stages do, after a signal that a library lost."""
+        check_signals()
         if self._bar is not None:
             self._bar.update(n)
         elif self._lines is not None:
