@@ -261,8 +261,9 @@ def test_several_texts_and_other_options_hold_for_files(files: Path) -> None:
     options = {"delimiter": ";", "include": ["*.csv"]}
     index = lsr.index(Path(), "made", encoder="bm25", text=["a", "b"], id="key", reading=options)
     assert [(hit.doc_id, hit.text) for hit in index.search("abstract")] == [("1", "Abstract.\n\nBody.")]
-    (files / "more.csv").write_text("x,9,One more.\n", encoding="utf-8")
-    assert index.add("more.csv", text="3", id="2", reading={"header": False}).n_added == 1
+    more = files.parent / f"more than {files.name}.csv"
+    more.write_text("x,9,One more.\n", encoding="utf-8")
+    assert index.add(more, text="3", id="2", reading={"header": False}).n_added == 1
     assert "9" in index
 
 

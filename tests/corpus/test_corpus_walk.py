@@ -279,5 +279,5 @@ def test_patterns_give_files_a_format(plant):
 
 
 def test_a_format_that_there_is_not_is_a_usage_error(plant):
-    with pytest.raises(UsageError, match=r"no format is called 'nonsense'; there are asciidoc, "):
+    with pytest.raises(UsageError, match=r"no format is called 'nonsense'; there are archive, asciidoc, "):
         chosen(plant({"a.md": ""}), formats="nonsense=*.md")

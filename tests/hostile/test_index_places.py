@@ -71,7 +71,12 @@ def _readers_at_every_place(hostile: Any, index: Path, traps: tuple[str, ...]) -
     whole = index.with_name("whole")
     shutil.copytree(index, whole)
     for place, trap in product([path.relative_to(index) for path in places(index)], traps):
-        if trap == "hard link" or place.parts[0] == "encoder" or place.name < "manifest-00000003.json" < "n":
+        # What encoders and hits read is opened when they are: test_named_models, test_sources.
+        if (
+            trap == "hard link"
+            or place.parts[0] in ("encoder", "sources")
+            or place.name < "manifest-00000003.json" < "n"
+        ):
             continue
         hostile.lay(trap, index / place, hostile.outside)
         assert hostile.refused(lambda: hostile.check_all(index)), (place, trap)

@@ -113,6 +113,8 @@ USES: dict[str, list[list[str]]] = {
     "size-study": [["size-study", DATASET, "--distractors", f"{FOLDER}.none"]],
     "bench": [["bench", DATASET]],
     "doctor": [["doctor"], ["doctor", "--json"]],
+    "completion": [["completion", "bash"], ["completion", EVIL]],
+    "help": [["help", "search"], ["help", EVIL]],
 }  # fmt: skip
 """How each command is run. A new command needs an entry: one way for each kind of output and of error that it has."""
 

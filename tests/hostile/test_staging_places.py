@@ -16,6 +16,7 @@ from lsr.indexer.encode.encode_corpus import encode_corpus
 from lsr.indexer.encode.matrix import MatrixWriter
 from lsr.indexer.encode.resumable_job import kept_documents
 from lsr.indexer.encode.resume import staging_folder
+from lsr.indexer.encode.windows import MAX_DOCUMENTS
 from lsr.indexer.pipeline import index_documents
 from lsr.indexer.update.add_dense import add_dense
 from lsr.types import Document
@@ -46,7 +47,7 @@ class Lengths:
         return np.array([[len(text) / 8, 1] for text in texts], np.float32).reshape(-1, 2)
 
 
-DOCUMENTS = [Document(f"d{i}", f"number{i} common", "", {"year": 2000}) for i in range(40)]
+DOCUMENTS = [Document(f"d{i}", f"number{i} common", "", {"year": 2000}) for i in range(MAX_DOCUMENTS + 40)]
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +58,8 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("begun") / "work" / ".lsr"
     index_documents(DOCUMENTS, path, load_encoder("bm25"))
     with pytest.raises(KeyboardInterrupt):
-        add_dense(path, Lengths(interrupted_at="d35"))  # type: ignore[arg-type]
-    assert kept_documents(staging_folder(path)) == 32
+        add_dense(path, Lengths(interrupted_at=DOCUMENTS[-5].doc_id))  # type: ignore[arg-type]
+    assert kept_documents(staging_folder(path)) == MAX_DOCUMENTS
     return path
 
 

@@ -201,9 +201,6 @@ def test_an_option_of_an_earlier_version_names_the_new_one(capfd: pytest.Capture
         ("torch", ["train", "splade-v2-max", "--data", "pairs.jsonl"], "'lsr-search[torch]'"),
         ("transformers", ["train", "splade-v2-max", "--data", "pairs.jsonl"], "'lsr-search[torch]'"),
         ("accelerate", ["train", "splade-v2-max", "--data", "pairs.jsonl"], "'lsr-search[train]'"),
-        ("torch", ["encode", "notes", "--encoder", "model", "--out", "vectors"], "'lsr-search[torch]'"),
-        ("torch", ["index", "notes", "--encoder", "model"], "'lsr-search[torch]'"),
-        ("torch", ["mine", "pairs.jsonl", "--encoder", "model", "--output", "mined.parquet"], "'lsr-search[torch]'"),
         ("torch", ["codes", "notes", "--dense", "model", "--out", "codes"], "'lsr-search[torch]'"),
     ],
 )

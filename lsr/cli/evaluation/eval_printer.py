@@ -55,7 +55,7 @@ class Printer:
             say(result_json(result, per_query=self._args.per_query), flush=True)
         else:
             if not self._results:
-                say(self._table.header())
+                say(*self._table.header().splitlines())
             say(self._table.row(result), flush=True)
         self._results.append(result)
         self._note(result)
