@@ -171,7 +171,7 @@ def read_all(path: Path) -> None:
     searcher = Searcher(path)
     documents = list(searcher.index.documents())
     assert documents and searcher.index.get([documents[0].doc_id]) == [documents[0]]
-    hits = searcher.search("common", k=100, where="year >= 2000")
+    hits = searcher.search("common", k=len(documents), where="year >= 2000")
     assert {hit.doc_id for hit in hits} == {d.doc_id for d in documents if "year" in d.fields and "common" in d.text}
 
 

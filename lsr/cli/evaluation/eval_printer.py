@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lsr.cli.common import note
-from lsr.output.terminal import say
+from lsr.output.terminal import say, say_row
 
 if TYPE_CHECKING:
     from lsr.eval.data.datasets import CorpusSummary, Dataset
@@ -106,7 +106,9 @@ class Printer:
                 if block:
                     say("", *block)
             if self._args.per_query:
-                say("", *per_query_lines(found))
+                say("")
+                for line in per_query_lines(found):
+                    say_row(*line.split("\t"))
         if self._args.output:
             plots = write_plots(found, self._args.output)
             note(f"{len(found.results)} result files and {len(plots)} plots in {self._args.output}")
