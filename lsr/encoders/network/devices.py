@@ -9,9 +9,9 @@ from lsr.errors import EncoderError
 
 
 def choose_device(device: str | None) -> str:
-    """Return the device that a name means, for torch: `auto` and None are CUDA where there is such a device, else cpu.
+    """Return torch's name of a device that is there.
 
-    A device that is named is taken, or refused: never another in its place. Raises UsageError for an unknown name,
+    device: `auto` and None are CUDA where there is such a device, else the CPU. A device that is named is taken, or refused: never another in its place. Raises UsageError for an unknown name,
     EncoderError for a device that isn't there.
     """
     name = check_device_name(device)
