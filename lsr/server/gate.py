@@ -105,7 +105,7 @@ class Gate:
                 "unknown-host",
                 f"the server doesn't know itself as {host!r:.100}: it is started with --allow-host NAME for that",
             )
-        method, path = scope["method"], _path_of(scope)
+        method, path = scope["method"], path_of(scope)
         origin = _text(headers.get(b"origin"))
         if method not in SAFE:
             site = _text(headers.get(b"sec-fetch-site"))
@@ -238,7 +238,8 @@ def _too_large(limit: int) -> Problem:
     return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", detail, headers={"Connection": "close"})
 
 
-def _path_of(scope: Scope) -> str:
+def path_of(scope: Scope) -> str:
+    """Return the path of a request, without the prefix of the server behind its proxy."""
     path, root = scope["path"], scope.get("root_path", "")
     return str(path.removeprefix(root) if root else path)
 
