@@ -8,8 +8,9 @@ import pyarrow as pa
 
 
 class _Column(NamedTuple):
-    """The buffers of a column. valid: bitmap of the rows that aren't null; None where none is."""
+    """The buffers of a column. first: where its first row is in them. valid: bitmap of the rows that aren't null."""
 
+    first: int
     valid: memoryview | None
     offsets: memoryview
     data: memoryview
@@ -28,11 +29,12 @@ class BatchRows:
     def row(self, number: int) -> list[bytes | None]:
         """Return the texts of a row as they are stored. Raises ValueError for offsets that lead out of the data."""
         found: list[bytes | None] = []
-        for valid, offsets, data in self._columns:
-            if valid is not None and not valid[number >> 3] >> (number & 7) & 1:
+        for first, valid, offsets, data in self._columns:
+            at = first + number
+            if valid is not None and not valid[at >> 3] >> (at & 7) & 1:
                 found.append(None)
                 continue
-            start, end = offsets[number], offsets[number + 1]
+            start, end = offsets[at], offsets[at + 1]
             if not 0 <= start <= end <= len(data):
                 raise ValueError(f"a text is from byte {start} to {end} of {len(data)}")
             found.append(data[start:end].tobytes())
@@ -43,7 +45,8 @@ def _buffers(column: Any) -> _Column:
     valid, offsets, data = column.buffers()
     wide = pa.types.is_large_string(column.type)
     return _Column(
+        column.offset,
         None if valid is None else memoryview(valid).cast("B"),
-        memoryview(offsets).cast("B").cast("q" if wide else "i")[column.offset :],
+        memoryview(offsets).cast("B").cast("q" if wide else "i"),
         memoryview(b"" if data is None else data).cast("B"),
     )

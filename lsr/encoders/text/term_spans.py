@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-import sys
 import unicodedata
-from collections.abc import Collection
+from array import array
+from bisect import bisect_left
+from collections.abc import Collection, Iterator
+from itertools import count
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from lsr.encoders.lexical.analyser import Analyser, AnalyserSettings
@@ -17,9 +19,8 @@ if TYPE_CHECKING:
 
 _CHUNK = re.compile(r"\S+")
 MAX_KNOWN = 100_000
-"""Chunks of text whose terms are cached; a fuller cache is cleared, so that memory stays bounded."""
 CACHED_CHARACTERS = 12_000_000
-"""Characters of the texts whose chunks are cached."""
+"""Characters of the texts whose terms are cached, which takes about two bytes a character."""
 
 
 class TermSpan(NamedTuple):
@@ -38,23 +39,41 @@ class TermFinder(Protocol):
         ...
 
 
-class _Known(NamedTuple):
-    """Chunks that were analysed: the terms of each, the chunks of each term, and those of whole texts."""
+class _Places(NamedTuple):
+    """The terms of a text by their numbers, ascending, with the places of their words."""
 
-    terms: dict[str, list[TermSpan]]
-    chunks: dict[str, set[str]]
-    texts: TextCache[tuple[str, ...]]
+    numbers: array[int]
+    starts: array[int]
+    ends: array[int]
+
+
+class _Known(NamedTuple):
+    """Chunks that were analysed and the terms of each, the numbers of terms, and texts that were looked through."""
+
+    chunks: dict[str, list[TermSpan]]
+    numbers: dict[str, int]
+    next_number: Iterator[int]
+    texts: TextCache[_Places]
 
     @classmethod
     def nothing(cls) -> _Known:
         """Return the state in which nothing was analysed yet."""
-        return cls({}, {}, TextCache(CACHED_CHARACTERS))
+        return cls({}, {}, count(), TextCache(CACHED_CHARACTERS))
+
+    def number(self, term: str) -> int:
+        """Return the number of a term. One may be drawn in vain, but never twice, so threads need no lock."""
+        found = self.numbers.get(term)
+        return self.numbers.setdefault(term, next(self.next_number)) if found is None else found
 
 
 class AnalysedWords:
-    """Terms as an analyser makes them: stems, without stop words. Safe to use from many threads."""
+    """Terms as an analyser makes them: stems, without stop words. Safe to use from many threads.
 
-    def __init__(self, settings: AnalyserSettings | None = None) -> None:
+    most_known: chunks of text whose terms are cached; a fuller cache is cleared, so that memory stays bounded.
+    """
+
+    def __init__(self, settings: AnalyserSettings | None = None, *, most_known: int = MAX_KNOWN) -> None:
+        self._most_known = most_known
         self._analyser = Analyser(settings)
         self._known = _Known.nothing()
 
@@ -64,43 +83,48 @@ class AnalysedWords:
 
     def find(self, text: str) -> list[TermSpan]:
         """Return every term of `text` with the place of its word."""
-        return [
-            TermSpan(chunk.start() + start, chunk.start() + end, term)
-            for chunk in _CHUNK.finditer(text)
-            for start, end, term in self._in_chunk(chunk.group(), self._known)
-        ]
+        return self._find(text, self._known)
 
     def find_some(self, text: str, wanted: Collection[str]) -> list[TermSpan]:
         """Return those spans of `find` whose term is wanted.
 
-        Of a text whose chunks are all known, only those with a wanted term are looked at, so that it takes a tenth of
-        the time of `find`, and of a text that was asked about lately a fiftieth.
+        Of a text that was asked about lately no word is looked at: its terms are cached by number.
         """
         known = self._known
-        chunks = known.texts.get(text)
-        if chunks is None:
-            chunks = self._learn(text, known)
-        with_term = _NONE.union(*(known.chunks.get(term, _NONE) for term in wanted))
+        places = known.texts.get(text)
+        if places is None:
+            places = self._learn(text, known)
+        numbers, starts, ends = places
         found: list[TermSpan] = []
-        for chunk in with_term.intersection(chunks):
-            spans = [span for span in known.terms[chunk] if span.term in wanted]
-            for at in _places(chunk, text):
-                found += [TermSpan(at + start, at + end, term) for start, end, term in spans]
+        for term in wanted:
+            number = known.numbers.get(term)
+            if number is None:
+                continue
+            at = bisect_left(numbers, number)
+            while at < len(numbers) and numbers[at] == number:
+                found.append(TermSpan(starts[at], ends[at], term))
+                at += 1
         found.sort()
         return found
 
-    def _learn(self, text: str, known: _Known) -> tuple[str, ...]:
-        """Analyse the chunks of a text; return them."""
-        chunks = set(text.split())
-        for chunk in chunks.difference(known.terms):  # looks up each chunk; a view of the keys would be walked through
-            self._in_chunk(chunk, known)
-        found = tuple(map(sys.intern, chunks))  # shared by texts, so that a text costs 8 bytes a word
-        known.texts.put(text, found)
-        return found
+    def _find(self, text: str, known: _Known) -> list[TermSpan]:
+        return [
+            TermSpan(chunk.start() + start, chunk.start() + end, term)
+            for chunk in _CHUNK.finditer(text)
+            for start, end, term in self._in_chunk(chunk.group(), known)
+        ]
+
+    def _learn(self, text: str, known: _Known) -> _Places:
+        """Look through a text and cache its terms."""
+        found = sorted((known.number(term), start, end) for start, end, term in self._find(text, known))
+        columns = zip(*found, strict=True) if found else ((), (), ())
+        places = _Places(*(array("i", column) for column in columns))
+        known.texts.put(text, places)
+        return places
 
     def _in_chunk(self, chunk: str, known: _Known) -> list[TermSpan]:
         """Return the terms in a run of characters without white space."""
-        found = known.terms.get(chunk)
+        found = known.chunks.get(chunk)
         if found is None:
             plain = unicodedata.normalize("NFKC", chunk).lower()
             found, at = [], 0
@@ -118,28 +142,10 @@ class AnalysedWords:
                 start = plain.find(word.removesuffix("()"))
                 end = start + len(word) if plain.startswith(word, start) else start + len(word) - 2
                 found.append(TermSpan(start, end, term) if same and start >= 0 else TermSpan(0, len(chunk), term))
-            if len(known.terms) >= MAX_KNOWN and self._known is known:
+            if len(known.chunks) >= self._most_known and self._known is known:
                 self._known = _Known.nothing()  # other threads may still use the old one
-            found = sorted(set(found))
-            for span in found:
-                known.chunks.setdefault(span.term, set()).add(chunk)
-            known.terms[chunk] = found
+            found = known.chunks[chunk] = sorted(set(found))
         return found
-
-
-_NONE: frozenset[str] = frozenset()
-
-
-def _places(chunk: str, text: str) -> list[int]:
-    """Return the places of a chunk in a text, between white space."""
-    found = []
-    at = text.find(chunk)
-    while at >= 0:
-        end = at + len(chunk)
-        if (at == 0 or text[at - 1].isspace()) and (end == len(text) or text[end].isspace()):
-            found.append(at)
-        at = text.find(chunk, at + 1)
-    return found
 
 
 class Tokens:
