@@ -25,6 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from lsr.eval.bench.serving.http_load import texts_of
+
 SCRIPT = """
 local paths, at = {}, 0
 for line in io.lines("%s") do paths[#paths + 1] = line end
@@ -146,7 +148,7 @@ def main() -> None:
     args = parser.parse_args()
     if shutil.which("wrk") is None:
         sys.exit("this needs wrk: apt-get install wrk")
-    texts = [json.loads(line)["text"] for line in args.queries.read_text("utf-8").splitlines()]
+    texts = texts_of(args.queries)
     named = [text.partition("=")[::2] for text in args.server]
     with tempfile.TemporaryDirectory() as folder:
         paths, script = Path(folder) / "paths.txt", Path(folder) / "requests.lua"
