@@ -164,7 +164,8 @@ def test_no_command_prints_orders_of_an_index(
             codes[" ".join(arguments)] = code
             for text in printed:
                 assert "\x1b" not in text or styles
-                check_printed(OURS.sub("", text) if styles else text, rows=command == "list" or "--per-query" in arguments)
+                rows = command == "list" or "--per-query" in arguments
+                check_printed(OURS.sub("", text) if styles else text, rows=rows)
             if "--json" in arguments and code == 0:
                 assert [json.loads(line) for line in printed.out.splitlines()]
             said += printed.out
