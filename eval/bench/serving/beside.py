@@ -128,8 +128,8 @@ def line_of(name: str, rounds: Sequence[Round]) -> str:
     middle = {name: statistics.median(getattr(one, name) for one in rounds) for name in MEDIANS}
     rates = [one.rate for one in rounds]
     return (
-        f"{name:10} {middle['rate']:7.0f} requests/s ({min(rates):.0f} to {max(rates):.0f}), p50 {middle['p50']:.2f} ms, "
-        f"p99 {middle['p99']:.2f} ms, processor {middle['server_ms']:.2f} ms a request, client "
+        f"{name:10} {middle['rate']:7.0f} requests/s ({min(rates):.0f} to {max(rates):.0f}), p50 {middle['p50']:.2f} "
+        f"ms, p99 {middle['p99']:.2f} ms, processor {middle['server_ms']:.2f} ms a request, client "
         f"{middle['client_ms']:.2f} ms, failed {sum(one.failed for one in rounds)}"
     )
 
