@@ -88,11 +88,11 @@ def _own(path: Path, *, to_write: bool) -> Path:
 
 
 class _FolderState(NamedTuple):
-    """The identity of a folder and the time of the last change of what is in it."""
+    """The identity of a folder and the time of its last change, which nobody can set (ctime)."""
 
     device: int
     inode: int
-    mtime_ns: int
+    changed_ns: int
 
 
 def _state_of(path: Path) -> _FolderState | None:
@@ -100,7 +100,7 @@ def _state_of(path: Path) -> _FolderState | None:
         found = os.stat(path)  # noqa: PTH116  half the time of Path.stat
     except OSError:
         return None
-    return _FolderState(found.st_dev, found.st_ino, found.st_mtime_ns)
+    return _FolderState(found.st_dev, found.st_ino, found.st_ctime_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +203,7 @@ class StoredIndex:
             return True
         is_newest = max(generations(self.path), default=None) == self.manifest.generation and self.is_there()
         # The time of a folder that was changed just now may not show the next change.
-        if is_newest and state is not None and time.time_ns() - state.mtime_ns > SETTLED_NS:
+        if is_newest and state is not None and time.time_ns() - state.changed_ns > SETTLED_NS:
             self._newest_in = state
         return is_newest
 
