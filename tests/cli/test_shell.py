@@ -261,7 +261,7 @@ def test_fish_completes(lsr: Lsr, tmp_path: Path) -> None:
 
 
 def test_the_bar_names_what_takes_the_time(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lsr.indexer.pipeline import Corpus
+    from lsr.indexer.pipeline import ENCODING, READING, Corpus
     from lsr.indexer.sources.table import SourceTable
     from lsr.indexer.sources.tracking import Tracking
 
@@ -272,8 +272,8 @@ def test_the_bar_names_what_takes_the_time(here: Path, monkeypatch: pytest.Monke
         def start(self, stage: str, total: int | None, unit: str) -> None:
             started.append(stage)
 
-    for is_encoded in (True, False):
+    for stage in (ENCODING, READING):
         tracking = Tracking(SourceTable())
         tracking.target([here / "a.txt"], None, skip_bad=False, follow=False)
-        list(Corpus(tracking, here / ".lsr", progress=Listener(), is_encoded=is_encoded).documents())
+        list(Corpus(tracking, here / ".lsr", progress=Listener(), stage=stage).documents())
     assert started == ["encoding", "reading"]
