@@ -38,7 +38,7 @@ COUNTED_AT_ONCE, ENCODED_AT_ONCE = 2048, MAX_DOCUMENTS
 """Documents in a batch: for words, whose counting is fast, and for models, so that progress shows every few seconds."""
 SHOWN_BYTES = 1 << 18
 READING, ENCODING = "reading", "encoding"
-"""Stages of progress in which documents are read: for words alone, and for a model, which takes most of the time."""
+"""Stages of progress in which documents are read: for words alone, and for a model."""
 
 
 def index_documents(

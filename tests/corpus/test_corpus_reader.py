@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from lsr.errors import BadDocumentError, LsrError
 from lsr.indexer.corpus import compression, opening
 from lsr.indexer.corpus.doc_ids import DocIdLedger, fit_doc_id
+from lsr.indexer.corpus.formats import plain_text
 from lsr.indexer.corpus.reader import read_corpus
 from lsr.indexer.corpus.report import CorpusReport, Reason
 from lsr.indexer.corpus.walk import total_bytes

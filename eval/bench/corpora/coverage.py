@@ -15,7 +15,6 @@ from lsr.indexer.corpus.reader import Owner, Unheard, read_roots
 from lsr.indexer.corpus.registry import suffix_of
 from lsr.indexer.corpus.report import CorpusReport
 from lsr.indexer.corpus.walk import roots_of
-from lsr.output.terminal import say
 
 _BINARY_BYTES = 8192
 
@@ -64,7 +63,7 @@ class _Listener(Unheard):
 
 
 def _by_suffix(names: set[str]) -> Counter[str]:
-    return Counter(suffix_of(os.path.basename(name)) or "no suffix" for name in names)
+    return Counter(suffix_of(Path(name).name) or "no suffix" for name in names)
 
 
 def _text_files(folder: Path) -> Iterator[str]:
@@ -90,7 +89,9 @@ def main() -> int:
     rows = [("folder", "text files", "indexed", "documents", "seconds", "not indexed")]
     for name in sys.argv[1:]:
         found = coverage_of(Path(name))
-        missing = ", ".join(f"{count} of {found.texts[suffix]} {suffix}" for suffix, count in found.missed.most_common())
+        missing = ", ".join(
+            f"{count} of {found.texts[suffix]} {suffix}" for suffix, count in found.missed.most_common()
+        )
         rows.append(
             (
                 Path(name).name, f"{found.texts.total():,}", f"{found.share:.1%}", f"{found.n_documents:,}",
@@ -98,7 +99,7 @@ def main() -> int:
             )
         )  # fmt: skip
     for row in rows:
-        say("  ".join(f"{cell:>10}" if at else f"{cell:<16}" for at, cell in enumerate(row)))
+        sys.stdout.write("  ".join(f"{cell:>10}" if at else f"{cell:<16}" for at, cell in enumerate(row)) + "\n")
     return 0
 
 

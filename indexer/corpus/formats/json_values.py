@@ -22,8 +22,8 @@ def read_json(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Documen
     """Yield (line number where the object begins, document).
 
     An object without an id gets the file's path as one, followed by its number where it is not alone. A file whose
-    first value is no document (settings and the like) shows no text, and is an error where it was named. Broken JSON ends a file:
-    where the next value begins can't be known.
+    first value is no document (settings and the like) shows no text, and is an error where it was named. Broken JSON
+    ends a file: where the next value begins can't be known.
     """
     records = RecordReader(intake.report, intake.options)
     with opened_text(source, intake.report) as text:

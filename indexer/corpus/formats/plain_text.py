@@ -21,9 +21,9 @@ def read_text(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Documen
 
 
 def or_plain_text(read: Reader) -> Reader:
-    """Return a reader of records that takes a small file of a folder as plain text where it shows no text field.
+    """Return a reader of records that takes small files without a text field as plain text.
 
-    A file that was named, and one of a corpus whose text columns were named, stays without documents.
+    A file that was named itself, and one of a corpus whose text columns were named, gives no document then.
     """
 
     def read_either(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Document]]:
