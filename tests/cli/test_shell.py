@@ -15,6 +15,10 @@ from lsr.cli.shell import progress as progress_module
 from lsr.cli.shell.config_file import ONLY_GIVEN
 from lsr.cli.shell.parser import commands_of
 from lsr.cli.shell.progress import TerminalProgress
+from lsr.encoders.registry import load_encoder
+from lsr.errors import LsrError
+from lsr.indexer.pipeline import index_corpus
+from lsr.indexer.update.sync import plan_sync, sync_index
 
 Lsr = Callable[..., Any]
 
@@ -258,6 +262,49 @@ def test_fish_completes(lsr: Lsr, tmp_path: Path) -> None:
         code = f"source {tmp_path / 'script.fish'}; complete -C '{words}'"
         done = subprocess.run(["fish", "--no-config", "-c", code], capture_output=True, text=True, check=True)
         assert offered in done.stdout.split(), (words, done.stdout, done.stderr)
+
+
+def test_commands_with_actions_take_options_from_files_too(
+    here: Path, lsr: Lsr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = []
+
+    def export(*_: object, **options: object) -> None:
+        taken.append(options["dtype"])
+        raise LsrError("enough")
+
+    monkeypatch.setattr("lsr.encoders.compiled.export.export_encoder", export)
+    (here / "lsr.toml").write_text("[encoder]\ndtype = 'float32'\n")
+    assert lsr("encoder", "export", "some-model", "out").code == 1 and taken == ["float32"]
+    assert lsr("encoder", "export", "some-model", "out", "--dtype", "int8").code == 1 and taken[1:] == ["int8"]
+    (here / "lsr.toml").write_text("[encoder]\ndtyp = 'float32'\n")
+    assert "[encoder] dtyp is no option; did you mean 'dtype'?" in lsr("encoder", "export", "some-model", "out").err
+
+
+def test_a_sync_says_its_stages(here: Path) -> None:
+    notes = here / "notes"
+    notes.mkdir()
+    for number in range(3):
+        (notes / f"{number}.txt").write_text(f"note {number}")
+    stages: list[tuple[str, int | None]] = []
+    steps: list[int] = []
+
+    class Listener(TerminalProgress):
+        def start(self, stage: str, total: int | None, unit: str) -> None:
+            stages.append((stage, total))
+            steps.append(0)
+
+        def advance(self, n: int) -> None:
+            steps[-1] += n
+
+    index_corpus([notes], here / "index", load_encoder("bm25"))
+    sync_index(here / "index", progress=Listener())
+    assert stages == [("comparing", 3)] and steps == [3]
+    (notes / "3.txt").write_text("note 3")
+    sync_index(here / "index", progress=Listener(), merge=False)
+    assert [stage for stage, _ in stages[1:]] == ["comparing", "reading", "indexing"] and steps[1] == 4
+    plan_sync(here / "index", progress=Listener())
+    assert stages[-1] == ("comparing", 4)
 
 
 def test_the_bar_names_what_takes_the_time(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

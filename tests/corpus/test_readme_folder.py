@@ -27,9 +27,7 @@ def notebook(*cells: tuple[str, str]) -> str:
 
 FILES = {
     "report.pdf": pdf("Pump 3 was inspected in March.", "The inner ring shows corrosion.", title="Inspection"),
-    "flow.ipynb": notebook(
-        ("markdown", "# Flow of the pumps"), ("code", "flow = litres / s  # less by corrosion")
-    ),
+    "flow.ipynb": notebook(("markdown", "# Flow of the pumps"), ("code", "flow = litres / s  # less by corrosion")),
     "plan.md": "# Plan for May\n\n- order the new ring\n- stop pump 3 for a day\n",
     "parts.csv": "id,text,price\nR-17,ring for pump 3,40\nS-2,seal for all pumps,5\n",
 }
