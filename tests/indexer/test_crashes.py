@@ -174,6 +174,7 @@ def kill_at_random(path: Path, small: Any, kills: int, *, within: int, seed: int
     done, n_kills, n_within = 0, 0, 0
     while n_kills < kills or n_within < within:
         n_kills += 1
+        small.tally("kills at random moments")
         acknowledged = _run_until_killed(model, path, done, rng.uniform(0.0, 0.06))
         n_within += any(name.startswith("tmp-") or name.endswith(".tmp") for name in os.listdir(path))
         found = held(small.content(path))
