@@ -183,11 +183,11 @@ def forks_beside_searches(path: Path, n_forks: int, tally: Callable[..., None]) 
     with busy(search, select_some, explain, open_again) as threads:
         for number in range(n_forks):
             threads.working.set()
-            time.sleep(0.001 * (1 + number % 23))
+            time.sleep(0.0005 * (1 + number % 17))
             n_amid += sum(threads.amid)
             assert answered(child, beside=threads), f"fork {number} got no answer"
     assert threads.failed == []
-    assert n_amid > n_forks * N_THREADS / 2
+    assert n_amid > n_forks * N_THREADS / 4
     tally("forks beside 16 threads", n_forks)
     tally("threads amid their work at these forks", n_amid)
 
@@ -198,8 +198,11 @@ def test_forks_beside_threads_that_search_filter_and_explain(tmp_path: Path, tal
 
 @pytest.mark.large
 @pytest.mark.timeout(7200)
-def test_1000_forks_beside_threads_that_search_filter_and_explain(tmp_path: Path, tally: Callable[..., None]) -> None:
-    forks_beside_searches(tmp_path / "index", 1000, tally)
+@pytest.mark.parametrize("quarter", range(4))
+def test_1000_forks_beside_threads_that_search_filter_and_explain(
+    quarter: int, tmp_path: Path, tally: Callable[..., None]
+) -> None:
+    forks_beside_searches(tmp_path / f"index{quarter}", 250, tally)
 
 
 def test_a_fork_beside_a_writer_neither_keeps_nor_breaks_its_lock(tmp_path: Path) -> None:
