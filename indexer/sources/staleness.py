@@ -54,6 +54,16 @@ class Staleness:
         paths = {row: self._path(table, row) for row in set(rows) if row >= 0}
         return [paths.get(row) for row in rows]
 
+    def names(self, doc_ids: Sequence[str]) -> list[str | None]:
+        """Return for each document the name of its file: what the ids of its source begin with, and its path there.
+
+        It tells nothing of the folders above the source. None where `paths` has none.
+        """
+        table, rows = self._rows(doc_ids)
+        if table is None:
+            return [None] * len(doc_ids)
+        return [table.file(row).doc_id if row >= 0 and self._path(table, row) else None for row in rows]
+
     def _path(self, table: OpenTable, row: int) -> str | None:
         file = self._file(table, row)
         root = table.roots[file.source]

@@ -71,7 +71,7 @@ def is_plain(asked: SearchRequest) -> bool:
     options = asked.options
     return not (
         asked.is_batch or options.hybrid_search or options.feedback or options.counts_matches or options.explain
-        or options.sort or options.where or options.k > PLAIN_K
+        or options.locate or options.sort or options.where or options.k > PLAIN_K
     )  # fmt: skip
 
 
