@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,12 +24,12 @@ from lsr.indexer.storage.manifest import Manifest, SegmentInfo, read_manifest
 from lsr.indexer.storage.segment import Segment
 from lsr.indexer.storage.vocabulary import FILES as VOCABULARY_FILES
 from lsr.indexer.storage.vocabulary import Vocabulary
-from lsr.io.folder import Folder
+from lsr.io.folder import Folder, FolderState, state_at
 from lsr.io.fork_safe import cached_property
 from lsr.types import Document
 
 SETTLED_NS = 2_000_000_000
-"""Age of a folder's last change from which its time shows the next one: the coarsest clock of a file system."""
+"""Age of a folder's last change from which its time shows the next one, by any file system's clock."""
 
 log = logging.getLogger(__name__)
 
@@ -87,22 +87,6 @@ def _own(path: Path, *, to_write: bool) -> Path:
     return path
 
 
-class _FolderState(NamedTuple):
-    """The identity of a folder and the time of its last change, which nobody can set (ctime)."""
-
-    device: int
-    inode: int
-    changed_ns: int
-
-
-def _state_of(path: Path) -> _FolderState | None:
-    try:
-        found = os.stat(path)  # noqa: PTH116  half the time of Path.stat
-    except OSError:
-        return None
-    return _FolderState(found.st_dev, found.st_ino, found.st_ctime_ns)
-
-
 @dataclass(frozen=True, slots=True)
 class IndexIdentity:
     """The identity of one generation of an index: equal for all that open the same documents in the same order.
@@ -127,7 +111,7 @@ class StoredIndex:
         self.folder = folder
         self.manifest = manifest
         self._hold = hold
-        self._newest_in: _FolderState | None = None
+        self._newest_in: FolderState | None = None
         self.counts_of_documents: dict[tuple[str, ...], int] = {}
         """Documents of each segment by its key, as far as they were counted: fewer than its passages."""
         keys = tuple(map(segment_key, manifest.segments))
@@ -198,7 +182,7 @@ class StoredIndex:
 
         It costs one system call while nothing in the folder changes. Raises IndexDamagedError where that can't be read.
         """
-        state = _state_of(self.path)
+        state = state_at(self.path)
         if state is not None and state == self._newest_in:
             return True
         is_newest = max(generations(self.path), default=None) == self.manifest.generation and self.is_there()

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from lsr.errors import LsrError
 from lsr.server import page_routes
-from lsr.server.direct_routes import DirectRoutes
+from lsr.server.rest.direct_routes import DirectRoutes
 from lsr.server.gate import Gate, Guards
 from lsr.server.metrics import Metrics
 from lsr.server.origins import Hosts

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, Response
 
 from lsr.errors import LsrError
 from lsr.query.deadline import deadline
-from lsr.server.json_bytes import json_bytes
+from lsr.server.rest.json_bytes import json_bytes
 from lsr.server.pages.address import read_address
 from lsr.server.pages.document import document_page, read_passage
 from lsr.server.pages.rendering import ASSETS, SERVED_POLICY, asset, render

@@ -8,7 +8,7 @@ from typing import cast
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lsr.server.json_bytes import json_bytes
+from lsr.server.rest.json_bytes import json_bytes
 from lsr.server.keys import Role
 from lsr.server.problems import Problem
 from lsr.server.served_index import ServedIndex, ServedIndexes

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from lsr.indexer.storage.manifest import Manifest
 from lsr.query.deadline import deadline
 from lsr.query.searcher import Searcher
-from lsr.server.json_bytes import json_bytes
+from lsr.server.rest.json_bytes import json_bytes
 from lsr.server.problems import bad_request
 from lsr.server.records import json_value
 from lsr.server.rest.answers import search_object
