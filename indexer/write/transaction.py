@@ -14,6 +14,7 @@ from pathlib import Path
 
 from lsr.errors import COMMITTED, IndexDamagedError, IndexExistsError, LsrError, UsageError
 from lsr.indexer.integrity.damage import lack_of
+from lsr.indexer.shards.manifest import SHARD, is_set
 from lsr.indexer.storage.files import FileInfo, checksum
 from lsr.indexer.storage.generations import PART_KINDS, SCRATCH_PREFIX, generations, is_ours, names_in, remove_leftovers
 from lsr.indexer.storage.manifest import LAST_GENERATION, Manifest, Part, manifest_path, write_manifest
@@ -70,6 +71,7 @@ class Workplace:
         Raises IndexExistsError if there is an index and not `overwrite`, UsageError if the folder holds other things.
         """
         place = cls(path)
+        _refuse_shard(path)
         with place._beginning():
             _refuse_foreign(path)
             _refuse_existing(path, overwrite)
@@ -82,9 +84,15 @@ class Workplace:
         return place
 
     @classmethod
-    def for_existing(cls, path: Path) -> Workplace:
-        """Lock the index at `path`, which the caller has seen to exist."""
+    def for_existing(cls, path: Path, *, of_set: bool = False) -> Workplace:
+        """Lock the index at `path`, which the caller has seen to exist.
+
+        of_set: the caller changes the set that it is a shard of, and so may change it. Raises UsageError for a shard
+        otherwise, since its set would be broken.
+        """
         place = cls(path)
+        if not of_set:
+            _refuse_shard(path)
         with place._beginning():
             place._lock()
             place._make_scratch()
@@ -211,6 +219,11 @@ def _refuse_foreign(path: Path) -> None:
         raise UsageError(
             f"{path} is a folder with other things in it ({(foreign or names)[0]}); choose another --index"
         )
+
+
+def _refuse_shard(path: Path) -> None:
+    if SHARD.fullmatch(path.absolute().name) and is_set(path.absolute().parent):
+        raise UsageError(f"{path} is a shard of the set at {path.parent}: change the set, by --index {path.parent}")
 
 
 def _refuse_existing(path: Path, overwrite: bool) -> None:

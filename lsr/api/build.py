@@ -15,7 +15,7 @@ from lsr.api.index import Index
 from lsr.api.records import Names
 from lsr.api.sources import Paths, Stream, read_sources
 from lsr.api.wording import python_messages
-from lsr.indexer.storage.index import DEFAULT_NAME
+from lsr.indexer.storage.find_index import DEFAULT_NAME
 
 if TYPE_CHECKING:
     from lsr.encoders.base import Encoder

@@ -64,7 +64,7 @@ def open(  # noqa: A001
         1
     """
     if path is None:
-        from lsr.indexer.storage.index import find_index
+        from lsr.indexer.storage.find_index import find_index
 
         found = Index(find_index(Path.cwd()), encoder=encoder, dense_encoder=dense_encoder)
         found._is_named = False
@@ -177,7 +177,7 @@ class Index(IndexReader):
 
     def _require_own(self) -> None:
         if not self._is_named:
-            from lsr.indexer.storage.index import refuse_other_owner
+            from lsr.indexer.storage.find_index import refuse_other_owner
 
             refuse_other_owner(self._path)
 

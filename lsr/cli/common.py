@@ -40,7 +40,7 @@ def index_path(args: argparse.Namespace, *, to_write: bool = False) -> Path:
 
     to_write: the index will be changed; one of another user must then be named.
     """
-    from lsr.indexer.storage.index import find_index
+    from lsr.indexer.storage.find_index import find_index
 
     return args.index if args.index is not None else find_index(Path.cwd(), to_write=to_write)
 
@@ -54,7 +54,7 @@ def documentation_folder() -> Path:
 
 def new_index_path(args: argparse.Namespace) -> Path:
     """Return the folder of a new index that the arguments name (default: `.lsr` here, if that is no link)."""
-    from lsr.indexer.storage.index import DEFAULT_NAME, not_a_link
+    from lsr.indexer.storage.find_index import DEFAULT_NAME, not_a_link
 
     return args.index if args.index is not None else not_a_link(Path(DEFAULT_NAME))
 

@@ -1,0 +1,47 @@
+"""What the shards of a set have to agree on, so that a search of them is that of one index of everything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lsr.errors import IndexDamagedError
+from lsr.indexer.integrity.damage import REMEDY
+from lsr.indexer.storage.manifest import Manifest
+
+
+def vocabulary_bytes(manifest: Manifest) -> int:
+    """Return the size of an index's vocabulary: of two that agree, the larger one continues the other."""
+    return sum(info.size_bytes for info in manifest.vocabulary.files.values())
+
+
+def check_agreement(path: Path, scale: float, shards: Mapping[str, Manifest]) -> None:
+    """Raise IndexDamagedError, naming two shards and what they differ in, unless all agree.
+
+    path: of the set, for the message. scale: of the set. shards: manifests by the shards' names. Vocabularies are not
+    compared term by term: those of a set's writer continue each other, and a checksum pins each shard's manifest.
+    """
+    (first, leader), *others = shards.items()
+    if leader.scale != scale:
+        raise IndexDamagedError(f"{path}: the set has the scale {scale}, its shard {first} {leader.scale}; {REMEDY}")
+    due = _agreed(leader)
+    for name, manifest in others:
+        for what, value in _agreed(manifest).items():
+            if value != due[what]:
+                raise IndexDamagedError(f"{path}: the shards {first} and {name} don't agree on the {what}; {REMEDY}")
+
+
+def _agreed(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "encoder": _identity(manifest.encoder),
+        "scale": manifest.scale,
+        "dense vectors": None if manifest.dense is None else _identity(manifest.dense),
+        "passages": manifest.passages,
+        "statistics of the corpus": dict(manifest.statistics),
+    }
+
+
+def _identity(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the description of an encoder without what differs between the machines that it ran on."""
+    return {name: value for name, value in description.items() if name != "runtime"}
