@@ -174,6 +174,11 @@ class StoredIndex:
         return self.manifest.n_docs
 
     @property
+    def partition(self) -> str | None:
+        """The name of a set's partition; None for a single index."""
+        return None
+
+    @property
     def n_positions(self) -> int:
         """Number of positions: one a document, those deleted since the last merge included."""
         return self.places.n_positions
@@ -329,6 +334,11 @@ class StoredSet(StoredIndex):
         self._hold.release()
         for shard in self.shards:
             shard.close()
+
+    @property
+    def partition(self) -> str:
+        """The name of the partition, `range` or `hash`."""
+        return self.content.partition
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
