@@ -241,8 +241,8 @@ def index_vectors(
     """Index ready vectors; return the manifest, and lines that sum up what was dropped.
 
     encoder: what queries will be encoded by; its vocabulary then decides the terms. dense: encodes the titles and
-    texts that come with the vectors. shards: as of `index_documents`. Raises what `read_vectors` and IndexWriter raise; LsrError if there is no vector,
-    BadDocumentError for one without text where `dense` would read it.
+    texts that come with the vectors. shards: as of `index_documents`. Raises what `read_vectors` and IndexWriter
+    raise; LsrError if there is no vector, BadDocumentError for one without text where `dense` would read it.
     """
     source: Encoder
     lookup: Callable[[str], int | None]

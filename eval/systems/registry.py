@@ -14,9 +14,9 @@ from lsr.eval.systems.index_system import IndexSystem
 from lsr.eval.systems.indexed_system import IndexedSystem, SearchedSystem
 from lsr.eval.systems.lucene_systems import BM25, IMPACT, LuceneBM25, LuceneImpact
 from lsr.eval.systems.system import System, SystemRun
-from lsr.indexer.storage.generations import generations
 from lsr.indexer.shards.manifest import is_set
 from lsr.indexer.storage.find_index import DEFAULT_NAME
+from lsr.indexer.storage.generations import generations
 from lsr.indexer.storage.index import StoredIndex
 from lsr.io.progress import Progress
 from lsr.query.options import SearchOptions

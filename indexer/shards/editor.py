@@ -165,9 +165,7 @@ class SetEditor:
                 rows = np.flatnonzero(numbers == number)
                 some = [documents[row] for row in rows.tolist()]
                 part = None if dense is None else dense[rows]
-                self._editors[number].place_at(
-                    some, taken(vectors, rows), part, rows + first, replacing=replacing
-                )
+                self._editors[number].place_at(some, taken(vectors, rows), part, rows + first, replacing=replacing)
         self.n_docs += len(documents)
 
     def commit(self, *, strict: bool = False) -> Changes:
@@ -185,12 +183,13 @@ class SetEditor:
                 ]  # fmt: skip
                 encoder = self.encoder if any(one.needs_encoder for one in changed) else None
                 weights = agreed_weights(changed, manifest, encoder)
-                same = weights.scale == manifest.scale and dict(weights.statistics) == dict(manifest.statistics)
                 shards = {}
                 for shard, editor, one, outcome in zip(
                     self.base.shards, self._editors, changed, outcomes, strict=True
                 ):  # fmt: skip
-                    is_same = same and not one.pending and not any(outcome.dead)
+                    # Document frequencies may differ where the recorded statistics are the same.
+                    is_same = weights.scale == manifest.scale and one.reweighed is None
+                    is_same = is_same and not one.pending and not any(outcome.dead)
                     shards[shard.path.name] = shard.manifest if is_same else editor.commit_changed(one, weights)
                 added = self.n_docs if self._by_hash else 0
                 found = self._place.commit(

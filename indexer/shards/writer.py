@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +176,7 @@ class SetWriter:
 def _begins_document(pending: Pending) -> npt.NDArray[np.bool_]:
     """Return the rows that are not further passages of the document of the row before: bool."""
     owners = pending.documents.document_ids(range(pending.n_docs))
-    return np.array([True, *(a != b for a, b in zip(owners, owners[1:], strict=False))][: len(owners)], bool)
+    return np.array([True, *(a != b for a, b in pairwise(owners))][: len(owners)], bool)
 
 
 def taken(vectors: SparseBatch, rows: npt.NDArray[np.int64]) -> SparseBatch:

@@ -9,9 +9,9 @@ from threading import Event
 
 from lsr.errors import LsrError
 from lsr.indexer.encode.resume import staging_folder
+from lsr.indexer.shards.manifest import refuse_set
 from lsr.indexer.sources.known import refuse_unknown_sources
 from lsr.indexer.sources.table import UNKNOWN_SOURCES, read_table
-from lsr.indexer.shards.manifest import refuse_set
 from lsr.indexer.storage.index import StoredIndex
 
 POLL_MS = 2000

@@ -67,9 +67,11 @@ class StoredIndex:
 
     Its files are kept until it is closed or garbage-collected, whatever writers do meanwhile. It opens no encoders.
     places: the positions of the documents. shards: the indexes that a set is made of; none where it is an index.
+    partition: how a set's documents are divided, `range` or `hash`; None for an index.
     """
 
     shards: tuple[StoredIndex, ...] = ()
+    partition: str | None = None
 
     def __init__(self, folder: Folder, manifest: Manifest, hold: Hold, *, before: StoredIndex | None = None) -> None:
         self.path = folder.path
@@ -174,11 +176,6 @@ class StoredIndex:
         return self.manifest.n_docs
 
     @property
-    def partition(self) -> str | None:
-        """The name of a set's partition; None for a single index."""
-        return None
-
-    @property
     def n_positions(self) -> int:
         """Number of positions: one a document, those deleted since the last merge included."""
         return self.places.n_positions
@@ -266,6 +263,7 @@ class StoredSet(StoredIndex):
         self.path = folder.path
         self.set_folder = folder
         self.content = content
+        self.partition = content.partition
         self._hold = hold
         self.shards = tuple(shards)
         self.counts_of_documents = {}
@@ -291,7 +289,10 @@ class StoredSet(StoredIndex):
 
     @classmethod
     def opened(cls, path: Path, generation: int | None, before: StoredIndex | None = None) -> StoredIndex:
-        """Open a generation of a set, the newest by default; see `StoredIndex.open`. before: shares what is the same."""
+        """Open a generation of a set, the newest by default; see `StoredIndex.open`.
+
+        before: another generation, with which what is the same is shared.
+        """
         earlier = {} if before is None else {shard.path.name: shard for shard in before.shards}
         for _ in range(_TRIES):
             folder = open_folder(path)
@@ -301,7 +302,7 @@ class StoredSet(StoredIndex):
                 raise IndexMissingError(f"no generation {found} of the set at {path}")
             if hold is None:
                 continue
-            if isinstance(before, StoredSet) and before.content.generation == found and before._hold.stamp == hold.stamp:
+            if before is not None and before.manifest.generation == found and before._hold.stamp == hold.stamp:
                 hold.release()
                 return before
             try:
@@ -335,25 +336,19 @@ class StoredSet(StoredIndex):
         for shard in self.shards:
             shard.close()
 
-    @property
-    def partition(self) -> str:
-        """The name of the partition, `range` or `hash`."""
-        return self.content.partition
-
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """The terms, the beginnings of which the other shards have. Raises IndexDamagedError."""
         return self._leader.vocabulary
 
 
-def _shard(
-    folder: Folder, name: str, generation: int, manifest_crc32: int, before: StoredIndex | None
-) -> StoredIndex:
+def _shard(folder: Folder, name: str, generation: int, manifest_crc32: int, before: StoredIndex | None) -> StoredIndex:
     """Open a shard in the generation that its set names."""
     try:
         inner = folder.folder(name)
     except OSError as error:
-        raise IndexDamagedError(f"{folder.path / name}: a shard of the set is missing ({error.strerror}); {REMEDY}") from error
+        where = folder.path / name
+        raise IndexDamagedError(f"{where}: a shard of the set is missing ({error.strerror}); {REMEDY}") from error
     if generation not in generations(inner):
         raise IndexDamagedError(
             f"{inner.path}: the set has its generation {generation}, which is no longer there: the shard was changed "

@@ -16,11 +16,11 @@ from lsr.indexer.corpus.reader import read_files
 from lsr.indexer.corpus.report import CorpusReport
 from lsr.indexer.encode.resume import staging_folder
 from lsr.indexer.pipeline import with_progress
+from lsr.indexer.shards.manifest import refuse_set
 from lsr.indexer.sources.known import refuse_unknown_sources
 from lsr.indexer.sources.plan import Plan, make_plan
 from lsr.indexer.sources.table import UNKNOWN_SOURCES, read_table
 from lsr.indexer.sources.tracking import Tracking
-from lsr.indexer.shards.manifest import refuse_set
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.update.editor import Changes, IndexEditor
 from lsr.indexer.update.take import merged, take_documents

@@ -175,8 +175,8 @@ class Collector:
     ) -> None:
         """Add documents with one row of vectors each; dense: a row each where the index has dense vectors.
 
-        positions: as for `Pending.append`. Raises LsrError if the counts or the dimension differ, EncoderError naming a document whose dense vector
-        isn't made of numbers.
+        positions: as for `Pending.append`. Raises LsrError if the counts or the dimension differ, EncoderError naming a
+        document whose dense vector isn't made of numbers.
         """
         if len(documents) != len(vectors):
             raise LsrError(f"{len(documents)} documents, but {len(vectors)} vectors")

@@ -161,8 +161,8 @@ class Engine:
             segment = self.index.segments[number]
             segment.trust()
             insertion, base = self._insertion(number)
-            n_deleted = segment.info.n_deleted
-            arrays = segment.postings._replace(insertion=insertion), segment.terms, segment.kth_impact, segment.trusted, segment.allowed
+            postings, n_deleted = segment.postings._replace(insertion=insertion), segment.info.n_deleted
+            arrays = postings, segment.terms, segment.kth_impact, segment.trusted, segment.allowed
             table[i] = kernels.describe(*arrays, number=number, base=base, n_denied=n_deleted)
         return table
 
