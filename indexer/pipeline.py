@@ -24,7 +24,8 @@ from lsr.indexer.shards.writer import SetWriter
 from lsr.indexer.sources.table import SourceTable
 from lsr.indexer.sources.tracking import Tracking
 from lsr.indexer.storage.manifest import Manifest
-from lsr.indexer.transfer.read_vectors import ReadyVectors, read_vectors, stored_scale
+from lsr.indexer.transfer.read_vectors import ReadyVectors, stored_scale
+from lsr.indexer.transfer.vector_files import read_vector_file
 from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
 from lsr.indexer.write.writer import IndexWriter
 from lsr.io.progress import NoProgress, Progress
@@ -265,7 +266,7 @@ def index_vectors(
     with limited_threads(threads), writing_into as writer:
         listener.start("reading", None, "vector")
         for file in files:
-            for documents, vectors, unknown in read_vectors(Path(file), lookup, n_known=n_known):
+            for documents, vectors, unknown in read_vector_file(Path(file), lookup, n_known=n_known):
                 writer.add(documents, vectors, None if dense is None else _of_texts(dense, documents, Path(file)))
                 if any(PASSAGE_OF in document.fields for document in documents):
                     writer.passages = {}

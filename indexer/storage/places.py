@@ -45,9 +45,9 @@ class Places:
 
     def at(self, number: int, rows: npt.NDArray[Any]) -> Positions:
         """Return the positions of some rows of a segment: int64. Raises IndexDamagedError."""
-        if self.is_sequential:
-            return rows.astype(np.int64) + self.starts[number]
-        return self._stored[number][rows].astype(np.int64)
+        stored = rows + self.starts[number] if self.is_sequential else self._stored[number][rows]
+        found: Positions = stored.astype(np.int64)
+        return found
 
     def of_places(self, places: Positions) -> Positions:
         """Return the positions of places. Raises IndexDamagedError."""

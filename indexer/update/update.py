@@ -13,7 +13,8 @@ from lsr.indexer.pipeline import Corpus
 from lsr.indexer.sources.table import UNKNOWN_SOURCES, SourceTable, read_table
 from lsr.indexer.sources.tracking import Tracking
 from lsr.indexer.storage.index import StoredIndex
-from lsr.indexer.transfer.read_vectors import READY_VECTORS, ReadyVectors, read_vectors
+from lsr.indexer.transfer.read_vectors import READY_VECTORS, ReadyVectors
+from lsr.indexer.transfer.vector_files import read_vector_file
 from lsr.indexer.update.chosen import Choice, chosen_ids
 from lsr.indexer.update.editor import Changes
 from lsr.indexer.update.open_editor import Editor, open_editor
@@ -165,7 +166,7 @@ def add_vectors(
         listener.start("reading", None, "vector")
         take = editor.update if replacing else editor.add
         for file in files:
-            for documents, vectors, unknown in read_vectors(Path(file), lookup, n_known=n_known):
+            for documents, vectors, unknown in read_vector_file(Path(file), lookup, n_known=n_known):
                 take(documents, vectors)
                 listener.advance(len(documents))
                 dropped += unknown

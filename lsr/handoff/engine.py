@@ -53,11 +53,12 @@ class Point(NamedTuple):
 
 
 class QueryTerms(NamedTuple):
-    """An encoded query: terms that the index knows, with ids and weights above 0, float."""
+    """An encoded query: terms that the index knows, with ids and weights above 0. n_terms: of the vocabulary."""
 
     terms: tuple[str, ...]
     term_ids: tuple[int, ...]
     weights: tuple[float, ...]
+    n_terms: int
 
     def times(self, factor: float) -> QueryTerms:
         """Return the query with all weights multiplied."""
@@ -74,7 +75,7 @@ class QueryTerms(NamedTuple):
         kept = np.flatnonzero(rounded).tolist()
         found = QueryTerms(
             tuple(self.terms[i] for i in kept), tuple(self.term_ids[i] for i in kept),
-            tuple(int(rounded[i]) for i in kept),
+            tuple(int(rounded[i]) for i in kept), self.n_terms,
         )  # fmt: skip
         return found, unit
 
@@ -129,11 +130,11 @@ class Engine(ABC):
     def files(self, facts: Facts) -> dict[str, str]:
         """Return the files beside the data by name: the mapping or schema, and `README.txt`."""
 
-    def fault(self, point: Point) -> str | None:  # noqa: ARG002
+    def fault(self, point: Point) -> str | None:
         """Return which limit of the engine a document breaks, None for none."""
         return None
 
-    def leaves_out(self, point: Point) -> str | None:  # noqa: ARG002
+    def leaves_out(self, point: Point) -> str | None:
         """Return why a document is not written, None where it is."""
         return None
 

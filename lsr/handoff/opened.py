@@ -54,6 +54,7 @@ class Handoff:
                 tuple(self._index.vocabulary.term(int(term_ids[i])) for i in kept),
                 tuple(term_ids[kept].tolist()),
                 tuple(weights[kept].tolist()),
+                len(self._index.vocabulary),
             )
             body, unit = self.engine.body(terms, k)
             found.append(EngineQuery(body, unit * self.scale))

@@ -239,7 +239,8 @@ def test_check_names_the_damaged_shard(tmp_path: Path, capsys: pytest.CaptureFix
 @PARTITIONS
 def test_commands_take_a_set(tmp_path: Path, by: str, capsys: pytest.CaptureFixture[str]) -> None:
     corpus = tmp_path / "corpus.jsonl"
-    corpus.write_text("".join(json.dumps({"id": d.doc_id, "text": d.text, "n": i}) + "\n" for i, d in enumerate(DOCUMENTS)))
+    lines = [json.dumps({"id": document.doc_id, "text": document.text}) for document in DOCUMENTS]
+    corpus.write_text("\n".join(lines))
     path, more = str(tmp_path / "set"), tmp_path / "more.jsonl"
     more.write_text('{"id": "e1", "text": "banana elder"}\n')
     build = ["index", str(corpus), "--encoder", "bm25", "--index", path, "--shards", "3", "--partition", by, "--json"]

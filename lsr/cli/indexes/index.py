@@ -62,8 +62,9 @@ def add_parser(subparsers: Any) -> None:
         f"{DEFAULT})",
     )
     parser.add_argument(
-        "--vectors", type=Path, nargs="+", action="extend", default=[], metavar="FILE.parquet",
-        help="vectors instead of text: columns id, terms or term_ids, weights",
+        "--vectors", type=Path, nargs="+", action="extend", default=[], metavar="FILE",
+        help="vectors instead of text: Parquet (columns id, terms or term_ids, weights), JSON lines (id, vector), or "
+        "CIFF",
     )  # fmt: skip
     parser.add_argument(
         "--dense", metavar="E", help="store dense vectors as well: the folder of a dense model, its name on the hub, "
