@@ -7,6 +7,7 @@ have its order of equal scores.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -238,12 +239,12 @@ def compared(name: str, collection: tuple[Searcher, SparseBatch], folder: Path) 
 @pytest.mark.parametrize("name", ENGINES)
 def test_whole_weights(name: str, splade: tuple[Searcher, SparseBatch], tmp_path: Path) -> None:
     n, right, order = compared(name, splade, tmp_path / "out")
-    print(f"SPLADE-v3, {name}: {right} of {n} right, {order} in the index's order")
+    sys.stdout.write(f"SPLADE-v3, {name}: {right} of {n} right, {order} in the index's order\n")
     assert right == n == FEW.get(name, 323)
 
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_float_weights(name: str, floats: tuple[Searcher, SparseBatch], tmp_path: Path) -> None:
     n, right, order = compared(name, floats, tmp_path / "out")
-    print(f"bundled model, {name}: {right} of {n} right, {order} in the index's order")
+    sys.stdout.write(f"bundled model, {name}: {right} of {n} right, {order} in the index's order\n")
     assert order >= (200 if name in WHOLE else n - 25)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -57,7 +58,7 @@ def test_ready_vectors(folder: Path, shared: Path) -> None:
         for k, rankings in due.items():
             found = many.rank_vectors(queries, k)
             n_equal = sum(map(equal, found, rankings))
-            print(f"SPLADE-v3, {partition}, k = {k}: {n_equal} of {len(queries)}")
+            sys.stdout.write(f"SPLADE-v3, {partition}, k = {k}: {n_equal} of {len(queries)}\n")
             assert n_equal == len(queries)
 
 
@@ -94,5 +95,5 @@ def test_texts(folder: Path, shared: Path, encoder: str, dataset: str) -> None:
         for name, given in options.items():
             found = [many.search(query, given) for query in queries]
             n_equal = sum(ours.hits == theirs.hits for ours, theirs in zip(found, due[name], strict=True))
-            print(f"{encoder}, {partition}, {name}: {n_equal} of {len(queries)}")
+            sys.stdout.write(f"{encoder}, {partition}, {name}: {n_equal} of {len(queries)}\n")
             assert n_equal == len(queries)
