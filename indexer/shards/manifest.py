@@ -113,11 +113,15 @@ def write_set(folder: Folder, manifest: SetManifest) -> None:
 def read_set(folder: Folder, generation: int) -> SetManifest:
     """Read a generation of a set. Raises IndexMissingError if there is none, IndexDamagedError for a malformed one."""
     path = folder.path / set_name(generation)
-    content = checked_content(_bytes_of(folder, path), path, FORMAT, range(FORMAT_VERSION, FORMAT_VERSION + 1))
-    manifest = parsed(content, path, _parse)
+    manifest = parse_set(_bytes_of(folder, path), path)
     if manifest.generation != generation:
         raise IndexDamagedError(f"{path}: it is of generation {manifest.generation}; {REMEDY}")
     return manifest
+
+
+def parse_set(data: bytes, path: Path) -> SetManifest:
+    """Parse the file of a set's generation. path: of the file, for messages. Raises IndexDamagedError."""
+    return parsed(checked_content(data, path, FORMAT, range(FORMAT_VERSION, FORMAT_VERSION + 1)), path, _parse)
 
 
 def manifest_checksum(shard: Folder, generation: int) -> int:

@@ -44,7 +44,8 @@ def open(  # noqa: A001
     """Open an index.
 
     Args:
-        path: folder of the index (default: `.lsr` here or in the nearest folder above).
+        path: folder of the index, or the URL of one that `lsr publish` put into an object store, which is downloaded
+            into the cache (default: `.lsr` here or in the nearest folder above).
         encoder: where the index's model is now, or that encoder, loaded (default: where it was).
         dense_encoder: where the model of its dense vectors is now (default: where it was).
 
@@ -69,6 +70,12 @@ def open(  # noqa: A001
         found = Index(find_index(Path.cwd()), encoder=encoder, dense_encoder=dense_encoder)
         found._is_named = False
         return found
+    from lsr.indexer.transfer.object_store import is_url
+
+    if is_url(path):
+        from lsr.indexer.transfer.download import download_index
+
+        path = download_index(str(path)).path
     return Index(path, encoder=encoder, dense_encoder=dense_encoder)
 
 

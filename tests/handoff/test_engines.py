@@ -28,7 +28,7 @@ from lsr.query.encoded_queries import read_encoded_queries
 from lsr.query.searcher import Searcher
 from lsr.types import SparseBatch
 
-pytestmark = pytest.mark.large
+pytestmark = [pytest.mark.large, pytest.mark.timeout(0)]
 K = 10
 Found = list[tuple[str, float]]
 Search = Callable[[EngineQuery], Found]

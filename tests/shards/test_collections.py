@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from lsr.query.encoded_queries import read_encoded_queries
 from lsr.query.options import SearchOptions
 from lsr.query.searcher import Searcher
 
-pytestmark = pytest.mark.large
+pytestmark = [pytest.mark.large, pytest.mark.timeout(0)]
 CORES = 2
 PARTITIONS = [Partition(n, by) for by in ("range", "hash") for n in (1, 2, 3, 4, 7)]
 
@@ -29,8 +29,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("collections")
 
 
-def sets(make: Any, folder: Path) -> Iterator[tuple[Partition, Path]]:
-    for partition in PARTITIONS:
+def sets(make: Any, folder: Path, partitions: Sequence[Partition] = PARTITIONS) -> Iterator[tuple[Partition, Path]]:
+    for partition in partitions:
         path = folder / f"{partition.by}-{partition.shards}"
         make(path, shards=partition)
         yield partition, path
@@ -90,7 +90,8 @@ def test_texts(folder: Path, shared: Path, encoder: str, dataset: str) -> None:
     queries = list(load_dataset(data).queries.values())
     options = OPTIONS if dense is None else OPTIONS | HYBRID
     due = {name: [one.search(query, given) for query in queries] for name, given in options.items()}
-    for partition, path in sets(make, where):
+    some = PARTITIONS if dense is None else [Partition(2), Partition(3, "hash"), Partition(7)]
+    for partition, path in sets(make, where, some):
         many = Searcher(path)
         for name, given in options.items():
             found = [many.search(query, given) for query in queries]
