@@ -1,4 +1,4 @@
-"""What the shards of a set have to agree on, so that a search of them is that of one index of everything."""
+"""Agreement of the shards of a set, without which a search would not be that of one index."""
 
 from __future__ import annotations
 

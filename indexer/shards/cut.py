@@ -1,4 +1,4 @@
-"""Which shard a document goes to."""
+"""Division of documents among shards."""
 
 from __future__ import annotations
 

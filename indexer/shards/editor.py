@@ -216,7 +216,7 @@ def _sums(outcomes: Sequence[Outcome]) -> tuple[int, int, int]:
 
 
 def merge_set(path: Path, **options: Any) -> tuple[Any, int]:
-    """Merge segments of each shard of a set; return what an index of all would say, and how many were merged.
+    """Merge segments of each shard of a set; return its manifest, and how many were merged.
 
     options: of `merge_index`.
     """

@@ -28,7 +28,7 @@ from lsr.indexer.storage.generations import (
     retire_file,
 )
 from lsr.indexer.storage.manifest import LAST_GENERATION, Manifest, manifest_path
-from lsr.indexer.write.transaction import explained
+from lsr.indexer.write.transaction import explained, make_folders, refuse_file, remove_empty
 from lsr.indexer.write.writer import now
 from lsr.io.folder import FOLDER, Folder
 from lsr.io.writer_lock import NAME as LOCK_NAME
@@ -52,9 +52,7 @@ class SetPlace:
             with explained(path):
                 if is_new:
                     _refuse_others(path, overwrite=overwrite)
-                    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-                    path.mkdir(parents=True, exist_ok=True)
-                    self._stack.callback(_remove_empty, missing)
+                    self._stack.callback(remove_empty, make_folders(path))
                 self.root = Folder.open(path)
                 self._stack.enter_context(writer_lock(self.root))
                 self._stack.callback(self._tidy)
@@ -139,8 +137,7 @@ class SetPlace:
 
 def _refuse_others(path: Path, *, overwrite: bool) -> None:
     """Raise UsageError for a folder that holds anything but a set, IndexExistsError for a set and not `overwrite`."""
-    if path.exists() and not path.is_dir():
-        raise UsageError(f"{path} is a file, not a folder; choose another --index")
+    refuse_file(path)
     names = names_in(path)
     if not names or names == [LOCK_NAME]:
         return
@@ -162,9 +159,3 @@ def _refuse_others(path: Path, *, overwrite: bool) -> None:
             f"there is a set at {path} already; --overwrite replaces it, 'lsr add' adds to it, --index DIR makes "
             "another"
         )
-
-
-def _remove_empty(folders: list[Path]) -> None:
-    for folder in folders:
-        with suppress(OSError):
-            folder.rmdir()

@@ -1,4 +1,4 @@
-"""An index or a set out of an object store: what is missing comes into the user's cache, checked as it comes.
+"""An index out of an object store: missing files come into the user's cache, checked as they come.
 
 Its files are immutable and named by part, so a generation costs what it has new. What lies in the cache is an index
 like any other, opened by mmap.

@@ -1,4 +1,4 @@
-"""Object stores by their URLs: objects put whole or not at all, once where that is asked for, and read in pieces."""
+"""Object stores by their URLs: objects that are put whole or not at all, and read in pieces."""
 
 from __future__ import annotations
 

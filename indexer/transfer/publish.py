@@ -1,4 +1,4 @@
-"""An index or a set in an object store: its files first, the file that makes a generation visible last, once."""
+"""An index in an object store: its files first, last the one that makes a generation visible."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Published:
 def publish_index(path: str | Path, url: str, *, progress: Progress | None = None) -> Published:
     """Put the newest generation of an index, or of a set, under a URL.
 
-    Whoever opens the URL meanwhile sees the generation before, or this one. Raises IndexExistsError where the store has
+    All who open the URL meanwhile see the generation before, or this one. Raises IndexExistsError where the store has
     this generation, with other content, or a newer one; LsrError where it refuses.
     """
     store = ObjectStore(url)

@@ -124,7 +124,7 @@ class IndexEditor:
 
     @property
     def has_deletions(self) -> bool:
-        """Whether anything is to be deleted, so that only the commit knows which doc_ids are free."""
+        """True where something is to be deleted, so that only the commit knows which doc_ids are free."""
         return bool(self._requests.deletions)
 
     @property
@@ -311,7 +311,7 @@ class Changed:
 
     @property
     def needs_encoder(self) -> bool:
-        """Whether the encoder is needed: for new documents, or for weights of all."""
+        """True where the encoder is needed: for new documents, or for weights of all."""
         return bool(self.pending) or self.reweighed is not None
 
 

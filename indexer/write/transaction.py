@@ -75,7 +75,7 @@ class Workplace:
         with place._beginning():
             _refuse_foreign(path)
             _refuse_existing(path, overwrite)
-            place._stack.callback(_remove_empty, made := _make_folders(path))
+            place._stack.callback(remove_empty, made := make_folders(path))
             for folder in reversed(made):  # a generation in a folder that is lost is lost
                 Folder.open(folder.parent).sync()
             place._lock()
@@ -204,10 +204,15 @@ def synced_files(folder: Folder) -> dict[str, FileInfo]:
     return files
 
 
-def _refuse_foreign(path: Path) -> None:
-    """Raise UsageError for a folder that holds what no writer made."""
+def refuse_file(path: Path) -> None:
+    """Raise UsageError for a file in the place of a folder."""
     if path.exists() and not path.is_dir():
         raise UsageError(f"{path} is a file, not a folder; choose another --index")
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Raise UsageError for a folder that holds what no writer made."""
+    refuse_file(path)
     names = names_in(path)
     if not names:
         return
@@ -234,14 +239,15 @@ def _refuse_existing(path: Path, overwrite: bool) -> None:
         )
 
 
-def _make_folders(path: Path) -> list[Path]:
+def make_folders(path: Path) -> list[Path]:
     """Make a folder and those above it; return those that were made, the innermost first."""
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     path.mkdir(parents=True, exist_ok=True)
     return missing
 
 
-def _remove_empty(folders: Sequence[Path]) -> None:
+def remove_empty(folders: Sequence[Path]) -> None:
+    """Remove folders as far as they are empty."""
     for folder in folders:
         with suppress(OSError):
             folder.rmdir()

@@ -121,7 +121,7 @@ class Engine(ABC):
 
     @abstractmethod
     def body(self, query: QueryTerms, k: int) -> tuple[Any, float]:
-        """Return the query as the engine takes it, and the score of ours that a score of 1 of it stands for.
+        """Return the query as the engine takes it, and the score that 1 of its scores stands for.
 
         The second is to be multiplied by the scale of the export.
         """

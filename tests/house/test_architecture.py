@@ -166,6 +166,8 @@ BY_PATH = re.compile(
 
 NAMED_BY_THE_USER = {
     "indexer/transfer/archive.py": ['opened = source.open("rb")'],
+    "indexer/transfer/read_ciff.py": ['with path.open("rb") as file'],
+    "indexer/transfer/vector_lines.py": ['with path.open("rb") as raw', "path.stat().st_size"],
     "indexer/transfer/read_vectors.py": ["text_columns(unread, path.stat().st_size)"],
     "indexer/write/transaction.py": ["if path.exists() and not path.is_dir():", "if not folder.exists()]"],
 }

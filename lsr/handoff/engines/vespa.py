@@ -10,7 +10,7 @@ from urllib.parse import quote
 from lsr.handoff.engine import Engine, Facts, Lines, Point, QueryTerms, compact
 
 LARGEST_WEIGHT = (1 << 16) - 1
-"""Whole query weights of 16 bits keep the order of float ones; a sum of their products with impacts stays below 2³¹."""
+"""Largest weight of a query, of 16 bits: sums of products with impacts stay below 2³¹."""
 
 
 class Vespa(Engine):
