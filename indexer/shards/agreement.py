@@ -8,7 +8,10 @@ from typing import Any
 
 from lsr.errors import IndexDamagedError
 from lsr.indexer.integrity.damage import REMEDY
+from lsr.indexer.shards.manifest import ShardInfo, manifest_checksum
+from lsr.indexer.storage.generations import generations
 from lsr.indexer.storage.manifest import Manifest
+from lsr.io.folder import Folder
 
 
 def vocabulary_bytes(manifest: Manifest) -> int:
@@ -45,3 +48,20 @@ def _agreed(manifest: Manifest) -> dict[str, Any]:
 def _identity(description: Mapping[str, Any]) -> dict[str, Any]:
     """Return the description of an encoder without what differs between the machines that it ran on."""
     return {name: value for name, value in description.items() if name != "runtime"}
+
+
+def shard_folder(folder: Folder, info: ShardInfo) -> Folder:
+    """Open the folder of a shard that has the generation, and the manifest, which its set names."""
+    try:
+        inner = folder.folder(info.name)
+    except OSError as error:
+        where = folder.path / info.name
+        raise IndexDamagedError(f"{where}: a shard of the set is missing ({error.strerror}); {REMEDY}") from error
+    if info.generation not in generations(inner):
+        raise IndexDamagedError(
+            f"{inner.path}: the set has its generation {info.generation}, which is no longer there: the shard was "
+            f"changed by itself; {REMEDY}"
+        )
+    if manifest_checksum(inner, info.generation) != info.manifest_crc32:
+        raise IndexDamagedError(f"{inner.path}: its manifest is another than the set was made with; {REMEDY}")
+    return inner

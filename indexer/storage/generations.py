@@ -13,6 +13,7 @@ import time
 import weakref
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from lsr.errors import IndexDamagedError, IndexMissingError
 from lsr.indexer.integrity.damage import unreadable
@@ -27,6 +28,27 @@ SCRATCH = re.compile(SCRATCH_PREFIX + "[0-9a-f]{12}")
 _PART = re.compile(r"\d{8,10}-[0-9a-f]{8}-\d{1,10}", re.ASCII)
 """The ids that writers give to parts. Manifests may name others; what is called otherwise is never removed."""
 _TRIES = 1000
+
+
+SETTLED_NS = 2_000_000_000
+"""Age of a folder's last change from which its time shows the next one: the coarsest clock of a file system."""
+
+
+class FolderState(NamedTuple):
+    """The identity of a folder and the time of the last change of what is in it."""
+
+    device: int
+    inode: int
+    mtime_ns: int
+
+
+def state_of_folder(path: Path) -> FolderState | None:
+    """Return the state of a folder, None where there is none."""
+    try:
+        found = os.stat(path)  # noqa: PTH116  half the time of Path.stat
+    except OSError:
+        return None
+    return FolderState(found.st_dev, found.st_ino, found.st_mtime_ns)
 
 
 Stamp = tuple[int, ...]

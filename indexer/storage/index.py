@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -14,20 +15,22 @@ import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError, IndexMissingError, UsageError
 from lsr.indexer.integrity.damage import REMEDY
-from lsr.indexer.shards.agreement import check_agreement, vocabulary_bytes
+from lsr.indexer.shards.agreement import check_agreement, shard_folder, vocabulary_bytes
 from lsr.indexer.shards.manifest import (
     HASH,
     SetManifest,
     is_set,
-    manifest_checksum,
     read_set,
     set_generations,
     set_name,
 )
+from lsr.indexer.shards.places import Places
 from lsr.indexer.storage.checks_on_read import check_files
 from lsr.indexer.storage.deletions import unpack
 from lsr.indexer.storage.dense_vectors import DenseVectorsOfIndex
 from lsr.indexer.storage.generations import (
+    SETTLED_NS,
+    FolderState,
     Hold,
     generations,
     hold_file,
@@ -36,9 +39,9 @@ from lsr.indexer.storage.generations import (
     open_folder,
     stamp_at,
     stamp_of_file,
+    state_of_folder,
 )
 from lsr.indexer.storage.manifest import Manifest, SegmentInfo, read_manifest
-from lsr.indexer.storage.places import Places
 from lsr.indexer.storage.segment import Segment
 from lsr.indexer.storage.vocabulary import FILES as VOCABULARY_FILES
 from lsr.indexer.storage.vocabulary import Vocabulary
@@ -72,6 +75,7 @@ class StoredIndex:
 
     shards: tuple[StoredIndex, ...] = ()
     partition: str | None = None
+    _newest_in: FolderState | None = None
 
     def __init__(self, folder: Folder, manifest: Manifest, hold: Hold, *, before: StoredIndex | None = None) -> None:
         self.path = folder.path
@@ -150,10 +154,19 @@ class StoredIndex:
     def is_newest(self) -> bool:
         """Return whether this is what `refresh` would return, False where there is no index any more.
 
-        It costs two system calls. Raises IndexDamagedError where the folder can't be read.
+        It costs one system call while nothing in the folder changes. Raises IndexDamagedError where that can't be read.
         """
-        newest = max(generations(self.path), default=None)
-        return newest == self.manifest.generation and self.is_there()
+        state = state_of_folder(self.path)
+        if state is not None and state == self._newest_in:
+            return True
+        is_newest = self._newest_there() == self.manifest.generation and self.is_there()
+        # The time of a folder that was changed just now may not show the next change.
+        if is_newest and state is not None and time.time_ns() - state.mtime_ns > SETTLED_NS:
+            self._newest_in = state
+        return is_newest
+
+    def _newest_there(self) -> int | None:
+        return max(generations(self.path), default=None)
 
     def is_there(self) -> bool:
         """Return whether this generation is still at the path that it was opened at.
@@ -308,7 +321,7 @@ class StoredSet(StoredIndex):
             try:
                 content = read_set(folder, found)
                 shards = [
-                    _shard(folder, info.name, info.generation, info.manifest_crc32, earlier.get(info.name))
+                    StoredIndex._opened(shard_folder(folder, info).path, info.generation, earlier.get(info.name))
                     for info in content.shards
                 ]
                 return cls(folder, content, hold, shards)
@@ -322,9 +335,8 @@ class StoredSet(StoredIndex):
         """Return the newest generation; see `StoredIndex.refresh`."""
         return StoredSet.opened(self.path, None, self) if is_set(self.path) else StoredIndex.open(self.path)
 
-    def is_newest(self) -> bool:
-        """Return whether this is what `refresh` would return; see `StoredIndex.is_newest`."""
-        return max(set_generations(self.path), default=None) == self.content.generation and self.is_there()
+    def _newest_there(self) -> int | None:
+        return max(set_generations(self.path), default=None)
 
     def is_there(self) -> bool:
         """Return whether this generation is still at its path; see `StoredIndex.is_there`."""
@@ -340,23 +352,6 @@ class StoredSet(StoredIndex):
     def vocabulary(self) -> Vocabulary:
         """The terms, the beginnings of which the other shards have. Raises IndexDamagedError."""
         return self._leader.vocabulary
-
-
-def _shard(folder: Folder, name: str, generation: int, manifest_crc32: int, before: StoredIndex | None) -> StoredIndex:
-    """Open a shard in the generation that its set names."""
-    try:
-        inner = folder.folder(name)
-    except OSError as error:
-        where = folder.path / name
-        raise IndexDamagedError(f"{where}: a shard of the set is missing ({error.strerror}); {REMEDY}") from error
-    if generation not in generations(inner):
-        raise IndexDamagedError(
-            f"{inner.path}: the set has its generation {generation}, which is no longer there: the shard was changed "
-            f"by itself; {REMEDY}"
-        )
-    if manifest_checksum(inner, generation) != manifest_crc32:
-        raise IndexDamagedError(f"{inner.path}: its manifest is another than the set was made with; {REMEDY}")
-    return StoredIndex._opened(inner.path, generation, before)
 
 
 def _held(folder: Folder, generation: int | None) -> tuple[int, Hold]:

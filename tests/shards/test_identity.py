@@ -21,10 +21,10 @@ from lsr.indexer.encode.document_reader import DocumentReader
 from lsr.indexer.pipeline import index_documents
 from lsr.indexer.shards.manifest import Partition, SetManifest, read_set
 from lsr.indexer.shards.place import SetPlace
+from lsr.indexer.shards.places import Places
 from lsr.indexer.shards.writer import SetWriter
 from lsr.indexer.storage import index as opened
 from lsr.indexer.storage.index import StoredIndex
-from lsr.indexer.storage.places import Places
 from lsr.indexer.transfer.read_vectors import ReadyVectors
 from lsr.indexer.update.open_editor import merge_segments
 from lsr.indexer.update.update import add_documents, delete_documents, update_documents
