@@ -31,7 +31,7 @@ _TRIES = 1000
 
 
 SETTLED_NS = 2_000_000_000
-"""Age of a folder's last change from which its time shows the next one: the coarsest clock of a file system."""
+"""Age of a folder's last change from which its time shows the next one, by the coarsest clock."""
 
 
 class FolderState(NamedTuple):

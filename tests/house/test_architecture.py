@@ -165,6 +165,7 @@ BY_PATH = re.compile(
 """What reaches a file or folder by its path, so that a link on the way is followed."""
 
 NAMED_BY_THE_USER = {
+    "indexer/storage/generations.py": ["found = os.stat(path)"],
     "indexer/transfer/archive.py": ['opened = source.open("rb")'],
     "indexer/transfer/read_ciff.py": ['with path.open("rb") as file'],
     "indexer/transfer/vector_lines.py": ['with path.open("rb") as raw', "path.stat().st_size"],

@@ -39,7 +39,7 @@ from lsr.types import PASSAGE_END, PASSAGE_OF, PASSAGE_START, Document, SparseBa
 
 DIMENSION = 16
 WORDS = "river lake sea bridge mill stone tree cloud".split()
-PARTITIONS = [Partition(1), Partition(3), Partition(5), Partition(2, "hash"), Partition(4, "hash")]
+PARTITIONS = [Partition(1), Partition(5), Partition(2, "hash"), Partition(4, "hash")]
 QUERIES = ["river", "lake sea", "stone mill river tree", "bridge -cloud", "+tree river", '"river lake"', "unknown"]
 
 
@@ -146,13 +146,19 @@ def many(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return Searcher(path, dense_encoder=Noise())
 
 
+_DUE: dict[tuple[str, str], Any] = {}
+"""Answers of the one index, which each partition is compared with."""
+
+
 @pytest.mark.parametrize("name", [*OPTIONS, *HYBRID])
 def test_every_kind_of_search_is_the_same(one: Searcher, many: Searcher, name: str) -> None:
     options = (OPTIONS | HYBRID)[name]
     for query in QUERIES:
         if name in HYBRID and any(sign in query for sign in "-+"):
             continue
-        assert shown(many, query, options) == shown(one, query, options), query
+        if (name, query) not in _DUE:
+            _DUE[name, query] = shown(one, query, options)
+        assert shown(many, query, options) == _DUE[name, query], query
 
 
 def test_a_batch_is_the_same(one: Searcher, many: Searcher) -> None:
@@ -198,7 +204,7 @@ ROWS = st.lists(
 
 @given(rows=ROWS, query=st.dictionaries(st.sampled_from("abcdefz"), st.floats(0.125, 3.0, width=32), min_size=1),
        shards=st.integers(1, 5), by=st.sampled_from(["range", "hash"]), k=st.integers(1, 50))  # fmt: skip
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_vectors_with_ties_and_empty_documents(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, float]], query: dict[str, float], shards: int,
     by: str, k: int,
@@ -240,8 +246,8 @@ def test_changes_are_those_of_one_index(tmp_path: Path, partition: Partition) ->
             assert counts[0] == counts[1]
         one, many = (Searcher(path) for path in paths)
         assert list(many.index.documents()) == list(one.index.documents())
-        for query in QUERIES:
-            for options in (OPTIONS["plain"], OPTIONS["sort"], OPTIONS["explain"]):
+        for query in ("river", "stone mill river tree", "+tree river"):
+            for options in (OPTIONS["sort"], OPTIONS["explain"]):
                 assert shown(many, query, options) == shown(one, query, options)
 
 

@@ -30,7 +30,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
-@pytest.fixture(params=["index", "range", "hash"])
+@pytest.fixture(params=["index", "hash"])
 def index(request: pytest.FixtureRequest, tmp_path: Path) -> lsr.Index:
     options: dict[str, Any] = {} if request.param == "index" else {"shards": 3, "partition": request.param}
     return lsr.index(NOTES, tmp_path / "notes", encoder="bm25", **options)
