@@ -274,7 +274,6 @@ class StoredSet(StoredIndex):
 
     def __init__(self, folder: Folder, content: SetManifest, hold: Hold, shards: Sequence[StoredIndex]) -> None:
         self.path = folder.path
-        self.set_folder = folder
         self.content = content
         self.partition = content.partition
         self._hold = hold

@@ -12,7 +12,7 @@ from lsr.indexer.storage.files import FileInfo
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import manifest_bytes, manifest_path
 from lsr.indexer.transfer.object_store import ExistsError, ObjectStore
-from lsr.io.folder import FileAt
+from lsr.io.folder import FileAt, Folder
 from lsr.io.progress import NoProgress, Progress
 
 
@@ -74,7 +74,7 @@ def _visible(index: StoredIndex, name: str) -> bytes:
     """Return the content of the file that makes the generation visible, without places on this machine."""
     if not index.shards:
         return manifest_bytes(replace(index.manifest, sources=None))
-    return _read(FileAt(index.set_folder, name))
+    return _read(Folder.open(index.path) / name)
 
 
 def _manifest_of(shard: StoredIndex) -> bytes:

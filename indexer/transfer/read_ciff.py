@@ -68,7 +68,7 @@ class _Index:
             if number >= n_docs or self.doc_ids[number]:
                 raise MalformedError(f"document {number:,} of {n_docs:,} is there twice, or beyond them")
             self.doc_ids[number] = fit_doc_id(doc_id)
-        all_docs, all_terms, all_weights = map(np.concatenate, (docs, terms, weights))
+        all_docs, all_terms, all_weights = np.concatenate(docs), np.concatenate(terms), np.concatenate(weights)
         if len(all_docs) and int(all_docs.max()) >= n_docs:
             raise MalformedError("a posting of a document that isn't there")
         order = np.lexsort((all_terms, all_docs))

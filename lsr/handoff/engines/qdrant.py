@@ -28,7 +28,7 @@ class Qdrant(Engine):
 
     def files(self, facts: Facts) -> dict[str, str]:
         """Return what to do with the data."""
-        collection = {"sparse_vectors": {"impacts": {}}}
+        collection: dict[str, Any] = {"sparse_vectors": {"impacts": {}}}
         readme = f"""{facts.n_docs:,} documents for Qdrant (pip install qdrant-client).
 
     import lsr.handoff
