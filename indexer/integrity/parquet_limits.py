@@ -70,7 +70,9 @@ def _check_sizes(file: BinaryIO, parquet: pq.ParquetFile, most: int) -> dict[str
             try:
                 size = column_size(file, metadata.column(number), padding, texts=_is_text(column))
             except PageHeaderError as error:
-                raise UnpacksTooMuchError(f"row group {group}, column {column.path!r}: {error}") from None
+                raise UnpacksTooMuchError(
+                    f"the Parquet file is damaged: row group {group}, column {column.path!r}: {error}"
+                ) from None
             unpacked += size.unpacked
             if column.max_repetition_level:
                 in_lists = max(in_lists, size.n_values * max(VALUE_BYTES, size.longest))
@@ -78,7 +80,10 @@ def _check_sizes(file: BinaryIO, parquet: pq.ParquetFile, most: int) -> dict[str
                 in_lists = max(in_lists, min(size.n_values, MOST_ROWS) * size.longest)
             elif size.longest_prefixed:
                 prefixed[column.path] = max(prefixed.get(column.path, 1), size.longest_prefixed)
-        for n_bytes, what in ((max(unpacked, metadata.total_byte_size), "unpacks"), (in_lists, "has lists that unpack")):
+        for n_bytes, what in (
+            (max(unpacked, metadata.total_byte_size), "unpacks"),
+            (in_lists, "has lists that unpack"),
+        ):
             if n_bytes > most:
                 raise UnpacksTooMuchError(
                     f"row group {group} {what} to {n_bytes:,} bytes, over {MAX_EXPANSION} times the size of the file "

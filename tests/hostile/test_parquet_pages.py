@@ -57,7 +57,11 @@ def test_a_page_that_unpacks_to_more_than_its_row_group_says_is_refused(tmp_path
     with pytest.raises(LsrError, match=r"row group 0 unpacks to 2,000,000,.* bytes, over 250 times"):
         list(read_corpus([path]))
     # The same by a number of a field that is 2 when it is cut to 16 bits, and by sizes that aren't sizes.
-    for other in (b"\x05" + varint((1 << 16) + 2) + varint(2_000_000_000), b"\x15" + b"\xff" * 9 + b"\x01", b"\x15\x01"):
+    for other in (
+        b"\x05" + varint((1 << 16) + 2) + varint(2_000_000_000),
+        b"\x15" + b"\xff" * 9 + b"\x01",
+        b"\x15\x01",
+    ):
         path.write_bytes(data[:start] + b"\x15\x00" + other + data[start + len(head) :])
         with pytest.raises(LsrError, match="row group 0, column 'more': the header of the page at byte"):
             list(read_corpus([path]))
