@@ -17,7 +17,7 @@ import weakref
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from lsr.errors import LsrError
 
@@ -39,23 +39,6 @@ _CODES = {FOLDER: errno.EISDIR, FILE: errno.ENOTDIR, _KINDS[2][1]: errno.ELOOP}
 
 class UnfitFileError(OSError):
     """Refusal to open an entry of the wrong kind, or one with several hard links."""
-
-
-class FolderState(NamedTuple):
-    """The identity of a folder and the time of its last change, which nobody can set (ctime)."""
-
-    device: int
-    inode: int
-    changed_ns: int
-
-
-def state_at(path: Path) -> FolderState | None:
-    """Return the state of the folder that a caller names, without opening it; None where it can't be read."""
-    try:
-        found = os.stat(path)  # noqa: PTH116  half the time of Path.stat
-    except OSError:
-        return None
-    return FolderState(found.st_dev, found.st_ino, found.st_ctime_ns)
 
 
 class Folder:
