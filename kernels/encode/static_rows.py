@@ -1,6 +1,6 @@
-"""Vectors of texts from stored rows of their words: rows are looked up by a word's tokens, and pooled as integers.
+"""Vectors of texts from stored rows of their words: rows are looked up by a word's tokens, and pooled.
 
-Sums of integers don't depend on their order, so a text has the same bits on every processor.
+A maximum of integers doesn't depend on their order, so a text has the same bits on every processor.
 """
 
 from __future__ import annotations
@@ -116,31 +116,23 @@ def words_of_texts(ids, indptr, words, last_text, found, found_indptr):
 
 
 @kernel
-def pool_rows(found, found_indptr, rows, power, totals, term_ids, sums, indptr):
-    """Write each text's terms, ascending, with the sum over its words of weight to the power, or the largest weight.
+def pool_rows(found, found_indptr, rows, largest, term_ids, weights, indptr):
+    """Write each text's terms, ascending, with their largest weight in the rows of its words; return their number.
 
-    found, found_indptr: as `words_of_texts` wrote them. power: 1, 2 or 4; 0: the largest. totals: int64 (vocab_size),
-    zeros before and after. term_ids: int32, sums: int64, indptr: int64 (n_texts + 1), as many as rows of all words hold.
-    A weight to the power of 4 is below 2³², and a text has fewer than 2³¹ words: sums fit.
+    found, found_indptr: as `words_of_texts` wrote them. largest: uint8 (vocab_size), zeros before and after. term_ids:
+    int32 and weights: uint8, as many as the rows of all found words hold; indptr: int64 (n_texts + 1).
     """
     n = 0
-    marks = np.zeros((totals.size >> 6) + 1, np.uint64)
+    marks = np.zeros((largest.size >> 6) + 1, np.uint64)
     indptr[0] = 0
     for text in range(found_indptr.size - 1):
         for at in range(found_indptr[text], found_indptr[text + 1]):
             word = found[at]
             for i in range(rows.indptr[word], rows.indptr[word + 1]):
                 term = np.int64(rows.terms[i])
-                weight = np.int64(rows.weights[i])
-                if power == 0:
-                    totals[term] = max(totals[term], weight)
-                elif power == 1:
-                    totals[term] += weight
-                elif power == 2:
-                    totals[term] += weight * weight
-                else:
-                    totals[term] += weight * weight * weight * weight
-                marks[term >> 6] |= np.uint64(1) << np.uint64(term & 63)
+                if rows.weights[i] > largest[term]:
+                    largest[term] = rows.weights[i]
+                    marks[term >> 6] |= np.uint64(1) << np.uint64(term & 63)
         for block in range(marks.size):
             mark = marks[block]
             if mark == 0:
@@ -150,8 +142,8 @@ def pool_rows(found, found_indptr, rows, power, totals, term_ids, sums, indptr):
                 if (mark >> np.uint64(bit)) & np.uint64(1):
                     term = (block << 6) + bit
                     term_ids[n] = term
-                    sums[n] = totals[term]
-                    totals[term] = 0
+                    weights[n] = largest[term]
+                    largest[term] = 0
                     n += 1
         indptr[text + 1] = n
     return n

@@ -10,19 +10,16 @@ from lsr.encoders.config import REPEATS, Pruning, WordsConfig
 from lsr.errors import EncoderError, UsageError
 
 FAMILY = "static"
-POWERS = (0, 1, 2, 4)
 
 
 @dataclass(frozen=True, slots=True)
 class StaticConfig:
     """Configuration of a static encoder.
 
-    power: p of the p-norm that pools the rows of a text's words; 0: the largest. scale: weight of a stored 1.
-    max_length: tokens of a text that are read. pruning: of a document's weights. repeats: as `TowerConfig` has it.
-    query_repeats, words, rarity: as `EncoderConfig` has them.
+    scale: weight of a stored 1. max_length: tokens of a text that are read. pruning: of a document's weights.
+    repeats: as `TowerConfig` has it. query_repeats, words, rarity: as `EncoderConfig` has them.
     """
 
-    power: int
     scale: float
     max_length: int = 256
     pruning: Pruning = Pruning()
@@ -33,9 +30,8 @@ class StaticConfig:
 
     def __post_init__(self) -> None:
         """Raise UsageError for values out of their ranges."""
-        for name, known in (("power", POWERS), ("query_repeats", REPEATS)):
-            if getattr(self, name) not in known:
-                raise UsageError(f"encoder: {name} is {getattr(self, name)!r}, but has to be one of {known}")
+        if self.query_repeats not in REPEATS:
+            raise UsageError(f"encoder: query_repeats is {self.query_repeats!r}, but has to be one of {REPEATS}")
         if not 0 < self.scale < float("inf"):
             raise UsageError(f"encoder: scale is {self.scale}, but has to be above 0")
         if type(self.max_length) is not int or self.max_length < 1:
@@ -48,7 +44,7 @@ class StaticConfig:
     def settings(self) -> dict[str, Any]:
         """Settings that decide the vectors, for a description, in the form of other models'."""
         values = asdict(self)
-        document = {name: values[name] for name in ("power", "scale", "max_length", "pruning", "repeats")}
+        document = {name: values[name] for name in ("scale", "max_length", "pruning", "repeats")}
         query = {"prompt": "", "max_length": None}
         return {
             "document": document,

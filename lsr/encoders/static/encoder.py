@@ -111,22 +111,32 @@ class StaticEncoder:
         """Write the table and its tokenizer to `folder`."""
         self._queries.save(folder)
 
+    def words_of(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """Return the distinct words of all texts, by number, and where each text's begin, (n_texts + 1)."""
+        return self._find(self._tokens(texts))
+
+    def _tokens(self, texts: Sequence[str]) -> list[npt.NDArray[np.int32]]:
+        return [np.array(encoding.ids, np.int32) for encoding in self._texts.encode(texts)]
+
+    def _find(self, tokens: Sequence[npt.NDArray[np.int32]]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        starts = _starts([len(ids) for ids in tokens])
+        ids = np.concatenate([np.zeros(0, np.int32), *tokens])
+        found, found_starts = np.empty(len(ids), np.int32), np.zeros(len(tokens) + 1, np.int64)
+        n_words = len(self._words.indptr) - 1
+        words_of_texts(ids, starts, self._words, np.full(n_words, -1, np.int32), found, found_starts)
+        return found[: found_starts[-1]], found_starts
+
     def _encode(self, texts: Sequence[str]) -> SparseBatch:
         config = self.config
-        tokens = [np.array(encoding.ids, np.int32) for encoding in self._texts.encode(texts)]
-        starts = _starts([len(ids) for ids in tokens])
-        found = np.empty(int(starts[-1]), np.int32)
-        found_starts = np.zeros(len(texts) + 1, np.int64)
-        n_words = len(self._words.indptr) - 1
-        ids = np.concatenate([np.zeros(0, np.int32), *tokens])
-        words_of_texts(ids, starts, self._words, np.full(n_words, -1, np.int32), found, found_starts)
+        tokens = self._tokens(texts)
+        found, found_starts = self._find(tokens)
         rows = self._rows
-        n_most = int(np.diff(rows.indptr)[found[: found_starts[-1]]].sum())
-        term_ids, sums = np.empty(n_most, np.int32), np.empty(n_most, np.int64)
+        n_most = int(np.diff(rows.indptr)[found].sum())
+        term_ids, stored = np.empty(n_most, np.int32), np.empty(n_most, np.uint8)
         indptr = np.zeros(len(texts) + 1, np.int64)
-        totals = np.zeros(self._vocab_size, np.int64)
-        n = pool_rows(found, found_starts, rows, config.power, totals, term_ids, sums, indptr)
-        weights = (_root(sums[:n], config.power) * config.scale).astype(np.float32)
+        largest = np.zeros(self._vocab_size, np.uint8)
+        n = pool_rows(found, found_starts, rows, largest, term_ids, stored, indptr)
+        weights = stored[:n].astype(np.float32) * np.float32(config.scale)
         batch = SparseBatch(indptr, term_ids[:n].copy(), weights, self._vocab_size)
         if config.repeats:
             batch = count_repeats(batch, [ids.astype(np.int64) for ids in tokens], config.repeats)
@@ -176,22 +186,12 @@ def open_static(
     config = parts.config
     pruning = replace(
         config.pruning,
-        **{
-            name: value for name, value in (("top_k", top_k), ("threshold", threshold)) if value is not None
-        },
+        **{name: value for name, value in (("top_k", top_k), ("threshold", threshold)) if value is not None},
     )
     length = min(config.max_length, max_length or config.max_length)
     found = revision_of(source.folder)
     remember(source.name, found)
     return StaticEncoder(replace(parts, config=replace(config, pruning=pruning, max_length=length)), source.name, found)
-
-
-def _root(sums: npt.NDArray[np.int64], power: int) -> npt.NDArray[np.float64]:
-    """Return the root of sums of powers; square roots are correctly rounded everywhere."""
-    values = sums.astype(np.float64)
-    for _ in range({0: 0, 1: 0, 2: 1, 4: 2}[power]):
-        values = np.sqrt(values)
-    return values
 
 
 def _starts(lengths: Sequence[int]) -> npt.NDArray[np.int64]:

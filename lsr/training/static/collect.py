@@ -1,0 +1,167 @@
+"""Collection of words' rows from a model: the weights that it gives terms at a word's tokens, mean over its contexts.
+
+A text's vector is the maximum over its tokens, so what a model reads into a word can be stored once and looked up:
+context-free expansion, as in Zuccon et al., "Integrating and Evaluating Neural Word Embeddings in Information
+Retrieval" (ADCS 2015), with a model's own weights. Reducing a transformer's token states to one each is that of
+Bommasani et al., "Interpreting Pretrained Contextualized Representations via Reductions to Static Embeddings" (ACL
+2020).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from lsr.encoders.compiled.encoder import CompiledEncoder
+from lsr.encoders.compiled.forward import Scores
+from lsr.encoders.text.tokenizer import TextTokenizer, copy_of
+from lsr.encoders.threads import encoding_threads
+from lsr.kernels.encode.functions import log1p_of
+
+Word = tuple[int, ...]
+"""Token ids of a word."""
+
+_AT_ONCE = 4096
+_GROUP_TOKENS = 380
+_LEAST_WEIGHT = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """Settings of a collection.
+
+    n_words: most common words that get a row. contexts: texts that a word is read in, at most. n_texts: texts that the
+    model reads. least_new: words that a text has to bring to be read. characters, max_length: of a text that is read.
+    """
+
+    n_words: int = 60_000
+    contexts: int = 10
+    n_texts: int = 8_900
+    least_new: int = 6
+    characters: int = 900
+    max_length: int = 128
+
+
+@dataclass(frozen=True, slots=True)
+class CollectedRows:
+    """Sums of weights by word and term. words: by number. counts: contexts of each, int64.
+
+    word, term: int64, of each sum, ascending by both. sums: float64.
+    """
+
+    words: Sequence[Word]
+    counts: npt.NDArray[np.int64]
+    word: npt.NDArray[np.int64]
+    term: npt.NDArray[np.int64]
+    sums: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    ids: list[int]
+    spans: list[tuple[int, int]]
+
+    def word(self, span: tuple[int, int]) -> Word:
+        return tuple(self.ids[span[0] : span[1]])
+
+
+def collect(encoder: CompiledEncoder, texts: Sequence[str], settings: Collection) -> CollectedRows:
+    """Return the rows of the most common words of texts, which are read in their order."""
+    read = _tokenised(encoder, texts, settings)
+    frequencies: Counter[Word] = Counter()
+    for text in read:
+        frequencies.update({text.word(span) for span in text.spans})
+    words = [word for word, n in frequencies.most_common(settings.n_words) if n > 1]
+    number = {word: i for i, word in enumerate(words)}
+    counts = np.zeros(len(words), np.int64)
+    found: list[tuple[int, Scores]] = []
+    waiting: deque[Future[list[tuple[int, Scores]]]] = deque()
+
+    def take() -> None:
+        for word, scores in waiting.popleft().result():
+            counts[word] += 1
+            found.append((word, scores))
+
+    n_threads = encoding_threads()
+    with ThreadPoolExecutor(n_threads) as pool:
+        for group in _groups(read, number, settings):
+            waiting.append(pool.submit(_read, encoder, group))
+            if len(waiting) > 3 * n_threads:
+                take()
+        while waiting:
+            take()
+    return _summed(words, counts, found, encoder.document.weights.vocab_size)
+
+
+def _tokenised(encoder: CompiledEncoder, texts: Sequence[str], settings: Collection) -> list[_Text]:
+    tokenizer = TextTokenizer(copy_of(encoder.document.tokenizer), max_length=settings.max_length)
+    found = []
+    for first in range(0, len(texts), _AT_ONCE):
+        for encoding in tokenizer.encode([text[: settings.characters] for text in texts[first : first + _AT_ONCE]]):
+            found.append(_Text(encoding.ids, _spans(encoding.word_ids)))
+    return found
+
+
+def _spans(word_ids: Sequence[int | None]) -> list[tuple[int, int]]:
+    """Return the first and end of each word's tokens between the special ones."""
+    spans, first = [], 1
+    for i in range(2, len(word_ids)):
+        if word_ids[i] != word_ids[first]:
+            spans.append((first, i))
+            first = i
+    return spans
+
+
+_Chosen = list[tuple[_Text, list[tuple[tuple[int, int], int]]]]
+
+
+def _groups(read: Sequence[_Text], number: dict[Word, int], settings: Collection) -> Iterator[_Chosen]:
+    """Yield groups of texts with the spans of words that still need contexts, and the words' numbers."""
+    needed = np.full(len(number), settings.contexts)
+    group: _Chosen = []
+    n_tokens = n_texts = 0
+    for text in read:
+        seen: dict[int, tuple[int, int]] = {}
+        for span in text.spans:
+            word = number.get(text.word(span), -1)
+            if word >= 0 and needed[word] > 0:
+                seen.setdefault(word, span)
+        if len(seen) < settings.least_new:
+            continue
+        needed[list(seen)] -= 1
+        group.append((text, [(span, word) for word, span in seen.items()]))
+        n_tokens, n_texts = n_tokens + len(text.ids), n_texts + 1
+        if n_tokens > _GROUP_TOKENS:
+            yield group
+            group, n_tokens = [], 0
+            if n_texts >= settings.n_texts:
+                return
+    if group:
+        yield group
+
+
+def _read(encoder: CompiledEncoder, group: _Chosen) -> list[tuple[int, Scores]]:
+    spans = [[span for span, _ in chosen] for _, chosen in group]
+    scores = encoder.document.spans([text.ids for text, _ in group], spans)
+    words = [word for _, chosen in group for _, word in chosen]
+    return list(zip(words, scores, strict=True))
+
+
+def _summed(
+    words: Sequence[Word], counts: npt.NDArray[np.int64], found: Sequence[tuple[int, Scores]], vocab_size: int
+) -> CollectedRows:
+    keys, values = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
+    for word, scores in found:
+        weights = np.empty_like(scores.logits)
+        log1p_of(scores.logits, weights)
+        kept = weights > _LEAST_WEIGHT
+        keys.append(word * vocab_size + scores.term_ids[kept].astype(np.int64))
+        values.append(weights[kept])
+    distinct, places = np.unique(np.concatenate(keys), return_inverse=True)
+    sums = np.bincount(places, np.concatenate(values), minlength=len(distinct))
+    return CollectedRows(words, counts, distinct // vocab_size, distinct % vocab_size, sums)
