@@ -34,7 +34,7 @@ class Words(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """A row of terms for each word: indptr int64 (n_words + 1), terms uint16 and weights uint8, above 0, of all rows."""
+    """A row of terms for each word: indptr int64 (n_words + 1); of all rows terms uint16 and weights uint8, above 0."""
 
     indptr: npt.NDArray[np.int64]
     terms: npt.NDArray[np.uint16]

@@ -35,8 +35,8 @@ from lsr.encoders.registry import (
 )
 from lsr.encoders.runtime import RUNTIME
 from lsr.encoders.sparse.query_table import open_table
-from lsr.encoders.static.choose import is_static
 from lsr.encoders.sparse.vocabulary_map import RemappedQueryEncoder
+from lsr.encoders.static.choose import is_static
 from lsr.encoders.text.term_spans import AnalysedWords, TermFinder, Tokens, TokensAndWords
 from lsr.encoders.text.tokenizer import copy_of
 from lsr.errors import EncoderError, UsageError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from lsr.encoders.config import REPEATS, Pruning, WordsConfig
@@ -22,7 +22,7 @@ class StaticConfig:
 
     scale: float
     max_length: int = 256
-    pruning: Pruning = Pruning()
+    pruning: Pruning = field(default_factory=Pruning)
     repeats: float = 0.0
     query_repeats: str = "log"
     words: WordsConfig | None = None
@@ -60,7 +60,7 @@ class StaticConfig:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> StaticConfig:
         """Read what `to_json` wrote. Raises EncoderError for what this program doesn't know."""
-        unknown = set(values) - {field.name for field in fields(cls)}
+        unknown = set(values) - {one.name for one in fields(cls)}
         if unknown:
             raise EncoderError(f"encoder config: {', '.join(sorted(unknown))} unknown: made by a newer program?")
         known = dict(values)

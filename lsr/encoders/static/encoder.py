@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
+from lsr.encoders.config import Pruning
 from lsr.encoders.pretrained.hub import locate
 from lsr.encoders.pretrained.known_models import remember
 from lsr.encoders.runtime import Runtime, kernels_of
@@ -184,9 +185,9 @@ def open_static(
             raise UsageError(f"{source.name} is a static encoder, which has no {name}: leave out {name} {value!r}")
     parts = read_static(source.folder)
     config = parts.config
-    pruning = replace(
-        config.pruning,
-        **{name: value for name, value in (("top_k", top_k), ("threshold", threshold)) if value is not None},
+    pruning = Pruning(
+        config.pruning.top_k if top_k is None else top_k,
+        config.pruning.threshold if threshold is None else threshold,
     )
     length = min(config.max_length, max_length or config.max_length)
     found = revision_of(source.folder)

@@ -119,7 +119,7 @@ _DTYPES = {
 
 def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
-        arrays = load_file(path)
+        arrays: dict[str, npt.NDArray[Any]] = load_file(path)
     except (OSError, ValueError, SafetensorError) as error:
         raise EncoderError(f"{path} can't be read: {error}") from error
     for name, dtype in _DTYPES.items():

@@ -9,10 +9,14 @@ Bommasani et al., "Interpreting Pretrained Contextualized Representations via Re
 
 from __future__ import annotations
 
-from collections import Counter, deque
+import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -21,13 +25,18 @@ from lsr.encoders.compiled.encoder import CompiledEncoder
 from lsr.encoders.compiled.forward import Scores
 from lsr.encoders.text.tokenizer import TextTokenizer, copy_of
 from lsr.encoders.threads import encoding_threads
+from lsr.io.atomic import atomic_file
 from lsr.kernels.encode.functions import log1p_of
+from lsr.training.cached_folder import digest_of
+
+log = logging.getLogger(__name__)
 
 Word = tuple[int, ...]
 """Token ids of a word."""
 
 _AT_ONCE = 4096
 _GROUP_TOKENS = 380
+_GROUPS_OF_PART = 256
 _LEAST_WEIGHT = 0.05
 
 
@@ -39,10 +48,10 @@ class Collection:
     model reads. least_new: words that a text has to bring to be read. characters, max_length: of a text that is read.
     """
 
-    n_words: int = 60_000
-    contexts: int = 10
-    n_texts: int = 8_900
-    least_new: int = 6
+    n_words: int = 100_000
+    contexts: int = 8
+    n_texts: int = 26_000
+    least_new: int = 5
     characters: int = 900
     max_length: int = 128
 
@@ -70,40 +79,46 @@ class _Text:
         return tuple(self.ids[span[0] : span[1]])
 
 
-def collect(encoder: CompiledEncoder, texts: Sequence[str], settings: Collection) -> CollectedRows:
-    """Return the rows of the most common words of texts, which are read in their order."""
+def collect(encoder: CompiledEncoder, texts: Sequence[str], settings: Collection, *, work: Path) -> CollectedRows:
+    """Return the rows of the most common words of texts, which are read in their order.
+
+    work: folder that keeps what was read, part by part; after an interruption the same call resumes.
+    """
     read = _tokenised(encoder, texts, settings)
     frequencies: Counter[Word] = Counter()
     for text in read:
         frequencies.update({text.word(span) for span in text.spans})
     words = [word for word, n in frequencies.most_common(settings.n_words) if n > 1]
     number = {word: i for i, word in enumerate(words)}
-    counts = np.zeros(len(words), np.int64)
-    found: list[tuple[int, Scores]] = []
-    waiting: deque[Future[list[tuple[int, Scores]]]] = deque()
+    digest = digest_of({**asdict(settings), "revision": encoder.revision, "texts": texts_digest(texts)})
+    work.mkdir(parents=True, exist_ok=True)
+    parts: list[_Part] = []
+    groups = _groups(read, number, settings)
+    with ThreadPoolExecutor(encoding_threads()) as pool:
+        while some := list(islice(groups, _GROUPS_OF_PART)):
+            path = work / f"{digest}-{len(parts):04}.npz"
+            if not path.is_file():
+                scores = [one for group in pool.map(lambda group: _read(encoder, group), some) for one in group]
+                _save(path, scores, encoder.document.weights.vocab_size)
+                log.info("read %d parts of the texts", len(parts) + 1)
+            parts.append(_load(path))
+    return _joined(words, parts, encoder.document.weights.vocab_size)
 
-    def take() -> None:
-        for word, scores in waiting.popleft().result():
-            counts[word] += 1
-            found.append((word, scores))
 
-    n_threads = encoding_threads()
-    with ThreadPoolExecutor(n_threads) as pool:
-        for group in _groups(read, number, settings):
-            waiting.append(pool.submit(_read, encoder, group))
-            if len(waiting) > 3 * n_threads:
-                take()
-        while waiting:
-            take()
-    return _summed(words, counts, found, encoder.document.weights.vocab_size)
+def texts_digest(texts: Sequence[str]) -> str:
+    """Return a digest of texts and their order."""
+    digest = blake2b(digest_size=16)
+    for text in texts:
+        digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
+    return digest.hexdigest()
 
 
 def _tokenised(encoder: CompiledEncoder, texts: Sequence[str], settings: Collection) -> list[_Text]:
     tokenizer = TextTokenizer(copy_of(encoder.document.tokenizer), max_length=settings.max_length)
     found = []
     for first in range(0, len(texts), _AT_ONCE):
-        for encoding in tokenizer.encode([text[: settings.characters] for text in texts[first : first + _AT_ONCE]]):
-            found.append(_Text(encoding.ids, _spans(encoding.word_ids)))
+        some = [text[: settings.characters] for text in texts[first : first + _AT_ONCE]]
+        found += [_Text(encoding.ids, _spans(encoding.word_ids)) for encoding in tokenizer.encode(some)]
     return found
 
 
@@ -117,6 +132,7 @@ def _spans(word_ids: Sequence[int | None]) -> list[tuple[int, int]]:
     return spans
 
 
+_Part = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int64]]
 _Chosen = list[tuple[_Text, list[tuple[tuple[int, int], int]]]]
 
 
@@ -152,9 +168,8 @@ def _read(encoder: CompiledEncoder, group: _Chosen) -> list[tuple[int, Scores]]:
     return list(zip(words, scores, strict=True))
 
 
-def _summed(
-    words: Sequence[Word], counts: npt.NDArray[np.int64], found: Sequence[tuple[int, Scores]], vocab_size: int
-) -> CollectedRows:
+def _save(path: Path, found: Sequence[tuple[int, Scores]], vocab_size: int) -> None:
+    """Write the sums of weights by word and term, and each word's contexts."""
     keys, values = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
     for word, scores in found:
         weights = np.empty_like(scores.logits)
@@ -164,4 +179,20 @@ def _summed(
         values.append(weights[kept])
     distinct, places = np.unique(np.concatenate(keys), return_inverse=True)
     sums = np.bincount(places, np.concatenate(values), minlength=len(distinct))
+    with atomic_file(path) as file:
+        np.savez(file, keys=distinct, sums=sums, words=np.array([word for word, _ in found], np.int64))
+
+
+def _load(path: Path) -> _Part:
+    with np.load(path, allow_pickle=False) as stored:
+        return stored["keys"], stored["sums"], stored["words"]
+
+
+def _joined(words: Sequence[Word], parts: Sequence[_Part], vocab_size: int) -> CollectedRows:
+    keys = np.concatenate([np.zeros(0, np.int64), *(part[0] for part in parts)])
+    distinct, places = np.unique(keys, return_inverse=True)
+    values = np.concatenate([np.zeros(0), *(part[1] for part in parts)])
+    sums = np.bincount(places, values, minlength=len(distinct)).astype(np.float64)
+    contexts = np.concatenate([np.zeros(0, np.int64), *(part[2] for part in parts)])
+    counts = np.bincount(contexts, minlength=len(words)).astype(np.int64)
     return CollectedRows(words, counts, distinct // vocab_size, distinct % vocab_size, sums)
