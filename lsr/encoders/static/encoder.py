@@ -12,6 +12,7 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from lsr.encoders.config import Pruning
+from lsr.encoders.device import is_cpu_or_auto
 from lsr.encoders.pretrained.hub import locate
 from lsr.encoders.pretrained.known_models import remember
 from lsr.encoders.runtime import Runtime, kernels_of
@@ -174,14 +175,14 @@ def open_static(
 ) -> StaticEncoder:
     """Open the static encoder of a folder or of a bundled name. The options are those of other models.
 
-    max_length, top_k, threshold: in place of its settings. Others don't matter to it: `family` and `dtype` are refused,
-    and so is a device. Raises EncoderError if it is broken.
+    max_length, top_k, threshold: in place of its settings. It has no dtype and runs on the CPU: another device and any
+    dtype or family is refused by UsageError. Raises EncoderError if it is broken.
     """
     del plain_family, max_tokens, revision
     source = locate(name_or_path)
-    given = {"family": family, "dtype": dtype, "device": None if device in ("cpu", "auto") else device}
+    given = {"family": family, "dtype": dtype, "device": None if is_cpu_or_auto(device) else device}
     for name, value in given.items():
-        if value is not None and not (name == "dtype" and value in ("uint8", "int8")):
+        if value is not None:
             raise UsageError(f"{source.name} is a static encoder, which has no {name}: leave out {name} {value!r}")
     parts = read_static(source.folder)
     config = parts.config

@@ -13,7 +13,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
@@ -50,7 +50,7 @@ class Collection:
 
     n_words: int = 100_000
     contexts: int = 8
-    n_texts: int = 26_000
+    n_texts: int = 16_000
     least_new: int = 5
     characters: int = 900
     max_length: int = 128
@@ -90,13 +90,14 @@ def collect(encoder: CompiledEncoder, texts: Sequence[str], settings: Collection
         frequencies.update({text.word(span) for span in text.spans})
     words = [word for word, n in frequencies.most_common(settings.n_words) if n > 1]
     number = {word: i for i, word in enumerate(words)}
-    digest = digest_of({**asdict(settings), "revision": encoder.revision, "texts": texts_digest(texts)})
+    decisive = asdict(replace(settings, n_texts=0))  # more texts are further parts
+    digest = digest_of({**decisive, "revision": encoder.revision, "texts": texts_digest(texts)})
     work.mkdir(parents=True, exist_ok=True)
     parts: list[_Part] = []
     groups = _groups(read, number, settings)
     with ThreadPoolExecutor(encoding_threads()) as pool:
         while some := list(islice(groups, _GROUPS_OF_PART)):
-            path = work / f"{digest}-{len(parts):04}.npz"
+            path = work / f"{digest}-{len(parts):04}-{len(some)}.npz"
             if not path.is_file():
                 scores = [one for group in pool.map(lambda group: _read(encoder, group), some) for one in group]
                 _save(path, scores, encoder.document.weights.vocab_size)
