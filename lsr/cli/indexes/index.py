@@ -56,8 +56,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--encoder",
         metavar="E",
-        help="bm25, fast (the bundled one without a transformer), the folder of a model, or its name on the Hugging Face "
-        f"hub (default: $LSR_ENCODER, or the bundled {DEFAULT})",
+        help="bm25, fast (bundled, without a transformer), the folder of a model, or its name on the Hugging Face hub "
+        f"(default: $LSR_ENCODER, or the bundled {DEFAULT})",
     )
     parser.add_argument(
         "--vectors", type=Path, nargs="+", action="extend", default=[], metavar="FILE.parquet",
