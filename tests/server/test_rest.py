@@ -59,7 +59,7 @@ def test_a_search_says_where_a_hit_stands_without_the_folders_of_the_server(clie
         (folder / "sub").mkdir(parents=True)
         (folder / "sub" / "a.txt").write_text(text)
     (notes / "rows.csv").write_text("id,text\nr1,a house\nr2,a cat in a row\n")
-    index = tmp_path / "index"
+    index = tmp_path / "located"
     lsr.index([notes, other], index, encoder="bm25").close()
     for asked in ({"q": "cat", "locate": True}, {"q": "cat", "locate": True, "explain": True}):
         answer = client(index).post("/search", json=asked)
