@@ -34,7 +34,10 @@ class Words(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """A row of terms for each word: indptr int64 (n_words + 1); of all rows terms uint16 and weights uint8, above 0."""
+    """Rows of terms, one a word.
+
+    indptr: int64 (n_words + 1). terms: uint16, weights: uint8, above 0; of all rows, one after the other.
+    """
 
     indptr: npt.NDArray[np.int64]
     terms: npt.NDArray[np.uint16]
@@ -85,7 +88,7 @@ def find_word(ids, first, end, words):
 
 @kernel
 def words_of_texts(ids, indptr, words, last_text, found, found_indptr):
-    """Write the distinct words of each text, in the order in which they first occur; of an unknown word its tokens'.
+    """Write the distinct words of each text, in their order; in place of an unknown word those of its tokens.
 
     ids: int32, tokens of all texts; indptr: int64 (n_texts + 1). last_text: int32 (n_words), all -1. found: int32, as
     many as ids; found_indptr: int64 (n_texts + 1).

@@ -1,4 +1,4 @@
-"""Collection of words' rows from a model: the weights that it gives terms at a word's tokens, mean over its contexts.
+"""Collection of rows of words from a model: mean weights of terms at the tokens of a word.
 
 A text's vector is the maximum over its tokens, so what a model reads into a word can be stored once and looked up:
 context-free expansion, as in Zuccon et al., "Integrating and Evaluating Neural Word Embeddings in Information
@@ -50,7 +50,7 @@ class Collection:
 
     n_words: int = 100_000
     contexts: int = 8
-    n_texts: int = 16_000
+    n_texts: int = 7_958
     least_new: int = 5
     characters: int = 900
     max_length: int = 128
