@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -107,6 +108,17 @@ def test_a_word_without_a_row_stands_for_its_tokens(folder, model):
     assert len(ids) > 1
     ((terms, weights),) = encoder.encode_documents([Document("z", "zygomorphic")])
     assert set(ids) <= set(terms.tolist()) and weights.max() < 1.1
+
+
+def test_models_that_can_be_no_static_encoder_are_refused(model, collected):
+    with pytest.raises(UsageError, match="queries need a model"):
+        make_static(SimpleNamespace(query=None, name="a"), collected, RowSettings())
+    other = json.loads(model.tokenizer.to_str())
+    other["model"]["continuing_subword_prefix"] = "@@"
+    whole = SimpleNamespace(**{name: getattr(model, name) for name in ("query", "name", "document", "config")})
+    whole.tokenizer = SimpleNamespace(to_str=lambda: json.dumps(other))
+    with pytest.raises(UsageError, match="WordPieces"):
+        make_static(whole, collected, RowSettings())
 
 
 def test_options_are_those_of_models_or_refused(folder):

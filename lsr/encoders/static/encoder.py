@@ -20,7 +20,7 @@ from lsr.encoders.sparse.pruning import prune
 from lsr.encoders.sparse.query_table import TableQueryEncoder
 from lsr.encoders.sparse.repeated_tokens import count_repeats
 from lsr.encoders.static.config import FAMILY, StaticConfig
-from lsr.encoders.static.folder import StaticParts, read_static, revision_of
+from lsr.encoders.static.folder import CONTINUING, StaticParts, read_static, revision_of
 from lsr.encoders.text.splitter import PassageSplitter, length_of_passages
 from lsr.encoders.text.tokenizer import TextTokenizer, copy_of, tokenizer_hash, vocabulary
 from lsr.errors import UsageError
@@ -156,7 +156,7 @@ def index_words(parts: StaticParts) -> Words:
     single[tokens[indptr[alone]]] = alone
     continues = np.zeros(parts.vocab_size, bool)
     for token, number in parts.tokenizer.get_vocab(with_added_tokens=True).items():
-        continues[number] = token.startswith("##")
+        continues[number] = token.startswith(CONTINUING)
     return Words(indptr, tokens, slots, single, continues)
 
 

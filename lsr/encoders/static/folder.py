@@ -23,6 +23,8 @@ from lsr.kernels.encode.static_rows import Rows
 ROWS_FILE = "rows.safetensors"
 TOKENIZER_FILE = "tokenizer.json"
 FORMAT = 1
+CONTINUING = "##"
+"""Beginning of tokens that continue a word."""
 MOST_TERMS = 1 << 16
 """Terms that 16 bits number."""
 

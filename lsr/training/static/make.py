@@ -6,6 +6,7 @@ The default model reads texts, and what it says of their words is stored. No que
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import shutil
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from lsr.encoders.compiled.open import open_compiled
 from lsr.encoders.config import Pruning, WordsConfig
 from lsr.encoders.sparse.query_table import TableQueryEncoder
 from lsr.encoders.static.config import StaticConfig
-from lsr.encoders.static.folder import StaticParts, write_static
+from lsr.encoders.static.folder import CONTINUING, MOST_TERMS, StaticParts, write_static
 from lsr.errors import UsageError
 from lsr.io.atomic import atomic_folder
 from lsr.kernels.encode.static_rows import Rows
@@ -46,10 +47,19 @@ class RowSettings:
 
 
 def make_static(encoder: CompiledEncoder, collected: CollectedRows, settings: RowSettings) -> StaticParts:
-    """Return a static encoder of collected rows, with the query table of the model. Raises UsageError without one."""
+    """Return a static encoder of collected rows, with the query table of the model.
+
+    Raises UsageError for a model without one, and for one whose words can't be told by their tokens.
+    """
     if not isinstance(encoder.query, TableQueryEncoder):
         raise UsageError(f"{encoder.name}: its queries need a model, but a static encoder has a table")
     vocab_size = encoder.document.weights.vocab_size
+    pieces = json.loads(encoder.tokenizer.to_str())["model"]
+    if pieces.get("continuing_subword_prefix") != CONTINUING or vocab_size > MOST_TERMS:
+        raise UsageError(
+            f"{encoder.name}: a static encoder needs WordPieces that continue a word by {CONTINUING!r}, at most "
+            f"{MOST_TERMS:,} of them, as BERT's tokenizers have them"
+        )
     weights = collected.sums / collected.counts[collected.word]
     own = np.array([t in collected.words[w] for w, t in zip(collected.word, collected.term, strict=True)], bool)
     kept = own | (weights >= settings.least)
