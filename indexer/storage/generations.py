@@ -35,11 +35,11 @@ SETTLED_NS = 2_000_000_000
 
 
 class FolderState(NamedTuple):
-    """The identity of a folder and the time of the last change of what is in it."""
+    """The identity of a folder and the time of its last change, which nobody can set (ctime)."""
 
     device: int
     inode: int
-    mtime_ns: int
+    changed_ns: int
 
 
 def state_of_folder(path: Path) -> FolderState | None:
@@ -48,7 +48,7 @@ def state_of_folder(path: Path) -> FolderState | None:
         found = os.stat(path)  # noqa: PTH116  half the time of Path.stat
     except OSError:
         return None
-    return FolderState(found.st_dev, found.st_ino, found.st_mtime_ns)
+    return FolderState(found.st_dev, found.st_ino, found.st_ctime_ns)
 
 
 Stamp = tuple[int, ...]

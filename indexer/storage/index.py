@@ -161,7 +161,7 @@ class StoredIndex:
             return True
         is_newest = self._newest_there() == self.manifest.generation and self.is_there()
         # The time of a folder that was changed just now may not show the next change.
-        if is_newest and state is not None and time.time_ns() - state.mtime_ns > SETTLED_NS:
+        if is_newest and state is not None and time.time_ns() - state.changed_ns > SETTLED_NS:
             self._newest_in = state
         return is_newest
 
