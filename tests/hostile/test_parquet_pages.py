@@ -99,7 +99,7 @@ def test_texts_of_prefixes_and_ends_are_read_few_at_a_time(tmp_path: Path) -> No
     )
     assert [document.fields["more"] for document in read_corpus([path])] == texts
     found = text_columns(path, path.stat().st_size)
-    assert found.names == ["id", "text"] and found.most_rows > 4096
+    assert "more" not in found.names and found.most_rows > 4096
     path = table(
         tmp_path / "long.parquet", pa.array(["x" * 2_000_000] * 200), use_dictionary=False,
         column_encoding={"more": "DELTA_BYTE_ARRAY"},
