@@ -22,7 +22,7 @@ LARGEST_BATCH = 1 << 30
 VALUE_BYTES = 16
 """Bytes that a value in a list takes at least, with its levels: a row may have any number of them."""
 SHORT_BYTES = 1 << 16
-"""Length of the longest repeated texts of all columns together up to which a batch is small, whatever it repeats."""
+"""Length of all columns' longest repeated texts up to which no batch of them is large."""
 MOST_ROWS = 4096
 """Rows that are read at a time, at most."""
 
@@ -120,7 +120,7 @@ def plain_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]
 
 
 def _plain_bytes(column: Any) -> int:
-    """Return the size of a column of texts, when its dictionary is copied out if it has one; 0 for other columns."""
+    """Return the size of a column of texts without its dictionary; 0 for other columns."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
