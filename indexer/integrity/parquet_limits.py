@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,6 +21,8 @@ LARGEST_BATCH = 1 << 30
 """Bytes of the texts of a few thousand rows, each counted as often as it is repeated."""
 VALUE_BYTES = 16
 """Bytes that a value in a list takes at least, with its levels: a row may have any number of them."""
+SHORT_BYTES = 1 << 16
+"""Length of all columns' longest repeated texts up to which no batch of them is large."""
 MOST_ROWS = 4096
 """Rows that are read at a time, at most."""
 
@@ -46,11 +49,13 @@ def text_columns(place: Path | BinaryIO, size_bytes: int) -> TextColumns:
     with ExitStack() as stack:
         file = place if not isinstance(place, Path) else stack.enter_context(place.open("rb"))
         parquet = stack.enter_context(pq.ParquetFile(place))
-        prefixed = _check_sizes(file, parquet, size_bytes * MAX_EXPANSION + FREE_BYTES)
+        longest, prefixed = _check_sizes(file, parquet, size_bytes * MAX_EXPANSION + FREE_BYTES)
         columns = (parquet.schema.column(i) for i in range(len(parquet.schema)))
         # Arrow has no dictionaries in lists and structs: `_check_sizes` limits what texts in these become. Nor has it
         # any of texts that are stored as prefixes and ends: fewer rows of these are read at a time.
         names = [c.path for c in columns if _is_text(c) and c.path == c.name and c.path not in prefixed]
+        if sum(longest[name] for name in names) <= SHORT_BYTES:
+            names = []  # a third of the time
         return TextColumns(names, max(1, LARGEST_BATCH // 4 // max(prefixed.values(), default=1)))
 
 
@@ -58,8 +63,12 @@ def _is_text(column: Any) -> bool:
     return bool(column.physical_type == "BYTE_ARRAY" and column.logical_type.type != "DECIMAL")
 
 
-def _check_sizes(file: BinaryIO, parquet: pq.ParquetFile, most: int) -> dict[str, int]:
-    """Refuse row groups that become too large; return how long texts of prefixes and ends may be, by column."""
+def _check_sizes(file: BinaryIO, parquet: pq.ParquetFile, most: int) -> tuple[Counter[str], dict[str, int]]:
+    """Refuse row groups that become too large; return how long repeated texts may be, by column.
+
+    The second are those of texts that are stored as prefixes and ends.
+    """
+    longest: Counter[str] = Counter()
     prefixed: dict[str, int] = {}
     padding = OLD_PADDING if "parquet-mr" in (parquet.metadata.created_by or "").lower() else 0
     for group in range(parquet.num_row_groups):
@@ -74,6 +83,7 @@ def _check_sizes(file: BinaryIO, parquet: pq.ParquetFile, most: int) -> dict[str
                     f"the Parquet file is damaged: row group {group}, column {column.path!r}: {error}"
                 ) from None
             unpacked += size.unpacked
+            longest[column.path] = max(longest[column.path], size.longest)
             if column.max_repetition_level:
                 in_lists = max(in_lists, size.n_values * max(VALUE_BYTES, size.longest))
             elif column.path != column.name:
@@ -89,7 +99,7 @@ def _check_sizes(file: BinaryIO, parquet: pq.ParquetFile, most: int) -> dict[str
                     f"row group {group} {what} to {n_bytes:,} bytes, over {MAX_EXPANSION} times the size of the file "
                     f"and {FREE_BYTES >> 30} GiB: write it again, uncompressed"
                 )
-    return prefixed
+    return longest, prefixed
 
 
 def plain_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -110,12 +120,12 @@ def plain_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]
 
 
 def _plain_bytes(column: Any) -> int:
-    """Return the size of a column of texts when its dictionary is copied out; 0 for other columns."""
+    """Return the size of a column of texts without its dictionary; 0 for other columns."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if not _is_coded_text(column.type):
-        return 0
+        return int(column.nbytes) if _is_text_type(column.type) else 0
     lengths = pc.binary_length(column.dictionary)
     return int(pc.sum(pc.take(pc.cast(lengths, pa.int64()), column.indices)).as_py() or 0)
 
@@ -127,5 +137,11 @@ def _plain(column: Any) -> Any:
 def _is_coded_text(kind: Any) -> bool:
     import pyarrow as pa
 
+    return pa.types.is_dictionary(kind) and _is_text_type(kind.value_type)
+
+
+def _is_text_type(kind: Any) -> bool:
+    import pyarrow as pa
+
     texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
-    return pa.types.is_dictionary(kind) and any(of(kind.value_type) for of in texts)
+    return any(of(kind) for of in texts)

@@ -176,6 +176,8 @@ def _reported(error: BaseException) -> int:
     elif isinstance(error, BrokenPipeError):
         _give_up_output()  # the reader of the output has ended, as `| head` does
         return 0
+    elif isinstance(error, FileNotFoundError) and not _has_present_folder():
+        complain("the present folder has been removed; go to another one")
     elif isinstance(error, OSError):
         complain(f"{error.filename or 'output'}: {error.strerror or error}")
         if error.filename is None:
@@ -183,6 +185,14 @@ def _reported(error: BaseException) -> int:
     else:
         raise error
     return FAILED
+
+
+def _has_present_folder() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _open_standard_files() -> None:

@@ -45,6 +45,7 @@ def here(tmp_path: Path, bm25_index: Path, monkeypatch: pytest.MonkeyPatch) -> P
         (["search", "x", "--jsno=1"], "lsr search [options] [QUERY]", "no option '--jsno'; did you mean '--json'"),
         (["get", "x", "--zzzzz"], "lsr get [options] ID ...", "no option '--zzzzz'; 'lsr get --help' explains"),
         (["get"], "lsr get [options] ID ...", "the following arguments are required: ID"),
+        (["check", ".lsr"], "lsr check [options]", "unexpected '.lsr'; an index is named by --index .lsr"),
         (["search", "two", "words"], "lsr search [options] [QUERY]", "unexpected 'words'; put several words in quotes"),
         (
             ["index", "x", "--quoting", "non"],
@@ -262,6 +263,17 @@ def test_fish_completes(lsr: Lsr, tmp_path: Path) -> None:
         code = f"source {tmp_path / 'script.fish'}; complete -C '{words}'"
         done = subprocess.run(["fish", "--no-config", "-c", code], capture_output=True, text=True, check=True)
         assert offered in done.stdout.split(), (words, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("arguments", [["search", "x"], ["index", ".", "--encoder", "bm25"], ["sync"]])
+def test_a_folder_that_was_removed_below_a_command_is_said(
+    here: Path, lsr: Lsr, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    (here / "gone").mkdir()
+    monkeypatch.chdir(here / "gone")
+    (here / "gone").rmdir()
+    found = lsr(*arguments)
+    assert found.code == 1 and found.err.endswith("lsr: the present folder has been removed; go to another one\n")
 
 
 def test_commands_with_actions_take_options_from_files_too(

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsr.errors import LsrError
+from lsr.errors import BadDocumentError, LsrError
 from lsr.indexer.corpus.reader import read_corpus
 from lsr.indexer.integrity import parquet_limits
-from lsr.indexer.integrity.parquet_limits import text_columns
+from lsr.indexer.integrity.parquet_limits import SHORT_BYTES, text_columns
 from lsr.indexer.integrity.parquet_pages import LARGEST_HEADER, PageHeaderError, pages
 from lsr.indexer.transfer.read_vectors import read_vectors
 
@@ -99,12 +99,39 @@ def test_texts_of_prefixes_and_ends_are_read_few_at_a_time(tmp_path: Path) -> No
     )
     assert [document.fields["more"] for document in read_corpus([path])] == texts
     found = text_columns(path, path.stat().st_size)
-    assert found.names == ["id", "text"] and found.most_rows > 4096
+    assert "more" not in found.names and found.most_rows > 4096
     path = table(
         tmp_path / "long.parquet", pa.array(["x" * 2_000_000] * 200), use_dictionary=False,
         column_encoding={"more": "DELTA_BYTE_ARRAY"},
     )  # fmt: skip
     assert text_columns(path, path.stat().st_size).most_rows < 200
+
+
+@pytest.mark.parametrize(
+    ("texts", "coded"),
+    [
+        (["a short text", "another"], False),
+        (["x" * SHORT_BYTES, "y"], True),
+        ([str(i) * (SHORT_BYTES // 9) for i in range(9)], True),
+    ],
+)
+def test_texts_are_read_by_dictionaries_where_their_repetitions_could_be_large(
+    texts: list[str], coded: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.parquet"
+    columns = {f"column{i}": [texts[i % len(texts)]] * 9 for i in range(9)}
+    pq.write_table(pa.table({"id": list(map(str, range(9))), "text": texts[:1] * 9, **columns}), path)
+    assert bool(text_columns(path, path.stat().st_size).names) is coded
+    assert [document.text for document in read_corpus([path])] == texts[:1] * 9
+
+
+def test_a_batch_of_texts_that_are_too_large_together_is_refused(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(parquet_limits, "LARGEST_BATCH", 1000)
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"id": ["1", "2"], "text": ["x" * 600, "y" * 600]}), path)
+    assert not text_columns(path, path.stat().st_size).names
+    with pytest.raises(BadDocumentError, match="more than 1,000"):
+        list(read_corpus([path]))
 
 
 def test_vectors_of_prefixes_and_ends_are_read(tmp_path: Path) -> None:

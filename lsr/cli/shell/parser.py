@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
@@ -19,10 +21,12 @@ class Parser(argparse.ArgumentParser):
         """Report arguments that no option of this command takes, with the nearest options."""
         given = list(unknown)
         options = [argument for argument in given if argument.startswith("-") and len(argument) > 1]
+        known = [option for action in self._actions for option in action.option_strings]
         if not options:
+            if len(given) == 1 and "--index" in known and os.path.isdir(given[0]):  # noqa: PTH112  any text
+                self.error(f"unexpected {given[0]!r}; an index is named by --index {shlex.quote(given[0])}")
             self.error(f'unexpected {" ".join(map(repr, given))}; put several words in quotes: "two words"')
         name = options[0].partition("=")[0]
-        known = [option for action in self._actions for option in action.option_strings]
         self.error(f"no option {name!r}{did_you_mean(name, known)}")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
