@@ -27,8 +27,7 @@ GIVEN_OR_OWN: Mapping[str, frozenset[str]] = {
 as well. A folder's file can't set them."""
 
 INSIDE = frozenset(
-    ("index", "vectors", "ids-from", "stopwords", "queries", "qrels", "data", "corpus", "candidate-pool", "haystack")
-    + ("distractors", "baseline")
+    "index vectors ids-from stopwords queries qrels data corpus candidate-pool haystack distractors baseline".split()
 )
 """Options that name files to be read. A folder's file may name what is in the folder."""
 
