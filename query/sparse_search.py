@@ -49,7 +49,7 @@ class SparseSearch:
     """Search of one generation of an index by sparse vectors. Safe to use from many threads, and after a fork.
 
     once: this process serves no other query, so the compiled kernels are not loaded for it. owners: the document of
-    each passage; None where documents were not cut.
+    each passage; None where documents were not cut. filters: those of the index, the last used cached.
     """
 
     def __init__(self, index: StoredIndex, encoders: QueryEncoders, *, once: bool = False) -> None:
@@ -58,7 +58,7 @@ class SparseSearch:
         self.once = once
         self.engine = Engine(index)
         self.owners = None if index.manifest.passages is None else Owners(index)
-        self._filters = FilterCache(index)
+        self.filters = FilterCache(index)
 
     def encode(self, texts: Sequence[str]) -> SparseBatch:
         """Return the sparse vectors of query texts, a row each.
@@ -92,11 +92,11 @@ class SparseSearch:
         The filters used last are cached. Raises FilterError where it can't be understood or doesn't fit the documents'
         fields; docs/FILTERS.md has the language.
         """
-        return self._filters.get(filter_text)
+        return self.filters.get(filter_text)
 
     def meeting(self, conditions: Conditions) -> DocumentFilter:
         """Return the documents that meet the conditions of a typed query, as `filter` does."""
-        return self._filters.meeting(conditions)
+        return self.filters.meeting(conditions)
 
     def rank_vector(self, vector: SparseVector, k: int, scope: Scope = EVERYTHING) -> Ranking:
         """Return the ranking of one encoded query: term ids of the index, ascending, and weights.
@@ -117,19 +117,14 @@ class SparseSearch:
 
     def document(self, position: int) -> Document:
         """Return the document, or the passage of one, that was added as number `position` of the index."""
-        starts = self.engine.first_positions
-        number = int(np.searchsorted(starts, position, side="right")) - 1
-        return self.index.segments[number].document(int(position - starts[number]))
+        ((segment, _, rows),) = self.by_segment(np.array([position], np.int64))
+        return segment.document(rows[0])
 
     def by_segment(
         self, positions: npt.NDArray[np.int64]
     ) -> Iterator[tuple[Segment, npt.NDArray[np.int64], list[int]]]:
-        """Yield each segment that holds some of the positions, their places in `positions`, and their rows in it."""
-        starts = self.engine.first_positions
-        numbers = np.searchsorted(starts, positions, side="right") - 1
-        for number in np.unique(numbers).tolist():
-            places = np.flatnonzero(numbers == number)
-            yield self.index.segments[number], places, (positions[places] - starts[number]).tolist()
+        """Yield each segment that holds some of the positions, their indices in `positions`, and their rows in it."""
+        return self.index.by_segment(positions)
 
     def doc_ids(self, ranking: Ranking) -> list[str]:
         """Return the doc_ids of a ranking, without reading the texts."""

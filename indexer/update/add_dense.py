@@ -11,6 +11,7 @@ from lsr.encoders.runtime import with_runtime
 from lsr.errors import IndexExistsError, LsrError
 from lsr.indexer.encode.document_encoders import Legs
 from lsr.indexer.encode.resume import Staging
+from lsr.indexer.shards.manifest import refuse_set
 from lsr.indexer.storage.dense_vectors import KIND, DensePending
 from lsr.indexer.storage.generations import hold_newest
 from lsr.indexer.storage.index import StoredIndex
@@ -36,6 +37,7 @@ def add_dense(
     vectors and not `overwrite`, IndexLockedError, and what the encoder raises.
     """
     path = Path(path)
+    refuse_set(path, "dense vectors are added to")
     hold_newest(path)[1].release()
     with Workplace.for_existing(path) as place, explained(path, place), StoredIndex.open(path) as index:
         _refuse_existing(index, overwrite)

@@ -15,15 +15,15 @@ from lsr.indexer.encode.document_encoders import Legs
 from lsr.indexer.encode.open_encoders import open_dense_encoder_of
 from lsr.indexer.encode.windows import windows
 from lsr.indexer.pipeline import COUNTED_AT_ONCE, ENCODED_AT_ONCE
-from lsr.indexer.update.editor import Changes, IndexEditor
-from lsr.indexer.update.merge import merge_index
+from lsr.indexer.update.editor import Changes
+from lsr.indexer.update.open_editor import Editor, merge_segments
 from lsr.io.progress import Progress
 from lsr.types import Document
 
 log = logging.getLogger(__name__)
 
 
-def take_documents(editor: IndexEditor, documents: Iterable[Document], *, replacing: bool) -> None:
+def take_documents(editor: Editor, documents: Iterable[Document], *, replacing: bool) -> None:
     """Encode documents and add them to a transaction, or put them in the place of those with their doc_ids."""
     waiting = iter(documents)
     first = next(waiting, None)
@@ -33,7 +33,7 @@ def take_documents(editor: IndexEditor, documents: Iterable[Document], *, replac
         _take(editor, chain([first], waiting), replacing=replacing)
 
 
-def _take(editor: IndexEditor, documents: Iterable[Document], *, replacing: bool) -> None:
+def _take(editor: Editor, documents: Iterable[Document], *, replacing: bool) -> None:
     legs = Legs(editor.encoder, _dense_encoder(editor))
     words_alone = editor.encoder.corpus_weighting is not None and legs.dense is None
     size = COUNTED_AT_ONCE if words_alone else ENCODED_AT_ONCE
@@ -43,7 +43,7 @@ def _take(editor: IndexEditor, documents: Iterable[Document], *, replacing: bool
         (editor.update if replacing else editor.add)(batch, vectors.sparse, vectors.dense)
 
 
-def _dense_encoder(editor: IndexEditor) -> Any:
+def _dense_encoder(editor: Editor) -> Any:
     """Return what encodes documents for the dense vectors of an index, None if it has none."""
     described = editor.base.manifest.dense
     if described is None:
@@ -53,7 +53,7 @@ def _dense_encoder(editor: IndexEditor) -> Any:
     return open_dense_encoder_of(editor.base)
 
 
-def _split(editor: IndexEditor, legs: Legs, documents: Iterable[Document]) -> Iterator[Document]:
+def _split(editor: Editor, legs: Legs, documents: Iterable[Document]) -> Iterator[Document]:
     """Cut documents into passages as those of the index were."""
     settings = editor.base.manifest.passages
     if settings is None:
@@ -84,7 +84,7 @@ def merge_due(index: str | Path, *, threads: int = 2, progress: Progress | None 
     The change is committed before, so a failure is no error: it is logged as a warning, and its reason returned.
     """
     try:
-        merge_index(index, only_due=True, threads=threads, progress=progress)
+        merge_segments(index, only_due=True, threads=threads, progress=progress)
     except IndexLockedError:  # another writer is at it, and will find the same to be due
         return None
     except (LsrError, OSError, MemoryError) as error:

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 import lsr
 from lsr.query.searcher import Searcher
+from lsr.server.json_bytes import json_bytes
 
 Client = Callable[..., TestClient]
 NDJSON = {"content-type": "application/x-ndjson"}
@@ -51,6 +52,26 @@ def test_a_search_takes_the_options_of_the_library(client: Client, path: Path) -
     assert ids(found) == [hit.doc_id for hit in expected] == ["cats"]
     assert found["hits"][0]["rank"] == 2 and found["total"] == expected.total == 2
     assert found["facets"] == {"year": [{"value": 2022, "count": 1}]}
+
+
+def test_a_search_says_where_a_hit_stands_without_the_folders_of_the_server(client: Client, tmp_path: Path) -> None:
+    notes, other = tmp_path / "secret" / "notes", tmp_path / "secret" / "other"
+    for folder, text in ((notes, "A tree.\n\nA cat sleeps.\n"), (other, "One more cat.\n")):
+        (folder / "sub").mkdir(parents=True)
+        (folder / "sub" / "a.txt").write_text(text)
+    (notes / "rows.csv").write_text("id,text\nr1,a house\nr2,a cat in a row\n")
+    index = tmp_path / "located"
+    lsr.index([notes, other], index, encoder="bm25").close()
+    for asked in ({"q": "cat", "locate": True}, {"q": "cat", "locate": True, "explain": True}):
+        answer = client(index).post("/search", json=asked)
+        hits = {hit["doc_id"]: (hit["path"], hit["line"]) for hit in answer.json()["hits"]}
+        assert hits == {
+            "notes/sub/a.txt": ("notes/sub/a.txt", 3), "other/sub/a.txt": ("other/sub/a.txt", 1),
+            "r2": ("notes/rows.csv", 3),
+        }  # fmt: skip
+        assert "secret" not in answer.text
+    (plain, *_) = client(index).get("/search", params={"q": "cat"}).json()["hits"]
+    assert "path" not in plain and "line" not in plain
 
 
 def test_json_gives_the_same_as_the_query_string_and_several_queries_at_once(client: Client) -> None:
@@ -308,6 +329,35 @@ def test_health_readiness_statistics_and_metrics(client: Client, path: Path) -> 
         "lsr_process_resident_memory_bytes",
     ):
         assert line in text
+
+
+@pytest.mark.parametrize("path_", ["/search", "/pets/search"])
+@pytest.mark.parametrize("query", ["q=cats", "q=cats&k=0", "", "q=cats&unknown=1", "q=%FF", "q=cats&where=no+field"])
+def test_a_direct_route_answers_as_the_application_does(client: Client, path_: str, query: str) -> None:
+    asked = client()
+    direct = asked.get(f"{path_}?{query}", headers={"x-request-id": "a"})
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("lsr.server.direct_routes.path_of", lambda scope: "/elsewhere")
+        routed = asked.get(f"{path_}?{query}", headers={"x-request-id": "a"})
+
+    def without_time(answer: Any) -> Any:
+        return {name: value for name, value in answer.json().items() if name != "took_us"}
+
+    assert (direct.status_code, without_time(direct)) == (routed.status_code, without_time(routed))
+    assert dict(direct.headers, **{"content-length": ""}) == dict(routed.headers, **{"content-length": ""})
+    counted = (
+        f'lsr_requests_total{{method="GET",route="{path_.replace("pets", "{index}")}",status="{direct.status_code}"}}'
+    )
+    assert f"{counted} 2.0" in asked.get("/metrics").text
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"a": "é\u202e\u2028\x7f\x9b\ufeff"}, {"a": "\ud800"}, {"a": 1 << 80}, {1: [None, True, 1e300, -0.0, 1.1]}],
+)
+def test_answers_are_safe_to_print_and_read_as_the_same_value(value: Any) -> None:
+    text = json_bytes(value).decode()
+    assert text.isprintable() and json.loads(text) == json.loads(json.dumps(value))
 
 
 def test_an_index_that_is_gone_is_said_without_its_path(client: Client, path: Path) -> None:
