@@ -68,8 +68,8 @@ def _is_known_model(text: str) -> bool:
 
 
 def _is_inside(text: str) -> bool:
-    """True for a path in the present folder, links followed."""
-    if "\0" in text or text.startswith("~"):
+    """True for a path in the present folder, links followed; not for a URL, or a path that stands for another."""
+    if "\0" in text or "://" in text or text.startswith("~"):
         return False
     here = os.path.realpath(".")
     return os.path.commonpath([here, os.path.realpath(text)]) == here
