@@ -1,4 +1,4 @@
-"""What a column of a Parquet file becomes in memory, from the headers of its pages and its dictionary."""
+"""Sizes of a column of a Parquet file in memory, from the headers of its pages and its dictionary."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class PageHeaderError(LsrError):
 
 
 class Page(NamedTuple):
-    """What a header says of its page: bytes unpacked, bytes in the file, values.
+    """Sizes of a page, by its header: bytes unpacked, bytes in the file, values.
 
     is_dictionary: holds the values that other pages name by number. has_prefixes: each text may begin with a part of
     the one before, which isn't repeated. start: byte in the file behind the header.
