@@ -23,8 +23,8 @@ GIVEN_OR_OWN: Mapping[str, frozenset[str]] = {
     "delete documents": frozenset(("remove-missing", "delete where", "delete ids-from", "update where")),
     "load data sets": frozenset(("check-overlap",)),
 }
-"""What options do, by which a stranger could do harm; with a metavar, or behind a command, where a name has other uses
-as well. A folder's file can't set them."""
+"""Options by which a stranger could do harm, by their effects; with a metavar, or behind a command, where a name has
+other uses. A folder's file can't set them."""
 
 INSIDE = frozenset(
     "index vectors ids-from stopwords queries qrels data corpus candidate-pool haystack distractors baseline".split()
