@@ -23,7 +23,7 @@ GIVEN_OR_OWN: Mapping[str, frozenset[str]] = {
     "delete documents": frozenset(("remove-missing", "delete where", "delete ids-from", "update where")),
     "load data sets": frozenset(("check-overlap",)),
 }
-"""Options by which a stranger could do harm, by their effects; with a metavar, or behind a command, where a name has
+"""Options by which a stranger could do harm, by their effects. A metavar or a command is added where a name has
 other uses. A folder's file can't set them."""
 
 INSIDE = frozenset(
@@ -68,7 +68,7 @@ def _is_known_model(text: str) -> bool:
 
 
 def _is_inside(text: str) -> bool:
-    """True for a path in the present folder, links followed; not for a URL, or a path that stands for another."""
+    """True for a path in the present folder, links followed. URLs are outside."""
     if "\0" in text or "://" in text or text.startswith("~"):
         return False
     here = os.path.realpath(".")
