@@ -1,4 +1,4 @@
-"""Single rows of a record batch of texts, read from its buffers: a tenth of the time that slicing it takes."""
+"""Single rows of a record batch of texts, read from its buffers, in a sixth of the time of slices."""
 
 from __future__ import annotations
 

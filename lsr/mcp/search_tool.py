@@ -11,7 +11,14 @@ from lsr.output.hit_view import HitView
 from lsr.output.results import value_text
 from lsr.query.explain.snippet import QueryWords, Snippet, find_snippet, fold
 from lsr.query.options import SearchOptions
-from lsr.server.rest.parameters import QUERY, VIEW_SPECS, options_of_object, search_names, specs_of_request
+from lsr.server.rest.parameters import (
+    LOCATE,
+    QUERY,
+    VIEW_SPECS,
+    options_of_object,
+    search_names,
+    specs_of_request,
+)
 from lsr.server.served_index import ServedIndex
 from lsr.server.settings import Limits
 from lsr.types import FieldValue, Hit, Results, TermContribution
@@ -24,7 +31,8 @@ FIELD_CHARACTERS, SHOWN_TERMS = 200, 6
 def search_tool() -> Tool:
     """Return the tool, with a parameter for each search option that clients may give."""
     specs = specs_of_request()
-    parameters = {name: specs[name].json_schema() for name in (*search_names(), "snippet")}
+    # Every hit has its line already.
+    parameters = {name: specs[name].json_schema() for name in (*search_names(), "snippet") if name != LOCATE}
     query = {"type": "string", "description": "what to look for, in words", "minLength": 1, "maxLength": LIMITS.query}
     return Tool(
         "search",

@@ -13,12 +13,12 @@ from starlette.types import Receive, Scope, Send
 
 from lsr.errors import LsrError
 from lsr.server import page_routes
-from lsr.server.direct_routes import DirectRoutes
 from lsr.server.gate import Gate, Guards
 from lsr.server.metrics import Metrics
 from lsr.server.origins import Hosts
 from lsr.server.problems import Problem, answer_problem
 from lsr.server.rest import documents, search, status
+from lsr.server.rest.direct_routes import DirectRoutes
 from lsr.server.served_index import ServedIndexes
 from lsr.server.settings import ServerSettings
 from lsr.server.workers import Workers

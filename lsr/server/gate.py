@@ -14,11 +14,11 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lsr.server.access_log import AccessLog
-from lsr.server.json_bytes import json_bytes
 from lsr.server.keys import Keys, Role, key_of
 from lsr.server.metrics import Metrics
 from lsr.server.origins import Hosts, is_foreign
 from lsr.server.problems import MEDIA_TYPE, Problem, problem_object
+from lsr.server.rest.json_bytes import json_bytes
 from lsr.server.settings import Limits
 
 OPEN_PATHS = frozenset(("/health", "/ready"))

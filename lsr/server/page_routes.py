@@ -13,7 +13,6 @@ from starlette.responses import HTMLResponse, Response
 
 from lsr.errors import LsrError
 from lsr.query.deadline import deadline
-from lsr.server.json_bytes import json_bytes
 from lsr.server.pages.address import read_address
 from lsr.server.pages.document import document_page, read_passage
 from lsr.server.pages.rendering import ASSETS, SERVED_POLICY, asset, render
@@ -21,6 +20,7 @@ from lsr.server.pages.results import Page, results_page
 from lsr.server.pages.suggestions import suggested_titles
 from lsr.server.problems import Problem, problem_of
 from lsr.server.rest.context import JSON, base_of, index_of, settings_of, workers_of
+from lsr.server.rest.json_bytes import json_bytes
 from lsr.server.rest.search import pairs_of
 
 router = APIRouter(include_in_schema=False)

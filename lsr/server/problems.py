@@ -22,7 +22,7 @@ from lsr.errors import (
     UsageError,
 )
 from lsr.query.filters.tree import FilterError
-from lsr.server.json_bytes import json_bytes
+from lsr.server.rest.json_bytes import json_bytes
 
 log = logging.getLogger(__name__)
 

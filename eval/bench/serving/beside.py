@@ -41,7 +41,7 @@ function done(summary, latency, requests)
     errors.connect + errors.read + errors.write + errors.status + errors.timeout))
 end
 """
-"""What wrk does: ask for the paths of a file in turns, and print counts and microseconds as JSON."""
+"""Script of wrk: ask for the paths of a file in turns, and print counts and microseconds as JSON."""
 MEDIANS = ("rate", "p50", "p99", "server_ms", "client_ms")
 TICKS = os.sysconf("SC_CLK_TCK")
 

@@ -24,6 +24,7 @@ from lsr.kernels.encode.rows import embed_rows, mean_of_rows, normalise_rows, to
 from lsr.kernels.encode.vocabulary import take_positive
 
 Ids = Sequence[int]
+_SPANS_AT_ONCE = 64
 Watch = Callable[[str, Floats], None]
 
 
@@ -98,6 +99,25 @@ class Forward:
         rows = scratch.states[: int(indptr[-1]) * weights.size].reshape(-1, weights.size)
         vectors = np.array([self._behind_pooling(row.copy(), normalise=True) for row in rows])
         return np.split(vectors, indptr[1:-1])
+
+    def spans(self, texts: Sequence[Ids], spans: Sequence[Sequence[tuple[int, int]]], scratch: Scratch) -> list[Scores]:
+        """Return the terms of spans of tokens, one after the other, each read within its text.
+
+        spans: of each text, (first, end). texts: as of `both`.
+        """
+        weights, indptr, size = self.weights, _indptr(texts), self.weights.size
+        self._embed(texts, scratch)
+        self._through("layers", weights.layers, 0, len(weights.layers), indptr, scratch)
+        starts = indptr[:-1].tolist()
+        tokens = [np.arange(a, b) + at for at, own in zip(starts, spans, strict=True) for a, b in own]
+        states = scratch.states[: int(indptr[-1]) * size].reshape(-1, size).copy()
+        found: list[Scores] = []
+        for first in range(0, len(tokens), _SPANS_AT_ONCE):
+            some = tokens[first : first + _SPANS_AT_ONCE]
+            rows = states[np.concatenate(some)]
+            scratch.states[: rows.size] = rows.reshape(-1)
+            found += self._scores(_indptr(some), scratch)
+        return found
 
     def _embed(self, texts: Sequence[Ids], scratch: Scratch) -> None:
         weights, embeddings = self.weights, self.weights.embeddings

@@ -8,9 +8,9 @@ from typing import cast
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lsr.server.json_bytes import json_bytes
 from lsr.server.keys import Role
 from lsr.server.problems import Problem
+from lsr.server.rest.json_bytes import json_bytes
 from lsr.server.served_index import ServedIndex, ServedIndexes
 from lsr.server.settings import ServerSettings
 from lsr.server.workers import Workers

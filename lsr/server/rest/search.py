@@ -13,11 +13,11 @@ from starlette.responses import Response
 from lsr.indexer.storage.manifest import Manifest
 from lsr.query.deadline import deadline
 from lsr.query.searcher import Searcher
-from lsr.server.json_bytes import json_bytes
 from lsr.server.problems import bad_request
 from lsr.server.records import json_value
 from lsr.server.rest.answers import search_object
 from lsr.server.rest.context import JSON, base_of, index_of, settings_of, workers_of
+from lsr.server.rest.json_bytes import json_bytes
 from lsr.server.rest.openapi import BATCH, RESULTS, operation, search_body, search_parameters
 from lsr.server.rest.parameters import SearchRequest, options_of_object, options_of_pairs
 

@@ -26,9 +26,9 @@ class DirectRoutes:
         self._app = app
         self._routes: dict[str, tuple[Answer, Route, dict[str, str]]] = {}
         for path, answer in answers.items():
-            self._routes[path] = answer, Route(path, answer), {}
-            for name in names:
-                self._routes[f"/{name}{path}"] = answer, Route(f"/{{index}}{path}", answer), {"index": name}
+            route = Route(path, answer)
+            self._routes[path] = answer, route, {}
+            self._routes |= {f"/{name}{path}": (answer, route, {"index": name}) for name in names}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""

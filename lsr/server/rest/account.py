@@ -1,6 +1,6 @@
 """Processor time of one request to the server, step by step, in this process: without sockets and other requests.
 
-python -m lsr.server.account INDEX queries.jsonl
+python -m lsr.server.rest.account INDEX queries.jsonl
 
 The steps are those of a plain search, as `GET /search` takes them; `everything` is the whole application, from the
 parsed head of a request to the bytes of its answer. All queries are asked once before anything is timed.
@@ -23,7 +23,7 @@ from lsr.query.explain.snippet import QueryWords
 from lsr.query.searcher import Searcher
 from lsr.query.stages import search_text
 from lsr.server.app import make_app
-from lsr.server.json_bytes import json_bytes
+from lsr.server.rest.json_bytes import json_bytes
 from lsr.server.rest.parameters import options_of_pairs
 from lsr.server.served_index import ServedIndex, ServedIndexes
 from lsr.server.settings import ServerSettings
