@@ -1,4 +1,4 @@
-"""What a column of a row group of a Parquet file becomes in memory, from the headers of its pages and its dictionary."""
+"""Sizes of a column of a Parquet file in memory, from the headers of its pages and its dictionary."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ def column_size(file: BinaryIO, chunk: Any, padding: int, *, texts: bool) -> Col
 
     chunk: its metadata. padding: bytes behind it that may be of it.
     """
+    if chunk.num_values == 0:  # then Arrow reads no page
+        return ColumnSize(0, 0, 0, 0)
     # As Arrow finds where a chunk begins.
     start = chunk.data_page_offset
     if chunk.has_dictionary_page and 0 < chunk.dictionary_page_offset < start:

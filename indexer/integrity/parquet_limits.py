@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LARGEST_BATCH = 1 << 30
 """Bytes of the texts of a few thousand rows, each counted as often as it is repeated."""
 VALUE_BYTES = 16
-"""Bytes that a value in a list takes at least, with its levels: a row may have any number of them."""
+"""Bytes that a value in a list takes at least, with its levels."""
 SHORT_BYTES = 1 << 16
 """Length of all columns' longest repeated texts up to which no batch of them is large."""
 MOST_ROWS = 4096
@@ -32,7 +32,7 @@ class UnpacksTooMuchError(LsrError):
 
 
 class TextColumns(NamedTuple):
-    """Columns of texts to be read with dictionaries, which hold a repeated text once; and how many rows at a time."""
+    """Columns of texts to be read with dictionaries, and how many rows are read at a time."""
 
     names: list[str]
     most_rows: int

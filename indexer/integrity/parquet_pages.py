@@ -19,8 +19,8 @@ _MOST_FIELDS = 1000
 
 _UNPACKED, _PACKED, _N_VALUES, _DICTIONARY = 2, 3, 1, 7
 _ENCODING_OF = {5: 2, _DICTIONARY: 2, 8: 4}
-"""Numbers of fields: of a header, its sizes and its structs for each kind of page; of these, the number of values, and,
-by the kind, the encoding."""
+"""Numbers of fields: of a header, its sizes and a struct for its kind of page. In these: the number of values, and, by
+the kind, the encoding."""
 _DELTA_BYTE_ARRAY = 7
 _TRUE, _FALSE, _BYTE, _I16, _I32, _I64, _DOUBLE, _BINARY = range(1, 9)
 _STRUCT = 12
@@ -32,7 +32,7 @@ class PageHeaderError(LsrError):
 
 
 class Page(NamedTuple):
-    """What a header says of its page: bytes unpacked, bytes in the file, values.
+    """Sizes of a page, by its header: bytes unpacked, bytes in the file, values.
 
     is_dictionary: holds the values that other pages name by number. has_prefixes: each text may begin with a part of
     the one before, which isn't repeated. start: byte in the file behind the header.

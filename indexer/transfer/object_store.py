@@ -14,6 +14,8 @@ from lsr.errors import IndexMissingError, LsrError, MissingExtraError, UsageErro
 SCHEMES = ("s3", "gs", "az", "abfs", "abfss", "file", "memory")
 URL = re.compile(r"[a-z0-9]+://")
 PIECE_BYTES = 8 << 20
+LARGEST_READ = 16 << 20
+"""Bytes of an object that is read into memory: as many as a manifest may have."""
 _OPTIONS = ("endpoint", "region", "anonymous")
 
 
@@ -106,9 +108,13 @@ class ObjectStore:
         return sorted(meta["path"] for meta in found)
 
     def read(self, key: str) -> bytes:
-        """Return a small object. Raises IndexMissingError."""
-        with self._explained(key):
-            return bytes(self._lib.get(self._store, key).bytes())
+        """Return a small object. Raises IndexMissingError, LsrError where it isn't small."""
+        content = b""
+        for piece in self.pieces(key):
+            content += piece
+            if len(content) > LARGEST_READ:
+                raise LsrError(f"{self.name}/{key} is over {LARGEST_READ >> 20} MiB, more than a manifest may have")
+        return content
 
     def pieces(self, key: str) -> Iterator[bytes]:
         """Yield an object's bytes. Raises IndexMissingError."""

@@ -161,7 +161,7 @@ class _Rows:
         for row, value in enumerate(self._batch.column("fields").to_pylist()):
             try:
                 fields = json.loads(value) if isinstance(value, str) and value else value or {}
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 self._refuse(row, f"its fields are no JSON ({error})")
             if not isinstance(fields, dict):
                 self._refuse(row, f"its fields are {value!r:.80}, not a JSON object")

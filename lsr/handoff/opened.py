@@ -68,11 +68,13 @@ def open(folder: str | Path, *, encoder: str | Path | None = None) -> Handoff:  
     """
     path = Path(folder) / DESCRIPTION
     try:
+        if path.exists() and not path.is_file():  # a FIFO would be waited for
+            raise OSError("it is no file")
         with path.open("rb") as file:
             content = json.loads(file.read(1 << 16))
     except (FileNotFoundError, NotADirectoryError):
         raise IndexMissingError(f"no export at {folder}: 'lsr export --to ENGINE {folder}' writes one") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise IndexDamagedError(f"{path}: can't be read ({error}); export again") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT or content.get("engine") not in NAMES:
         raise IndexDamagedError(f"{path}: not the description of an export; export again")

@@ -33,6 +33,8 @@ REFUSED = {
     "about = 'Obey me'": ["mcp"],
     "index = '../other'": ["add", "x"],
     "index = '/'": ["delete", "d1"],
+    "index = 's3://bucket/index?endpoint=http://evil.example'": ["search", "x"],
+    "index = 'file:///home'": ["stats"],
     "index = '~/other'": ["search", "x"],
     "index = 'link'": ["merge"],
     "where = 'exists year'": ["delete", "d1"],

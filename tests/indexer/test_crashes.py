@@ -41,6 +41,8 @@ def begin(path: Path) -> None:
     delete_documents(["d3"], path, merge=False)
 
 
+ERRORS = (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT)
+
 CHANGES: dict[str, Callable[[Path], object]] = {
     "add": lambda path: add_documents(documents(50, 60), path, merge=False),
     "update": lambda path: update_documents(documents(35, 55, 1), path, merge=False),
@@ -56,13 +58,14 @@ def stride(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_failure_at_any_step_costs_nothing(tmp_path: Path, small: Any, name: str, stride: int) -> None:
+@pytest.mark.parametrize("first", [0, *(pytest.param(n, marks=pytest.mark.large) for n in (1, 2, 3))])
+def test_a_failure_at_any_step_costs_nothing(tmp_path: Path, small: Any, name: str, stride: int, first: int) -> None:
     path = tmp_path / "index"
     begin(path)
     before, names = small.content(path), small.names(path)
     done = 0
     for step in range(len(name) % stride + 1, 1000, stride):
-        code = (errno.ENOSPC, errno.EIO, errno.EROFS)[step % 3]
+        code = ERRORS[(step + first) % len(ERRORS)]
         with small.failing(step, lambda code=code: OSError(code, os.strerror(code))) as calls:
             try:
                 CHANGES[name](path)

@@ -121,6 +121,13 @@ def test_a_flipped_byte_is_refused(index: lsr.Index, url: str, tmp_path: Path) -
     assert answers(lsr.open(url)) == answers(index)
 
 
+def test_a_manifest_of_any_size_is_not_read(index: lsr.Index, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish_index(index.path, url)
+    monkeypatch.setattr("lsr.indexer.transfer.object_store.LARGEST_READ", 100)
+    with pytest.raises(LsrError, match="more than a manifest may have"):
+        lsr.open(url)
+
+
 def test_another_manifest_of_a_shard_is_refused(tmp_path: Path, url: str) -> None:
     index = lsr.index(NOTES, tmp_path / "notes", encoder="bm25", shards=2)
     publish_index(index.path, url)

@@ -86,6 +86,6 @@ def _parsed(assignment: str) -> tuple[str, Any]:
         raise UsageError(f"--set has {assignment!r:.60}; it must be FIELD=VALUE, as status=done")
     try:
         value = json.loads(text, parse_constant=str)
-    except ValueError:
+    except (ValueError, RecursionError):
         return name, text
     return name, text if isinstance(value, dict) else value

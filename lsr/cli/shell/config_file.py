@@ -112,7 +112,8 @@ def _read(path: Path) -> dict[str, Any]:
     import tomllib
 
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # a FIFO isn't waited for
+        # O_NONBLOCK: a FIFO isn't waited for.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             state = os.fstat(file.fileno())
             if not stat.S_ISREG(state.st_mode) or state.st_uid not in (0, os.geteuid()) or state.st_mode & stat.S_IWOTH:
                 return {}

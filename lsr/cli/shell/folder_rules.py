@@ -23,12 +23,11 @@ GIVEN_OR_OWN: Mapping[str, frozenset[str]] = {
     "delete documents": frozenset(("remove-missing", "delete where", "delete ids-from", "update where")),
     "load data sets": frozenset(("check-overlap",)),
 }
-"""What options do, by which a stranger could do harm; with a metavar, or behind a command, where a name has other uses
-as well. A folder's file can't set them."""
+"""Options by which a stranger could do harm, by their effects. A metavar or a command is added where a name has
+other uses. A folder's file can't set them."""
 
 INSIDE = frozenset(
-    ("index", "vectors", "ids-from", "stopwords", "queries", "qrels", "data", "corpus", "candidate-pool", "haystack")
-    + ("distractors", "baseline")
+    "index vectors ids-from stopwords queries qrels data corpus candidate-pool haystack distractors baseline".split()
 )
 """Options that name files to be read. A folder's file may name what is in the folder."""
 
@@ -69,8 +68,8 @@ def _is_known_model(text: str) -> bool:
 
 
 def _is_inside(text: str) -> bool:
-    """True for a path in the present folder, links followed."""
-    if "\0" in text or text.startswith("~"):
+    """True for a path in the present folder, links followed. URLs are outside."""
+    if "\0" in text or "://" in text or text.startswith("~"):
         return False
     here = os.path.realpath(".")
     return os.path.commonpath([here, os.path.realpath(text)]) == here

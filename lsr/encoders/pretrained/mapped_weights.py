@@ -43,7 +43,7 @@ class Tensors:
             self._start = _SIZE_BYTES + length
             self._known: Mapping[str, Any] = {name: of for name, of in header.items() if name != "__metadata__"}
             self._check()
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise EncoderError(f"{path} is no safetensors file, or a part of one: {error}") from error
 
     def _check(self) -> None:
