@@ -82,15 +82,27 @@ def raise_tile_plainly(largest, activations, row_scales, row, layer, column):
                 largest[column + j] = value
 
 
+@kernel
+def raise_sums_tile_plainly(largest, activations, row, layer, column):
+    """Raise largest, int32, from `column` on to the largest sum of a tile's rows, without scales."""
+    sums = np.empty(TILE_ROWS * PANEL, np.int32)
+    sum_tile(sums, activations, row * layer.size, layer, column)
+    for r in range(TILE_ROWS):
+        for j in range(PANEL):
+            if sums[r * PANEL + j] > largest[column + j]:
+                largest[column + j] = sums[r * PANEL + j]
+
+
 class Tiles(NamedTuple):
-    """The three functions on a tile, by one instruction set."""
+    """The functions on a tile, by one instruction set."""
 
     set_tile: Any
     add_tile: Any
     raise_tile: Any
+    raise_sums_tile: Any
 
 
-PLAIN = Tiles(set_tile_plainly, add_tile_plainly, raise_tile_plainly)
+PLAIN = Tiles(set_tile_plainly, add_tile_plainly, raise_tile_plainly, raise_sums_tile_plainly)
 
 
 def best_instruction() -> str:
@@ -225,6 +237,24 @@ def make_tiles(instruction):
 
         return signature, generate
 
+    @intrinsic
+    def raise_sums_part(typing_context, largest, activations, first, size, weights, panel, corrections, column):
+        del typing_context
+        place = types.intp
+        signature = types.void(largest, activations, place, place, weights, place, corrections, place)
+
+        def generate(context, builder, sig, args):
+            rows = sums_of(builder, context, sig, args, (1, 4, 6), args[2], args[3], args[5], args[7])
+            for v in range(n_vectors):
+                place = item_pointer(context, builder, sig, args, 0, builder.add(args[7], int64(v * lanes)), words)
+                found = builder.load(place, align=4)
+                for row in rows:
+                    found = builder.select(builder.icmp_signed(">", row[v], found), row[v], found)
+                builder.store(found, place, align=4)
+            return context.get_dummy_value()
+
+        return signature, generate
+
     of_part = lanes * n_vectors
 
     def set_tile(out, width, activations, row_scales, row, layer, column):
@@ -254,8 +284,17 @@ def make_tiles(instruction):
                     column + j, row_scales, r,
                 )  # fmt: skip
 
-    return Tiles(kernel(set_tile), kernel(add_tile), kernel(raise_tile))
+    def raise_sums_tile(largest, activations, row, layer, column):
+        size = layer.size
+        for r in range(row, row + TILE_ROWS, n_rows):
+            for j in range(0, PANEL, of_part):
+                raise_sums_part(
+                    largest, activations, r * size, size, layer.weights, column * size + j * STEP, layer.corrections,
+                    column + j,
+                )  # fmt: skip
+
+    return Tiles(kernel(set_tile), kernel(add_tile), kernel(raise_tile), kernel(raise_sums_tile))
 
 
 BEST = PLAIN if best_instruction() == "plain" else make_tiles(best_instruction())
-set_tile, add_tile, raise_tile = BEST
+set_tile, add_tile, raise_tile, raise_sums_tile = BEST
