@@ -145,14 +145,14 @@ def round_for_screen(rows, coordinates, indptr, starts, mean, screen_size, units
     rows: float32 (n · size). coordinates: float32 (n · rank), outputs of `Screen.projection`. indptr, starts: int64
     (n_texts + 1), each text's rows in these, and in out, where they are multiples of TILE_ROWS, filled up by the last
     one. screen_size: rank + N_BOUNDS. mean, units, mean_length: of the `Screen`. out: uint8. scales: float32 (n_texts),
-    infinity or NaN for a text with a row that holds one.
+    infinity for a text with a row that holds NaN or infinity.
     """
     size, rank = mean.size, screen_size - N_BOUNDS
     apart = np.empty(size, np.float32)
     bounds = np.empty((N_BOUNDS, indptr[-1]), np.float32)
     for text in range(indptr.size - 1):
         first, end = indptr[text], indptr[text + 1]
-        scale = np.float32(1e-20)
+        scale, sound = np.float32(1e-20), True
         for t in range(first, end):
             row = rows[t * size : (t + 1) * size]
             for j in range(size):
@@ -170,9 +170,10 @@ def round_for_screen(rows, coordinates, indptr, starts, mean, screen_size, units
             for bound in (0, 1, 3):
                 least = divide(bounds[bound, t] * units[bound], _ROOM)
                 wanted = least if least > wanted else wanted
+            sound = sound and wanted < _LARGEST  # no comparison holds for NaN
             scale = scale if scale > wanted else wanted
-        scales[text] = scale
-        if not scale < _LARGEST:
+        scales[text] = scale if sound else np.float32(np.inf)
+        if not sound:
             continue
         factor = divide(np.float32(1), scale)
         for t in range(first, end):

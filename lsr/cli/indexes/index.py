@@ -213,7 +213,7 @@ def _add_dense(args: argparse.Namespace) -> int:
     progress = TerminalProgress()
     began = time.perf_counter()
     try:
-        manifest = add_dense(args.index, encoder, overwrite=args.overwrite, progress=progress)
+        manifest = add_dense(args.index, encoder, overwrite=args.overwrite, threads=args.threads, progress=progress)
     finally:
         progress.close()
     seconds = time.perf_counter() - began
