@@ -152,12 +152,20 @@ def rounded(weights: Weights, factors: Mapping[str, Floats]) -> Weights:
 
 
 def with_subspace(weights: Weights, factors: Mapping[str, Floats]) -> Weights:
-    """Return weights with the subspace of their head that `find_factors` found."""
-    head = weights.head
+    """Return weights with the subspace of their head that `find_factors` found.
+
+    Raises EncoderError for one of another model.
+    """
+    head, size = weights.head, weights.size
     names = [f"{_SUBSPACE}.{name}" for name in Subspace._fields]
     if head is None or not all(name in factors for name in names):
         return weights
-    return replace(weights, head=head._replace(subspace=Subspace(*(factors[name] for name in names))))
+    mean, directions = (factors[name] for name in names)
+    fits = mean.shape == (size,) and directions.shape[1:] == (size,) and directions.ndim == 2
+    whole = fits and 0 < len(directions) <= min(size, MOST_DIRECTIONS) and len(directions) % COLUMNS == 0
+    if not whole or not (np.isfinite(mean).all() and np.isfinite(directions).all()):
+        raise EncoderError(f"{_SUBSPACE} has {size} inputs, which its subspace doesn't fit: the model is broken")
+    return replace(weights, head=head._replace(subspace=Subspace(mean, directions)))
 
 
 def packed(weights: Weights) -> Weights:
