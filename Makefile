@@ -36,7 +36,7 @@ demo: $(VENV)/base  ## Index the documentation of Python and search it
 
 .PHONY: test
 test: $(VENV)/full  ## Run the tests (ARGS=--large for the large ones as well)
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist worksteal $(ARGS)
 
 .PHONY: reference
 reference: $(VENV)/base  ## Write the commands' pages in docs/commands from their parsers

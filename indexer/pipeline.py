@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 COUNTED_AT_ONCE, ENCODED_AT_ONCE = 2048, MAX_DOCUMENTS
 """Documents in a batch: for words, whose counting is fast, and for models, so that progress shows every few seconds."""
 SHOWN_BYTES = 1 << 18
+READING, ENCODING = "reading", "encoding"
+"""Stages of progress in which documents are read: for words alone, and for a model."""
 
 
 def index_documents(
@@ -89,8 +91,8 @@ def index_corpus(
     """
     tracking = Tracking(SourceTable())
     tracking.target([Path(path) for path in paths], reading, skip_bad=skip_bad, follow=False)
-    is_encoded = encoder.corpus_weighting is None or dense is not None
-    corpus = Corpus(tracking, Path(index), progress=progress, is_encoded=is_encoded)
+    stage = ENCODING if encoder.corpus_weighting is None or dense is not None else READING
+    corpus = Corpus(tracking, Path(index), progress=progress, stage=stage)
 
     def documents() -> Iterator[Document]:
         return _read(corpus.documents(), reader)
@@ -170,14 +172,20 @@ def _forget_other_job(index: Path) -> None:
         forget_job(folder)
 
 
+def reading_stage(manifest: Manifest) -> str:
+    """Return the name of the stage in which documents are read for an index: what takes most of the time."""
+    is_encoded = manifest.encoder.get("query_side") != "words" or manifest.dense is not None
+    return ENCODING if is_encoded else READING
+
+
 class Corpus:
     """The roots of a transaction as documents, as often as asked for; counts what was skipped the last time.
 
-    is_encoded: whether a model reads the documents, which takes most of the time, and names the stage.
+    stage: name of the reading for the progress.
     """
 
-    def __init__(self, tracking: Tracking, index: Path, *, progress: Progress | None, is_encoded: bool) -> None:
-        self._stage = "encoding" if is_encoded else "reading"
+    def __init__(self, tracking: Tracking, index: Path, *, progress: Progress | None, stage: str) -> None:
+        self._stage = stage
         self._tracking = tracking
         self._exclude = [index, staging_folder(index)]
         self._progress = progress or NoProgress()

@@ -67,7 +67,7 @@ class IdfWeightedEncoder:
         """Return one row a text, over the index's vocabulary. Raises IndexDamagedError."""
         queries = self.model.encode_queries(texts)
         term_ids = queries.term_ids.tolist()
-        if new := set(term_ids) - self._factors.keys():
+        if new := set(term_ids).difference(self._factors):  # a view of the keys would be walked through
             self._look_up(np.array(sorted(new), np.int32))
         factors = np.array([self._factors[term_id] for term_id in term_ids], np.float32)
         return SparseBatch(queries.indptr, queries.term_ids, queries.weights * factors, queries.vocab_size)

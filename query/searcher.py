@@ -231,6 +231,12 @@ class Searcher(SparseSearch):
             located.append(replace(hit, path=path, line=place.line, page=place.page, cell=place.cell))
         return tuple(located)
 
+    def file_names(self, hits: Sequence[Hit]) -> list[str | None]:
+        """Return the names of hits' files in the index, which tell nothing of the folders above its sources."""
+        if self._staleness is None:
+            return [None] * len(hits)
+        return self._staleness.names([hit.doc_id for hit in hits])
+
     def _text_before(self, hit: Hit) -> str:
         if hit.passage is None or hit.passage[0] == 0:
             return ""

@@ -49,7 +49,7 @@ class SparseSearch:
     """Search of one generation of an index by sparse vectors. Safe to use from many threads, and after a fork.
 
     once: this process serves no other query, so the compiled kernels are not loaded for it. owners: the document of
-    each passage; None where documents were not cut.
+    each passage; None where documents were not cut. filters: those of the index, the last used cached.
     """
 
     def __init__(self, index: StoredIndex, encoders: QueryEncoders, *, once: bool = False) -> None:
@@ -58,7 +58,7 @@ class SparseSearch:
         self.once = once
         self.engine = Engine(index)
         self.owners = None if index.manifest.passages is None else Owners(index)
-        self._filters = FilterCache(index)
+        self.filters = FilterCache(index)
 
     def encode(self, texts: Sequence[str]) -> SparseBatch:
         """Return the sparse vectors of query texts, a row each.
@@ -92,11 +92,11 @@ class SparseSearch:
         The filters used last are cached. Raises FilterError where it can't be understood or doesn't fit the documents'
         fields; docs/FILTERS.md has the language.
         """
-        return self._filters.get(filter_text)
+        return self.filters.get(filter_text)
 
     def meeting(self, conditions: Conditions) -> DocumentFilter:
         """Return the documents that meet the conditions of a typed query, as `filter` does."""
-        return self._filters.meeting(conditions)
+        return self.filters.meeting(conditions)
 
     def rank_vector(self, vector: SparseVector, k: int, scope: Scope = EVERYTHING) -> Ranking:
         """Return the ranking of one encoded query: term ids of the index, ascending, and weights.

@@ -23,6 +23,7 @@ from lsr.query.options import SearchOptions
 from lsr.query.queries import Queries, Query
 from lsr.query.sparse_search import Scope, SparseSearch, SparseVector
 from lsr.query.typed_query import parse_query
+from lsr.query.typed_ranking import rank_typed
 from lsr.types import FacetValue
 
 if TYPE_CHECKING:
@@ -202,6 +203,11 @@ def _rank(
     search: SparseSearch, method: Method, query: Query, options: SearchOptions, scope: Scope, encode_s: float = 0.0
 ) -> Found:
     began = time.perf_counter()
+    if query.conditions is not None and method is BY_TERMS and options.feedback is None and not options.counts_matches:
+        ranking = rank_typed(search, query, options.depth, scope)
+        if ranking is not None:
+            seconds = Seconds(encode_s, 0.0, time.perf_counter() - began)
+            return Found(_page(ranking, options), (query.term_ids, query.weights), seconds, options.offset)
     scope = narrowed(search, scope, query)
     if options.feedback is not None:
         check_deadline("feedback")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -34,6 +35,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "large" in item.keywords:
             item.add_marker(skip)
+
+
+TALLY: Counter[str] = Counter()
+"""How often tests did what they try many times, such as killing a writer."""
+
+
+@pytest.fixture(scope="session")
+def tally() -> Callable[..., None]:
+    """Count what is tried, by a name and a number (default: 1); --large prints the sums at the end."""
+
+    def count(name: str, number: int = 1) -> None:
+        TALLY[name] += number
+
+    return count
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if config.getoption("--large") and TALLY:
+        terminalreporter.write_line("tried: " + "; ".join(f"{number:,} {name}" for name, number in TALLY.items()))
 
 
 @pytest.fixture

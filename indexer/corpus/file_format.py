@@ -16,19 +16,23 @@ EXTRA = "documents"
 """Extra of the package whose libraries read office documents and zstandard files."""
 
 
+Reader = Callable[["SourceFile", Any], Iterator[tuple[int, Document]]]
+"""Reads (position, document) of a file, counting in an `Intake`."""
+
+
 @dataclass(frozen=True, slots=True)
 class FileFormat:
     """A format that is read.
 
-    name: as `--as` has it. suffixes: ends of file names, in lower case. read: yields (position, document) of a
-    `SourceFile`, counting in an `Intake`. title, text, fields: what of a file becomes these, for the documentation.
+    name: as `--as` has it. suffixes: ends of file names, in lower case. title, text, fields: what of a file becomes
+    these, for the documentation.
     file_names: names of files without a suffix, in lower case. unit: of positions in a file. library: module that the
     reader imports, where it may be missing. holds_records: whether a file holds many documents.
     """
 
     name: str
     suffixes: tuple[str, ...]
-    read: Callable[[SourceFile, Any], Iterator[tuple[int, Document]]]
+    read: Reader
     title: str
     text: str
     fields: str = ""

@@ -17,7 +17,7 @@ _SNIFFED_BYTES = 8192
 _MAX_CONTROL_SHARE = 0.02
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f\b\x1b")) + b"\x7f"
 UNREAD_SUFFIXES = frozenset(
-    ".svg .map .lock .pem .key .crt .cer .csr .der .pub .asc .sig .sum .snap .eps .ps .min.js .min.css".split()
+    ".svg .map .pem .key .crt .cer .csr .der .pub .asc .sig .snap .eps .ps .min.js .min.css".split()
 )
 """Suffixes of files that are texts, but keys, signatures, pictures or generated: they are not read unless named."""
 

@@ -60,6 +60,7 @@ class CorpusReport:
     cleaned: Tally | None = None
     rewritten_ids: Tally | None = None
     made_ids: Tally | None = None
+    taken_as_text: Tally | None = None
     dropped_values: dict[str, Tally] = field(default_factory=dict)
 
     def skip(self, reason: Reason, example: str, count: int = 1, *, suffix: str | None = None) -> None:
@@ -91,6 +92,11 @@ class CorpusReport:
         self.made_ids = self.made_ids or Tally(0, doc_id)
         self.made_ids.count += 1
 
+    def take_as_text(self, example: str) -> None:
+        """Count a file of data without a text field that became a plain text."""
+        self.taken_as_text = self.taken_as_text or Tally(0, example)
+        self.taken_as_text.count += 1
+
     def drop_value(self, name: str, doc_id: str) -> None:
         """Count a value that doesn't fit in a document's fields."""
         self.dropped_values.setdefault(name, Tally(0, doc_id)).count += 1
@@ -114,6 +120,11 @@ class CorpusReport:
             lines.append(
                 f"gave {_number(self.made_ids.count, 'document')} without a doc_id file and line as one"
                 f" (first: {self.made_ids.first})"
+            )
+        if self.taken_as_text:
+            lines.append(
+                f"took {_number(self.taken_as_text.count, 'file')} of data without a text field as plain text"
+                f" (first: {self.taken_as_text.first})"
             )
         for name, tally in sorted(self.dropped_values.items()):
             lines.append(

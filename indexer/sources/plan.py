@@ -13,6 +13,7 @@ from lsr.indexer.corpus.walk import NO_SOURCE, walk_roots
 from lsr.indexer.sources.digest import digest_of
 from lsr.indexer.sources.table import FileState
 from lsr.indexer.sources.tracking import Tracking
+from lsr.io.progress import NoProgress, Progress
 
 
 @dataclass(slots=True)
@@ -39,7 +40,13 @@ class Plan:
 
 
 def make_plan(
-    tracking: Tracking, report: CorpusReport, exclude: Sequence[Path], *, everything: bool, remove_missing: bool = False
+    tracking: Tracking,
+    report: CorpusReport,
+    exclude: Sequence[Path],
+    *,
+    everything: bool,
+    remove_missing: bool = False,
+    progress: Progress | None = None,
 ) -> Plan:
     """Walk the roots and compare their files with the table. Files that were named themselves are read in any case.
 
@@ -48,7 +55,10 @@ def make_plan(
     """
     plan = Plan()
     met: set[int] = set()
+    listener = progress or NoProgress()
+    listener.start("comparing", len(tracking.table.files) if everything else None, "file")
     for source in walk_roots(tracking.roots, report, exclude=exclude, apart=tracking.apart):
+        listener.advance(1)
         row = tracking.row_of(source)
         number = tracking.roots[source.root].source
         if row is not None:

@@ -26,6 +26,7 @@ from lsr.indexer.integrity.document_checksums import (
     column_crc,
     document_crc,
 )
+from lsr.indexer.storage.batch_rows import BatchRows
 from lsr.indexer.storage.files import ROWS, FileInfo, checked_arrow_source, checksum, new_file
 from lsr.io.folder import FileAt
 from lsr.types import PASSAGE_OF, Document, FieldValue
@@ -36,6 +37,8 @@ SCHEMA = pa.schema(
 
 ROWS_OF_FILE = 32
 """Share of rows (1 in so many) from which reading them costs more than verifying the whole file."""
+MOST_OPEN = 1024
+"""Record batches whose buffers are kept at hand, about 4 kB each."""
 
 
 class DocumentWriter:
@@ -191,6 +194,7 @@ class DocumentStore:
         self._checksums = checksums
         self._info = info
         self._sound_columns: set[tuple[int, int]] = set()
+        self._open_batches: dict[int, BatchRows] = {}
         try:
             self._reader = pa.ipc.open_file(checked_arrow_source(path))
             batches = self._reader.num_record_batches
@@ -216,16 +220,24 @@ class DocumentStore:
         return IndexDamagedError(f"{self._path}: {what}; {REMEDY}")
 
     def __getitem__(self, row: int) -> Document:
-        found = self._batch(row // ROWS).slice(row % ROWS, 1)
         try:
-            found.validate(full=True)  # the offsets of a damaged file could lead anywhere
+            parts = self._rows(row // ROWS).row(row % ROWS)
             if self._checksums is not None:
-                crc = document_crc(*(bytes_of(column)[0] for column in found.columns))
+                crc = document_crc(*(part or b"" for part in parts))
                 if crc != self._checksums["document_crc"][row]:
                     raise self._damaged(f"document {row} is not what was written")
-            return _document(*(column[0].as_py() for column in found.columns))
+            return _document(*(None if part is None else part.decode() for part in parts))
         except (pa.ArrowException, ValueError, TypeError, RecursionError) as error:
             raise unreadable(error, self._path, what=f"document {row} can't be read") from error
+
+    def _rows(self, number: int) -> BatchRows:
+        """Return the rows of a record batch; the last used batches are kept open."""
+        found = self._open_batches.get(number)
+        if found is None:
+            if len(self._open_batches) >= MOST_OPEN:
+                self._open_batches = {}  # other threads may still use the old one
+            found = self._open_batches[number] = BatchRows(self._batch(number))
+        return found
 
     def some(self, rows: npt.NDArray[np.bool_]) -> Iterator[Document]:
         """Yield the documents that are marked, in their order. rows: bool, (len(self)). Raises IndexDamagedError."""

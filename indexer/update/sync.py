@@ -15,7 +15,7 @@ from lsr.indexer.corpus.options import CorpusOptions
 from lsr.indexer.corpus.reader import read_files
 from lsr.indexer.corpus.report import CorpusReport
 from lsr.indexer.encode.resume import staging_folder
-from lsr.indexer.pipeline import with_progress
+from lsr.indexer.pipeline import reading_stage, with_progress
 from lsr.indexer.sources.known import refuse_unknown_sources
 from lsr.indexer.sources.plan import Plan, make_plan
 from lsr.indexer.sources.table import UNKNOWN_SOURCES, read_table
@@ -66,14 +66,16 @@ def sync_index(
     return _merged(found, index, merge=merge, threads=threads, progress=progress)
 
 
-def plan_sync(index: str | Path, *, remove_missing: bool = False) -> Sync:
+def plan_sync(index: str | Path, *, remove_missing: bool = False, progress: Progress | None = None) -> Sync:
     """Return what `sync_index` would do; nothing is changed or locked."""
     with StoredIndex.open(index) as opened:
         tracking = _tracking(opened)
         refuse_unknown_sources(tracking.sources)
         tracking.target_all()
         report = CorpusReport()
-        plan = make_plan(tracking, report, _exclude(opened.path), everything=True, remove_missing=remove_missing)
+        plan = make_plan(
+            tracking, report, _exclude(opened.path), everything=True, remove_missing=remove_missing, progress=progress
+        )
         return _outcome(None, plan, tuple(report.skipped_summary()))
 
 
@@ -121,7 +123,11 @@ def _run(
     editor: IndexEditor, tracking: Tracking, *, everything: bool, remove_missing: bool, progress: Progress | None
 ) -> Sync:
     report = CorpusReport()
-    plan = make_plan(tracking, report, _exclude(editor.path), everything=everything, remove_missing=remove_missing)
+    listener = progress or NoProgress()
+    plan = make_plan(
+        tracking, report, _exclude(editor.path),
+        everything=everything, remove_missing=remove_missing, progress=listener,
+    )  # fmt: skip
     tracking.forget(plan.forget)
     rows = np.zeros(max(1, len(tracking.table.files)), bool)
     rows[plan.forget] = True
@@ -129,8 +135,7 @@ def _run(
     keys = table.doc_key[rows[table.doc_file.astype(np.int64)]] if len(table.doc_key) else table.doc_key
     editor.delete(ids_of_keys(editor.base, keys))
     if plan.to_read:
-        listener = progress or NoProgress()
-        listener.start("reading", plan.size_bytes, "B")
+        listener.start(reading_stage(editor.base.manifest), plan.size_bytes, "B")
         documents = read_files(
             lambda _: iter(plan.to_read), tracking.roots, report=report, listener=tracking, may_be_none=True
         )

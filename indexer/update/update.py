@@ -9,7 +9,7 @@ from typing import Any
 from lsr.encoders.base import Encoder, term_ids_of
 from lsr.errors import LsrError, UsageError
 from lsr.indexer.corpus.options import CorpusOptions
-from lsr.indexer.pipeline import Corpus
+from lsr.indexer.pipeline import Corpus, reading_stage
 from lsr.indexer.sources.table import UNKNOWN_SOURCES, SourceTable, read_table
 from lsr.indexer.sources.tracking import Tracking
 from lsr.indexer.storage.index import StoredIndex
@@ -128,8 +128,7 @@ def add_corpus(
         table = read_table(editor.base)
         tracking = Tracking(SourceTable() if table is None else table)
         said = tracking.target(places, reading, skip_bad=skip_bad, follow=False)
-        is_encoded = editor.base.manifest.encoder.get("query_side") != "words" or editor.base.manifest.dense is not None
-        corpus = Corpus(tracking, Path(index), progress=progress, is_encoded=is_encoded)
+        corpus = Corpus(tracking, Path(index), progress=progress, stage=reading_stage(editor.base.manifest))
         editor.tracking = tracking if follows else None
         changes = _committed(editor, corpus.documents(), replacing=replacing)
     lines = [*said, *corpus.summary()] if follows else [*corpus.summary(), UNKNOWN_SOURCES]

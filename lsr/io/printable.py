@@ -18,7 +18,7 @@ _UNSAFE = re.compile(f"[{UNSAFE}]")
 
 def clean(text: str) -> str:
     """Return a text in which nothing gives orders to a terminal; its length stays the same."""
-    return text if text.isascii() and text.isprintable() else _UNSAFE.sub("\ufffd", text)
+    return text if text.isprintable() else _UNSAFE.sub("\ufffd", text)
 
 
 def json_line(value: Any, *, allow_nan: bool = True) -> str:
@@ -26,8 +26,12 @@ def json_line(value: Any, *, allow_nan: bool = True) -> str:
 
     It is ASCII alone where stdout has another encoding than UTF-8, so that it stays JSON there too.
     """
-    text = json.dumps(value, ensure_ascii=not _prints_unicode(), allow_nan=allow_nan)
-    return text if text.isascii() and text.isprintable() else _UNSAFE.sub(_escaped, text)
+    return escaped(json.dumps(value, ensure_ascii=not _prints_unicode(), allow_nan=allow_nan))
+
+
+def escaped(text: str) -> str:
+    """Return JSON text with escapes in the place of what mustn't be printed."""
+    return text if text.isprintable() else _UNSAFE.sub(_escaped, text)
 
 
 def _escaped(match: re.Match[str]) -> str:

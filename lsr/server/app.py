@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from lsr.errors import LsrError
 from lsr.server import page_routes
+from lsr.server.direct_routes import DirectRoutes
 from lsr.server.gate import Gate, Guards
 from lsr.server.metrics import Metrics
 from lsr.server.origins import Hosts
@@ -65,6 +66,7 @@ def make_app(indexes: ServedIndexes, settings: ServerSettings, *, mcp: Endpoint 
         cors=settings.cors,
         root_path=settings.root_path,
     )
+    app.add_middleware(DirectRoutes, answers={"/search": search.search}, names=tuple(indexes))
     app.add_middleware(Gate, guards=guards, metrics=metrics, access_log=settings.access_log)
     for kind in (Problem, LsrError, HTTPException, Exception):
         app.add_exception_handler(kind, answer_problem)

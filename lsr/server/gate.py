@@ -13,8 +13,8 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lsr.io.printable import json_line
 from lsr.server.access_log import AccessLog
+from lsr.server.json_bytes import json_bytes
 from lsr.server.keys import Keys, Role, key_of
 from lsr.server.metrics import Metrics
 from lsr.server.origins import Hosts, is_foreign
@@ -105,7 +105,7 @@ class Gate:
                 "unknown-host",
                 f"the server doesn't know itself as {host!r:.100}: it is started with --allow-host NAME for that",
             )
-        method, path = scope["method"], _path_of(scope)
+        method, path = scope["method"], path_of(scope)
         origin = _text(headers.get(b"origin"))
         if method not in SAFE:
             site = _text(headers.get(b"sec-fetch-site"))
@@ -238,7 +238,8 @@ def _too_large(limit: int) -> Problem:
     return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", detail, headers={"Connection": "close"})
 
 
-def _path_of(scope: Scope) -> str:
+def path_of(scope: Scope) -> str:
+    """Return the path of a request, without the prefix of the server behind its proxy."""
     path, root = scope["path"], scope.get("root_path", "")
     return str(path.removeprefix(root) if root else path)
 
@@ -248,7 +249,7 @@ def _text(value: bytes | None) -> str | None:
 
 
 async def _send_problem(problem: Problem, request_id: str, send: Send) -> None:
-    body = json_line(problem_object(problem, request_id)).encode()
+    body = json_bytes(problem_object(problem, request_id))
     headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in problem.headers.items()]
     headers += [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": problem.status.value, "headers": headers})

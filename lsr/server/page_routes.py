@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from lsr.errors import LsrError
-from lsr.io.printable import json_line
 from lsr.query.deadline import deadline
+from lsr.server.json_bytes import json_bytes
 from lsr.server.pages.address import read_address
 from lsr.server.pages.document import document_page, read_passage
 from lsr.server.pages.rendering import ASSETS, SERVED_POLICY, asset, render
@@ -91,7 +91,7 @@ async def suggest(request: Request) -> Response:
     """Suggest titles for what is typed, as JSON."""
     index, typed = index_of(request), dict(pairs_of(request)).get("q", "")
     titles = await workers_of(request).run(lambda: suggested_titles(index.index, typed))
-    return Response(json_line({"titles": titles}), media_type=JSON)
+    return Response(json_bytes({"titles": titles}), media_type=JSON)
 
 
 @router.get("/assets/{name}")

@@ -21,8 +21,8 @@ from lsr.errors import (
     LsrError,
     UsageError,
 )
-from lsr.io.printable import json_line
 from lsr.query.filters.tree import FilterError
+from lsr.server.json_bytes import json_bytes
 
 log = logging.getLogger(__name__)
 
@@ -110,5 +110,5 @@ async def answer_problem(request: Request, error: Exception) -> Response:
     problem = problem_of(error, paths)
     if isinstance(error, LsrError) and problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error(f"{request.method} {request.url.path}: {error}")
-    body = json_line(problem_object(problem, request.scope.get("request_id", "")))
+    body = json_bytes(problem_object(problem, request.scope.get("request_id", "")))
     return Response(body, problem.status, headers=problem.headers, media_type=MEDIA_TYPE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import resource
 import signal
 import socket
@@ -124,6 +125,8 @@ def serve(app: Any, settings: ServerSettings, listening: socket.socket) -> None:
     """Serve until SIGINT or SIGTERM, and until the requests in flight are answered."""
     allow_connections()
     sys.setswitchinterval(SWITCH_S)
+    gc.collect()
+    gc.freeze()  # what is loaded by now stays: looking through it again would hold up requests for tens of milliseconds
     Server(config_of(app, settings)).run(sockets=[listening])
 
 

@@ -9,12 +9,18 @@ from functools import cache
 from typing import Any, Protocol
 
 from lsr.encoders.lexical.analyser import AnalyserSettings
+from lsr.io.text_cache import TextCache
 from lsr.query.explain.term_spans import AnalysedWords
 
 SEARCHED_CHARACTERS = 20_000
+CACHED_CHARACTERS = 12_000_000
+"""Characters of the texts whose folded form is cached."""
 _SENTENCE_END = re.compile(r"[.!?…]['\")\]”’]* |[。！？]")
 
 Span = tuple[int, int]
+
+
+_folded: TextCache[str] = TextCache(CACHED_CHARACTERS)
 
 
 class Matcher(Protocol):
@@ -45,9 +51,11 @@ class QueryWords:
     def matches(self, text: str) -> list[tuple[int, int, str]]:
         """Return (start, end, form) of every word of `text` that the query holds too, no two of one place."""
         found: list[tuple[int, int, str]] = []
-        for start, end, term in self._words.find_some(text, self._wanted):
-            if not (found and found[-1][:2] == (start, end)):
-                found.append((start, end, term))
+        last = (-1, -1)
+        for span in self._words.find_some(text, self._wanted):
+            if span[:2] != last:
+                found.append(span)
+                last = span[:2]
         return found
 
 
@@ -66,7 +74,11 @@ class Snippet:
 
 def fold(text: str) -> str:
     """Return the beginning of a text, as far as it is searched, with white space folded."""
-    return " ".join(text[:SEARCHED_CHARACTERS].split())
+    found = _folded.get(text)
+    if found is None:
+        found = " ".join(text[:SEARCHED_CHARACTERS].split())
+        _folded.put(text, found)
+    return found
 
 
 def find_snippet(text: str, words: Matcher, width: int = 200) -> Snippet:

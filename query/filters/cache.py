@@ -34,16 +34,22 @@ class FilterCache:
         def compiled() -> DocumentFilter:
             from lsr.query.filters.masks import compile_filter
 
-            return compile_filter(self._index, filter_text, held=self._held)
+            return compile_filter(self._index, filter_text, held=self.held)
 
         return self._cached(filter_text, compiled)
 
     def meeting(self, conditions: Conditions) -> DocumentFilter:
         """Return the filter of a typed query's conditions. Raises UsageError for an index that holds no texts."""
-        return self._cached(conditions, lambda: DocumentFilter.from_mask(self._index, self._held.meet(conditions)))
+        return self._cached(conditions, lambda: DocumentFilter.from_mask(self._index, self.held.meet(conditions)))
+
+    def known(self, conditions: Conditions) -> DocumentFilter | None:
+        """Return the filter of conditions that is cached, None where there is none."""
+        with self._lock:
+            return self._kept.get(conditions)
 
     @cached_property
-    def _held(self) -> HeldPhrases:
+    def held(self) -> HeldPhrases:
+        """Phrases looked up in the documents."""
         from lsr.query.filters.held_phrases import HeldPhrases
 
         return HeldPhrases(self._index)

@@ -55,6 +55,31 @@ class HeldPhrases:
             mask &= ~self.hold(phrase, within=mask)
         return mask
 
+    def possible(self, conditions: Conditions) -> Mask:
+        """Return which documents hold the terms of all required phrases: those that meet the conditions, and more."""
+        mask = np.ones(self._index.n_positions, bool)
+        for phrase in conditions.required:
+            mask &= self._candidates(phrase)
+        return mask
+
+    def n_read(self, conditions: Conditions) -> int:
+        """Return the number of texts, about, that `meet` reads for these conditions."""
+        count = int(np.count_nonzero(self.possible(conditions))) if conditions.required else 0
+        return count + sum(int(np.count_nonzero(self._candidates(phrase))) for phrase in conditions.excluded)
+
+    def which_meet(self, positions: npt.NDArray[np.int64], conditions: Conditions) -> Mask:
+        """Return which of some documents meet conditions, by their texts alone. positions: one for each document."""
+        self._check_texts()
+        mask = np.empty(len(positions), bool)
+        order = np.argsort(positions)
+        ordered = positions[order]
+        documents = self._read(ordered) if self._owners is None else map(self._whole, self._owners[ordered].tolist())
+        for place, document in zip(order.tolist(), documents, strict=True):
+            mask[place] = all(any(map(phrase.is_in, document)) for phrase in conditions.required) and not any(
+                any(map(phrase.is_in, document)) for phrase in conditions.excluded
+            )
+        return mask
+
     def hold_in(self, name: str, phrase: Phrase) -> Mask:
         """Return which documents hold a phrase in their `title` or `text`, the last answers cached."""
         key = name, phrase

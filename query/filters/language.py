@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from lsr.io.python_syntax import parse_expression
 from lsr.query.filters.tree import (
     Both,
     Comparison,
@@ -104,7 +105,7 @@ def parse_filter(text: str) -> Node:
     _check_depth(text, tokens)
     # A line a token, so that a node's line says which token it begins with.
     lines = [_PYTHON.get(token.text if token.kind == "comparison" else token.kind, token.text) for token in tokens]
-    expression = ast.parse("(" + "\n".join(lines) + ")", mode="eval").body
+    expression = parse_expression("(" + "\n".join(lines) + ")")
     return _Tree(tokens).node(expression)
 
 

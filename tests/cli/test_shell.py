@@ -15,6 +15,10 @@ from lsr.cli.shell import progress as progress_module
 from lsr.cli.shell.config_file import ONLY_GIVEN
 from lsr.cli.shell.parser import commands_of
 from lsr.cli.shell.progress import TerminalProgress
+from lsr.encoders.registry import load_encoder
+from lsr.errors import LsrError
+from lsr.indexer.pipeline import index_corpus
+from lsr.indexer.update.sync import plan_sync, sync_index
 
 Lsr = Callable[..., Any]
 
@@ -260,8 +264,51 @@ def test_fish_completes(lsr: Lsr, tmp_path: Path) -> None:
         assert offered in done.stdout.split(), (words, done.stdout, done.stderr)
 
 
+def test_commands_with_actions_take_options_from_files_too(
+    here: Path, lsr: Lsr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = []
+
+    def export(*_: object, **options: object) -> None:
+        taken.append(options["dtype"])
+        raise LsrError("enough")
+
+    monkeypatch.setattr("lsr.encoders.compiled.export.export_encoder", export)
+    (here / "lsr.toml").write_text("[encoder]\ndtype = 'float32'\n")
+    assert lsr("encoder", "export", "some-model", "out").code == 1 and taken == ["float32"]
+    assert lsr("encoder", "export", "some-model", "out", "--dtype", "int8").code == 1 and taken[1:] == ["int8"]
+    (here / "lsr.toml").write_text("[encoder]\ndtyp = 'float32'\n")
+    assert "[encoder] dtyp is no option; did you mean 'dtype'?" in lsr("encoder", "export", "some-model", "out").err
+
+
+def test_a_sync_says_its_stages(here: Path) -> None:
+    notes = here / "notes"
+    notes.mkdir()
+    for number in range(3):
+        (notes / f"{number}.txt").write_text(f"note {number}")
+    stages: list[tuple[str, int | None]] = []
+    steps: list[int] = []
+
+    class Listener(TerminalProgress):
+        def start(self, stage: str, total: int | None, unit: str) -> None:
+            stages.append((stage, total))
+            steps.append(0)
+
+        def advance(self, n: int) -> None:
+            steps[-1] += n
+
+    index_corpus([notes], here / "index", load_encoder("bm25"))
+    sync_index(here / "index", progress=Listener())
+    assert stages == [("comparing", 3)] and steps == [3]
+    (notes / "3.txt").write_text("note 3")
+    sync_index(here / "index", progress=Listener(), merge=False)
+    assert [stage for stage, _ in stages[1:]] == ["comparing", "reading", "indexing"] and steps[1] == 4
+    plan_sync(here / "index", progress=Listener())
+    assert stages[-1] == ("comparing", 4)
+
+
 def test_the_bar_names_what_takes_the_time(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lsr.indexer.pipeline import Corpus
+    from lsr.indexer.pipeline import ENCODING, READING, Corpus
     from lsr.indexer.sources.table import SourceTable
     from lsr.indexer.sources.tracking import Tracking
 
@@ -272,8 +319,8 @@ def test_the_bar_names_what_takes_the_time(here: Path, monkeypatch: pytest.Monke
         def start(self, stage: str, total: int | None, unit: str) -> None:
             started.append(stage)
 
-    for is_encoded in (True, False):
+    for stage in (ENCODING, READING):
         tracking = Tracking(SourceTable())
         tracking.target([here / "a.txt"], None, skip_bad=False, follow=False)
-        list(Corpus(tracking, here / ".lsr", progress=Listener(), is_encoded=is_encoded).documents())
+        list(Corpus(tracking, here / ".lsr", progress=Listener(), stage=stage).documents())
     assert started == ["encoding", "reading"]

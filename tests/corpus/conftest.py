@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from lsr.indexer.corpus.options import CorpusOptions
 from lsr.indexer.corpus.reader import read_corpus
 from lsr.indexer.corpus.report import CorpusReport
 from lsr.types import Document
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `made_pdf`
 
 Plant = Callable[[Mapping[str, str | bytes]], Path]
 Read = Callable[..., dict[str, Document]]

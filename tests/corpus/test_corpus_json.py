@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from lsr.errors import BadDocumentError, LsrError
 from lsr.indexer.corpus.formats import json_values
 from lsr.indexer.corpus.report import Reason
+from lsr.types import Document
 
 
 def test_an_array_of_objects(plant, read):
@@ -36,7 +37,7 @@ def test_an_array_longer_than_the_buffer_is_streamed(plant, read, monkeypatch):
     assert [document.text for document in documents.values()] == [record["text"] for record in records]
 
 
-def test_files_that_hold_no_documents_are_skipped_when_they_lie_in_a_folder(plant, read, report):
+def test_files_that_hold_no_documents_are_plain_text_where_they_lie_in_a_folder(plant, read, report):
     folder = plant(
         {
             "a.txt": "x",
@@ -46,11 +47,13 @@ def test_files_that_hold_no_documents_are_skipped_when_they_lie_in_a_folder(plan
             "text.json": '"text"',
         }
     )
-    assert list(read(folder)) == ["a.txt"]
-    assert report.skipped[Reason.NO_TEXT_FIELD].count == 4
-    assert report.skipped[Reason.NO_TEXT_FIELD].first.startswith(
-        f"{folder / 'numbers.json'}: not an object but a number"
-    )
+    found = read(folder)
+    assert list(found) == ["a.txt", "numbers.json", "package.json", "settings.json", "text.json"]
+    assert found["settings.json"] == Document("settings.json", "{ // with a remark\n}")
+    assert not report.skipped and report.bytes_done == sum(path.stat().st_size for path in folder.iterdir())
+    assert report.taken_as_text is not None and report.taken_as_text.count == 4
+    assert report.taken_as_text.first.startswith(f"{folder / 'numbers.json'}: not an object but a number")
+    assert any(line.startswith("took 4 files of data without a text field as plain text") for line in report.summary())
 
 
 @pytest.mark.parametrize("content", ["", " \n", "[]", "[ ]\n"])
@@ -133,7 +136,7 @@ def test_objects_without_an_id_get_file_and_number_as_one(plant, read, report):
     assert report.made_ids is not None and report.made_ids.count == 2
 
 
-def test_settings_that_look_like_a_document_are_skipped_in_a_folder(plant, read, report):
-    folder = plant({"a.json": '{"name": "x", "content": ["a", {"b": 1}]}', "b.txt": "x"})
-    assert list(read(folder)) == ["b.txt"]
-    assert report.count_skipped(Reason.NO_TEXT_FIELD) == 1
+def test_settings_that_look_like_a_document_are_plain_text_in_a_folder(plant, read, report):
+    settings = '{"name": "x", "content": ["a", {"b": 1}]}'
+    assert read(plant({"a.json": settings, "b.txt": "x"}))["a.json"].text == settings
+    assert report.taken_as_text is not None and report.taken_as_text.count == 1

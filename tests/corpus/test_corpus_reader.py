@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from lsr.errors import BadDocumentError, LsrError
 from lsr.indexer.corpus import compression, opening
 from lsr.indexer.corpus.doc_ids import DocIdLedger, fit_doc_id
+from lsr.indexer.corpus.formats import plain_text
 from lsr.indexer.corpus.reader import read_corpus
 from lsr.indexer.corpus.report import CorpusReport, Reason
 from lsr.indexer.corpus.walk import total_bytes
@@ -155,7 +156,8 @@ def test_an_empty_folder_is_an_error_that_says_what_was_looked_for(tmp_path):
         list(read_corpus([tmp_path]))
 
 
-def test_nothing_readable_is_an_error_that_says_what_was_skipped(plant, read):
+def test_nothing_readable_is_an_error_that_says_what_was_skipped(plant, read, monkeypatch):
+    monkeypatch.setattr(plain_text, "LARGEST_DATA_BYTES", 4)
     folder = plant({"a.png": "", ".b.txt": "", "c.txt": b"\xff", "d.csv": "a,b\n1,2\n"})
     with pytest.raises(LsrError) as caught:
         read(folder)

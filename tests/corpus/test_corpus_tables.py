@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from lsr.errors import BadDocumentError, UsageError
 from lsr.indexer.corpus.file_format import SourceFile
+from lsr.indexer.corpus.formats import plain_text
 from lsr.indexer.corpus.formats.tables import read_table
 from lsr.indexer.corpus.intake import Intake
 from lsr.indexer.corpus.options import CorpusOptions
@@ -180,12 +181,42 @@ def test_options_that_mean_nothing_are_refused(given):
         CorpusOptions(**given)
 
 
-def test_tables_that_hold_no_texts_are_skipped_when_they_lie_in_a_folder(plant, read, report):
+SCORES = "query-id\tcorpus-id\tscore\n1\t2\t1\n"
+
+
+def test_tables_that_hold_no_texts_are_plain_text_where_they_lie_in_a_folder(plant, read, report):
     folder = plant(
-        {"a.csv": "id,text\n1,x\n", "qrels.tsv": "query-id\tcorpus-id\tscore\n1\t2\t1\n", "numbers.csv": '1,"2'}
-    )
-    assert list(read(folder)) == ["1"]
-    assert report.skipped[Reason.NO_TEXT_FIELD].count == 2
+        {
+            "a.csv": "id,text\n1,x\n", "qrels.tsv": SCORES, "numbers.csv": '1,"2',
+            "packed.tsv.gz": gzip.compress(SCORES.encode()), "wide.csv": "a,b\r\n".encode("utf-16"),
+        }
+    )  # fmt: skip
+    found = read(folder)
+    assert {doc_id: document.text for doc_id, document in found.items()} == {
+        "1": "x", "numbers.csv": '1,"2', "packed.tsv.gz": SCORES.strip(), "qrels.tsv": SCORES.strip(),
+        "wide.csv": "a,b",
+    }  # fmt: skip
+    assert report.taken_as_text is not None and report.taken_as_text.count == 4
+    assert "the first line must name the columns; " in report.taken_as_text.first
+
+
+def test_a_large_table_without_texts_is_skipped_packed_or_not(plant, read, report, monkeypatch):
+    monkeypatch.setattr(plain_text, "LARGEST_DATA_BYTES", 100)
+    rows = ("a,b\n" + "1,2\n" * 99).encode()
+    folder = plant({"a.txt": "x", "b.csv": rows, "c.csv.gz": gzip.compress(rows), "d.json": b"[" + b"1," * 99 + b"1]"})
+    assert list(read(folder)) == ["a.txt"]
+    assert report.skipped[Reason.NO_TEXT_FIELD].count == 3 and report.taken_as_text is None
+
+
+def test_where_the_column_of_the_text_was_named_tables_without_it_are_no_text(plant, read):
+    folder = plant({"a.csv": "id,words\n1,x\n", "b.csv": "a,b\n1,2\n"})
+    with pytest.raises(BadDocumentError, match=r"b\.csv: .*no field 'words'"):
+        read(folder, options=options(text="words"))
+
+
+def test_binary_data_called_a_table_are_no_text(plant, read, report):
+    assert list(read(plant({"a.txt": "x", "b.csv": b"\xfd\xfe", "c.json": b"{\0\0\0\0\0\0"}))) == ["a.txt"]
+    assert report.count_skipped(Reason.NOT_UTF8) == 2
 
 
 def test_tables_without_rows_are_counted(plant, read, report):

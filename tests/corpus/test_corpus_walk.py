@@ -245,9 +245,9 @@ def test_no_path_at_all_is_a_usage_error():
 
 def test_texts_of_unknown_kinds_and_without_a_suffix_are_read_as_text(plant, report):
     files = {"README": "Hello", "x.odd": "Grüße", "LICENSE": "MIT", "x.bin": b"\x00\x01", "y.bin": b"\xff\xfe\xfd" * 9}
-    folder = plant(files | {"id.pem": "KEY", "empty": "", "picture.svg": "<svg>"})
+    folder = plant(files | {"id.pem": "KEY", "empty": "", "picture.svg": "<svg>", "go.sum": "x v1", "uv.lock": "a = 1"})
     found = {source.doc_id: source.format.name for source in walk([folder], report)}
-    assert found == dict.fromkeys(["LICENSE", "README", "x.odd"], "text")
+    assert found == dict.fromkeys(["LICENSE", "README", "go.sum", "uv.lock", "x.odd"], "text")
     tally = report.skipped[Reason.UNKNOWN_KIND]
     assert tally.suffixes == {".bin": 2, ".pem": 1, ".svg": 1, "": 1}
     assert report.skipped_summary() == [

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import select
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -20,10 +22,15 @@ from lsr.query.searcher import Searcher
 
 PATIENCE_S = 60
 N_THREADS = 16
+SWITCH_S = 0.0002
+"""Between threads, so that all 16 are amid their work within milliseconds, and the one that forks gets its turn."""
 
 
-def answered(child: Callable[[], bool]) -> bool:
-    """Run something in a forked process; say whether it ended in time and was right."""
+def answered(child: Callable[[], bool], *, beside: Busy | None = None) -> bool:
+    """Run something in a forked process; say whether it ended in time and was right.
+
+    beside: threads that work; they wait after the fork, so that they leave the processor to the child.
+    """
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -31,6 +38,8 @@ def answered(child: Callable[[], bool]) -> bool:
             os.write(writing, b"y" if child() else b"n")
         finally:
             os._exit(0)
+    if beside is not None:
+        beside.working.clear()
     os.close(writing)
     ready, _, _ = select.select([reading], [], [], PATIENCE_S)
     answer = os.read(reading, 1) if ready else b""
@@ -41,28 +50,42 @@ def answered(child: Callable[[], bool]) -> bool:
     return answer == b"y"
 
 
+@dataclass(frozen=True)
+class Busy:
+    """Threads that work while an event is set: what they raised, and which are amid their work."""
+
+    working: threading.Event = field(default_factory=threading.Event)
+    failed: list[BaseException] = field(default_factory=list)
+    amid: list[bool] = field(default_factory=lambda: [False] * N_THREADS)
+
+
 @contextmanager
-def busy(*works: Callable[[int], object]) -> Iterator[list[BaseException]]:
-    """Let threads do things again and again; give the list of what they raised."""
-    stop = threading.Event()
-    failed: list[BaseException] = []
+def busy(*works: Callable[[int], object]) -> Iterator[Busy]:
+    """Let threads do things again and again."""
+    stop, threads_of = threading.Event(), Busy()
 
     def run(number: int) -> None:
         step = number
         try:
-            while not stop.is_set():
+            while threads_of.working.wait() and not stop.is_set():
+                threads_of.amid[number] = True
                 works[number % len(works)](step)
+                threads_of.amid[number] = False
                 step += N_THREADS
         except BaseException as error:  # noqa: BLE001
-            failed.append(error)
+            threads_of.failed.append(error)
 
     threads = [threading.Thread(target=run, args=(number,)) for number in range(N_THREADS)]
     for thread in threads:
         thread.start()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_S)
     try:
-        yield failed
+        yield threads_of
     finally:
+        sys.setswitchinterval(interval)
         stop.set()
+        threads_of.working.set()
         for thread in threads:
             thread.join()
 
@@ -130,7 +153,7 @@ def test_a_fork_beside_a_thread_that_computes_a_property_computes_it_too() -> No
     assert slow.value is value and isinstance(Slow.value, cached_property)
 
 
-def forks_beside_searches(path: Path, n_forks: int) -> None:
+def forks_beside_searches(path: Path, n_forks: int, tally: Callable[..., None]) -> None:
     documents = [{"doc_id": f"d{i}", "text": f"word{i % 40} common", "year": i % 30} for i in range(300)]
     lsr.index(documents, path, encoder="bm25")
     searcher = Searcher(path)
@@ -156,21 +179,30 @@ def forks_beside_searches(path: Path, n_forks: int) -> None:
 
     for work in (search, select_some, explain, open_again):
         work(0)
-    with busy(search, select_some, explain, open_again) as failed:
+    n_amid = 0
+    with busy(search, select_some, explain, open_again) as threads:
         for number in range(n_forks):
-            assert answered(child), f"fork {number} got no answer"
-            time.sleep(0.001 * (number % 7))
-    assert failed == []
+            threads.working.set()
+            time.sleep(0.0005 * (1 + number % 17))
+            n_amid += sum(threads.amid)
+            assert answered(child, beside=threads), f"fork {number} got no answer"
+    assert threads.failed == []
+    assert n_amid > n_forks * N_THREADS / 4
+    tally("forks beside 16 threads", n_forks)
+    tally("threads amid their work at these forks", n_amid)
 
 
-def test_forks_beside_threads_that_search_filter_and_explain(tmp_path: Path) -> None:
-    forks_beside_searches(tmp_path / "index", 50)
+def test_forks_beside_threads_that_search_filter_and_explain(tmp_path: Path, tally: Callable[..., None]) -> None:
+    forks_beside_searches(tmp_path / "index", 50, tally)
 
 
 @pytest.mark.large
 @pytest.mark.timeout(7200)
-def test_1000_forks_beside_threads_that_search_filter_and_explain(tmp_path: Path) -> None:
-    forks_beside_searches(tmp_path / "index", 1000)
+@pytest.mark.parametrize("quarter", range(4))
+def test_1000_forks_beside_threads_that_search_filter_and_explain(
+    quarter: int, tmp_path: Path, tally: Callable[..., None]
+) -> None:
+    forks_beside_searches(tmp_path / f"index{quarter}", 250, tally)
 
 
 def test_a_fork_beside_a_writer_neither_keeps_nor_breaks_its_lock(tmp_path: Path) -> None:

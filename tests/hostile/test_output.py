@@ -164,7 +164,9 @@ def test_no_command_prints_orders_of_an_index(
             codes[" ".join(arguments)] = code
             for text in printed:
                 assert "\x1b" not in text or styles
-                check_printed(OURS.sub("", text) if styles else text, rows=command == "list" or "--per-query" in arguments)
+                check_printed(
+                    OURS.sub("", text) if styles else text, rows=command == "list" or "--per-query" in arguments
+                )
             if "--json" in arguments and code == 0:
                 assert [json.loads(line) for line in printed.out.splitlines()]
             said += printed.out

@@ -84,6 +84,7 @@ def failing(step: int, error: Callable[[], BaseException]) -> Iterator[list[str]
         def call(*args: Any, **kwargs: Any) -> Any:
             calls.append(name)
             if len(calls) == step:
+                Small.tally("failing calls")
                 raise error()
             return original(*args, **kwargs)
 
@@ -114,12 +115,14 @@ def killed_at(step: int, write: Callable[[], object]) -> bool:
         os._exit(0)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     assert code in (0, 9)
+    Small.tally("kills at a step", int(code == 9))
     return code == 9
 
 
 class Small:
     """What the tests of this folder share; in a fixture, since test modules can't import each other."""
 
+    tally: Callable[..., None]
     rows = staticmethod(rows)
     write = staticmethod(write)
     content = staticmethod(content)
@@ -130,7 +133,8 @@ class Small:
 
 
 @pytest.fixture(scope="session")
-def small() -> type[Small]:
+def small(tally: Callable[..., None]) -> type[Small]:
+    Small.tally = staticmethod(tally)
     return Small
 
 

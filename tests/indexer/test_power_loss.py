@@ -23,12 +23,13 @@ from lsr.types import Document
 
 
 @pytest.fixture(scope="module")
-def power_loss() -> Any:
+def power_loss(tally: Callable[..., None]) -> Any:
     spec = importlib.util.spec_from_file_location("power_loss", Path(__file__).with_name("power_loss.py"))
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     __import__("sys").modules["power_loss"] = module  # where its dataclass looks for its names
     spec.loader.exec_module(module)
+    module.tally = tally
     return module
 
 
@@ -113,6 +114,7 @@ def lose_power(tmp_path: Path, power_loss: Any, change: Callable[[Path], object]
         change(path)
     losses.allowed = [after]  # it was acknowledged
     losses.check(disk)
+    power_loss.tally("power losses", len(losses.seen))
     assert losses.failures == []
     assert losses.n_steps > 10 and after in losses.seen
     return losses

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ Row = dict[str, int]
 
 class Living(RuleBasedStateMachine):
     """rows: the model, weights by doc_id in the order of addition; texts: what each document says."""
+
+    tally: Callable[..., None]
 
     def __init__(self) -> None:
         super().__init__()
@@ -188,6 +191,7 @@ class Living(RuleBasedStateMachine):
         best = sorted((name for name in rows if scores[name]), key=lambda name: -scores[name])[:k]  # a stable sort
         for traversal in (None, *TRAVERSALS):
             found = searcher.engine.rank(term_ids, weights, k, traversal=traversal, **options)
+            self.tally("rankings beside an oracle")
             assert searcher.doc_ids(found) == best, traversal
             assert found.scores.tolist() == [float(scores[name]) for name in best]
         self.agree_on_all(searcher, (term_ids, weights), scores, **options)
@@ -207,7 +211,8 @@ class Living(RuleBasedStateMachine):
         assert [(found.value, found.count) for found in matches.facet("step")] == expected
 
 
-def run(examples: int, steps: int) -> None:
+def run(examples: int, steps: int, tally: Callable[..., None]) -> None:
+    Living.tally = staticmethod(tally)
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         Living,
         settings=settings(
@@ -217,11 +222,11 @@ def run(examples: int, steps: int) -> None:
     )  # fmt: skip
 
 
-def test_an_index_does_what_its_model_does() -> None:
-    run(examples=4, steps=15)
+def test_an_index_does_what_its_model_does(tally: Callable[..., None]) -> None:
+    run(examples=4, steps=15, tally=tally)
 
 
 @pytest.mark.large
 @pytest.mark.timeout(7200)
-def test_an_index_does_what_its_model_does_for_10_000_steps() -> None:
-    run(examples=200, steps=50)
+def test_an_index_does_what_its_model_does_for_10_000_steps(tally: Callable[..., None]) -> None:
+    run(examples=200, steps=50, tally=tally)

@@ -43,7 +43,7 @@ def fresh(tmp_path: Path) -> Callable[[], Path]:
 @example(rows=[{}], queries=[{"t0": 1.0}], k=10, how={"segment_docs": None, "reorder": True, "threads": 1})
 @example(rows=[{"t0": 1.0}] * 70, queries=[{"t0": 1.0}], k=3, how={"segment_docs": 7, "reorder": True, "threads": 2})
 def test_every_traversal_agrees_with_the_oracle(
-    rows: Any, queries: Any, k: int, how: Any, fresh: Callable[[], Path], collections: Any
+    rows: Any, queries: Any, k: int, how: Any, fresh: Callable[[], Path], collections: Any, tally: Callable[..., None]
 ) -> None:
     index = collections.write_index(fresh(), rows, **how)
     oracle, searcher = collections.Oracle(index, rows), Searcher(index)
@@ -51,12 +51,17 @@ def test_every_traversal_agrees_with_the_oracle(
         expected = oracle.rank(query, k)
         for traversal in (None, *TRAVERSALS):
             assert collections.ranked(searcher, query, k, traversal=traversal) == expected, traversal
+            tally("rankings beside an oracle")
 
 
 @pytest.fixture(scope="module")
 def wide() -> tuple[list[dict[str, float]], list[dict[str, float]]]:
     """3,000 documents over 5,000 terms, some in nearly all of them, with real-valued weights; and 40 queries."""
-    rng = np.random.default_rng(5)
+    return wide_collection(5)
+
+
+def wide_collection(seed: int) -> tuple[list[dict[str, float]], list[dict[str, float]]]:
+    rng = np.random.default_rng(seed)
     df = np.maximum(1, 2500 / np.arange(1, 5001) ** 0.9)
 
     def row(size: int) -> dict[str, float]:
@@ -77,6 +82,24 @@ def test_larger_collections_agree_with_the_oracle(how: Any, wide: Any, tmp_path:
             expected = oracle.rank(query, k)
             for traversal in (None, *TRAVERSALS):
                 assert collections.ranked(searcher, query, k, traversal=traversal) == expected
+
+
+@pytest.mark.large
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("seed", range(100, 120))
+def test_many_larger_collections_agree_with_the_oracle(
+    seed: int, tmp_path: Path, collections: Any, tally: Callable[..., None]
+) -> None:
+    rows, queries = wide_collection(seed)
+    for number, how in enumerate([{}, {"reorder": False}, {"segment_docs": 700}, {"segment_docs": 999}]):
+        index = collections.write_index(tmp_path / str(number), rows, **how)
+        oracle, searcher = collections.Oracle(index, rows), Searcher(index)
+        for query in queries:
+            expected = oracle.rank(query, 5000)
+            for k in (1, 2, 3, 10, 17, 100, 1000, 5000):
+                for traversal in (None, *TRAVERSALS):
+                    assert collections.ranked(searcher, query, k, traversal=traversal) == expected[:k]
+                    tally("rankings beside an oracle")
 
 
 def test_segments_reordering_and_threads_change_no_result(wide: Any, tmp_path: Path, collections: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from lsr.indexer.pipeline import index_documents
 from lsr.indexer.transfer.read_vectors import ReadyVectors
 from lsr.indexer.update.update import delete_documents
 from lsr.indexer.write.writer import IndexWriter
+from lsr.query import typed_ranking
+from lsr.query.filters.held_phrases import HeldPhrases
 from lsr.query.filters.language import FilterError
 from lsr.query.options import SearchOptions
 from lsr.query.searcher import Searcher
@@ -72,6 +75,33 @@ def searched(
     return Searcher(path), [document for document in documents if document.doc_id not in gone]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_read_by_rank() -> Iterator[None]:
+    """Read documents by rank for every query, and soon no more."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"FEW": -1, "AHEAD": 1, "MOST_READ": 24}.items():
+            patch.setattr(typed_ranking, name, value)
+        yield
+
+
+def test_of_documents_that_mostly_hold_a_word_few_are_read(
+    searched: tuple[Searcher, list[Document]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searcher, _ = searched
+    read: list[int] = []
+    which_meet = HeldPhrases.which_meet
+
+    def counted(held: HeldPhrases, positions: Any, conditions: Any) -> Any:
+        read.append(len(positions))
+        return which_meet(held, positions, conditions)
+
+    monkeypatch.setattr(HeldPhrases, "which_meet", counted)
+    monkeypatch.setattr(HeldPhrases, "meet", lambda *_: pytest.fail("all texts are read"))
+    for query in ("heart -naïve", "+heart attack", "+heart +attack -mates"):
+        assert len(Searcher(searcher.index).search(query, k=3)) == 3
+    assert len(read) >= 3 and sum(read) <= 72
+
+
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     free=st.lists(WORD, max_size=2),
@@ -96,6 +126,7 @@ def test_the_best_of_the_documents_that_meet_the_conditions_are_found(
     expected = [hit.doc_id for hit in scored if hit.doc_id in meeting]
     if required:
         expected += [d.doc_id for d in documents if d.doc_id in meeting and d.doc_id not in expected]
+    assert [hit.doc_id for hit in searcher.search(query, k=k)] == expected[:k]  # by rank, where that finds enough
     found = searcher.search(query, k=k, total=True)
     assert [hit.doc_id for hit in found] == expected[:k]
     assert found.total == len(expected)
@@ -136,6 +167,9 @@ def test_a_document_in_passages_holds_what_it_held_as_a_whole(
     assert {hit.doc_id for hit in searcher.search(f'"{said}"', k=50)} == inside
     assert {hit.doc_id for hit in searcher.search(f'all -"{said}"', k=50)} == {d.doc_id for d in documents} - inside
     assert searcher.search(f'"{said}"', k=50, total=True).total == len(inside)
+    for query in (f'"{said}"', f'all -"{said}"'):
+        by_rank, all_read = Searcher(path).search(query, k=2), searcher.search(query, k=50)
+        assert [hit.doc_id for hit in by_rank] == [hit.doc_id for hit in all_read][:2]
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,17 @@ def test_every_term_of_any_text_is_found_and_every_place_lies_in_it(text: str) -
     assert all(0 <= span.start < span.end <= len(text) for span in Tokens(word_pieces()).find(text))
 
 
+@settings(deadline=None)
+@given(st.lists(st.text("abc -.\u0301é\n", max_size=30), max_size=12), st.sets(st.sampled_from(["a", "b", "ab", "c"])))
+def test_some_terms_are_found_as_among_all(texts: list[str], wanted: set[str]) -> None:
+    how = AnalyserSettings("none", "none")
+    finder, small = AnalysedWords(how), AnalysedWords(how, most_known=3)  # forgets all the time
+    for text in [*texts, *texts]:
+        expected = sorted(span for span in finder.find(text) if span.term in wanted)
+        assert finder.find_some(text, wanted) == expected
+        assert small.find_some(text, wanted) == expected
+
+
 def finder_of(index: Any) -> Any:
     return term_finder(index.manifest.encoder, QueryEncoders(index).sparse, index.vocabulary)
 

@@ -53,6 +53,26 @@ def test_a_search_takes_the_options_of_the_library(client: Client, path: Path) -
     assert found["facets"] == {"year": [{"value": 2022, "count": 1}]}
 
 
+def test_a_search_says_where_a_hit_stands_without_the_folders_of_the_server(client: Client, tmp_path: Path) -> None:
+    notes, other = tmp_path / "secret" / "notes", tmp_path / "secret" / "other"
+    for folder, text in ((notes, "A tree.\n\nA cat sleeps.\n"), (other, "One more cat.\n")):
+        (folder / "sub").mkdir(parents=True)
+        (folder / "sub" / "a.txt").write_text(text)
+    (notes / "rows.csv").write_text("id,text\nr1,a house\nr2,a cat in a row\n")
+    index = tmp_path / "index"
+    lsr.index([notes, other], index, encoder="bm25").close()
+    for asked in ({"q": "cat", "locate": True}, {"q": "cat", "locate": True, "explain": True}):
+        answer = client(index).post("/search", json=asked)
+        hits = {hit["doc_id"]: (hit["path"], hit["line"]) for hit in answer.json()["hits"]}
+        assert hits == {
+            "notes/sub/a.txt": ("notes/sub/a.txt", 3), "other/sub/a.txt": ("other/sub/a.txt", 1),
+            "r2": ("notes/rows.csv", 3),
+        }  # fmt: skip
+        assert "secret" not in answer.text
+    (plain, *_) = client(index).get("/search", params={"q": "cat"}).json()["hits"]
+    assert "path" not in plain and "line" not in plain
+
+
 def test_json_gives_the_same_as_the_query_string_and_several_queries_at_once(client: Client) -> None:
     asked = client()
     one = asked.post(

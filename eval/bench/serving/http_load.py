@@ -71,6 +71,11 @@ async def run_load(
     return load
 
 
+def texts_of(path: Path) -> list[str]:
+    """Return the texts of a file of queries as BEIR has them."""
+    return [json.loads(line)["text"] for line in path.read_text("utf-8").splitlines()]
+
+
 def main() -> None:
     """Run a load and print what it came to."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -80,7 +85,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--extra", default="", help="further parameters, as &k=10")
     args = parser.parse_args()
-    texts = [json.loads(line)["text"] for line in args.queries.read_text("utf-8").splitlines()]
+    texts = texts_of(args.queries)
     paths = [f"/search?q={quote(text)}{args.extra}" for text in texts]
     load = asyncio.run(run_load(args.url, paths, connections=args.connections, seconds=args.seconds))
     p50, p99 = load.percentile(0.5), load.percentile(0.99)

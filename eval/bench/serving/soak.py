@@ -1,6 +1,7 @@
 """Soak test of a running server: many held connections, slow clients, and searches beside changes.
 
-python -m lsr.eval.bench.serving.soak http://127.0.0.1:8754 PID --connections 1000 --requests 20000 --seconds 60
+python -m lsr.eval.bench.serving.soak http://127.0.0.1:8754 PID --queries queries.jsonl --connections 1000 \
+  --requests 20000 --seconds 60
 """
 
 from __future__ import annotations
@@ -12,14 +13,13 @@ import json
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-from lsr.eval.bench.serving.http_load import run_load
+from lsr.eval.bench.serving.http_load import run_load, texts_of
 
-PATHS = [
-    f"/search?q={word}&k=10" for word in ("vitamin", "cancer", "diet", "heart", "fish", "protein", "risk", "women")
-]
+WORDS = ("vitamin", "cancer", "diet", "heart", "fish", "protein", "risk", "women")
 
 
 def memory_mb(pid: int) -> float:
@@ -33,16 +33,20 @@ def descriptors(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
-async def held(url: str, pid: int, *, connections: int, requests: int) -> None:
-    """Hold connections, a tenth of them by slow clients, and print statuses, memory and descriptors."""
+async def held(url: str, pid: int, paths: Sequence[str], *, connections: int, requests: int) -> None:
+    """Hold connections, a tenth of them by slow clients, and print statuses, memory and descriptors.
+
+    Caches are filled before memory is read: by asking for all paths, and by as many connections once.
+    """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or 80
-    await run_load(url, PATHS, connections=16, requests=1000)
+    await run_load(url, paths, connections=connections, requests=2 * max(len(paths), connections))
+    await asyncio.sleep(1)  # until the server has closed what these had open
     before = memory_mb(pid), descriptors(pid)
     slow = [await asyncio.open_connection(host, port) for _ in range(connections // 10)]
     for _, writer in slow:
         writer.write(b"POST /search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Le")
-    load = await run_load(url, PATHS, connections=connections - len(slow), requests=requests)
+    load = await run_load(url, paths, connections=connections - len(slow), requests=requests)
     for _, writer in slow:
         writer.close()
     await asyncio.sleep(1)
@@ -51,10 +55,10 @@ async def held(url: str, pid: int, *, connections: int, requests: int) -> None:
     _say(f"descriptors {before[1]} to {after[1]}; {load.rate:.0f} requests/s, p99 {load.percentile(0.99):.0f} ms")
 
 
-async def beside_changes(url: str, seconds: float) -> None:
+async def beside_changes(url: str, paths: Sequence[str], seconds: float) -> None:
     """Search for some time while a writer puts and deletes documents, each looked for when it is acknowledged."""
     found: Counter[str] = Counter()
-    reading = asyncio.create_task(run_load(url, PATHS, connections=8, seconds=seconds))
+    reading = asyncio.create_task(run_load(url, paths, connections=8, seconds=seconds))
     await asyncio.to_thread(_write, url, seconds, found)
     load = await reading
     _say(f"beside changes: searches {dict(load.statuses)}, changes {dict(found)}")
@@ -93,12 +97,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("url")
     parser.add_argument("pid", type=int, help="of the server, for its memory and descriptors")
+    parser.add_argument("--queries", type=Path, help="BEIR queries.jsonl (default: eight words)")
     parser.add_argument("--connections", type=int, default=1000)
     parser.add_argument("--requests", type=int, default=20_000)
     parser.add_argument("--seconds", type=float, default=60.0)
     args = parser.parse_args()
-    asyncio.run(held(args.url, args.pid, connections=args.connections, requests=args.requests))
-    asyncio.run(beside_changes(args.url, args.seconds))
+    texts = WORDS if args.queries is None else texts_of(args.queries)
+    paths = [f"/search?q={quote(text)}&k=10" for text in texts]
+    asyncio.run(held(args.url, args.pid, paths, connections=args.connections, requests=args.requests))
+    asyncio.run(beside_changes(args.url, paths, args.seconds))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any, TextIO
 
 from lsr.indexer.corpus.file_format import MAX_DOCUMENT_BYTES, FileFormat, SourceFile
 from lsr.indexer.corpus.formats.jsonl import JSON_DECODER, not_json, object_of
+from lsr.indexer.corpus.formats.plain_text import or_plain_text
 from lsr.indexer.corpus.intake import FileBrokenError, Intake, RecordError
 from lsr.indexer.corpus.opening import opened_text
 from lsr.indexer.corpus.records import NoTextFieldError, RecordReader
@@ -21,8 +22,8 @@ def read_json(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Documen
     """Yield (line number where the object begins, document).
 
     An object without an id gets the file's path as one, followed by its number where it is not alone. A file whose
-    first value is no document (settings and the like) is skipped unless it was named. Broken JSON ends a file:
-    where the next value begins can't be known.
+    first value is no document (settings and the like) shows no text, and is an error where it was named. Broken JSON
+    ends a file: where the next value begins can't be known.
     """
     records = RecordReader(intake.report, intake.options)
     with opened_text(source, intake.report) as text:
@@ -151,7 +152,7 @@ FORMATS = (
     FileFormat(
         "json",
         (".json",),
-        read_json,
+        or_plain_text(read_json),
         title="`title`",
         text="`text`, or another usual name",
         fields="all other values, nested ones by dotted names",

@@ -18,6 +18,7 @@ from typing import Any
 
 from lsr.errors import LsrError
 from lsr.indexer.corpus.formats.text import clean
+from lsr.io.python_syntax import parse_module
 from lsr.types import Document
 
 _SKIPPED_FOLDERS = frozenset(
@@ -123,7 +124,7 @@ def _source_files(stdlib: Path) -> Iterator[tuple[str, Path]]:
 def _of_source(module: str, path: Path) -> Iterator[Document]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # old escapes in the library's strings are not the user's concern
-        tree = ast.parse(path.read_bytes(), str(path))
+        tree = parse_module(path.read_bytes(), str(path))
     yield from _document(module, "module", "", ast.get_docstring(tree))
     for node in _definitions(tree.body):
         name = f"{module}.{node.name}"
@@ -195,7 +196,7 @@ def _of_topics(path: Path) -> Iterator[Document]:
     """Yield pydoc's topics, whose file is one dictionary of texts."""
     if not path.is_file():
         return
-    for node in ast.parse(path.read_bytes()).body:
+    for node in parse_module(path.read_bytes()).body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
             for name, text in sorted(ast.literal_eval(node.value).items()):
                 body = clean(text).strip()

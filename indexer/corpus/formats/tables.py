@@ -14,6 +14,7 @@ from typing import Any, TextIO
 from lsr.indexer.corpus.column_types import ColumnTypes, is_written_as_float
 from lsr.indexer.corpus.compression import uncompressed_name
 from lsr.indexer.corpus.file_format import MAX_DOCUMENT_BYTES, FileFormat, SourceFile
+from lsr.indexer.corpus.formats.plain_text import or_plain_text
 from lsr.indexer.corpus.intake import FileBrokenError, Intake, RecordError
 from lsr.indexer.corpus.opening import opened_text
 from lsr.indexer.corpus.records import Layout, NoTextFieldError, RecordReader, joined_texts
@@ -186,7 +187,7 @@ FORMATS = tuple(
     FileFormat(
         name,
         (f".{name}",),
-        read_table,
+        or_plain_text(read_table),
         title="the column `title`",
         text="the column `text`, or another usual name",
         fields="all other columns: numbers, truth values and dates where all of a column is",

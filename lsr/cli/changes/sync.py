@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsr.cli.changes.change_options import add_common_arguments, run_change
-from lsr.cli.common import add_command, add_index_argument, index_path
+from lsr.cli.common import TerminalProgress, add_command, add_index_argument, index_path
 from lsr.output.numbers import counted
 from lsr.output.terminal import say
 
@@ -57,7 +57,12 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("the index is named twice: by INDEX and by --index")
     args.index = args.index or args.place
     if args.dry_run:
-        _show(args, plan_sync(index_path(args), remove_missing=args.remove_missing))
+        progress = TerminalProgress()
+        try:
+            found = plan_sync(index_path(args), remove_missing=args.remove_missing, progress=progress)
+        finally:
+            progress.close()
+        _show(args, found)
         return 0
     more: dict[str, Any] = {}
 

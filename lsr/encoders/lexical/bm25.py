@@ -102,7 +102,7 @@ class BM25QueryEncoder:
     def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
         """Return one row a text, a word weighing 1 for each time it stands there; identifiers by `signed_weight`."""
         counts = _batch(texts, self._analyser, self._word_ids)(self._vocab_size)
-        if self._signed:
+        if self._signed and not self._signed.isdisjoint(counts.term_ids.tolist()):
             signed = np.isin(counts.term_ids, list(self._signed))
             for row in np.unique(np.searchsorted(counts.indptr, np.flatnonzero(signed), side="right") - 1).tolist():
                 span = slice(counts.indptr[row], counts.indptr[row + 1])

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from array import array
+from bisect import bisect_left
 from collections.abc import Collection, Iterator
+from itertools import count
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from lsr.encoders.lexical.analyser import Analyser, AnalyserSettings
 from lsr.encoders.lexical.exact_words import MARK
+from lsr.io.text_cache import TextCache
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _CHUNK = re.compile(r"\S+")
 MAX_KNOWN = 100_000
-"""Chunks of text whose terms are cached; a fuller cache is cleared, so that memory stays bounded."""
+CACHED_CHARACTERS = 12_000_000
+"""Characters of the texts whose terms are cached, which takes about two bytes a character."""
 
 
 class TermSpan(NamedTuple):
@@ -34,19 +39,43 @@ class TermFinder(Protocol):
         ...
 
 
-class _Known(NamedTuple):
-    """Chunks that were analysed: the terms of each, and the chunks of each term."""
+class _Places(NamedTuple):
+    """The terms of a text by their numbers, ascending, with the places of their words."""
 
-    terms: dict[str, list[TermSpan]]
-    chunks: dict[str, set[str]]
+    numbers: array[int]
+    starts: array[int]
+    ends: array[int]
+
+
+class _Known(NamedTuple):
+    """Chunks that were analysed and the terms of each, the numbers of terms, and texts that were looked through."""
+
+    chunks: dict[str, list[TermSpan]]
+    numbers: dict[str, int]
+    next_number: Iterator[int]
+    texts: TextCache[_Places]
+
+    @classmethod
+    def nothing(cls) -> _Known:
+        """Return the state in which nothing was analysed yet."""
+        return cls({}, {}, count(), TextCache(CACHED_CHARACTERS))
+
+    def number(self, term: str) -> int:
+        """Return the number of a term. One may be drawn in vain, but never twice, so threads need no lock."""
+        found = self.numbers.get(term)
+        return self.numbers.setdefault(term, next(self.next_number)) if found is None else found
 
 
 class AnalysedWords:
-    """Terms as an analyser makes them: stems, without stop words. Safe to use from many threads."""
+    """Terms as an analyser makes them: stems, without stop words. Safe to use from many threads.
 
-    def __init__(self, settings: AnalyserSettings | None = None) -> None:
+    most_known: chunks of text whose terms are cached; a fuller cache is cleared, so that memory stays bounded.
+    """
+
+    def __init__(self, settings: AnalyserSettings | None = None, *, most_known: int = MAX_KNOWN) -> None:
+        self._most_known = most_known
         self._analyser = Analyser(settings)
-        self._known = _Known({}, {})
+        self._known = _Known.nothing()
 
     def terms(self, text: str) -> list[str]:
         """Return the terms of `text` in their order."""
@@ -54,34 +83,48 @@ class AnalysedWords:
 
     def find(self, text: str) -> list[TermSpan]:
         """Return every term of `text` with the place of its word."""
-        return [
-            TermSpan(chunk.start() + start, chunk.start() + end, term)
-            for chunk in _CHUNK.finditer(text)
-            for start, end, term in self._in_chunk(chunk.group(), self._known)
-        ]
+        return self._find(text, self._known)
 
     def find_some(self, text: str, wanted: Collection[str]) -> list[TermSpan]:
         """Return those spans of `find` whose term is wanted.
 
-        Of a text whose chunks are all known, only those with a wanted term are looked at, so that it takes a tenth of
-        the time of `find`.
+        Of a text that was asked about lately no word is looked at: its terms are cached by number.
         """
         known = self._known
-        chunks = set(text.split())
-        for chunk in chunks.difference(known.terms):  # looks up each chunk; a view of the keys would be walked through
-            self._in_chunk(chunk, known)
-        fitting = {chunk for term in wanted for chunk in chunks & known.chunks.get(term, _NONE)}
-        return sorted(
-            TermSpan(at + start, at + end, term)
-            for chunk in fitting
-            for at in _places(chunk, text)
-            for start, end, term in known.terms[chunk]
-            if term in wanted
-        )
+        places = known.texts.get(text)
+        if places is None:
+            places = self._learn(text, known)
+        numbers, starts, ends = places
+        found: list[TermSpan] = []
+        for term in wanted:
+            number = known.numbers.get(term)
+            if number is None:
+                continue
+            at = bisect_left(numbers, number)
+            while at < len(numbers) and numbers[at] == number:
+                found.append(TermSpan(starts[at], ends[at], term))
+                at += 1
+        found.sort()
+        return found
+
+    def _find(self, text: str, known: _Known) -> list[TermSpan]:
+        return [
+            TermSpan(chunk.start() + start, chunk.start() + end, term)
+            for chunk in _CHUNK.finditer(text)
+            for start, end, term in self._in_chunk(chunk.group(), known)
+        ]
+
+    def _learn(self, text: str, known: _Known) -> _Places:
+        """Look through a text and cache its terms."""
+        found = sorted((known.number(term), start, end) for start, end, term in self._find(text, known))
+        columns = zip(*found, strict=True) if found else ((), (), ())
+        places = _Places(*(array("i", column) for column in columns))
+        known.texts.put(text, places)
+        return places
 
     def _in_chunk(self, chunk: str, known: _Known) -> list[TermSpan]:
         """Return the terms in a run of characters without white space."""
-        found = known.terms.get(chunk)
+        found = known.chunks.get(chunk)
         if found is None:
             plain = unicodedata.normalize("NFKC", chunk).lower()
             found, at = [], 0
@@ -99,26 +142,10 @@ class AnalysedWords:
                 start = plain.find(word.removesuffix("()"))
                 end = start + len(word) if plain.startswith(word, start) else start + len(word) - 2
                 found.append(TermSpan(start, end, term) if same and start >= 0 else TermSpan(0, len(chunk), term))
-            if len(known.terms) >= MAX_KNOWN and self._known is known:
-                self._known = _Known({}, {})  # other threads may still use the old one
-            found = sorted(set(found))
-            for span in found:
-                known.chunks.setdefault(span.term, set()).add(chunk)
-            known.terms[chunk] = found
+            if len(known.chunks) >= self._most_known and self._known is known:
+                self._known = _Known.nothing()  # other threads may still use the old one
+            found = known.chunks[chunk] = sorted(set(found))
         return found
-
-
-_NONE: frozenset[str] = frozenset()
-
-
-def _places(chunk: str, text: str) -> Iterator[int]:
-    """Yield the places of a chunk in a text, between white space."""
-    at = text.find(chunk)
-    while at >= 0:
-        end = at + len(chunk)
-        if (at == 0 or text[at - 1].isspace()) and (end == len(text) or text[end].isspace()):
-            yield at
-        at = text.find(chunk, at + 1)
 
 
 class Tokens:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -45,10 +45,12 @@ def search_object(
         shown["hits"] = [
             hit_of(one.hit) | {"title_spans": [list(span) for span in one.title_spans]} for one in explained.hits
         ]
+        _name_files(searcher, [one.hit for one in explained.hits], shown["hits"])
         shown |= counts_object(explained.total, explained.facets) | engine_object(explained)
     else:
         results = searcher.results_of(found, text, options)
         shown["hits"] = [hit_of(hit) for hit in results]
+        _name_files(searcher, results.hits, shown["hits"])
         shown |= counts_object(results.total, results.facets)
         if results.skipped is not None:
             shown["approximate"] = dict(results.skipped)
@@ -56,6 +58,15 @@ def search_object(
     if observe is not None:
         observe(found.seconds, {"documents": done - ranked})
     return shown | {"took_us": round((done - began) * 1e6), "generation": searcher.index.manifest.generation}
+
+
+def _name_files(searcher: Searcher, hits: Sequence[Hit], shown: Sequence[dict[str, Any]]) -> None:
+    """Put names of files in the place of paths, which would tell clients of the server's folders."""
+    if not any("path" in each for each in shown):
+        return
+    for name, each in zip(searcher.file_names(hits), shown, strict=True):
+        if each.pop("path", None) is not None and name is not None:
+            each["path"] = name
 
 
 def document_url(base: str, doc_id: str) -> str:

@@ -8,7 +8,7 @@ from typing import cast
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lsr.io.printable import json_line
+from lsr.server.json_bytes import json_bytes
 from lsr.server.keys import Role
 from lsr.server.problems import Problem
 from lsr.server.served_index import ServedIndex, ServedIndexes
@@ -66,4 +66,4 @@ def require(request: Request, role: Role) -> None:
 
 def json_answer(value: object, status: HTTPStatus = HTTPStatus.OK) -> Response:
     """Return values as an answer of JSON."""
-    return Response(json_line(value), status, media_type=JSON)
+    return Response(json_bytes(value), status, media_type=JSON)

@@ -14,7 +14,7 @@ from lsr.server.problems import bad_request
 from lsr.server.settings import Limits
 
 VIEW_SPECS: Mapping[str, OptionSpec] = {option.name: option.metadata["option"] for option in fields(HitView)}
-QUERY, QUERIES, RERANK = "q", "queries", "rerank"
+QUERY, QUERIES, RERANK, LOCATE = "q", "queries", "rerank", "locate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class SearchRequest:
 
 def search_names() -> tuple[str, ...]:
     """Return the names of the search options that a request may give."""
-    return tuple(name for name, spec, _ in option_specs() if not spec.local or name == RERANK)
+    return tuple(name for name, spec, _ in option_specs() if not spec.local or name in (RERANK, LOCATE))
 
 
 def specs_of_request() -> dict[str, OptionSpec]:

@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lsr.indexer.storage.manifest import Manifest
-from lsr.io.printable import json_line
 from lsr.query.deadline import deadline
 from lsr.query.searcher import Searcher
+from lsr.server.json_bytes import json_bytes
 from lsr.server.problems import bad_request
 from lsr.server.records import json_value
 from lsr.server.rest.answers import search_object
@@ -71,7 +71,7 @@ def is_plain(asked: SearchRequest) -> bool:
     options = asked.options
     return not (
         asked.is_batch or options.hybrid_search or options.feedback or options.counts_matches or options.explain
-        or options.sort or options.where or options.k > PLAIN_K
+        or options.locate or options.sort or options.where or options.k > PLAIN_K
     )  # fmt: skip
 
 
@@ -80,13 +80,13 @@ async def _answered(request: Request, searcher: Searcher, asked: SearchRequest) 
     observe = request.app.state.metrics.observe_stages
     ends = time.monotonic() + settings_of(request).limits.deadline_s
 
-    def work() -> str:
+    def work() -> bytes:
         with deadline(ends):
             found = [
                 search_object(searcher, text, asked.options, asked.view, base=base, observe=observe)
                 for text in asked.texts
             ]
-        return json_line({"results": found} if asked.is_batch else found[0])
+        return json_bytes({"results": found} if asked.is_batch else found[0])
 
     is_short = is_plain(asked) and is_small(searcher.index.manifest)
     return Response(work() if is_short else await workers_of(request).run(work), media_type=JSON)
