@@ -20,8 +20,8 @@ import numpy as np
 
 from lsr.encoders.compiled import forward, model, products
 from lsr.encoders.compiled.open import open_compiled
-from lsr.eval.bench.encoding.limits import float_limit, integer_limit
 from lsr.eval.bench.encoding.passages import passages
+from lsr.kernels.encode.limits import float_limit, integer_limit
 from lsr.kernels.encode.pack import FloatLinear, PackedLinear
 from lsr.output.terminal import say
 

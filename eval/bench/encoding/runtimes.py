@@ -58,11 +58,11 @@ def measure(corpus: Path, n: int, *, threads: int, rounds: int, folder: Path) ->
             took[name].append((time.perf_counter() - clock, time.process_time() - processor))
     rows = []
     for name in runtimes:
-        wall, busy = np.median(took[name], axis=0)
+        wall, busy = (float(np.median(of)) for of in zip(*took[name], strict=True))
         pairs = list(zip(rows_alone[name], rows_together[name], strict=True))
         same = float(np.mean([np.array_equal(a, b) for a, b in pairs]))
         errors = [1 - _cosine(a, b) for (_, a), b in zip(pairs, exact, strict=True)]
-        rows.append(Row(name, n / float(wall), float(busy / wall), same, float(np.mean(errors))))
+        rows.append(Row(name, n / wall, busy / wall, same, float(np.mean(errors))))
     return rows, notes
 
 

@@ -98,8 +98,9 @@ def find_subspace(head: VocabularyHead, rows: Floats) -> Subspace:
 def _covariance(rows: Floats) -> npt.NDArray[np.float64]:
     """Return the covariance of rows, (size, size), of trace 1."""
     apart = rows - rows.mean(0)
-    spread = (apart.T @ apart).astype(np.float64)
-    return spread / max(float(np.trace(spread)), 1e-30)
+    spread: npt.NDArray[np.float64] = (apart.T @ apart).astype(np.float64)
+    spread /= max(float(np.trace(spread)), 1e-30)
+    return spread
 
 
 def _best_factors(weight: Floats, rows: Floats, *, after_gelu: bool) -> Floats:
