@@ -30,17 +30,16 @@ def attend(projected, first, n_tokens, n_heads, size, distances, out):
     for head in range(n_heads):
         for t in range(n_tokens):
             at = (first + t) * across + size + head * width
-            place = t // COLUMNS * COLUMNS * width + t % COLUMNS
+            key, value = projected[at : at + width], projected[at + size : at + size + width]
+            own = values[t * width : (t + 1) * width]
             for d in range(width):
-                keys[place + d * COLUMNS] = projected[at + d]
-            for d in range(width):
-                values[t * width + d] = projected[at + size + d]
+                keys[d * n_columns + t] = key[d]
+                own[d] = value[d]
         for row in range(0, n_tokens, FLOAT_ROWS):
             start = (first + row) * across + head * width
             for column in range(0, n_columns, COLUMNS):
-                # Keys lie tile by tile, so that a tile's are read one behind the other.
                 multiply_tile(
-                    scores, column, n_columns, projected, start, across, keys, column * width, COLUMNS, width
+                    scores, column, n_columns, projected, start, across, keys, column, n_columns, width
                 )  # fmt: skip
             n_rows = min(FLOAT_ROWS, n_tokens - row)
             for r in range(n_rows):

@@ -125,7 +125,7 @@ def make_tiles(instruction):
     from numba.extending import intrinsic
 
     from lsr.kernels.simd.vectors import instruction as call_instruction
-    from lsr.kernels.simd.vectors import item_pointer, splat
+    from lsr.kernels.simd.vectors import item_pointer, prefetch_to_write, splat
 
     lanes, n_rows, n_vectors = SHAPES[instruction]
     int16, int32, int64 = (ir.IntType(bits) for bits in (16, 32, 64))
@@ -196,6 +196,14 @@ def make_tiles(instruction):
                 def load(array, index, kind):
                     return builder.load(item_pointer(context, builder, sig, args, array, index, kind), align=4)
 
+                def target_of(r, v, kind):
+                    index = builder.add(args[1], builder.add(builder.mul(args[2], int64(r)), int64(v * lanes)))
+                    return item_pointer(context, builder, sig, args, 0, index, kind)
+
+                # Outputs lie in a row each, out of the near caches: they arrive while the sums are made.
+                for r in range(n_rows):
+                    for v in range(n_vectors):
+                        prefetch_to_write(builder, target_of(r, v, ir.IntType(8)))
                 rows = sums_of(builder, context, sig, args, (3, 6, 8), args[4], args[5], args[7], args[9])
                 columns = [builder.add(args[9], int64(v * lanes)) for v in range(n_vectors)]
                 scales, biases = ([load(array, index, floats) for index in columns] for array in (12, 13))
@@ -204,8 +212,7 @@ def make_tiles(instruction):
                     for v, total in enumerate(row):
                         value = builder.fmul(builder.sitofp(total, floats), scales[v])
                         value = builder.fadd(builder.fmul(value, scale), biases[v])
-                        index = builder.add(args[1], builder.add(builder.mul(args[2], int64(r)), int64(v * lanes)))
-                        target = item_pointer(context, builder, sig, args, 0, index, floats)
+                        target = target_of(r, v, floats)
                         value = builder.fadd(builder.load(target, align=4), value) if onto else value
                         builder.store(value, target, align=4)
                 return context.get_dummy_value()

@@ -23,6 +23,9 @@ from lsr.eval.bench.encoding.peers import Encode, open_peers
 from lsr.output.terminal import say
 from lsr.types import Document, SparseBatch
 
+FEW = 12
+"""Passages that are encoded alone as well."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -46,7 +49,7 @@ def measure(corpus: Path, n: int, *, threads: int, rounds: int, folder: Path) ->
     runtimes: dict[str, Encode] = {f"lsr, {dtype}": _own(dtype, threads) for dtype in (INT8, FLOAT32)}
     peers, notes = open_peers(folder, threads)
     runtimes |= peers
-    few = texts[: min(n, 24)]
+    few = texts[:FEW]
     exact = _rows(runtimes["sentence-transformers, torch float32"], few, alone=True)
     rows_alone = {name: _rows(encode, few, alone=True) for name, encode in runtimes.items()}
     rows_together = {name: _rows(encode, few, alone=False) for name, encode in runtimes.items()}
@@ -118,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m lsr.eval.bench.encoding.runtimes", description=__doc__)
     parser.add_argument("corpus", type=Path, help="corpus of short texts, such as passages of Wikipedia in Parquet")
-    parser.add_argument("--passages", type=int, default=96, metavar="N", help="passages to encode (default 96)")
+    parser.add_argument("--passages", type=int, default=64, metavar="N", help="passages to encode (default 64)")
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="threads of each (default 2)")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each (default 3)")
     parser.add_argument("--models", type=Path, help="folder that keeps the others' models (default: a temporary one)")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lsr.encoders.compiled.weights import Linear
+from lsr.encoders.compiled.weights import Linear, Unpacked
 from lsr.encoders.pretrained.mapped_weights import Floats
 from lsr.kernels.encode.float_linear import (
     float_largest_scores,
@@ -108,6 +108,7 @@ class Products:
 
         All are above 0, ascending. Arguments: as of `largest`. ids: token ids of each text.
         """
+        assert not isinstance(layer, Unpacked), "weights are packed before a forward pass"
         read, starts = self._whole_tiles(layer, rows, indptr)
         n, size, width = int(indptr[-1]), len(screen.mean), screen.layer.size
         exact = rows
