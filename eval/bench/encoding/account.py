@@ -23,7 +23,7 @@ from lsr.encoders.compiled.open import open_compiled
 from lsr.eval.bench.encoding.passages import passages
 from lsr.kernels.encode.limits import float_limit, integer_limit
 from lsr.kernels.encode.pack import FloatLinear, PackedLinear
-from lsr.output.terminal import say
+
 
 STEPS: tuple[tuple[ModuleType, str], ...] = (
     *((forward, name) for name in ("embed_rows", "attend", "normalise_rows")),
@@ -149,8 +149,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     found = account(args.corpus, args.passages, encoder=args.encoder, rounds=args.rounds)
     limits += [(integer_limit(), float_limit())]
     integers = [of for of, _ in limits if of is not None]
-    for line in lines(found, max(integers) if integers else None, float(np.max([of for _, of in limits]))):
-        say(line)
+    table = lines(found, max(integers) if integers else None, float(np.max([of for _, of in limits])))
+    sys.stdout.write("".join(f"{line}\n" for line in table))
     return 0
 
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from lsr.encoders.compiled.choose import FLOAT32, INT8
 from lsr.eval.bench.encoding.passages import passages
 from lsr.eval.bench.encoding.peers import Encode, open_peers
-from lsr.output.terminal import say
+
 from lsr.types import Document, SparseBatch
 
 FEW = 12
@@ -61,7 +61,7 @@ def measure(corpus: Path, n: int, *, threads: int, rounds: int, folder: Path) ->
             took[name].append((time.perf_counter() - clock, time.process_time() - processor))
     rows = []
     for name in runtimes:
-        wall, busy = (float(np.median(of)) for of in zip(*took[name], strict=True))
+        wall, busy = np.median(np.array(took[name], np.float64), axis=0).tolist()
         pairs = list(zip(rows_alone[name], rows_together[name], strict=True))
         same = float(np.mean([np.array_equal(a, b) for a, b in pairs]))
         errors = [1 - _cosine(a, b) for (_, a), b in zip(pairs, exact, strict=True)]
@@ -100,7 +100,7 @@ def _rows(encode: Encode, texts: Sequence[str], *, alone: bool) -> list[npt.NDAr
 
 
 def _cosine(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
-    return float(a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-9))
+    return float(a @ b) / max(float(np.linalg.norm(a)) * float(np.linalg.norm(b)), 1e-9)
 
 
 def lines(rows: Sequence[Row]) -> list[str]:
@@ -129,8 +129,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.models or Path(temporary)
         rows, notes = measure(args.corpus, args.passages, threads=args.threads, rounds=args.rounds, folder=folder)
-    for line in lines(rows) + notes:
-        say(line)
+    sys.stdout.write("".join(f"{line}\n" for line in lines(rows) + notes))
     return 0
 
 
