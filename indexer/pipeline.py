@@ -19,10 +19,13 @@ from lsr.indexer.encode.document_encoders import Legs
 from lsr.indexer.encode.resumable_job import forget_job, kept_documents, writing
 from lsr.indexer.encode.resume import Staging, staging_folder
 from lsr.indexer.encode.windows import MAX_DOCUMENTS, MAX_TOKENS, windows
+from lsr.indexer.shards.manifest import Partition
+from lsr.indexer.shards.writer import SetWriter
 from lsr.indexer.sources.table import SourceTable
 from lsr.indexer.sources.tracking import Tracking
 from lsr.indexer.storage.manifest import Manifest
-from lsr.indexer.transfer.read_vectors import ReadyVectors, read_vectors, stored_scale
+from lsr.indexer.transfer.read_vectors import ReadyVectors, stored_scale
+from lsr.indexer.transfer.vector_files import read_vector_file
 from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
 from lsr.indexer.write.writer import IndexWriter
 from lsr.io.progress import NoProgress, Progress
@@ -53,15 +56,18 @@ def index_documents(
     threads: int = 2,
     progress: Progress | None = None,
     limits: SegmentLimits = DEFAULT_LIMITS,
+    shards: Partition | None = None,
 ) -> Manifest:
     """Index a stream of documents, in one go.
 
     dense: encodes their dense vectors; the same object as `encoder` where that is a joint one. reader: cuts long
     documents into passages, and counts tokens (default: documents stay as they are). limits: the size at which a
-    segment is full. Raises what IndexWriter and encoders raise; LsrError if there is no document.
+    segment is full. shards: make a set of shards (default: one index). Raises what IndexWriter and encoders raise;
+    LsrError if there is no document.
     """
     options = {
         "overwrite": overwrite, "reorder": reorder, "threads": threads, "progress": progress, "limits": limits,
+        "shards": shards,
     }  # fmt: skip
     with limited_threads(threads), _writer(index, encoder, dense, reader, options) as writer:
         _add_directly(writer, _read(documents, reader), encoder, dense)
@@ -81,11 +87,12 @@ def index_corpus(
     threads: int = 2,
     progress: Progress | None = None,
     reading: CorpusOptions | None = None,
+    shards: Partition | None = None,
 ) -> tuple[Manifest, list[str]]:
     """Index folders and files; return the manifest, and lines that sum up what was read and skipped.
 
     What a model encodes is kept beside the index until the commit (`Staging`), so that the same call after an
-    interruption resumes; words alone are counted again. dense, reader: as of `index_documents`.
+    interruption resumes; words alone are counted again. dense, reader, shards: as of `index_documents`.
     The index itself is never read, wherever it is. Raises what `read_corpus`
     and `index_documents` raise.
     """
@@ -97,7 +104,9 @@ def index_corpus(
     def documents() -> Iterator[Document]:
         return _read(corpus.documents(), reader)
 
-    options = {"overwrite": overwrite, "reorder": reorder, "threads": threads, "progress": progress}
+    options = {
+        "overwrite": overwrite, "reorder": reorder, "threads": threads, "progress": progress, "shards": shards,
+    }  # fmt: skip
     with limited_threads(threads), _writer(index, encoder, dense, reader, options) as writer:
         writer.save_sources = tracking.save
         # Words are counted again: their terms are numbered in the order in which they come.
@@ -134,8 +143,8 @@ def _writer(
     dense: DenseEncoder | None,
     reader: DocumentReader | None,
     options: Mapping[str, Any],
-) -> IndexWriter:
-    return IndexWriter(
+) -> IndexWriter | SetWriter:
+    return _new_writer(
         Path(index),
         encoder,
         dense=None if dense is None else with_runtime(dense_description(dense), dense),
@@ -144,8 +153,14 @@ def _writer(
     )
 
 
+def _new_writer(
+    index: Path, encoder: Encoder, *, shards: Partition | None = None, **options: Any
+) -> IndexWriter | SetWriter:
+    return IndexWriter(index, encoder, **options) if shards is None else SetWriter(index, encoder, shards, **options)
+
+
 def _add_directly(
-    writer: IndexWriter, documents: Iterable[Document], encoder: Encoder, dense: DenseEncoder | None
+    writer: IndexWriter | SetWriter, documents: Iterable[Document], encoder: Encoder, dense: DenseEncoder | None
 ) -> None:
     legs = Legs(encoder, dense)
     words_alone = encoder.corpus_weighting is not None and dense is None
@@ -158,7 +173,7 @@ def _add_directly(
         writer.add(batch, vectors.sparse, vectors.dense)
 
 
-def _committed(writer: IndexWriter) -> Manifest:
+def _committed(writer: IndexWriter | SetWriter) -> Manifest:
     if writer.n_docs == 0:
         raise LsrError("there is no document to index")
     return writer.commit()
@@ -230,12 +245,13 @@ def index_vectors(
     reorder: bool = True,
     threads: int = 2,
     progress: Progress | None = None,
+    shards: Partition | None = None,
 ) -> tuple[Manifest, list[str]]:
     """Index ready vectors; return the manifest, and lines that sum up what was dropped.
 
     encoder: what queries will be encoded by; its vocabulary then decides the terms. dense: encodes the titles and
-    texts that come with the vectors. Raises what `read_vectors` and IndexWriter raise; LsrError if there is no vector,
-    BadDocumentError for one without text where `dense` would read it.
+    texts that come with the vectors. shards: as of `index_documents`. Raises what `read_vectors` and IndexWriter
+    raise; LsrError if there is no vector, BadDocumentError for one without text where `dense` would read it.
     """
     source: Encoder
     lookup: Callable[[str], int | None]
@@ -254,11 +270,11 @@ def index_vectors(
     scale = stored_scale([Path(file) for file in files])
     options: dict[str, Any] = {"overwrite": overwrite, "reorder": reorder, "threads": threads, "scale": scale}
     described = None if dense is None else with_runtime(dense_description(dense), dense)
-    writing_into = IndexWriter(Path(index), source, dense=described, progress=progress, **options)
+    writing_into = _new_writer(Path(index), source, dense=described, progress=progress, shards=shards, **options)
     with limited_threads(threads), writing_into as writer:
         listener.start("reading", None, "vector")
         for file in files:
-            for documents, vectors, unknown in read_vectors(Path(file), lookup, n_known=n_known):
+            for documents, vectors, unknown in read_vector_file(Path(file), lookup, n_known=n_known):
                 writer.add(documents, vectors, None if dense is None else _of_texts(dense, documents, Path(file)))
                 if any(PASSAGE_OF in document.fields for document in documents):
                     writer.passages = {}

@@ -106,11 +106,13 @@ def rocchio_dense(
 def expand(search: SparseSearch, query: SparseVector, feedback: Feedback, scope: Scope = EVERYTHING) -> SparseVector:
     """Return a query moved towards the first documents that it finds."""
     ranking = search.rank_vector(query, feedback.n_docs, scope)
-    documents: list[SparseVector] = []
-    for segment, _, rows in search.by_segment(ranking.positions):
-        for term_ids, impacts in document_rows(segment, doc_ords_at(segment, rows)):
-            documents.append((term_ids, impacts.astype(np.float32)))
-    return rocchio(query, documents, feedback)
+    # In the ranking's order, so that sums don't depend on which segments hold the documents.
+    documents: dict[int, SparseVector] = {}
+    for segment, indices, rows in search.by_segment(ranking.positions):
+        found = document_rows(segment, doc_ords_at(segment, rows))
+        for index, (term_ids, impacts) in zip(indices.tolist(), found, strict=True):
+            documents[index] = term_ids, impacts.astype(np.float32)
+    return rocchio(query, [documents[index] for index in range(len(ranking))], feedback)
 
 
 def expand_all(search: SparseSearch, queries: SparseBatch, feedback: Feedback) -> SparseBatch:

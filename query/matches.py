@@ -65,6 +65,9 @@ class Matches:
         kept = slice(None) if min_score is None else self.scores >= min_score
         positions, scores = self.positions[kept], self.scores[kept]
         values = pa.chunked_array(self._columns(name, "sort", positions), type=self._type(name))
+        if not self.search.index.places.is_sequential:  # the columns come by segment
+            given = [indices for _, indices, _ in self.search.by_segment(positions)]
+            values = values.take(np.argsort(np.concatenate([np.empty(0, np.int64), *given])))
         if pa.types.is_floating(values.type):
             values = pc.if_else(pc.is_nan(values), None, values)
         table = pa.table({"value": values, "score": scores, "position": positions})
@@ -142,9 +145,12 @@ def find_matches(search: SparseSearch, vector: SparseVector, scope: Scope) -> Ma
         doc_ords, points = search_all(segment.arrays, terms, integers[at][used], bitmap)
         of_segment = segment.arrays["insertion"][doc_ords].astype(np.int64)
         order = np.argsort(of_segment)
-        positions.append(of_segment[order] + search.engine.first_positions[number])
+        positions.append(search.index.places.at(number, of_segment[order]))
         scores.append(points[order].astype(np.float64) * scale)
     found = np.concatenate(positions), np.concatenate(scores)
+    if not search.index.places.is_sequential:
+        in_order = np.argsort(found[0])
+        found = found[0][in_order], found[1][in_order]
     if scope.finds_all and scope.allowed is not None:
         every = scope.allowed.positions(search.index)
         all_scores = np.zeros(len(every))

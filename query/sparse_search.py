@@ -117,19 +117,14 @@ class SparseSearch:
 
     def document(self, position: int) -> Document:
         """Return the document, or the passage of one, that was added as number `position` of the index."""
-        starts = self.engine.first_positions
-        number = int(np.searchsorted(starts, position, side="right")) - 1
-        return self.index.segments[number].document(int(position - starts[number]))
+        ((segment, _, rows),) = self.by_segment(np.array([position], np.int64))
+        return segment.document(rows[0])
 
     def by_segment(
         self, positions: npt.NDArray[np.int64]
     ) -> Iterator[tuple[Segment, npt.NDArray[np.int64], list[int]]]:
-        """Yield each segment that holds some of the positions, their places in `positions`, and their rows in it."""
-        starts = self.engine.first_positions
-        numbers = np.searchsorted(starts, positions, side="right") - 1
-        for number in np.unique(numbers).tolist():
-            places = np.flatnonzero(numbers == number)
-            yield self.index.segments[number], places, (positions[places] - starts[number]).tolist()
+        """Yield each segment that holds some of the positions, their indices in `positions`, and their rows in it."""
+        return self.index.by_segment(positions)
 
     def doc_ids(self, ranking: Ranking) -> list[str]:
         """Return the doc_ids of a ranking, without reading the texts."""

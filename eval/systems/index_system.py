@@ -14,7 +14,8 @@ from lsr.errors import LsrError
 from lsr.eval.data.datasets import Dataset
 from lsr.eval.systems.encoder_system import encoded
 from lsr.eval.systems.indexed_system import IndexedSystem, Prepared
-from lsr.indexer.storage.index import DEFAULT_NAME, StoredIndex
+from lsr.indexer.storage.find_index import DEFAULT_NAME
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.segment import hash_ids
 from lsr.query.searcher import Searcher
 

@@ -14,8 +14,10 @@ from lsr.eval.systems.index_system import IndexSystem
 from lsr.eval.systems.indexed_system import IndexedSystem, SearchedSystem
 from lsr.eval.systems.lucene_systems import BM25, IMPACT, LuceneBM25, LuceneImpact
 from lsr.eval.systems.system import System, SystemRun
+from lsr.indexer.shards.manifest import is_set
+from lsr.indexer.storage.find_index import DEFAULT_NAME
 from lsr.indexer.storage.generations import generations
-from lsr.indexer.storage.index import DEFAULT_NAME, StoredIndex
+from lsr.indexer.storage.index import StoredIndex
 from lsr.io.progress import Progress
 from lsr.query.options import SearchOptions
 from lsr.query.searcher import Searcher
@@ -139,7 +141,7 @@ def _system(value: Any, resources: Resources, name: str | None) -> System:
 
 
 def _index_path(path: Path) -> Path | None:
-    return next((folder for folder in (path, path / DEFAULT_NAME) if generations(folder)), None)
+    return next((folder for folder in (path, path / DEFAULT_NAME) if generations(folder) or is_set(folder)), None)
 
 
 def _is_encoder(value: Any) -> bool:

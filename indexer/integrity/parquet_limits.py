@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from lsr.errors import LsrError
 from lsr.indexer.corpus.compression import FREE_BYTES, MAX_EXPANSION
+from lsr.indexer.integrity.parquet_columns import OLD_PADDING, column_size
+from lsr.indexer.integrity.parquet_pages import PageHeaderError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -14,32 +18,78 @@ if TYPE_CHECKING:
 
 LARGEST_BATCH = 1 << 30
 """Bytes of the texts of a few thousand rows, each counted as often as it is repeated."""
+VALUE_BYTES = 16
+"""Bytes that a value in a list takes at least, with its levels: a row may have any number of them."""
+MOST_ROWS = 4096
+"""Rows that are read at a time, at most."""
 
 
 class UnpacksTooMuchError(LsrError):
     """Refusal of a file that would take too much memory. The message is without the file's name."""
 
 
-def text_columns(file: pq.ParquetFile, size_bytes: int) -> list[str]:
-    """Return the columns of texts, to be read with dictionaries, which hold a repeated text once.
+class TextColumns(NamedTuple):
+    """Columns of texts to be read with dictionaries, which hold a repeated text once; and how many rows at a time."""
 
-    size_bytes: of the file. Raises UnpacksTooMuchError where a row group says that it unpacks to more than a file may.
+    names: list[str]
+    most_rows: int
+
+
+def text_columns(place: Path | BinaryIO, size_bytes: int) -> TextColumns:
+    """Return how the texts of a file are to be read, so that they take little memory.
+
+    place: the file, or its path. size_bytes: of the file. Raises UnpacksTooMuchError where a row group, or the headers
+    of its pages, say that it unpacks to more than a file may.
     """
-    most = size_bytes * MAX_EXPANSION + FREE_BYTES
-    for group in range(file.num_row_groups):
-        unpacked = file.metadata.row_group(group).total_byte_size
-        if unpacked > most:
-            raise UnpacksTooMuchError(
-                f"row group {group} unpacks to {unpacked:,} bytes, over {MAX_EXPANSION} times the size of the file and "
-                f"{FREE_BYTES >> 30} GiB: write it again, uncompressed"
-            )
-    columns = (file.schema.column(i) for i in range(len(file.schema)))
-    # Arrow has no dictionaries in lists and structs: texts in these are limited by its offsets, to 2 GiB.
-    return [
-        c.path
-        for c in columns
-        if c.physical_type == "BYTE_ARRAY" and c.path == c.name and c.logical_type.type != "DECIMAL"
-    ]
+    import pyarrow.parquet as pq
+
+    with ExitStack() as stack:
+        file = place if not isinstance(place, Path) else stack.enter_context(place.open("rb"))
+        parquet = stack.enter_context(pq.ParquetFile(place))
+        prefixed = _check_sizes(file, parquet, size_bytes * MAX_EXPANSION + FREE_BYTES)
+        columns = (parquet.schema.column(i) for i in range(len(parquet.schema)))
+        # Arrow has no dictionaries in lists and structs: `_check_sizes` limits what texts in these become. Nor has it
+        # any of texts that are stored as prefixes and ends: fewer rows of these are read at a time.
+        names = [c.path for c in columns if _is_text(c) and c.path == c.name and c.path not in prefixed]
+        return TextColumns(names, max(1, LARGEST_BATCH // 4 // max(prefixed.values(), default=1)))
+
+
+def _is_text(column: Any) -> bool:
+    return bool(column.physical_type == "BYTE_ARRAY" and column.logical_type.type != "DECIMAL")
+
+
+def _check_sizes(file: BinaryIO, parquet: pq.ParquetFile, most: int) -> dict[str, int]:
+    """Refuse row groups that become too large; return how long texts of prefixes and ends may be, by column."""
+    prefixed: dict[str, int] = {}
+    padding = OLD_PADDING if "parquet-mr" in (parquet.metadata.created_by or "").lower() else 0
+    for group in range(parquet.num_row_groups):
+        metadata = parquet.metadata.row_group(group)
+        unpacked, in_lists = 0, 0
+        for number in range(metadata.num_columns):
+            column = parquet.schema.column(number)
+            try:
+                size = column_size(file, metadata.column(number), padding, texts=_is_text(column))
+            except PageHeaderError as error:
+                raise UnpacksTooMuchError(
+                    f"the Parquet file is damaged: row group {group}, column {column.path!r}: {error}"
+                ) from None
+            unpacked += size.unpacked
+            if column.max_repetition_level:
+                in_lists = max(in_lists, size.n_values * max(VALUE_BYTES, size.longest))
+            elif column.path != column.name:
+                in_lists = max(in_lists, min(size.n_values, MOST_ROWS) * size.longest)
+            elif size.longest_prefixed:
+                prefixed[column.path] = max(prefixed.get(column.path, 1), size.longest_prefixed)
+        for n_bytes, what in (
+            (max(unpacked, metadata.total_byte_size), "unpacks"),
+            (in_lists, "has lists that unpack"),
+        ):
+            if n_bytes > most:
+                raise UnpacksTooMuchError(
+                    f"row group {group} {what} to {n_bytes:,} bytes, over {MAX_EXPANSION} times the size of the file "
+                    f"and {FREE_BYTES >> 30} GiB: write it again, uncompressed"
+                )
+    return prefixed
 
 
 def plain_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -55,7 +55,7 @@ class Staleness:
         return [paths.get(row) for row in rows]
 
     def names(self, doc_ids: Sequence[str]) -> list[str | None]:
-        """Return for each document the name of its file: what the ids of its source begin with, and its path there.
+        """Return for each document the name of its file, as ids of the index have it.
 
         It tells nothing of the folders above the source. None where `paths` has none.
         """

@@ -9,6 +9,7 @@ from threading import Event
 
 from lsr.errors import LsrError
 from lsr.indexer.encode.resume import staging_folder
+from lsr.indexer.shards.manifest import refuse_set
 from lsr.indexer.sources.known import refuse_unknown_sources
 from lsr.indexer.sources.table import UNKNOWN_SOURCES, read_table
 from lsr.indexer.storage.index import StoredIndex
@@ -23,6 +24,7 @@ def watched(index: str | Path, stop: Event | None = None) -> Iterator[None]:
     Needs the library watchfiles. Raises LsrError for an index that doesn't know its sources, or none of whose sources
     is there.
     """
+    refuse_set(index, "folders are followed by")
     with StoredIndex.open(index) as opened:
         table = read_table(opened)
         if table is None:

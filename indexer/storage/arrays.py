@@ -114,6 +114,9 @@ COUNTS = _spec(
 )  # fmt: skip
 """The counts that impacts were made from, for encoders that need the corpus: by doc_ord, then by term."""
 
+POSITION = _spec("position", np.uint32, Per.DOCUMENT, OnMerge.ROWS, Verified.USE, optional=True)
+"""The positions of rows in a set of shards that was partitioned by hashes, ascending."""
+
 ARRAYS: tuple[ArraySpec, ...] = (
     *POSTINGS,
     _spec("terms", np.uint32, Per.TERM, OnMerge.INVERT, Verified.SEARCH),
@@ -125,6 +128,7 @@ ARRAYS: tuple[ArraySpec, ...] = (
     _spec("id_crc", np.uint32, Per.BATCH, OnMerge.DOCUMENTS, Verified.DOCUMENTS),
     _spec("fields_crc", np.uint32, Per.BATCH, OnMerge.DOCUMENTS, Verified.DOCUMENTS),
     COUNTS,
+    POSITION,
 )
 """All arrays of a segment."""
 

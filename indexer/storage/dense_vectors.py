@@ -86,6 +86,11 @@ class DensePending:
         self._matrix.close()
         return {FILE: checksum(self.folder / FILE)}
 
+    def written(self) -> Halves:
+        """Return the rows of a matrix to which no more may come."""
+        self._matrix.close()
+        return open_matrix(self.folder / FILE)
+
     def abandon(self) -> None:
         """Close a matrix that is given up."""
         self._matrix.abandon()

@@ -13,6 +13,7 @@ import time
 import weakref
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from lsr.errors import IndexDamagedError, IndexMissingError
 from lsr.indexer.integrity.damage import unreadable
@@ -23,10 +24,31 @@ SCRATCH_PREFIX = "tmp-"
 PART_KINDS = ("segments", "deletions", "vocabulary", "encoder", "dense", "sources")
 _NAME = re.compile(r"manifest-(\d{8})\.json", re.ASCII)
 _ASIDE = re.compile(r"manifest-\d{8}\.json\.tmp", re.ASCII)
-_SCRATCH = re.compile(SCRATCH_PREFIX + "[0-9a-f]{12}")
+SCRATCH = re.compile(SCRATCH_PREFIX + "[0-9a-f]{12}")
 _PART = re.compile(r"\d{8,10}-[0-9a-f]{8}-\d{1,10}", re.ASCII)
 """The ids that writers give to parts. Manifests may name others; what is called otherwise is never removed."""
 _TRIES = 1000
+
+
+SETTLED_NS = 2_000_000_000
+"""Age of a folder's last change from which its time shows the next one, by the coarsest clock."""
+
+
+class FolderState(NamedTuple):
+    """The identity of a folder and the time of its last change, which nobody can set (ctime)."""
+
+    device: int
+    inode: int
+    changed_ns: int
+
+
+def state_of_folder(path: Path) -> FolderState | None:
+    """Return the state of a folder, None where there is none."""
+    try:
+        found = os.stat(path)  # noqa: PTH116  half the time of Path.stat
+    except OSError:
+        return None
+    return FolderState(found.st_dev, found.st_ino, found.st_ctime_ns)
 
 
 Stamp = tuple[int, ...]
@@ -77,7 +99,7 @@ def generations(index: Path | Folder) -> list[int]:
 
 def is_ours(folder: Folder, name: str) -> bool:
     """Say whether a writer makes something of this name and kind at the top of an index (its lock apart)."""
-    if name in PART_KINDS or _SCRATCH.fullmatch(name):
+    if name in PART_KINDS or SCRATCH.fullmatch(name):
         return folder.kind(name) == FOLDER
     return bool(_NAME.fullmatch(name) or _ASIDE.fullmatch(name)) and folder.kind(name) == FILE
 
@@ -97,9 +119,14 @@ def hold_newest(index: Path | Folder) -> tuple[int, Hold]:
 
 def hold_generation(index: Path | Folder, generation: int) -> Hold | None:
     """Return a hold on a generation, or None if it isn't there, or just being removed."""
-    path = manifest_path(Path(str(index)), generation)
+    return hold_file(index, manifest_path(Path(str(index)), generation).name)
+
+
+def hold_file(index: Path | Folder, name: str) -> Hold | None:
+    """Return a hold on a generation by the name of the file that makes it visible; see `hold_generation`."""
+    path = Path(str(index)) / name
     try:
-        with Folder.of(index).open_file(path.name) as file:
+        with Folder.of(index).open_file(name) as file:
             hold = Hold(os.dup(file.fileno()))
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -120,9 +147,13 @@ def hold_generation(index: Path | Folder, generation: int) -> Hold | None:
 
 def stamp_at(index: Path | Folder, generation: int) -> Stamp | None:
     """Return the identity of the file of a generation's manifest, None where there is none."""
+    return stamp_of_file(index, manifest_path(Path(str(index)), generation).name)
+
+
+def stamp_of_file(index: Path | Folder, name: str) -> Stamp | None:
+    """Return the identity of a file by its name, None where there is none. Raises IndexDamagedError."""
     try:
-        folder = Folder.of(index)
-        return stamp_of(folder.state(manifest_path(folder.path, generation).name))
+        return stamp_of(Folder.of(index).state(name))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -145,7 +176,7 @@ def remove_leftovers(index: Folder) -> None:
     for name in names_in(index):
         if _ASIDE.fullmatch(name):
             index.remove_file(name, missing_ok=True)
-        elif _SCRATCH.fullmatch(name):
+        elif SCRATCH.fullmatch(name):
             index.remove_tree(name)
     found = generations(index)
     try:
@@ -164,8 +195,11 @@ def remove_leftovers(index: Folder) -> None:
 
 
 def _retire(index: Folder, generation: int) -> bool:
-    """Remove a generation's manifest and return True, or False if somebody holds it."""
-    name = manifest_path(index.path, generation).name
+    return retire_file(index, manifest_path(index.path, generation).name)
+
+
+def retire_file(index: Folder, name: str) -> bool:
+    """Remove the file that makes a generation visible and return True, or False if somebody holds it."""
     if not index.has_file(name):
         index.remove_file(name)
         return True

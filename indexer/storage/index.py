@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import pwd
+import heapq
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError, IndexMissingError, UsageError
 from lsr.indexer.integrity.damage import REMEDY
+from lsr.indexer.shards.agreement import check_agreement, shard_folder, vocabulary_bytes
+from lsr.indexer.shards.manifest import (
+    HASH,
+    SetManifest,
+    is_set,
+    read_set,
+    set_generations,
+    set_name,
+)
+from lsr.indexer.shards.places import Places
 from lsr.indexer.storage.checks_on_read import check_files
 from lsr.indexer.storage.deletions import unpack
 from lsr.indexer.storage.dense_vectors import DenseVectorsOfIndex
-from lsr.indexer.storage.generations import Hold, generations, hold_generation, hold_newest, open_folder, stamp_at
+from lsr.indexer.storage.generations import (
+    SETTLED_NS,
+    FolderState,
+    Hold,
+    generations,
+    hold_file,
+    hold_generation,
+    hold_newest,
+    open_folder,
+    stamp_at,
+    stamp_of_file,
+    state_of_folder,
+)
 from lsr.indexer.storage.manifest import Manifest, SegmentInfo, read_manifest
 from lsr.indexer.storage.segment import Segment
 from lsr.indexer.storage.vocabulary import FILES as VOCABULARY_FILES
@@ -28,79 +49,7 @@ from lsr.io.folder import Folder
 from lsr.io.fork_safe import cached_property
 from lsr.types import Document
 
-SETTLED_NS = 2_000_000_000
-"""Age of a folder's last change from which its time shows the next one: the coarsest clock of a file system."""
-
-log = logging.getLogger(__name__)
-
-DEFAULT_NAME = ".lsr"
 _TRIES = 100
-
-
-def not_a_link(path: Path) -> Path:
-    """Return the path of an index that nobody has named. Raises UsageError for a link, which could lead anywhere."""
-    if path.is_symlink():
-        raise UsageError(f"{path} is a link: if the index that it leads to is meant, name it by --index {path}")
-    return path
-
-
-def find_index(start: Path, *, to_write: bool = False) -> Path:
-    """Return the index folder `.lsr` in `start` or the nearest parent that has one.
-
-    Where it belongs to another user, a warning is logged: who can write to a folder above decides what is found.
-    to_write: the index will be changed. Raises IndexMissingError if no folder has one, UsageError if it is a link, or
-    belongs to another user and will be changed.
-    """
-    start = start.resolve()
-    for folder in (start, *start.parents):
-        if generations(folder / DEFAULT_NAME):
-            return _own(not_a_link(folder / DEFAULT_NAME), to_write=to_write)
-    raise IndexMissingError(
-        f"no index here: neither {start} nor a folder above it has {DEFAULT_NAME}; make one with 'lsr index CORPUS', "
-        "or name one with --index DIR"
-    )
-
-
-def refuse_other_owner(path: Path) -> None:
-    """Raise UsageError for an index that nobody has named, and that belongs to another user."""
-    if (owner := other_owner(path)) is not None:
-        raise UsageError(f"{path} belongs to {owner}: to change it, name it by --index {path}")
-
-
-def other_owner(path: Path) -> str | None:
-    """Return the user that an index or its folder belongs to, None where that is the present one."""
-    for place in (path, path.parent):
-        uid = place.lstat().st_uid
-        if uid != os.geteuid() and (place == path or uid != 0):  # folders above are often the system's
-            try:
-                return f"the user {pwd.getpwuid(uid).pw_name}"
-            except KeyError:
-                return f"the user number {uid}"
-    return None
-
-
-def _own(path: Path, *, to_write: bool) -> Path:
-    if to_write:
-        refuse_other_owner(path)
-    elif (owner := other_owner(path)) is not None:
-        log.warning(f"using the index at {path}, which belongs to {owner}; --index DIR names another")
-    return path
-
-
-class _FolderState(NamedTuple):
-    """The identity of a folder and the time of the last change of what is in it."""
-
-    device: int
-    inode: int
-    mtime_ns: int
-
-
-def _state_of(path: Path) -> _FolderState | None:
-    try:
-        found = os.stat(path)  # noqa: PTH116  half the time of Path.stat
-    except OSError:
-        return None
-    return _FolderState(found.st_dev, found.st_ino, found.st_mtime_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +69,19 @@ class StoredIndex:
     """A generation of an index on disk. Immutable: later commits by any writer don't change it.
 
     Its files are kept until it is closed or garbage-collected, whatever writers do meanwhile. It opens no encoders.
+    places: the positions of the documents. shards: the indexes that a set is made of; none where it is an index.
+    partition: how a set's documents are divided, `range` or `hash`; None for an index.
     """
+
+    shards: tuple[StoredIndex, ...] = ()
+    partition: str | None = None
+    _newest_in: FolderState | None = None
 
     def __init__(self, folder: Folder, manifest: Manifest, hold: Hold, *, before: StoredIndex | None = None) -> None:
         self.path = folder.path
         self.folder = folder
         self.manifest = manifest
         self._hold = hold
-        self._newest_in: _FolderState | None = None
         self.counts_of_documents: dict[tuple[str, ...], int] = {}
         """Documents of each segment by its key, as far as they were counted: fewer than its passages."""
         keys = tuple(map(segment_key, manifest.segments))
@@ -142,6 +96,7 @@ class StoredIndex:
         shares_vocabulary = before is not None and before.manifest.vocabulary == manifest.vocabulary
         if before is not None and shares_vocabulary and "vocabulary" in before.__dict__:
             self.__dict__["vocabulary"] = before.__dict__["vocabulary"]
+        self.places = Places(self.segments)
         self._check_dimensions()
 
     def _check_dimensions(self) -> None:
@@ -155,11 +110,12 @@ class StoredIndex:
 
     @classmethod
     def open(cls, path: str | Path, *, generation: int | None = None) -> StoredIndex:
-        """Open the index at `path`. generation: default, the newest.
+        """Open the index, or the set of shards, at `path`. generation: default, the newest.
 
         Raises IndexMissingError, or IndexDamagedError naming what is wrong.
         """
-        return cls._opened(Path(path), generation)
+        place = Path(path)
+        return StoredSet.opened(place, generation) if is_set(place) else cls._opened(place, generation)
 
     @classmethod
     def _opened(cls, path: Path, generation: int | None, before: StoredIndex | None = None) -> StoredIndex:
@@ -191,6 +147,8 @@ class StoredIndex:
         Where the index was removed and made again, the new one is opened, whatever its generation. This one stays open
         and unchanged. Raises what `open` raises.
         """
+        if is_set(self.path):
+            return StoredSet.opened(self.path, None)
         return StoredIndex._opened(self.path, None, self)
 
     def is_newest(self) -> bool:
@@ -198,14 +156,17 @@ class StoredIndex:
 
         It costs one system call while nothing in the folder changes. Raises IndexDamagedError where that can't be read.
         """
-        state = _state_of(self.path)
+        state = state_of_folder(self.path)
         if state is not None and state == self._newest_in:
             return True
-        is_newest = max(generations(self.path), default=None) == self.manifest.generation and self.is_there()
+        is_newest = self._newest_there() == self.manifest.generation and self.is_there()
         # The time of a folder that was changed just now may not show the next change.
-        if is_newest and state is not None and time.time_ns() - state.mtime_ns > SETTLED_NS:
+        if is_newest and state is not None and time.time_ns() - state.changed_ns > SETTLED_NS:
             self._newest_in = state
         return is_newest
+
+    def _newest_there(self) -> int | None:
+        return max(generations(self.path), default=None)
 
     def is_there(self) -> bool:
         """Return whether this generation is still at the path that it was opened at.
@@ -230,7 +191,7 @@ class StoredIndex:
     @property
     def n_positions(self) -> int:
         """Number of positions: one a document, those deleted since the last merge included."""
-        return self.manifest.n_positions
+        return self.places.n_positions
 
     def get(self, doc_ids: str | Iterable[str]) -> list[Document | None]:
         """Return the documents of some doc_ids, None for one that isn't there. A text is one doc_id."""
@@ -247,12 +208,39 @@ class StoredIndex:
 
         allowed: a bitmap a segment, as filters have them; default all. Raises IndexDamagedError.
         """
-        for number, segment in enumerate(self.segments):
-            rows = segment.live_rows
-            if allowed is not None:
-                rows = rows.copy()
-                rows[segment.arrays["insertion"]] &= unpack(allowed[number], segment.n_docs)
-            yield from segment.documents.some(rows)
+        return (document for _, document in self.placed_documents(allowed))
+
+    def placed_documents(
+        self, allowed: Sequence[npt.NDArray[np.uint64]] | None = None, *, first: int = 0
+    ) -> Iterator[tuple[int, Document]]:
+        """Yield the documents with their positions, ascending. allowed: as for `documents`. first: least position."""
+        found = [self._of_segment(number, allowed, first) for number in range(len(self.segments))]
+        if self.places.is_sequential:
+            return chain.from_iterable(found)
+        return heapq.merge(*found, key=lambda placed: placed[0])
+
+    def _of_segment(
+        self, number: int, allowed: Sequence[npt.NDArray[np.uint64]] | None, first: int
+    ) -> Iterator[tuple[int, Document]]:
+        segment = self.segments[number]
+        rows = segment.live_rows
+        if allowed is not None:
+            rows = rows.copy()
+            rows[segment.arrays["insertion"]] &= unpack(allowed[number], segment.n_docs)
+        positions = self.places.at(number, np.arange(segment.n_docs))
+        if first:
+            rows = rows & (positions >= first)
+        if rows.any():
+            yield from zip(positions[rows].tolist(), segment.documents.some(rows), strict=True)
+
+    def by_segment(
+        self, positions: npt.NDArray[np.int64]
+    ) -> Iterator[tuple[Segment, npt.NDArray[np.int64], list[int]]]:
+        """Yield each segment that holds some of the positions, their indices in `positions`, and their rows in it."""
+        numbers, rows = self.places.find(positions)
+        for number in np.unique(numbers).tolist():
+            here = np.flatnonzero(numbers == number)
+            yield self.segments[number], here, rows[here].tolist()
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -275,6 +263,94 @@ class StoredIndex:
             return None
         matrices = tuple(segment.dense for segment in self.segments if segment.dense is not None)
         return DenseVectorsOfIndex(self.manifest.dense, matrices)
+
+
+class StoredSet(StoredIndex):
+    """A generation of a set of shards, searched as one index whose segments are those of all shards.
+
+    Its manifest is put together: what the shards agree on, and all their segments. folder: that of the shard whose
+    vocabulary the others' are beginnings of.
+    """
+
+    def __init__(self, folder: Folder, content: SetManifest, hold: Hold, shards: Sequence[StoredIndex]) -> None:
+        self.path = folder.path
+        self.content = content
+        self.partition = content.partition
+        self._hold = hold
+        self.shards = tuple(shards)
+        self.counts_of_documents = {}
+        leader = max(self.shards, key=lambda shard: vocabulary_bytes(shard.manifest))
+        self.folder = leader.folder
+        self._leader = leader
+        check_agreement(folder.path, content.scale, {shard.path.name: shard.manifest for shard in self.shards})
+        self.manifest = replace(
+            leader.manifest,
+            generation=content.generation,
+            created=content.created,
+            library_version=content.library_version,
+            n_clipped=sum(shard.manifest.n_clipped for shard in self.shards),
+            segments=tuple(info for shard in self.shards for info in shard.manifest.segments),
+            sources=None,
+        )
+        self.segments = tuple(segment for shard in self.shards for segment in shard.segments)
+        keys = tuple(map(segment_key, self.manifest.segments))
+        self.identity = IndexIdentity(str(folder.path.resolve()), content.generation, keys)
+        self.places = Places(
+            self.segments, next_position=content.next_position if content.partition == HASH else None
+        )  # fmt: skip
+
+    @classmethod
+    def opened(cls, path: Path, generation: int | None, before: StoredIndex | None = None) -> StoredIndex:
+        """Open a generation of a set, the newest by default; see `StoredIndex.open`.
+
+        before: another generation, with which what is the same is shared.
+        """
+        earlier = {} if before is None else {shard.path.name: shard for shard in before.shards}
+        for _ in range(_TRIES):
+            folder = open_folder(path)
+            found = generation or max(set_generations(folder), default=0)
+            hold = hold_file(folder, set_name(found))
+            if hold is None and (generation is not None or not set_generations(folder)):
+                raise IndexMissingError(f"no generation {found} of the set at {path}")
+            if hold is None:
+                continue
+            if before is not None and before.manifest.generation == found and before._hold.stamp == hold.stamp:
+                hold.release()
+                return before
+            try:
+                content = read_set(folder, found)
+                shards = [
+                    StoredIndex._opened(shard_folder(folder, info).path, info.generation, earlier.get(info.name))
+                    for info in content.shards
+                ]
+                return cls(folder, content, hold, shards)
+            except (IndexDamagedError, IndexMissingError):
+                hold.release()
+                if stamp_of_file(path, set_name(found)) == hold.stamp:
+                    raise
+        raise IndexDamagedError(f"{path}: another set is put there all the time; end the programs that do so")
+
+    def refresh(self) -> StoredIndex:
+        """Return the newest generation; see `StoredIndex.refresh`."""
+        return StoredSet.opened(self.path, None, self) if is_set(self.path) else StoredIndex.open(self.path)
+
+    def _newest_there(self) -> int | None:
+        return max(set_generations(self.path), default=None)
+
+    def is_there(self) -> bool:
+        """Return whether this generation is still at its path; see `StoredIndex.is_there`."""
+        return stamp_of_file(self.path, set_name(self.content.generation)) == self._hold.stamp
+
+    def close(self) -> None:
+        """Let writers remove the files of this generation; see `StoredIndex.close`."""
+        self._hold.release()
+        for shard in self.shards:
+            shard.close()
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The terms, the beginnings of which the other shards have. Raises IndexDamagedError."""
+        return self._leader.vocabulary
 
 
 def _held(folder: Folder, generation: int | None) -> tuple[int, Hold]:

@@ -168,23 +168,31 @@ def _canonical(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, sort_keys=True, ensure_ascii=False, indent=1).encode("utf-8", "surrogatepass")
 
 
+def checked_bytes(content: Mapping[str, Any]) -> bytes:
+    """Return JSON with its checksum, as `checked_content` reads it."""
+    return _canonical({**content, "crc32": zlib.crc32(_canonical(content))})
+
+
 def manifest_bytes(manifest: Manifest) -> bytes:
     """Return the content of a manifest's file."""
     content = {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(manifest)}
     if manifest.sources is None:  # as in the manifests that have no entry for them
         del content["sources"]
-    content["crc32"] = zlib.crc32(_canonical(content))
-    return _canonical(content)
+    return checked_bytes(content)
 
 
 def write_manifest(index: Path | Folder, manifest: Manifest) -> None:
     """Make a generation visible: written aside, synced, renamed. Raises OSError, and then it is not visible."""
     folder = Folder.of(index)
-    name = manifest_path(folder.path, manifest.generation).name
+    write_last(folder, manifest_path(folder.path, manifest.generation).name, manifest_bytes(manifest))
+
+
+def write_last(folder: Folder, name: str, data: bytes) -> None:
+    """Write the file that makes a generation visible. Raises OSError, and then it is not visible."""
     aside = folder / f"{name}.tmp"
     aside.remove(missing_ok=True)
     with new_file(aside) as file:
-        file.write(manifest_bytes(manifest))
+        file.write(data)
     folder.sync()  # before the rename: the folders of parts may be new, and a manifest must not outlive them
     aside.rename(name)
     try:
@@ -231,18 +239,34 @@ def read_manifest(index: Path | Folder, generation: int) -> Manifest:
 
 def parse_manifest(data: bytes, path: Path) -> Manifest:
     """Parse the content of a manifest. path: of the file that it is from. Raises IndexDamagedError."""
+    return parsed(checked_content(data, path, FORMAT, range(OLDEST_READABLE, FORMAT_VERSION + 1)), path, _parse)
+
+
+_Parsed = TypeVar("_Parsed")
+
+
+def parsed(content: Mapping[str, Any], path: Path, parse: Callable[[Mapping[str, Any]], _Parsed]) -> _Parsed:
+    """Return what a file says. Raises IndexDamagedError where a field is missing or malformed."""
+    try:
+        return parse(content)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise IndexDamagedError(f"{path}: a field is missing or malformed ({error!r:.200}); {REMEDY}") from error
+
+
+def checked_content(data: bytes, path: Path, form: str, versions: range) -> Mapping[str, Any]:
+    """Return the JSON object of a file of a format, its version and checksum compared. Raises IndexDamagedError."""
     if len(data) > LARGEST_MANIFEST:
         raise IndexDamagedError(f"{path}: a manifest of more than {LARGEST_MANIFEST:,} bytes, the limit; {REMEDY}")
     try:
         content = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise IndexDamagedError(f"{path}: not a readable manifest ({error}); {REMEDY}") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    if not isinstance(content, dict) or content.get("format") != form:
         raise IndexDamagedError(f"{path}: not a manifest of this program; {REMEDY}")
     version = content.get("format_version")
-    if type(version) is not int or not OLDEST_READABLE <= version <= FORMAT_VERSION:
+    if type(version) is not int or version not in versions:
         raise IndexDamagedError(
-            f"{path}: format version {version}, but this program reads {OLDEST_READABLE} to {FORMAT_VERSION}; "
+            f"{path}: format version {version}, but this program reads {versions[0]} to {versions[-1]}; "
             "use a program of that version, or index again"
         )
     crc = content.pop("crc32", None)
@@ -252,10 +276,7 @@ def parse_manifest(data: bytes, path: Path) -> Manifest:
         raise IndexDamagedError(f"{path}: not a readable manifest ({error}); {REMEDY}") from error
     if crc != found:
         raise IndexDamagedError(f"{path}: its checksum does not fit; {REMEDY}")
-    try:
-        return _parse(content)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise IndexDamagedError(f"{path}: a field is missing or malformed ({error!r:.200}); {REMEDY}") from error
+    return content
 
 
 def _parse(content: Mapping[str, Any]) -> Manifest:
@@ -266,12 +287,12 @@ def _parse(content: Mapping[str, Any]) -> Manifest:
     if sum(segment.n_docs for segment in segments) > LARGEST_INDEX:
         raise ValueError(f"more than {LARGEST_INDEX} documents")
     return Manifest(
-        generation=_count(content["generation"]),
+        generation=count(content["generation"]),
         created=str(content["created"]),
         library_version=str(content["library_version"]),
         encoder={"query_side": "", **_parse_description(content["encoder"])},
         scale=scale,
-        n_clipped=_count(content["n_clipped"]),
+        n_clipped=count(content["n_clipped"]),
         vocabulary=_parse_part(content["vocabulary"], "vocabulary"),
         encoder_files=_parse_part(content["encoder_files"], "encoder"),
         segments=segments,
@@ -286,9 +307,9 @@ def _parse_segment(content: Mapping[str, Any]) -> SegmentInfo:
     deletions, dense = content["deletions"], content["dense"]
     info = SegmentInfo(
         part=_parse_part(content["part"], "segments"),
-        n_docs=_count(content["n_docs"]),
-        n_postings=_count(content["n_postings"]),
-        n_deleted=_count(content["n_deleted"]),
+        n_docs=count(content["n_docs"]),
+        n_postings=count(content["n_postings"]),
+        n_deleted=count(content["n_deleted"]),
         deletions=None if deletions is None else _parse_part(deletions, "deletions"),
         dense=None if dense is None else _parse_part(dense, "dense"),
     )
@@ -303,7 +324,7 @@ def _parse_dense(content: Mapping[str, Any] | None, segments: Iterable[SegmentIn
         raise ValueError("dense vectors of some segments only")
     if content is None:
         return None
-    return {**_parse_description(content), "dimension": _count(content["dimension"])}
+    return {**_parse_description(content), "dimension": count(content["dimension"])}
 
 
 def _parse_description(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -317,10 +338,11 @@ def _parse_description(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _parse_passages(content: Mapping[str, Any] | None) -> Mapping[str, int] | None:
-    return None if content is None else {name: _count(value) for name, value in content.items()}
+    return None if content is None else {name: count(value) for name, value in content.items()}
 
 
-def _count(value: Any) -> int:
+def count(value: Any) -> int:
+    """Return a whole number that is not negative. Raises ValueError for anything else."""
     if type(value) is not int or value < 0:
         raise ValueError(f"{value!r} is not a count")
     return value
@@ -334,5 +356,5 @@ def _parse_part(content: Mapping[str, Any], kind: str) -> Part:
     for name, info in content["files"].items():
         if not _FILE.fullmatch(name):
             raise ValueError(f"file {name}")
-        files[name] = FileInfo(_count(info["size_bytes"]), _count(info["crc32"]))
+        files[name] = FileInfo(count(info["size_bytes"]), count(info["crc32"]))
     return Part(kind, content["id"], files)

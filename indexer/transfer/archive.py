@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from lsr.errors import IndexDamagedError, IndexMissingError, LsrError
+from lsr.indexer.shards.manifest import refuse_set
 from lsr.indexer.storage.files import CHUNK_BYTES, FileInfo, new_file
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import LARGEST_MANIFEST, Manifest, Part, manifest_bytes, parse_manifest
@@ -39,6 +40,7 @@ def export_index(path: str | Path, target: Path, *, overwrite: bool = False) -> 
     Raises LsrError if there is such a file and not `overwrite`, or it can't be written; IndexDamagedError for a file of
     the index that is not what was written.
     """
+    refuse_set(path, "an archive is made of")
     with StoredIndex.open(path) as index, written(target, overwrite=overwrite) as file:
         manifest = replace(index.manifest, sources=None)  # places on this machine, of no use on another
         raw = manifest_bytes(manifest)

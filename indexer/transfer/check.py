@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lsr.errors import EncoderError, IndexDamagedError
+from lsr.errors import EncoderError, IndexDamagedError, IndexMissingError
 from lsr.indexer.encode.open_encoders import open_query_encoder_of
 from lsr.indexer.integrity.damage import lack_of
+from lsr.indexer.shards.manifest import is_set, read_set, set_generations
 from lsr.indexer.storage.checks_on_read import small_arrays_fault, term_checksums, term_fault
 from lsr.indexer.storage.deletions import pack, unpack
 from lsr.indexer.storage.dense_vectors import check_finite
@@ -38,14 +40,57 @@ def verify(path: Path, progress: Progress | None = None) -> tuple[Manifest, list
     Raises IndexMissingError, or IndexDamagedError for a manifest that can't be read.
     """
     listener = progress or NoProgress()
+    if is_set(path):
+        return _verify_set(path, listener)
     folder = open_folder(path)
     generation, hold = hold_newest(folder)
     try:
-        manifest = read_manifest(folder, generation)
-        problems = _wrong_files(folder, manifest, listener)
-        return manifest, problems or _wrong_contents(path, generation, listener)
+        return _verify_index(folder, path, generation, listener)
     finally:
         hold.release()
+
+
+def _verify_index(folder: Folder, path: Path, generation: int, listener: Progress) -> tuple[Manifest, list[str]]:
+    manifest = read_manifest(folder, generation)
+    problems = _wrong_files(folder, manifest, listener)
+    return manifest, problems or _wrong_contents(path, generation, listener)
+
+
+def _verify_set(path: Path, listener: Progress) -> tuple[Manifest, list[str]]:
+    """Verify each shard in the generation that the set names, and that together they are one index."""
+    folder = open_folder(path)
+    content = read_set(folder, set_generations(folder)[-1])
+    problems: list[str] = []
+    manifests = []
+    for info in content.shards:
+        shard = path / info.name
+        try:
+            manifest, found = _verify_index(open_folder(shard), shard, info.generation, listener)
+        except (IndexDamagedError, IndexMissingError) as error:
+            problems.append(str(error))
+            continue
+        manifests.append(manifest)
+        problems += found
+    if not manifests:
+        raise IndexDamagedError(f"{path}: none of its shards can be read: {problems[0]}")
+    if not problems:
+        try:
+            with StoredIndex.open(path, generation=content.generation) as index:
+                _verify_together(index)
+                return index.manifest, []
+        except IndexDamagedError as error:
+            problems.append(str(error))
+    return replace(manifests[0], segments=tuple(info for one in manifests for info in one.segments)), problems
+
+
+def _verify_together(index: StoredIndex) -> None:
+    """Raise IndexDamagedError unless shards have different documents, different positions, and one vocabulary."""
+    _verify_ids(index.path, [segment.hashes_by_row[segment.live_rows] for segment in index.segments])
+    if int(index.places.filled.sum()) != index.places.starts[-1]:
+        raise IndexDamagedError(f"{index.path}: two documents have the same position")
+    for shard in index.shards:
+        if any(a != b for a, b in zip(shard.vocabulary, index.vocabulary, strict=False)):
+            raise IndexDamagedError(f"{shard.path}: its vocabulary numbers terms otherwise than that of its set")
 
 
 def _wrong_files(index: Folder, manifest: Manifest, listener: Progress) -> list[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import json
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +52,24 @@ def export_vectors(path: str | Path, target: Path, *, overwrite: bool = False) -
             written(target, overwrite=overwrite) as file,
             pq.ParquetWriter(file, SCHEMA.with_metadata(metadata), compression="zstd") as writer,
         ):
-            for segment in index.segments:
-                for batch in _batches(segment, terms, index.manifest.scale):
-                    writer.write_batch(batch)
+            found = [_batches(segment, terms, index.manifest.scale) for segment in index.segments]
+            batches = chain.from_iterable(found) if index.places.is_sequential else in_order(index, found)
+            for batch in batches:
+                writer.write_batch(batch)
         return len(index)
+
+
+def in_order(index: StoredIndex, found: Sequence[Iterator[Any]]) -> Iterator[Any]:
+    """Yield the rows of each segment's batches by their positions in the index, a row at a time."""
+
+    def placed(number: int, batches: Iterator[Any]) -> Iterator[tuple[int, Any]]:
+        positions = index.places.at(number, np.flatnonzero(index.segments[number].live_rows)).tolist()
+        rows = (batch.slice(row, 1) for batch in batches for row in range(batch.num_rows))
+        return zip(positions, rows, strict=True)
+
+    merged = (row for _, row in heapq.merge(*itertools.starmap(placed, enumerate(found)), key=lambda pair: pair[0]))
+    while some := list(islice(merged, ROWS)):
+        yield pa.Table.from_batches(some).combine_chunks().to_batches()[0]
 
 
 def _terms(index: StoredIndex) -> Any:

@@ -12,10 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import BadDocumentError, LsrError, UsageError
-from lsr.indexer.integrity.parquet_limits import UnpacksTooMuchError, plain_batches, text_columns
+from lsr.indexer.integrity.parquet_limits import MOST_ROWS, UnpacksTooMuchError, plain_batches, text_columns
 from lsr.types import Document, SparseBatch
 
-ROWS = 4096
 SCALE_KEY = b"lsr.scale"
 """Metadata of a file of vectors that came out of an index: the weight that one impact stands for."""
 OTHERS = ("title", "text", "fields")
@@ -70,9 +69,8 @@ def read_vectors(
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as unread:
-            texts = text_columns(unread, path.stat().st_size)
-        with pq.ParquetFile(path, read_dictionary=texts) as file:
+        texts = text_columns(path, path.stat().st_size)
+        with pq.ParquetFile(path, read_dictionary=texts.names) as file:
             names = file.schema_arrow.names
             terms_column = next((name for name in ("terms", "term_ids") if name in names), None)
             if "id" not in names or terms_column is None or "weights" not in names:
@@ -82,7 +80,7 @@ def read_vectors(
             columns = ["id", terms_column, "weights", *(name for name in OTHERS if name in names)]
             as_they_are = n_known if terms_column == "term_ids" else None
             first_row = 1
-            for batch in plain_batches(file.iter_batches(ROWS, columns=columns)):
+            for batch in plain_batches(file.iter_batches(min(MOST_ROWS, texts.most_rows), columns=columns)):
                 yield _Rows(path, first_row, batch, terms_column).read(term_id, as_they_are)
                 first_row += batch.num_rows
     except UnpacksTooMuchError as error:

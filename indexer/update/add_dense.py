@@ -12,6 +12,7 @@ from lsr.encoders.threads import limited_threads
 from lsr.errors import IndexExistsError, LsrError
 from lsr.indexer.encode.document_encoders import Legs
 from lsr.indexer.encode.resume import Staging
+from lsr.indexer.shards.manifest import refuse_set
 from lsr.indexer.storage.dense_vectors import KIND, DensePending
 from lsr.indexer.storage.generations import hold_newest
 from lsr.indexer.storage.index import StoredIndex
@@ -39,6 +40,7 @@ def add_dense(
     encoder raises.
     """
     path = Path(path)
+    refuse_set(path, "dense vectors are added to")
     hold_newest(path)[1].release()
     with Workplace.for_existing(path) as place, explained(path, place), StoredIndex.open(path) as index:
         _refuse_existing(index, overwrite)

@@ -17,11 +17,13 @@ Choice = Callable[[StoredIndex], Bitmaps]
 
 def chosen_ids(index: StoredIndex, choice: Choice) -> list[str]:
     """Return the doc_ids of the chosen documents, in the order in which they were added."""
-    found: list[str] = []
-    for number, rows in enumerate(_rows(index, choice)):
-        store, numbers = index.segments[number].documents, np.flatnonzero(rows).tolist()
-        found += store.doc_ids(numbers) if index.manifest.passages is None else store.document_ids(numbers)
-    return list(dict.fromkeys(found))
+    found: dict[str, int] = {}
+    for number, chosen in enumerate(_rows(index, choice)):
+        store, rows = index.segments[number].documents, np.flatnonzero(chosen)
+        ids = store.doc_ids(rows.tolist()) if index.manifest.passages is None else store.document_ids(rows.tolist())
+        for doc_id, position in zip(ids, index.places.at(number, rows).tolist(), strict=True):
+            found.setdefault(doc_id, position)
+    return sorted(found, key=found.__getitem__)
 
 
 def chosen_rows(index: StoredIndex, choice: Choice) -> list[npt.NDArray[np.bool_]]:

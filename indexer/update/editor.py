@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from lsr.indexer.update.reweigh import Reweighed
 from lsr.indexer.write.segment_builder import Collector, Pending
 from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
 from lsr.indexer.write.transaction import Workplace, explained
-from lsr.indexer.write.writer import build_pending, now
+from lsr.indexer.write.writer import Weights, build_pending, now
 from lsr.io.progress import NoProgress, Progress
 from lsr.types import Document, SparseBatch
 from lsr.version import __version__
@@ -61,7 +61,7 @@ class IndexEditor:
     Additions, replacements and deletions take effect in the order in which they are called. A context manager:
     leaving it without a commit, or by an exception, leaves the index as it was.
     encoder: that of the index, where it is loaded already; by default it is opened when needed.
-    limits: the size at which a new segment is full.
+    limits: the size at which a new segment is full. of_set: the caller changes the set that it is a shard of.
     Raises IndexMissingError, IndexDamagedError, IndexLockedError if another writer is at it, EncoderError for
     another encoder than the index's, LsrError if it can't be written to.
     """
@@ -75,6 +75,7 @@ class IndexEditor:
         threads: int = 2,
         progress: Progress | None = None,
         limits: SegmentLimits = DEFAULT_LIMITS,
+        of_set: bool = False,
     ) -> None:
         self.path = Path(path)
         self._encoder = encoder
@@ -83,11 +84,11 @@ class IndexEditor:
         self._progress = progress or NoProgress()
         self._requests = Requests()
         hold_newest(self.path)[1].release()  # where there is no index, nothing is to be made
-        self._place = Workplace.for_existing(self.path)
+        self._place = Workplace.for_existing(self.path, of_set=of_set)
         try:
             self.base = StoredIndex.open(self.path)
             if encoder is not None:
-                _check_encoder(self.base, encoder)
+                check_encoder(self.base, encoder)
         except BaseException:
             self._place.close()
             raise
@@ -114,8 +115,17 @@ class IndexEditor:
     def encoder(self) -> Encoder:
         """The encoder of the index's documents. Raises EncoderError if it can't be opened."""
         if self._encoder is None:
-            self._encoder = _open_encoder(self.base)
+            self._encoder = open_encoder(self.base)
         return self._encoder
+
+    def share_encoder(self, encoder: Encoder) -> None:
+        """Take the encoder that all shards of a set share, so that they number new terms alike."""
+        self._encoder = encoder
+
+    @property
+    def has_deletions(self) -> bool:
+        """True where something is to be deleted, so that only the commit knows which doc_ids are free."""
+        return bool(self._requests.deletions)
 
     @property
     def n_docs(self) -> int:
@@ -129,13 +139,24 @@ class IndexEditor:
         BadDocumentError for a doc_id that is there already, here or at the commit; LsrError if the counts differ.
         """
         if not self._requests.deletions:  # else the commit sees what is left
-            self._refuse_known(documents)
-        self._collect(documents, vectors, dense, replacing=False)
+            refuse_known(self.base, documents)
+        self.place_at(documents, vectors, dense, None)
+
+    def place_at(
+        self, documents: Sequence[Document], vectors: SparseBatch, dense: Dense,
+        positions: npt.NDArray[np.int64] | None, *, replacing: bool = False,
+    ) -> None:  # fmt: skip
+        """Add documents that aren't in the index, or replace those that are.
+
+        positions: theirs in the set that the index is a shard of, where it has any.
+        """
+        if replacing:
+            self._delete(self._passages.replaced_by(documents))
+        self._collect(documents, vectors, dense, positions, replacing=replacing)
 
     def update(self, documents: Sequence[Document], vectors: SparseBatch, dense: Dense = None) -> None:
         """Add documents, each in the place of one with its doc_id; they count as added now."""
-        self._delete(self._passages.replaced_by(documents))
-        self._collect(documents, vectors, dense, replacing=True)
+        self.place_at(documents, vectors, dense, None, replacing=True)
 
     def delete(self, doc_ids: Iterable[str]) -> None:
         """Delete documents, with all their passages; ids that are not there are counted at the commit."""
@@ -145,22 +166,14 @@ class IndexEditor:
         """Delete by name. names: each with whether it is that of a further passage."""
         self._requests.deletions += [(name, self.n_docs, further) for name, further in names]
 
-    def _refuse_known(self, documents: Sequence[Document]) -> None:
-        ids = [document.doc_id for document in documents]
-        hashes = hash_ids(ids)
-        for segment in self.base.segments:
-            known = np.flatnonzero(segment.rows_of(ids, hashes) >= 0)
-            if len(known):
-                raise BadDocumentError(
-                    f"doc_id {ids[known[0]]} is in the index already; 'lsr update' replaces it, or give the new one "
-                    "another"
-                )
-
-    def _collect(self, documents: Sequence[Document], vectors: SparseBatch, dense: Dense, *, replacing: bool) -> None:
+    def _collect(
+        self, documents: Sequence[Document], vectors: SparseBatch, dense: Dense,
+        positions: npt.NDArray[np.int64] | None, *, replacing: bool,
+    ) -> None:  # fmt: skip
         if self.base.n_positions + self.n_docs + len(documents) > LARGEST_INDEX:
             raise LsrError(f"more than {LARGEST_INDEX:,} documents, the limit of an index; merge it, or make several")
         with explained(self.path, self._place):
-            self._collector.add(documents, vectors, dense)
+            self._collector.add(documents, vectors, dense, positions)
         self._passages.note(documents)
         self._requests.further += bytes(self._passages.further(documents))
         self._requests.replacing.append((len(documents), replacing))
@@ -171,15 +184,14 @@ class IndexEditor:
         strict: raise LsrError, and change nothing, if an id to be deleted is not there.
         """
         with explained(self.path, self._place):
-            pending = self._collector.finish()
-            outcome = resolve(self.base.segments, pending, self._requests)
-            outcome.unknown += self._passages.unknown
-            if strict and outcome.unknown:
-                shown = ", ".join(outcome.unknown[:SHOWN]) + (", …" if len(outcome.unknown) > SHOWN else "")
-                raise LsrError(f"not in the index: {shown}; nothing was deleted; leave out --strict to skip them")
+            pending, outcome = self.resolved()
+            if strict:
+                refuse_unknown(outcome.unknown)
             manifest = self.base.manifest
             if self.n_docs or any(outcome.dead):
-                manifest = self._commit(pending, outcome)
+                changed = self.changed(pending, outcome)
+                weights = agreed_weights([changed], self.base.manifest, self._encoder_for([changed]))
+                manifest = self.commit_changed(changed, weights)
             elif self.tracking is not None and self.tracking.is_changed:
                 manifest = replace(
                     manifest, generation=self._place.generation, created=now(), library_version=__version__,
@@ -190,31 +202,46 @@ class IndexEditor:
             manifest, outcome.n_added, outcome.n_replaced, outcome.n_deleted, tuple(outcome.unknown)
         )  # fmt: skip
 
-    def _commit(self, pending: Sequence[Pending], outcome: Outcome) -> Manifest:
-        from lsr.indexer.write.invert import choose_scale
+    def resolved(self) -> tuple[list[Pending], Outcome]:
+        """Return what was collected, and what becomes of each document. No more changes may come."""
+        pending = self._collector.finish()
+        outcome = resolve(self.base.segments, pending, self._requests)
+        outcome.unknown += self._passages.unknown
+        return pending, outcome
 
-        before = self.base.manifest
-        pending = [one for one in pending if one.n_dead < one.n_docs]
+    def changed(self, pending: Sequence[Pending], outcome: Outcome) -> Changed:
+        """Return the documents that there will be."""
         kept = [
             (segment, live)
             for segment, dead in zip(self.base.segments, outcome.dead, strict=True)
             if (live := _without(segment.live_rows, dead)).any()
         ]
-        needs_corpus = before.encoder.get("needs_corpus_statistics", False)
-        encoder = self.encoder if pending or needs_corpus else None
+        reweighed: list[Reweighed] | None = None
+        if self.base.manifest.encoder.get("needs_corpus_statistics", False):
+            reweighed = [
+                Reweighed(segment, live, self._place.folder(f"reweighed-{number}"))
+                for number, (segment, live) in enumerate(kept)
+            ]
+        return Changed([one for one in pending if one.n_dead < one.n_docs], kept, reweighed)
+
+    def _encoder_for(self, changed: Sequence[Changed]) -> Encoder | None:
+        return self.encoder if any(one.needs_encoder for one in changed) else None
+
+    def commit_changed(self, changed: Changed, weights: Weights) -> Manifest:
+        """Make what `changed` gave the index's next generation, weighed as all shards of a set agreed on."""
+        with explained(self.path, self._place):
+            return self._commit(changed, weights)
+
+    def _commit(self, changed: Changed, weights: Weights) -> Manifest:
+        before = self.base.manifest
+        pending, (scale, statistics) = changed.pending, weights
+        encoder = self._encoder_for([changed])
         vocab_size = len(self.base.vocabulary) if encoder is None else len(encoder.terms)
-        scale, statistics = before.scale, before.statistics
-        reweighed: Sequence[Reweighed | None] = [None] * len(kept)
-        if encoder is not None and encoder.corpus_weighting is not None:
-            scale, statistics, reweighed = self._reweigh(encoder, kept, pending)
-        elif not any(segment.info.n_postings for segment, _ in kept):
-            scale = choose_scale([one.rows for one in pending], final=False)
-        elif scale == 1.0:
-            _refuse_fractions(pending)
         self._progress.start("indexing", self.n_docs, "document")
+        reweighed: Sequence[Reweighed | None] = changed.reweighed or [None] * len(changed.kept)
         segments = [
             self._keep(segment, live, new, scale, vocab_size)
-            for (segment, live), new in zip(kept, reweighed, strict=True)
+            for (segment, live), new in zip(changed.kept, reweighed, strict=True)
         ]
         n_clipped = before.n_clipped
         for one in pending:
@@ -250,25 +277,6 @@ class IndexEditor:
             return self.base.manifest.sources
         return self._place.save(KIND, self.tracking.save)
 
-    def _reweigh(
-        self,
-        encoder: Encoder,
-        kept: Sequence[tuple[Segment, npt.NDArray[np.bool_]]],
-        pending: Sequence[Pending],
-    ) -> tuple[float, Mapping[str, float], list[Reweighed]]:
-        """Weigh all documents by the statistics of those that are there: as a new index of them would."""
-        from lsr.indexer.write.corpus_statistics import weigh_all
-        from lsr.indexer.write.invert import choose_scale
-
-        assert encoder.corpus_weighting is not None
-        old = [
-            Reweighed(segment, live, self._place.folder(f"reweighed-{number}"))
-            for number, (segment, live) in enumerate(kept)
-        ]
-        everything: list[Reweighed | Pending] = [*old, *pending]
-        statistics = weigh_all(everything, len(encoder.terms), encoder.corpus_weighting)
-        return choose_scale([one.rows for one in everything], final=True), statistics, old
-
     def _keep(
         self,
         segment: Segment,
@@ -289,6 +297,63 @@ class IndexEditor:
         return info
 
 
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The documents of an index after a transaction.
+
+    pending: new segments, none that is empty. kept: old ones with the rows that are left. reweighed: the old ones
+    again, where weights need statistics of the corpus; else None.
+    """
+
+    pending: Sequence[Pending]
+    kept: Sequence[tuple[Segment, npt.NDArray[np.bool_]]]
+    reweighed: Sequence[Reweighed] | None
+
+    @property
+    def needs_encoder(self) -> bool:
+        """True where the encoder is needed: for new documents, or for weights of all."""
+        return bool(self.pending) or self.reweighed is not None
+
+
+def agreed_weights(changed: Sequence[Changed], before: Manifest, encoder: Encoder | None) -> Weights:
+    """Weigh all documents by the statistics of those that are there, as a new index of them would.
+
+    changed: of each shard of a set, or of an index alone. encoder: None where nothing is new.
+    """
+    from lsr.indexer.write.corpus_statistics import weigh_all
+    from lsr.indexer.write.invert import choose_scale
+
+    pending = [new for one in changed for new in one.pending]
+    if encoder is not None and encoder.corpus_weighting is not None:
+        everything: list[Reweighed | Pending] = [*(old for one in changed for old in one.reweighed or ()), *pending]
+        statistics = weigh_all(everything, len(encoder.terms), encoder.corpus_weighting)
+        return Weights(choose_scale([one.rows for one in everything], final=True), statistics)
+    if not any(segment.info.n_postings for one in changed for segment, _ in one.kept):
+        return Weights(choose_scale([one.rows for one in pending], final=False), before.statistics)
+    if before.scale == 1.0:
+        _refuse_fractions(pending)
+    return Weights(before.scale, before.statistics)
+
+
+def refuse_known(index: StoredIndex, documents: Sequence[Document]) -> None:
+    """Raise BadDocumentError for a document whose doc_id an index has."""
+    ids = [document.doc_id for document in documents]
+    hashes = hash_ids(ids)
+    for segment in index.segments:
+        known = np.flatnonzero(segment.rows_of(ids, hashes) >= 0)
+        if len(known):
+            raise BadDocumentError(
+                f"doc_id {ids[known[0]]} is in the index already; 'lsr update' replaces it, or give the new one another"
+            )
+
+
+def refuse_unknown(unknown: Sequence[str]) -> None:
+    """Raise LsrError, naming some, where doc_ids to be deleted are not there."""
+    if unknown:
+        shown = ", ".join(unknown[:SHOWN]) + (", …" if len(unknown) > SHOWN else "")
+        raise LsrError(f"not in the index: {shown}; nothing was deleted; leave out --strict to skip them")
+
+
 def _without(live: npt.NDArray[np.bool_], dead: Sequence[int]) -> npt.NDArray[np.bool_]:
     if not dead:
         return live
@@ -297,7 +362,7 @@ def _without(live: npt.NDArray[np.bool_], dead: Sequence[int]) -> npt.NDArray[np
     return live
 
 
-def _check_encoder(index: StoredIndex, encoder: Encoder) -> None:
+def check_encoder(index: StoredIndex, encoder: Encoder) -> None:
     """Raise EncoderError unless an encoder continues the vocabulary of the index."""
     check_same(index.manifest.encoder, encoder.description)
     terms = encoder.terms
@@ -308,14 +373,15 @@ def _check_encoder(index: StoredIndex, encoder: Encoder) -> None:
         )
 
 
-def _open_encoder(index: StoredIndex) -> Encoder:
+def open_encoder(index: StoredIndex) -> Encoder:
+    """Open the encoder of an index's documents, which continues its terms. Raises EncoderError."""
     terms = list(index.vocabulary)
     if index.manifest.encoder["kind"] == READY_VECTORS:
         return ReadyVectors(terms)
     with malformed_as_damage(index):
         encoder = open_document_encoder(index.manifest.encoder, terms)
     if encoder.corpus_weighting is None:  # else it was given the terms
-        _check_encoder(index, encoder)
+        check_encoder(index, encoder)
     return encoder
 
 

@@ -44,16 +44,17 @@ def merge_index(
     threads: int = 2,
     progress: Progress | None = None,
     limits: SegmentLimits = DEFAULT_LIMITS,
+    of_set: bool = False,
 ) -> tuple[Manifest, int]:
     """Merge segments of an index; return its manifest, and how many segments were merged.
 
     only_due: those that the tiered policy finds; default, all, and deleted documents are removed. limits: the largest
-    size of a merged segment. Raises IndexMissingError, IndexDamagedError, IndexLockedError if another writer is at it,
-    LsrError if it can't be written.
+    size of a merged segment. of_set: the caller merges the set that it is a shard of. Raises IndexMissingError,
+    IndexDamagedError, IndexLockedError if another writer is at it, LsrError if it can't be written.
     """
     path = Path(path)
     hold_newest(path)[1].release()  # where there is no index, nothing is to be made
-    with Workplace.for_existing(path) as place, explained(path, place):
+    with Workplace.for_existing(path, of_set=of_set) as place, explained(path, place):
         n_merged = 0
         while True:
             with StoredIndex.open(path) as index:

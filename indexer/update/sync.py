@@ -16,6 +16,7 @@ from lsr.indexer.corpus.reader import read_files
 from lsr.indexer.corpus.report import CorpusReport
 from lsr.indexer.encode.resume import staging_folder
 from lsr.indexer.pipeline import reading_stage, with_progress
+from lsr.indexer.shards.manifest import refuse_set
 from lsr.indexer.sources.known import refuse_unknown_sources
 from lsr.indexer.sources.plan import Plan, make_plan
 from lsr.indexer.sources.table import UNKNOWN_SOURCES, read_table
@@ -43,6 +44,9 @@ class Sync:
     summary: tuple[str, ...]
 
 
+FOLLOWED = "folders are followed by"
+
+
 def sync_index(
     index: str | Path,
     *,
@@ -58,6 +62,7 @@ def sync_index(
     doesn't know its sources, has none, or names one that this user hasn't indexed, and what reading files and
     IndexEditor raise.
     """
+    refuse_set(index, FOLLOWED)
     with IndexEditor(index, encoder=encoder, threads=threads, progress=progress) as editor:
         tracking = _tracking(editor.base)
         refuse_unknown_sources(tracking.sources)
@@ -68,6 +73,7 @@ def sync_index(
 
 def plan_sync(index: str | Path, *, remove_missing: bool = False, progress: Progress | None = None) -> Sync:
     """Return what `sync_index` would do; nothing is changed or locked."""
+    refuse_set(index, FOLLOWED)
     with StoredIndex.open(index) as opened:
         tracking = _tracking(opened)
         refuse_unknown_sources(tracking.sources)

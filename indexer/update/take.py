@@ -16,15 +16,15 @@ from lsr.indexer.encode.document_reader import DocumentReader, reader_for
 from lsr.indexer.encode.open_encoders import open_dense_encoder_of
 from lsr.indexer.encode.windows import windows
 from lsr.indexer.pipeline import COUNTED_AT_ONCE, ENCODED_AT_ONCE
-from lsr.indexer.update.editor import Changes, IndexEditor
-from lsr.indexer.update.merge import merge_index
+from lsr.indexer.update.editor import Changes
+from lsr.indexer.update.open_editor import Editor, merge_segments
 from lsr.io.progress import Progress
 from lsr.types import Document
 
 log = logging.getLogger(__name__)
 
 
-def take_documents(editor: IndexEditor, documents: Iterable[Document], *, replacing: bool) -> None:
+def take_documents(editor: Editor, documents: Iterable[Document], *, replacing: bool) -> None:
     """Encode documents and add them to a transaction, or put them in the place of those with their doc_ids."""
     waiting = iter(documents)
     first = next(waiting, None)
@@ -34,7 +34,7 @@ def take_documents(editor: IndexEditor, documents: Iterable[Document], *, replac
         _take(editor, chain([first], waiting), replacing=replacing)
 
 
-def _take(editor: IndexEditor, documents: Iterable[Document], *, replacing: bool) -> None:
+def _take(editor: Editor, documents: Iterable[Document], *, replacing: bool) -> None:
     legs = Legs(editor.encoder, _dense_encoder(editor))
     words_alone = editor.encoder.corpus_weighting is not None and legs.dense is None
     size = COUNTED_AT_ONCE if words_alone else ENCODED_AT_ONCE
@@ -47,7 +47,7 @@ def _take(editor: IndexEditor, documents: Iterable[Document], *, replacing: bool
         log.info(line)
 
 
-def _dense_encoder(editor: IndexEditor) -> Any:
+def _dense_encoder(editor: Editor) -> Any:
     """Return what encodes documents for the dense vectors of an index, None if it has none."""
     described = editor.base.manifest.dense
     if described is None:
@@ -57,7 +57,7 @@ def _dense_encoder(editor: IndexEditor) -> Any:
     return open_dense_encoder_of(editor.base)
 
 
-def _reader(editor: IndexEditor, legs: Legs) -> DocumentReader | None:
+def _reader(editor: Editor, legs: Legs) -> DocumentReader | None:
     """Return what cuts documents into passages as those of the index were, or leaves them whole as those were."""
     settings = editor.base.manifest.passages
     if settings is None:
@@ -84,7 +84,7 @@ def merge_due(index: str | Path, *, threads: int = 2, progress: Progress | None 
     The change is committed before, so a failure is no error: it is logged as a warning, and its reason returned.
     """
     try:
-        merge_index(index, only_due=True, threads=threads, progress=progress)
+        merge_segments(index, only_due=True, threads=threads, progress=progress)
     except IndexLockedError:  # another writer is at it, and will find the same to be due
         return None
     except (LsrError, OSError, MemoryError) as error:

@@ -13,9 +13,11 @@ from lsr.indexer.pipeline import Corpus, reading_stage
 from lsr.indexer.sources.table import UNKNOWN_SOURCES, SourceTable, read_table
 from lsr.indexer.sources.tracking import Tracking
 from lsr.indexer.storage.index import StoredIndex
-from lsr.indexer.transfer.read_vectors import READY_VECTORS, ReadyVectors, read_vectors
+from lsr.indexer.transfer.read_vectors import READY_VECTORS, ReadyVectors
+from lsr.indexer.transfer.vector_files import read_vector_file
 from lsr.indexer.update.chosen import Choice, chosen_ids
-from lsr.indexer.update.editor import Changes, IndexEditor
+from lsr.indexer.update.editor import Changes
+from lsr.indexer.update.open_editor import Editor, open_editor
 from lsr.indexer.update.sync import update_sources
 from lsr.indexer.update.take import merge_due, merged, take_documents
 from lsr.io.progress import NoProgress, Progress
@@ -47,7 +49,7 @@ def add_documents(
     afterwards where that is due. Raises BadDocumentError for a doc_id that is there already, LsrError if there is no
     document, and what IndexEditor and the encoder raise.
     """
-    with IndexEditor(index, encoder=encoder, threads=threads, progress=progress) as editor:
+    with open_editor(index, encoder=encoder, threads=threads, progress=progress) as editor:
         changes = _committed(editor, documents, replacing=False)
     return merged(changes, index, merge=merge, threads=threads, progress=progress)
 
@@ -62,7 +64,7 @@ def update_documents(
     progress: Progress | None = None,
 ) -> Changes:
     """Add documents to an index, each in the place of the one with its doc_id if there is one. See `add_documents`."""
-    with IndexEditor(index, encoder=encoder, threads=threads, progress=progress) as editor:
+    with open_editor(index, encoder=encoder, threads=threads, progress=progress) as editor:
         changes = _committed(editor, documents, replacing=True)
     return merged(changes, index, merge=merge, threads=threads, progress=progress)
 
@@ -77,7 +79,7 @@ def delete_documents(
     progress: Progress | None = None,
 ) -> Changes:
     """Delete documents in one transaction; ids that aren't there are counted, or with `strict` an LsrError."""
-    with IndexEditor(index, threads=threads, progress=progress) as editor:
+    with open_editor(index, threads=threads, progress=progress) as editor:
         editor.delete(dict.fromkeys(doc_ids))
         changes = editor.commit(strict=strict)
     return merged(changes, index, merge=merge, threads=threads, progress=progress)
@@ -92,7 +94,7 @@ def delete_chosen(
     progress: Progress | None = None,
 ) -> Changes:
     """Delete the documents that a filter chooses, in one transaction. Raises what `choice` and IndexEditor raise."""
-    with IndexEditor(index, threads=threads, progress=progress) as editor:
+    with open_editor(index, threads=threads, progress=progress) as editor:
         editor.delete(chosen_ids(editor.base, choice))
         changes = editor.commit()
     return merged(changes, index, merge=merge, threads=threads, progress=progress)
@@ -124,7 +126,7 @@ def add_corpus(
         found = update_sources(places, index, reading=reading, skip_bad=skip_bad, **common)
         assert found.changes is not None
         return found.changes, list(found.summary)
-    with IndexEditor(index, encoder=encoder, threads=threads, progress=progress) as editor:
+    with open_editor(index, encoder=encoder, threads=threads, progress=progress) as editor:
         table = read_table(editor.base)
         tracking = Tracking(SourceTable() if table is None else table)
         said = tracking.target(places, reading, skip_bad=skip_bad, follow=False)
@@ -135,7 +137,7 @@ def add_corpus(
     return merged(changes, index, merge=merge, threads=threads, progress=progress), lines
 
 
-def _committed(editor: IndexEditor, documents: Iterable[Document], *, replacing: bool) -> Changes:
+def _committed(editor: Editor, documents: Iterable[Document], *, replacing: bool) -> Changes:
     take_documents(editor, documents, replacing=replacing)
     if editor.n_docs == 0:
         raise LsrError("there is no document to add")
@@ -158,12 +160,12 @@ def add_vectors(
     """
     listener = progress or NoProgress()
     dropped = 0
-    with IndexEditor(index, threads=threads, progress=progress) as editor:
+    with open_editor(index, threads=threads, progress=progress) as editor:
         lookup, n_known = _lookup(editor)
         listener.start("reading", None, "vector")
         take = editor.update if replacing else editor.add
         for file in files:
-            for documents, vectors, unknown in read_vectors(Path(file), lookup, n_known=n_known):
+            for documents, vectors, unknown in read_vector_file(Path(file), lookup, n_known=n_known):
                 take(documents, vectors)
                 listener.advance(len(documents))
                 dropped += unknown
@@ -174,7 +176,7 @@ def add_vectors(
     return merged(changes, index, merge=merge, threads=threads, progress=progress), notes
 
 
-def _lookup(editor: IndexEditor) -> tuple[Any, int | None]:
+def _lookup(editor: Editor) -> tuple[Any, int | None]:
     """Return how terms become ids, and how many ids there are, if they are given."""
     description = editor.base.manifest.encoder
     if editor.base.manifest.dense is not None:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import UsageError
+from lsr.indexer.shards.manifest import refuse_set
 from lsr.indexer.storage.arrays import save_arrays
 from lsr.indexer.storage.documents import DocumentStore, rewrite_fields
 from lsr.indexer.storage.fields import write_fields
@@ -38,6 +39,7 @@ def update_fields(path: str | Path, values: Mapping[str, FieldValue], choice: Ch
         if name in RESERVED or not name:
             raise UsageError(f"{name!r} is no field: doc_id, title and text change with 'lsr update' of the document")
     path = Path(path)
+    refuse_set(path, "fields are updated in")
     hold_newest(path)[1].release()
     with Workplace.for_existing(path) as place, explained(path, place), StoredIndex.open(path) as index:
         rows = chosen_rows(index, choice)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lsr.indexer.storage.arrays import POSITION
 from lsr.indexer.write.segment_builder import Pending
 
 Made = dict[str, npt.NDArray[Any]]
@@ -25,6 +26,7 @@ def id_table(hashes: npt.NDArray[np.uint64]) -> Made:
 MAKERS: list[Callable[[Pending], Made]] = [
     lambda pending: id_table(pending.id_hashes),
     lambda pending: pending.document_checksums,
+    lambda pending: {} if pending.positions is None else {POSITION.name: pending.positions},
 ]
 """Functions from the collected documents of a segment to some of its arrays by name."""
 

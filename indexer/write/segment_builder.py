@@ -35,6 +35,7 @@ class Pending:
         self._documents = DocumentWriter(folder / DOCUMENTS)
         self._spool = Spool(folder)
         self._id_hashes: list[npt.NDArray[np.uint64]] = []
+        self._positions: list[npt.NDArray[np.uint32]] = []
         self.dense = dense
         self.dead: list[int] = []
         """Rows that were replaced or deleted again before the commit."""
@@ -60,8 +61,14 @@ class Pending:
         documents: Sequence[Document],
         vectors: SparseBatch,
         dense: npt.NDArray[np.floating] | None = None,
+        positions: npt.NDArray[np.int64] | None = None,
     ) -> None:
-        """Add documents with one row of vectors each, and one of dense ones where those are due."""
+        """Add documents with one row of vectors each, and one of dense ones where those are due.
+
+        positions: theirs in the set that the index is a shard of, where they are stored.
+        """
+        if positions is not None:
+            self._positions.append(positions.astype(np.uint32))
         if self.dense is not None and dense is not None:
             self.dense.append(dense, documents)
         self._documents.append(documents)
@@ -104,6 +111,11 @@ class Pending:
     def id_hashes(self) -> npt.NDArray[np.uint64]:
         """The hash of each doc_id."""
         return np.concatenate(self._id_hashes)
+
+    @property
+    def positions(self) -> npt.NDArray[np.uint32] | None:
+        """The positions of rows in a set; None where they are not stored."""
+        return np.concatenate(self._positions) if self._positions else None
 
     @property
     def document_checksums(self) -> dict[str, npt.NDArray[Any]]:
@@ -155,12 +167,16 @@ class Collector:
         self.n_docs = 0
 
     def add(
-        self, documents: Sequence[Document], vectors: SparseBatch, dense: npt.NDArray[np.floating] | None = None
+        self,
+        documents: Sequence[Document],
+        vectors: SparseBatch,
+        dense: npt.NDArray[np.floating] | None = None,
+        positions: npt.NDArray[np.int64] | None = None,
     ) -> None:
         """Add documents with one row of vectors each; dense: a row each where the index has dense vectors.
 
-        Raises LsrError if the counts or the dimension differ, EncoderError naming a document whose dense vector
-        isn't made of numbers.
+        positions: as for `Pending.append`. Raises LsrError if the counts or the dimension differ, EncoderError naming a
+        document whose dense vector isn't made of numbers.
         """
         if len(documents) != len(vectors):
             raise LsrError(f"{len(documents)} documents, but {len(vectors)} vectors")
@@ -173,7 +189,8 @@ class Collector:
                 self._pending.append(self._begun(f"segment-{len(self._pending)}"))
             last = min(len(documents), first + self._pending[-1].room)
             some = None if dense is None else dense[first:last]
-            self._pending[-1].append(documents[first:last], vectors.rows(first, last), some)
+            placed = None if positions is None else positions[first:last]
+            self._pending[-1].append(documents[first:last], vectors.rows(first, last), some, placed)
             first = last
         self.n_docs += len(documents)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from lsr.errors import COMMITTED, IndexDamagedError, IndexExistsError, LsrError, UsageError
 from lsr.indexer.integrity.damage import lack_of
+from lsr.indexer.shards.manifest import SHARD, is_set
 from lsr.indexer.storage.files import FileInfo, checksum
 from lsr.indexer.storage.generations import PART_KINDS, SCRATCH_PREFIX, generations, is_ours, names_in, remove_leftovers
 from lsr.indexer.storage.manifest import LAST_GENERATION, Manifest, Part, manifest_path, write_manifest
@@ -70,10 +71,11 @@ class Workplace:
         Raises IndexExistsError if there is an index and not `overwrite`, UsageError if the folder holds other things.
         """
         place = cls(path)
+        _refuse_shard(path)
         with place._beginning():
             _refuse_foreign(path)
             _refuse_existing(path, overwrite)
-            place._stack.callback(_remove_empty, made := _make_folders(path))
+            place._stack.callback(remove_empty, made := make_folders(path))
             for folder in reversed(made):  # a generation in a folder that is lost is lost
                 Folder.open(folder.parent).sync()
             place._lock()
@@ -82,9 +84,15 @@ class Workplace:
         return place
 
     @classmethod
-    def for_existing(cls, path: Path) -> Workplace:
-        """Lock the index at `path`, which the caller has seen to exist."""
+    def for_existing(cls, path: Path, *, of_set: bool = False) -> Workplace:
+        """Lock the index at `path`, which the caller has seen to exist.
+
+        of_set: the caller changes the set that it is a shard of, and so may change it. Raises UsageError for a shard
+        otherwise, since its set would be broken.
+        """
         place = cls(path)
+        if not of_set:
+            _refuse_shard(path)
         with place._beginning():
             place._lock()
             place._make_scratch()
@@ -196,10 +204,15 @@ def synced_files(folder: Folder) -> dict[str, FileInfo]:
     return files
 
 
-def _refuse_foreign(path: Path) -> None:
-    """Raise UsageError for a folder that holds what no writer made."""
+def refuse_file(path: Path) -> None:
+    """Raise UsageError for a file in the place of a folder."""
     if path.exists() and not path.is_dir():
         raise UsageError(f"{path} is a file, not a folder; choose another --index")
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Raise UsageError for a folder that holds what no writer made."""
+    refuse_file(path)
     names = names_in(path)
     if not names:
         return
@@ -213,6 +226,11 @@ def _refuse_foreign(path: Path) -> None:
         )
 
 
+def _refuse_shard(path: Path) -> None:
+    if SHARD.fullmatch(path.absolute().name) and is_set(path.absolute().parent):
+        raise UsageError(f"{path} is a shard of the set at {path.parent}: change the set, by --index {path.parent}")
+
+
 def _refuse_existing(path: Path, overwrite: bool) -> None:
     if generations(path) and not overwrite:
         raise IndexExistsError(
@@ -221,14 +239,15 @@ def _refuse_existing(path: Path, overwrite: bool) -> None:
         )
 
 
-def _make_folders(path: Path) -> list[Path]:
+def make_folders(path: Path) -> list[Path]:
     """Make a folder and those above it; return those that were made, the innermost first."""
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     path.mkdir(parents=True, exist_ok=True)
     return missing
 
 
-def _remove_empty(folders: Sequence[Path]) -> None:
+def remove_empty(folders: Sequence[Path]) -> None:
+    """Remove folders as far as they are empty."""
     for folder in folders:
         with suppress(OSError):
             folder.rmdir()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -94,27 +94,41 @@ class IndexWriter:
         Raises LsrError if the counts or the dimension differ, EncoderError naming a document whose dense vector
         isn't made of numbers.
         """
+        self.place_at(documents, vectors, dense, None)
+
+    def place_at(
+        self,
+        documents: Sequence[Document],
+        vectors: SparseBatch,
+        dense: npt.NDArray[np.floating] | None,
+        positions: npt.NDArray[np.int64] | None,
+    ) -> None:
+        """Add documents as `add` does. positions: theirs in the set that the index is a shard of, where it has any."""
         if self.n_docs + len(documents) > LARGEST_INDEX:
             raise LsrError(f"more than {LARGEST_INDEX:,} documents, the limit of an index; make several")
         with explained(self.path, self._place):
-            self._collector.add(documents, vectors, dense)
+            self._collector.add(documents, vectors, dense, positions)
 
     def commit(self) -> Manifest:
         """Build what was added, make it the index's next generation, and return its manifest."""
         with explained(self.path, self._place):
-            return self._commit()
+            pending = self._collector.finish()
+            refuse_duplicates(pending)
+            return self._build(pending, agreed_weights(pending, self._encoder, self._scale))
 
-    def _commit(self) -> Manifest:
-        from lsr.indexer.write.corpus_statistics import weigh_all
-        from lsr.indexer.write.invert import choose_scale
+    def finish(self) -> list[Pending]:
+        """Return what was added, for the shards of a set to agree on its weights; no more may come."""
+        with explained(self.path, self._place):
+            return self._collector.finish()
 
-        pending = self._collector.finish()
-        refuse_duplicates(pending)
-        weighting = self._encoder.corpus_weighting
+    def build(self, pending: Sequence[Pending], weights: Weights) -> Manifest:
+        """Commit what `finish` gave, with the weights that all shards agreed on."""
+        with explained(self.path, self._place):
+            return self._build(pending, weights)
+
+    def _build(self, pending: Sequence[Pending], weights: Weights) -> Manifest:
+        scale, statistics = weights
         vocab_size = len(self._encoder.terms)
-        statistics = {} if weighting is None else weigh_all(pending, vocab_size, weighting)
-        # An encoder may know its scale: one that depends on the data alone would differ between indexes.
-        scale = self._scale or choose_scale([one.rows for one in pending], final=weighting is not None)
         self._progress.start("indexing", self.n_docs, "document")
         segments, n_clipped = [], 0
         for one in pending:
@@ -147,6 +161,26 @@ class IndexWriter:
         with written_privately(folder) as place:
             self._encoder.save_query_side(place)
         return synced_files(folder)
+
+
+class Weights(NamedTuple):
+    """The scale of impacts, and the statistics of the corpus that weights depend on, for the manifest."""
+
+    scale: float
+    statistics: Mapping[str, float]
+
+
+def agreed_weights(pending: Sequence[Pending], encoder: Encoder, scale: float | None = None) -> Weights:
+    """Weigh what was collected, by statistics of all of it, and choose the scale of its impacts.
+
+    scale: where it is known: one that depends on the data alone would differ between indexes.
+    """
+    from lsr.indexer.write.corpus_statistics import weigh_all
+    from lsr.indexer.write.invert import choose_scale
+
+    weighting = encoder.corpus_weighting
+    statistics = {} if weighting is None else weigh_all(pending, len(encoder.terms), weighting)
+    return Weights(scale or choose_scale([one.rows for one in pending], final=weighting is not None), statistics)
 
 
 def now() -> str:

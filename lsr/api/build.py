@@ -15,7 +15,8 @@ from lsr.api.index import Index
 from lsr.api.records import Names
 from lsr.api.sources import Paths, Stream, read_sources
 from lsr.api.wording import python_messages
-from lsr.indexer.storage.index import DEFAULT_NAME
+from lsr.indexer.shards.manifest import RANGE, Partition
+from lsr.indexer.storage.find_index import DEFAULT_NAME
 
 if TYPE_CHECKING:
     from lsr.encoders.base import Encoder
@@ -47,6 +48,8 @@ def index(
     reading: Mapping[str, Any] | None = None,
     skip_bad: bool = False,
     reorder: bool = True,
+    shards: int | None = None,
+    partition: str = RANGE,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Index:
@@ -75,6 +78,8 @@ def index(
             `{"exclude": ["old/"]}`.
         skip_bad: skip, and count, records and files that can't be read, instead of raising.
         reorder: bring similar documents together, so that searches are faster; results are the same.
+        shards: make a set of so many shards, which is searched as one index (default: a single index).
+        partition: how a set's documents are divided: `range`, in the order of addition, or `hash`, by their doc_ids.
         threads: number of worker threads (default: all cores).
         progress: listener to the progress of the work (default: none).
 
@@ -105,6 +110,7 @@ def index(
         reorder=check_flag(reorder, "reorder"),
         threads=None if threads is None else check_count(threads, "threads"),
         progress=progress,
+        shards=None if shards is None else Partition(check_count(shards, "shards"), partition),
     )
     source = read_sources(sources, Names.of(text, title, id, fields, reading))
     warn_before_compiling(BUILD)
@@ -127,6 +133,7 @@ class BuildOptions:
         reorder: bring similar documents together.
         threads: number of worker threads (default: all cores).
         progress: listener to the progress of the work.
+        shards: the division of a set of shards (default: a single index).
     """
 
     overwrite: bool = False
@@ -134,6 +141,7 @@ class BuildOptions:
     reorder: bool = True
     threads: int | None = None
     progress: Progress | None = None
+    shards: Partition | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +191,7 @@ def build(
         "reorder": given.reorder,
         "threads": given.threads or available_cores(),
         "progress": given.progress,
+        "shards": given.shards,
     }
     if isinstance(source, Stream):
         manifest = index_documents(source.documents, path, encoder, **common)

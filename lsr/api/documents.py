@@ -62,10 +62,12 @@ def doc_ids_like(index: StoredIndex, pattern: str) -> list[str]:
     import numpy as np
 
     fits = re.compile(translate(pattern)).match
-    found: dict[str, None] = {}
-    for segment in index.segments:
-        rows = np.flatnonzero(segment.live_rows).tolist()
+    found: dict[str, int] = {}
+    for number, segment in enumerate(index.segments):
+        rows = np.flatnonzero(segment.live_rows)
         store = segment.documents
-        ids = store.doc_ids(rows) if index.manifest.passages is None else store.document_ids(rows)
-        found |= dict.fromkeys(filter(fits, ids))
-    return list(found)
+        ids = store.doc_ids(rows.tolist()) if index.manifest.passages is None else store.document_ids(rows.tolist())
+        for doc_id, position in zip(ids, index.places.at(number, rows).tolist(), strict=True):
+            if fits(doc_id):
+                found.setdefault(doc_id, position)
+    return sorted(found, key=found.__getitem__)

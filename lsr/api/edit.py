@@ -195,9 +195,9 @@ def synced(found: Sync, now: Opened) -> Synced:
 
 def merge_segments(path: Path, *, only_due: bool, threads: int, progress: Progress | None) -> Merged:
     """Merge the segments of an index. only_due: those alone that adding would merge."""
-    from lsr.indexer.update.merge import merge_index
+    from lsr.indexer.update.open_editor import merge_segments as merge
 
-    manifest, n_merged = merge_index(path, only_due=only_due, threads=threads, progress=progress)
+    manifest, n_merged = merge(path, only_due=only_due, threads=threads, progress=progress)
     return Merged(
         n_merged=n_merged,
         n_segments=len(manifest.segments),

@@ -44,7 +44,8 @@ def open(  # noqa: A001
     """Open an index.
 
     Args:
-        path: folder of the index (default: `.lsr` here or in the nearest folder above).
+        path: folder of the index, or the URL of one that `lsr publish` put into an object store, which is downloaded
+            into the cache (default: `.lsr` here or in the nearest folder above).
         encoder: where the index's model is now, or that encoder, loaded (default: where it was).
         dense_encoder: where the model of its dense vectors is now (default: where it was).
 
@@ -64,11 +65,17 @@ def open(  # noqa: A001
         1
     """
     if path is None:
-        from lsr.indexer.storage.index import find_index
+        from lsr.indexer.storage.find_index import find_index
 
         found = Index(find_index(Path.cwd()), encoder=encoder, dense_encoder=dense_encoder)
         found._is_named = False
         return found
+    from lsr.indexer.transfer.object_store import is_url
+
+    if is_url(path):
+        from lsr.indexer.transfer.download import download_index
+
+        path = download_index(str(path)).path
     return Index(path, encoder=encoder, dense_encoder=dense_encoder)
 
 
@@ -177,7 +184,7 @@ class Index(IndexReader):
 
     def _require_own(self) -> None:
         if not self._is_named:
-            from lsr.indexer.storage.index import refuse_other_owner
+            from lsr.indexer.storage.find_index import refuse_other_owner
 
             refuse_other_owner(self._path)
 

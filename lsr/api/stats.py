@@ -28,6 +28,8 @@ class Stats:
         n_postings: number of postings.
         n_terms: number of terms of the vocabulary.
         n_segments: number of segments.
+        n_shards: number of shards of a set; None for a single index.
+        partition: how a set's documents are divided: `range` or `hash`; None for a single index.
         size_bytes: size on disk.
         size_bytes_of: size of each kind of file.
         encoder: description of the encoder.
@@ -48,6 +50,8 @@ class Stats:
     n_postings: int
     n_terms: int
     n_segments: int
+    n_shards: int | None
+    partition: str | None
     size_bytes: int
     size_bytes_of: Mapping[str, int]
     encoder: Mapping[str, Any]
@@ -72,6 +76,8 @@ def stats_of(index: StoredIndex) -> Stats:
         n_postings=manifest.n_postings,
         n_terms=len(index.vocabulary),
         n_segments=len(manifest.segments),
+        n_shards=len(index.shards) or None,
+        partition=index.partition,
         size_bytes=manifest.size_bytes,
         size_bytes_of=_sizes(manifest),
         encoder=manifest.encoder,

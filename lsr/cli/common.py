@@ -32,7 +32,17 @@ def add_command(
 
 def add_index_argument(parser: argparse.ArgumentParser) -> None:
     """Add --index, the index to read."""
-    parser.add_argument("--index", type=Path, metavar="DIR", help="the index (default: .lsr here or in a folder above)")
+    parser.add_argument(
+        "--index", type=index_place, metavar="DIR", help="the index, a folder or the URL of one that 'lsr publish' put "
+        "into an object store (default: .lsr here or in a folder above)"
+    )  # fmt: skip
+
+
+def index_place(text: str) -> Path | str:
+    """Parse the place of an index: a path, or the URL of an object store."""
+    from lsr.indexer.transfer.object_store import is_url
+
+    return text if is_url(text) else Path(text)
 
 
 def index_path(args: argparse.Namespace, *, to_write: bool = False) -> Path:
@@ -40,9 +50,25 @@ def index_path(args: argparse.Namespace, *, to_write: bool = False) -> Path:
 
     to_write: the index will be changed; one of another user must then be named.
     """
-    from lsr.indexer.storage.index import find_index
+    from lsr.indexer.storage.find_index import find_index
 
-    return args.index if args.index is not None else find_index(Path.cwd(), to_write=to_write)
+    if isinstance(args.index, str):
+        args.index = _downloaded(args.index, to_write=to_write)
+    found: Path = args.index if args.index is not None else find_index(Path.cwd(), to_write=to_write)
+    return found
+
+
+def _downloaded(url: str, *, to_write: bool) -> Path:
+    from lsr.errors import UsageError
+    from lsr.indexer.transfer.download import download_index
+
+    if to_write:
+        raise UsageError(f"{url.partition('?')[0]} is changed where it was made, and published again: name its folder")
+    progress = TerminalProgress()
+    try:
+        return download_index(url, progress=progress).path
+    finally:
+        progress.close()
 
 
 def documentation_folder() -> Path:
@@ -54,7 +80,7 @@ def documentation_folder() -> Path:
 
 def new_index_path(args: argparse.Namespace) -> Path:
     """Return the folder of a new index that the arguments name (default: `.lsr` here, if that is no link)."""
-    from lsr.indexer.storage.index import DEFAULT_NAME, not_a_link
+    from lsr.indexer.storage.find_index import DEFAULT_NAME, not_a_link
 
     return args.index if args.index is not None else not_a_link(Path(DEFAULT_NAME))
 

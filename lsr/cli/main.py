@@ -37,6 +37,7 @@ COMMANDS = {
     "list": "indexes.list",
     "export": "indexes.export",
     "import": "indexes.import_",
+    "publish": "indexes.publish",
     "encode": "models.encode",
     "encoder": "models.encoder",
     "codes": "models.codes",

@@ -70,9 +70,9 @@ def _short(value: Any) -> str:
 
 def _all_documents(searcher: Searcher) -> Matches:
     """Return all documents as if they matched a query."""
-    starts = searcher.engine.first_positions
-    rows = [np.flatnonzero(segment.live_rows) + starts[i] for i, segment in enumerate(searcher.index.segments)]
-    positions = np.concatenate([np.empty(0, np.int64), *rows]).astype(np.int64)
+    index = searcher.index
+    live = [index.places.at(i, np.flatnonzero(segment.live_rows)) for i, segment in enumerate(index.segments)]
+    positions = np.sort(np.concatenate([np.empty(0, np.int64), *live]))
     return Matches(searcher, *one_each(searcher, positions, np.zeros(len(positions))), 0, 0)
 
 

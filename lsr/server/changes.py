@@ -16,13 +16,14 @@ from lsr.encoders.base import term_ids_of
 from lsr.errors import EncoderError
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.transfer.read_vectors import READY_VECTORS, ReadyVectors
-from lsr.indexer.update.editor import Changes, IndexEditor
+from lsr.indexer.update.editor import Changes
 from lsr.server.problems import Problem
 from lsr.server.records import Record, Vector
 from lsr.types import SparseBatch
 
 if TYPE_CHECKING:
     from lsr.encoders.base import Encoder
+    from lsr.indexer.update.open_editor import Editor
 
 SHOWN = 20
 """Doc_ids that an answer names."""
@@ -110,9 +111,9 @@ class Changer:
 
     def merge(self) -> int:
         """Merge the segments into one; return the generation."""
-        from lsr.indexer.update.merge import merge_index
+        from lsr.indexer.update.open_editor import merge_segments
 
-        manifest, _ = merge_index(self._path, threads=self._threads)
+        manifest, _ = merge_segments(self._path, threads=self._threads)
         return manifest.generation
 
     def _check(self, index: StoredIndex, records: Sequence[Record]) -> None:
@@ -139,6 +140,7 @@ class Changer:
             raise conflict("the index was made from ready vectors: send each document with its vector")
 
     def _commit(self, records: Sequence[Record]) -> Changes:
+        from lsr.indexer.update.open_editor import open_editor
         from lsr.indexer.update.take import merge_due
         from lsr.indexer.update.update import update_documents
 
@@ -146,7 +148,7 @@ class Changer:
         vectors = [record.vector for record in records if record.vector is not None]
         if not vectors:
             return update_documents(documents, self._path, encoder=self.document_encoder(), threads=self._threads)
-        with IndexEditor(self._path, encoder=self.document_encoder(), threads=self._threads) as editor:
+        with open_editor(self._path, encoder=self.document_encoder(), threads=self._threads) as editor:
             editor.update(documents, _rows_of(editor, vectors))
             changes = editor.commit()
         merge_due(self._path, threads=self._threads)
@@ -172,7 +174,7 @@ class Changer:
         return held
 
 
-def _rows_of(editor: IndexEditor, vectors: Sequence[Vector]) -> SparseBatch:
+def _rows_of(editor: Editor, vectors: Sequence[Vector]) -> SparseBatch:
     """Return vectors by term as rows of the index. Raises Problem (409) for a term that the encoder doesn't know."""
     encoder = editor.encoder
     if isinstance(encoder, ReadyVectors):

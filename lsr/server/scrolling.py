@@ -8,10 +8,7 @@ from http import HTTPStatus
 from itertools import groupby
 from typing import Any
 
-import numpy as np
-
 from lsr.errors import IndexMissingError
-from lsr.indexer.storage.deletions import unpack
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.update.passages import owner_of, whole
 from lsr.server.problems import Problem, bad_request
@@ -79,13 +76,4 @@ def documents_after(index: StoredIndex, position: int, bitmaps: Any = None) -> I
 
 
 def _rows_after(index: StoredIndex, position: int, bitmaps: Any) -> Iterator[tuple[int, Document]]:
-    first = 0
-    for number, segment in enumerate(index.segments):
-        rows = segment.live_rows.copy()
-        if bitmaps is not None:
-            rows[segment.arrays["insertion"]] &= unpack(bitmaps[number], segment.n_docs)
-        rows[: max(0, min(segment.n_docs, position - first))] = False
-        places = np.flatnonzero(rows).tolist()
-        for place, document in zip(places, segment.documents.some(rows), strict=True):
-            yield first + place + 1, document
-        first += segment.n_docs
+    return ((place + 1, document) for place, document in index.placed_documents(bitmaps, first=position))

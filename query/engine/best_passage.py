@@ -25,7 +25,7 @@ class Owners:
 
     def __init__(self, index: StoredIndex) -> None:
         self._segments = index.segments
-        self._starts = np.cumsum([0, *(segment.n_docs for segment in index.segments)])
+        self._places = index.places
         self._known = [np.full(segment.n_docs, UNKNOWN, np.int64) for segment in index.segments]
         self._numbers: dict[str, int] = {}
         self._next = count()
@@ -33,10 +33,10 @@ class Owners:
     def __call__(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return a number for each position, the same for passages of one document."""
         owners = np.empty(len(positions), np.int64)
-        segments = np.searchsorted(self._starts, positions, side="right") - 1
+        segments, rows = self._places.find(positions)
         for number in np.unique(segments):
-            places = segments == number
-            owners[places] = self._of_segment(int(number), positions[places] - self._starts[number])
+            here = segments == number
+            owners[here] = self._of_segment(int(number), rows[here])
         return owners
 
     def _of_segment(self, number: int, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

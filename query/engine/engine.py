@@ -145,8 +145,8 @@ class Engine:
     def __init__(self, index: StoredIndex) -> None:
         self.index = index
         self._pool = _ScratchPool()
+        self._by_doc_ord: dict[int, npt.NDArray[np.uint32]] = {}
         sizes = np.array([segment.n_docs for segment in index.segments], np.int64)
-        self.first_positions = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         # The largest first: the threshold that it reaches spares the others most.
         self._order = np.argsort(-sizes, kind="stable").tolist()
         self._not_searched = np.full(len(sizes), NOT_SEARCHED)
@@ -160,10 +160,20 @@ class Engine:
         for i, number in enumerate(self._order):
             segment = self.index.segments[number]
             segment.trust()
-            base, n_deleted = int(self.first_positions[number]), segment.info.n_deleted
-            arrays = segment.postings, segment.terms, segment.kth_impact, segment.trusted, segment.allowed
+            insertion, base = self._insertion(number)
+            postings, n_deleted = segment.postings._replace(insertion=insertion), segment.info.n_deleted
+            arrays = postings, segment.terms, segment.kth_impact, segment.trusted, segment.allowed
             table[i] = kernels.describe(*arrays, number=number, base=base, n_denied=n_deleted)
         return table
+
+    def _insertion(self, number: int) -> tuple[npt.NDArray[np.uint32], int]:
+        """Return doc_ord → position, less the second value. Raises IndexDamagedError."""
+        places, insertion = self.index.places, self.index.segments[number].arrays["insertion"]
+        if places.is_sequential:
+            return insertion, int(places.starts[number])
+        if number not in self._by_doc_ord:
+            self._by_doc_ord[number] = places.at(number, insertion).astype(np.uint32)
+        return self._by_doc_ord[number], 0
 
     def _table_for(self, allowed: DocumentFilter | None) -> npt.NDArray[np.int64]:
         """Return the segments' table with a filter in it. Raises IndexDamagedError."""
@@ -287,7 +297,8 @@ class Engine:
         for number, segment, terms, weights in found:
             segment.trust(terms)
             bitmap = segment.allowed if allowed is None else allowed.bitmaps[number]
-            of_it = search_plain(segment.arrays, terms, weights, int(self.first_positions[number]), bitmap, k)
+            insertion, base = self._insertion(number)
+            of_it = search_plain(segment.arrays | {"insertion": insertion}, terms, weights, base, bitmap, k)
             keys = np.sort(np.concatenate([keys, of_it]))[-k:]
         positions, scores = _read(keys, scale)
         return Ranking(positions, scores, ("plain",) * len(found), n_postings)

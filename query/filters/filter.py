@@ -40,12 +40,12 @@ class DocumentFilter:
 
     def positions(self, index: StoredIndex) -> npt.NDArray[np.int64]:
         """Return the positions of the allowed documents, ascending: int64, (n_allowed)."""
-        found, first = [np.empty(0, np.int64)], 0
-        for segment, bits in zip(index.segments, self.bitmaps, strict=True):
+        found = [np.empty(0, np.int64)]
+        for number, (segment, bits) in enumerate(zip(index.segments, self.bitmaps, strict=True)):
             insertion = segment.arrays["insertion"][np.flatnonzero(unpack(bits, segment.n_docs))]
-            found.append(np.sort(insertion.astype(np.int64)) + first)
-            first += segment.n_docs
-        return np.concatenate(found)
+            found.append(index.places.at(number, np.sort(insertion)))
+        positions = np.concatenate(found)
+        return positions if index.places.is_sequential else np.sort(positions)
 
     @classmethod
     def from_mask(cls, index: StoredIndex, mask: npt.NDArray[np.bool_]) -> DocumentFilter:
@@ -58,11 +58,10 @@ class DocumentFilter:
             raise UsageError(f"the filter is a mask of {mask.dtype}; it must be of bool, a value for each position")
         if mask.shape != (index.n_positions,):
             raise UsageError(f"the filter is of shape {mask.shape}, but the index has {index.n_positions} documents")
-        bitmaps, first, n_allowed = [], 0, 0
-        for segment in index.segments:
-            of_segment = mask[first : first + segment.n_docs] & segment.live_rows
+        bitmaps, n_allowed = [], 0
+        for number, segment in enumerate(index.segments):
+            of_segment = mask[index.places.of_segment(number)] & segment.live_rows
             bitmaps.append(pack(of_segment[segment.arrays["insertion"]]))
-            first += segment.n_docs
             n_allowed += int(of_segment.sum())
         return cls(tuple(bitmaps), n_allowed, index.identity)
 
@@ -78,9 +77,7 @@ class DocumentFilter:
 
             wanted = [passage.doc_id for doc_id in wanted for passage in passages_of(index, doc_id)]
         mask = np.zeros(index.n_positions, bool)
-        first = 0
-        for segment in index.segments:
+        for number, segment in enumerate(index.segments):
             rows = [row for row in segment.find(wanted) if row is not None]
-            mask[first + np.array(rows, np.int64)] = True
-            first += segment.n_docs
+            mask[index.places.at(number, np.array(rows, np.int64))] = True
         return cls.from_mask(index, mask)

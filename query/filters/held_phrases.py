@@ -43,12 +43,11 @@ class HeldPhrases:
 
     def __init__(self, index: StoredIndex) -> None:
         self._index = index
-        self._starts = np.cumsum([0, *(segment.n_docs for segment in index.segments)])
         self._cached: dict[tuple[str, Phrase], Mask] = {}
 
     def meet(self, conditions: Conditions) -> Mask:
         """Return which documents meet conditions. Raises IndexDamagedError; UsageError for an index without texts."""
-        mask = np.ones(self._index.n_positions, bool)
+        mask = self._index.places.filled.copy()
         for phrase in conditions.required:
             mask = self.hold(phrase, within=mask)
         for phrase in conditions.excluded:
@@ -110,7 +109,7 @@ class HeldPhrases:
         return mask
 
     def _candidates(self, phrase: Phrase) -> Mask:
-        mask = np.ones(self._index.n_positions, bool)
+        mask = self._index.places.filled.copy()
         for term_id in self._term_ids(phrase):
             held = np.zeros(len(mask), bool)
             if term_id is not None:
@@ -123,13 +122,13 @@ class HeldPhrases:
         return mask
 
     def _mark(self, term_id: int, held: Mask) -> None:
-        for segment, first in zip(self._index.segments, self._starts, strict=False):
+        for number, segment in enumerate(self._index.segments):
             segment.trust()
             local, _ = segment.local_terms(np.array([term_id], np.int32))
             if len(local):
                 segment.trust(local)
                 docs, _ = term_postings(segment.arrays, int(local[0]))
-                held[first + segment.arrays["insertion"][docs].astype(np.int64)] = True
+                held[self._index.places.at(number, segment.arrays["insertion"][docs])] = True
 
     def _term_ids(self, phrase: Phrase) -> Iterator[int | None]:
         """Yield the terms that every document with the phrase holds; None for one that no document does."""
@@ -151,10 +150,13 @@ class HeldPhrases:
         return None if found is None else (Analyser(found.settings), found.mark)
 
     def _read(self, positions: npt.NDArray[np.int64]) -> Iterator[tuple[str, str]]:
-        for segment, first, end in zip(self._index.segments, self._starts, self._starts[1:], strict=False):
-            rows = positions[(positions >= first) & (positions < end)] - first
-            for at in range(0, len(rows), READ_AT_ONCE):
-                yield from segment.documents.texts(rows[at : at + READ_AT_ONCE].tolist())
+        for first in range(0, len(positions), READ_AT_ONCE):
+            some = positions[first : first + READ_AT_ONCE]
+            texts: list[tuple[str, str]] = [("", "")] * len(some)
+            for segment, indices, rows in self._index.by_segment(some):
+                for index, text in zip(indices.tolist(), segment.documents.texts(rows), strict=True):
+                    texts[index] = text
+            yield from texts
 
     @cached_property
     def _owners(self) -> npt.NDArray[np.int64] | None:
@@ -166,7 +168,7 @@ class HeldPhrases:
         for segment in self._index.segments:
             ids = segment.documents.document_ids(range(segment.n_docs))
             owners += [numbers.setdefault(doc_id, len(numbers)) for doc_id in ids]
-        return np.array(owners, np.int64)
+        return self._index.places.by_position(np.array(owners, np.int64), len(numbers))
 
     @cached_property
     def _documents(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -179,11 +181,8 @@ class HeldPhrases:
         """Return the title and text of a document, put together of its passages."""
         order, starts = self._documents
         passages = []
-        for position in order[starts[owner] : starts[owner + 1]].tolist():
-            number = int(np.searchsorted(self._starts, position, side="right")) - 1
-            row = position - self._starts[number]
-            if self._index.segments[number].live_rows[row]:
-                passages.append(self._index.segments[number].document(int(row)))
+        for segment, _, rows in self._index.by_segment(order[starts[owner] : starts[owner + 1]]):
+            passages += [segment.document(row) for row in rows if segment.live_rows[row]]
         if not passages:
             return "", ""
         document = whole(sorted(passages, key=lambda passage: passage_span(passage.fields) or (0, 0)))

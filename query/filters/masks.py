@@ -61,11 +61,12 @@ def compile_filter(index: StoredIndex, filter_text: str, *, held: HeldPhrases | 
     kinds = column_kinds(index)
     _Evaluation(None, filter_text, kinds).mask(tree)  # a filter that is wrong is so whatever the documents are
     held = held or HeldPhrases(index)
-    masks, first = [], 0
-    for segment in index.segments:
-        rows = slice(first, first := first + segment.n_docs)
+    masks = []
+    for number, segment in enumerate(index.segments):
+        rows = index.places.of_segment(number)
         masks.append(_Evaluation(segment, filter_text, kinds, held, rows).mask(tree))
-    return DocumentFilter.from_mask(index, np.concatenate([np.empty(0, bool), *masks]))
+    mask = index.places.by_position(np.concatenate([np.empty(0, bool), *masks]), False)
+    return DocumentFilter.from_mask(index, mask)
 
 
 class _Evaluation:
@@ -77,7 +78,7 @@ class _Evaluation:
         filter_text: str,
         kinds: Mapping[str, str],
         held: HeldPhrases | None = None,
-        rows: slice = slice(0),
+        rows: npt.NDArray[Any] | slice = slice(0),
     ) -> None:
         self._segment = segment
         self._held = held

@@ -42,7 +42,7 @@ def dense_leg(search: SparseSearch, query: Query, k: int, *, allowed: DocumentFi
         raise UsageError(f"k is {k}; it must be at least 1")
     dense = dense_of(search.index)
     vector = checked_query(query.dense, dense)
-    mask = allowed_positions(search.index, allowed)
+    mask = allowed_rows(search.index, allowed)
     parameters = choose_parameters(sum(map(len, dense.matrices)), dense.dimension)
     n_allowed = None if mask is None else int(mask.sum())
     if n_allowed is not None and n_allowed <= FEW_ALLOWED:
@@ -54,7 +54,8 @@ def dense_leg(search: SparseSearch, query: Query, k: int, *, allowed: DocumentFi
         if parameters.kind == FLAT:
             positions = _best_of_all(search.index, vector, depth, mask)
         else:
-            positions = search_ann(_ann(search.index, parameters), parameters, vector, depth, mask)
+            found = search_ann(_ann(search.index, parameters), parameters, vector, depth, mask)
+            positions = search.index.places.of_places(found)
         leg = ranked_leg(positions, reranker.scores(search, query, positions), minimum)
         if search.owners is None:
             break
@@ -68,8 +69,8 @@ def dense_leg(search: SparseSearch, query: Query, k: int, *, allowed: DocumentFi
     return Leg(leg.docs[:k], leg.scores[:k], leg.minimum), how
 
 
-def allowed_positions(index: StoredIndex, allowed: DocumentFilter | None) -> npt.NDArray[np.bool_] | None:
-    """Return which positions may be found: bool, (n_positions); None if all may."""
+def allowed_rows(index: StoredIndex, allowed: DocumentFilter | None) -> npt.NDArray[np.bool_] | None:
+    """Return which rows of all segments, one after another, may be found: bool; None if all may."""
     if allowed is None:
         if all(segment.live is None for segment in index.segments):
             return None
@@ -116,8 +117,8 @@ def _best_of_all(
     if k == 0:
         return np.empty(0, np.int64)
     kth = np.partition(scores, len(scores) - k)[len(scores) - k]
-    found: npt.NDArray[np.int64] = np.flatnonzero(~(scores < kth))
-    return found
+    found = index.places.of_places(np.flatnonzero(~(scores < kth)))
+    return found if index.places.is_sequential else np.sort(found)
 
 
 def _products(index: StoredIndex, vector: DenseRow) -> Iterator[npt.NDArray[np.float32]]:

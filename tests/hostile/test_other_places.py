@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from lsr.errors import IndexDamagedError, LsrError, UsageError
-from lsr.indexer.storage.index import find_index
+from lsr.indexer.storage.find_index import find_index
 from lsr.indexer.transfer.archive import export_index, import_index
 from lsr.indexer.transfer.export_vectors import export_vectors
 from lsr.io.atomic import atomic_file

@@ -22,6 +22,7 @@ FLOORS = {
     "lsr.output": 8,
     "lsr.api": 7,
     "lsr.training": 6,
+    "lsr.handoff": 6,
     "lsr.eval": 5,
     "lsr.query": 4,
     "lsr.indexer": 3,
@@ -164,7 +165,10 @@ BY_PATH = re.compile(
 """What reaches a file or folder by its path, so that a link on the way is followed."""
 
 NAMED_BY_THE_USER = {
+    "indexer/storage/generations.py": ["found = os.stat(path)"],
     "indexer/transfer/archive.py": ['opened = source.open("rb")'],
+    "indexer/transfer/read_ciff.py": ['with path.open("rb") as file'],
+    "indexer/transfer/vector_lines.py": ['with path.open("rb") as raw', "path.stat().st_size"],
     "indexer/transfer/read_vectors.py": ["text_columns(unread, path.stat().st_size)"],
     "indexer/write/transaction.py": ["if path.exists() and not path.is_dir():", "if not folder.exists()]"],
 }

@@ -156,7 +156,7 @@ def test_every_page_is_found_from_the_index(root: Path) -> None:
     assert pages_there - linked == set()
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/TUTORIAL.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/TUTORIAL.md", "docs/SCALE.md", "docs/HANDOFF.md"])
 def test_python_of_a_page_runs(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str) -> None:
     """Run the blocks marked `python` one after another, in a folder with notes and with words as the default encoder.
 

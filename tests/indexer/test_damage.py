@@ -17,7 +17,8 @@ from lsr.encoders.registry import load_encoder
 from lsr.errors import IndexDamagedError, IndexMissingError
 from lsr.indexer.pipeline import index_documents
 from lsr.indexer.storage.files import checksum, save_array
-from lsr.indexer.storage.index import StoredIndex, find_index
+from lsr.indexer.storage.find_index import find_index
+from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import _canonical
 from lsr.indexer.transfer.check import verify
 from lsr.indexer.write import writer

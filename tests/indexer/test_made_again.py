@@ -63,6 +63,22 @@ def test_refresh_opens_the_index_that_was_made_again(path: Path, change: object)
     assert fresh.index.is_newest() and fresh.refresh() is fresh
 
 
+@pytest.mark.parametrize("change", [remove_and_make, empty_and_make, exchange])
+def test_a_change_of_a_folder_that_was_left_alone_for_long_is_seen(
+    path: Path, change: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lsr.indexer.storage.index.SETTLED_NS", -1_000_000_000)  # as if it were older
+    index = Searcher(path).index
+    assert index.is_newest()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("lsr.indexer.storage.index.generations", lambda path: pytest.fail("looked at it again"))
+        assert index.is_newest()
+    change(path)  # type: ignore[operator]
+    assert not index.is_newest()
+    shutil.rmtree(path)
+    assert not index.is_newest()
+
+
 def test_an_index_put_back_from_a_copy_is_read_from_the_copy(path: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(path, tmp_path / "copy")
     searcher = Searcher(path)

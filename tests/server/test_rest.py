@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 import lsr
 from lsr.query.searcher import Searcher
+from lsr.server.json_bytes import json_bytes
 
 Client = Callable[..., TestClient]
 NDJSON = {"content-type": "application/x-ndjson"}
@@ -59,7 +60,7 @@ def test_a_search_says_where_a_hit_stands_without_the_folders_of_the_server(clie
         (folder / "sub").mkdir(parents=True)
         (folder / "sub" / "a.txt").write_text(text)
     (notes / "rows.csv").write_text("id,text\nr1,a house\nr2,a cat in a row\n")
-    index = tmp_path / "index"
+    index = tmp_path / "located"
     lsr.index([notes, other], index, encoder="bm25").close()
     for asked in ({"q": "cat", "locate": True}, {"q": "cat", "locate": True, "explain": True}):
         answer = client(index).post("/search", json=asked)
@@ -328,6 +329,35 @@ def test_health_readiness_statistics_and_metrics(client: Client, path: Path) -> 
         "lsr_process_resident_memory_bytes",
     ):
         assert line in text
+
+
+@pytest.mark.parametrize("path_", ["/search", "/pets/search"])
+@pytest.mark.parametrize("query", ["q=cats", "q=cats&k=0", "", "q=cats&unknown=1", "q=%FF", "q=cats&where=no+field"])
+def test_a_direct_route_answers_as_the_application_does(client: Client, path_: str, query: str) -> None:
+    asked = client()
+    direct = asked.get(f"{path_}?{query}", headers={"x-request-id": "a"})
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("lsr.server.direct_routes.path_of", lambda scope: "/elsewhere")
+        routed = asked.get(f"{path_}?{query}", headers={"x-request-id": "a"})
+
+    def without_time(answer: Any) -> Any:
+        return {name: value for name, value in answer.json().items() if name != "took_us"}
+
+    assert (direct.status_code, without_time(direct)) == (routed.status_code, without_time(routed))
+    assert dict(direct.headers, **{"content-length": ""}) == dict(routed.headers, **{"content-length": ""})
+    counted = (
+        f'lsr_requests_total{{method="GET",route="{path_.replace("pets", "{index}")}",status="{direct.status_code}"}}'
+    )
+    assert f"{counted} 2.0" in asked.get("/metrics").text
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"a": "é\u202e\u2028\x7f\x9b\ufeff"}, {"a": "\ud800"}, {"a": 1 << 80}, {1: [None, True, 1e300, -0.0, 1.1]}],
+)
+def test_answers_are_safe_to_print_and_read_as_the_same_value(value: Any) -> None:
+    text = json_bytes(value).decode()
+    assert text.isprintable() and json.loads(text) == json.loads(json.dumps(value))
 
 
 def test_an_index_that_is_gone_is_said_without_its_path(client: Client, path: Path) -> None:

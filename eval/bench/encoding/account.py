@@ -95,7 +95,7 @@ def _watched(clock: _Clock) -> Iterator[None]:
 
 
 def account(corpus: Path, n: int, *, encoder: str = "default", rounds: int = 3) -> Account:
-    """Encode n passages of a corpus in one thread, and return what each step took in the fastest of some rounds."""
+    """Encode n passages of a corpus in one thread, and return the account of the fastest of some rounds."""
     opened = open_compiled(encoder, dtype="int8", n_threads=1)
     documents = passages(corpus, n)
     n_tokens = sum(len(tokens.ids) for tokens in opened.document.tokens([of.full_text for of in documents]))

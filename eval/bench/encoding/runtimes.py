@@ -29,7 +29,7 @@ FEW = 12
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What was measured of a runtime.
+    """Measurements of a runtime.
 
     passages_per_s: the median of the turns, by the clock. cores: processors at work for it. same_alone: share of
     passages that have the same bits alone as in a batch. error: mean of one less the cosine with float32 alone.

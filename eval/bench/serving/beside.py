@@ -42,6 +42,7 @@ function done(summary, latency, requests)
 end
 """
 """What wrk does: ask for the paths of a file in turns, and print counts and microseconds as JSON."""
+MEDIANS = ("rate", "p50", "p99", "server_ms", "client_ms")
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -124,14 +125,12 @@ def measure(server: Server, script: Path, *, connections: int, seconds: float) -
 def line_of(name: str, rounds: Sequence[Round]) -> str:
     """Return the medians of a server's rounds in a line, with the least and the largest rate."""
 
-    def median(field: str) -> float:
-        return statistics.median(getattr(one, field) for one in rounds)
-
+    middle = {name: statistics.median(getattr(one, name) for one in rounds) for name in MEDIANS}
     rates = [one.rate for one in rounds]
     return (
-        f"{name:10} {median('rate'):7.0f} requests/s ({min(rates):.0f} to {max(rates):.0f}), p50 {median('p50'):.2f} ms, "
-        f"p99 {median('p99'):.2f} ms, processor {median('server_ms'):.2f} ms a request, client "
-        f"{median('client_ms'):.2f} ms, failed {sum(one.failed for one in rounds)}"
+        f"{name:10} {middle['rate']:7.0f} requests/s ({min(rates):.0f} to {max(rates):.0f}), p50 {middle['p50']:.2f} "
+        f"ms, p99 {middle['p99']:.2f} ms, processor {middle['server_ms']:.2f} ms a request, client "
+        f"{middle['client_ms']:.2f} ms, failed {sum(one.failed for one in rounds)}"
     )
 
 

@@ -14,7 +14,7 @@ from lsr.indexer.corpus.intake import FileBrokenError, FileSkippedError, Intake,
 from lsr.indexer.corpus.opening import opened
 from lsr.indexer.corpus.records import Layout, NoTextFieldError, RecordReader, joined_texts
 from lsr.indexer.corpus.report import Reason
-from lsr.indexer.integrity.parquet_limits import UnpacksTooMuchError, plain_batches, text_columns
+from lsr.indexer.integrity.parquet_limits import MOST_ROWS, UnpacksTooMuchError, plain_batches, text_columns
 from lsr.types import Document
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 # Read so, and without pre_buffer; else the columns of a whole row group are held at once.
 _READ_BYTES = 1 << 20
 _BATCH_BYTES = 16 << 20
-_MAX_BATCH_ROWS = 4096
 
 
 def read_parquet(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Document]]:
@@ -37,7 +36,7 @@ def read_parquet(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Docu
 
     try:
         with _opened_file(source, intake) as file:
-            yield from _documents(file, source, intake)
+            yield from _documents(*file, source, intake)
     except UnpacksTooMuchError as error:
         raise FileBrokenError(str(error)) from None
     except pa.ArrowException as error:
@@ -47,8 +46,11 @@ def read_parquet(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Docu
 
 
 @contextmanager
-def _opened_file(source: SourceFile, intake: Intake) -> Iterator[pq.ParquetFile]:
-    """Open a file for reading at any offset; a compressed one is first unpacked into a temporary file."""
+def _opened_file(source: SourceFile, intake: Intake) -> Iterator[tuple[pq.ParquetFile, int]]:
+    """Open a file for reading at any offset; a compressed one is first unpacked into a temporary file.
+
+    Yields the file, and how many rows may be read at a time.
+    """
     if not source.compression:
         try:
             unread = source.path.open("rb")
@@ -67,15 +69,19 @@ def _opened_file(source: SourceFile, intake: Intake) -> Iterator[pq.ParquetFile]
             yield file
 
 
-def _bounded(place: Any, size_bytes: int) -> pq.ParquetFile:
+@contextmanager
+def _bounded(place: Any, size_bytes: int) -> Iterator[tuple[pq.ParquetFile, int]]:
     """Open a file so that a text that it repeats is held once. Raises UnpacksTooMuchError."""
     import pyarrow.parquet as pq
 
-    texts = text_columns(pq.ParquetFile(place), size_bytes)
-    return pq.ParquetFile(place, read_dictionary=texts, buffer_size=_READ_BYTES, pre_buffer=False)
+    texts = text_columns(place, size_bytes)
+    with pq.ParquetFile(place, read_dictionary=texts.names, buffer_size=_READ_BYTES, pre_buffer=False) as file:
+        yield file, min(texts.most_rows, MOST_ROWS)
 
 
-def _documents(file: pq.ParquetFile, source: SourceFile, intake: Intake) -> Iterator[tuple[int, Document]]:
+def _documents(
+    file: pq.ParquetFile, most_rows: int, source: SourceFile, intake: Intake
+) -> Iterator[tuple[int, Document]]:
     schema = file.schema_arrow
     if len(set(schema.names)) < len(schema.names):
         raise FileBrokenError("two of its columns have the same name")
@@ -94,7 +100,7 @@ def _documents(file: pq.ParquetFile, source: SourceFile, intake: Intake) -> Iter
     columns = [key for key in keys if key] + kept
     start_bytes, row_number = intake.report.bytes_done, 0
     for group in range(file.num_row_groups):
-        coded = file.iter_batches(_batch_rows(file, group), row_groups=[group], columns=columns)
+        coded = file.iter_batches(_batch_rows(file, group, most_rows), row_groups=[group], columns=columns)
         for batch in plain_batches(coded):
             for parts in _rows(batch, layout, kept):
                 row_number += 1
@@ -113,11 +119,11 @@ def _documents(file: pq.ParquetFile, source: SourceFile, intake: Intake) -> Iter
                 intake.report.bytes_done = start_bytes + done
 
 
-def _batch_rows(file: pq.ParquetFile, group: int) -> int:
+def _batch_rows(file: pq.ParquetFile, group: int, most_rows: int) -> int:
     """Return how many rows of a group make a batch of moderate size."""
     metadata = file.metadata.row_group(group)
     row_bytes: int = metadata.total_byte_size // max(1, metadata.num_rows) + 1
-    return max(1, min(_MAX_BATCH_ROWS, _BATCH_BYTES // row_bytes))
+    return max(1, min(most_rows, _BATCH_BYTES // row_bytes))
 
 
 def _rows(batch: pa.RecordBatch, layout: Layout, kept: list[str]) -> Iterator[tuple[Any, Any, Any, Any]]:

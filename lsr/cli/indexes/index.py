@@ -26,6 +26,7 @@ from lsr.output.terminal import say
 if TYPE_CHECKING:
     from lsr.api.build import Built
 
+PARTITIONS = ("range", "hash")
 EXAMPLES = """\
 examples:
   lsr index notes/                           a folder of texts, into ./.lsr
@@ -36,6 +37,7 @@ examples:
   lsr index notes/ --dense all-MiniLM-L6-v2  with dense vectors as well
   lsr index --dense all-MiniLM-L6-v2         dense vectors for ./.lsr
   lsr index --vectors documents.parquet      vectors instead of text
+  lsr index corpus.jsonl --shards 4          a set of 4 shards
 """
 
 
@@ -60,8 +62,9 @@ def add_parser(subparsers: Any) -> None:
         f"{DEFAULT})",
     )
     parser.add_argument(
-        "--vectors", type=Path, nargs="+", action="extend", default=[], metavar="FILE.parquet",
-        help="vectors instead of text: columns id, terms or term_ids, weights",
+        "--vectors", type=Path, nargs="+", action="extend", default=[], metavar="FILE",
+        help="vectors instead of text: Parquet (columns id, terms or term_ids, weights), JSON lines (id, vector), or "
+        "CIFF",
     )  # fmt: skip
     parser.add_argument(
         "--dense", metavar="E", help="store dense vectors as well: the folder of a dense model, its name on the hub, "
@@ -84,6 +87,13 @@ def add_parser(subparsers: Any) -> None:
         action="store_true",
         help="don't place similar documents together: indexing is faster, searches slower, results the same",
     )
+    parser.add_argument(
+        "--shards", type=positive, metavar="N", help="make a set of N shards, searched as one index: docs/SCALE.md"
+    )  # fmt: skip
+    parser.add_argument(
+        "--partition", choices=PARTITIONS, help="divide a set's documents by their order of addition (range, the "
+        "default), or by the hashes of their doc_ids"
+    )  # fmt: skip
     parser.add_argument("--threads", type=positive, metavar="N", help="number of threads (default: all cores)")
     parser.add_argument("--json", action="store_true", help="print the result as a JSON object")
     parser.set_defaults(run=run)
@@ -108,6 +118,7 @@ def run(args: argparse.Namespace) -> int:
         "overwrite": args.overwrite,
         "reorder": not args.no_reorder,
         "threads": args.threads or available_cores(),
+        "shards": _partition(args),
     }
     note_compiling("split_range")
     progress = TerminalProgress()
@@ -140,6 +151,18 @@ def run(args: argparse.Namespace) -> int:
         pieces = f" ({counted(manifest.n_docs, 'passage')})" if manifest.n_docs > n_documents else ""
         say(f"indexed {counted(n_documents, 'document')}{pieces} in {seconds:.1f} s ({rate}) into {args.index}, {size}")
     return 0
+
+
+def _partition(args: argparse.Namespace) -> Any:
+    """Return how a set is divided, None for a single index."""
+    from lsr.errors import UsageError
+    from lsr.indexer.shards.manifest import RANGE, Partition
+
+    if args.shards is None:
+        if args.partition is not None:
+            raise UsageError("--partition divides a set: give the number of its shards by --shards")
+        return None
+    return Partition(args.shards, args.partition or RANGE)
 
 
 def _lengths(built: Built) -> dict[str, int]:

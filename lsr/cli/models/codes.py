@@ -106,13 +106,14 @@ def _of_index(args: argparse.Namespace) -> tuple[Any, Any]:
 
     from lsr.indexer.storage.index import StoredIndex
     from lsr.query.hybrid.dense_scores import dense_of, rows_at
-    from lsr.query.hybrid.dense_search import allowed_positions
+    from lsr.query.hybrid.dense_search import allowed_rows
     from lsr.query.searcher import Searcher
 
     with StoredIndex.open(index_path(args)) as index:
         dense = dense_of(index)
-        mask = allowed_positions(index, None)
-        positions = np.arange(index.n_positions) if mask is None else np.flatnonzero(mask)
+        mask = allowed_rows(index, None)
+        positions = np.arange(int(index.places.starts[-1])) if mask is None else np.flatnonzero(mask)
+        positions = np.sort(index.places.of_places(positions))
         if len(positions) > args.sample:
             rng = np.random.default_rng(args.seed)
             positions = np.sort(rng.choice(positions, args.sample, replace=False))

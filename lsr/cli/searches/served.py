@@ -104,7 +104,7 @@ def _about(given: Sequence[str], names: Sequence[str]) -> dict[str, str]:
 
 def name_of(path: Path) -> str:
     """Return the name of an index that was given none: that of its folder, or of the one around `.lsr`."""
-    from lsr.indexer.storage.index import DEFAULT_NAME
+    from lsr.indexer.storage.find_index import DEFAULT_NAME
     from lsr.server.served_index import LONGEST_NAME, RESERVED
 
     folder = path.resolve()

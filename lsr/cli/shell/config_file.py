@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lsr.cli.shell.folder_rules import check_folder_setting
 from lsr.cli.shell.parser import did_you_mean
 from lsr.errors import UsageError
 from lsr.io.cache import expanded
@@ -51,10 +52,12 @@ def apply_config(
     that this command lacks. Raises UsageError for a file that isn't TOML, an unknown name or a value that doesn't fit.
     """
     found: dict[str, Setting] = {}
-    for path in config_paths():
-        for name, value in _values(path, command, commands, _options(parser), others).items():
-            found[name] = Setting(path, name, value)
     options = _options(parser)
+    for path in config_paths():
+        for name, value in _values(path, command, commands, options, others).items():
+            if path == Path(NAME):
+                check_folder_setting(path, command, options[name], name, value)
+            found[name] = Setting(path, name, value)
     for setting in found.values():
         action = options[setting.name]
         action.required = False
@@ -109,12 +112,14 @@ def _read(path: Path) -> dict[str, Any]:
     import tomllib
 
     try:
-        state = path.stat()
-        if not stat.S_ISREG(state.st_mode) or state.st_uid not in (0, os.geteuid()) or state.st_mode & stat.S_IWOTH:
-            return {}
-        if state.st_size > LARGEST_BYTES:
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # a FIFO isn't waited for
+            state = os.fstat(file.fileno())
+            if not stat.S_ISREG(state.st_mode) or state.st_uid not in (0, os.geteuid()) or state.st_mode & stat.S_IWOTH:
+                return {}
+            data = file.read(LARGEST_BYTES + 1)
+        if len(data) > LARGEST_BYTES:
             raise UsageError(f"{path} is over {LARGEST_BYTES >> 20} MiB; a config file has a few lines")
-        content: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+        content: dict[str, Any] = tomllib.loads(data.decode())
         return content
     except (FileNotFoundError, NotADirectoryError):
         return {}

@@ -20,6 +20,7 @@ from lsr.encoders.base import Encoder
 from lsr.indexer.corpus.doc_ids import DocIdLedger
 from lsr.indexer.encode.encode_corpus import encode_corpus
 from lsr.indexer.pipeline import index_documents, index_vectors
+from lsr.indexer.shards.manifest import is_set
 from lsr.indexer.storage.generations import generations
 from lsr.io.folder import Folder, refuse_link
 from lsr.io.progress import Progress
@@ -139,7 +140,7 @@ def open_candidate_pool(
     LsrError.
     """
     collector = _Collector(examples, more)
-    if generations(index) or encoder is None:
+    if generations(index) or is_set(index) or encoder is None:
         searcher = Searcher(index, encoder=encoder)
         deque(collector.documents(), maxlen=0)
     else:

@@ -13,6 +13,7 @@ from page_serving import serving
 
 import lsr
 from lsr.query.searcher import Searcher
+from lsr.server.pages.readable import readable
 from lsr.server.pages.search import search_page
 
 ALLOWED = set(
@@ -35,12 +36,35 @@ LOOK = """() => {
 }"""
 
 
+MARKDOWN = ("- {0}", "> {0}", "## {0}", "**{0}** and `{0}`", "[{0}]({0})", "![{0}](<{0}> '{0}')", "```{0}\n{0}\n```")
+RST = (
+    "- {0}",
+    "{0}\n=====",
+    "*{0}* and ``{0}``",
+    "`{0} <{0}>`_",
+    ":x:`{0}`",
+    ".. note:: {0}",
+    ".. raw:: html\n\n   {0}",
+)
+
+
+def marked_up() -> list[dict[str, Any]]:
+    """Return documents whose markup has every hostile text in every place."""
+    made = {name: "\n\n".join(one.format(text) for text in HOSTILE for one in places) for name, places in KINDS.items()}
+    return [
+        {"id": name, "title": name, "text": f"{KINDS[name][3].format('cat')}\n\n{text}"} for name, text in made.items()
+    ]
+
+
+KINDS = {"all.md": MARKDOWN, "all.rst": RST}
+
+
 def records() -> list[dict[str, Any]]:
     fields = [{name: HOSTILE[(i + j) % 5] for j, name in enumerate(FIELD_NAMES)} for i in range(len(HOSTILE))]
     return [
         {"id": f"{i} {text}", "title": text if i % 3 else "", "text": f"cat {text} cat", "site": text, **fields[i]}
         for i, text in enumerate(HOSTILE)
-    ]
+    ] + marked_up()
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +129,12 @@ def test_hostile_documents_as_pages(watched: Watched) -> None:
     for record in records():
         text = watched.look("/document?" + urlencode({"id": record["id"], "q": "cat"}))
         assert "no document" not in text, record["id"]
+
+
+def test_markup_is_taken_for_markup() -> None:
+    for record in marked_up():
+        shown = readable(record["text"]).text
+        assert shown != record["text"] and "pwned(1)" in shown
 
 
 def test_hostile_queries_filters_and_parameters(watched: Watched) -> None:

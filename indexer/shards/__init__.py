@@ -1,0 +1,1 @@
+"""Sets of shards: a folder of ordinary indexes that is searched, changed and checked as one."""

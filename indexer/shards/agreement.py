@@ -1,0 +1,67 @@
+"""Agreement of the shards of a set, without which a search would not be that of one index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lsr.errors import IndexDamagedError
+from lsr.indexer.integrity.damage import REMEDY
+from lsr.indexer.shards.manifest import ShardInfo, manifest_checksum
+from lsr.indexer.storage.generations import generations
+from lsr.indexer.storage.manifest import Manifest
+from lsr.io.folder import Folder
+
+
+def vocabulary_bytes(manifest: Manifest) -> int:
+    """Return the size of an index's vocabulary: of two that agree, the larger one continues the other."""
+    return sum(info.size_bytes for info in manifest.vocabulary.files.values())
+
+
+def check_agreement(path: Path, scale: float, shards: Mapping[str, Manifest]) -> None:
+    """Raise IndexDamagedError, naming two shards and what they differ in, unless all agree.
+
+    path: of the set, for the message. scale: of the set. shards: manifests by the shards' names. Vocabularies are not
+    compared term by term: those of a set's writer continue each other, and a checksum pins each shard's manifest.
+    """
+    (first, leader), *others = shards.items()
+    if leader.scale != scale:
+        raise IndexDamagedError(f"{path}: the set has the scale {scale}, its shard {first} {leader.scale}; {REMEDY}")
+    due = _agreed(leader)
+    for name, manifest in others:
+        for what, value in _agreed(manifest).items():
+            if value != due[what]:
+                raise IndexDamagedError(f"{path}: the shards {first} and {name} don't agree on the {what}; {REMEDY}")
+
+
+def _agreed(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "encoder": _identity(manifest.encoder),
+        "scale": manifest.scale,
+        "dense vectors": None if manifest.dense is None else _identity(manifest.dense),
+        "passages": manifest.passages,
+        "statistics of the corpus": dict(manifest.statistics),
+    }
+
+
+def _identity(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the description of an encoder without what differs between the machines that it ran on."""
+    return {name: value for name, value in description.items() if name != "runtime"}
+
+
+def shard_folder(folder: Folder, info: ShardInfo) -> Folder:
+    """Open the folder of a shard that has the generation, and the manifest, which its set names."""
+    try:
+        inner = folder.folder(info.name)
+    except OSError as error:
+        where = folder.path / info.name
+        raise IndexDamagedError(f"{where}: a shard of the set is missing ({error.strerror}); {REMEDY}") from error
+    if info.generation not in generations(inner):
+        raise IndexDamagedError(
+            f"{inner.path}: the set has its generation {info.generation}, which is no longer there: the shard was "
+            f"changed by itself; {REMEDY}"
+        )
+    if manifest_checksum(inner, info.generation) != info.manifest_crc32:
+        raise IndexDamagedError(f"{inner.path}: its manifest is another than the set was made with; {REMEDY}")
+    return inner

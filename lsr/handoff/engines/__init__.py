@@ -1,0 +1,1 @@
+"""Engines that vectors are handed to, a module each."""
