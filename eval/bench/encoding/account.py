@@ -24,7 +24,6 @@ from lsr.eval.bench.encoding.passages import passages
 from lsr.kernels.encode.limits import float_limit, integer_limit
 from lsr.kernels.encode.pack import FloatLinear, PackedLinear
 
-
 STEPS: tuple[tuple[ModuleType, str], ...] = (
     *((forward, name) for name in ("embed_rows", "attend", "normalise_rows")),
     *((products, name) for name in ("round_rows", "round_gelu_rows", "linear", "linear_and_gelu", "linear_onto")),

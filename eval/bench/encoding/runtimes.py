@@ -20,7 +20,6 @@ import numpy.typing as npt
 from lsr.encoders.compiled.choose import FLOAT32, INT8
 from lsr.eval.bench.encoding.passages import passages
 from lsr.eval.bench.encoding.peers import Encode, open_peers
-
 from lsr.types import Document, SparseBatch
 
 FEW = 12
