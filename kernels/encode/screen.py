@@ -1,6 +1,6 @@
-"""A screen of the vocabulary head: which terms of a text can score above 0, for less than half of the head's work.
+"""A screen of the vocabulary head: it leaves out terms that no token of a text scores above 0.
 
-Of most terms a fraction of the work shows that no token of the text scores them above 0. Hidden states h lie close to a
+It takes less than half of the head's work. Of most terms a fraction of the work shows that no token of the text scores them above 0. Hidden states h lie close to a
 mean m and few directions, the rows of Q (rank × size, orthonormal). With g = h - m, a = Q g, a term's weights w and
 y = Q w, its score is
 
@@ -48,11 +48,11 @@ _MOST_BYTES = np.array([127, 32, 127, 16])
 """The largest byte of each of a term's bounds."""
 
 MOST_DIRECTIONS = 384
-"""Up to this rank |a - â|, at most half a step times √rank, fits a byte in every unit of |ŷ|, at most √rank."""
+"""Largest rank. Up to it |a - â|, at most half a step times √rank, fits a byte in units of |ŷ| / 127, at most √rank."""
 
 
 class Screen(NamedTuple):
-    """A head's screen.
+    """The screen of a head.
 
     projection: Q, with -Q·m as biases. layer: y of all terms and their bounds as bytes, with b + m·w as biases. units:
     float32 (N_BOUNDS), by which a token's bounds are multiplied, as a term's are divided. mean, mean_length: m, |m|.

@@ -48,9 +48,9 @@ def compiled_options(name_or_path: str | Path, options: Mapping[str, Any]) -> di
 
 
 def int8_hint(name_or_path: str | Path, encoder: Any, dtype: str | None) -> str | None:
-    """Return what int8 would save a model that torch runs on a CPU; None where the kernels can't run it, or do.
+    """Return a hint at int8 for a model that torch runs on a CPU, None where nothing is to say.
 
-    dtype: that was asked for: then nothing is to be said.
+    That is where the kernels can't run it, or do, and where a dtype was asked for.
     """
     runtime = getattr(encoder, "runtime", None)
     if dtype is not None or runtime is None or runtime.library == "lsr kernels" or runtime.device != "cpu":

@@ -53,7 +53,7 @@ class Embeddings(NamedTuple):
 
 
 class Subspace(NamedTuple):
-    """Where hidden states lie close to: a mean (size) and directions (rank, size), float32."""
+    """Subspace that hidden states lie close to: a mean (size) and directions (rank, size), float32."""
 
     mean: Floats
     directions: Floats
