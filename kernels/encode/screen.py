@@ -1,8 +1,7 @@
 """A screen of the vocabulary head: it leaves out terms that no token of a text scores above 0.
 
-It takes less than half of the head's work. Of most terms a fraction of the work shows that no token of the text scores them above 0. Hidden states h lie close to a
-mean m and few directions, the rows of Q (rank × size, orthonormal). With g = h - m, a = Q g, a term's weights w and
-y = Q w, its score is
+It takes less than half of the head's work. Hidden states h lie close to a mean m and few directions, the rows of Q
+(rank × size, orthonormal). With g = h - m, a = Q g, a term's weights w and y = Q w, its score is
 
     h·w + b = (b + m·w) + a·y + g⊥·w⊥,    g⊥ = g - Qᵀa,    w⊥ = w - Qᵀy,
 
