@@ -64,9 +64,10 @@ SHARED ?= $(or $(LSR_SHARED),../shared)
 DATASETS ?= $(wildcard $(addprefix $(SHARED)/data/beir/,scifact nfcorpus cranfield cacm))
 
 .PHONY: eval
-eval: $(VENV)/full  ## Print the evaluation table of BM25 and the default model for DATASETS, BEIR folders
+eval: $(VENV)/full  ## Print the evaluation tables of BM25 and the bundled models for DATASETS, BEIR folders
 	$(if $(DATASETS),,$(error no test collections in $(SHARED)/data/beir: make eval DATASETS="FOLDER …"))
 	$(BIN)/lsr eval $(DATASETS) --encoder bm25 default --hybrid --threads 2 --output build/eval
+	$(BIN)/lsr eval $(DATASETS) --encoder bm25 fast --threads 2 --output build/eval-fast
 
 .PHONY: hybrid
 hybrid: $(VENV)/full  ## Print quality and cost of hybrid searches, BM25 with all-MiniLM-L6-v2, for DATASETS
@@ -99,6 +100,12 @@ train: $(VENV)/full  ## Train the bundled model, for some hours; run again, it r
 		--set 'encoder.start="$(TRAINING)/lsr-mini-v1-b/model"')
 	$(BIN)/python -m lsr.training.model.package_model $(TRAINING)/lsr-mini-v1-c/model lsr/models/lsr-mini-v1 \
 		--words 5 --words-beside-dense 15 --rarity 0.3 --threshold 0.3 --texts $(TEXTS)/wikipedia.parquet
+
+.PHONY: train-fast
+train-fast: $(VENV)/full  ## Make the bundled encoder without a transformer, for some minutes; run again, it resumes
+	$(if $(wildcard $(TEXTS)),,$(error no training texts in $(TEXTS)))
+	$(BIN)/python -m lsr.training.static.make lsr/models/lsr-static-v1 --pairs $(SHARED)/data/train/pairs.parquet \
+		--texts $(TEXTS)/wikipedia.parquet --work $(TRAINING)/static
 
 .PHONY: bench
 bench: $(VENV)/peers  ## Time the engine against its peers

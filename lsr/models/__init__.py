@@ -8,6 +8,11 @@ from pathlib import Path
 DEFAULT = "lsr-mini-v1"
 """The bundled model that encodes text where no encoder is named; `default` means this one."""
 
+FAST = "lsr-static-v1"
+"""The bundled encoder without a transformer; `fast` means this one."""
+
+_NAMES = {"default": DEFAULT, DEFAULT: DEFAULT, "fast": FAST, FAST: FAST}
+
 ENCODER_VARIABLE = "LSR_ENCODER"
 """The environment variable that names another default encoder of commands."""
 
@@ -19,5 +24,5 @@ def default_encoder() -> str:
 
 def bundled_folder(name: str) -> Path | None:
     """Return the folder of a bundled model, None for any other name."""
-    folder = Path(__file__).parent / (DEFAULT if name == "default" else name)
-    return folder if name in ("default", DEFAULT) and folder.is_dir() else None
+    folder = None if name not in _NAMES else Path(__file__).parent / _NAMES[name]
+    return folder if folder is not None and folder.is_dir() else None

@@ -144,6 +144,13 @@ def _java() -> Any:
     return jnius.autoclass
 
 
+def _cast(name: str, value: Any) -> Any:
+    """Return a Java object as one of a class above its own, so that the right constructor takes it."""
+    from jnius import cast
+
+    return cast(name, value)
+
+
 def lucene_search(folder: Path, handoff: Handoff) -> Search:
     """Index bulk requests by the classes that both servers use for such fields."""
     java = _java()
@@ -163,7 +170,7 @@ def lucene_search(folder: Path, handoff: Handoff) -> Search:
     writer.forceMerge(1)
     writer.close()
     reader = java("org.apache.lucene.index.DirectoryReader").open(store)
-    searcher = java("org.apache.lucene.search.IndexSearcher")(reader)
+    searcher = java("org.apache.lucene.search.IndexSearcher")(_cast("org.apache.lucene.index.IndexReader", reader))
     should = java("org.apache.lucene.search.BooleanClause$Occur").SHOULD
     boosted = java("org.apache.lucene.search.BoostQuery")
 

@@ -58,8 +58,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--encoder",
         metavar="E",
-        help=f"bm25, the folder of a model, or its name on the Hugging Face hub (default: $LSR_ENCODER, or the bundled "
-        f"{DEFAULT})",
+        help="bm25, fast (bundled, without a transformer), the folder of a model, or its name on the Hugging Face hub "
+        f"(default: $LSR_ENCODER, or the bundled {DEFAULT})",
     )
     parser.add_argument(
         "--vectors", type=Path, nargs="+", action="extend", default=[], metavar="FILE",
@@ -182,7 +182,7 @@ def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[s
 
     name = args.encoder or default_encoder()
     if args.encoder is None and name == DEFAULT:
-        note(f"encoding with the bundled model {name}; --encoder bm25 is faster: words only, no model")
+        note(f"encoding with the bundled model {name}; --encoder fast takes a fraction of the time")
     elif args.encoder is None:
         note(f"encoding with {name}, as LSR_ENCODER has it")
     of_dense = name == WORDS and args.dense is not None  # then the device is that of the dense model

@@ -22,6 +22,7 @@ from lsr.kernels.encode.pack import FloatLinear
 from lsr.kernels.encode.rows import embed_rows, mean_of_rows, normalise_rows, to_unit_length
 from lsr.kernels.encode.vocabulary import take_positive
 
+_SPANS_AT_ONCE = 64
 Watch = Callable[[str, Floats], None]
 
 
@@ -77,7 +78,7 @@ class Forward:
         scores: list[Scored] = []
         if sparse:
             self._through("layers", weights.layers, weights.n_shared, len(weights.layers), indptr, scratch)
-            scores = self._scores(texts, indptr, scratch)
+            scores = self._scores(texts, indptr, scratch, self._least)
         vectors = np.zeros((len(texts), weights.dimension), np.float32)
         if dense:
             if shared is not None:
@@ -96,6 +97,25 @@ class Forward:
         rows = scratch.states[: int(indptr[-1]) * weights.size].reshape(-1, weights.size)
         vectors = np.array([self._behind_pooling(row.copy(), normalise=True) for row in rows])
         return np.split(vectors, indptr[1:-1])
+
+    def spans(self, texts: Sequence[Ids], spans: Sequence[Sequence[tuple[int, int]]], scratch: Scratch) -> list[Scored]:
+        """Return the terms of spans of tokens, one after the other, each read within its text.
+
+        spans: of each text, (first, end). texts: as of `both`.
+        """
+        weights, indptr, size = self.weights, _indptr(texts), self.weights.size
+        self._embed(texts, scratch)
+        self._through("layers", weights.layers, 0, len(weights.layers), indptr, scratch)
+        starts = indptr[:-1].tolist()
+        tokens = [np.arange(a, b) + at for at, own in zip(starts, spans, strict=True) for a, b in own]
+        states = scratch.states[: int(indptr[-1]) * size].reshape(-1, size).copy()
+        found: list[Scored] = []
+        for first in range(0, len(tokens), _SPANS_AT_ONCE):
+            some = tokens[first : first + _SPANS_AT_ONCE]
+            rows = states[np.concatenate(some)]
+            scratch.states[: rows.size] = rows.reshape(-1)
+            found += self._scores([[]] * len(some), _indptr(some), scratch, 0.0)
+        return found
 
     def _embed(self, texts: Sequence[Ids], scratch: Scratch) -> None:
         weights, embeddings = self.weights, self.weights.embeddings
@@ -144,7 +164,9 @@ class Forward:
         if self._watch is not None:
             self._watch(name, rows[: n * size].reshape(n, size))
 
-    def _scores(self, texts: Sequence[Ids], indptr: npt.NDArray[np.int64], scratch: Scratch) -> list[Scored]:
+    def _scores(
+        self, texts: Sequence[Ids], indptr: npt.NDArray[np.int64], scratch: Scratch, least: float
+    ) -> list[Scored]:
         head, size, n = self.weights.head, self.weights.size, int(indptr[-1])
         assert isinstance(head, VocabularyHead), "the model has no vocabulary head"
         self._show("head.transform", scratch.states, n, size)
@@ -152,7 +174,7 @@ class Forward:
         self._normalise(head.norm, scratch.inner, n)
         self._show("head.scores", scratch.inner, n, size)
         if head.screen is not None:
-            return scratch.products.above(head.scores, head.screen, scratch.inner, indptr, self._least, texts)
+            return scratch.products.above(head.scores, head.screen, scratch.inner, indptr, least, texts)
         scores = scratch.products.largest(head.scores, scratch.inner, indptr)
         finite = np.isfinite(scratch.inner[: n * size]).reshape(n, size).all(1)
         scores[~np.logical_and.reduceat(finite, indptr[:-1])] = np.float32(np.inf)

@@ -129,6 +129,10 @@ class CompiledModel:
             found.append(vectors[tokens.own].astype(np.float16))
         return found
 
+    def spans(self, texts: Sequence[Sequence[int]], spans: Sequence[Sequence[tuple[int, int]]]) -> list[Scored]:
+        """Return the terms of spans of tokens, as of `Forward.spans`. texts: token ids, special ones among them."""
+        return self._forward.spans(texts, spans, self._scratch(sum(map(len, texts))))
+
     def tokens(self, texts: Sequence[str]) -> list[_Tokens]:
         """Return the tokens of each text, special ones among them, cut to what the model reads."""
         found = []

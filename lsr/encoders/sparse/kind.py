@@ -36,6 +36,7 @@ from lsr.encoders.registry import (
 from lsr.encoders.runtime import RUNTIME
 from lsr.encoders.sparse.query_table import open_table
 from lsr.encoders.sparse.vocabulary_map import RemappedQueryEncoder
+from lsr.encoders.static.choose import is_static
 from lsr.encoders.text.term_spans import AnalysedWords, TermFinder, Tokens, TokensAndWords
 from lsr.encoders.text.tokenizer import copy_of
 from lsr.errors import EncoderError, UsageError
@@ -68,7 +69,11 @@ def _load(
 
 
 def _load_model(name_or_path: str | Path, **options: Any) -> Any:
-    """Load a model on the compiled kernels or in torch, as `compiled_options` chooses."""
+    """Load a static encoder, or a model on the compiled kernels or in torch, as `compiled_options` chooses."""
+    if is_static(name_or_path):
+        from lsr.encoders.static.encoder import open_static
+
+        return open_static(name_or_path, **options)
     chosen = compiled_options(name_or_path, options)
     if chosen is not None:
         from lsr.encoders.compiled.open import open_compiled
@@ -200,7 +205,7 @@ def _find_words(description: Mapping[str, Any]) -> WordTerms | None:
 register(
     EncoderKind(
         MODEL,
-        usage="default, the folder of a model, a name on the hub such as owner/model",
+        usage="default, fast, the folder of a model, a name on the hub such as owner/model",
         load=_load,
         open_documents=_open_documents,
         open_queries=_open_queries,
