@@ -99,7 +99,7 @@ train: $(VENV)/full  ## Train the bundled model, for some hours; run again, it r
 	test -d $(TRAINING)/lsr-mini-v1-c/model || $(call train-part,c,$(TRAINING)/mined.parquet,\
 		--set 'encoder.start="$(TRAINING)/lsr-mini-v1-b/model"')
 	$(BIN)/python -m lsr.training.model.package_model $(TRAINING)/lsr-mini-v1-c/model lsr/models/lsr-mini-v1 \
-		--words 5 --words-beside-dense 15 --rarity 0.3 --threshold 0.3
+		--words 5 --words-beside-dense 15 --rarity 0.3 --threshold 0.3 --texts $(TEXTS)/wikipedia.parquet
 
 .PHONY: train-fast
 train-fast: $(VENV)/full  ## Make the bundled encoder without a transformer, for some minutes; run again, it resumes

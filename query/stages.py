@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
+from lsr.encoders.threads import limited_threads
 from lsr.query.deadline import check_deadline
 from lsr.query.engine.batches import ranked
 from lsr.query.engine.engine import Ranking
@@ -186,7 +187,8 @@ def search_queries(search: SparseSearch, queries: Queries, options: SearchOption
 
     def find(numbers: range) -> list[Found]:
         if not plain:
-            return [_rank(search, method, queries.row(number), options, scope) for number in numbers]
+            with limited_threads(options.threads):  # a reranker's model takes no more than the search
+                return [_rank(search, method, queries.row(number), options, scope) for number in numbers]
         vectors = [queries.sparse.row(number) for number in numbers]
         rankings = search.rank_vectors(vectors, options.depth, scope)
         return [

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lsr.encoders.dense.base import DenseEncoder, dense_description
 from lsr.encoders.runtime import with_runtime
+from lsr.encoders.threads import limited_threads
 from lsr.errors import IndexExistsError, LsrError
 from lsr.indexer.encode.document_encoders import Legs
 from lsr.indexer.encode.resume import Staging
@@ -28,13 +29,15 @@ def add_dense(
     encoder: DenseEncoder,
     *,
     overwrite: bool = False,
+    threads: int | None = None,
     progress: Progress | None = None,
 ) -> Manifest:
     """Encode the documents of an index, and commit their dense vectors as its next generation.
 
     Sparse vectors and texts stay what they are. After an interruption the same call resumes (`Staging`).
-    overwrite: replace dense vectors that are there. Raises IndexMissingError, IndexExistsError if there are dense
-    vectors and not `overwrite`, IndexLockedError, and what the encoder raises.
+    overwrite: replace dense vectors that are there. threads: that encode (default: all cores). Raises
+    IndexMissingError, IndexExistsError if there are dense vectors and not `overwrite`, IndexLockedError, and what the
+    encoder raises.
     """
     path = Path(path)
     refuse_set(path, "dense vectors are added to")
@@ -45,7 +48,7 @@ def add_dense(
         staging = Staging(
             path, legs, settings={}, with_documents=False, n_documents=index.n_positions, progress=progress
         )
-        with staging:
+        with limited_threads(threads), staging:
             shards = staging.encode(lambda: _documents(index))
             return _commit(index, encoder, staging, shards, place)
 

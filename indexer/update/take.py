@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 from lsr.encoders.threads import limited_threads
 from lsr.errors import COMMITTED, IndexLockedError, LsrError, UsageError
 from lsr.indexer.encode.document_encoders import Legs
+from lsr.indexer.encode.document_reader import DocumentReader, reader_for
 from lsr.indexer.encode.open_encoders import open_dense_encoder_of
 from lsr.indexer.encode.windows import windows
 from lsr.indexer.pipeline import COUNTED_AT_ONCE, ENCODED_AT_ONCE
@@ -37,10 +38,13 @@ def _take(editor: Editor, documents: Iterable[Document], *, replacing: bool) -> 
     legs = Legs(editor.encoder, _dense_encoder(editor))
     words_alone = editor.encoder.corpus_weighting is not None and legs.dense is None
     size = COUNTED_AT_ONCE if words_alone else ENCODED_AT_ONCE
-    for batch in windows(_split(editor, legs, documents), max_documents=size):
+    reader = _reader(editor, legs)
+    for batch in windows(documents if reader is None else reader.read(documents), max_documents=size):
         vectors = legs.encode(batch)
         assert vectors.sparse is not None
         (editor.update if replacing else editor.add)(batch, vectors.sparse, vectors.dense)
+    for line in [] if reader is None else reader.summary():
+        log.info(line)
 
 
 def _dense_encoder(editor: Editor) -> Any:
@@ -53,18 +57,14 @@ def _dense_encoder(editor: Editor) -> Any:
     return open_dense_encoder_of(editor.base)
 
 
-def _split(editor: Editor, legs: Legs, documents: Iterable[Document]) -> Iterator[Document]:
-    """Cut documents into passages as those of the index were."""
+def _reader(editor: Editor, legs: Legs) -> DocumentReader | None:
+    """Return what cuts documents into passages as those of the index were, or leaves them whole as those were."""
     settings = editor.base.manifest.passages
     if settings is None:
-        return iter(documents)
-    from lsr.encoders.text.splitter import choose_splitter, split_documents
-
+        return reader_for(editor.encoder, legs.dense, passages=False)
     if not settings:
         raise UsageError("the index was made from ready vectors of passages: add those, as --vectors FILE.parquet")
-    assert legs.sparse is not None
-    splitter = choose_splitter(editor.encoder, legs.dense, **settings)
-    return split_documents(documents, splitter)
+    return reader_for(editor.encoder, legs.dense, passages=True, **settings)
 
 
 def merged(changes: Changes, index: str | Path, *, merge: bool, threads: int, progress: Progress | None) -> Changes:

@@ -22,24 +22,28 @@ def attend(projected, first, n_tokens, n_heads, size, distances, out):
     width = size // n_heads
     across = 3 * size
     n_columns = -(-n_tokens // COLUMNS) * COLUMNS
-    keys = np.zeros(width * n_columns, np.float32)
-    values = np.empty(n_tokens * width, np.float32)
+    keys = np.zeros(size * n_columns, np.float32)
+    values = np.empty(n_tokens * size, np.float32)
     scores = np.empty(FLOAT_ROWS * n_columns, np.float32)
     mixed = np.empty(FLOAT_ROWS * width, np.float32)
     scale = divide(np.float32(1), root(np.float32(width)))
-    for head in range(n_heads):
-        for t in range(n_tokens):
-            at = (first + t) * across + size + head * width
-            key, value = projected[at : at + width], projected[at + size : at + size + width]
-            own = values[t * width : (t + 1) * width]
+    # All heads at once: so a token's keys and values are read one behind the other.
+    for t in range(n_tokens):
+        at = (first + t) * across + size
+        for head in range(n_heads):
+            place = head * width * n_columns + t
             for d in range(width):
-                keys[d * n_columns + t] = key[d]
-                own[d] = value[d]
+                keys[place + d * n_columns] = projected[at + head * width + d]
+            place = (head * n_tokens + t) * width
+            for d in range(width):
+                values[place + d] = projected[at + size + head * width + d]
+    for head in range(n_heads):
+        of_head, own = head * width * n_columns, head * n_tokens * width
         for row in range(0, n_tokens, FLOAT_ROWS):
             start = (first + row) * across + head * width
             for column in range(0, n_columns, COLUMNS):
                 multiply_tile(
-                    scores, column, n_columns, projected, start, across, keys, column, n_columns, width
+                    scores, column, n_columns, projected, start, across, keys, of_head + column, n_columns, width
                 )  # fmt: skip
             n_rows = min(FLOAT_ROWS, n_tokens - row)
             for r in range(n_rows):
@@ -52,7 +56,7 @@ def attend(projected, first, n_tokens, n_heads, size, distances, out):
                 else:
                     _weigh(of_row, n_tokens, scale)
             for column in range(0, width, COLUMNS):
-                multiply_tile(mixed, column, width, scores, 0, n_columns, values, column, width, n_tokens)
+                multiply_tile(mixed, column, width, scores, 0, n_columns, values, own + column, width, n_tokens)
             for r in range(n_rows):
                 total = divide(np.float32(1), sum_of(scores, r * n_columns, n_columns))
                 of_token = mixed[r * width : (r + 1) * width]

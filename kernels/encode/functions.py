@@ -21,6 +21,10 @@ _E3, _E4, _E5 = np.float32(8.3334519073e-3), np.float32(1.3981999507e-3), np.flo
 _A1, _A2, _A3 = np.float32(0.254829592), np.float32(-0.284496736), np.float32(1.421413741)
 _A4, _A5, _P = np.float32(-1.453152027), np.float32(1.061405429), np.float32(0.3275911)
 _ROOT_HALF = np.float32(0.70710678)
+_END, _OF_END = np.float32(4.5), np.float32(1 / 4.5)
+_G0, _G1, _G2 = np.float32(0.3987085819244385), np.float32(-1.3360399007797241), np.float32(3.9286699295043945)
+_G3, _G4, _G5 = np.float32(-8.604825019836426), np.float32(13.655580520629883), np.float32(-15.090280532836914)
+_G6, _G7, _G8 = np.float32(10.896385192871094), np.float32(-4.5853471755981445), np.float32(0.8482593894004822)
 _LN_2 = 0.6931471805599453
 
 
@@ -44,6 +48,21 @@ def gelu(x):
     p = ((((_A5 * t + _A4) * t + _A3) * t + _A2) * t + _A1) * t
     tail = _HALF * size * p * exponential(-(z * z))
     return x - tail if x > np.float32(0) else -tail
+
+
+@kernel
+def short_gelu(x):
+    """Return x Φ(x) of a float32 within 7e-5, and above -0.17: enough for what will be bytes.
+
+    Φ(x) - ½ is odd: x times a polynomial of x² between ±4.5, with the smallest largest error of x Φ(x) there (linear
+    programming over 1,500 Chebyshev points, Φ(4.5) set to 1). Neither an exponential nor a division is needed.
+    """
+    t = x if x > -_END else -_END
+    t = t if t < _END else _END
+    u = t * _OF_END
+    s = u * u
+    p = ((((((((_G8 * s + _G7) * s + _G6) * s + _G5) * s + _G4) * s + _G3) * s + _G2) * s) + _G1) * s + _G0
+    return x * (t * p + _HALF)
 
 
 @kernel

@@ -82,15 +82,27 @@ def raise_tile_plainly(largest, activations, row_scales, row, layer, column):
                 largest[column + j] = value
 
 
+@kernel
+def raise_sums_tile_plainly(largest, activations, row, layer, column):
+    """Raise largest, int32, from `column` on to the largest sum of a tile's rows, without scales."""
+    sums = np.empty(TILE_ROWS * PANEL, np.int32)
+    sum_tile(sums, activations, row * layer.size, layer, column)
+    for r in range(TILE_ROWS):
+        for j in range(PANEL):
+            if sums[r * PANEL + j] > largest[column + j]:
+                largest[column + j] = sums[r * PANEL + j]
+
+
 class Tiles(NamedTuple):
-    """The three functions on a tile, by one instruction set."""
+    """The functions on a tile, by one instruction set."""
 
     set_tile: Any
     add_tile: Any
     raise_tile: Any
+    raise_sums_tile: Any
 
 
-PLAIN = Tiles(set_tile_plainly, add_tile_plainly, raise_tile_plainly)
+PLAIN = Tiles(set_tile_plainly, add_tile_plainly, raise_tile_plainly, raise_sums_tile_plainly)
 
 
 def best_instruction() -> str:
@@ -113,7 +125,7 @@ def make_tiles(instruction):
     from numba.extending import intrinsic
 
     from lsr.kernels.simd.vectors import instruction as call_instruction
-    from lsr.kernels.simd.vectors import item_pointer, splat
+    from lsr.kernels.simd.vectors import item_pointer, prefetch_to_write, splat
 
     lanes, n_rows, n_vectors = SHAPES[instruction]
     int16, int32, int64 = (ir.IntType(bits) for bits in (16, 32, 64))
@@ -184,6 +196,14 @@ def make_tiles(instruction):
                 def load(array, index, kind):
                     return builder.load(item_pointer(context, builder, sig, args, array, index, kind), align=4)
 
+                def target_of(r, v, kind):
+                    index = builder.add(args[1], builder.add(builder.mul(args[2], int64(r)), int64(v * lanes)))
+                    return item_pointer(context, builder, sig, args, 0, index, kind)
+
+                # Outputs lie in a row each, out of the near caches: they arrive while the sums are made.
+                for r in range(n_rows):
+                    for v in range(n_vectors):
+                        prefetch_to_write(builder, target_of(r, v, ir.IntType(8)))
                 rows = sums_of(builder, context, sig, args, (3, 6, 8), args[4], args[5], args[7], args[9])
                 columns = [builder.add(args[9], int64(v * lanes)) for v in range(n_vectors)]
                 scales, biases = ([load(array, index, floats) for index in columns] for array in (12, 13))
@@ -192,8 +212,7 @@ def make_tiles(instruction):
                     for v, total in enumerate(row):
                         value = builder.fmul(builder.sitofp(total, floats), scales[v])
                         value = builder.fadd(builder.fmul(value, scale), biases[v])
-                        index = builder.add(args[1], builder.add(builder.mul(args[2], int64(r)), int64(v * lanes)))
-                        target = item_pointer(context, builder, sig, args, 0, index, floats)
+                        target = target_of(r, v, floats)
                         value = builder.fadd(builder.load(target, align=4), value) if onto else value
                         builder.store(value, target, align=4)
                 return context.get_dummy_value()
@@ -220,6 +239,24 @@ def make_tiles(instruction):
                     scale = builder.load(item_pointer(context, builder, sig, args, 8, index, float32), align=4)
                     value = builder.fmul(builder.sitofp(row[v], floats), splat(builder, scale, lanes))
                     found = builder.select(builder.fcmp_ordered(">", value, found), value, found)
+                builder.store(found, place, align=4)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    @intrinsic
+    def raise_sums_part(typing_context, largest, activations, first, size, weights, panel, corrections, column):
+        del typing_context
+        place = types.intp
+        signature = types.void(largest, activations, place, place, weights, place, corrections, place)
+
+        def generate(context, builder, sig, args):
+            rows = sums_of(builder, context, sig, args, (1, 4, 6), args[2], args[3], args[5], args[7])
+            for v in range(n_vectors):
+                place = item_pointer(context, builder, sig, args, 0, builder.add(args[7], int64(v * lanes)), words)
+                found = builder.load(place, align=4)
+                for row in rows:
+                    found = builder.select(builder.icmp_signed(">", row[v], found), row[v], found)
                 builder.store(found, place, align=4)
             return context.get_dummy_value()
 
@@ -254,8 +291,17 @@ def make_tiles(instruction):
                     column + j, row_scales, r,
                 )  # fmt: skip
 
-    return Tiles(kernel(set_tile), kernel(add_tile), kernel(raise_tile))
+    def raise_sums_tile(largest, activations, row, layer, column):
+        size = layer.size
+        for r in range(row, row + TILE_ROWS, n_rows):
+            for j in range(0, PANEL, of_part):
+                raise_sums_part(
+                    largest, activations, r * size, size, layer.weights, column * size + j * STEP, layer.corrections,
+                    column + j,
+                )  # fmt: skip
+
+    return Tiles(kernel(set_tile), kernel(add_tile), kernel(raise_tile), kernel(raise_sums_tile))
 
 
 BEST = PLAIN if best_instruction() == "plain" else make_tiles(best_instruction())
-set_tile, add_tile, raise_tile = BEST
+set_tile, add_tile, raise_tile, raise_sums_tile = BEST

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lsr.kernels.encode.functions import gelu
+from lsr.kernels.encode.functions import short_gelu
 from lsr.kernels.encode.integer_tiles import PANEL, TILE_ROWS, add_tile, set_tile
 from lsr.kernels.jit.compile import kernel
 
@@ -21,7 +21,7 @@ def linear(activations, row_scales, n_rows, layer, out):
 
 @kernel
 def linear_and_gelu(activations, row_scales, n_rows, layer, out):
-    """Do what `linear` does, and put gelu on top."""
+    """Do what `linear` does, and put `short_gelu` on top."""
     width = layer.n_outputs
     for column in range(0, width, PANEL):
         for row in range(0, n_rows, TILE_ROWS):
@@ -29,7 +29,7 @@ def linear_and_gelu(activations, row_scales, n_rows, layer, out):
             for r in range(row, row + TILE_ROWS):
                 target = out[r * width + column : r * width + column + PANEL]
                 for j in range(PANEL):
-                    target[j] = gelu(target[j])
+                    target[j] = short_gelu(target[j])
 
 
 @kernel

@@ -66,3 +66,11 @@ def store_largest_of_lanes(builder: Any, words: Any, place: Any) -> None:
         turn = pick(builder, words, words, [LANE_WORDS * lane + i for lane in lanes for i in turned])
         words = larger(builder, words, turn)
     builder.store(pick(builder, words, words, [LANE_WORDS * lane for lane in lanes]), place, align=4)
+
+
+def prefetch_to_write(builder: Any, place: Any) -> None:
+    """Bring the cache line of a byte's place near, to be written soon."""
+    number = ir.IntType(32)
+    signature = ir.FunctionType(ir.VoidType(), [place.type, number, number, number])
+    function = cgutils.get_or_insert_function(builder.module, signature, "llvm.prefetch.p0")
+    builder.call(function, [place, number(1), number(3), number(1)])

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 import torch
 
 from lsr.cli.main import main
+from lsr.encoders.compiled.choose import int8_hint
 from lsr.encoders.compiled.dense_encoder import CompiledDenseEncoder
 from lsr.encoders.compiled.encoder import CompiledEncoder, JointCompiledEncoder
 from lsr.encoders.compiled.export import export_encoder
@@ -323,3 +325,24 @@ def test_what_an_exported_model_can_not_do_is_refused(exported: Path) -> None:
         load_encoder(exported / "out", family="splade-doc")
     with pytest.raises(EncoderError, match="is an exported sparse encoder: give it as --encoder"):
         load_dense_encoder(exported / "out")
+
+
+def test_an_exported_head_is_screened_with_the_numbers_of_the_whole_one(exported: Path) -> None:
+    encoder = load_encoder(exported / "out")
+    assert isinstance(encoder, CompiledEncoder)
+    weights = encoder.document.weights
+    assert weights.head is not None and weights.head.screen is not None
+    screened = encoder.encode_documents(DOCUMENTS)
+    encoder.document._forward.weights = replace(weights, head=weights.head._replace(screen=None))
+    whole = encoder.encode_documents(DOCUMENTS)
+    assert np.array_equal(screened.term_ids, whole.term_ids) and np.array_equal(screened.weights, whole.weights)
+
+
+def test_int8_is_hinted_at_where_torch_runs_what_the_kernels_could(exported: Path) -> None:
+    name = str(exported / "model")
+    model = load_neural(name, device="cpu")
+    hint = int8_hint(name, model, None)
+    assert hint is not None and hint.startswith(f"{name} encodes in float32 by torch; --dtype int8 takes about a third")
+    assert int8_hint(name, model, "float32") is None
+    assert int8_hint(name, load_encoder(exported / "out"), None) is None
+    assert int8_hint("bm25", load_encoder("bm25"), None) is None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,6 +18,7 @@ from lsr.encoders.network.text_model import TextTower
 from lsr.encoders.registry import load_encoder
 from lsr.encoders.threads import TOKENIZER_THREADS, encoding_threads, limited_threads, limited_torch
 from lsr.indexer.pipeline import index_documents
+from lsr.indexer.update.add_dense import add_dense
 from lsr.indexer.update.update import add_documents
 from lsr.io.cores import available_cores
 from lsr.types import Document
@@ -96,3 +98,22 @@ def test_the_integer_kernels_take_as_many_threads(
     monkeypatch.setattr(model, "ThreadPoolExecutor", Pool)
     index_documents(DOCUMENTS, tmp_path / "index", load_encoder("default", dtype="int8"), threads=threads)
     assert max(pools, default=1) == threads
+
+
+def test_dense_vectors_of_an_existing_index_take_as_many_threads_as_are_given(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    class Letters:
+        dimension = 2
+        description: Mapping[str, Any] = {"kind": "dense", "name": "letters", "revision": "1", "settings": {}}
+
+        def encode_dense_documents(self, documents: Any) -> Any:
+            seen.append(encoding_threads())
+            return np.ones((len(documents), 2), np.float32)
+
+        encode_dense_queries = encode_dense_documents
+
+    index_documents(DOCUMENTS, tmp_path, load_encoder("bm25"))
+    encoder: Any = Letters()
+    add_dense(tmp_path, encoder, threads=1)
+    assert set(seen) == {1}

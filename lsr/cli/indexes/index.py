@@ -175,6 +175,8 @@ def _lengths(built: Built) -> dict[str, int]:
 def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[str, Any]) -> Built:
     from lsr.api.build import BuildOptions, build
     from lsr.api.sources import Paths
+    from lsr.encoders.base import model_of
+    from lsr.encoders.compiled.choose import int8_hint
     from lsr.encoders.device import WORDS, placement_of
     from lsr.encoders.registry import load_dense_encoder, load_encoder
 
@@ -186,6 +188,9 @@ def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[s
     of_dense = name == WORDS and args.dense is not None  # then the device is that of the dense model
     placement = {} if of_dense else placement_of(name, device=args.device, dtype=args.dtype)
     encoder = load_encoder(name, **placement, **language_of(args))
+    hint = int8_hint(name, model_of(encoder), args.dtype)
+    if hint is not None:
+        note(hint)
     dense = None if args.dense is None else load_dense_encoder(args.dense, sparse=encoder, **_placement(args))
     return build(
         Paths(tuple(args.corpus), reading_options(args)), args.index, encoder, dense=dense,
@@ -236,7 +241,7 @@ def _add_dense(args: argparse.Namespace) -> int:
     progress = TerminalProgress()
     began = time.perf_counter()
     try:
-        manifest = add_dense(args.index, encoder, overwrite=args.overwrite, progress=progress)
+        manifest = add_dense(args.index, encoder, overwrite=args.overwrite, threads=args.threads, progress=progress)
     finally:
         progress.close()
     seconds = time.perf_counter() - began

@@ -13,6 +13,7 @@ from lsr.errors import EncoderError
 from lsr.kernels.encode.float_tiles import COLUMNS
 from lsr.kernels.encode.integer_tiles import PANEL
 from lsr.kernels.encode.pack import Rounded
+from lsr.kernels.encode.screen import MOST_DIRECTIONS
 
 _MOST_INPUTS = 1 << 16
 
@@ -79,6 +80,11 @@ def _expected(weights: Weights) -> Iterator[tuple[str, np.ndarray[Any, Any], tup
         yield from _linear("head.transform", weights.head.transform, (size, size))
         yield from _norm("head.norm", weights.head.norm, size)
         yield from _linear("head.scores", weights.head.scores, (n_terms, size))
+        if weights.head.subspace is not None:
+            mean, directions = weights.head.subspace
+            rank = min(max(len(directions) // COLUMNS, 1) * COLUMNS, size, MOST_DIRECTIONS)
+            yield "head.subspace.mean", mean, (size,), np.float32
+            yield "head.subspace.directions", directions, (rank, size), np.float32
     n_inputs = size
     for i, dense in enumerate(weights.dense):
         linear = dense.linear

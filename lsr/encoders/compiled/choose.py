@@ -47,6 +47,26 @@ def compiled_options(name_or_path: str | Path, options: Mapping[str, Any]) -> di
     return chosen | {"dtype": dtype}
 
 
+def int8_hint(name_or_path: str | Path, encoder: Any, dtype: str | None) -> str | None:
+    """Return a hint at int8 for a model that torch runs on a CPU, None where nothing is to say.
+
+    That is where the kernels can't run it, or do, and where a dtype was asked for.
+    """
+    runtime = getattr(encoder, "runtime", None)
+    if dtype is not None or runtime is None or runtime.library == "lsr kernels" or runtime.device != "cpu":
+        return None
+    from lsr.encoders.compiled.parts import why_not_sparse
+    from lsr.encoders.pretrained.hub import locate
+    from lsr.encoders.pretrained.sparse_folder import read_layout
+
+    if why_not_sparse(read_layout(locate(name_or_path).folder)) is not None:
+        return None
+    return (
+        f"{name_or_path} encodes in {runtime.dtype} by torch; --dtype int8 takes about a third of the time, "
+        "with nearly the same results (docs/ENCODERS.md)"
+    )
+
+
 def has_torch() -> bool:
     """Return whether torch and transformers are installed."""
     return all(find_spec(name) is not None for name in ("torch", "transformers"))

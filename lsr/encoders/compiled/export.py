@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,12 +74,16 @@ def export_encoder(
     return Exported(folder, kind, dtype, size, length)
 
 
-def write_factors(folder: Path) -> None:
-    """Write factors of a sparse model's int8 weights beside them, if the kernels can run it."""
+def write_factors(folder: Path, texts: Sequence[str] = ()) -> None:
+    """Write factors of a sparse model's int8 weights beside them, and its subspace, if the kernels can run it.
+
+    texts: for the subspace, beside those of the calibration; some thousands make the screen leave less work.
+    """
     layout = read_layout(folder)
     if why_not_sparse(layout) is None:
         part = read_sparse_parts(layout).document
-        save_factors(find_factors(part.weights, calibration_tokens(part)), layout.document / FACTORS_FILE)
+        factors = find_factors(part.weights, calibration_tokens(part), calibration_tokens(part, texts))
+        save_factors(factors, layout.document / FACTORS_FILE)
 
 
 def _is_dense(source: Source) -> bool:

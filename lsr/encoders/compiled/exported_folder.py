@@ -26,6 +26,7 @@ from lsr.encoders.compiled.weights import (
     Layer,
     Linear,
     Norm,
+    Subspace,
     Unpacked,
     VocabularyHead,
     Weights,
@@ -168,6 +169,8 @@ def _arrays(weights: Weights) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
         yield from _tree("head.transform", head.transform)
         yield from _tree("head.norm", head.norm)
         assert isinstance(head.scores, Unpacked)
+        if head.subspace is not None:
+            yield from _tree("head.subspace", head.subspace)
         if _are_words(head.scores, weights.embeddings):  # stored once
             yield "head.scores.bias", head.scores.bias
         else:
@@ -225,7 +228,10 @@ def _read_model(folder: Path, numbers: Mapping[str, Any], dtype: str) -> Part:
             get("head.scores.bias"),
         )  # fmt: skip
         stored = any(f"head.scores.weight{end}" in tensors for end in ("", ".weights"))
-        head = VocabularyHead(linear("head.transform"), norm("head.norm"), linear("head.scores") if stored else scores)
+        names = [f"head.subspace.{name}" for name in Subspace._fields]
+        subspace = Subspace(*map(get, names)) if all(name in tensors for name in names) else None
+        scored = linear("head.scores") if stored else scores
+        head = VocabularyHead(linear("head.transform"), norm("head.norm"), scored, subspace)
     dense = [DenseLayer(linear(f"dense.{i}"), bool(tanh)) for i, tanh in enumerate(numbers["tanh"])]
     weights = Weights(
         words,

@@ -7,12 +7,11 @@ a row or a text. So a text's vectors don't depend on the texts beside it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from lsr.encoders.compiled.products import Products, up_to_tiles
+from lsr.encoders.compiled.products import Ids, Products, Scored, up_to_tiles
 from lsr.encoders.compiled.weights import Layer, Linear, Norm, VocabularyHead, Weights, n_outputs
 from lsr.encoders.dense.base import DenseVectors
 from lsr.encoders.pretrained.mapped_weights import Floats
@@ -23,16 +22,8 @@ from lsr.kernels.encode.pack import FloatLinear
 from lsr.kernels.encode.rows import embed_rows, mean_of_rows, normalise_rows, to_unit_length
 from lsr.kernels.encode.vocabulary import take_positive
 
-Ids = Sequence[int]
 _SPANS_AT_ONCE = 64
 Watch = Callable[[str, Floats], None]
-
-
-class Scores(NamedTuple):
-    """Terms of a text that score above 0, ascending: term_ids int32, logits float32."""
-
-    term_ids: npt.NDArray[np.int32]
-    logits: Floats
 
 
 class Scratch:
@@ -51,21 +42,28 @@ class Scratch:
 class Forward:
     """A model's forward pass. Safe from many threads, each with its own Scratch.
 
-    pooling, normalise: of dense vectors. watch: called with a linear layer's name and the rows that it reads, float32
-    (n_tokens, size); None: nobody watches.
+    pooling, normalise: of dense vectors. least: logit up to which terms that a text doesn't hold may be left out.
+    watch: called with a linear layer's name and the rows that it reads, float32 (n_tokens, size); None: nobody watches.
     """
 
     def __init__(
-        self, weights: Weights, *, pooling: str = "mean", normalise: bool = True, watch: Watch | None = None
+        self,
+        weights: Weights,
+        *,
+        pooling: str = "mean",
+        normalise: bool = True,
+        least: float = 0.0,
+        watch: Watch | None = None,
     ) -> None:
         self.weights = weights
         self._pooling = pooling
         self._normalise_vectors = normalise
+        self._least = least
         self._watch = watch
 
     def both(
         self, texts: Sequence[Ids], scratch: Scratch, *, sparse: bool, dense: bool
-    ) -> tuple[list[Scores], DenseVectors]:
+    ) -> tuple[list[Scored], DenseVectors]:
         """Return the terms of each text, and its dense vector; none of what isn't asked for.
 
         texts: token ids, none empty, all together at most the scratch's rows.
@@ -77,10 +75,10 @@ class Forward:
         self._through("layers", weights.layers, 0, weights.n_shared, indptr, scratch)
         apart = weights.n_shared < len(weights.layers)
         shared = scratch.states[:n_numbers].copy() if sparse and dense and apart else None
-        scores: list[Scores] = []
+        scores: list[Scored] = []
         if sparse:
             self._through("layers", weights.layers, weights.n_shared, len(weights.layers), indptr, scratch)
-            scores = self._scores(indptr, scratch)
+            scores = self._scores(texts, indptr, scratch, self._least)
         vectors = np.zeros((len(texts), weights.dimension), np.float32)
         if dense:
             if shared is not None:
@@ -100,7 +98,7 @@ class Forward:
         vectors = np.array([self._behind_pooling(row.copy(), normalise=True) for row in rows])
         return np.split(vectors, indptr[1:-1])
 
-    def spans(self, texts: Sequence[Ids], spans: Sequence[Sequence[tuple[int, int]]], scratch: Scratch) -> list[Scores]:
+    def spans(self, texts: Sequence[Ids], spans: Sequence[Sequence[tuple[int, int]]], scratch: Scratch) -> list[Scored]:
         """Return the terms of spans of tokens, one after the other, each read within its text.
 
         spans: of each text, (first, end). texts: as of `both`.
@@ -111,12 +109,12 @@ class Forward:
         starts = indptr[:-1].tolist()
         tokens = [np.arange(a, b) + at for at, own in zip(starts, spans, strict=True) for a, b in own]
         states = scratch.states[: int(indptr[-1]) * size].reshape(-1, size).copy()
-        found: list[Scores] = []
+        found: list[Scored] = []
         for first in range(0, len(tokens), _SPANS_AT_ONCE):
             some = tokens[first : first + _SPANS_AT_ONCE]
             rows = states[np.concatenate(some)]
             scratch.states[: rows.size] = rows.reshape(-1)
-            found += self._scores(_indptr(some), scratch)
+            found += self._scores([[]] * len(some), _indptr(some), scratch, 0.0)
         return found
 
     def _embed(self, texts: Sequence[Ids], scratch: Scratch) -> None:
@@ -166,12 +164,17 @@ class Forward:
         if self._watch is not None:
             self._watch(name, rows[: n * size].reshape(n, size))
 
-    def _scores(self, indptr: npt.NDArray[np.int64], scratch: Scratch) -> list[Scores]:
+    def _scores(
+        self, texts: Sequence[Ids], indptr: npt.NDArray[np.int64], scratch: Scratch, least: float
+    ) -> list[Scored]:
         head, size, n = self.weights.head, self.weights.size, int(indptr[-1])
         assert isinstance(head, VocabularyHead), "the model has no vocabulary head"
         self._show("head.transform", scratch.states, n, size)
         scratch.products.set_gelu(head.transform, scratch.states, n, scratch.inner)
         self._normalise(head.norm, scratch.inner, n)
+        self._show("head.scores", scratch.inner, n, size)
+        if head.screen is not None:
+            return scratch.products.above(head.scores, head.screen, scratch.inner, indptr, least, texts)
         scores = scratch.products.largest(head.scores, scratch.inner, indptr)
         finite = np.isfinite(scratch.inner[: n * size]).reshape(n, size).all(1)
         scores[~np.logical_and.reduceat(finite, indptr[:-1])] = np.float32(np.inf)
@@ -221,7 +224,7 @@ def _outputs_of_row(linear: Linear, vector: Floats) -> Floats:
     return out[:width]
 
 
-def _positive(row: Floats, n_terms: int) -> Scores:
+def _positive(row: Floats, n_terms: int) -> Scored:
     term_ids, logits = np.empty(n_terms, np.int32), np.empty(n_terms, np.float32)
     n = take_positive(row, n_terms, term_ids, logits)
-    return Scores(term_ids[:n].copy(), logits[:n].copy())
+    return Scored(term_ids[:n].copy(), logits[:n].copy())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from lsr.encoders.compiled.forward import Forward, Scores, Scratch
+from lsr.encoders.compiled.forward import Forward, Scratch
+from lsr.encoders.compiled.products import Scored
 from lsr.encoders.compiled.weights import Weights
 from lsr.encoders.config import Pruning, TowerConfig
 from lsr.encoders.dense.base import DenseVectors
@@ -61,7 +63,7 @@ class CompiledModel:
         self.config = config
         self.tokenizer = tokenizer
         self.n_threads = n_threads
-        self._forward = Forward(weights, pooling=pooling, normalise=normalise)
+        self._forward = Forward(weights, pooling=pooling, normalise=normalise, least=_least_logit(config))
         self._texts = TextTokenizer(copy_of(tokenizer), max_length=max_length)
         self._local = threading.local()
 
@@ -86,7 +88,7 @@ class CompiledModel:
         filled = [i for i, (text, _) in enumerate(texts) if text.strip() and len(tokens[i].literal)]
         groups = _groups(filled, tokens)
 
-        def encode(group: list[int]) -> tuple[list[Scores], DenseVectors]:
+        def encode(group: list[int]) -> tuple[list[Scored], DenseVectors]:
             ids = [tokens[i].ids for i in group]
             return self._forward.both(ids, self._scratch(sum(map(len, ids))), sparse=sparse, dense=dense)
 
@@ -127,7 +129,7 @@ class CompiledModel:
             found.append(vectors[tokens.own].astype(np.float16))
         return found
 
-    def spans(self, texts: Sequence[Sequence[int]], spans: Sequence[Sequence[tuple[int, int]]]) -> list[Scores]:
+    def spans(self, texts: Sequence[Sequence[int]], spans: Sequence[Sequence[tuple[int, int]]]) -> list[Scored]:
         """Return the terms of spans of tokens, as of `Forward.spans`. texts: token ids, special ones among them."""
         return self._forward.spans(texts, spans, self._scratch(sum(map(len, texts))))
 
@@ -145,7 +147,7 @@ class CompiledModel:
             scratch = self._local.scratch = Scratch(self.weights, max(n_tokens, GROUP_TOKENS))
         return scratch
 
-    def _sparse(self, rows: Sequence[Scores], tokens: Sequence[_Tokens]) -> SparseBatch:
+    def _sparse(self, rows: Sequence[Scored], tokens: Sequence[_Tokens]) -> SparseBatch:
         config = self.config
         if config.expansion == "input":
             rows = [_among(row, text.literal) for row, text in zip(rows, tokens, strict=True)]
@@ -161,7 +163,7 @@ class CompiledModel:
         return batch if config.pruning == Pruning() else prune(batch, config.pruning)
 
 
-_NO_TERMS = Scores(np.empty(0, np.int32), np.empty(0, np.float32))
+_NO_TERMS = Scored(np.empty(0, np.int32), np.empty(0, np.float32))
 
 
 def named_documents(documents: Sequence[Document]) -> list[Named]:
@@ -174,9 +176,17 @@ def named_queries(texts: Sequence[str], prompt: str = "") -> list[Named]:
     return [(prompt + text if text.strip() else "", f"query {text!r:.80}") for text in texts]
 
 
-def _among(row: Scores, literal: npt.NDArray[np.int64]) -> Scores:
+def _least_logit(config: TowerConfig) -> float:
+    """Return a logit whose weight pruning drops, as large as rounding of its logarithm lets it be."""
+    least = config.pruning.threshold
+    for _ in range(_LOGARITHMS[config.activation]):
+        least = math.expm1(least)
+    return max(0.0, least) * (1 - 1e-5)
+
+
+def _among(row: Scored, literal: npt.NDArray[np.int64]) -> Scored:
     kept = np.isin(row.term_ids, literal)
-    return Scores(row.term_ids[kept], row.logits[kept])
+    return Scored(row.term_ids[kept], row.logits[kept])
 
 
 def _groups(filled: Sequence[int], tokens: Sequence[_Tokens]) -> list[list[int]]:
@@ -193,7 +203,7 @@ def _groups(filled: Sequence[int], tokens: Sequence[_Tokens]) -> list[list[int]]
     return groups
 
 
-def _refuse_no_numbers(rows: Sequence[Scores], vectors: DenseVectors, names: Sequence[str]) -> None:
+def _refuse_no_numbers(rows: Sequence[Scored], vectors: DenseVectors, names: Sequence[str]) -> None:
     for row, vector, name in zip(rows, vectors, names, strict=True):
         if not (np.isfinite(row.logits).all() and np.isfinite(vector).all()):
             raise EncoderError(f"{name}: the model gives weights that are not numbers (NaN or infinite); it is broken")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,15 @@ from lsr.encoders.compiled.parts import (
     why_not_dense,
     why_not_sparse,
 )
-from lsr.encoders.compiled.rounding import FACTORS_FILE, as_floats, find_factors, packed, read_factors, rounded
+from lsr.encoders.compiled.rounding import (
+    FACTORS_FILE,
+    as_floats,
+    find_factors,
+    packed,
+    read_factors,
+    rounded,
+    with_subspace,
+)
 from lsr.encoders.compiled.weights import Weights
 from lsr.encoders.config import TowerConfig
 from lsr.encoders.pretrained.dense_folder import DenseSettings, read_dense_layout
@@ -157,17 +165,17 @@ def _in_dtype(part: Part, dtype: str) -> Part:
     """Return a part with its weights rounded for int8, or all of them float32."""
     assert part.folder is not None
     check_weights(part.weights, part.folder)
-    if dtype != INT8:
-        return replace(part, weights=as_floats(part.weights))
     path = part.folder / FACTORS_FILE
     factors = read_factors(path) if path.is_file() else find_factors(part.weights, calibration_tokens(part))
+    if dtype != INT8:
+        return replace(part, weights=with_subspace(as_floats(part.weights), factors))
     return replace(part, weights=rounded(part.weights, factors))
 
 
-def calibration_tokens(part: Part) -> list[list[int]]:
+def calibration_tokens(part: Part, texts: Sequence[str] = CALIBRATION_TEXTS) -> list[list[int]]:
     """Return the token ids of the texts that a model is looked at with."""
     tokenizer = TextTokenizer(copy_of(part.tokenizer), max_length=part.max_length)
-    return [encoding.ids for encoding in tokenizer.encode(CALIBRATION_TEXTS) if encoding.ids]
+    return [encoding.ids for encoding in tokenizer.encode(texts) if encoding.ids]
 
 
 def _with_settings(parts: DenseParts, settings: Mapping[str, Any]) -> DenseParts:

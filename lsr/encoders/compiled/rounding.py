@@ -13,13 +13,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from lsr.encoders.compiled.forward import Forward, Ids, Scratch
-from lsr.encoders.compiled.weights import DenseLayer, Linear, Unpacked, Weights, mapped
+from lsr.encoders.compiled.forward import Forward, Scratch
+from lsr.encoders.compiled.products import Ids
+from lsr.encoders.compiled.weights import DenseLayer, Linear, Subspace, Unpacked, VocabularyHead, Weights, mapped
 from lsr.encoders.pretrained.mapped_weights import Floats
 from lsr.errors import EncoderError
+from lsr.kernels.encode.float_tiles import COLUMNS
 from lsr.kernels.encode.pack import Rounded, pack_after_gelu, pack_floats, pack_rounded, round_weights, unrounded
 from lsr.kernels.encode.rows import GELU_DEPTH
+from lsr.kernels.encode.screen import MOST_DIRECTIONS, make_screen
 
 FACTORS_FILE = "factors.npz"
 """Factors that were found when a bundled model was made, beside its weights, so that it opens faster."""
@@ -27,34 +31,76 @@ FACTORS_FILE = "factors.npz"
 ALPHAS = (0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Exponents that are tried."""
 
+_SUBSPACE = "head.scores"
+_RANK_OF_SIZE = 5, 12
+"""Rank of a screen by the size of rows: of 384 numbers 160. 128 left three times as many terms, 192 half as many."""
+
+_SHARE_OF_WEIGHTS, _FEW_ROWS = 0.1, 500
 _SAMPLE = 384
 _AT_A_TIME = 512
 _LEAST = np.float32(1e-5)
 
 
-def find_factors(weights: Weights, texts: Sequence[Ids]) -> dict[str, Floats]:
-    """Return factors of the inputs of each linear layer, by the names of `weights.mapped`.
+def find_factors(weights: Weights, texts: Sequence[Ids], more: Sequence[Ids] = ()) -> dict[str, Floats]:
+    """Return factors of the inputs of each linear layer, by the names of `weights.mapped`, and the head's subspace.
 
-    weights: as they are stored. texts: token ids, some hundreds together.
+    weights: as they are stored. texts: token ids, some hundreds together. more: others, for the subspace alone.
     """
     rows: dict[str, list[Floats]] = {}
-    forward = Forward(
-        packed(as_floats(weights)), watch=lambda name, seen: rows.setdefault(name, []).append(seen.copy())
-    )
-    scratch = Scratch(weights, max([_AT_A_TIME, *map(len, texts)]))
+    kept = set[str]()
+
+    def watch(name: str, seen: Floats) -> None:
+        if not kept or name in kept:
+            rows.setdefault(name, []).append(seen.copy())
+
+    forward = Forward(packed(as_floats(weights)), watch=watch)
+    scratch = Scratch(weights, max([_AT_A_TIME, *map(len, texts), *map(len, more)]))
     for text in texts:
         forward.both([text], scratch, sparse=weights.head is not None, dense=bool(weights.branch) or not weights.head)
+    kept.add(_SUBSPACE)
+    if weights.head is not None:
+        for text in more:
+            forward.both([text], scratch, sparse=True, dense=False)
     found: dict[str, Floats] = {}
 
     def find(name: str, linear: Linear) -> Linear:
         assert isinstance(linear, Unpacked)
-        if name in rows and not isinstance(linear.weight, Rounded):
+        if name in rows and name != _SUBSPACE and not isinstance(linear.weight, Rounded):
             seen = np.concatenate(rows[name])
             found[name] = _best_factors(linear.weight, seen, after_gelu=name.endswith(".outer"))
         return linear
 
     mapped(weights, find)
+    if weights.head is not None:
+        of_head = find_subspace(weights.head, np.concatenate(rows["head.scores"]))
+        found |= {f"{_SUBSPACE}.{name}": values for name, values in of_head._asdict().items()}
     return found
+
+
+def find_subspace(head: VocabularyHead, rows: Floats) -> Subspace:
+    """Return the subspace that a head's screen works in: the main directions of rows, and a little of its weights'.
+
+    rows: that the head scored, float32 (n, size). A few hundred rows leave much open, which weights fill.
+    """
+    assert isinstance(head.scores, Unpacked)
+    weight = head.scores.weight
+    of_weights = weight.weights * weight.scales[:, None] if isinstance(weight, Rounded) else weight
+    size = rows.shape[1]
+    share = _SHARE_OF_WEIGHTS * min(1.0, _FEW_ROWS / len(rows))
+    spread = _covariance(rows) + share * _covariance(of_weights)
+    rank = min(-(-size * _RANK_OF_SIZE[0] // _RANK_OF_SIZE[1]) // COLUMNS * COLUMNS or COLUMNS, MOST_DIRECTIONS)
+    directions = np.linalg.eigh(spread)[1][:, ::-1][:, :rank].T
+    # In 16 bits, as they are stored with a bundled model.
+    mean, directions = (of.astype(np.float16).astype(np.float32) for of in (rows.mean(0), directions))
+    return Subspace(mean, np.ascontiguousarray(directions))
+
+
+def _covariance(rows: Floats) -> npt.NDArray[np.float64]:
+    """Return the covariance of rows, (size, size), of trace 1."""
+    apart = rows - rows.mean(0)
+    spread: npt.NDArray[np.float64] = (apart.T @ apart).astype(np.float64)
+    spread /= max(float(np.trace(spread)), 1e-30)
+    return spread
 
 
 def _best_factors(weight: Floats, rows: Floats, *, after_gelu: bool) -> Floats:
@@ -98,11 +144,29 @@ def rounded(weights: Weights, factors: Mapping[str, Floats]) -> Weights:
             raise EncoderError(f"{name} has {weight.shape[1]} inputs, which the factors don't fit: the model is broken")
         return Unpacked(round_weights(weight, of_inputs), linear.bias)
 
+    weights = with_subspace(weights, factors)
     words = weights.embeddings
     if words.words.dtype != np.int8:
         table = round_weights(np.asarray(words.words, np.float32))
         words = words._replace(words=table.weights, scales=table.scales)
     return mapped(replace(weights, embeddings=words), round_one)
+
+
+def with_subspace(weights: Weights, factors: Mapping[str, Floats]) -> Weights:
+    """Return weights with the subspace of their head that `find_factors` found.
+
+    Raises EncoderError for one of another model.
+    """
+    head, size = weights.head, weights.size
+    names = [f"{_SUBSPACE}.{name}" for name in Subspace._fields]
+    if head is None or not all(name in factors for name in names):
+        return weights
+    mean, directions = (factors[name] for name in names)
+    fits = mean.shape == (size,) and directions.shape[1:] == (size,) and directions.ndim == 2
+    whole = fits and 0 < len(directions) <= min(size, MOST_DIRECTIONS) and len(directions) % COLUMNS == 0
+    if not whole or not (np.isfinite(mean).all() and np.isfinite(directions).all()):
+        raise EncoderError(f"{_SUBSPACE} has {size} inputs, which its subspace doesn't fit: the model is broken")
+    return replace(weights, head=head._replace(subspace=Subspace(mean, directions)))
 
 
 def packed(weights: Weights) -> Weights:
@@ -116,6 +180,12 @@ def packed(weights: Weights) -> Weights:
             return pack_after_gelu(linear.weight, linear.bias)
         return pack_rounded(linear.weight, linear.bias)
 
+    head = weights.head
+    if head is not None and head.subspace is not None:
+        assert isinstance(head.scores, Unpacked)
+        weight = head.scores.weight
+        screen = make_screen(weight, head.scores.bias, *head.subspace)
+        weights = replace(weights, head=head._replace(screen=screen))
     return _with_dense_packed(mapped(weights, pack))
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from lsr.encoders.pretrained.mapped_weights import Floats
 from lsr.kernels.encode.pack import FloatLinear, PackedLinear, Rounded
+from lsr.kernels.encode.screen import Screen
 
 
 class Unpacked(NamedTuple):
@@ -51,12 +52,24 @@ class Embeddings(NamedTuple):
     norm: Norm
 
 
+class Subspace(NamedTuple):
+    """Subspace that hidden states lie close to: a mean (size) and directions (rank, size), float32."""
+
+    mean: Floats
+    directions: Floats
+
+
 class VocabularyHead(NamedTuple):
-    """The masked-LM head: a transformation of hidden states, and the scores of all terms."""
+    """The masked-LM head: a transformation of hidden states, and the scores of all terms.
+
+    subspace: of the rows that are scored, None where it wasn't looked for. screen: made of it when weights are packed.
+    """
 
     transform: Linear
     norm: Norm
     scores: Linear
+    subspace: Subspace | None = None
+    screen: Screen | None = None
 
 
 class DenseLayer(NamedTuple):

@@ -21,6 +21,7 @@ from lsr.encoders.pretrained.hub import hash_of_weights, locate
 from lsr.encoders.pretrained.load_model import Placement
 from lsr.encoders.pretrained.transformers_checkpoint import check_ids_of, read_model, read_tokenizer_of, token_limit
 from lsr.encoders.text.tokenizer import clean, tokenizer_hash
+from lsr.encoders.threads import limited_torch
 from lsr.errors import EncoderError
 
 MAX_PAIRS = 256
@@ -78,8 +79,9 @@ class CrossEncoder:
             return scores
 
         groups = plan(lengths, max_tokens=self._max_tokens, max_texts=MAX_PAIRS)
-        for group, scores in Halving(score, give_back).run(groups):
-            found[group] = scores
+        with limited_torch():
+            for group, scores in Halving(score, give_back).run(groups):
+                found[group] = scores
         return found
 
 

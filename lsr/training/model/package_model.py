@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from lsr.encoders.compiled.export import write_factors
@@ -15,6 +17,7 @@ from lsr.encoders.config import WordsConfig
 from lsr.encoders.pretrained.load_encoder import load_neural
 from lsr.encoders.pretrained.save_encoder import save_encoder
 from lsr.errors import UsageError
+from lsr.indexer.corpus.reader import read_corpus
 from lsr.io.atomic import atomic_folder
 
 LARGEST_BYTES = 50_000_000
@@ -28,12 +31,14 @@ def package_model(
     words_beside_dense: float | None = None,
     rarity: float | None = None,
     threshold: float | None = None,
+    texts: Sequence[str] = (),
 ) -> int:
     """Write a model compactly to `target`, replacing the one there but for its card. Return its size in bytes.
 
     In torch it computes in bfloat16 on CPUs with instructions for it. words, words_beside_dense: their weight, and
     that in a hybrid search (`WordsConfig`). rarity, threshold: as `EncoderConfig` and `Pruning` have them (default:
-    unchanged). Raises UsageError for a model above LARGEST_BYTES, or without words that could be weighed.
+    unchanged). texts: some hundred, to which the screen of the vocabulary head is fitted. Raises UsageError for a model
+    above LARGEST_BYTES, or without words that could be weighed.
     """
     encoder = load_neural(model, device="cpu", dtype="float32", threshold=threshold)
     its_words = encoder.config.words if words is None else WordsConfig(weight=words)
@@ -49,7 +54,7 @@ def package_model(
     )
     with atomic_folder(target) as part:
         save_encoder(encoder, part, compact=True)
-        write_factors(part)
+        write_factors(part, texts)
         for path in part.rglob("*.safetensors"):
             path.chmod(0o644)  # they are written readable for their owner alone
         size = sum(path.stat().st_size for path in part.rglob("*") if path.is_file())
@@ -72,5 +77,10 @@ if __name__ == "__main__":
     )
     parser.add_argument("--rarity", type=float, metavar="P", help="weigh a query's terms by how rare they are")
     parser.add_argument("--threshold", type=float, metavar="W", help="drop weights below this")
+    parser.add_argument(
+        "--texts", type=Path, metavar="CORPUS", help="fit the head's screen to every 2,000th text of it"
+    )
     given = vars(parser.parse_args())
+    corpus = given.pop("texts")
+    given["texts"] = [] if corpus is None else [of.text for of in islice(read_corpus([corpus]), 0, 500_000, 2_000)]
     print(f"{package_model(given.pop('model'), target := given.pop('target'), **given):,} bytes in {target}")  # noqa: T201

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.encoders.compiled.encoder import CompiledEncoder
-from lsr.encoders.compiled.forward import Scores
+from lsr.encoders.compiled.products import Scored
 from lsr.encoders.text.tokenizer import TextTokenizer, copy_of
 from lsr.encoders.threads import encoding_threads
 from lsr.io.atomic import atomic_file
@@ -162,14 +162,14 @@ def _groups(read: Sequence[_Text], number: dict[Word, int], settings: Collection
         yield group
 
 
-def _read(encoder: CompiledEncoder, group: _Chosen) -> list[tuple[int, Scores]]:
+def _read(encoder: CompiledEncoder, group: _Chosen) -> list[tuple[int, Scored]]:
     spans = [[span for span, _ in chosen] for _, chosen in group]
     scores = encoder.document.spans([text.ids for text, _ in group], spans)
     words = [word for _, chosen in group for _, word in chosen]
     return list(zip(words, scores, strict=True))
 
 
-def _save(path: Path, found: Sequence[tuple[int, Scores]], vocab_size: int) -> None:
+def _save(path: Path, found: Sequence[tuple[int, Scored]], vocab_size: int) -> None:
     """Write the sums of weights by word and term, and each word's contexts."""
     keys, values = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
     for word, scores in found:

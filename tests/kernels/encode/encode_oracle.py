@@ -46,6 +46,17 @@ def gelu(x: Floats) -> Floats:
     return np.where(x > 0, x - tail, -tail)
 
 
+def short_gelu(x: Floats) -> Floats:
+    f = functions
+    t = np.clip(x, -f._END, f._END)
+    s = np.square(t * f._OF_END)
+    p = np.full_like(x, f._G8)
+    for coefficient in (f._G7, f._G6, f._G5, f._G4, f._G3, f._G2, f._G1, f._G0):
+        p = p * s + coefficient
+    found: Floats = x * (t * p + HALF)
+    return found
+
+
 def round_rows(rows: Floats, factors: Floats) -> tuple[npt.NDArray[np.uint8], Floats]:
     rows = rows * factors
     size = np.abs(rows).max(1)

@@ -81,6 +81,18 @@ def test_the_largest_scaled_sum_is_kept(tiles: Any, seed: int, steps: int) -> No
         assert np.array_equal(largest[PANEL:], expected) and np.array_equal(largest[:PANEL], before[:PANEL])
 
 
+@property_cases(4)
+@given(seed=st.integers(0, 2**16), steps=st.integers(1, 12))
+def test_the_largest_sum_is_kept(tiles: Any, seed: int, steps: int) -> None:
+    activations, rounded, layer = _case(seed, steps, False)
+    before = np.random.default_rng(seed).integers(-100_000, 100_000, 2 * PANEL).astype(np.int32)
+    expected = np.maximum(before[PANEL:], sums(activations, rounded)[TILE_ROWS:, PANEL:].max(0))
+    for variant in tiles.values():
+        largest = before.copy()
+        variant.raise_sums_tile(largest, activations.reshape(-1), TILE_ROWS, layer, PANEL)
+        assert np.array_equal(largest[PANEL:], expected) and np.array_equal(largest[:PANEL], before[:PANEL])
+
+
 @given(seed=st.integers(0, 2**16), n_outputs=st.integers(1, 2 * PANEL + 1))
 def test_packed_weights_are_the_rounded_ones(seed: int, n_outputs: int) -> None:
     rounded = np.random.default_rng(seed).integers(-127, 128, (n_outputs, 2 * STEP)).astype(np.int8)

@@ -1,0 +1,52 @@
+"""The account of encoding counts each step once; other runtimes give the same terms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lsr.encoders.compiled import forward, products
+from lsr.errors import UsageError
+from lsr.eval.bench.encoding.account import account, lines
+from lsr.eval.bench.encoding.passages import passages
+from lsr.kernels.encode.vocabulary import largest_scores
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    path = tmp_path / "notes.jsonl"
+    path.write_text("".join(f'{{"_id": "{i}", "text": "The {i}th tide rose over the sand."}}\n' for i in range(8)))
+    return path
+
+
+def test_passages_are_two_neighbours_each(corpus: Path) -> None:
+    found = passages(corpus, 4)
+    assert [document.doc_id for document in found] == ["0", "1", "2", "3"]
+    assert found[1].text == "The 2th tide rose over the sand. The 3th tide rose over the sand."
+    with pytest.raises(UsageError, match="has 8 documents, but 10 are needed: lower --passages"):
+        passages(corpus, 5)
+
+
+def test_an_account_has_the_operations_of_each_layer_and_leaves_the_kernels_alone(corpus: Path) -> None:
+    attend = forward.attend
+    found = account(corpus, 4, rounds=1)
+    assert forward.attend is attend and products.largest_scores is largest_scores
+    assert sum(step.seconds for step in found.steps.values()) <= found.seconds and found.n_texts == 4
+    rows = -(-found.n_tokens // 6) * 6
+    assert found.steps["linear 384 → 1152"].operations == 6 * 2 * rows * 384 * 1152
+    assert found.steps["attend"].operations == 0
+    table = lines(found, 4e11, 1e11)
+    assert table[-3].startswith("| in all |") and any(row.startswith("| largest_bounds 164 → 30522") for row in table)
+    assert "4 passages of" in table[-1] and "400 billion on bytes and 100 billion on float32" in table[-1]
+
+
+@pytest.mark.large
+def test_sentence_transformers_gives_the_same_terms(corpus: Path, tmp_path: Path) -> None:
+    pytest.importorskip("sentence_transformers")
+    from lsr.eval.bench.encoding.runtimes import measure
+
+    rows, _ = measure(corpus, 4, threads=1, rounds=1, folder=tmp_path)
+    by_name = {row.name: row for row in rows}
+    assert by_name["lsr, int8"].same_alone == by_name["lsr, float32"].same_alone == 1
+    assert by_name["lsr, float32"].error < 1e-4 and by_name["lsr, int8"].error < 0.02
