@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from lsr.api.arguments import check_count, check_flag, check_path
 from lsr.api.encoders import dense_encoder_of, encoder_of, passage_settings, reader_of
-from lsr.api.first_use import BUILD, warn_before_compiling
 from lsr.api.index import Index
 from lsr.api.records import Names
 from lsr.api.sources import Paths, Stream, read_sources
 from lsr.api.wording import python_messages
 from lsr.indexer.shards.manifest import RANGE, Partition
 from lsr.indexer.storage.find_index import DEFAULT_NAME
+from lsr.kernels.jit.first_use import BUILD, warn_before_compiling
 
 if TYPE_CHECKING:
     from lsr.encoders.base import Encoder

@@ -22,12 +22,12 @@ from lsr.api.edit import (
     take_documents,
     would_delete,
 )
-from lsr.api.first_use import BUILD, warn_before_compiling
 from lsr.api.opened import Opened
 from lsr.api.reader import IndexReader
 from lsr.api.records import Names
 from lsr.api.sources import read_sources
 from lsr.api.wording import python_messages
+from lsr.kernels.jit.first_use import BUILD, warn_before_compiling
 
 if TYPE_CHECKING:
     from lsr.encoders.base import Encoder

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Self, overload
 
 from lsr.api.arguments import check_count, check_path, check_text, doc_ids_of, is_one_doc_id, queries_of
 from lsr.api.documents import all_documents, documents_by_id
-from lsr.api.first_use import SEARCH, warn_before_compiling
 from lsr.api.opened import Opened
 from lsr.api.stats import Stats, stats_of
 from lsr.api.wording import python_messages
 from lsr.errors import UsageError
 from lsr.io.fork_safe import ForkSafeLock
+from lsr.kernels.jit.first_use import SEARCH, warn_before_compiling
 from lsr.types import Document
 
 if TYPE_CHECKING:

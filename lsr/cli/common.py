@@ -183,8 +183,6 @@ def printed_log() -> Iterator[None]:
 
 def note_compiling(kernel: str) -> None:
     """Print a note before a kernel is compiled, since that takes a while."""
-    from lsr.api.first_use import note_of_compiling
+    from lsr.kernels.jit.first_use import warn_before_compiling
 
-    message = note_of_compiling(kernel)
-    if message is not None:
-        note(message)
+    warn_before_compiling(kernel)

@@ -15,13 +15,17 @@ import numpy as np
 import pytest
 
 from lsr.encoders.base import model_of
+from lsr.encoders.compiled import forward
 from lsr.encoders.compiled.encoder import CompiledEncoder, JointCompiledEncoder
 from lsr.encoders.compiled.open import open_compiled
 from lsr.encoders.dense.base import JointEncoder
 from lsr.encoders.pretrained.mapped_weights import Tensors
 from lsr.encoders.registry import load_dense_encoder, load_encoder
 from lsr.encoders.runtime import INTEGER_KERNELS
+from lsr.encoders.static import encoder as static_encoder
+from lsr.encoders.static.encoder import open_static
 from lsr.errors import EncoderError, UsageError
+from lsr.kernels.jit.first_use import note_of_compiling
 from lsr.kernels.simd.cpu_features import has_feature
 from lsr.models import bundled_folder
 from lsr.types import Document
@@ -143,6 +147,16 @@ def test_float32_on_the_kernels_is_float32_in_torch():
         assert max((abs(a.get(term, 0) - b.get(term, 0)) for term in a.keys() | b.keys()), default=0) < 0.31
         assert all(abs(a[term] - b[term]) < 1e-3 for term in a.keys() & b.keys())
         assert len(a.keys() ^ b.keys()) <= 1  # one at the threshold
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("default", "int8"), ("default", "float32"), ("fast", None)])
+def test_the_kernels_that_a_first_encoding_says_it_compiles_are_those_that_it_compiles(name, dtype, monkeypatch):
+    asked: list[tuple[str, ...]] = []
+    for module in (forward, static_encoder):
+        monkeypatch.setattr(module, "warn_before_compiling", lambda *kernels, what: asked.append(kernels))
+    opened = open_static(name) if dtype is None else open_compiled(name, dtype=dtype, n_threads=1)
+    opened.encode_documents(DOCUMENTS[:2])
+    assert asked and {note_of_compiling(*kernels) for kernels in asked} == {None}
 
 
 def test_options_change_what_is_read_and_kept():

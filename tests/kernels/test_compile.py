@@ -251,7 +251,7 @@ def test_a_cache_of_links_holds_only_files_that_nobody_else_can_change(home: Pat
 def test_compiling_happens_once_only_where_it_does(
     kept: bool, compiled: bool, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lsr.api import first_use
+    from lsr.kernels.jit import first_use
 
     folder = tmp_path / ("kernels-0" if kept else "lsr-kernels-0")
     folder.mkdir()
@@ -261,3 +261,24 @@ def test_compiling_happens_once_only_where_it_does(
     assert (first_use.note_of_compiling("search_segments") or "").startswith(message)
     (folder / "search.search_segments-1.nbc").write_bytes(b"")
     assert first_use.note_of_compiling("search_segments") is None
+
+
+def test_compiling_is_said_once_a_process_where_any_kernel_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from lsr.kernels.jit import first_use
+
+    folder = tmp_path / "kernels-0"
+    folder.mkdir()
+    (folder / "a.there-1.nbc").write_bytes(b"")
+    monkeypatch.setattr(compile_module, "cache_folder", lambda: folder)
+    monkeypatch.setattr(first_use._Warned, "kernels", frozenset())
+    monkeypatch.setattr(first_use._Warned, "has_warned", False)
+    first_use.warn_before_compiling("there")
+    assert not caplog.messages
+    for _ in range(2):
+        first_use.warn_before_compiling("there", "missing", what="the encoder's kernels")
+        first_use.warn_before_compiling("another")
+    assert caplog.messages == [
+        "compiling the encoder's kernels, which happens once after an installation and takes some seconds"
+    ]

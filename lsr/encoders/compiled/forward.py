@@ -18,9 +18,10 @@ from lsr.encoders.pretrained.mapped_weights import Floats
 from lsr.kernels.encode.attention import attend
 from lsr.kernels.encode.float_linear import float_linear
 from lsr.kernels.encode.integer_tiles import TILE_ROWS
-from lsr.kernels.encode.pack import FloatLinear
+from lsr.kernels.encode.pack import FloatLinear, PackedLinear
 from lsr.kernels.encode.rows import embed_rows, mean_of_rows, normalise_rows, to_unit_length
 from lsr.kernels.encode.vocabulary import take_positive
+from lsr.kernels.jit.first_use import warn_before_compiling
 
 _SPANS_AT_ONCE = 64
 Watch = Callable[[str, Floats], None]
@@ -69,6 +70,7 @@ class Forward:
         texts: token ids, none empty, all together at most the scratch's rows.
         """
         weights = self.weights
+        self._warn_before_compiling(sparse=sparse)
         indptr = _indptr(texts)
         n_numbers = int(indptr[-1]) * weights.size
         self._embed(texts, scratch)
@@ -91,6 +93,7 @@ class Forward:
     def tokens(self, texts: Sequence[Ids], scratch: Scratch) -> list[Floats]:
         """Return each text's token vectors of unit length, float32 (n_tokens, dimension): what dense vectors pool."""
         weights, indptr = self.weights, _indptr(texts)
+        self._warn_before_compiling(sparse=False)
         self._embed(texts, scratch)
         self._through("layers", weights.layers, 0, weights.n_shared, indptr, scratch)
         self._through("branch", weights.branch, 0, len(weights.branch), indptr, scratch)
@@ -104,6 +107,7 @@ class Forward:
         spans: of each text, (first, end). texts: as of `both`.
         """
         weights, indptr, size = self.weights, _indptr(texts), self.weights.size
+        self._warn_before_compiling(sparse=True)
         self._embed(texts, scratch)
         self._through("layers", weights.layers, 0, len(weights.layers), indptr, scratch)
         starts = indptr[:-1].tolist()
@@ -116,6 +120,16 @@ class Forward:
             scratch.states[: rows.size] = rows.reshape(-1)
             found += self._scores([[]] * len(some), _indptr(some), scratch, 0.0)
         return found
+
+    def _warn_before_compiling(self, *, sparse: bool) -> None:
+        """Say that kernels will be compiled, where one of the first, the middle and the last of a pass is missing."""
+        head, first = self.weights.head, self.weights.layers[0]
+        by_bytes = isinstance(first.attended, PackedLinear)
+        needed = ["attend", "linear_onto" if by_bytes else "float_linear_onto"]
+        if sparse and head is not None:
+            last = "scores_of" if by_bytes else "float_scores_of"
+            needed.append(last if head.screen is not None else "take_positive")
+        warn_before_compiling(*needed, what="the encoder's kernels")
 
     def _embed(self, texts: Sequence[Ids], scratch: Scratch) -> None:
         weights, embeddings = self.weights, self.weights.embeddings

@@ -25,6 +25,7 @@ from lsr.encoders.text.splitter import PassageSplitter, length_of_passages
 from lsr.encoders.text.tokenizer import TextTokenizer, copy_of, tokenizer_hash, vocabulary
 from lsr.errors import UsageError
 from lsr.kernels.encode.static_rows import NO_WORD, Words, fill_slots, pool_rows, words_of_texts
+from lsr.kernels.jit.first_use import warn_before_compiling
 from lsr.types import Document, SparseBatch
 
 AT_ONCE = 256
@@ -97,6 +98,7 @@ class StaticEncoder:
 
     def encode_documents(self, documents: Sequence[Document]) -> SparseBatch:
         """Return one row a document, title and text together; an empty text gives an empty row."""
+        warn_before_compiling("pool_rows", what="the encoder's kernels")
         texts = [document.full_text for document in documents]
         parts = [self._encode(texts[first : first + AT_ONCE]) for first in range(0, len(texts), AT_ONCE)]
         lengths = [np.diff(part.indptr) for part in parts]
