@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -141,13 +142,14 @@ def encode_typed(search: SparseSearch, texts: Sequence[str], options: SearchOpti
 
     Raises UsageError for a query that only excludes, and what encoding raises.
     """
-    method = method_of(options)
-    if options.plain:
-        return method.encode(search, texts)
-    typed = [parse_query(text) for text in texts]
-    if all(query.conditions is None for query in typed):
-        return method.encode(search, texts)
-    queries = method.encode(search, [query.text for query in typed])
+    with _held_to(options.threads):
+        method = method_of(options)
+        if options.plain:
+            return method.encode(search, texts)
+        typed = [parse_query(text) for text in texts]
+        if all(query.conditions is None for query in typed):
+            return method.encode(search, texts)
+        queries = method.encode(search, [query.text for query in typed])
     return replace(queries, conditions=[query.conditions for query in typed])
 
 
@@ -170,6 +172,11 @@ def narrowed(search: SparseSearch, scope: Scope, query: Query) -> Scope:
     return scope._replace(allowed=allowed, finds_all=bool(query.conditions.required))
 
 
+def _held_to(threads: int | None) -> AbstractContextManager[None]:
+    """Let models that encode queries or read candidates take no more threads than the search. None: as before."""
+    return nullcontext() if threads is None else limited_threads(threads)
+
+
 def search_text(search: SparseSearch, text: str, options: SearchOptions) -> Found:
     """Run all stages for one text."""
     check_deadline("filter")
@@ -177,7 +184,9 @@ def search_text(search: SparseSearch, text: str, options: SearchOptions) -> Foun
     check_deadline("encode")
     began = time.perf_counter()
     query = encode_typed(search, [text], options).row(0)
-    return _rank(search, method, query, options, scope, time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    with _held_to(options.threads):
+        return _rank(search, method, query, options, scope, seconds)
 
 
 def search_queries(search: SparseSearch, queries: Queries, options: SearchOptions) -> Iterator[Found]:
@@ -187,7 +196,7 @@ def search_queries(search: SparseSearch, queries: Queries, options: SearchOption
 
     def find(numbers: range) -> list[Found]:
         if not plain:
-            with limited_threads(options.threads):  # a reranker's model takes no more than the search
+            with _held_to(options.threads):
                 return [_rank(search, method, queries.row(number), options, scope) for number in numbers]
         vectors = [queries.sparse.row(number) for number in numbers]
         rankings = search.rank_vectors(vectors, options.depth, scope)

@@ -230,6 +230,19 @@ def test_a_model_reads_documents_whole_unless_told_otherwise(tmp_path: Path, lsr
     ]
 
 
+@pytest.mark.parametrize(("option", "said"), [("--passages", "read all "), ("--no-passages", "--passages reads them")])
+def test_adding_and_updating_say_how_many_tokens_were_read(
+    tmp_path: Path, lsr: Lsr, masked_lm: Path, jsonl: Any, option: str, said: str
+) -> None:
+    jsonl(tmp_path / "one.jsonl", [{"_id": "one", "text": "a cat sleeps"}])
+    assert lsr("index", "one.jsonl", "--encoder", masked_lm, option).code == 0
+    jsonl(tmp_path / "long.jsonl", [{"_id": "long", "text": "house of the day . " * 40}])
+    for command in ("add", "update"):
+        done = lsr(command, "long.jsonl")
+        line = next(line for line in done.err.splitlines() if " of 1 document, " in line)
+        assert done.code == 0 and said in line
+
+
 @pytest.mark.parametrize("option", ["--passages", "--no-passages"])
 def test_what_is_added_is_read_as_the_index_was(tmp_path: Path, lsr: Lsr, masked_lm: Path, option: str) -> None:
     (tmp_path / "short.txt").write_text("a cat sleeps")

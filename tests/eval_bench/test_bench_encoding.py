@@ -9,6 +9,7 @@ import pytest
 from lsr.encoders.compiled import forward, products
 from lsr.errors import UsageError
 from lsr.eval.bench.encoding.account import account, lines
+from lsr.eval.bench.encoding.memory import KINDS, line, measure, resident
 from lsr.eval.bench.encoding.passages import passages
 from lsr.kernels.encode.vocabulary import largest_scores
 
@@ -39,6 +40,35 @@ def test_an_account_has_the_operations_of_each_layer_and_leaves_the_kernels_alon
     table = lines(found, 4e11, 1e11)
     assert table[-3].startswith("| in all |") and any(row.startswith("| largest_bounds 164 → 30522") for row in table)
     assert "4 passages of" in table[-1] and "400 billion on bytes and 100 billion on float32" in table[-1]
+
+
+SMAPS = """\
+55d000-55f000 r-xp 00000000 fe:01 1 /usr/bin/python3.11
+Size: 900 kB
+Rss: 100 kB
+7f000-7f100 rw-p 00000000 00:00 0
+Rss: 200 kB
+7f200-7f300 rw-p 00000000 00:00 0 [heap]
+Rss: 30 kB
+7f400-7f500 r--p 00000000 fe:01 2 /a b/numpy/core.cpython-311-x86_64-linux-gnu.so
+Rss: 4 kB
+7f600-7f700 r--s 00000000 fe:01 3 /models/compact.safetensors
+Rss: 50 kB
+7f800-7f900 r--s 00000000 fe:01 3 /index/impacts.bin
+Rss: 6 kB
+"""
+
+
+def test_memory_is_told_apart_by_what_is_mapped() -> None:
+    held = resident(SMAPS)
+    assert [held[kind] // 1024 for kind in KINDS] == [230, 104, 50, 6]
+    assert line("opened", held) == "| opened | 0 | 0 | 0 | 0 | 0 |"
+    assert line("peak", {"bytes": 3_400_000}) == "| peak |  |  |  |  | 3 |"
+
+
+def test_the_memory_of_an_index_is_that_of_a_new_process(corpus: Path) -> None:
+    found = measure("index", [document.text for document in passages(corpus, 4)], "bm25", 1)
+    assert sum(found["started"].values()) < sum(found["at the peak"].values()) <= found["peak"]["bytes"] * 1.05
 
 
 @pytest.mark.large

@@ -13,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsr.encoders.registry import load_encoder
+from lsr.encoders.threads import encoding_threads
 from lsr.errors import EncoderError, UsageError
 from lsr.indexer.pipeline import index_documents
+from lsr.io.cores import available_cores
 from lsr.query.fusion.registry import make_fuser
 from lsr.query.hybrid.rerank.cross_encoder import CrossEncoderReranker
 from lsr.query.hybrid.rerank.late_interaction import LateInteractionReranker, mean_max_similarity
@@ -160,3 +162,26 @@ def test_names_of_rerankers(tmp_path: Path, path: Path) -> None:
             Searcher(path).search("river", hybrid=Hybrid(reranker=make_reranker(name)))
     with pytest.raises(UsageError, match="union takes its second leg from dense vectors"):
         Hybrid(mode="union", reranker=make_reranker("late-interaction"))
+
+
+class Counting(Shortest):
+    """A cross-encoder that notes how many threads a model may take."""
+
+    def __init__(self) -> None:
+        self.threads: list[int] = []
+
+    def scores(self, pairs: Sequence[tuple[str, str]]) -> npt.NDArray[np.float32]:
+        self.threads.append(encoding_threads())
+        return super().scores(pairs)
+
+
+@pytest.mark.parametrize("queries", ["river rain", ["river rain", "river rain"]])
+def test_a_reranker_takes_as_many_threads_as_the_search(path: Path, queries: str | list[str]) -> None:
+    model = Counting()
+    hybrid = Hybrid(reranker=CrossEncoderReranker(model), **ALONE)  # type: ignore[arg-type]
+    for threads in (1, 3):
+        Searcher(path).search(queries, hybrid=hybrid, threads=threads)
+        assert set(model.threads) == {threads}
+        model.threads.clear()
+    Searcher(path).search(queries, hybrid=hybrid)
+    assert set(model.threads) == {available_cores()}

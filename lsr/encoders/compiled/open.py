@@ -34,6 +34,7 @@ from lsr.encoders.compiled.rounding import (
 )
 from lsr.encoders.compiled.weights import Weights
 from lsr.encoders.config import TowerConfig
+from lsr.encoders.memory import give_back
 from lsr.encoders.pretrained.dense_folder import DenseSettings, read_dense_layout
 from lsr.encoders.pretrained.hub import Source, hash_of_weights, locate
 from lsr.encoders.pretrained.known_models import remember
@@ -72,7 +73,10 @@ def open_compiled(
         parts, dtype, found = read_sparse(source, dtype, family=family, plain_family=plain_family)
     remember(source.name, found)
     config = with_options(parts.config, max_length, top_k, threshold)
-    return _encoder(replace(parts, config=config), source.name, found, dtype, n_threads)
+    encoder = _encoder(replace(parts, config=config), source.name, found, dtype, n_threads)
+    del parts  # the weights before they were packed
+    give_back()
+    return encoder
 
 
 def open_dense_compiled(
@@ -110,6 +114,8 @@ def open_dense_compiled(
         )
         for prompt in (used.document_prompt, used.query_prompt)
     )
+    del parts  # the weights before they were packed
+    give_back()
     return CompiledDenseEncoder(source.name, found, dtype, used, document, query)
 
 

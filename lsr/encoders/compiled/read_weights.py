@@ -165,7 +165,8 @@ def _table(tensors: Tensors, name: str) -> tuple[npt.NDArray[np.int8] | Floats, 
     table, scales = stored
     if scales.shape != table.shape[:1]:
         raise EncoderError(f"{tensors.path}: {name} and its scale do not fit each other: the model is broken")
-    return np.array(table), scales
+    # Copies: a view would keep the whole file in memory, beside the weights that are packed of it.
+    return np.array(table), np.array(scales)
 
 
 def _linear(tensors: Tensors, name: str, n_outputs: int, size: int) -> Unpacked:

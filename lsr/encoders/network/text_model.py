@@ -9,8 +9,8 @@ import torch
 from tokenizers import Tokenizer
 from torch import nn
 
+from lsr.encoders.memory import give_back
 from lsr.encoders.network.batching import Halving, plan
-from lsr.encoders.network.memory import give_back
 from lsr.encoders.network.token_batch import TextTokens, TokenBatch, echoed, pad, text_tokens
 from lsr.encoders.text.tokenizer import TextTokenizer
 from lsr.encoders.threads import limited_torch

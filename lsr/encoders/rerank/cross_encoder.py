@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from lsr.encoders.memory import give_back
 from lsr.encoders.network.batching import Halving, plan
-from lsr.encoders.network.memory import give_back
 from lsr.encoders.network.text_model import MAX_TOKENS
 from lsr.encoders.pretrained.hub import hash_of_weights, locate
 from lsr.encoders.pretrained.load_model import Placement
