@@ -40,7 +40,7 @@ from lsr.encoders.pretrained.hub import Source, hash_of_weights, locate
 from lsr.encoders.pretrained.known_models import remember
 from lsr.encoders.pretrained.sparse_folder import read_as, read_layout, with_options
 from lsr.encoders.sparse.query_table import TableQueryEncoder
-from lsr.encoders.text.tokenizer import TextTokenizer, copy_of
+from lsr.encoders.text.tokenizer import TextTokenizer, copy_of, tokenizer_hash
 from lsr.errors import EncoderError, UsageError
 
 
@@ -116,7 +116,8 @@ def open_dense_compiled(
     )
     del parts  # the weights before they were packed
     give_back()
-    return CompiledDenseEncoder(source.name, found, dtype, used, document, query)
+    of_tokenizer = tokenizer_hash(document.tokenizer)
+    return CompiledDenseEncoder(source.name, found, of_tokenizer, used, dtype, document, query)
 
 
 def read_sparse(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from lsr.encoders.compiled import architectures
@@ -17,13 +15,11 @@ from lsr.encoders.compiled.weights import DenseLayer, Weights
 from lsr.encoders.config import DenseConfig, EncoderConfig, TowerConfig
 from lsr.encoders.pretrained.dense_folder import DenseLayout, DenseSettings
 from lsr.encoders.pretrained.mapped_weights import Tensors
+from lsr.encoders.pretrained.query_weights import MAX_QUERY_TOKENS, stored_weights, weights_by_token
 from lsr.encoders.pretrained.sparse_folder import HEAD_FILE, Layout, read_json
 from lsr.encoders.sparse.query_table import TableQueryEncoder
 from lsr.encoders.text.tokenizer import check_token_ids, copy_of, read_tokenizer, tokenizer_hash
 from lsr.errors import EncoderError
-
-MAX_QUERY_TOKENS = 1 << 20
-"""Tokens that a table reads of a query where its tokenizer sets no limit."""
 
 _NO_LIMIT = 1 << 20
 _SPECIAL = ("bos_token", "eos_token", "sep_token", "pad_token", "cls_token", "mask_token")
@@ -175,28 +171,15 @@ def _table(layout: Layout, config: EncoderConfig, document: Part) -> TableQueryE
     vocab_size = document.weights.vocab_size
     weights = np.ones(vocab_size, np.float32)
     if layout.table_json is not None:
-        weights = _by_token(read_json(layout.table_json), tokenizer, vocab_size)
+        weights = weights_by_token(read_json(layout.table_json), tokenizer, vocab_size)
     elif config.query_side == "table":
-        stored = Tensors(folder / "model.safetensors").get("weight")
-        if stored.ndim != 1 or len(stored) > vocab_size:
-            raise EncoderError(f"{folder / 'model.safetensors'} holds no vector of {vocab_size} query weights")
-        weights[:] = 0
-        weights[: len(stored)] = stored
+        weights = stored_weights(folder, vocab_size)
     weights[_special_ids(folder, tokenizer)] = 0
     query = config.query_tower
     limits = [limit for limit in (query.max_length, _limit(folder), MAX_QUERY_TOKENS) if limit is not None]
     return TableQueryEncoder(
         tokenizer, weights, max_length=min(limits), prompt=query.prompt, repeats=config.query_repeats
     )
-
-
-def _by_token(by_token: Mapping[str, float], tokenizer: Tokenizer, vocab_size: int) -> npt.NDArray[np.float32]:
-    ids = tokenizer.get_vocab(with_added_tokens=True)
-    weights = np.zeros(vocab_size, np.float32)
-    for token, weight in by_token.items():
-        if token in ids:
-            weights[ids[token]] = weight
-    return weights
 
 
 def _special_ids(folder: Path, tokenizer: Any) -> list[int]:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from lsr.encoders.dense.base import DENSE, DenseVectors
+from lsr.encoders.dense.base import DenseVectors
+from lsr.encoders.dense.model_encoder import ModelDenseEncoder
 from lsr.encoders.network.backbone import HiddenStates
 from lsr.encoders.network.batching import vectors_in_order
 from lsr.encoders.network.heads.dense import DenseHead
 from lsr.encoders.network.sparse_model import checked_vectors
 from lsr.encoders.network.text_model import TextTower
 from lsr.encoders.network.token_batch import TokenBatch
-from lsr.encoders.pretrained.dense_folder import DenseSettings, read_dense_layout
+from lsr.encoders.pretrained.dense_folder import read_dense_layout
 from lsr.encoders.pretrained.hub import hash_of_weights, locate
 from lsr.encoders.pretrained.known_models import remember
 from lsr.encoders.pretrained.load_model import Placement
@@ -30,7 +32,6 @@ from lsr.encoders.pretrained.transformers_checkpoint import (
 )
 from lsr.encoders.runtime import Runtime
 from lsr.encoders.sparse.encoder import query_names, texts_of
-from lsr.encoders.text.splitter import PassageSplitter, length_of_passages
 from lsr.encoders.text.tokenizer import TextTokenizer, copy_of, tokenizer_hash
 from lsr.errors import EncoderError
 from lsr.types import Document
@@ -76,13 +77,9 @@ class DenseTower(TextTower):
 
 
 @dataclass(frozen=True, slots=True)
-class TransformerDenseEncoder:
-    """Documents and queries through one transformer, each with its prompt. Made by `load_dense`."""
+class TransformerDenseEncoder(ModelDenseEncoder):
+    """A dense encoder in torch. Made by `load_dense`."""
 
-    name: str
-    revision: str
-    tokenizer_hash: str
-    settings: DenseSettings
     document: DenseTower
     query: DenseTower
     runtime: Runtime
@@ -93,27 +90,9 @@ class TransformerDenseEncoder:
         return self.document.head.dimension
 
     @property
-    def description(self) -> Mapping[str, Any]:
-        """Identity of this encoder, as JSON values."""
-        return {
-            "kind": DENSE,
-            "name": self.name,
-            "revision": self.revision,
-            "tokenizer_hash": self.tokenizer_hash,
-            "query_side": "model",
-            "settings": {**asdict(self.settings), "dimension": self.dimension},
-        }
-
-    @property
-    def text_length(self) -> int | None:
-        """Tokens of a document that are read, special ones and prompt among them; None: all."""
-        return self.settings.max_length
-
-    def splitter(self, *, overlap: int | None = None, max_length: int | None = None) -> PassageSplitter:
-        """Return a splitter of documents into passages that this encoder reads whole."""
-        length = length_of_passages(self.name, self.text_length, max_length)
-        prompt = self.settings.document_prompt
-        return PassageSplitter(self.document.tokenizer, length, overlap=overlap, prompt=prompt)
+    def tokenizer(self) -> Tokenizer:
+        """The documents' tokenizer; only to be read."""
+        return self.document.tokenizer
 
     def encode_dense_documents(self, documents: Sequence[Document]) -> DenseVectors:
         """Return one row a document, title and text together."""

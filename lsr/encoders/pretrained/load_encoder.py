@@ -16,6 +16,7 @@ from lsr.encoders.families import family_config
 from lsr.encoders.pretrained.hub import locate
 from lsr.encoders.pretrained.known_models import remember
 from lsr.encoders.pretrained.load_model import LoadedTower, Placement, load_tower, start_tower
+from lsr.encoders.pretrained.query_weights import MAX_QUERY_TOKENS, stored_weights, weights_by_token
 from lsr.encoders.pretrained.sparse_folder import Layout, read_as, read_json, read_layout, with_options
 from lsr.encoders.pretrained.transformers_checkpoint import read_tokenizer_of, special_token_ids
 from lsr.encoders.sparse.encoder import NeuralEncoder
@@ -23,9 +24,6 @@ from lsr.encoders.sparse.joint import JointNeuralEncoder
 from lsr.encoders.sparse.query_table import TableQueryEncoder
 from lsr.encoders.text.tokenizer import copy_of, tokenizer_hash
 from lsr.errors import EncoderError, UsageError
-
-MAX_QUERY_TOKENS = 1 << 20
-"""Tokens that a table reads of a query where its tokenizer sets no limit."""
 
 
 def load_neural(
@@ -102,7 +100,7 @@ def start_encoder(
     else:
         weights = np.ones(document_tower.tower.head.vocab_size, np.float32)
         if query_weights is not None:
-            weights = _by_token(query_weights, document_tower)
+            weights = weights_by_token(query_weights, document_tower.backend, len(weights))
         query_part = _table(weights, config, document_tower.tokenizer)
     kind = NeuralEncoder if config.dense is None else JointNeuralEncoder
     return kind(config, config.family, f"unsaved:{uuid4().hex}", document_tower, query_part)
@@ -115,15 +113,16 @@ def _query_folder(layout: Layout) -> Path:
 
 
 def _load_table(layout: Layout, config: EncoderConfig, document: LoadedTower) -> TableQueryEncoder:
+    vocab_size = document.tower.head.vocab_size
     if layout.config.query_side == "binary":
-        return _table(np.ones(document.tower.head.vocab_size, np.float32), config, document.tokenizer)
+        return _table(np.ones(vocab_size, np.float32), config, document.tokenizer)
     folder = _query_folder(layout)
     tokenizer = read_tokenizer_of(folder)
     if tokenizer_hash(tokenizer.backend_tokenizer) != tokenizer_hash(document.backend):
         raise EncoderError(f"{layout.folder}: the tokenizers of queries and of documents differ: the model is broken")
     if layout.table_json is not None:
-        return _table(_by_token(read_json(layout.table_json), document), config, tokenizer)
-    return _table(_read_weights(folder, document.tower.head.vocab_size), config, tokenizer)
+        return _table(weights_by_token(read_json(layout.table_json), document.backend, vocab_size), config, tokenizer)
+    return _table(stored_weights(folder, vocab_size), config, tokenizer)
 
 
 def _table(weights: npt.NDArray[np.float32], config: EncoderConfig, tokenizer: Any) -> TableQueryEncoder:
@@ -137,26 +136,3 @@ def _table(weights: npt.NDArray[np.float32], config: EncoderConfig, tokenizer: A
         prompt=query.prompt,
         repeats=config.query_repeats,
     )
-
-
-def _by_token(weights: Mapping[str, float], document: LoadedTower) -> npt.NDArray[np.float32]:
-    ids = document.backend.get_vocab(with_added_tokens=True)
-    by_id = np.zeros(document.tower.head.vocab_size, np.float32)
-    for token, weight in weights.items():
-        if token in ids:
-            by_id[ids[token]] = weight
-    return by_id
-
-
-def _read_weights(folder: Path, vocab_size: int) -> npt.NDArray[np.float32]:
-    from safetensors.numpy import load_file
-
-    path = folder / "model.safetensors"
-    if not path.is_file():
-        raise EncoderError(f"{path} is missing: the query weights are not there, or pickled; save them as safetensors")
-    stored = load_file(path).get("weight")
-    if stored is None or stored.ndim != 1 or len(stored) > vocab_size:
-        raise EncoderError(f"{path} holds no vector of {vocab_size} query weights")
-    weights = np.zeros(vocab_size, np.float32)
-    weights[: len(stored)] = stored
-    return weights
