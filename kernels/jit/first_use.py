@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 
-from lsr.io.fork_safe import ForkSafeLock
-
 SEARCH, BUILD = "search_segments", "split_range"
 """Kernels that searches and builds compile first."""
 
@@ -31,21 +29,17 @@ def note_of_compiling(*kernels: str, what: str = "") -> str | None:
     return f"{begin}, which takes some seconds"
 
 
-class _Warned:
-    """The kernels that this process has looked for, and whether it has warned."""
-
-    lock = ForkSafeLock()
-    kernels: frozenset[str] = frozenset()
-    has_warned = False
+_looked_for: set[str] = set()
+_warned: dict[str, object] = {}
 
 
 def warn_before_compiling(*kernels: str, what: str = "") -> None:
     """Log a warning where some kernels are about to be compiled, once a process. Arguments: of `note_of_compiling`."""
-    with _Warned.lock:
-        if _Warned.has_warned or _Warned.kernels.issuperset(kernels):
-            return
-        _Warned.kernels |= set(kernels)
-        message = note_of_compiling(*kernels, what=what)
-        if message is not None:
-            _Warned.has_warned = True
-            log.warning(message)
+    if _warned or _looked_for.issuperset(kernels):
+        return
+    message = note_of_compiling(*kernels, what=what)
+    _looked_for.update(kernels)
+    # Atomic, without a lock that a fork could leave held: one of several threads is the first.
+    mine = object()
+    if message is not None and _warned.setdefault("by", mine) is mine:
+        log.warning(message)

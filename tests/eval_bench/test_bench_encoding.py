@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from lsr.encoders.compiled import forward, products
-from lsr.errors import UsageError
+from lsr.errors import LsrError, UsageError
 from lsr.eval.bench.encoding.account import account, lines
-from lsr.eval.bench.encoding.memory import KINDS, line, measure, resident
+from lsr.eval.bench.encoding.memory import KINDS, index, line, resident
 from lsr.eval.bench.encoding.passages import passages
 from lsr.kernels.encode.vocabulary import largest_scores
 
@@ -67,8 +67,10 @@ def test_memory_is_told_apart_by_what_is_mapped() -> None:
 
 
 def test_the_memory_of_an_index_is_that_of_a_new_process(corpus: Path) -> None:
-    found = measure("index", [document.text for document in passages(corpus, 4)], "bm25", 1)
-    assert sum(found["started"].values()) < sum(found["at the peak"].values()) <= found["peak"]["bytes"] * 1.05
+    found = index(corpus, "bm25", 1)
+    assert 0 < sum(found["when most was seen"].values()) <= found["peak"]["bytes"] * 1.05
+    with pytest.raises(LsrError, match="ended with status 1"):
+        index(corpus.with_name("nothing"), "bm25", 1)
 
 
 @pytest.mark.large

@@ -272,8 +272,8 @@ def test_compiling_is_said_once_a_process_where_any_kernel_is_missing(
     folder.mkdir()
     (folder / "a.there-1.nbc").write_bytes(b"")
     monkeypatch.setattr(compile_module, "cache_folder", lambda: folder)
-    monkeypatch.setattr(first_use._Warned, "kernels", frozenset())
-    monkeypatch.setattr(first_use._Warned, "has_warned", False)
+    monkeypatch.setattr(first_use, "_looked_for", set())
+    monkeypatch.setattr(first_use, "_warned", {})
     first_use.warn_before_compiling("there")
     assert not caplog.messages
     for _ in range(2):

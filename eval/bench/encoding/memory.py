@@ -1,7 +1,7 @@
 """The peak memory of `lsr index` by the number of passages, and what holds it.
 
-Run as `python -m lsr.eval.bench.encoding.memory CORPUS`. Each number of passages is indexed by a new process, which
-looks at its own mappings (`/proc/self/smaps`) some times a second, and keeps what it saw when it held most.
+Run as `python -m lsr.eval.bench.encoding.memory CORPUS`. Each number of passages is indexed by a new process, whose
+mappings (`/proc/PID/smaps`) are looked at some times a second. Linux only.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import json
 import subprocess
 import sys
 import tempfile
-import threading
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from lsr.errors import LsrError
@@ -21,8 +22,7 @@ from lsr.errors import LsrError
 KINDS = ("arrays and objects", "libraries", "files of the model", "other files")
 """Kinds of mappings: private memory without a file, code with its data, weights that are mapped, and all else."""
 
-_EVERY_S = 0.25
-_INDEX, _OPEN = "index", "open"
+_EVERY_S, _FEW = 0.1, 256
 
 
 def resident(smaps: str) -> Counter[str]:
@@ -48,48 +48,29 @@ def _kind(header: str) -> str:
     return KINDS[2] if path.endswith((".safetensors", ".npz")) else KINDS[3]
 
 
-def _now() -> Counter[str]:
-    return resident(Path("/proc/self/smaps").read_text("utf-8"))
+def _held(process: int | str) -> tuple[Counter[str], int]:
+    """Return what a process holds by kinds, and the most that it has ever held, in bytes."""
+    place = Path(f"/proc/{process}")
+    lines = (place / "status").read_text("utf-8").splitlines()
+    most = next((line for line in lines if line.startswith("VmHWM:")), "VmHWM: 0")
+    return resident((place / "smaps").read_text("utf-8")), int(most.split()[1]) * 1024
 
 
-def _peak_bytes() -> int:
-    """Return the most that this process has held. Its rusage would count the process that started it, too."""
-    lines = Path("/proc/self/status").read_text("utf-8").splitlines()
-    return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) * 1024
-
-
-class _Watch(threading.Thread):
-    """Thread that keeps the largest memory seen, by kinds."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.largest: Counter[str] = Counter()
-        self.ended = threading.Event()
-
-    def run(self) -> None:
-        over = False
-        while not over:
-            over = self.ended.wait(_EVERY_S)
-            now = _now()
-            if now.total() > self.largest.total():
-                self.largest = now
-
-
-def _index(corpus: str, encoder: str, threads: int) -> dict[str, Mapping[str, int]]:
-    """Index a corpus in this process; return the memory before, at its largest, and the peak."""
-    from lsr.cli.indexes import index  # noqa: F401
-    from lsr.cli.main import main as lsr_main
-
-    before, watch = _now(), _Watch()
-    watch.start()
+def index(corpus: Path, encoder: str, threads: int) -> dict[str, Mapping[str, int]]:
+    """Return the memory of `lsr index` by kinds when it was seen to hold most, and its peak, in bytes."""
+    largest, peak = Counter[str](), 0
     with tempfile.TemporaryDirectory() as scratch:
-        options = ["--encoder", encoder, "--index", f"{scratch}/index", "--threads", str(threads)]
-        status = lsr_main(["index", corpus, *options, "--json", "-q"])
-    watch.ended.set()
-    watch.join()
-    if status:
-        raise LsrError(f"lsr index of {corpus} ended with status {status}")
-    return {"started": before, "at the peak": watch.largest, "peak": {"bytes": _peak_bytes()}}
+        options = ["--encoder", encoder, "--index", f"{scratch}/index", "--threads", str(threads), "-q"]
+        command = [sys.executable, "-m", "lsr", "index", str(corpus), *options]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+            while process.poll() is None:
+                time.sleep(_EVERY_S)
+                with suppress(OSError):  # it has ended meanwhile
+                    now, most = _held(process.pid)
+                    largest, peak = max(largest, now, key=Counter.total), max(peak, most)
+    if process.returncode:
+        raise LsrError(f"lsr index of {corpus} ended with status {process.returncode}")
+    return {"when most was seen": largest, "peak": {"bytes": peak}}
 
 
 def _open(corpus: str, encoder: str, threads: int) -> dict[str, Mapping[str, int]]:
@@ -99,27 +80,22 @@ def _open(corpus: str, encoder: str, threads: int) -> dict[str, Mapping[str, int
     from lsr.indexer.corpus.reader import read_corpus
 
     documents = list(read_corpus([Path(corpus)]))
-    found: dict[str, Mapping[str, int]] = {"imported": _now()}
-    opened = load_encoder(encoder)
-    found["opened"] = _now()
-    found["most while it was opened"] = {"bytes": _peak_bytes()}
+    found: dict[str, Mapping[str, int]] = {"imported": _held("self")[0]}
+    model = load_encoder(encoder)
+    found["opened"] = _held("self")[0]
+    found["most while it was opened"] = {"bytes": _held("self")[1]}
     with limited_threads(threads):
-        opened.encode_documents(documents[:64])
-        found["64 passages encoded"] = _now()
-        opened.encode_documents(documents)
-    found[f"{len(documents)} passages encoded"] = _now()
+        model.encode_documents(documents[:64])
+        found["64 passages encoded"] = _held("self")[0]
+        model.encode_documents(documents)
+    found[f"{len(documents)} passages encoded"] = _held("self")[0]
     return found
 
 
-def measure(what: str, passages: Sequence[str], encoder: str, threads: int) -> dict[str, Mapping[str, int]]:
-    """Return what a new process of `_index` or `_open` says of its memory with some passages, in bytes."""
-    with tempfile.TemporaryDirectory() as scratch:
-        corpus = Path(scratch) / "passages.jsonl"
-        rows = (json.dumps({"id": str(i), "text": text}) for i, text in enumerate(passages))
-        corpus.write_text("\n".join(rows), "utf-8")
-        command = [sys.executable, "-m", "lsr.eval.bench.encoding.memory", str(corpus), "--child", what]
-        command += ["--encoder", encoder, "--threads", str(threads)]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+def opened(corpus: Path, encoder: str, threads: int) -> dict[str, Mapping[str, int]]:
+    """Return the memory of a new process that opens an encoder and encodes a corpus, after each step, in bytes."""
+    command = [sys.executable, "-m", "lsr.eval.bench.encoding.memory", str(corpus), "--open", "--encoder", encoder]
+    done = subprocess.run([*command, "--threads", str(threads)], check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, Mapping[str, int]] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -139,11 +115,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                         help="numbers of passages to index, one after another (default 5000 12000)")  # fmt: skip
     parser.add_argument("--encoder", default="default", help="model (default: the bundled one)")
     parser.add_argument("--threads", type=int, default=2, help="threads (default 2)")
-    parser.add_argument("--child", choices=(_INDEX, _OPEN), help=argparse.SUPPRESS)
+    parser.add_argument("--open", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
-    if args.child is not None:
-        found = (_index if args.child == _INDEX else _open)(str(args.corpus), args.encoder, args.threads)
-        sys.stdout.write(json.dumps(found) + "\n")
+    if args.open:
+        sys.stdout.write(json.dumps(_open(str(args.corpus), args.encoder, args.threads)) + "\n")
         return 0
     from itertools import islice
 
@@ -151,10 +126,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     texts = [document.text for document in islice(read_corpus([args.corpus]), max(args.passages))]
     sys.stdout.write(f"| | {' | '.join(KINDS)} | MB in all |\n|{' --- |' * (len(KINDS) + 2)}\n")
-    for what, n in [(_OPEN, 256), *((_INDEX, n) for n in args.passages)]:
-        for name, held in measure(what, texts[:n], args.encoder, args.threads).items():
-            sys.stdout.write(line(name if what == _OPEN else f"`lsr index`, {n:,} passages, {name}", held) + "\n")
-            sys.stdout.flush()
+    with tempfile.TemporaryDirectory() as scratch:
+        corpus = Path(scratch) / "passages.jsonl"
+        for measure, n in [(opened, _FEW), *((index, n) for n in args.passages)]:
+            rows = (json.dumps({"id": str(i), "text": text}) for i, text in enumerate(texts[:n]))
+            corpus.write_text("\n".join(rows), "utf-8")
+            for name, held in measure(corpus, args.encoder, args.threads).items():
+                sys.stdout.write(
+                    line(name if measure is opened else f"`lsr index`, {n:,} passages, {name}", held) + "\n"
+                )
+                sys.stdout.flush()
     return 0
 
 

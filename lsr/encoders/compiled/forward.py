@@ -122,7 +122,7 @@ class Forward:
         return found
 
     def _warn_before_compiling(self, *, sparse: bool) -> None:
-        """Say that kernels will be compiled, where one of the first, the middle and the last of a pass is missing."""
+        """Warn before kernels are compiled, by looking for an early, a middle and a late one of a pass."""
         head, first = self.weights.head, self.weights.layers[0]
         by_bytes = isinstance(first.attended, PackedLinear)
         needed = ["attend", "linear_onto" if by_bytes else "float_linear_onto"]
