@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 # A prefix such as "." of .net or "--" of --dry-run, names joined by signs, and "++", "#" or "(" behind them.
 _SIGNED = re.compile(
-    r"(?:(?<![\w.])\.{0,2}[/\\]|~[/\\]|(?<![\w-])--|(?<![\w.])\.|[$@#])?\w+(?:(?:::|->|[-./\\:@+#~])+\w+)*(?:\+\+?|#|\((?!e?s\)))?"
+    r"(?:(?<![\w.])\.{0,2}[/\\]|~[/\\]|(?<![\w-])--|(?<![\w.])\.|[$@#])?\w+(?:(?:->|[-./\\:@+#~])++\w+)*(?:\+\+?|#|\((?!e?s\)))?"
 )
 # Compounds, "and/or", "i.e", fractions and ranges are words of a text, which say little more together.
 _COMPOUND = re.compile(r"[^\W\d_]+(?:(?:-[^\W\d_]+)*|/[^\W\d_]+|(?<![^\W\d_]{2})(?:\.[^\W\d_])+)|\d+(?:[-.:/]\d+)?")
