@@ -90,7 +90,7 @@ LINES: dict[str, Maker] = {
     "backslashes": repeated("\\"), "commands": repeated("\\a["), "titles": repeated("\\title{"), "braces": repeated("{"),
     "percents": repeated("\\\\%"), "quotes": repeated('"'), "apostrophes": repeated("'"), "triples": repeated('"""a'),
     "begun blocks": repeated("/* "), "ended blocks": repeated("*/ "), "slashes": repeated("/"), "hashes": repeated("#"),
-    "stars in a block": repeated("*", first="/*", last="\nx"), "spaces in a block": repeated(" ", first="/* ]]", last="x"),
+    "stars in a block": repeated("*", first="/* x ", last="\nx"), "spaces in a block": repeated(" ", first="/* ]]", last="x"),
     "quoted lines": repeated("> "), "quotes of quotes": repeated(">", last="From x"), "rules": repeated("-\n"),
     "fences": repeated("```\n"), "headings": repeated("# a\n"), "front matter": repeated("a: 1\n", first="---\n"),
     "front matter of rules": repeated("---\n"), "lists of lists": repeated("- ", first="---\na: ", last="\n---\n"),
@@ -203,7 +203,7 @@ TEXTS: dict[str, Callable[[int], str]] = {
     "the same word": lambda size: "a " * (size // 2),
     "joined": lambda size: "a-" * (size // 2),
     "no spaces": lambda size: "a:" * (size // 2),
-    "ideographs": lambda size: "苹" * size,
+    "one ideograph": lambda size: "苹" * size,
     "sentences": lambda size: "a. " * (size // 3),
 }
 """Texts of documents that the queries are asked of."""
