@@ -23,8 +23,7 @@ def repeated(unit: str, *, first: str = "", last: str = "") -> Maker:
 def _deep_mail(size: int) -> bytes:
     """Return a message of parts inside each other."""
     out = ["Subject: t\nMIME-Version: 1.0\n"]
-    for number in range(size // 60):
-        out.append(f"Content-Type: multipart/mixed; boundary=b{number}\n\n--b{number}\n")
+    out += (f"Content-Type: multipart/mixed; boundary=b{n}\n\n--b{n}\n" for n in range(size // 60))
     return "".join(out).encode()
 
 
@@ -71,6 +70,10 @@ def _pdf(size: int) -> bytes:
     return f"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>\nendobj\n{objects}trailer<</Root 1 0 R>>\n%%EOF".encode()
 
 
+def _attributes(number: int) -> str:
+    return " ".join(f"a{n}='1'" for n in range(number))
+
+
 def _laughs(size: int) -> bytes:
     entities = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 30))
     return f'<!DOCTYPE a [<!ENTITY e0 "ha">{entities}]><a>{"&e29;" * (size // 5)}</a>'.encode()
@@ -82,35 +85,45 @@ LINES: dict[str, Maker] = {
     "parentheses": repeated("(x)", first="[a]("), "pictures": repeated("![", last="]()"), "tags begun": repeated("<a "),
     "comments begun": repeated("<!--"), "comments": repeated("<!---"), "sections": repeated("<![a"),
     "instructions": repeated("<?"), "entities": repeated("&#x"), "angles": repeated("<"), "closing": repeated("</a>"),
-    "opening": repeated("<div>"), "attributes": repeated(" a='", first="<a"), "spaces": repeated(" ", first="* a", last="x"),
+    "opening": repeated("<div>"), "attributes": repeated(" a='", first="<a"),
+    "spaces": repeated(" ", first="* a", last="x"),
     "tabs": repeated("\t", first="a", last="x"), "lines": repeated("\n"), "blank lines": repeated(" \n"),
     "returns": repeated("\r"), "colons": repeated(":", first="a"), "colons and words": repeated(":a", last=" `x`"),
     "roles": repeated(":a:`"), "bars": repeated("|a "), "pluses": repeated("+-"), "equals": repeated("= "),
-    "references": repeated("<<a,"), "anchors": repeated("[["), "macros": repeated("link:a"), "links": repeated("http://a"),
-    "backslashes": repeated("\\"), "commands": repeated("\\a["), "titles": repeated("\\title{"), "braces": repeated("{"),
+    "references": repeated("<<a,"), "anchors": repeated("[["), "macros": repeated("link:a"),
+    "links": repeated("http://a"),
+    "backslashes": repeated("\\"), "commands": repeated("\\a["), "titles": repeated("\\title{"),
+    "braces": repeated("{"),
     "percents": repeated("\\\\%"), "quotes": repeated('"'), "apostrophes": repeated("'"), "triples": repeated('"""a'),
     "begun blocks": repeated("/* "), "ended blocks": repeated("*/ "), "slashes": repeated("/"), "hashes": repeated("#"),
-    "stars in a block": repeated("*", first="/* x ", last="\nx"), "spaces in a block": repeated(" ", first="/* ]]", last="x"),
+    "stars in a block": repeated("*", first="/* x ", last="\nx"),
+    "spaces in a block": repeated(" ", first="/* ]]", last="x"),
     "quoted lines": repeated("> "), "quotes of quotes": repeated(">", last="From x"), "rules": repeated("-\n"),
     "fences": repeated("```\n"), "headings": repeated("# a\n"), "front matter": repeated("a: 1\n", first="---\n"),
     "front matter of rules": repeated("---\n"), "lists of lists": repeated("- ", first="---\na: ", last="\n---\n"),
-    "flows": repeated("[", first="---\na: ", last="\n---\n"), "tables": repeated("[a.b]\n", first="+++\n", last="+++\n"),
-    "dotted": repeated("a.", first="+++\n", last="a=1\n+++\n"), "callouts": repeated(" ", first="----\n", last="x\n----"),
+    "flows": repeated("[", first="---\na: ", last="\n---\n"),
+    "tables": repeated("[a.b]\n", first="+++\n", last="+++\n"),
+    "dotted": repeated("a.", first="+++\n", last="a=1\n+++\n"),
+    "callouts": repeated(" ", first="----\n", last="x\n----"),
     "directives": repeated(".. a", last="::"), "indented": repeated("  .. a::\n"), "drawers": repeated(":a:\n"),
     "tags of a heading": repeated(" :a", first="* x"), "blocks": repeated("#+begin_src\n"), "cells": repeated("||"),
     "commas": repeated(","), "semicolons": repeated(";"), "columns": repeated("a,", first="text,", last="\n1\n2\n"),
-    "rows": repeated('"\n', first="id,text\n"), "numbers": repeated("9"), "words": repeated("ab "), "a word": repeated("a"),
+    "rows": repeated('"\n', first="id,text\n"), "numbers": repeated("9"), "words": repeated("ab "),
+    "a word": repeated("a"),
     "joined": repeated("a-"), "dots": repeated("a."), "arrows": repeated("->", first="a"), "paths": repeated("/a"),
     "ideographs": repeated("苹"), "marks": repeated("\u0301", first="a"), "joiners": repeated("\U0001f468\u200d"),
     "flags": repeated("\U0001f1e6"), "long dotted": repeated("a.b_c/"), "apostrophes in words": repeated("a'"),
-    "nulls": repeated("\0"), "not UTF-8": lambda size: b"\xff" * size, "half characters": lambda size: b"a\xe2\x80" * (size // 3),
-    "arrays": repeated("["), "objects": repeated('{"a":'), "values": repeated("{} ", first=""), "escapes": repeated("\\u0", first='["'),
+    "nulls": repeated("\0"),
+    "not UTF-8": lambda size: b"\xff" * size, "half characters": lambda size: b"a\xe2\x80" * (size // 3),
+    "arrays": repeated("["), "objects": repeated('{"a":'), "values": repeated("{} ", first=""),
+    "escapes": repeated("\\u0", first='["'),
     "a text begun": repeated("a", first='[{"text":"'), "digits": repeated("9", first='{"text":'),
     "cells of a notebook": repeated('{"cell_type":"markdown","source":["', first='{"cells":['),
     "headers": repeated("a: b\n"), "folded header": repeated(" a\n", first="Subject: x\n"),
     "encoded words": repeated("=?utf-8?q?a?= ", first="Subject: "), "addresses": repeated("<a@b>, ", first="To: "),
     "comments of addresses": repeated("(", first="To: "), "groups": repeated("a:;", first="To: "),
-    "quoted addresses": repeated('"\\', first="From: "), "parameters": repeated(";a*0*=b", first="Content-Type: text/plain"),
+    "quoted addresses": repeated('"\\', first="From: "),
+    "parameters": repeated(";a*0*=b", first="Content-Type: text/plain"),
     "dates": repeated("1 ", first="Date: "), "ids": repeated("<a", first="Message-ID: "),
     "messages": repeated("From a\n\n"), "a charset": repeated("<meta "), "prologs": repeated("<?xml ", first=" "),
 }  # fmt: skip
@@ -126,7 +139,10 @@ FILES: dict[str, tuple[str, Maker]] = {
     "many parts": (".eml", _many_parts),
     "entities that double": (".xml", _laughs),
     "elements in elements": (".xml", repeated("<a>")),
-    "an attribute each": (".xml", lambda size: ("<a " + " ".join(f"a{n}='1'" for n in range(size // 8)) + "/>").encode()),
+    "an attribute each": (
+        ".xml",
+        lambda size: ("<a " + " ".join(f"a{n}='1'" for n in range(size // 8)) + "/>").encode(),
+    ),
     "pages in a circle": (".pdf", _pdf),
     "objects of a PDF": (".pdf", repeated("1 0 obj<<", first="%PDF-1.4\n")),
     "words in words": (".docx", lambda size: _word_xml("<w:p>" * (size // 5))),
@@ -138,7 +154,7 @@ FILES: dict[str, tuple[str, Maker]] = {
     "a line of spaces": (".jsonl.gz", lambda size: gzip.compress(b" " * (size * 100))),
     "objects in one line": (".json", lambda size: json.dumps([{"text": "x", "a": {"b": [1] * (size // 3)}}]).encode()),
     "names": (".jsonl", lambda size: json.dumps({"text": "x"} | {f"n{n}": n for n in range(size // 12)}).encode()),
-    "names in names": (".json", lambda size: (b'{"a":' * 300 + b"1" + b"}" * 300)),
+    "names in names": (".json", lambda size: b'{"a":' * 300 + b"1" + b"}" * 300),
 }
 """Files of other formats, by a name."""
 

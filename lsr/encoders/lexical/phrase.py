@@ -59,7 +59,7 @@ class Phrase:
         there: dict[str, set[int]] = {}
         for each in signed:
             there.setdefault(each.term, set()).add(each.at)
-        # Places of the whole phrase, fewer with each identifier and word: comparing the phrase at each takes its square.
+        # Fewer places with each identifier and word: comparing the whole phrase at each takes the square of the text.
         places = set(range(len(words) - len(self.words) + 1))
         for of in self.signed:
             places = {place for place in places if place + of.at in there.get(of.term, ())}
