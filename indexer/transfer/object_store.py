@@ -49,10 +49,14 @@ class ObjectStore:
     MissingExtraError without the library, UsageError for a URL of another kind.
     """
 
-    def __init__(self, url: str) -> None:
-        """Open a store. Nothing is asked of it before an object is."""
+    def __init__(self, url: str, *, to_write: bool = False) -> None:
+        """Open a store. Nothing is asked of it before an object is. to_write: the folder of a file:// URL is made."""
+        self._makes_folder = to_write
         self._lib = _library()
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError as error:
+            raise UsageError(f"{url!r:.200} is no URL: {error}") from error
         self.name = urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
         if parts.scheme not in SCHEMES:
             raise UsageError(f"{self.name}: stores are reached by {', '.join(f'{scheme}://' for scheme in SCHEMES)}")
@@ -64,7 +68,7 @@ class ObjectStore:
             if option not in _OPTIONS:
                 raise UsageError(f"{self.name}: no option {option!r:.40}; there are {', '.join(_OPTIONS)}")
         if scheme == "file":
-            return self._lib.store.LocalStore(urlsplit(self.name).path, mkdir=True)
+            return self._lib.store.LocalStore(urlsplit(self.name).path, mkdir=self._makes_folder)
         if scheme == "memory":
             return _in_memory(self._lib, self.name)
         config: dict[str, Any] = {name: options[name] for name in ("endpoint", "region") if name in options}

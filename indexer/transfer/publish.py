@@ -31,7 +31,7 @@ def publish_index(path: str | Path, url: str, *, progress: Progress | None = Non
     All who open the URL meanwhile see the generation before, or this one. Raises IndexExistsError where the store has
     this generation, with other content, or a newer one; LsrError where it refuses.
     """
-    store = ObjectStore(url)
+    store = ObjectStore(url, to_write=True)
     listener = progress or NoProgress()
     with StoredIndex.open(path) as index:
         generation = index.manifest.generation

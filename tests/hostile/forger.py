@@ -16,7 +16,7 @@ import numpy as np
 
 from lsr.encoders.registry import load_encoder
 from lsr.indexer.pipeline import index_documents
-from lsr.indexer.storage.arrays import ARRAYS, COUNTS
+from lsr.indexer.storage.arrays import ARRAYS
 from lsr.indexer.storage.checks_on_read import term_checksums
 from lsr.indexer.storage.files import save_array
 from lsr.indexer.storage.manifest import _canonical
@@ -117,7 +117,7 @@ def forge_array(path: Path, rng: random.Random) -> str:
     save_array(folder / name, np.ascontiguousarray(array))
     register(path, part, name)
     if part["kind"] == "segments" and name != "term_crc.npy":
-        arrays = {spec.name: np.load(folder / spec.file) for spec in ARRAYS if spec is not COUNTS}
+        arrays = {spec.name: np.load(folder / spec.file) for spec in ARRAYS if not spec.optional}
         with suppress(IndexError, ValueError, TypeError, OverflowError, MemoryError):
             checksums = term_checksums(arrays)
             (folder / "term_crc.npy").unlink()

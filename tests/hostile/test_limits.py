@@ -31,7 +31,7 @@ from lsr.indexer.corpus.reader import read_corpus
 from lsr.indexer.integrity import parquet_limits
 from lsr.indexer.integrity.arrow_layout import check_layout
 from lsr.indexer.pipeline import index_documents
-from lsr.indexer.storage import index as storage
+from lsr.indexer.storage import find_index as storage
 from lsr.indexer.storage.documents import SCHEMA
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import LARGEST_MANIFEST

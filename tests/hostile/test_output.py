@@ -99,6 +99,8 @@ USES: dict[str, list[list[str]]] = {
                ["export", "--vectors", f"{FOLDER}.parquet"]],
     "import": [["import", "file.tar", "--index", f"{FOLDER}2"], ["import", "file.tar", "--index", "other", "--json"],
                ["import", f"{FOLDER}.txt", "--index", f"{FOLDER}3"]],
+    "publish": [["publish", f"memory://{FOLDER}/place"], ["publish", "memory://place", "--json"],
+                ["publish", f"none{EVIL}://place"], ["publish", f"{FOLDER}.none"]],
     "encode": [["encode", f"{FOLDER}.txt", "--encoder", "bm25", "--out", f"{FOLDER}-out"]],
     "encoder": [["encoder", "export", f"none{EVIL}", f"{FOLDER}-exported"]],
     "codes": [["codes", "--out", FOLDER]],

@@ -175,7 +175,7 @@ def test_unchanged_files_are_neither_read_nor_encoded(here: Path, monkeypatch: p
         "lsr.indexer.sources.plan.digest_of", lambda path: opened.append(str(path)) or digest.digest_of(path)
     )
     monkeypatch.setattr("lsr.indexer.update.sync.read_files", lambda *_, **__: pytest.fail("a file was read"))
-    monkeypatch.setattr("lsr.indexer.update.editor._open_encoder", lambda _: pytest.fail("an encoder was opened"))
+    monkeypatch.setattr("lsr.indexer.update.editor.open_encoder", lambda _: pytest.fail("an encoder was opened"))
     generation = StoredIndex.open(INDEX).manifest.generation
     found = sync_index(INDEX)
     assert (found.n_unchanged, counts(found), opened) == (3, (0, 0, 0), [])
@@ -372,8 +372,10 @@ def test_a_file_that_was_only_touched_is_not_stale(here: Path) -> None:
 def test_only_the_files_of_the_hits_are_looked_at(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make("notes")
     looked: list[str] = []
-    stat = Path.stat
-    monkeypatch.setattr(Path, "stat", lambda self, **options: looked.append(self.name) or stat(self, **options))
+    stat = os.stat
+    monkeypatch.setattr(
+        staleness.os, "stat", lambda path, **options: looked.append(Path(path).name) or stat(path, **options)
+    )
     with StoredIndex.open(INDEX) as index:
         looked.clear()
         assert staleness.Staleness(index).of(["README.md", "one", "two", "nobody"]) == [None] * 4

@@ -18,7 +18,7 @@ import pytest
 from lsr.encoders.registry import load_encoder
 from lsr.errors import LsrError
 from lsr.indexer.pipeline import index_documents
-from lsr.indexer.storage.arrays import ARRAYS, COUNTS
+from lsr.indexer.storage.arrays import ARRAYS
 from lsr.indexer.storage.arrays import POSTINGS as POSTING_SPECS
 from lsr.indexer.storage.checks_on_read import term_checksums
 from lsr.indexer.storage.files import checksum, save_array
@@ -157,7 +157,7 @@ def forge(path: Path, name: str, change: Callable[[Any], None]) -> None:
     content = json.loads(manifest.read_text())
     part = content["segments"][0]["part"]
     folder = path / "segments" / part["id"]
-    arrays = {array: np.load(folder / f"{array}.npy") for array in [spec.name for spec in ARRAYS if spec is not COUNTS]}
+    arrays = {array: np.load(folder / f"{array}.npy") for array in [spec.name for spec in ARRAYS if not spec.optional]}
     change(arrays[name])
     with suppress(IndexError, ValueError, TypeError):  # where nothing can fit
         arrays["term_crc"] = term_checksums(arrays)

@@ -161,6 +161,7 @@ def test_the_commands(index: lsr.Index, url: str, capsys: pytest.CaptureFixture[
     ("url", "error", "message"),
     [
         ("ftp://host/a", UsageError, "stores are reached by"),
+        ("s3://[bucket/a", UsageError, "is no URL"),
         ("s3://bucket/a?nothing=1", UsageError, "no option 'nothing'"),
         ("file:///nowhere/at/all", LsrError, "nowhere"),
     ],
@@ -168,6 +169,7 @@ def test_the_commands(index: lsr.Index, url: str, capsys: pytest.CaptureFixture[
 def test_other_urls_are_refused(url: str, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         lsr.open(url)
+    assert not Path("/nowhere").exists()  # to open a place doesn't make it
 
 
 @pytest.fixture(scope="module")

@@ -178,7 +178,7 @@ def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[s
     from lsr.encoders.base import model_of
     from lsr.encoders.compiled.choose import int8_hint
     from lsr.encoders.device import WORDS, placement_of
-    from lsr.encoders.registry import load_dense_encoder, load_encoder
+    from lsr.encoders.registry import kind_of, load_dense_encoder, load_encoder
 
     name = args.encoder or default_encoder()
     if args.encoder is None and name == DEFAULT:
@@ -188,7 +188,8 @@ def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[s
     of_dense = name == WORDS and args.dense is not None  # then the device is that of the dense model
     placement = {} if of_dense else placement_of(name, device=args.device, dtype=args.dtype)
     encoder = load_encoder(name, **placement, **language_of(args))
-    hint = int8_hint(name, model_of(encoder), args.dtype)
+    takes_name = kind_of(encoder.description).takes_name  # as codes:MODEL does, which isn't a model's place
+    hint = None if takes_name else int8_hint(name, model_of(encoder), args.dtype)
     if hint is not None:
         note(hint)
     dense = None if args.dense is None else load_dense_encoder(args.dense, sparse=encoder, **_placement(args))
