@@ -12,6 +12,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from lsr.indexer.corpus.gitglob import Pattern, patterns_of
+from lsr.io.plain_file import open_regular
+
+LARGEST_BYTES = 1 << 20
+"""Bytes that are read of a file of patterns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +74,17 @@ def _files_of(folder: str) -> list[IgnoreFile]:
     exclude = _exclude_file(Path(folder))
     for path in ([exclude] if exclude else []) + [Path(folder) / ".gitignore"]:
         try:
-            text = path.read_text("utf-8", errors="surrogateescape")
+            text = _read(path)
         except OSError:
             continue
         found.append(IgnoreFile(folder.rstrip("/") + "/", patterns_of(text)))
     return found
+
+
+def _read(path: Path) -> str:
+    """Return the text of a file, as far as it is read, which may be a FIFO of a stranger. Raises OSError."""
+    with os.fdopen(open_regular(path), "rb") as file:
+        return file.read(LARGEST_BYTES).decode("utf-8", "surrogateescape")
 
 
 def _exclude_file(folder: Path) -> Path | None:
@@ -83,9 +93,9 @@ def _exclude_file(folder: Path) -> Path | None:
     if _is_folder(git):
         return git / "info" / "exclude"
     try:
-        git = folder / git.read_text("utf-8").removeprefix("gitdir:").strip()
-        git = git / (git / "commondir").read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError):
+        git = folder / _read(git).removeprefix("gitdir:").strip()
+        git = git / _read(git / "commondir").strip()
+    except (OSError, ValueError):
         pass
     return git / "info" / "exclude" if _is_folder(git) else None
 

@@ -14,6 +14,7 @@ from lsr.indexer.corpus.compression import COMPRESSIONS, DAMAGE, decompressed
 from lsr.indexer.corpus.file_format import MAX_DOCUMENT_BYTES, SourceFile
 from lsr.indexer.corpus.intake import FileBrokenError, FileSkippedError
 from lsr.indexer.corpus.report import CorpusReport, Reason
+from lsr.io.plain_file import open_plain
 
 _BUFFER_BYTES = 256 << 10
 _HEAD_BYTES = 64 << 10
@@ -33,7 +34,7 @@ class _CountingFile(io.FileIO):
     """A file that adds the bytes read of it to the report's bytes_done."""
 
     def __init__(self, path: str, report: CorpusReport) -> None:
-        super().__init__(path, "rb")
+        super().__init__(path, "rb", opener=lambda name, _: open_plain(name))
         self._report = report
 
     def readinto(self, buffer: object) -> int:

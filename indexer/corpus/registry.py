@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pkgutil
 from collections.abc import Mapping
 from functools import cache
@@ -12,6 +13,7 @@ from lsr.errors import UsageError
 from lsr.indexer.corpus import formats
 from lsr.indexer.corpus.compression import uncompressed_name
 from lsr.indexer.corpus.file_format import FileFormat
+from lsr.io.plain_file import open_plain
 
 _SNIFFED_BYTES = 8192
 _MAX_CONTROL_SHARE = 0.02
@@ -78,8 +80,8 @@ def is_left_out(name: str) -> bool:
 
 
 def looks_like_text(path: Path) -> bool:
-    """Tell whether a file begins as UTF-8 text does. Raises OSError."""
-    with path.open("rb") as file:
+    """Tell whether a file begins as UTF-8 text does. path: without links. Raises OSError."""
+    with os.fdopen(open_plain(path), "rb") as file:
         head = file.read(_SNIFFED_BYTES)
     if not head or b"\0" in head:
         return False

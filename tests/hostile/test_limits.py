@@ -22,6 +22,9 @@ import pytest
 import lsr
 from lsr.cli.main import main
 from lsr.cli.searches.explain import vector_lines
+from lsr.encoders.lexical.analyser import Analyser, AnalyserSettings
+from lsr.encoders.lexical.identifiers import LONGEST_KNOWN, Identifiers
+from lsr.encoders.lexical.word_counts import WordIds
 from lsr.encoders.registry import load_encoder
 from lsr.errors import IndexDamagedError, LsrError, UsageError
 from lsr.indexer.corpus.reader import read_corpus
@@ -324,3 +327,12 @@ def test_an_index_of_another_user_that_was_found_is_not_changed_from_python(of_a
         with pytest.raises(UsageError, match="belongs to the user"):
             change(lsr.open())
         change(lsr.open(of_another))
+
+
+def test_long_words_are_not_cached(tmp_path: Path) -> None:
+    """As many as are cached would take all memory."""
+    known = Identifiers()
+    assert known["a:b" * LONGEST_KNOWN] and not known
+    assert known["a:b"] and list(known) == ["a:b"]
+    word_ids = WordIds(Analyser(AnalyserSettings("none", "none")), lambda term: 7)
+    assert word_ids["a" * (LONGEST_KNOWN + 1)] == word_ids["ab"] == 7 and list(word_ids) == ["ab"]

@@ -29,15 +29,16 @@ def split_front_matter(source: str) -> tuple[dict[str, Any], int]:
     entries = _parsed(found[2], found[1]) if len(found[2]) <= MAX_BYTES else None
     if entries is None:
         entries = {name: _unquoted(value.strip()) for name, value in _ENTRY.findall(found[2])}
-    return {str(key): _plain(value) for key, value in entries.items()}, found.end()
+    return entries, found.end()
 
 
-def _parsed(text: str, mark: str) -> Mapping[Any, Any] | None:
+def _parsed(text: str, mark: str) -> dict[str, Any] | None:
+    """Return the entries of YAML or TOML; None for other texts, and for values nested too deep."""
     try:
-        value = tomllib.loads(text) if mark == "+++" else _yaml(text)
+        value = _plain(tomllib.loads(text) if mark == "+++" else _yaml(text))
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, Mapping) else None
+    return value if isinstance(value, dict) else None
 
 
 def _yaml(text: str) -> Any:

@@ -24,12 +24,33 @@ _FROM = b"From "
 _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
 _MAX_PARTS = 1000
 _HEADERS = ("from", "to", "cc", "list-id", "message-id")
+LONGEST_HEADER, LONGEST_PARAMETERS = 10_000, 2_000
+"""Characters that are read of a header, and of one that describes content: their parsers take the square of them."""
+MOST_NESTED = 200
+"""Parts of a message that may have parts: each line is compared with the ends of all that are open."""
+
+
+class _Policy(email.policy.EmailPolicy):
+    """The policy of one message, which bounds the work of its parser. kinds: of the parts that have parts."""
+
+    kinds: list[str] = []  # noqa: RUF012  each policy is given another list
+
+    def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:
+        """Return name and value of a header, cut at its longest."""
+        name, value = super().header_source_parse(sourcelines)
+        if not name.lower().startswith("content-"):
+            return name, value[:LONGEST_HEADER]
+        if "multipart" in value.lower():
+            self.kinds.append(name)
+            if len(self.kinds) > MOST_NESTED:
+                return name, "text/plain"
+        return name, value[:LONGEST_PARAMETERS]
 
 
 def mail_parts(data: bytes) -> Parts:
     """Return title (the subject), text and fields of a message."""
     # Without a header, the policy's parser takes each line of the text for one.
-    message = email.message_from_bytes(data, policy=email.policy.default)
+    message = email.message_from_bytes(data, policy=_Policy(kinds=[]))  # type: ignore[call-overload]
     fields: dict[str, Any] = {name: text for name in _HEADERS if (text := _header(message, name))}
     date = _date(_header(message, "date"))
     if date is not None:

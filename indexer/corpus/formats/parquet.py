@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lsr.indexer.corpus.doc_ids import fit_doc_id
 from lsr.indexer.corpus.file_format import FileFormat, SourceFile
 from lsr.indexer.corpus.intake import FileBrokenError, FileSkippedError, Intake, RecordError
 from lsr.indexer.corpus.opening import opened
 from lsr.indexer.corpus.records import Layout, NoTextFieldError, RecordReader, joined_texts
 from lsr.indexer.corpus.report import Reason
 from lsr.indexer.integrity.parquet_limits import MOST_ROWS, UnpacksTooMuchError, plain_batches, text_columns
+from lsr.io.plain_file import open_plain
 from lsr.types import Document
 
 if TYPE_CHECKING:
@@ -53,13 +55,13 @@ def _opened_file(source: SourceFile, intake: Intake) -> Iterator[tuple[pq.Parque
     """
     if not source.compression:
         try:
-            unread = source.path.open("rb")
+            unread = os.fdopen(open_plain(source.path), "rb")
         except OSError as error:
             raise FileSkippedError(Reason.UNREADABLE, error.strerror or str(error)) from None
         with unread:
-            # Arrow opens paths faster than streams, but takes no name that isn't UTF-8.
-            named = fit_doc_id(str(source.path)) == str(source.path)
-            with _bounded(source.path if named else unread, source.size_bytes) as file:
+            # Arrow reads paths faster than streams. Its own path may lead elsewhere by now, and this one doesn't.
+            path = Path(f"/proc/self/fd/{unread.fileno()}")
+            with _bounded(path if path.exists() else unread, source.size_bytes) as file:
                 yield file
         return
     with tempfile.TemporaryFile() as unpacked:

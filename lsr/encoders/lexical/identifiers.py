@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 # A prefix such as "." of .net or "--" of --dry-run, names joined by signs, and "++", "#" or "(" behind them.
 _SIGNED = re.compile(
-    r"(?:(?<![\w.])\.{0,2}[/\\]|~[/\\]|(?<![\w-])--|(?<![\w.])\.|[$@#])?\w+(?:(?:::|->|[-./\\:@+#~])+\w+)*(?:\+\+?|#|\((?!e?s\)))?"
+    r"(?:(?<![\w.])\.{0,2}[/\\]|~[/\\]|(?<![\w-])--|(?<![\w.])\.|[$@#])?\w+(?:(?:->|[-./\\:@+#~])++\w+)*(?:\+\+?|#|\((?!e?s\)))?"
 )
 # Compounds, "and/or", "i.e", fractions and ranges are words of a text, which say little more together.
 _COMPOUND = re.compile(r"[^\W\d_]+(?:(?:-[^\W\d_]+)*|/[^\W\d_]+|(?<![^\W\d_]{2})(?:\.[^\W\d_])+)|\d+(?:[-.:/]\d+)?")
@@ -30,6 +30,9 @@ _TONES = re.compile(_TONE)
 MAX_KNOWN = 200_000
 """Chunks of text whose identifiers are cached; a fuller cache is cleared, so that memory stays bounded."""
 
+LONGEST_KNOWN = 1000
+"""Characters of a chunk up to which it is cached: as many long ones would take all memory."""
+
 
 def is_signed(term: str) -> bool:
     """Return whether a term is an identifier with its signs, which no stemmer may change."""
@@ -47,7 +50,9 @@ class Identifiers(dict[str, tuple[str, ...]]):
     def __missing__(self, chunk: str) -> tuple[str, ...]:
         if len(self) >= MAX_KNOWN:
             self.clear()
-        self[chunk] = found = tuple(dict.fromkeys(_identifiers(chunk)))
+        found = tuple(dict.fromkeys(_identifiers(chunk)))
+        if len(chunk) <= LONGEST_KNOWN:
+            self[chunk] = found
         return found
 
     def of(self, text: str) -> Iterator[str]:

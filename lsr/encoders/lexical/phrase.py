@@ -56,12 +56,16 @@ class Phrase:
 
     def _is_signed_in(self, text: str) -> bool:
         words, signed = _tokens(text)
-        there, length = frozenset(signed), len(self.words)
-        return any(
-            tuple(words[first : first + length]) == self.words
-            and all(Signed(first + of.at, of.term) in there for of in self.signed)
-            for first in range(len(words) - length + 1)
-        )
+        there: dict[str, set[int]] = {}
+        for each in signed:
+            there.setdefault(each.term, set()).add(each.at)
+        # Fewer places with each identifier and word: comparing the whole phrase at each takes the square of the text.
+        places = set(range(len(words) - len(self.words) + 1))
+        for of in self.signed:
+            places = {place for place in places if place + of.at in there.get(of.term, ())}
+        for number, word in enumerate(self.words):
+            places = {place for place in places if words[place + number] == word}
+        return bool(places)
 
 
 @cache

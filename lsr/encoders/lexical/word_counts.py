@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.encoders.lexical.analyser import Analyser
+from lsr.encoders.lexical.identifiers import LONGEST_KNOWN
 
 MAX_CACHED_WORDS = 1_000_000
 """Words whose term ids are cached; a fuller cache is cleared, so that memory stays bounded."""
@@ -31,7 +32,9 @@ class WordIds(dict[str, int]):
         term_id = None if term is None else self._term_id(term)
         if len(self) >= MAX_CACHED_WORDS:
             self.clear()
-        self[word] = found = NOT_A_TERM if term_id is None else term_id
+        found = NOT_A_TERM if term_id is None else term_id
+        if len(word) <= LONGEST_KNOWN:
+            self[word] = found
         return found
 
 

@@ -6,6 +6,7 @@ out are counted, whatever sizes the archive declares.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from lsr.indexer.corpus.formats.archives.members import (
 from lsr.indexer.corpus.intake import FileBrokenError, FileSkippedError, Intake
 from lsr.indexer.corpus.opening import opened
 from lsr.indexer.corpus.registry import format_named, format_of, is_left_out, looks_like_text, suffix_of
-from lsr.indexer.corpus.report import Reason
+from lsr.indexer.corpus.report import CorpusReport, Reason
 from lsr.indexer.corpus.walk import FileChoice
 from lsr.types import Document
 
@@ -90,7 +91,7 @@ class _Unpacking:
         with tempfile.NamedTemporaryFile(prefix="lsr-member-") as file:
             if not self._unpack(member, label, file):
                 return
-            source = self._source(Path(file.name), member.name, label, doc_id)
+            source = self._source(Path(os.path.realpath(file.name)), member.name, label, doc_id)
             if source is None:
                 report.skip(Reason.UNKNOWN_KIND, label, suffix=suffix_of(member.name))
                 return
@@ -159,8 +160,8 @@ def _is_zip(source: SourceFile) -> bool:
     """Tell whether an archive is ZIP rather than tar, by its first bytes where it isn't compressed again."""
     if source.compression:
         return ".zip" in source.doc_id.lower().rpartition("/")[2]
-    with source.path.open("rb") as file:
-        return file.read(2) == b"PK"
+    with opened(source, CorpusReport()) as stream:
+        return stream.read(2) == b"PK"
 
 
 @contextmanager

@@ -27,7 +27,7 @@ _EMPHASES = [
     re.compile(rf"(?<![\w{mark}]){mark}{{1,2}}(?=[^\s{mark}])([^{mark}\n]*[^\s{mark}]){mark}{{1,2}}(?![\w{mark}])")
     for mark in (r"\*", "_", "`", r"\#")
 ]
-_CALLOUT = re.compile(r"[ \t]*<[.\d]+>(?=[ \t]|$)")
+_CALLOUT = re.compile(r"(?:(?<![ \t])[ \t]++)?<[.\d]+>(?=[ \t]|$)")
 _VERBATIM = ("----", "....", "```")
 _COMMENT = "////"
 

@@ -20,7 +20,8 @@ _FIELD = re.compile(r"[ \t]*:([^:\n]+):(?:[ \t]+(.*))?")
 _TABLE_RULE = re.compile(r"[ \t]*(?:\+[-=+]+\+|=+(?:[ \t]+=+)+)[ \t]*")
 
 _LITERAL = re.compile(r"``([^`]+)``")
-_ROLE = re.compile(r":[\w.+-]+(?::[\w.+-]+)*:`([^`]*)`")
+# Names without a text behind them match as well, and stay: looking for roles in each of them takes their square.
+_ROLE = re.compile(r"(?::[\w.+-]+)++(?::`([^`]*)`)?")
 _LINKED = re.compile(r"`([^`]*)`__?|`([^`]+)`")
 _TO_TARGET = re.compile(r"([^<>]*[^<>\s])\s*<[^<>]*>")
 _STRONG = re.compile(r"(?<![\w*\\])(\*{1,2})(?=[^\s*])([^*\n]*[^\s*\\])\1(?!\w)")
@@ -162,7 +163,7 @@ def _unmarked(text: str) -> str:
 
 
 def _role_text(found: re.Match[str]) -> str:
-    return _shown(found[1]).lstrip("~!")
+    return found[0] if found[1] is None else _shown(found[1]).lstrip("~!")
 
 
 def _shown(text: str) -> str:
