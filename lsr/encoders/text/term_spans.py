@@ -130,14 +130,15 @@ class AnalysedWords:
             found, at = [], 0
             # Where normalising changed the length, positions in it say nothing about the chunk.
             same = len(plain) == len(chunk)
-            for word in self._analyser.plain_words(chunk):
+            words, signed = self._analyser.plain_words(chunk), self._analyser.signed(chunk)
+            terms = {word: self._analyser.term(word) for word in {*words, *signed}}  # a long chunk may repeat few
+            for word in words:
                 start = plain.find(word, at)
                 at = start + len(word)
-                term = self._analyser.term(word)
-                if term is not None:
+                if (term := terms[word]) is not None:
                     found.append(TermSpan(start, at, term) if same else TermSpan(0, len(chunk), term))
-            for word in self._analyser.signed(chunk):
-                if (term := self._analyser.term(word)) is None:
+            for word in signed:
+                if (term := terms[word]) is None:
                     continue
                 start = plain.find(word.removesuffix("()"))
                 end = start + len(word) if plain.startswith(word, start) else start + len(word) - 2
