@@ -43,7 +43,7 @@ class Anserini(Engine):
     handoff = lsr.handoff.open(".")
     tokens = handoff.query("a question")            # for a topics file of pre-tokenised queries: ID, tab, tokens
 
-Query weights are whole numbers of 8 bits: of 225 queries with float weights, 212 kept the order of their results.
+Query weights are whole numbers of 8 bits, so documents of nearly equal scores may change places.
 A score times `handoff.encode("a question").unit` is the score of the index.
 """
         return {"README.txt": readme}

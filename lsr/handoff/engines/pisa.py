@@ -44,7 +44,7 @@ class Pisa(Engine):
     import lsr.handoff
     weights = lsr.handoff.open(".").query("a question")         # whole weights by term, for --weighted queries
 
-Query weights are whole numbers of 8 bits: of 225 queries with float weights, 212 kept the order of their results.
+Query weights are whole numbers of 8 bits, so documents of nearly equal scores may change places.
 A score times `handoff.encode("a question").unit` is the score of the index.
 """
         return {"README.txt": readme}
