@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from lsr.errors import IndexMissingError, LsrError, MissingExtraError, UsageError
 
@@ -57,6 +57,12 @@ class ObjectStore:
             parts = urlsplit(url)
         except ValueError as error:
             raise UsageError(f"{url!r:.200} is no URL: {error}") from error
+        if parts.fragment or "#" in url:
+            raise UsageError(f"{url!r:.200}: what follows a # is no part of a place; write %23 for it")
+        if parts.scheme == "file" and parts.netloc not in ("", "localhost"):
+            raise UsageError(
+                f"{url!r:.200}: a folder's URL has three slashes, as file:///{parts.netloc}{parts.path}"[:600]
+            )
         self.name = urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
         if parts.scheme not in SCHEMES:
             raise UsageError(f"{self.name}: stores are reached by {', '.join(f'{scheme}://' for scheme in SCHEMES)}")
@@ -68,7 +74,7 @@ class ObjectStore:
             if option not in _OPTIONS:
                 raise UsageError(f"{self.name}: no option {option!r:.40}; there are {', '.join(_OPTIONS)}")
         if scheme == "file":
-            return self._lib.store.LocalStore(urlsplit(self.name).path, mkdir=self._makes_folder)
+            return self._lib.store.LocalStore(unquote(urlsplit(self.name).path), mkdir=self._makes_folder)
         if scheme == "memory":
             return _in_memory(self._lib, self.name)
         config: dict[str, Any] = {name: options[name] for name in ("endpoint", "region") if name in options}

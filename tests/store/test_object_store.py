@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -162,6 +163,9 @@ def test_the_commands(index: lsr.Index, url: str, capsys: pytest.CaptureFixture[
     [
         ("ftp://host/a", UsageError, "stores are reached by"),
         ("s3://[bucket/a", UsageError, "is no URL"),
+        ("file:///nowhere/at #2/all", UsageError, "write %23"),
+        ("s3://bucket/a#", UsageError, "write %23"),
+        ("file://nowhere/at/all", UsageError, "three slashes, as file:///nowhere/at/all"),
         ("s3://bucket/a?nothing=1", UsageError, "no option 'nothing'"),
         ("file:///nowhere/at/all", LsrError, "nowhere"),
     ],
@@ -170,6 +174,14 @@ def test_other_urls_are_refused(url: str, error: type[Exception], message: str) 
     with pytest.raises(error, match=message):
         lsr.open(url)
     assert not Path("/nowhere").exists()  # to open a place doesn't make it
+
+
+def test_a_folder_of_any_name_is_published_to(index: lsr.Index, tmp_path: Path) -> None:
+    place = tmp_path / "a b#1%?"
+    url, others = f"file://{quote(str(place))}", set(tmp_path.iterdir())
+    assert main(["publish", url, "--index", str(index.path)]) == 0
+    assert any(place.glob("**/*")) and set(tmp_path.iterdir()) - others == {place}
+    assert answers(lsr.open(url)) == answers(index)
 
 
 @pytest.fixture(scope="module")
