@@ -21,6 +21,13 @@ from lsr.io.fork_safe import cached_property
 
 Positions = npt.NDArray[np.int64]
 
+FEWEST_POSITIONS, POSITIONS_A_ROW = 1 << 26, 16
+
+
+def most_positions(n_rows: int) -> int:
+    """Return how many positions some rows may have, where each has its own: arrays by position are in memory."""
+    return max(FEWEST_POSITIONS, POSITIONS_A_ROW * n_rows)
+
 
 class Places:
     """Positions of the rows of some segments, and back.

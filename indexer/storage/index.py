@@ -24,7 +24,7 @@ from lsr.indexer.shards.manifest import (
     set_generations,
     set_name,
 )
-from lsr.indexer.shards.places import Places
+from lsr.indexer.shards.places import Places, most_positions
 from lsr.indexer.storage.checks_on_read import check_files
 from lsr.indexer.storage.deletions import unpack
 from lsr.indexer.storage.dense_vectors import DenseVectorsOfIndex
@@ -109,19 +109,24 @@ class StoredIndex:
                 )
 
     @classmethod
-    def open(cls, path: str | Path, *, generation: int | None = None) -> StoredIndex:
+    def open(cls, path: str | Path, *, generation: int | None = None, follow: bool = True) -> StoredIndex:
         """Open the index, or the set of shards, at `path`. generation: default, the newest.
 
+        follow: the last name of the path may be that of a link; not where a shard or the like is opened.
         Raises IndexMissingError, or IndexDamagedError naming what is wrong.
         """
         place = Path(path)
+        if not follow:
+            return cls._opened(place, generation, follow=False)
         return StoredSet.opened(place, generation) if is_set(place) else cls._opened(place, generation)
 
     @classmethod
-    def _opened(cls, path: Path, generation: int | None, before: StoredIndex | None = None) -> StoredIndex:
+    def _opened(
+        cls, path: Path, generation: int | None, before: StoredIndex | None = None, *, follow: bool = True
+    ) -> StoredIndex:
         """Open a generation, again where another index takes its place in the meantime."""
         for _ in range(_TRIES):
-            folder = open_folder(path)
+            folder = open_folder(path, follow=follow)
             found, hold = _held(folder, generation)
             if before is not None and before._is(folder, found, hold):
                 hold.release()
@@ -295,6 +300,11 @@ class StoredSet(StoredIndex):
         self.segments = tuple(segment for shard in self.shards for segment in shard.segments)
         keys = tuple(map(segment_key, self.manifest.segments))
         self.identity = IndexIdentity(str(folder.path.resolve()), content.generation, keys)
+        if content.partition == HASH and content.next_position > most_positions(self.manifest.n_positions):
+            raise IndexDamagedError(
+                f"{folder.path}: {content.next_position:,} positions for {self.manifest.n_positions:,} documents, more "
+                f"than a set may have; {REMEDY}"
+            )
         self.places = Places(
             self.segments, next_position=content.next_position if content.partition == HASH else None
         )  # fmt: skip
@@ -320,7 +330,9 @@ class StoredSet(StoredIndex):
             try:
                 content = read_set(folder, found)
                 shards = [
-                    StoredIndex._opened(shard_folder(folder, info).path, info.generation, earlier.get(info.name))
+                    StoredIndex._opened(
+                        shard_folder(folder, info).path, info.generation, earlier.get(info.name), follow=False
+                    )
                     for info in content.shards
                 ]
                 return cls(folder, content, hold, shards)

@@ -49,6 +49,7 @@ class IndexWriter:
         encoder: Encoder,
         *,
         overwrite: bool = False,
+        inside: Folder | None = None,
         reorder: bool = True,
         threads: int = 2,
         scale: float | None = None,
@@ -66,7 +67,7 @@ class IndexWriter:
         self._threads = threads
         self._scale = scale
         self._progress = progress or NoProgress()
-        self._place = Workplace.for_new(path, overwrite=overwrite)
+        self._place = Workplace.for_new(path, overwrite=overwrite, inside=inside)
         self._collector = Collector(self._place.folder, dense=dense, limits=limits)
 
     @property
