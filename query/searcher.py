@@ -70,6 +70,10 @@ class Searcher(SparseSearch):
             return self
         return Searcher(index, encoders=self.encoders.refreshed(index), options=self.options, once=self.once)
 
+    def close(self) -> None:
+        """Let writers remove the files of this generation; see `StoredIndex.close`."""
+        self.index.close()
+
     @overload
     def search(self, query: str, options: SearchOptions | None = None, **short: Any) -> Results: ...
 
@@ -171,6 +175,14 @@ class Searcher(SparseSearch):
         if chosen.partial:
             return iter(self.tolerant(chosen, lambda searcher: list(searcher._find(queries, chosen))))
         return self.tolerant(chosen, lambda searcher: searcher._find(queries, chosen))
+
+    def find_here(self, queries: SparseBatch | Queries) -> Iterator[Found]:
+        """Return what `find` does, within `tolerant`: lost shards are its error."""
+        return self._find(queries, self.options)
+
+    def rank_here(self, queries: SparseBatch | Queries) -> Iterator[Ranking]:
+        """Return what `rank` does, within `tolerant`: lost shards are its error."""
+        return (found.ranking for found in self.find_here(queries))
 
     def _find(self, queries: SparseBatch | Queries, options: SearchOptions) -> Iterator[Found]:
         if not isinstance(queries, SparseBatch | Queries):

@@ -30,6 +30,7 @@ FOR_WHAT = {
     "mcp": "lsr mcp: tools for agents",
     "watch": "lsr watch: an index that follows its folders",
     "store": "lsr publish, and indexes in object stores",
+    "ray": "sets of shards on a Ray cluster",
     "torch": "models other than the bundled one",
     "train": "training of encoders",
     "peers": "benchmarks against other engines",

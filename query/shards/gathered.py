@@ -72,6 +72,7 @@ class GatheredSearcher(Searcher):
     def close(self) -> None:
         """Release the shards."""
         self._shards.close()
+        super().close()
 
     def refresh(self) -> Searcher:
         """Return a searcher of the set's newest generation; see `Searcher.refresh`."""

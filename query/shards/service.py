@@ -177,7 +177,10 @@ class ShardService:
         return as_json(document), (term_ids, impacts)
 
     def _warm(self, value: Mapping[str, Any], arrays: Sequence[Array]) -> Answer:
-        self._search.warm_kernels()
+        search = self._search
+        search.warm_kernels()
+        for segment in search.index.segments[:1]:
+            search.rank_vectors([(segment.terms[:1].astype(np.int32), np.ones(1, np.float32))], 1)
         if value["whole"]:
             for segment in self._search.index.segments:
                 segment.trust_all()

@@ -23,26 +23,34 @@ class Threads:
         return _InProcess(shards)
 
 
-class _InProcess:
-    def __init__(self, shards: Sequence[ShardPlace]) -> None:
-        self._shards = shards
-        self._services: dict[int, ShardService] = {}
-        self._opening = [ForkSafeLock() for _ in shards]
-        self._pool = ThreadPoolExecutor(max(1, AT_A_TIME * len(shards)), "shard")
+class LazyShard:
+    """A shard that is opened when it is first asked, and again where that failed."""
 
-    def _answer(self, number: int, request: bytes) -> bytes:
-        with self._opening[number]:
-            if number not in self._services:
+    def __init__(self, place: ShardPlace) -> None:
+        self._place = place
+        self._service: ShardService | None = None
+        self._opening = ForkSafeLock()
+
+    def answer(self, request: bytes) -> bytes:
+        """Return the reply to a request; one that says why the shard can't be opened, where it can't."""
+        with self._opening:
+            if self._service is None:
                 try:
-                    self._services[number] = ShardService(self._shards[number])
+                    self._service = ShardService(self._place)
                 except Exception as error:  # noqa: BLE001  a reply says it, as those of other processes do
                     return failure(error)
-        return self._services[number].answer(request)
+        return self._service.answer(request)
+
+
+class _InProcess:
+    def __init__(self, places: Sequence[ShardPlace]) -> None:
+        self._shards = [LazyShard(place) for place in places]
+        self._pool = ThreadPoolExecutor(max(1, AT_A_TIME * len(places)), "shard")
 
     def ask(self, requests: Mapping[int, bytes], timeout_s: float | None) -> dict[int, bytes | Lost]:
         """Answer in threads. One that doesn't end in time is left to itself."""
         futures: dict[int, Future[bytes]] = {
-            number: self._pool.submit(self._answer, number, request) for number, request in requests.items()
+            number: self._pool.submit(self._shards[number].answer, request) for number, request in requests.items()
         }
         wait(futures.values(), timeout_s)
         return {
@@ -51,5 +59,5 @@ class _InProcess:
         }
 
     def close(self) -> None:
-        """Close the shards' files, once nothing is asked of them any more."""
+        """Take no further requests."""
         self._pool.shutdown(wait=False, cancel_futures=True)
