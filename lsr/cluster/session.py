@@ -55,6 +55,11 @@ def ray_module() -> Any:
     return ray
 
 
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, which may hold a whole traceback."""
+    return str(error).strip().partition("\n")[0][:200]
+
+
 def _probe(address: str) -> None:
     """Raise ClusterError unless a machine accepts connections at an address."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")

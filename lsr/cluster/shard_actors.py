@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lsr.cluster.session import connected
+from lsr.cluster.session import connected, first_line
 from lsr.errors import ClusterError, UsageError
 from lsr.io.fork_safe import ForkSafeLock
 from lsr.query.shards.packing import pack
@@ -100,7 +100,7 @@ class Actors:
             ) from error
         except self._errors.RayError as error:
             raise ClusterError(
-                f"the workers of the cluster can't open shards ({_first_line(error)}): lsr-search must be installed "
+                f"the workers of the cluster can't open shards ({first_line(error)}): lsr-search must be installed "
                 "on all of its machines, in the same version"
             ) from error
         return found
@@ -160,9 +160,9 @@ class Actors:
         except self._errors.GetTimeoutError:
             return Lost(f"no answer within {timeout_s:g} s")
         except self._errors.RayActorError as error:
-            return Lost(f"its process died ({_first_line(error)})")
+            return Lost(f"its process died ({first_line(error)})")
         except self._errors.RayError as error:
-            return Lost(_first_line(error))
+            return Lost(first_line(error))
         return reply
 
     def close(self) -> None:
@@ -170,7 +170,3 @@ class Actors:
         for some in self._replicas:
             for actor in some:
                 self._ray.kill(actor)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0][:200]

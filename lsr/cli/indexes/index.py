@@ -18,6 +18,7 @@ from lsr.cli.common import (
 )
 from lsr.cli.indexes.language_options import add_language_arguments, language_of
 from lsr.cli.indexes.passage_options import add_passage_arguments, check_passage_arguments, reader_of
+from lsr.cli.indexes.ray_options import add_ray_arguments, as_json, check_ray_arguments, encoders_of, place_of
 from lsr.cli.indexes.reading_options import add_reading_arguments, reading_options
 from lsr.models import DEFAULT, default_encoder
 from lsr.output.numbers import counted, human_bytes
@@ -38,6 +39,7 @@ examples:
   lsr index --dense all-MiniLM-L6-v2         dense vectors for ./.lsr
   lsr index --vectors documents.parquet      vectors instead of text
   lsr index corpus.jsonl --shards 4          a set of 4 shards
+  lsr index corpus.jsonl --shards 4 --ray    … encoded and built on a Ray cluster
 """
 
 
@@ -96,6 +98,7 @@ def add_parser(subparsers: Any) -> None:
     )  # fmt: skip
     parser.add_argument("--threads", type=positive, metavar="N", help="number of threads (default: all cores)")
     parser.add_argument("--json", action="store_true", help="print the result as a JSON object")
+    add_ray_arguments(parser, "encode, and build the shards of a set,")
     parser.set_defaults(run=run)
 
 
@@ -105,6 +108,7 @@ def run(args: argparse.Namespace) -> int:
     from lsr.io.cores import available_cores
 
     check_passage_arguments(args)
+    check_ray_arguments(args)
     args.index = new_index_path(args)
     if (args.passages or args.overlap is not None or args.passage_length is not None) and not args.corpus:
         raise UsageError("--passages cuts the texts of a CORPUS: name its folders and files")
@@ -119,6 +123,7 @@ def run(args: argparse.Namespace) -> int:
         "reorder": not args.no_reorder,
         "threads": args.threads or available_cores(),
         "shards": _partition(args),
+        "builders": _builders(args),
     }
     note_compiling("split_range")
     progress = TerminalProgress()
@@ -165,6 +170,15 @@ def _partition(args: argparse.Namespace) -> Any:
     return Partition(args.shards, args.partition or RANGE)
 
 
+def _builders(args: argparse.Namespace) -> Any:
+    """Return what builds the shards of a set on a cluster, None without one."""
+    if args.ray is None or args.shards is None:
+        return None
+    from lsr.cluster.build_tasks import RayBuilders
+
+    return RayBuilders(args.ray or None, args.shards, threads=args.threads)
+
+
 def _lengths(built: Built) -> dict[str, int]:
     """Return the number of passages, and of the tokens that documents have and that were read, where they are known."""
     passages = {} if built.manifest.passages is None else {"passages": built.manifest.n_docs}
@@ -193,6 +207,11 @@ def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[s
     if hint is not None:
         note(hint)
     dense = None if args.dense is None else load_dense_encoder(args.dense, sparse=encoder, **_placement(args))
+    if args.ray is not None and (encoder.corpus_weighting is None or dense is not None):
+        options["workers"] = encoders_of(
+            args, encoder=place_of(name), options=as_json(placement | language_of(args)), staged=True,
+            dense=place_of(args.dense), dense_options=_placement(args),
+        )  # fmt: skip
     return build(
         Paths(tuple(args.corpus), reading_options(args)), args.index, encoder, dense=dense,
         reader=reader_of(args, encoder, dense),
