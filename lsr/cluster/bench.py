@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -26,7 +27,6 @@ from lsr.indexer.shards.manifest import Partition, is_set
 from lsr.indexer.shards.writer import SetWriter
 from lsr.indexer.transfer.read_vectors import ReadyVectors
 from lsr.io.cores import available_cores
-from lsr.output.terminal import say
 from lsr.query.searcher import Searcher
 from lsr.query.shards.gathered import GatheredSearcher, SetSearcher
 from lsr.query.shards.open import open_searcher
@@ -47,6 +47,11 @@ def main() -> None:
     args = parser.parse_args()
     collection = load_collection(args.folder)
     {"search": time_searches, "build": time_builds, "failures": time_failures}[args.what](args, collection)
+
+
+def _say(*lines: str) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
 
 
 def make_set(collection: SparseCollection, path: Path, n_shards: int, builders: Any = None) -> float:
@@ -94,7 +99,7 @@ def _times(
 def time_searches(args: argparse.Namespace, collection: SparseCollection) -> None:
     """Time one query, and a batch of all, in process and by actors."""
     queries = _queries(collection.queries, args.queries)
-    say(f"{collection.name}: {len(collection.documents):,} documents, {len(queries)} queries, k = {K}")
+    _say(f"{collection.name}: {len(collection.documents):,} documents, {len(queries)} queries, k = {K}")
     for n_shards in SHARDS:
         path = _set_at(args, collection, n_shards)
         here, there = SetSearcher(path), _by_actors(path)
@@ -109,13 +114,12 @@ def time_searches(args: argparse.Namespace, collection: SparseCollection) -> Non
         batches = _times(sides, [batch] * args.rounds, lambda searcher, some: list(searcher.rank(some, k=K)))
         one, actors = (statistics.median(singles[side]) * 1e3 for side in ("here", "there"))
         best = {side: min(batches[side]) * 1e3 for side in batches}
-        say(
+        _say(
             f"S = {n_shards}: {same} of {len(queries)} rankings equal",
             f"  one query, median: in process {one:.3f} ms, by actors {actors:.3f} ms, {actors - one:+.3f} ms "
             f"(least {min(singles['here']) * 1e3:.3f}, {min(singles['there']) * 1e3:.3f})",
             f"  batch of {len(queries)}, best of {args.rounds}: in process {best['here']:.1f} ms, by actors "
             f"{best['there']:.1f} ms, {best['there'] / best['here']:.2f} times",
-            flush=True,
         )
         there.close()
 
@@ -141,18 +145,18 @@ def time_builds(args: argparse.Namespace, collection: SparseCollection) -> None:
         shutil.rmtree(path, ignore_errors=True)
         path.parent.mkdir(exist_ok=True)
         times[side] = make_set(collection, path, BUILT_SHARDS, given)
-        say(f"{side}: {times[side]:.1f} s, {available_cores()} threads", flush=True)
+        _say(f"{side}: {times[side]:.1f} s, {available_cores()} threads")
     sizes = {
         shard.name: sum(file.stat().st_size for file in shard.rglob("*") if file.is_file())
         for shard in path.iterdir() if shard.is_dir()
     }  # fmt: skip
     for name, report in sorted(builders.reports.items()):
         peak, before = report["peak_bytes"], report["peak_before_bytes"]
-        say(
+        _say(
             f"{name}: {report['seconds']:.1f} s, peak {peak / 1e6:.0f} MB ({before / 1e6:.0f} MB before it began), "
             f"shard {sizes[name] / 1e6:.0f} MB, {peak / sizes[name]:.2f} times"
         )
-    say(f"tasks took {times['tasks'] / times['one process']:.2f} times as long as one process")
+    _say(f"tasks took {times['tasks'] / times['one process']:.2f} times as long as one process")
     shutil.rmtree(path)
 
 
@@ -166,11 +170,11 @@ def time_failures(args: argparse.Namespace, collection: SparseCollection) -> Non
     actors = many._shards._connection
     assert isinstance(actors, Actors)
     os.kill(actors.pids[1][0], signal.SIGSTOP)
-    say(f"hung shard, timeout {timeout_s:g} s: error after {_until_error(many, query):.2f} s")
+    _say(f"hung shard, timeout {timeout_s:g} s: error after {_until_error(many, query):.2f} s")
     os.kill(actors.pids[1][0], signal.SIGCONT)
     os.kill(actors.pids[2][0], signal.SIGKILL)
     began = time.perf_counter()
-    say(f"dead shard: error after {_until_error(many, query):.2f} s")
+    _say(f"dead shard: error after {_until_error(many, query):.2f} s")
     while True:
         try:
             found = many.rank_vector(query, K)
@@ -178,7 +182,7 @@ def time_failures(args: argparse.Namespace, collection: SparseCollection) -> Non
         except ShardLostError:
             time.sleep(0.05)
     same = np.array_equal(found.positions, due.positions) and np.array_equal(found.scores, due.scores)
-    say(f"restart: {'the right' if same else 'a WRONG'} answer {time.perf_counter() - began:.1f} s after the death")
+    _say(f"restart: {'the right' if same else 'a WRONG'} answer {time.perf_counter() - began:.1f} s after the death")
     many.close()
 
 
@@ -191,7 +195,7 @@ def _until_error(many: GatheredSearcher, query: Any) -> float:
         except ShardLostError:
             return time.perf_counter() - asked
         if asked - began > 10:
-            raise RuntimeError("the shard goes on answering")
+            raise RuntimeError("the shard still answers")
 
 
 if __name__ == "__main__":

@@ -38,10 +38,10 @@ def add_served_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_ray_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the cluster that searches the shards of sets, and what happens where it fails."""
-    group = parser.add_argument_group("a cluster for the shards of a set (docs/SCALE.md)")
+    group = parser.add_argument_group("a cluster for the shards of a set")
     group.add_argument(
         "--ray", nargs="?", const="", metavar="ADDRESS",
-        help="search the shards by actors of the Ray cluster whose head is at HOST:PORT (default: the one that runs on "
+        help="search the shards of a set by actors of the Ray cluster whose head is at HOST:PORT (default: the one that runs on "
         "this machine, or one of this machine alone)",
     )  # fmt: skip
     group.add_argument("--timeout", type=float, metavar="S", help="seconds that shards get for a request (default: 10)")
@@ -88,11 +88,8 @@ def warm(searcher: Searcher, *, whole: bool) -> None:
     if searcher.index.manifest.encoder["query_side"] != "none":
         searcher.warm_up()
         method_of(searcher.options).encode(searcher, ["ready"])
-    if whole and searcher.elsewhere is None:
-        for segment in searcher.index.segments:
-            segment.trust_all()
-            for _ in segment.documents.all_doc_ids():
-                pass
+    if whole:
+        searcher.verify()
 
 
 def _opened(args: argparse.Namespace) -> list[ServedIndex]:
