@@ -25,6 +25,8 @@ from lsr.query.shards.packing import pack, unpack
 from lsr.query.shards.threads import Threads
 
 PARTIAL = SearchOptions(partial=True)
+HEADER = 128
+"""Bytes before the numbers of an array's file."""
 
 
 @pytest.fixture(scope="module", params=[Partition(3), Partition(3, "hash")], ids=str)
@@ -43,10 +45,10 @@ def damaged(sound: Path, tmp_path: Path) -> Path:
     """A set whose second shard has posting lists that aren't what was written."""
     path = tmp_path / "set"
     shutil.copytree(sound, path)
-    for file in shards(path)[1].rglob("rare.npy"):
+    for file in shards(path)[1].rglob("frequent.npy"):
         data = bytearray(file.read_bytes())
-        data[-1] ^= 255
-        data[len(data) // 2] ^= 255
+        for place in range(HEADER, len(data)):
+            data[place] ^= 1
         file.write_bytes(data)
     return path
 

@@ -41,8 +41,8 @@ def add_ray_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("a cluster for the shards of a set")
     group.add_argument(
         "--ray", nargs="?", const="", metavar="ADDRESS",
-        help="search the shards of a set by actors of the Ray cluster whose head is at HOST:PORT (default: the one that runs on "
-        "this machine, or one of this machine alone)",
+        help="search the shards of a set by actors of the Ray cluster whose head is at HOST:PORT (default: the one "
+        "that runs on this machine, or one of this machine alone)",
     )  # fmt: skip
     group.add_argument("--timeout", type=float, metavar="S", help="seconds that shards get for a request (default: 10)")
     group.add_argument("--restarts", type=int, metavar="N", help="restarts of an actor that died (default: 3; -1: any)")
