@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,14 @@ def encode_corpus(
     *,
     window: int = MAX_DOCUMENTS,
     with_text: bool = True,
+    passages: Mapping[str, int] | None = None,
     progress: Progress | None = None,
 ) -> EncodedCorpus:
     """Encode documents into Parquet shards in `folder`, from where it was left if it was interrupted.
 
     The encoder may be sparse (columns `terms` and `weights`), dense (`vector`, float16), or joint: then a shard holds
     both. with_text: keep `title`, `text` and `fields` too. window: as of `run_job`.
+    passages: settings by which the documents were cut, which are recorded (default: they are whole).
     Raises UsageError for an encoder whose weights need the whole corpus, LsrError if the folder holds another job, or
     the documents aren't those that it was begun with.
     """
@@ -50,5 +52,6 @@ def encode_corpus(
             found |= dense_columns(vectors.dense, batch)
         return found | text_columns(batch) | field_columns(batch) if with_text else found
 
-    job = ShardJob(legs.description, {"with_text": with_text}, columns)
+    settings = {"with_text": with_text, "passages": None if passages is None else dict(passages)}
+    job = ShardJob(legs.description, settings, columns)
     return run_job(documents, job, folder, window=window, text_length=legs.text_length, progress=progress)

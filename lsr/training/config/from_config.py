@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
-from lsr.encoders.config import EncoderConfig
+from lsr.encoders.config import DOT, EncoderConfig
 from lsr.encoders.families import family_config
 from lsr.encoders.pretrained.hub import locate
 from lsr.encoders.pretrained.load_encoder import load_neural, start_encoder
@@ -125,6 +125,11 @@ def _continue_saved(settings: EncoderSettings) -> NeuralEncoder:
         )
     folder = Path(locate(model_folder(settings.start)).folder)
     encoder = resume_encoder(settings, folder, **settings.document.get("pruning", {}))
+    if encoder.config.similarity != DOT:
+        raise UsageError(
+            f"config: a training trains dot products, but {settings.start} compares by cosines: set its "
+            'similarity_fn_name (similarity of lsr_encoder.json) to "dot"'
+        )
     values = encoder.config.to_json() | _untrained_settings(settings)
     encoder = type(encoder)(
         EncoderConfig.from_json(values), encoder.name, encoder.revision, encoder.document, encoder.query
