@@ -104,7 +104,8 @@ def check_candidates(examples: Examples, config: TrainingConfig) -> None:
     needs_scores = any(teacher.name == FILE for teacher in config.teacher)
     needs_negatives = _own_only(config)
     for i, example in _scanned(examples):
-        if needs_scores and example.scores is None:
+        losses = config.losses_of(example.source)
+        if needs_scores and example.scores is None and losses & config.taught_losses.keys():
             raise LsrError(
                 f"example {i}, query {example.query!r:.60}, has no scores, but teacher 'file' gives those: take "
                 "another teacher, or let `lsr mine --teacher` write them"

@@ -20,6 +20,7 @@ from lsr.encoders.pretrained.sparse_folder import AUTOENCODER, module_chain, rea
 from lsr.errors import EncoderError
 
 _KEYS = ("input_dim", "hidden_dim", "k", "k_aux", "normalize", "dead_threshold")
+_TIED = ("encoder.weight", "decoder.linear.weight")
 WEIGHTS = "model.safetensors"
 
 
@@ -50,8 +51,10 @@ def read_csr(folder: Path) -> SparseAutoencoder:
         )
     tensors = Tensors(path)
     try:
+        # The library ties both layers, and writes their weight under the name of either.
+        layer = next((name for name in _TIED if name in tensors), _TIED[0])
         encoder, bias, centre = (
-            np.asarray(tensors.get(name), np.float32) for name in ("encoder.weight", "latent_bias", "pre_bias")
+            np.asarray(tensors.get(name), np.float32) for name in (layer, "latent_bias", "pre_bias")
         )
         n_active = settings.max_active_dims or int(values["k"])
         return SparseAutoencoder(encoder, bias, centre, encoder, n_active, normalise=bool(values.get("normalize")))

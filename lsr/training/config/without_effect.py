@@ -27,8 +27,9 @@ def _found(config: TrainingConfig) -> Iterator[tuple[str, str]]:
         ),
         (
             "eval", evaluation, not evaluation.datasets,
-            "eval.datasets names no test collection [split measure max_documents]",
+            "eval.datasets names no test collection [split max_documents]",
         ),
+        ("eval", evaluation, not evaluation.measures, "eval.datasets names no test collection [measure]"),
         ("eval", evaluation, not evaluation.every, "eval.every is 0 [patience]"),
         ("encoder", encoder, encoder.query_table != "idf", "encoder.query_table is not 'idf' [idf_max]"),
         ("encoder", encoder, "regression" not in config.loss and encoder.family != "saved",
@@ -61,6 +62,6 @@ def _query_side(config: TrainingConfig) -> str:
 
 
 def _is_set(settings: Any, key: str) -> bool:
-    field = next(field for field in fields(settings) if field.name == key)
-    usual = field.default if field.default is not MISSING else field.default_factory()  # type: ignore[misc]
+    field: Any = next(field for field in fields(settings) if field.name == key)
+    usual = field.default_factory() if field.default is MISSING else field.default
     return bool(getattr(settings, key) != usual)
