@@ -19,6 +19,7 @@ from lsr.indexer.encode.document_encoders import Legs
 from lsr.indexer.encode.resumable_job import forget_job, kept_documents, writing
 from lsr.indexer.encode.resume import Staging, staging_folder
 from lsr.indexer.encode.units import Workers
+from lsr.indexer.encode.vectors_origin import origin_of
 from lsr.indexer.encode.windows import MAX_DOCUMENTS, MAX_TOKENS, windows
 from lsr.indexer.shards.build_task import Builders
 from lsr.indexer.shards.manifest import Partition
@@ -277,6 +278,10 @@ def index_vectors(
         lookup = term_ids_of(encoder)
     listener = progress or NoProgress()
     dropped = 0
+    origin = origin_of(files)
+    if origin is not None and encoder is not None:
+        origin.check(encoder.description, f"encoder {encoder.description.get('name')}")
+    passages = dict(origin.passages) if origin is not None and origin.passages else {}
     # Vectors that came out of an index become the same impacts again.
     scale = stored_scale([Path(file) for file in files])
     options: dict[str, Any] = {"overwrite": overwrite, "reorder": reorder, "threads": threads, "scale": scale}
@@ -289,7 +294,7 @@ def index_vectors(
             for documents, vectors, unknown in read_vector_file(Path(file), lookup, n_known=n_known):
                 writer.add(documents, vectors, None if dense is None else _of_texts(dense, documents, Path(file)))
                 if any(PASSAGE_OF in document.fields for document in documents):
-                    writer.passages = {}
+                    writer.passages = passages
                 listener.advance(len(documents))
                 dropped += unknown
         if writer.n_docs == 0:

@@ -163,6 +163,20 @@ def kept_documents(path: Path) -> int:
         return 0
 
 
+def shard_of_job(file: Path) -> bool:
+    """Say whether a file is a shard that a job wrote."""
+    return _SHARD.fullmatch(file.name) is not None and (file.parent / JOB_FILE).is_file()
+
+
+def read_job(path: Path) -> dict[str, Any]:
+    """Return a job's `encoder` and `settings`. path: of its JOB_FILE. Raises LsrError for one that can't be read."""
+    try:
+        folder = Folder.open(path.parent)
+    except OSError as error:
+        raise LsrError(f"{path} can't be read: {error.strerror or error}") from error
+    return _read_job(folder / path.name)
+
+
 def is_job(path: Path) -> bool:
     """Say whether a folder is a job's."""
     return _job_at(path) is not None
@@ -255,7 +269,7 @@ def _begin(folder: Folder, job: ShardJob) -> dict[int, Shard]:
         _check_same(found["encoder"], job.encoder)
     except LsrError as error:
         raise OtherJobError(f"{folder} holds vectors of another encoder ({error})") from error
-    if found["settings"] != job.settings:
+    if job.settings | found["settings"] != job.settings:  # earlier versions recorded fewer settings
         raise OtherJobError(
             f"{folder} was begun with {found['settings']}, but now it is {dict(job.settings)}: give the same again"
         )
@@ -297,7 +311,7 @@ def _read_job(path: FileAt) -> dict[str, Any]:
             job: dict[str, Any] = json.loads(file.read())
         if job["format"] != FORMAT:
             raise OtherJobError(f"{path} has format {job['format']}, but this program reads {FORMAT}")
-        return {"encoder": dict(job["encoder"]), "settings": job["settings"]}
+        return {"encoder": dict(job["encoder"]), "settings": dict(job["settings"])}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         if lacking := lack_of(error, path):
             raise lacking from error

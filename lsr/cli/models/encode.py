@@ -11,6 +11,7 @@ from typing import Any
 from lsr.cli.common import TerminalProgress, add_command, add_device_argument, note, positive
 from lsr.cli.indexes.passage_options import add_passage_arguments, check_passage_arguments, reader_of
 from lsr.cli.indexes.ray_options import add_ray_arguments, as_json, check_ray_arguments, encoders_of, place_of
+from lsr.cli.models.model_options import add_model_arguments, model_options
 from lsr.output.terminal import say
 
 EXAMPLES = """\
@@ -40,12 +41,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="the folder for the Parquet files")
     parser.add_argument("--dense", action="store_true", help="encode with a dense model: a column `vector`, of float16")
-    parser.add_argument("--family", metavar="F", help="family of a plain checkpoint, such as splade-doc")
-    parser.add_argument(
-        "--max-length", type=positive, metavar="N", help="largest number of tokens of a document (default: the model's)"
-    )
-    parser.add_argument("--top-k", type=positive, metavar="N", help="keep the N largest weights of a document")
-    parser.add_argument("--threshold", type=float, metavar="W", help="keep weights above W")
+    add_model_arguments(parser)
     add_passage_arguments(parser, default="passages, without --no-text")
     add_device_argument(parser)
     parser.add_argument(
@@ -88,8 +84,9 @@ def run(args: argparse.Namespace) -> int:
     try:
         with limited_threads(args.threads):
             result = encode_corpus(
-                documents, encoder, args.out, with_text=not args.no_text, progress=progress, workers=workers
-            )
+                documents, encoder, args.out, with_text=not args.no_text, progress=progress, workers=workers,
+                passages=None if reader is None else reader.settings,
+            )  # fmt: skip
     finally:
         progress.close()
     seconds = time.perf_counter() - began
@@ -122,11 +119,9 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
     from lsr.encoders.device import placement_of
     from lsr.errors import UsageError
 
-    if args.dense and any(value is not None for value in (args.family, args.top_k, args.threshold)):
-        raise UsageError("--family, --top-k and --threshold are for sparse models: leave them out of --dense")
-    names = ("max_length",) if args.dense else ("family", "max_length", "top_k", "threshold")
-    options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    return options | placement_of(args.encoder, device=args.device, dtype=args.dtype)
+    if args.dense and any(value is not None for value in (args.family, args.top_k, args.threshold, args.words)):
+        raise UsageError("--family, --top-k, --threshold and --words are for sparse models: leave them out of --dense")
+    return model_options(args) | placement_of(args.encoder, device=args.device, dtype=args.dtype)
 
 
 def _load(args: argparse.Namespace, options: dict[str, Any]) -> Any:
