@@ -34,6 +34,12 @@ def encode_corpus(
     Raises UsageError for an encoder whose weights need the whole corpus, LsrError if the folder holds another job, or
     the documents aren't those that it was begun with.
     """
+    legs, job = job_of(encoder, with_text=with_text)
+    return run_job(documents, job, folder, window=window, text_length=legs.text_length, progress=progress)
+
+
+def job_of(encoder: Encoder | DenseEncoder | JointEncoder, *, with_text: bool) -> tuple[Legs, ShardJob]:
+    """Return what encodes, and the job of encoding by it. Raises UsageError as `encode_corpus` does."""
     legs = Legs.of(encoder)
     if legs.sparse is not None and legs.sparse.corpus_weighting is not None:
         raise UsageError(
@@ -50,5 +56,4 @@ def encode_corpus(
             found |= dense_columns(vectors.dense, batch)
         return found | text_columns(batch) | field_columns(batch) if with_text else found
 
-    job = ShardJob(legs.description, {"with_text": with_text}, columns)
-    return run_job(documents, job, folder, window=window, text_length=legs.text_length, progress=progress)
+    return legs, ShardJob(legs.description, {"with_text": with_text}, columns)
