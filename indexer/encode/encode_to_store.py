@@ -141,7 +141,7 @@ def _shard(
     encoded: Iterator[tuple[list[Document], Columns]],
     listener: Progress,
 ) -> int:
-    """Write windows until a shard is full, and put it; return its number of documents, 0 if there are none left."""
+    """Write windows until a shard is full, and put it; return its number of documents, 0 if none are left."""
     file = place / shard_name(number)
     writer: ShardWriter | None = None
     try:

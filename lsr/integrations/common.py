@@ -1,4 +1,4 @@
-"""Parts that all retrievers share: opening of an index, the metadata of a hit, and the error of a missing framework."""
+"""Parts that all retrievers share: opening an index, metadata of a hit, the error of a missing framework."""
 
 from __future__ import annotations
 

@@ -249,7 +249,7 @@ def test_commands_take_the_web(pages: _Pages, tmp_path: Path, capsys: pytest.Cap
         ("/gone", {"content": b"", "code": 410}, "is not there"),
         ("/refused", {"content": b"", "code": 403}, "the server refuses \\(403"),
         ("/circle", {"content": b"", "code": 302, "to": "/circle"}, "redirect"),
-        ("/away", {"content": b"", "code": 302, "to": "file:///etc/passwd"}, "\\(302 .*file:///etc/passwd' is not allowed"),
+        ("/away", {"content": b"", "code": 302, "to": "file:///etc/passwd"}, "/etc/passwd' is not allowed"),
         ("/ftp", {"content": b"", "code": 302, "to": "ftp://host/a"}, "leads to 'ftp://host/a'"),
         ("/cut.txt", {"content": b"short", "length": 9}, "cut off 4 bytes before its end"),
         ("/cut.jsonl", {"content": LINES.encode(), "length": len(LINES) + 9}, "cut off 9 bytes before its end"),

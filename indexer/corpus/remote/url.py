@@ -33,7 +33,7 @@ class Url:
 
     @property
     def inside(self) -> str:
-        """What follows the scheme, without slashes at its ends."""
+        """The part after the scheme, without slashes at its ends."""
         return self.name.partition(":")[2].strip("/")
 
 
