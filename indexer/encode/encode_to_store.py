@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import struct
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -56,6 +56,7 @@ def encode_to_store(
     *,
     window: int = MAX_DOCUMENTS,
     with_text: bool = True,
+    passages: Mapping[str, int] | None = None,
     progress: Progress | None = None,
 ) -> Stored:
     """Encode documents into Parquet shards under a URL, from where it was left if it was interrupted.
@@ -63,7 +64,7 @@ def encode_to_store(
     The arguments, and what is in a shard, are those of `encode_corpus`. Raises LsrError where the store refuses, where
     it holds another job, and where another writer puts a shard meanwhile.
     """
-    legs, job = job_of(encoder, with_text=with_text)
+    legs, job = job_of(encoder, with_text=with_text, passages=passages)
     store = ObjectStore(url, to_write=True)
     listener = progress or NoProgress()
     done = _begun(store, job)

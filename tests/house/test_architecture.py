@@ -23,6 +23,7 @@ FLOORS = {
     "lsr.integrations": 8,
     "lsr.api": 7,
     "lsr.training": 6,
+    "lsr.cluster": 6,
     "lsr.handoff": 6,
     "lsr.eval": 5,
     "lsr.query": 4,
