@@ -214,8 +214,8 @@ def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[s
     dense = None if args.dense is None else load_dense_encoder(args.dense, sparse=encoder, **_placement(args))
     if args.ray is not None and (encoder.corpus_weighting is None or dense is not None):
         options["workers"] = encoders_of(
-            args, encoder=place_of(name), options=as_json(placement | language_of(args) | model_options(args)), staged=True,
-            dense=place_of(args.dense), dense_options=_placement(args),
+            args, encoder=place_of(name), options=as_json(placement | language_of(args) | model_options(args)),
+            staged=True, dense=place_of(args.dense), dense_options=_placement(args),
         )  # fmt: skip
     return build(
         Paths(tuple(args.corpus), reading_options(args)), args.index, encoder, dense=dense,
