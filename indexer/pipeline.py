@@ -13,6 +13,7 @@ from lsr.encoders.runtime import with_runtime
 from lsr.encoders.threads import limited_threads
 from lsr.errors import BadDocumentError, LsrError, UsageError
 from lsr.indexer.corpus.reader import read_roots
+from lsr.indexer.corpus.remote.url import Url, as_place
 from lsr.indexer.corpus.report import CorpusReport
 from lsr.indexer.corpus.walk import walk_roots
 from lsr.indexer.encode.document_encoders import Legs
@@ -80,7 +81,7 @@ def index_documents(
 
 
 def index_corpus(
-    paths: Sequence[str | Path],
+    paths: Sequence[str | Path | Url],
     index: str | Path,
     encoder: Encoder,
     *,
@@ -96,7 +97,7 @@ def index_corpus(
     workers: Workers | None = None,
     builders: Builders | None = None,
 ) -> tuple[Manifest, list[str]]:
-    """Index folders and files; return the manifest, and lines that sum up what was read and skipped.
+    """Index folders and files, here or by URL; return the manifest, and lines that sum up what was read and skipped.
 
     What a model encodes is kept beside the index until the commit (`Staging`), so that the same call after an
     interruption resumes; words alone are counted again. dense, reader, shards: as of `index_documents`. workers: other
@@ -104,7 +105,7 @@ def index_corpus(
     never read, wherever it is. Raises what `read_corpus` and `index_documents` raise.
     """
     tracking = Tracking(SourceTable())
-    tracking.target([Path(path) for path in paths], reading, skip_bad=skip_bad, follow=False)
+    tracking.target([as_place(path) for path in paths], reading, skip_bad=skip_bad, follow=False)
     stage = ENCODING if encoder.corpus_weighting is None or dense is not None else READING
     corpus = Corpus(tracking, Path(index), progress=progress, stage=stage)
 
@@ -221,7 +222,7 @@ class Corpus:
         # Only now, so that a folder that can't be written to is refused before everything is read.
         tracking = self._tracking
         files = walk_roots(tracking.roots, CorpusReport(), exclude=self._exclude, apart=tracking.apart)
-        self._progress.start(self._stage, sum(source.size_bytes for source in files), "B")
+        self._progress.start(self._stage, sum(source.size_bytes for source in files) or None, "B")
         report = self._report = CorpusReport()
         tracking.begin()
         documents = read_roots(

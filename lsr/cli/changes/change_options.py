@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lsr.cli.common import TerminalProgress, add_index_argument, note, note_compiling, positive
+from lsr.cli.common import TerminalProgress, add_index_argument, corpus_place, note, note_compiling, positive
 from lsr.cli.indexes.reading_options import add_reading_arguments, given_reading_options
 from lsr.errors import COMMITTED
 from lsr.output.numbers import counted
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options for the sources of documents."""
-    parser.add_argument("corpus", nargs="*", type=Path, metavar="CORPUS", help="folders and files to read")
+    parser.add_argument(
+        "corpus", nargs="*", type=corpus_place, metavar="CORPUS", help="folders and files to read, here or by URL"
+    )
     add_index_argument(parser)
     parser.add_argument(
         "--encoder", metavar="E", help="new place of the index's model, if it has moved (default: where the index says)"

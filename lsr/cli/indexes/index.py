@@ -11,6 +11,7 @@ from lsr.cli.common import (
     TerminalProgress,
     add_command,
     add_device_argument,
+    corpus_place,
     new_index_path,
     note,
     note_compiling,
@@ -56,7 +57,9 @@ def add_parser(subparsers: Any) -> None:
         "of the output counts what was skipped and why.",
         EXAMPLES,
     )
-    parser.add_argument("corpus", nargs="*", type=Path, metavar="CORPUS", help="folders and files to read")
+    parser.add_argument(
+        "corpus", nargs="*", type=corpus_place, metavar="CORPUS", help="folders and files to read, here or by URL"
+    )
     parser.add_argument("--index", type=Path, metavar="DIR", help="folder of the index (default: ./.lsr)")
     parser.add_argument(
         "--encoder",
@@ -211,9 +214,8 @@ def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[s
     dense = None if args.dense is None else load_dense_encoder(args.dense, sparse=encoder, **_placement(args))
     if args.ray is not None and (encoder.corpus_weighting is None or dense is not None):
         options["workers"] = encoders_of(
-            args, encoder=place_of(name), staged=True,
-            options=as_json(placement | language_of(args) | model_options(args)),
-            dense=place_of(args.dense), dense_options=_placement(args),
+            args, encoder=place_of(name), options=as_json(placement | language_of(args) | model_options(args)),
+            staged=True, dense=place_of(args.dense), dense_options=_placement(args),
         )  # fmt: skip
     return build(
         Paths(tuple(args.corpus), reading_options(args)), args.index, encoder, dense=dense,
