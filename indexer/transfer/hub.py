@@ -19,6 +19,7 @@ from lsr.errors import LsrError, MissingExtraError, UsageError
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.transfer.archive import export_index, import_index
 from lsr.io.cache import expanded
+from lsr.io.hub_errors import is_of_hub, reason_of
 
 MODEL, INDEX = "model", "index"
 INDEX_FILE = "index.lsr"
@@ -202,10 +203,8 @@ def _hub_errors(what: str) -> Iterator[None]:
     except HfHubHTTPError as error:
         status = getattr(getattr(error, "response", None), "status_code", None)
         remedy = ": hf auth login, with a token that may write" if status in (401, 403) else ""
-        raise LsrError(f"{what}: {_first_line(error)}{remedy}") from error
-    except (OSError, ValueError, RuntimeError) as error:
-        raise LsrError(f"{what}: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
+        raise LsrError(f"{what}: {reason_of(error)}{remedy}") from error
+    except Exception as error:
+        if not is_of_hub(error) and not isinstance(error, (ValueError, RuntimeError)):
+            raise
+        raise LsrError(f"{what}: {reason_of(error)}") from error

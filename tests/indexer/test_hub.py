@@ -161,8 +161,9 @@ def test_an_index_comes_back_and_answers_alike(hub: str, tmp_path: Path, capfd: 
     answers = []
     for place in (index, back):
         assert main(["search", "cat", "--index", place, "--json"]) == 0
-        answers.append(capfd.readouterr().out)
-    assert answers[0] == answers[1] != ""
+        found = json.loads(capfd.readouterr().out)
+        answers.append((found["doc_id"], found["score"], found["text"]))
+    assert answers[0] == answers[1]
     damaged = bytearray(Hub.repos["dataset", "me/notes"]["index.lsr"])
     damaged[len(damaged) // 2] ^= 0xFF
     Hub.repos["dataset", "me/notes"]["index.lsr"] = bytes(damaged)
