@@ -18,8 +18,10 @@ from lsr.indexer.corpus.walk import walk_roots
 from lsr.indexer.encode.document_encoders import Legs
 from lsr.indexer.encode.resumable_job import forget_job, kept_documents, writing
 from lsr.indexer.encode.resume import Staging, staging_folder
+from lsr.indexer.encode.units import Workers
 from lsr.indexer.encode.vectors_origin import origin_of
 from lsr.indexer.encode.windows import MAX_DOCUMENTS, MAX_TOKENS, windows
+from lsr.indexer.shards.build_task import Builders
 from lsr.indexer.shards.manifest import Partition
 from lsr.indexer.shards.writer import SetWriter
 from lsr.indexer.sources.table import SourceTable
@@ -58,17 +60,19 @@ def index_documents(
     progress: Progress | None = None,
     limits: SegmentLimits = DEFAULT_LIMITS,
     shards: Partition | None = None,
+    builders: Builders | None = None,
 ) -> Manifest:
     """Index a stream of documents, in one go.
 
     dense: encodes their dense vectors; the same object as `encoder` where that is a joint one. reader: cuts long
     documents into passages, and counts tokens (default: documents stay as they are). limits: the size at which a
-    segment is full. shards: make a set of shards (default: one index). Raises what IndexWriter and encoders raise;
+    segment is full. shards: make a set of shards (default: one index). builders: other processes that build its shards
+    (default: this one). Raises what IndexWriter and encoders raise;
     LsrError if there is no document.
     """
     options = {
         "overwrite": overwrite, "reorder": reorder, "threads": threads, "progress": progress, "limits": limits,
-        "shards": shards,
+        "shards": shards, "builders": builders,
     }  # fmt: skip
     with limited_threads(threads), _writer(index, encoder, dense, reader, options) as writer:
         _add_directly(writer, _read(documents, reader), encoder, dense)
@@ -89,13 +93,15 @@ def index_corpus(
     progress: Progress | None = None,
     reading: CorpusOptions | None = None,
     shards: Partition | None = None,
+    workers: Workers | None = None,
+    builders: Builders | None = None,
 ) -> tuple[Manifest, list[str]]:
     """Index folders and files; return the manifest, and lines that sum up what was read and skipped.
 
     What a model encodes is kept beside the index until the commit (`Staging`), so that the same call after an
-    interruption resumes; words alone are counted again. dense, reader, shards: as of `index_documents`.
-    The index itself is never read, wherever it is. Raises what `read_corpus`
-    and `index_documents` raise.
+    interruption resumes; words alone are counted again. dense, reader, shards: as of `index_documents`. workers: other
+    processes that encode; builders: others that build the shards of a set (default: this one). The index itself is
+    never read, wherever it is. Raises what `read_corpus` and `index_documents` raise.
     """
     tracking = Tracking(SourceTable())
     tracking.target([Path(path) for path in paths], reading, skip_bad=skip_bad, follow=False)
@@ -107,6 +113,7 @@ def index_corpus(
 
     options = {
         "overwrite": overwrite, "reorder": reorder, "threads": threads, "progress": progress, "shards": shards,
+        "builders": builders,
     }  # fmt: skip
     with limited_threads(threads), _writer(index, encoder, dense, reader, options) as writer:
         writer.save_sources = tracking.save
@@ -118,7 +125,7 @@ def index_corpus(
             manifest = _committed(writer)
         else:
             settings = {"passages": _passages(reader)}
-            with Staging(Path(index), models, settings=settings) as staging:
+            with Staging(Path(index), models, settings=settings, workers=workers) as staging:
                 for shard in staging.encode(documents):
                     for batch, sparse, halves in staging.read(shard):
                         rows = (
@@ -155,9 +162,11 @@ def _writer(
 
 
 def _new_writer(
-    index: Path, encoder: Encoder, *, shards: Partition | None = None, **options: Any
+    index: Path, encoder: Encoder, *, shards: Partition | None, builders: Builders | None, **options: Any
 ) -> IndexWriter | SetWriter:
-    return IndexWriter(index, encoder, **options) if shards is None else SetWriter(index, encoder, shards, **options)
+    if shards is None:
+        return IndexWriter(index, encoder, **options)
+    return SetWriter(index, encoder, shards, builders=builders, **options)
 
 
 def _add_directly(
@@ -247,11 +256,13 @@ def index_vectors(
     threads: int = 2,
     progress: Progress | None = None,
     shards: Partition | None = None,
+    builders: Builders | None = None,
 ) -> tuple[Manifest, list[str]]:
     """Index ready vectors; return the manifest, and lines that sum up what was dropped.
 
     encoder: what queries will be encoded by; its vocabulary then decides the terms. dense: encodes the titles and
-    texts that come with the vectors. shards: as of `index_documents`. Raises what `read_vectors` and IndexWriter
+    texts that come with the vectors. shards, builders: as of `index_documents`. Raises what `read_vectors` and
+    IndexWriter
     raise; LsrError if there is no vector, BadDocumentError for one without text where `dense` would read it.
     """
     source: Encoder
@@ -275,7 +286,8 @@ def index_vectors(
     scale = stored_scale([Path(file) for file in files])
     options: dict[str, Any] = {"overwrite": overwrite, "reorder": reorder, "threads": threads, "scale": scale}
     described = None if dense is None else with_runtime(dense_description(dense), dense)
-    writing_into = _new_writer(Path(index), source, dense=described, progress=progress, shards=shards, **options)
+    writing_into = _new_writer(Path(index), source, dense=described, progress=progress, shards=shards,
+                               builders=builders, **options)  # fmt: skip
     with limited_threads(threads), writing_into as writer:
         listener.start("reading", None, "vector")
         for file in files:

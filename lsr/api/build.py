@@ -14,6 +14,8 @@ from lsr.api.index import Index
 from lsr.api.records import Names
 from lsr.api.sources import Paths, Stream, read_sources
 from lsr.api.wording import python_messages
+from lsr.indexer.encode.units import Workers
+from lsr.indexer.shards.build_task import Builders
 from lsr.indexer.shards.manifest import RANGE, Partition
 from lsr.indexer.storage.find_index import DEFAULT_NAME
 from lsr.kernels.jit.first_use import BUILD, warn_before_compiling
@@ -134,6 +136,8 @@ class BuildOptions:
         threads: number of worker threads (default: all cores).
         progress: listener to the progress of the work.
         shards: the division of a set of shards (default: a single index).
+        workers: other processes that encode by models (default: this one).
+        builders: other processes that build the shards of a set (default: this one).
     """
 
     overwrite: bool = False
@@ -142,6 +146,8 @@ class BuildOptions:
     threads: int | None = None
     progress: Progress | None = None
     shards: Partition | None = None
+    workers: Workers | None = None
+    builders: Builders | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +198,11 @@ def build(
         "threads": given.threads or available_cores(),
         "progress": given.progress,
         "shards": given.shards,
+        "builders": given.builders,
     }
     if isinstance(source, Stream):
         manifest = index_documents(source.documents, path, encoder, **common)
         return Built(manifest, *(((), None) if reader is None else (tuple(reader.summary()), reader.count)))
-    common |= {"skip_bad": given.skip_bad, "reading": source.reading}
+    common |= {"skip_bad": given.skip_bad, "reading": source.reading, "workers": given.workers}
     manifest, summary = index_corpus(source.paths, path, encoder, **common)
     return Built(manifest, tuple(summary), None if reader is None else reader.count)

@@ -31,6 +31,7 @@ FOR_WHAT = {
     "watch": "lsr watch: an index that follows its folders",
     "data": "Hugging Face datasets, lsr push and lsr pull",
     "store": "lsr publish, and indexes in object stores",
+    "ray": "sets of shards on a Ray cluster",
     "torch": "models other than the bundled one",
     "train": "training of encoders",
     "peers": "benchmarks against other engines",

@@ -25,8 +25,8 @@ OWN_OPTIONS = frozenset(
 )
 """Search options for which `lsr eval` has its own: it measures hybrids and feedback beside the plain search."""
 
-NOT_MEASURED = frozenset(("offset", "sort", "fields", "facets", "total", "explain", "locate"))
-"""Search options without an effect on measures, which rank the best documents of a search by score."""
+NOT_MEASURED = frozenset(("offset", "sort", "fields", "facets", "total", "explain", "locate", "partial"))
+"""Search options that measures, which rank the best documents of a whole index by score, don't take."""
 
 OWN_DENSE = (None, "joint")
 """Values of --dense by which a joint encoder's own dense vectors are taken."""

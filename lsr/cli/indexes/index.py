@@ -18,6 +18,7 @@ from lsr.cli.common import (
 )
 from lsr.cli.indexes.language_options import add_language_arguments, language_of
 from lsr.cli.indexes.passage_options import add_passage_arguments, check_passage_arguments, reader_of
+from lsr.cli.indexes.ray_options import add_ray_arguments, as_json, check_ray_arguments, encoders_of, place_of
 from lsr.cli.indexes.reading_options import add_reading_arguments, reading_options
 from lsr.cli.models.model_options import add_model_arguments, model_options, refuse_model_options
 from lsr.models import DEFAULT, default_encoder
@@ -39,6 +40,7 @@ examples:
   lsr index --dense all-MiniLM-L6-v2         dense vectors for ./.lsr
   lsr index --vectors documents.parquet      vectors instead of text
   lsr index corpus.jsonl --shards 4          a set of 4 shards
+  lsr index corpus.jsonl --shards 4 --ray    … encoded and built on a Ray cluster
 """
 
 
@@ -98,6 +100,7 @@ def add_parser(subparsers: Any) -> None:
     )  # fmt: skip
     parser.add_argument("--threads", type=positive, metavar="N", help="number of threads (default: all cores)")
     parser.add_argument("--json", action="store_true", help="print the result as a JSON object")
+    add_ray_arguments(parser, "encode, and build the shards of a set,")
     parser.set_defaults(run=run)
 
 
@@ -107,6 +110,7 @@ def run(args: argparse.Namespace) -> int:
     from lsr.io.cores import available_cores
 
     check_passage_arguments(args)
+    check_ray_arguments(args)
     args.index = new_index_path(args)
     if (args.passages or args.overlap is not None or args.passage_length is not None) and not args.corpus:
         raise UsageError("--passages cuts the texts of a CORPUS: name its folders and files")
@@ -121,6 +125,7 @@ def run(args: argparse.Namespace) -> int:
         "reorder": not args.no_reorder,
         "threads": args.threads or available_cores(),
         "shards": _partition(args),
+        "builders": _builders(args),
     }
     note_compiling("split_range")
     progress = TerminalProgress()
@@ -167,6 +172,15 @@ def _partition(args: argparse.Namespace) -> Any:
     return Partition(args.shards, args.partition or RANGE)
 
 
+def _builders(args: argparse.Namespace) -> Any:
+    """Return what builds the shards of a set on a cluster, None without one."""
+    if args.ray is None or args.shards is None:
+        return None
+    from lsr.cluster.build_tasks import RayBuilders
+
+    return RayBuilders(args.ray or None, args.shards, threads=args.threads)
+
+
 def _lengths(built: Built) -> dict[str, int]:
     """Return the number of passages, and of the tokens that documents have and that were read, where they are known."""
     passages = {} if built.manifest.passages is None else {"passages": built.manifest.n_docs}
@@ -189,12 +203,18 @@ def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[s
         note(f"encoding with {name}, as LSR_ENCODER has it")
     of_dense = name == WORDS and args.dense is not None  # then the device is that of the dense model
     placement = {} if of_dense else placement_of(name, device=args.device, dtype=args.dtype)
-    encoder = load_encoder(name, **placement, **language_of(args), **model_options(args))
+    read_as = model_options(args)
+    encoder = load_encoder(name, **placement, **language_of(args), **read_as)
     takes_name = kind_of(encoder.description).takes_name  # as codes:MODEL does, which isn't a model's place
     hint = None if takes_name else int8_hint(name, model_of(encoder), args.dtype)
     if hint is not None:
         note(hint)
     dense = None if args.dense is None else load_dense_encoder(args.dense, sparse=encoder, **_placement(args))
+    if args.ray is not None and (encoder.corpus_weighting is None or dense is not None):
+        options["workers"] = encoders_of(
+            args, encoder=place_of(name), options=as_json(placement | language_of(args) | read_as), staged=True,
+            dense=place_of(args.dense), dense_options=_placement(args),
+        )  # fmt: skip
     return build(
         Paths(tuple(args.corpus), reading_options(args)), args.index, encoder, dense=dense,
         reader=reader_of(args, encoder, dense),

@@ -10,6 +10,7 @@ from typing import Any
 
 from lsr.cli.common import TerminalProgress, add_command, add_device_argument, note, positive
 from lsr.cli.indexes.passage_options import add_passage_arguments, check_passage_arguments, reader_of
+from lsr.cli.indexes.ray_options import add_ray_arguments, as_json, check_ray_arguments, encoders_of, place_of
 from lsr.cli.models.model_options import add_model_arguments, model_options
 from lsr.output.terminal import say
 
@@ -52,6 +53,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--skip-bad", action="store_true", help="skip and count documents that can't be read")
     parser.add_argument("--threads", type=positive, metavar="N", help="number of threads (default: all cores)")
     parser.add_argument("--json", action="store_true", help="print the counts as a JSON object")
+    add_ray_arguments(parser, "encode")
     parser.set_defaults(run=run)
 
 
@@ -64,7 +66,9 @@ def run(args: argparse.Namespace) -> int:
     from lsr.types import Document
 
     check_passage_arguments(args)
-    encoder = _load(args)
+    check_ray_arguments(args)
+    options = _options(args)
+    encoder = _load(args, options)
     report = CorpusReport()
     documents: Iterable[Document] = read_corpus(
         args.corpus, skip_bad=args.skip_bad, report=report, exclude=[args.out.resolve()]
@@ -74,12 +78,13 @@ def run(args: argparse.Namespace) -> int:
     reader = reader_of(args, encoder)
     if reader is not None:
         documents = reader.read(documents)
+    workers = _workers(args, options)
     progress = TerminalProgress()
     began = time.perf_counter()
     try:
         with limited_threads(args.threads):
             result = encode_corpus(
-                documents, encoder, args.out, with_text=not args.no_text, progress=progress,
+                documents, encoder, args.out, with_text=not args.no_text, progress=progress, workers=workers,
                 passages=None if reader is None else reader.settings,
             )  # fmt: skip
     finally:
@@ -109,18 +114,29 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _load(args: argparse.Namespace) -> Any:
+def _options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of the encoder's loading."""
     from lsr.encoders.device import placement_of
     from lsr.errors import UsageError
 
-    placement: dict[str, Any] = placement_of(args.encoder, device=args.device, dtype=args.dtype)
+    options = model_options(args)
+    if args.dense and options.keys() - {"max_length"}:
+        raise UsageError("--family, --top-k, --threshold and --words are for sparse models: leave them out of --dense")
+    return options | placement_of(args.encoder, device=args.device, dtype=args.dtype)
+
+
+def _load(args: argparse.Namespace, options: dict[str, Any]) -> Any:
     if not args.dense:
         from lsr.encoders.registry import load_encoder
 
-        return load_encoder(args.encoder, **model_options(args), **placement)
-    if any(value is not None for value in (args.family, args.top_k, args.threshold, args.words)):
-        raise UsageError("--family, --top-k, --threshold and --words are for sparse models: leave them out of --dense")
+        return load_encoder(args.encoder, **options)
     from lsr.encoders.registry import load_dense_encoder
 
-    length: dict[str, Any] = {} if args.max_length is None else {"max_length": args.max_length}
-    return load_dense_encoder(args.encoder, **length, **placement)
+    return load_dense_encoder(args.encoder, **options)
+
+
+def _workers(args: argparse.Namespace, options: dict[str, Any]) -> Any:
+    name, given = place_of(args.encoder), as_json(options)
+    if args.dense:
+        return encoders_of(args, encoder=None, dense=name, dense_options=given, with_text=not args.no_text)
+    return encoders_of(args, encoder=name, options=given, with_text=not args.no_text)
