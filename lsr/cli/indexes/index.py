@@ -20,6 +20,7 @@ from lsr.cli.indexes.language_options import add_language_arguments, language_of
 from lsr.cli.indexes.passage_options import add_passage_arguments, check_passage_arguments, reader_of
 from lsr.cli.indexes.ray_options import add_ray_arguments, as_json, check_ray_arguments, encoders_of, place_of
 from lsr.cli.indexes.reading_options import add_reading_arguments, reading_options
+from lsr.cli.indexes.without_effect import note_without_effect
 from lsr.cli.models.model_options import add_model_arguments, model_options, refuse_model_options
 from lsr.models import DEFAULT, default_encoder
 from lsr.output.numbers import counted, human_bytes
@@ -120,6 +121,7 @@ def run(args: argparse.Namespace) -> int:
         _check_language(args)
     if bool(args.corpus) == bool(args.vectors):
         raise UsageError("name what to index: either CORPUS folders and files, or --vectors FILE.parquet")
+    note_without_effect(args, encoder=None if args.vectors else args.encoder or default_encoder())
     options = {
         "overwrite": args.overwrite,
         "reorder": not args.no_reorder,

@@ -20,7 +20,7 @@ from lsr.training.regularisers.base import Regulariser, TermWeights, mean_weight
 
 @register_regulariser("term-budget")
 class TermBudget(Regulariser):
-    """Σ_j (1 + m_j) · (mean_i |w_ij|)², where m_j grows while more than the budgeted share of texts has term j.
+    """Σ_j (1 + m_j) · (mean_i |w_ij|)²; m_j grows while too many texts have term j.
 
     budget: largest share of texts that may have a term. rate: growth of a multiplier in a step, for each budget by
     which the share is beyond; a share below lowers it, down to 0. memory: share of the old in the running mean.

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lsr.encoders.pretrained.hub_errors import is_of_hub, reason_of
 from lsr.errors import LsrError, MissingExtraError, UsageError
-from lsr.io.hub_errors import is_of_hub, reason_of
 from lsr.training.cached_folder import file_state
 from lsr.training.data.sources.records import POSITIVE, POSITIVE_ID, QUERY, QUERY_ID
 

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lsr.encoders.pretrained.hub_errors import is_of_hub, reason_of
 from lsr.errors import LsrError, MissingExtraError, UsageError
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.transfer.archive import export_index, import_index
 from lsr.io.cache import expanded
-from lsr.io.hub_errors import is_of_hub, reason_of
 
 MODEL, INDEX = "model", "index"
 INDEX_FILE = "index.lsr"
