@@ -165,7 +165,12 @@ def kept_documents(path: Path) -> int:
 
 def shard_of_job(file: Path) -> bool:
     """Say whether a file is a shard that a job wrote."""
-    return _SHARD.fullmatch(file.name) is not None and (file.parent / JOB_FILE).is_file()
+    if _SHARD.fullmatch(file.name) is None:
+        return False
+    try:
+        return Folder.open(file.parent).has_file(JOB_FILE)
+    except OSError:  # said where the file is read
+        return False
 
 
 def read_job(path: Path) -> dict[str, Any]:

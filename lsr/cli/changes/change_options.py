@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lsr.cli.common import TerminalProgress, add_index_argument, corpus_place, note, note_compiling, positive
 from lsr.cli.indexes.reading_options import add_reading_arguments, given_reading_options
+from lsr.cli.indexes.without_effect import note_without_effect
 from lsr.errors import COMMITTED
 from lsr.output.numbers import counted
 from lsr.output.terminal import say
@@ -53,6 +54,8 @@ def add_from_sources(args: argparse.Namespace, *, replacing: bool) -> int:
         raise UsageError("name what to add: either CORPUS folders and files, or --vectors FILE.parquet")
     if args.vectors and args.encoder is not None:
         raise UsageError("--encoder goes with CORPUS: ready vectors are of the index's encoder")
+
+    note_without_effect(args)
 
     def change(path: Path, options: dict[str, Any]) -> Any:
         if args.vectors:
