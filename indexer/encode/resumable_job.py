@@ -82,6 +82,7 @@ def run_job(
     shard_seconds: float = FOREVER,
     n_documents: int | None = None,
     progress: Progress | None = None,
+    stage: str = "encoding",
 ) -> EncodedCorpus:
     """Encode documents into Parquet shards in `folder`; memory doesn't grow with their number.
 
@@ -89,8 +90,8 @@ def run_job(
     of the same job is resumed: what it holds is neither lost nor encoded again. window: documents that are
     sorted by length and encoded together, at most. text_length: tokens of a document that the encoder reads, None: all.
     shard_seconds: how long a shard is added to, and so what a killed process
-    loses at most. n_documents: how many there are, if that is known. Raises OtherJobError, ChangedCorpusError, or
-    LsrError for a folder of other things.
+    loses at most. n_documents: how many there are, if that is known. stage: name of the work for the progress.
+    Raises OtherJobError, ChangedCorpusError, or LsrError for a folder of other things.
     """
     if window < 1:
         raise UsageError(f"window is {window}, but has to be 1 or more")
@@ -102,7 +103,7 @@ def run_job(
             place = Folder.of(folder)
             stack.enter_context(writer_lock(place))
             done = _begin(place, job)
-        listener.start("encoding", n_documents, "document")
+        listener.start(stage, n_documents, "document")
         stream = iter(documents)
         _pass_over(stream, done, listener)
         shards = list(done)

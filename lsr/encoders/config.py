@@ -15,11 +15,13 @@ HEADS = {
     "causal": "lsr.encoders.network.heads.mlm",
     "mlp": "lsr.encoders.network.heads.mlp",
     "gated": "lsr.encoders.network.heads.gated",
+    "phrases": "lsr.encoders.network.heads.phrases",
 }
 """The module that registers each head (`lsr.encoders.network.heads.base.register_head`), by the head's name."""
 ACTIVATION_NAMES = ("relu", "log1p(relu)", "log1p(log1p(relu))")
 POOLINGS = ("max", "sum")
 EXPANSIONS = ("all", "input")
+CANDIDATES = ("text", "all")
 QUERY_SIDES = ("same", "own", "table", "binary")
 REPEATS = ("once", "log")
 
@@ -54,13 +56,15 @@ class TowerConfig:
     """Configuration of one side's model, from texts to sparse vectors.
 
     head: name of the module that scores terms from hidden states: `mlm` (all terms at each position), `causal` (the
-    same of a decoder), `mlp` (each position's own token) or `gated` (mlm times a learned gate).
+    same of a decoder), `mlp` (each position's own token), `gated` (mlm times a learned gate) or `phrases` (mlm, and
+    phrases by given embeddings).
     activation, pooling: names of the functions that make the scores of all positions one weight a term.
     expansion: `all` terms may get a weight, or only those of the `input`.
     max_length: number of tokens that are read, special ones included (default: all that the model takes).
     prompt: text put before each text. echo: whether the text is given twice and only the second time counts.
     mlp_layers: number of layers of an `mlp` head. repeats: factor by which repeated tokens weigh more, see
-    `lsr.encoders.sparse.repeated_tokens` (default: 0); training ignores it.
+    `lsr.encoders.sparse.repeated_tokens` (default: 0); training ignores it. candidates: the phrases that a head
+    `phrases` may give a weight, those that stand in the `text` or `all`.
     """
 
     head: str = "mlm"
@@ -73,9 +77,11 @@ class TowerConfig:
     mlp_layers: int = 1
     pruning: Pruning = field(default_factory=Pruning)
     repeats: float = 0.0
+    candidates: str = "text"
 
     def __post_init__(self) -> None:
         """Raise UsageError for a part that doesn't exist."""
+        _one_of("candidates", self.candidates, CANDIDATES)
         _one_of("head", self.head, HEADS)
         _one_of("activation", self.activation, ACTIVATION_NAMES)
         _one_of("pooling", self.pooling, POOLINGS)
@@ -90,10 +96,12 @@ class TowerConfig:
             raise UsageError(f"encoder: repeats is {self.repeats}, but has to be 0 or more")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the config as JSON values, without `repeats` of 0."""
+        """Return the config as JSON values, without rare fields that have their default."""
         values = asdict(self)
         if not self.repeats:
             del values["repeats"]
+        if self.candidates == "text":
+            del values["candidates"]
         return values
 
     @classmethod
@@ -206,6 +214,11 @@ class EncoderConfig:
             raise UsageError(f"encoder: cpu_bfloat16 is {self.cpu_bfloat16!r}, but has to be true or false")
         if self.query_repeats != "once" and self.query_side not in ("table", "binary"):
             raise UsageError(f"encoder: query_repeats is for a table, but query_side is {self.query_side!r}")
+        if self.document.head == "phrases" and self.query_side in ("table", "binary"):
+            raise UsageError(
+                f"encoder: a head 'phrases' finds the phrases of queries too, but query_side is {self.query_side!r}, "
+                "which knows tokens alone: make it 'same'"
+            )
         if self.query_side == "same" and self.query is not None and self.query.head != self.document.head:
             raise UsageError(
                 f"encoder: queries share the documents' model, so their head can't be {self.query.head!r} "

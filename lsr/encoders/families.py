@@ -85,6 +85,16 @@ _FAMILIES = (
         "Bai et al., SparTerm (2020), arXiv:2010.00768",
     ),
     Family(
+        EncoderConfig("casper", TowerConfig(head="phrases")),
+        _MODEL,
+        "Do et al., CASPER: Concept-integrated Sparse Representation for Scientific Retrieval (2025), arXiv:2508.13394",
+    ),
+    Family(
+        EncoderConfig("dyvo", TowerConfig(head="phrases")),
+        _MODEL,
+        "Nguyen et al., DyVo: Dynamic Vocabularies for LSR with Entities (EMNLP 2024), arXiv:2410.07722",
+    ),
+    Family(
         EncoderConfig("echo-splade", TowerConfig(head="causal", echo=True)),
         _MODEL,
         "Doshi et al., Mistral-SPLADE (2024), arXiv:2408.11119",

@@ -37,6 +37,8 @@ PER_RECIPE: dict[str, list[str]] = {
 def small_config(name: str, model: Path) -> Any:
     values = read_config(RECIPES_FOLDER / f"{name}.toml")
     changes = [*SMALL, f"encoder.start={model}", *PER_RECIPE.get(name, [])]
+    if "phrases" in values["encoder"]:
+        changes.append(f'encoder.phrases.files=["{model / "phrases.txt"}"]')
     for side, targets in TARGETS.items():
         changes += targets if side in values.get("sparsity", {}) else []
     return make_config(with_overrides(values, changes))

@@ -6,12 +6,20 @@ texts of 256 tokens with 30,522 terms; with it, heads project a chunk of terms a
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from lsr.encoders.network.dense_branch import Branch
+from lsr.encoders.text.phrases import PhraseMatcher
+
+
+class PhraseEmbeddings(NamedTuple):
+    """Phrases with an embedding each: float32, (n_phrases, dimension)."""
+
+    matcher: PhraseMatcher
+    embeddings: Tensor
 
 
 class _PassThrough(nn.Module):
@@ -55,12 +63,13 @@ class Backbone(nn.Module):
 
     model: a `transformers` model with a language-model head, whose projection is taken out and kept in `projection`.
     Where the head computes more than a projection of those states, `projection` is None and the model stays whole:
-    its hidden states are then the logits themselves.
+    its hidden states are then the logits themselves. phrases: terms beside the model's, for heads that score them.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, *, phrases: PhraseEmbeddings | None = None) -> None:
         super().__init__()
         self.model = model
+        self.phrases = phrases
         self.projection: nn.Linear | None = None
         self._place: tuple[nn.Module, str] | None = None
         projection = model.get_output_embeddings()
