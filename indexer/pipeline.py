@@ -19,7 +19,10 @@ from lsr.indexer.corpus.walk import walk_roots
 from lsr.indexer.encode.document_encoders import Legs
 from lsr.indexer.encode.resumable_job import forget_job, kept_documents, writing
 from lsr.indexer.encode.resume import Staging, staging_folder
+from lsr.indexer.encode.units import Workers
+from lsr.indexer.encode.vectors_origin import origin_of
 from lsr.indexer.encode.windows import MAX_DOCUMENTS, MAX_TOKENS, windows
+from lsr.indexer.shards.build_task import Builders
 from lsr.indexer.shards.manifest import Partition
 from lsr.indexer.shards.writer import SetWriter
 from lsr.indexer.sources.table import SourceTable
@@ -59,17 +62,20 @@ def index_documents(
     limits: SegmentLimits = DEFAULT_LIMITS,
     shards: Partition | None = None,
     expansions: Expansions | None = None,
+    builders: Builders | None = None,
 ) -> Manifest:
     """Index a stream of documents, in one go.
 
     dense: encodes their dense vectors; the same object as `encoder` where that is a joint one. reader: cuts long
     documents into passages, and counts tokens (default: documents stay as they are). limits: the size at which a
     segment is full. shards: make a set of shards (default: one index). expansions: texts that `encoder` reads behind
-    the documents' own. Raises what IndexWriter and encoders raise; LsrError if there is no document.
+    the documents' own. builders: other processes that build its shards (default: this one), without expansions. Raises
+    what IndexWriter and encoders raise; LsrError if there is no document.
     """
+    _check_alone(expansions, None, builders)
     options = {
         "overwrite": overwrite, "reorder": reorder, "threads": threads, "progress": progress, "limits": limits,
-        "shards": shards, EXPANSIONS: None if expansions is None else expansions.record,
+        "shards": shards, "builders": builders, EXPANSIONS: None if expansions is None else expansions.record,
     }  # fmt: skip
     with limited_threads(threads), _writer(index, encoder, dense, reader, options) as writer:
         _add_directly(writer, _read(documents, reader), Legs(encoder, dense, expansions))
@@ -91,14 +97,18 @@ def index_corpus(
     reading: CorpusOptions | None = None,
     shards: Partition | None = None,
     expansions: Expansions | None = None,
+    workers: Workers | None = None,
+    builders: Builders | None = None,
 ) -> tuple[Manifest, list[str]]:
     """Index folders and files; return the manifest, and lines that sum up what was read and skipped.
 
     What a model encodes is kept beside the index until the commit (`Staging`), so that the same call after an
     interruption resumes; words alone are counted again. dense, reader, shards, expansions: as of `index_documents`.
-    The index itself is never read, wherever it is. Raises what `read_corpus`
-    and `index_documents` raise.
+    workers: other processes that encode; builders: others that build the shards of a set (default: this one); neither
+    reads expansions. The index itself is never read, wherever it is. Raises what `read_corpus` and `index_documents`
+    raise.
     """
+    _check_alone(expansions, workers, builders)
     tracking = Tracking(SourceTable())
     tracking.target([Path(path) for path in paths], reading, skip_bad=skip_bad, follow=False)
     stage = ENCODING if encoder.corpus_weighting is None or dense is not None else READING
@@ -110,7 +120,7 @@ def index_corpus(
     record = None if expansions is None else expansions.record
     options = {
         "overwrite": overwrite, "reorder": reorder, "threads": threads, "progress": progress, "shards": shards,
-        EXPANSIONS: record,
+        "builders": builders, EXPANSIONS: record,
     }  # fmt: skip
     with limited_threads(threads), _writer(index, encoder, dense, reader, options) as writer:
         writer.save_sources = tracking.save
@@ -123,7 +133,7 @@ def index_corpus(
             manifest = _committed(writer)
         else:
             settings = {"passages": _passages(reader), **({} if record is None else {EXPANSIONS: dict(record)})}
-            with Staging(Path(index), models, settings=settings) as staging:
+            with Staging(Path(index), models, settings=settings, workers=workers) as staging:
                 for shard in staging.encode(documents):
                     for batch, sparse, halves in staging.read(shard):
                         read = legs.read_by_sparse(batch)
@@ -131,6 +141,11 @@ def index_corpus(
                         writer.add(batch, rows, halves)
                 manifest = _committed(writer)
     return manifest, [*corpus.summary(), *(() if reader is None else reader.summary())]
+
+
+def _check_alone(expansions: Expansions | None, workers: Workers | None, builders: Builders | None) -> None:
+    if expansions is not None and (workers is not None or builders is not None):
+        raise UsageError("expansions are read by this process alone, not on a cluster: leave out one of them")
 
 
 def _read(documents: Iterable[Document], reader: DocumentReader | None) -> Iterator[Document]:
@@ -159,9 +174,11 @@ def _writer(
 
 
 def _new_writer(
-    index: Path, encoder: Encoder, *, shards: Partition | None = None, **options: Any
+    index: Path, encoder: Encoder, *, shards: Partition | None, builders: Builders | None, **options: Any
 ) -> IndexWriter | SetWriter:
-    return IndexWriter(index, encoder, **options) if shards is None else SetWriter(index, encoder, shards, **options)
+    if shards is None:
+        return IndexWriter(index, encoder, **options)
+    return SetWriter(index, encoder, shards, builders=builders, **options)
 
 
 def _add_directly(writer: IndexWriter | SetWriter, documents: Iterable[Document], legs: Legs) -> None:
@@ -249,11 +266,13 @@ def index_vectors(
     threads: int = 2,
     progress: Progress | None = None,
     shards: Partition | None = None,
+    builders: Builders | None = None,
 ) -> tuple[Manifest, list[str]]:
     """Index ready vectors; return the manifest, and lines that sum up what was dropped.
 
     encoder: what queries will be encoded by; its vocabulary then decides the terms. dense: encodes the titles and
-    texts that come with the vectors. shards: as of `index_documents`. Raises what `read_vectors` and IndexWriter
+    texts that come with the vectors. shards, builders: as of `index_documents`. Raises what `read_vectors` and
+    IndexWriter
     raise; LsrError if there is no vector, BadDocumentError for one without text where `dense` would read it.
     """
     source: Encoder
@@ -269,18 +288,23 @@ def index_vectors(
         lookup = term_ids_of(encoder)
     listener = progress or NoProgress()
     dropped = 0
+    origin = origin_of(files)
+    if origin is not None and encoder is not None:
+        origin.check(encoder.description, f"encoder {encoder.description.get('name')}")
+    passages = dict(origin.passages) if origin is not None and origin.passages else {}
     # Vectors that came out of an index become the same impacts again.
     scale = stored_scale([Path(file) for file in files])
     options: dict[str, Any] = {"overwrite": overwrite, "reorder": reorder, "threads": threads, "scale": scale}
     described = None if dense is None else with_runtime(dense_description(dense), dense)
-    writing_into = _new_writer(Path(index), source, dense=described, progress=progress, shards=shards, **options)
+    writing_into = _new_writer(Path(index), source, dense=described, progress=progress, shards=shards,
+                               builders=builders, **options)  # fmt: skip
     with limited_threads(threads), writing_into as writer:
         listener.start("reading", None, "vector")
         for file in files:
             for documents, vectors, unknown in read_vector_file(Path(file), lookup, n_known=n_known):
                 writer.add(documents, vectors, None if dense is None else _of_texts(dense, documents, Path(file)))
                 if any(PASSAGE_OF in document.fields for document in documents):
-                    writer.passages = {}
+                    writer.passages = passages
                 listener.advance(len(documents))
                 dropped += unknown
         if writer.n_docs == 0:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from lsr.errors import IndexDamagedError
+from lsr.errors import IndexDamagedError, IndexMissingError
 from lsr.indexer.integrity.damage import REMEDY
-from lsr.indexer.shards.manifest import ShardInfo, manifest_checksum
+from lsr.indexer.shards.manifest import SetManifest, ShardInfo, manifest_checksum
 from lsr.indexer.storage.generations import generations
 from lsr.indexer.storage.manifest import Manifest
 from lsr.io.folder import Folder
+from lsr.types import MissingShard
+
+T = TypeVar("T")
 
 
 def vocabulary_bytes(manifest: Manifest) -> int:
@@ -48,6 +51,27 @@ def _agreed(manifest: Manifest) -> dict[str, Any]:
 def _identity(description: Mapping[str, Any]) -> dict[str, Any]:
     """Return the description of an encoder without what differs between the machines that it ran on."""
     return {name: value for name, value in description.items() if name != "runtime"}
+
+
+def open_shards(
+    folder: Folder, content: SetManifest, open_one: Callable[[Path, ShardInfo], T], partial: bool
+) -> tuple[list[T], list[MissingShard]]:
+    """Open the shards of a set, and say which are not opened, which `partial` allows all but the last of.
+
+    open_one: opens the shard in a folder.
+    """
+    shards, missing = [], []
+    for info in content.shards:
+        try:
+            shards.append(open_one(shard_folder(folder, info).path, info))
+        except (IndexDamagedError, IndexMissingError) as error:
+            if not partial:
+                raise
+            missing.append(MissingShard(info.name, info.n_docs, str(error)))
+            reason = error
+    if not shards:
+        raise reason
+    return shards, missing
 
 
 def shard_folder(folder: Folder, info: ShardInfo) -> Folder:

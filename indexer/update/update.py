@@ -10,6 +10,7 @@ from lsr.encoders.base import Encoder, term_ids_of
 from lsr.errors import LsrError, UsageError
 from lsr.indexer.corpus.expansions import Expansions
 from lsr.indexer.corpus.options import CorpusOptions
+from lsr.indexer.encode.vectors_origin import origin_of
 from lsr.indexer.pipeline import Corpus, reading_stage
 from lsr.indexer.sources.table import UNKNOWN_SOURCES, SourceTable, read_table
 from lsr.indexer.sources.tracking import Tracking
@@ -165,8 +166,12 @@ def add_vectors(
     """
     listener = progress or NoProgress()
     dropped = 0
+    origin = origin_of(files)
     with open_editor(index, threads=threads, progress=progress) as editor:
         lookup, n_known = _lookup(editor)
+        recorded = editor.base.manifest.encoder
+        if origin is not None and recorded["kind"] != READY_VECTORS:
+            origin.check(recorded, f"the index {index}")
         listener.start("reading", None, "vector")
         take = editor.update if replacing else editor.add
         for file in files:

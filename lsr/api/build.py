@@ -14,6 +14,8 @@ from lsr.api.index import Index
 from lsr.api.records import Names
 from lsr.api.sources import Paths, Stream, read_sources
 from lsr.api.wording import python_messages
+from lsr.indexer.encode.units import Workers
+from lsr.indexer.shards.build_task import Builders
 from lsr.indexer.shards.manifest import RANGE, Partition
 from lsr.indexer.storage.find_index import DEFAULT_NAME
 from lsr.kernels.jit.first_use import BUILD, warn_before_compiling
@@ -143,6 +145,8 @@ class BuildOptions:
         progress: listener to the progress of the work.
         shards: the division of a set of shards (default: a single index).
         expansions: texts that the sparse encoder reads behind the documents' own.
+        workers: other processes that encode by models (default: this one).
+        builders: other processes that build the shards of a set (default: this one).
     """
 
     overwrite: bool = False
@@ -152,6 +156,8 @@ class BuildOptions:
     progress: Progress | None = None
     shards: Partition | None = None
     expansions: Expansions | None = None
+    workers: Workers | None = None
+    builders: Builders | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,10 +209,11 @@ def build(
         "progress": given.progress,
         "shards": given.shards,
         "expansions": given.expansions,
+        "builders": given.builders,
     }
     if isinstance(source, Stream):
         manifest = index_documents(source.documents, path, encoder, **common)
         return Built(manifest, *(((), None) if reader is None else (tuple(reader.summary()), reader.count)))
-    common |= {"skip_bad": given.skip_bad, "reading": source.reading}
+    common |= {"skip_bad": given.skip_bad, "reading": source.reading, "workers": given.workers}
     manifest, summary = index_corpus(source.paths, path, encoder, **common)
     return Built(manifest, tuple(summary), None if reader is None else reader.count)

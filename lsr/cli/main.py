@@ -38,6 +38,8 @@ COMMANDS = {
     "export": "indexes.export",
     "import": "indexes.import_",
     "publish": "indexes.publish",
+    "push": "models.push",
+    "pull": "models.pull",
     "encode": "models.encode",
     "encoder": "models.encoder",
     "codes": "models.codes",

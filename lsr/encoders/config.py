@@ -24,6 +24,7 @@ EXPANSIONS = ("all", "input")
 CANDIDATES = ("text", "all")
 QUERY_SIDES = ("same", "own", "table", "binary")
 REPEATS = ("once", "log")
+DOT, COSINE = "dot", "cosine"
 
 _Settings = TypeVar("_Settings")
 
@@ -192,6 +193,7 @@ class EncoderConfig:
     words: exact words beside the model's terms (default: none).
     rarity: exponent of a query term's rarity in the searched index, see `lsr.query.idf_weighting` (default: 0). That of
     exact words is 1.
+    similarity: `dot`, or `cosine`: documents' vectors have unit length, and those of queries that a model encodes.
     """
 
     family: str
@@ -203,9 +205,11 @@ class EncoderConfig:
     cpu_bfloat16: bool = False
     words: WordsConfig | None = None
     rarity: float = 0.0
+    similarity: str = DOT
 
     def __post_init__(self) -> None:
         """Raise UsageError for sides that don't fit together."""
+        _one_of("similarity", self.similarity, (DOT, COSINE))
         if not 0 <= self.rarity < float("inf"):
             raise UsageError(f"encoder: rarity is {self.rarity}, but has to be 0 or more")
         _one_of("query_side", self.query_side, QUERY_SIDES)
@@ -239,8 +243,9 @@ class EncoderConfig:
             "query": None if self.query is None else self.query.to_json(),
             "words": None if self.words is None else self.words.to_json(),
         }
-        for name, usual in (("query_repeats", "once"), ("cpu_bfloat16", False), ("words", None), ("rarity", 0.0)):
-            if values[name] == usual:
+        usual = {"query_repeats": "once", "cpu_bfloat16": False, "words": None, "rarity": 0.0, "similarity": DOT}
+        for name, value in usual.items():
+            if values[name] == value:
                 del values[name]
         return values
 

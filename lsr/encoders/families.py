@@ -65,6 +65,11 @@ _FAMILIES = (
         "Lin and Ma, A Few Brief Notes on DeepImpact, COIL, and … (2021), arXiv:2106.14807",
     ),
     Family(
+        EncoderConfig("bge-m3", _MLP),
+        "none",
+        "Chen et al., BGE M3-Embedding (2024), arXiv:2402.03216",
+    ),
+    Family(
         EncoderConfig("tildev2", _MLP, "binary"),
         _TEXT,
         "Zhuang and Zuccon, Fast Passage Re-ranking with Contextualized Exact Term Matching (2021), arXiv:2108.08513",

@@ -13,6 +13,7 @@ from torch import Tensor
 from lsr.errors import LsrError, UsageError
 from lsr.training.config.config import TrainingConfig
 from lsr.training.config.from_config import candidates_of
+from lsr.training.config.without_effect import without_effect
 from lsr.training.data.collator import Collator
 from lsr.training.data.example import Example, Examples
 from lsr.training.model.student import Student
@@ -58,8 +59,10 @@ def check_parts(student: Student, config: TrainingConfig) -> None:
 
 
 def warn_of_schedules(config: TrainingConfig) -> None:
-    """Log a warning for a warm-up or a ramp that is longer than the training, with its effect."""
+    """Log a warning for settings without effect, and for a warm-up or a ramp that is longer than the training."""
     train = config.train
+    for line in without_effect(config):
+        log.warning(line)
     if train.warmup_steps != train.warmup:
         n = train.warmup_steps
         instead = f"the learning rate grows over the first {n:,} steps instead" if n else "there is no warm-up"
@@ -101,7 +104,8 @@ def check_candidates(examples: Examples, config: TrainingConfig) -> None:
     needs_scores = any(teacher.name == FILE for teacher in config.teacher)
     needs_negatives = _own_only(config)
     for i, example in _scanned(examples):
-        if needs_scores and example.scores is None:
+        losses = config.losses_of(example.source)
+        if needs_scores and example.scores is None and losses & config.taught_losses.keys():
             raise LsrError(
                 f"example {i}, query {example.query!r:.60}, has no scores, but teacher 'file' gives those: take "
                 "another teacher, or let `lsr mine --teacher` write them"

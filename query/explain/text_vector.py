@@ -11,7 +11,6 @@ import numpy as np
 from lsr.encoders.base import Encoder
 from lsr.errors import UsageError
 from lsr.query.explain.explain import SEARCHED_CHARACTERS, spans_of, word_around
-from lsr.query.explain.stored_impacts import doc_ords_at, document_rows
 from lsr.query.explain.term_spans import TermFinder, TermSpan, term_finder
 from lsr.query.sparse_search import SparseSearch
 from lsr.types import Document
@@ -60,16 +59,16 @@ def query_vector(search: SparseSearch, text: str) -> TextVector:
 
 def document_vector(search: SparseSearch, doc_id: str) -> TextVector:
     """Return the vector that an index holds of a document, dequantised. Raises UsageError if there is none."""
-    for segment in search.index.segments:
-        (row,) = segment.find([doc_id])
-        if row is None:
-            continue
-        ((term_ids, impacts),) = document_rows(segment, doc_ords_at(segment, [row]))
-        weights = impacts.astype(np.float64) * search.index.manifest.scale
-        names = [search.index.vocabulary.term(int(term_id)) for term_id in term_ids]
-        text, terms = segment.document(row).full_text, zip(names, weights.tolist(), strict=True)
-        return _vector(text, "document", _name(search), terms, search.term_finder)
-    raise UsageError(f"the index has no document {doc_id!r}: 'lsr search --json' shows the ids of those that it has")
+    found = search.stored_vector(doc_id)
+    if found is None:
+        raise UsageError(
+            f"the index has no document {doc_id!r}: 'lsr search --json' shows the ids of those that it has"
+        )
+    document, term_ids, impacts = found
+    weights = impacts.astype(np.float64) * search.index.manifest.scale
+    names = [search.index.vocabulary.term(int(term_id)) for term_id in term_ids]
+    terms = zip(names, weights.tolist(), strict=True)
+    return _vector(document.full_text, "document", _name(search), terms, search.term_finder)
 
 
 def encoded_vector(encoder: Encoder, text: str, *, role: str) -> TextVector:

@@ -22,6 +22,7 @@ FLOORS = {
     "lsr.output": 8,
     "lsr.api": 7,
     "lsr.training": 6,
+    "lsr.cluster": 6,
     "lsr.handoff": 6,
     "lsr.eval": 5,
     "lsr.query": 4,

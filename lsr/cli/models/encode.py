@@ -10,6 +10,8 @@ from typing import Any
 
 from lsr.cli.common import TerminalProgress, add_command, add_device_argument, note, positive
 from lsr.cli.indexes.passage_options import add_passage_arguments, check_passage_arguments, reader_of
+from lsr.cli.indexes.ray_options import add_ray_arguments, as_json, check_ray_arguments, encoders_of, place_of
+from lsr.cli.models.model_options import add_model_arguments, model_options
 from lsr.output.terminal import say
 
 EXAMPLES = """\
@@ -39,12 +41,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="the folder for the Parquet files")
     parser.add_argument("--dense", action="store_true", help="encode with a dense model: a column `vector`, of float16")
-    parser.add_argument("--family", metavar="F", help="family of a plain checkpoint, such as splade-doc")
-    parser.add_argument(
-        "--max-length", type=positive, metavar="N", help="largest number of tokens of a document (default: the model's)"
-    )
-    parser.add_argument("--top-k", type=positive, metavar="N", help="keep the N largest weights of a document")
-    parser.add_argument("--threshold", type=float, metavar="W", help="keep weights above W")
+    add_model_arguments(parser)
     add_passage_arguments(parser, default="passages, without --no-text")
     add_device_argument(parser)
     parser.add_argument(
@@ -56,6 +53,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--skip-bad", action="store_true", help="skip and count documents that can't be read")
     parser.add_argument("--threads", type=positive, metavar="N", help="number of threads (default: all cores)")
     parser.add_argument("--json", action="store_true", help="print the counts as a JSON object")
+    add_ray_arguments(parser, "encode")
     parser.set_defaults(run=run)
 
 
@@ -68,7 +66,9 @@ def run(args: argparse.Namespace) -> int:
     from lsr.types import Document
 
     check_passage_arguments(args)
-    encoder = _load(args)
+    check_ray_arguments(args)
+    options = _options(args)
+    encoder = _load(args, options)
     report = CorpusReport()
     documents: Iterable[Document] = read_corpus(
         args.corpus, skip_bad=args.skip_bad, report=report, exclude=[args.out.resolve()]
@@ -78,11 +78,15 @@ def run(args: argparse.Namespace) -> int:
     reader = reader_of(args, encoder)
     if reader is not None:
         documents = reader.read(documents)
+    workers = _workers(args, options)
     progress = TerminalProgress()
     began = time.perf_counter()
     try:
         with limited_threads(args.threads):
-            result = encode_corpus(documents, encoder, args.out, with_text=not args.no_text, progress=progress)
+            result = encode_corpus(
+                documents, encoder, args.out, with_text=not args.no_text, progress=progress, workers=workers,
+                passages=None if reader is None else reader.settings,
+            )  # fmt: skip
     finally:
         progress.close()
     seconds = time.perf_counter() - began
@@ -110,19 +114,28 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _load(args: argparse.Namespace) -> Any:
+def _options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of the encoder's loading."""
     from lsr.encoders.device import placement_of
     from lsr.errors import UsageError
 
-    names = ("max_length",) if args.dense else ("family", "max_length", "top_k", "threshold")
-    options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    options |= placement_of(args.encoder, device=args.device, dtype=args.dtype)
+    if args.dense and any(value is not None for value in (args.family, args.top_k, args.threshold, args.words)):
+        raise UsageError("--family, --top-k, --threshold and --words are for sparse models: leave them out of --dense")
+    return model_options(args) | placement_of(args.encoder, device=args.device, dtype=args.dtype)
+
+
+def _load(args: argparse.Namespace, options: dict[str, Any]) -> Any:
     if not args.dense:
         from lsr.encoders.registry import load_encoder
 
         return load_encoder(args.encoder, **options)
-    if any(value is not None for value in (args.family, args.top_k, args.threshold)):
-        raise UsageError("--family, --top-k and --threshold are for sparse models: leave them out of --dense")
     from lsr.encoders.registry import load_dense_encoder
 
     return load_dense_encoder(args.encoder, **options)
+
+
+def _workers(args: argparse.Namespace, options: dict[str, Any]) -> Any:
+    name, given = place_of(args.encoder), as_json(options)
+    if args.dense:
+        return encoders_of(args, encoder=None, dense=name, dense_options=given, with_text=not args.no_text)
+    return encoders_of(args, encoder=name, options=given, with_text=not args.no_text)

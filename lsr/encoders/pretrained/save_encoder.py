@@ -16,7 +16,7 @@ from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lsr.encoders.config import Pruning, TowerConfig
+from lsr.encoders.config import DOT, Pruning, TowerConfig
 from lsr.encoders.pretrained.compact_weights import COMPACT_FILE, save_compact
 from lsr.encoders.pretrained.load_model import LoadedTower, own_weights
 from lsr.encoders.pretrained.sparse_folder import (
@@ -63,6 +63,8 @@ def _is_known_to_sentence_transformers(encoder: NeuralEncoder) -> bool:
     query = encoder.query
     config = encoder.config
     if config.dense is not None or config.cpu_bfloat16 or config.words is not None or config.rarity:
+        return False
+    if config.similarity != DOT:
         return False
     if not _is_splade(encoder.document.tower.config):
         return False

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 from lsr.encoders.config import EncoderConfig
 from lsr.encoders.pretrained.load_model import LoadedTower
 from lsr.encoders.runtime import Runtime
+from lsr.encoders.sparse.pruning import for_similarity
 from lsr.encoders.sparse.query_table import TableQueryEncoder
 from lsr.encoders.text.phrases import PhraseMatcher
 from lsr.encoders.text.splitter import PassageSplitter, length_of_passages
@@ -99,14 +100,14 @@ class NeuralEncoder:
         Raises EncoderError, naming the document, if the model gives weights that aren't numbers.
         """
         rows: SparseBatch = self.document.tower.encode(*texts_of(documents))
-        return rows
+        return for_similarity(rows, self.config.similarity)
 
     def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
         """Return one row a text; an empty text gives an empty row."""
         if isinstance(self.query, TableQueryEncoder):
             return self.query.encode_queries(texts)
         rows: SparseBatch = self.query.tower.encode(texts, query_names(texts))
-        return rows
+        return for_similarity(rows, self.config.similarity)
 
     @property
     def text_length(self) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from lsr.errors import UsageError
-from lsr.training.config.settings import at_least, one_of
+from lsr.training.config.settings import above, at_least, one_of
 from lsr.training.mining.hard_negatives import MiningOptions
 from lsr.training.synthetic.queries import QueryGeneration
 
@@ -78,8 +78,35 @@ class MiningSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SetSettings:
+    """Settings of one of several data sets, each of which fills whole batches.
+
+    files, corpus, queries, split: as of `DataSettings`. name: for the log (default: its first file). weight: share of
+    the batches, beside the others'. losses: the losses that learn from it, by name (default: all of the config).
+    """
+
+    files: tuple[str, ...]
+    name: str = ""
+    weight: float = 1.0
+    losses: tuple[str, ...] = ()
+    corpus: tuple[str, ...] = ()
+    queries: str | None = None
+    split: str = "train"
+
+    def __post_init__(self) -> None:
+        above(self.weight, 0, "data.sets.….weight")
+        if not self.files:
+            raise UsageError("config: data.sets.….files names no file")
+
+    @property
+    def label(self) -> str:
+        """The name in messages."""
+        return self.name or self.files[0]
+
+
+@dataclass(frozen=True, slots=True)
 class DataSettings:
-    """Settings of the training data. files: as `read_examples` takes them.
+    """Settings of the training data. files: as `read_examples` takes them. sets: several data sets in their place.
 
     negatives: number of hard negatives of each example that are used. mining: how the training mines them itself.
     corpus, queries, split: where the files name documents and queries by ids.
@@ -93,6 +120,7 @@ class DataSettings:
     """
 
     files: tuple[str, ...] = ()
+    sets: tuple[SetSettings, ...] = ()
     topics: int = 0
     topics_per_batch: int = 2
     topic_model: str | None = None
@@ -116,6 +144,8 @@ class DataSettings:
         at_least(self.topics, 0, "data.topics")
         at_least(self.topics_per_batch, 1, "data.topics_per_batch")
         one_of(self.overlap, AT_OVERLAP, "data.overlap")
+        if self.sets:
+            self._check_beside_sets()
         if self.topics and self.topic_model is None:
             raise UsageError(
                 "config: data.topics is set, but data.topic_model names no teacher whose vectors are clustered"
@@ -126,3 +156,14 @@ class DataSettings:
             if not self.negatives:
                 raise UsageError("config: data.mining is set, but data.negatives is 0: set how many each example gets")
             self.mining.options(negatives=self.negatives, seed=0)
+
+    def _check_beside_sets(self) -> None:
+        given = {
+            "files": self.files, "make_queries": self.make_queries, "corpus": self.corpus, "queries": self.queries,
+            "topics": self.topics, "mining": self.mining,
+        }  # fmt: skip
+        name = next((name for name, value in given.items() if value), None)
+        if name is None:
+            return
+        remedy = "mine before, by lsr mine" if name == "mining" else "move it into a set, or leave it out"
+        raise UsageError(f"config: data.{name} and data.sets exclude each other: {remedy}")

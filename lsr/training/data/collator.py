@@ -23,11 +23,15 @@ from lsr.types import Document
 
 @dataclass(frozen=True, slots=True)
 class BatchTexts:
-    """Texts of a batch, for teachers. scores: float32, (n_queries, n_documents), NaN where the file has none."""
+    """Texts of a batch, for teachers. scores: float32, (n_queries, n_documents), NaN where the file has none.
+
+    source: number of the data set that all its examples are of.
+    """
 
     queries: tuple[str, ...]
     documents: tuple[Document, ...]
     scores: npt.NDArray[np.float32] | None
+    source: int = 0
 
 
 class Collator:
@@ -85,7 +89,9 @@ class Collator:
             "positives": torch.from_numpy(starts.astype(np.int64)),
             "own": torch.from_numpy(own),
             "same": torch.from_numpy(same),
-            "texts": BatchTexts(tuple(queries), tuple(documents), _file_scores(examples, kept, own)),
+            "texts": BatchTexts(
+                tuple(queries), tuple(documents), _file_scores(examples, kept, own), examples[0].source
+            ),
         }
 
 

@@ -38,6 +38,11 @@ class Subset:
     def __getitem__(self, i: int) -> Example:
         return self._examples[int(self._rows[i])]
 
+    def sources(self) -> npt.NDArray[np.int32]:
+        """Return the number of each example's data set."""
+        whole = self._examples.sources() if isinstance(self._examples, ExampleSet) else None
+        return np.zeros(len(self), np.int32) if whole is None else whole[self._rows]
+
     def corpora(self) -> Iterator[DocumentStore]:
         """Yield each corpus whose documents the examples name by ids, once."""
         if isinstance(self._examples, ExampleSet):
@@ -46,6 +51,16 @@ class Subset:
 
 def open_examples(data: DataSettings) -> ExampleSet:
     """Read the examples of a config's files, and generate those of `data.make_queries`. Raises what either raises."""
+    if data.sets:
+        return concatenate(
+            [
+                read_examples(
+                    one.files, corpus=one.corpus, queries=one.queries, split=one.split, max_negatives=data.negatives
+                )
+                for one in data.sets
+            ],
+            as_sources=True,
+        )
     sets = []
     if data.files or data.make_queries is None:
         sets.append(
