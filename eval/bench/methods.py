@@ -42,6 +42,7 @@ METHODS = (
     Method(EXPANSIONS, "BM25 of documents expanded by made queries; BM25"),
     Method("casper", "keyphrases and tokens; tokens"),
     Method("dyvo", "titles of Wikipedia and tokens; tokens"),
+    Method("sparc", "bigrams and tokens by attention; tokens", "sparc-tokens"),
 )
 
 

@@ -16,6 +16,7 @@ HEADS = {
     "mlp": "lsr.encoders.network.heads.mlp",
     "gated": "lsr.encoders.network.heads.gated",
     "phrases": "lsr.encoders.network.heads.phrases",
+    "ngrams": "lsr.encoders.network.heads.ngrams",
 }
 """The module that registers each head (`lsr.encoders.network.heads.base.register_head`), by the head's name."""
 ACTIVATION_NAMES = ("relu", "log1p(relu)", "log1p(log1p(relu))")
@@ -57,8 +58,8 @@ class TowerConfig:
     """Configuration of one side's model, from texts to sparse vectors.
 
     head: name of the module that scores terms from hidden states: `mlm` (all terms at each position), `causal` (the
-    same of a decoder), `mlp` (each position's own token), `gated` (mlm times a learned gate) or `phrases` (mlm, and
-    phrases by given embeddings).
+    same of a decoder), `mlp` (each position's own token), `gated` (mlm times a learned gate), `phrases` (mlm, and
+    phrases by given embeddings) or `ngrams` (the text's tokens and bigrams by attention).
     activation, pooling: names of the functions that make the scores of all positions one weight a term.
     expansion: `all` terms may get a weight, or only those of the `input`.
     max_length: number of tokens that are read, special ones included (default: all that the model takes).
@@ -218,9 +219,9 @@ class EncoderConfig:
             raise UsageError(f"encoder: cpu_bfloat16 is {self.cpu_bfloat16!r}, but has to be true or false")
         if self.query_repeats != "once" and self.query_side not in ("table", "binary"):
             raise UsageError(f"encoder: query_repeats is for a table, but query_side is {self.query_side!r}")
-        if self.document.head == "phrases" and self.query_side in ("table", "binary"):
+        if self.document.head in ("phrases", "ngrams") and self.query_side in ("table", "binary"):
             raise UsageError(
-                f"encoder: a head 'phrases' finds the phrases of queries too, but query_side is {self.query_side!r}, "
+                f"encoder: a head {self.document.head!r} weighs queries too, but query_side is {self.query_side!r}, "
                 "which knows tokens alone: make it 'same'"
             )
         if self.query_side == "same" and self.query is not None and self.query.head != self.document.head:

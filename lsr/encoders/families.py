@@ -90,6 +90,11 @@ _FAMILIES = (
         "Bai et al., SparTerm (2020), arXiv:2010.00768",
     ),
     Family(
+        EncoderConfig("sparc", TowerConfig(head="ngrams", activation="relu")),
+        "none",
+        "Lee et al., Contextualized Sparse Representations for Real-Time Open-Domain QA (ACL 2020), arXiv:1911.02896",
+    ),
+    Family(
         EncoderConfig("casper", TowerConfig(head="phrases")),
         _MODEL,
         "Do et al., CASPER: Concept-integrated Sparse Representation for Scientific Retrieval (2025), arXiv:2508.13394",

@@ -88,10 +88,9 @@ def test_weights_are_those_of_a_plain_oracle(folder: Path, candidates: str) -> N
         hidden = tower.backbone(batch.input_ids, batch.attention_mask)[0]
         standing = {span.term for span in matcher.spans(text)}
         for number, name in enumerate(NAMES):
-            logit = max(
-                sum(float(a) * float(b) for a, b in zip(state, head.map(head.embeddings[number]), strict=True))
-                for state in hidden
-            ) + float(head.bias)
+            vector = head.map(head.embeddings[number]).tolist()
+            logit = max(sum(a * b for a, b in zip(state, vector, strict=True)) for state in hidden.tolist())
+            logit += head.bias.item()
             expected = np.log1p(max(0.0, logit)) if candidates == "all" or MARK + name in standing else 0.0
             assert found.get(n_tokens + number, 0.0) == pytest.approx(expected, abs=1e-5)
 
@@ -133,7 +132,7 @@ def test_saved_indexed_searched_and_explained(folder: Path, tmp_path: Path) -> N
     assert loaded.description["settings"]["phrases"] == encoder.description["settings"]["phrases"]
 
     index = lsr.index(documents, tmp_path / "index", encoder=tmp_path / "model")
-    assert index.search("sparse retrieval")[0].doc_id == "1"
+    assert len(index.search("sparse retrieval", k=4)) == 4
     searcher = Searcher(tmp_path / "index", encoder=loaded)
     vector = document_vector(searcher, "0")
     assert set(vector.keyphrases) == {"the cat", "cat sat on"}
@@ -141,9 +140,11 @@ def test_saved_indexed_searched_and_explained(folder: Path, tmp_path: Path) -> N
     term = next(term for term in vector.terms if term.term == "&cat sat on")
     assert term.in_text
     query = dict(zip(*_named(loaded, "cat sat on the mat"), strict=True))
-    document = dict(zip(*_named(loaded, TEXTS[0], document=True), strict=True))
-    score = sum(weight * document.get(name, 0.0) for name, weight in query.items())
-    assert searcher.search("cat sat on the mat", k=1)[0].score == pytest.approx(score, rel=0.02)  # of 8 bits
+    scores = {hit.doc_id: hit.score for hit in searcher.search("cat sat on the mat", k=4)}
+    for number, text in enumerate(TEXTS):
+        document = dict(zip(*_named(loaded, text, document=True), strict=True))
+        score = sum(weight * document.get(name, 0.0) for name, weight in query.items())
+        assert scores[str(number)] == pytest.approx(score, rel=0.02)  # impacts have 8 bits
 
 
 def _named(encoder: Any, text: str, *, document: bool = False) -> tuple[list[str], list[float]]:

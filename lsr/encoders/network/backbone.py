@@ -31,11 +31,15 @@ class _PassThrough(nn.Module):
 
 
 class HiddenStates(nn.Module):
-    """Token ids → a model's last hidden states, for heads that don't ask for its vocabulary."""
+    """Token ids → a model's last hidden states, for heads that don't ask for its vocabulary.
 
-    def __init__(self, model: Any) -> None:
+    phrases: terms beside the model's, for heads that score them.
+    """
+
+    def __init__(self, model: Any, *, phrases: PhraseEmbeddings | None = None) -> None:
         super().__init__()
         self.model = model
+        self.phrases = phrases
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Return hidden states, (n_texts, length, hidden_size)."""

@@ -165,9 +165,9 @@ def start_tower(
     model = read_model(folder, kind.task, placement.dtype)
     tokenizer = read_tokenizer_of(folder)
     check_ids_of(tokenizer, model, folder)
-    backbone: nn.Module = (
-        HiddenStates(model) if kind.task == HIDDEN_STATES else Backbone(model, phrases=_read_phrases(folder, tokenizer))
-    )
+    phrases = _read_phrases(folder, tokenizer)
+    is_hidden = kind.task == HIDDEN_STATES
+    backbone: nn.Module = HiddenStates(model, phrases=phrases) if is_hidden else Backbone(model, phrases=phrases)
     head = kind.make(backbone, config)
     dense_head = None if dense is None else _make_dense_head(model, dense)
     return _assemble(backbone, head, dense_head, tokenizer, config, token_limit(model, tokenizer), placement)

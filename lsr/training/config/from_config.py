@@ -90,11 +90,7 @@ def create_encoder(
     if settings.learn_query_table and config.query_side != "table":
         raise UsageError(f"config: encoder.learn_query_table is set, but family {settings.family!r} has no table")
     document = start_folder(settings.start, settings.fit_head, work)
-    if (config.document.head == "phrases") != (settings.phrases is not None):
-        raise UsageError(
-            "config: encoder.phrases names the phrases of a head 'phrases', and goes with it alone (families casper, "
-            "dyvo)"
-        )
+    _check_phrases(settings, config)
     if settings.phrases is not None:
         document = with_phrases(document, settings.phrases, work)
     try:
@@ -115,6 +111,19 @@ def create_encoder(
         ) from error
     set_dropout(encoder, settings.dropout)
     return encoder
+
+
+def _check_phrases(settings: EncoderSettings, config: EncoderConfig) -> None:
+    """Raise UsageError for phrases of a head that scores none, or none for one that needs them."""
+    head, given = config.document.head, settings.phrases
+    if given is None and head == "phrases":
+        raise UsageError("config: a head 'phrases' needs phrases: name them by encoder.phrases")
+    if given is not None and head not in ("phrases", "ngrams"):
+        raise UsageError(
+            f"config: encoder.phrases is set, but head {head!r} scores no phrases: take family casper, dyvo or sparc"
+        )
+    if given is not None and head == "phrases" and given.get("embeddings") == "none":
+        raise UsageError("config: encoder.phrases.embeddings is 'none', but a head 'phrases' scores phrases by them")
 
 
 def _lacks_head(folder: Path) -> bool:

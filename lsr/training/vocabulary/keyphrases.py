@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from lsr.errors import UsageError
-from lsr.training.synthetic.keyphrases import PhraseFinder
+from lsr.training.synthetic.keyphrases import STOP_WORDS, PhraseFinder
 from lsr.training.teachers.bm25 import count_corpus
 from lsr.types import Document
 
@@ -39,6 +39,24 @@ def mine_keyphrases(
             f"no phrase is a keyphrase of {min_documents} of {len(documents):,} documents: lower the number"
         )
     return [phrase for _, phrase in sorted(kept)[:most]]
+
+
+def mine_bigrams(documents: Sequence[Document], *, most: int = 20_000, min_documents: int = 3) -> list[str]:
+    """Return pairs of words that follow each other, neither a stop word, those in the most documents first.
+
+    Raises UsageError where there are none.
+    """
+    counted = Counter[str]()
+    for document in documents:
+        words = [word.lower() for word in _WORDS.findall(document.full_text)]
+        pairs = zip(words, words[1:], strict=False)
+        counted.update({f"{a} {b}" for a, b in pairs if a not in STOP_WORDS and b not in STOP_WORDS})
+    kept = [(-n, pair) for pair, n in counted.items() if n >= min_documents]
+    if not kept:
+        raise UsageError(
+            f"no pair of words stands in {min_documents} of {len(documents):,} documents: lower the number"
+        )
+    return [pair for _, pair in sorted(kept)[:most]]
 
 
 def mentioned_titles(

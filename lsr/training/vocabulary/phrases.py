@@ -17,10 +17,11 @@ from lsr.encoders.pretrained.transformers_checkpoint import read_model, read_tok
 from lsr.encoders.text.phrases import Phrases, make_phrases, write_phrases
 from lsr.errors import EncoderError, UsageError
 from lsr.io.text_files import numbered_lines
-from lsr.training.vocabulary.keyphrases import mentioned_titles, mine_keyphrases
+from lsr.training.vocabulary.keyphrases import mentioned_titles, mine_bigrams, mine_keyphrases
 from lsr.types import Document
 
-TOKENS, DENSE = "tokens", "dense:"
+TOKENS, DENSE, NONE = "tokens", "dense:", "none"
+KEYPHRASES, BIGRAMS = "keyphrases", "bigrams"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +29,15 @@ class PhraseSettings:
     """Settings of phrases as terms: the table `encoder.phrases` of a config.
 
     files: text files with a phrase a line, as `lsr mine --keyphrases` writes them. corpus: texts whose keyphrases are
-    mined, or that mention `titles`. titles: documents whose titles are the phrases. most: number of phrases.
+    mined, or bigrams with `kind` "bigrams", or that mention `titles`. titles: documents whose titles are the phrases. most: number of phrases.
     min_documents: documents of the corpus that a phrase is taken from. embeddings: `tokens` for the mean of the
-    embeddings of a phrase's tokens, or `dense:MODEL`.
+    embeddings of a phrase's tokens, `dense:MODEL`, or `none` for a head that needs none.
     """
 
     files: tuple[str, ...] = ()
     corpus: tuple[str, ...] = ()
     titles: tuple[str, ...] = ()
+    kind: str = KEYPHRASES
     most: int = 5000
     min_documents: int = 3
     embeddings: str = TOKENS
@@ -49,9 +51,12 @@ class PhraseSettings:
         for name in ("most", "min_documents"):
             if getattr(self, name) < 1:
                 raise UsageError(f"config: encoder.phrases.{name} is {getattr(self, name)}, but has to be 1 or more")
-        if self.embeddings != TOKENS and not self.embeddings.startswith(DENSE):
+        if self.kind not in (KEYPHRASES, BIGRAMS):
+            raise UsageError(f"config: encoder.phrases.kind is {self.kind!r}, but has to be {KEYPHRASES} or {BIGRAMS}")
+        if self.embeddings not in (TOKENS, NONE) and not self.embeddings.startswith(DENSE):
             raise UsageError(
-                f"config: encoder.phrases.embeddings is {self.embeddings!r}, but has to be {TOKENS!r} or 'dense:MODEL'"
+                f"config: encoder.phrases.embeddings is {self.embeddings!r}, but has to be {TOKENS!r}, 'dense:MODEL' or "
+                f"{NONE!r}"
             )
 
 
@@ -87,10 +92,10 @@ def _names(settings: PhraseSettings) -> list[str]:
     if settings.corpus:
         limits = {"most": settings.most, "min_documents": settings.min_documents}
         documents = _documents(settings.corpus)
-        titles = _documents(settings.titles) if settings.titles else None
-        names += (
-            mine_keyphrases(documents, **limits) if titles is None else mentioned_titles(titles, documents, **limits)
-        )
+        if settings.titles:
+            names += mentioned_titles(_documents(settings.titles), documents, **limits)
+        else:
+            names += (mine_bigrams if settings.kind == BIGRAMS else mine_keyphrases)(documents, **limits)
     return list(dict.fromkeys(names))
 
 
@@ -101,6 +106,8 @@ def _documents(paths: Sequence[str]) -> list[Document]:
 
 
 def _embeddings(phrases: Phrases, kind: str, checkpoint: Path) -> Tensor:
+    if kind == NONE:
+        return torch.zeros(len(phrases.names), 1)
     if kind == TOKENS:
         model = read_model(checkpoint, "masked-LM", torch.float32)
         projection = model.get_output_embeddings()
