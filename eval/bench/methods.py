@@ -43,6 +43,7 @@ METHODS = (
     Method("casper", "keyphrases and tokens; tokens"),
     Method("dyvo", "titles of Wikipedia and tokens; tokens"),
     Method("sparc", "bigrams and tokens by attention; tokens", "sparc-tokens"),
+    Method("uhd", "winners of a wide space, each 1; each its score", "uhd-graded"),
 )
 
 

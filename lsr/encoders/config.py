@@ -17,6 +17,7 @@ HEADS = {
     "gated": "lsr.encoders.network.heads.gated",
     "phrases": "lsr.encoders.network.heads.phrases",
     "ngrams": "lsr.encoders.network.heads.ngrams",
+    "wta": "lsr.encoders.network.heads.wta",
 }
 """The module that registers each head (`lsr.encoders.network.heads.base.register_head`), by the head's name."""
 ACTIVATION_NAMES = ("relu", "log1p(relu)", "log1p(log1p(relu))")
@@ -54,19 +55,43 @@ class Pruning:
 
 
 @dataclass(frozen=True, slots=True)
+class WideConfig:
+    """Configuration of a very wide space in which the largest win (head `wta`).
+
+    layers: those of the transformer that have a bucket each, counted from 1; 0 is the embeddings. width: dimensions of
+    a bucket. active: those of a text that win in each. binary: whether a winner weighs 1, or its score.
+    """
+
+    layers: tuple[int, ...] = (6,)
+    width: int = 20_480
+    active: int = 80
+    binary: bool = True
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for values out of their ranges."""
+        object.__setattr__(self, "layers", tuple(self.layers))
+        if not self.layers or min(self.layers) < 0 or len(set(self.layers)) < len(self.layers):
+            raise UsageError(f"encoder: wide layers are {self.layers}, but have to be different numbers of layers")
+        if not 0 < self.active <= self.width:
+            raise UsageError(
+                f"encoder: {self.active} of {self.width} wide dimensions are active; at least 1 has to be, at most all"
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class TowerConfig:
     """Configuration of one side's model, from texts to sparse vectors.
 
     head: name of the module that scores terms from hidden states: `mlm` (all terms at each position), `causal` (the
     same of a decoder), `mlp` (each position's own token), `gated` (mlm times a learned gate), `phrases` (mlm, and
-    phrases by given embeddings) or `ngrams` (the text's tokens and bigrams by attention).
+    phrases by given embeddings), `ngrams` (the text's tokens and bigrams by attention) or `wta` (a very wide space).
     activation, pooling: names of the functions that make the scores of all positions one weight a term.
     expansion: `all` terms may get a weight, or only those of the `input`.
     max_length: number of tokens that are read, special ones included (default: all that the model takes).
     prompt: text put before each text. echo: whether the text is given twice and only the second time counts.
     mlp_layers: number of layers of an `mlp` head. repeats: factor by which repeated tokens weigh more, see
     `lsr.encoders.sparse.repeated_tokens` (default: 0); training ignores it. candidates: the phrases that a head
-    `phrases` may give a weight, those that stand in the `text` or `all`.
+    `phrases` may give a weight, those that stand in the `text` or `all`. wide: of a head `wta` (default: none).
     """
 
     head: str = "mlm"
@@ -80,9 +105,12 @@ class TowerConfig:
     pruning: Pruning = field(default_factory=Pruning)
     repeats: float = 0.0
     candidates: str = "text"
+    wide: WideConfig | None = None
 
     def __post_init__(self) -> None:
         """Raise UsageError for a part that doesn't exist."""
+        if (self.wide is not None) != (self.head == "wta"):
+            raise UsageError(f"encoder: 'wide' describes the space of a head 'wta', but head is {self.head!r}")
         _one_of("candidates", self.candidates, CANDIDATES)
         _one_of("head", self.head, HEADS)
         _one_of("activation", self.activation, ACTIVATION_NAMES)
@@ -104,6 +132,8 @@ class TowerConfig:
             del values["repeats"]
         if self.candidates == "text":
             del values["candidates"]
+        if self.wide is None:
+            del values["wide"]
         return values
 
     @classmethod
@@ -112,6 +142,8 @@ class TowerConfig:
         known = dict(values)
         if "pruning" in known:
             known["pruning"] = _from_json(Pruning, known["pruning"])
+        if known.get("wide") is not None:
+            known["wide"] = _from_json(WideConfig, known["wide"])
         return _from_json(cls, known)
 
 
@@ -219,7 +251,7 @@ class EncoderConfig:
             raise UsageError(f"encoder: cpu_bfloat16 is {self.cpu_bfloat16!r}, but has to be true or false")
         if self.query_repeats != "once" and self.query_side not in ("table", "binary"):
             raise UsageError(f"encoder: query_repeats is for a table, but query_side is {self.query_side!r}")
-        if self.document.head in ("phrases", "ngrams") and self.query_side in ("table", "binary"):
+        if self.document.head in ("phrases", "ngrams", "wta") and self.query_side in ("table", "binary"):
             raise UsageError(
                 f"encoder: a head {self.document.head!r} weighs queries too, but query_side is {self.query_side!r}, "
                 "which knows tokens alone: make it 'same'"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lsr.encoders.config import EncoderConfig, TowerConfig
+from lsr.encoders.config import EncoderConfig, TowerConfig, WideConfig
 from lsr.errors import UsageError
 
 
@@ -93,6 +93,11 @@ _FAMILIES = (
         EncoderConfig("sparc", TowerConfig(head="ngrams", activation="relu")),
         "none",
         "Lee et al., Contextualized Sparse Representations for Real-Time Open-Domain QA (ACL 2020), arXiv:1911.02896",
+    ),
+    Family(
+        EncoderConfig("uhd", TowerConfig(head="wta", wide=WideConfig())),
+        _MODEL,
+        "Jang et al., Ultra-High Dimensional Sparse Representations with Binarization (EMNLP 2021), arXiv:2104.07198",
     ),
     Family(
         EncoderConfig("casper", TowerConfig(head="phrases")),

@@ -240,7 +240,8 @@ def test_a_student_reads_expansions_and_its_teachers_dont(toy: Any, random_model
     expanded = Collator(encoder, **limits, expansions=Expansions({doc_id: "key31 key30"}, {}))(examples)
     longer = [2 * (document.doc_id == doc_id) for document in plain["texts"].documents]
     assert longer[0] == 2 and 0 in longer
-    assert expanded["documents"]["lengths"] == [n + more for n, more in zip(plain["documents"]["lengths"], longer)]
+    lengths = zip(plain["documents"]["lengths"], longer, strict=True)
+    assert expanded["documents"]["lengths"] == [n + more for n, more in lengths]
     assert expanded["texts"].documents == plain["texts"].documents
 
 

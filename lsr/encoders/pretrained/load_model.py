@@ -106,6 +106,9 @@ class LoadedTower:
     def terms(self) -> list[str]:
         """The terms by id: the tokens, and behind them the phrases."""
         head = self.tower.head
+        own = head.own_terms()
+        if own is not None:
+            return own
         tokens = vocabulary(self.backend, head.n_own)
         return (
             tokens
@@ -167,7 +170,10 @@ def start_tower(
     check_ids_of(tokenizer, model, folder)
     phrases = _read_phrases(folder, tokenizer)
     is_hidden = kind.task == HIDDEN_STATES
-    backbone: nn.Module = HiddenStates(model, phrases=phrases) if is_hidden else Backbone(model, phrases=phrases)
+    layers = None if config.wide is None else config.wide.layers
+    backbone: nn.Module = (
+        HiddenStates(model, phrases=phrases, layers=layers) if is_hidden else Backbone(model, phrases=phrases)
+    )
     head = kind.make(backbone, config)
     dense_head = None if dense is None else _make_dense_head(model, dense)
     return _assemble(backbone, head, dense_head, tokenizer, config, token_limit(model, tokenizer), placement)

@@ -14,12 +14,12 @@ from lsr.indexer.corpus.expansion_files import Expanded, expanded_rows, write_ex
 from lsr.indexer.corpus.expansions import kept_rows, least_score
 from lsr.indexer.encode.columns import Columns
 from lsr.indexer.encode.resumable_job import (
-    ChangedCorpusError,
     OtherJobError,
     ShardJob,
     forget_job,
     run_job,
 )
+from lsr.indexer.encode.units import ChangedCorpusError
 from lsr.io.progress import Progress
 from lsr.training.expansion.generators import Generator
 from lsr.training.teachers.base import Teacher

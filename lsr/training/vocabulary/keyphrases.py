@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from lsr.errors import UsageError
 from lsr.training.synthetic.keyphrases import STOP_WORDS, PhraseFinder
@@ -49,8 +50,7 @@ def mine_bigrams(documents: Sequence[Document], *, most: int = 20_000, min_docum
     counted = Counter[str]()
     for document in documents:
         words = [word.lower() for word in _WORDS.findall(document.full_text)]
-        pairs = zip(words, words[1:], strict=False)
-        counted.update({f"{a} {b}" for a, b in pairs if a not in STOP_WORDS and b not in STOP_WORDS})
+        counted.update({f"{a} {b}" for a, b in pairwise(words) if a not in STOP_WORDS and b not in STOP_WORDS})
     kept = [(-n, pair) for pair, n in counted.items() if n >= min_documents]
     if not kept:
         raise UsageError(

@@ -29,7 +29,8 @@ class PhraseSettings:
     """Settings of phrases as terms: the table `encoder.phrases` of a config.
 
     files: text files with a phrase a line, as `lsr mine --keyphrases` writes them. corpus: texts whose keyphrases are
-    mined, or bigrams with `kind` "bigrams", or that mention `titles`. titles: documents whose titles are the phrases. most: number of phrases.
+    mined, with `kind` "bigrams" all pairs of words, or that mention `titles`. titles: documents whose titles are the
+    phrases. most: number of phrases.
     min_documents: documents of the corpus that a phrase is taken from. embeddings: `tokens` for the mean of the
     embeddings of a phrase's tokens, `dense:MODEL`, or `none` for a head that needs none.
     """
@@ -55,8 +56,8 @@ class PhraseSettings:
             raise UsageError(f"config: encoder.phrases.kind is {self.kind!r}, but has to be {KEYPHRASES} or {BIGRAMS}")
         if self.embeddings not in (TOKENS, NONE) and not self.embeddings.startswith(DENSE):
             raise UsageError(
-                f"config: encoder.phrases.embeddings is {self.embeddings!r}, but has to be {TOKENS!r}, 'dense:MODEL' or "
-                f"{NONE!r}"
+                f"config: encoder.phrases.embeddings is {self.embeddings!r}, but has to be {TOKENS!r}, {NONE!r} or "
+                "'dense:MODEL'"
             )
 
 
