@@ -29,6 +29,7 @@ FOR_WHAT = {
     "serve": "lsr serve: a page and a REST API",
     "mcp": "lsr mcp: tools for agents",
     "watch": "lsr watch: an index that follows its folders",
+    "data": "Hugging Face datasets, lsr push and lsr pull",
     "store": "lsr publish, and indexes in object stores",
     "ray": "sets of shards on a Ray cluster",
     "torch": "models other than the bundled one",
