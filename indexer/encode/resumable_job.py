@@ -70,6 +70,7 @@ def run_job(
     shard_seconds: float = FOREVER,
     n_documents: int | None = None,
     progress: Progress | None = None,
+    stage: str = "encoding",
     workers: Workers | None = None,
 ) -> EncodedCorpus:
     """Encode documents into Parquet shards in `folder`; memory doesn't grow with their number.
@@ -78,8 +79,9 @@ def run_job(
     of the same job is resumed: what it holds is neither lost nor encoded again. window: documents that are
     sorted by length and encoded together, at most. text_length: tokens of a document that the encoder reads, None: all.
     shard_seconds: how long a shard is added to, and so what a killed process
-    loses at most. n_documents: how many there are, if that is known. workers: other processes that encode (default:
-    this one). Raises OtherJobError, ChangedCorpusError, or LsrError for a folder of other things.
+    loses at most. n_documents: how many there are, if that is known. stage: name of the work for the progress.
+    workers: other processes that encode (default: this one).
+    Raises OtherJobError, ChangedCorpusError, or LsrError for a folder of other things.
     """
     if window < 1:
         raise UsageError(f"window is {window}, but has to be 1 or more")
@@ -91,7 +93,7 @@ def run_job(
             place = Folder.of(folder)
             stack.enter_context(writer_lock(place))
             done = _begin(place, job)
-        listener.start("encoding", n_documents, "document")
+        listener.start(stage, n_documents, "document")
         size: dict[str, Any] = {"max_documents": window, "max_tokens": MAX_TOKENS, "text_length": text_length}
         units = Units(documents, done, size, listener)
         shards = dict(done)
@@ -165,7 +167,12 @@ def kept_documents(path: Path) -> int:
 
 def shard_of_job(file: Path) -> bool:
     """Say whether a file is a shard that a job wrote."""
-    return _SHARD.fullmatch(file.name) is not None and (file.parent / JOB_FILE).is_file()
+    if _SHARD.fullmatch(file.name) is None:
+        return False
+    try:
+        return Folder.open(file.parent).has_file(JOB_FILE)
+    except OSError:  # said where the file is read
+        return False
 
 
 def read_job(path: Path) -> dict[str, Any]:

@@ -11,16 +11,17 @@ from lsr.cli.common import (
     TerminalProgress,
     add_command,
     add_device_argument,
-    corpus_place,
     new_index_path,
     note,
     note_compiling,
     positive,
 )
+from lsr.cli.indexes.expansion_options import add_expansion_arguments, expansions_of
 from lsr.cli.indexes.language_options import add_language_arguments, language_of
 from lsr.cli.indexes.passage_options import add_passage_arguments, check_passage_arguments, reader_of
 from lsr.cli.indexes.ray_options import add_ray_arguments, as_json, check_ray_arguments, encoders_of, place_of
 from lsr.cli.indexes.reading_options import add_reading_arguments, reading_options
+from lsr.cli.indexes.without_effect import note_without_effect
 from lsr.cli.models.model_options import add_model_arguments, model_options, refuse_model_options
 from lsr.models import DEFAULT, default_encoder
 from lsr.output.numbers import counted, human_bytes
@@ -57,9 +58,7 @@ def add_parser(subparsers: Any) -> None:
         "of the output counts what was skipped and why.",
         EXAMPLES,
     )
-    parser.add_argument(
-        "corpus", nargs="*", type=corpus_place, metavar="CORPUS", help="folders and files to read, here or by URL"
-    )
+    parser.add_argument("corpus", nargs="*", type=Path, metavar="CORPUS", help="folders and files to read")
     parser.add_argument("--index", type=Path, metavar="DIR", help="folder of the index (default: ./.lsr)")
     parser.add_argument(
         "--encoder",
@@ -79,6 +78,7 @@ def add_parser(subparsers: Any) -> None:
     add_model_arguments(parser)
     add_language_arguments(parser)
     add_passage_arguments(parser)
+    add_expansion_arguments(parser)
     add_reading_arguments(parser)
     add_device_argument(parser)
     parser.add_argument(
@@ -117,12 +117,15 @@ def run(args: argparse.Namespace) -> int:
     args.index = new_index_path(args)
     if (args.passages or args.overlap is not None or args.passage_length is not None) and not args.corpus:
         raise UsageError("--passages cuts the texts of a CORPUS: name its folders and files")
+    if args.expansions is not None and not args.corpus:
+        raise UsageError("--expansions are read behind the texts of a CORPUS: name its folders and files")
     if args.dense is not None and not args.corpus and not args.vectors:
         return _add_dense(args)
     if args.language is not None or args.stopwords is not None:
         _check_language(args)
     if bool(args.corpus) == bool(args.vectors):
         raise UsageError("name what to index: either CORPUS folders and files, or --vectors FILE.parquet")
+    note_without_effect(args, encoder=None if args.vectors else args.encoder or default_encoder())
     options = {
         "overwrite": args.overwrite,
         "reorder": not args.no_reorder,
@@ -200,13 +203,15 @@ def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[s
     from lsr.encoders.registry import kind_of, load_dense_encoder, load_encoder
 
     name = args.encoder or default_encoder()
+    expansions = expansions_of(args)
     if args.encoder is None and name == DEFAULT:
         note(f"encoding with the bundled model {name}; --encoder fast takes a fraction of the time")
     elif args.encoder is None:
         note(f"encoding with {name}, as LSR_ENCODER has it")
     of_dense = name == WORDS and args.dense is not None  # then the device is that of the dense model
     placement = {} if of_dense else placement_of(name, device=args.device, dtype=args.dtype)
-    encoder = load_encoder(name, **placement, **language_of(args), **model_options(args))
+    read_as = model_options(args)
+    encoder = load_encoder(name, **placement, **language_of(args), **read_as)
     takes_name = kind_of(encoder.description).takes_name  # as codes:MODEL does, which isn't a model's place
     hint = None if takes_name else int8_hint(name, model_of(encoder), args.dtype)
     if hint is not None:
@@ -214,13 +219,13 @@ def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[s
     dense = None if args.dense is None else load_dense_encoder(args.dense, sparse=encoder, **_placement(args))
     if args.ray is not None and (encoder.corpus_weighting is None or dense is not None):
         options["workers"] = encoders_of(
-            args, encoder=place_of(name), options=as_json(placement | language_of(args) | model_options(args)),
-            staged=True, dense=place_of(args.dense), dense_options=_placement(args),
+            args, encoder=place_of(name), options=as_json(placement | language_of(args) | read_as), staged=True,
+            dense=place_of(args.dense), dense_options=_placement(args),
         )  # fmt: skip
     return build(
         Paths(tuple(args.corpus), reading_options(args)), args.index, encoder, dense=dense,
-        reader=reader_of(args, encoder, dense),
-        options=BuildOptions(skip_bad=args.skip_bad, progress=progress, **options),
+        reader=reader_of(args, encoder, dense, behind=0 if expansions is None else expansions.room),
+        options=BuildOptions(skip_bad=args.skip_bad, progress=progress, expansions=expansions, **options),
     )  # fmt: skip
 
 

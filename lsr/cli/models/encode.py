@@ -151,9 +151,10 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
     from lsr.encoders.device import placement_of
     from lsr.errors import UsageError
 
-    if args.dense and any(value is not None for value in (args.family, args.top_k, args.threshold, args.words)):
+    options = model_options(args)
+    if args.dense and options.keys() - {"max_length"}:
         raise UsageError("--family, --top-k, --threshold and --words are for sparse models: leave them out of --dense")
-    return model_options(args) | placement_of(args.encoder, device=args.device, dtype=args.dtype)
+    return options | placement_of(args.encoder, device=args.device, dtype=args.dtype)
 
 
 def _load(args: argparse.Namespace, options: dict[str, Any]) -> Any:
