@@ -54,6 +54,9 @@ REFUSED = {
     "json = '../other/x.json'": ["bench", "x"],
     "html = 'x.html'": ["search", "x"],
     "output = '../other'": ["train", "x"],
+    "endpoint = 'http://evil.example'": ["push", "x", "me/model"],
+    "base = 'org/model'": ["encoder", "convert", "x", "y"],
+    "query = 'org/model'": ["encoder", "convert", "x", "y"],
     "set = ['output=/etc']": ["train", "x"],
 }
 
@@ -123,10 +126,3 @@ def test_each_option_that_may_name_a_place_is_known_to_the_rules() -> None:
                 if not forms & known:
                     unknown.add(f"{name} {names} {shown}")
     assert not unknown, f"say in lsr/cli/shell/folder_rules.py whether a stranger's lsr.toml may set {unknown}"
-
-
-def test_a_folder_sends_nothing_to_another_hub(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (folder / "lsr.toml").write_text('[push]\nendpoint = "http://127.0.0.1:1"\n')
-    (folder / "config.json").write_text("{}")
-    assert main(["push", str(folder), "me/model"]) == 2
-    assert "options that send data to a server" in capsys.readouterr().err
