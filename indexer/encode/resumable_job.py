@@ -70,6 +70,7 @@ def run_job(
     shard_seconds: float = FOREVER,
     n_documents: int | None = None,
     progress: Progress | None = None,
+    stage: str = "encoding",
     workers: Workers | None = None,
 ) -> EncodedCorpus:
     """Encode documents into Parquet shards in `folder`; memory doesn't grow with their number.
@@ -78,8 +79,9 @@ def run_job(
     of the same job is resumed: what it holds is neither lost nor encoded again. window: documents that are
     sorted by length and encoded together, at most. text_length: tokens of a document that the encoder reads, None: all.
     shard_seconds: how long a shard is added to, and so what a killed process
-    loses at most. n_documents: how many there are, if that is known. workers: other processes that encode (default:
-    this one). Raises OtherJobError, ChangedCorpusError, or LsrError for a folder of other things.
+    loses at most. n_documents: how many there are, if that is known. stage: name of the work for the progress.
+    workers: other processes that encode (default: this one).
+    Raises OtherJobError, ChangedCorpusError, or LsrError for a folder of other things.
     """
     if window < 1:
         raise UsageError(f"window is {window}, but has to be 1 or more")
@@ -91,7 +93,7 @@ def run_job(
             place = Folder.of(folder)
             stack.enter_context(writer_lock(place))
             done = _begin(place, job)
-        listener.start("encoding", n_documents, "document")
+        listener.start(stage, n_documents, "document")
         size: dict[str, Any] = {"max_documents": window, "max_tokens": MAX_TOKENS, "text_length": text_length}
         units = Units(documents, done, size, listener)
         shards = dict(done)
@@ -267,17 +269,9 @@ def _begin(folder: Folder, job: ShardJob) -> dict[int, Shard]:
     if not folder.has_file(JOB_FILE):
         if any(name.endswith(".parquet") for name in names):
             raise LsrError(f"{folder} holds Parquet files of something else: give an empty folder")
-        _write_job(folder, {"format": FORMAT, "encoder": dict(job.encoder), "settings": dict(job.settings)})
+        _write_job(folder, job_content(job))
         return {}
-    found = _read_job(folder / JOB_FILE)
-    try:
-        _check_same(found["encoder"], job.encoder)
-    except LsrError as error:
-        raise OtherJobError(f"{folder} holds vectors of another encoder ({error})") from error
-    if job.settings | found["settings"] != job.settings:  # earlier versions recorded fewer settings
-        raise OtherJobError(
-            f"{folder} was begun with {found['settings']}, but now it is {dict(job.settings)}: give the same again"
-        )
+    check_job(str(folder), _read_job(folder / JOB_FILE), job)
     numbers = sorted(int(match[1]) for match in map(_SHARD.fullmatch, names) if match is not None)
     try:
         return {number: read_shard(folder / shard_name(number)) for number in numbers}
@@ -285,6 +279,23 @@ def _begin(folder: Folder, job: ShardJob) -> dict[int, Shard]:
         raise
     except LsrError as error:
         raise OtherJobError(str(error)) from error
+
+
+def job_content(job: ShardJob) -> dict[str, Any]:
+    """Return what `encode.json` says of a job."""
+    return {"format": FORMAT, "encoder": dict(job.encoder), "settings": dict(job.settings)}
+
+
+def check_job(place: str, found: Mapping[str, Any], job: ShardJob) -> None:
+    """Raise OtherJobError unless the job that a place was begun with is this one."""
+    try:
+        _check_same(found["encoder"], job.encoder)
+    except LsrError as error:
+        raise OtherJobError(f"{place} holds vectors of another encoder ({error})") from error
+    if job.settings | found["settings"] != job.settings:  # earlier versions recorded fewer settings
+        raise OtherJobError(
+            f"{place} was begun with {found['settings']}, but now it is {dict(job.settings)}: give the same again"
+        )
 
 
 def _check_same(found: Mapping[str, Any], given: Mapping[str, Any]) -> None:

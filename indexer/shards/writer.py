@@ -52,6 +52,7 @@ class SetWriter:
         dense: Mapping[str, Any] | None = None,
         passages: Mapping[str, int] | None = None,
         limits: SegmentLimits = DEFAULT_LIMITS,
+        expansions: Mapping[str, Any] | None = None,
         builders: Builders | None = None,
     ) -> None:
         self.path = path
@@ -73,6 +74,7 @@ class SetWriter:
             self._collector = Collector(self._place.scratch.make_folder, dense=dense, limits=limits)
             options: dict[str, Any] = {
                 "reorder": reorder, "threads": threads, "progress": progress, "dense": dense, "limits": limits,
+                "expansions": expansions,
             }  # fmt: skip
             self._writers = [
                 self._stack.enter_context(self._shard_writer(number, options))

@@ -45,6 +45,7 @@ COMMANDS = {
     "codes": "models.codes",
     "train": "models.train",
     "mine": "models.mine",
+    "expand": "models.expand",
     "stats": "indexes.stats",
     "check": "indexes.check",
     "eval": "evaluation.eval",

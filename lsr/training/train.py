@@ -32,7 +32,7 @@ from lsr.training.config.losses import TeacherSettings
 from lsr.training.config.trainer_arguments import training_arguments
 from lsr.training.data.collator import Collator
 from lsr.training.data.example import Examples
-from lsr.training.data.load import decontaminate, open_examples
+from lsr.training.data.load import decontaminate, open_examples, read_training_expansions
 from lsr.training.data.read_examples import ExampleSet
 from lsr.training.evaluation import Evaluator
 from lsr.training.mining.refresh import Refresher
@@ -180,6 +180,7 @@ def _open(
         negatives=config.data.negatives,
         max_length=config.train.max_length,
         max_query_length=config.train.max_query_length,
+        expansions=read_training_expansions(config.data),
     )
     if last is None:
         warn_of_schedules(config)

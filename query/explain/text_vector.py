@@ -33,7 +33,8 @@ class VectorTerm:
 class TextVector:
     """A text's sparse vector, the heaviest terms first, and where they stand in it.
 
-    role: what the text was encoded as, `query` or `document`. encoder: its name.
+    role: what the text was encoded as, `query` or `document`. encoder: its name. keyphrases: the terms that are
+    phrases, without their mark, of encoders that have some.
     """
 
     text: str
@@ -41,6 +42,7 @@ class TextVector:
     encoder: str
     terms: tuple[VectorTerm, ...]
     spans: tuple[TermSpan, ...]
+    keyphrases: tuple[str, ...] = ()
 
     @property
     def n_in_text(self) -> int:
@@ -94,7 +96,9 @@ def _vector(text: str, role: str, encoder: str, terms: Iterable[tuple[str, float
         if span.term not in words:
             words[span.term] = word_around(text, span)
     shown = [VectorTerm(name, weight, name in words, _other(words.get(name, ""), name)) for name, weight in ordered]
-    return TextVector(text, role, encoder, tuple(shown), spans_of(found, ranks))
+    phrases = getattr(finder, "phrases", frozenset())
+    keyphrases = tuple(name[1:] for name, _ in ordered if name in phrases)
+    return TextVector(text, role, encoder, tuple(shown), spans_of(found, ranks), keyphrases)
 
 
 def _other(word: str, term: str) -> str:

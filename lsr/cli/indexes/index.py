@@ -16,6 +16,7 @@ from lsr.cli.common import (
     note_compiling,
     positive,
 )
+from lsr.cli.indexes.expansion_options import add_expansion_arguments, expansions_of
 from lsr.cli.indexes.language_options import add_language_arguments, language_of
 from lsr.cli.indexes.passage_options import add_passage_arguments, check_passage_arguments, reader_of
 from lsr.cli.indexes.ray_options import add_ray_arguments, as_json, check_ray_arguments, encoders_of, place_of
@@ -77,6 +78,7 @@ def add_parser(subparsers: Any) -> None:
     add_model_arguments(parser)
     add_language_arguments(parser)
     add_passage_arguments(parser)
+    add_expansion_arguments(parser)
     add_reading_arguments(parser)
     add_device_argument(parser)
     parser.add_argument(
@@ -115,6 +117,8 @@ def run(args: argparse.Namespace) -> int:
     args.index = new_index_path(args)
     if (args.passages or args.overlap is not None or args.passage_length is not None) and not args.corpus:
         raise UsageError("--passages cuts the texts of a CORPUS: name its folders and files")
+    if args.expansions is not None and not args.corpus:
+        raise UsageError("--expansions are read behind the texts of a CORPUS: name its folders and files")
     if args.dense is not None and not args.corpus and not args.vectors:
         return _add_dense(args)
     if args.language is not None or args.stopwords is not None:
@@ -199,6 +203,7 @@ def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[s
     from lsr.encoders.registry import kind_of, load_dense_encoder, load_encoder
 
     name = args.encoder or default_encoder()
+    expansions = expansions_of(args)
     if args.encoder is None and name == DEFAULT:
         note(f"encoding with the bundled model {name}; --encoder fast takes a fraction of the time")
     elif args.encoder is None:
@@ -219,8 +224,8 @@ def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[s
         )  # fmt: skip
     return build(
         Paths(tuple(args.corpus), reading_options(args)), args.index, encoder, dense=dense,
-        reader=reader_of(args, encoder, dense),
-        options=BuildOptions(skip_bad=args.skip_bad, progress=progress, **options),
+        reader=reader_of(args, encoder, dense, behind=0 if expansions is None else expansions.room),
+        options=BuildOptions(skip_bad=args.skip_bad, progress=progress, expansions=expansions, **options),
     )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ from lsr.errors import EncoderError, LsrError, UsageError
 OWN_CONFIG = "lsr_encoder.json"
 OWN_FORMAT = 1
 HEAD_FILE = "head.safetensors"
+PHRASES_FILE, PHRASE_VECTORS_FILE = "phrases.json", "phrases.safetensors"
 
 # Sentence-Transformers' names of the two activations, which leave out the outer logarithm.
 ST_ACTIVATIONS = {"relu": "log1p(relu)", "log1p_relu": "log1p(log1p(relu))"}

@@ -16,6 +16,7 @@ from transformers import (
     AutoModel,
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
+    AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
@@ -36,6 +37,7 @@ MODELS = {
     HIDDEN_STATES: AutoModel,
     "masked-LM": AutoModelForMaskedLM,
     "causal-LM": AutoModelForCausalLM,
+    "seq2seq-LM": AutoModelForSeq2SeqLM,
     "sequence-classification": AutoModelForSequenceClassification,
 }
 """The library's classes of models, by task."""
@@ -75,6 +77,11 @@ def read_model(folder: Path, task: str, dtype: torch.dtype) -> Any:
     _refuse_incomplete(folder, head_name, info)
     model.eval()
     return model
+
+
+def is_encoder_decoder(folder: Path) -> bool:
+    """Say whether a checkpoint is of an encoder and a decoder. Raises EncoderError if its config can't be read."""
+    return bool(getattr(_read_config(folder), "is_encoder_decoder", False))
 
 
 def read_tokenizer_of(folder: Path) -> Any:

@@ -40,6 +40,7 @@ from lsr.encoders.runtime import RUNTIME
 from lsr.encoders.sparse.query_table import open_table
 from lsr.encoders.sparse.vocabulary_map import RemappedQueryEncoder
 from lsr.encoders.static.choose import is_static
+from lsr.encoders.text.phrases import TokensAndPhrases
 from lsr.encoders.text.term_spans import AnalysedWords, TermFinder, Tokens, TokensAndWords
 from lsr.encoders.text.tokenizer import copy_of
 from lsr.errors import EncoderError, UsageError
@@ -224,7 +225,10 @@ def _find_terms(description: Mapping[str, Any], encoder: Any) -> TermFinder:
     tokenizer, words = getattr(encoder, "tokenizer", None), words_of(description)
     if tokenizer is None:
         return AnalysedWords()
-    tokens = Tokens(copy_of(tokenizer))
+    tokens: TermFinder = Tokens(copy_of(tokenizer))
+    matcher = getattr(encoder, "phrase_matcher", None)
+    if matcher is not None:
+        tokens = TokensAndPhrases(tokens, matcher)
     return tokens if words is None else TokensAndWords(tokens, AnalysedWords(analyser_settings(words)))
 
 

@@ -115,6 +115,8 @@ class DataSettings:
     step (`overlap` `refuse`), or is left out (`drop`).
     topics: number of clusters of the queries, by the vectors of `topic_model` (a teacher `dense:MODEL`); each batch is
     of `topics_per_batch` of them (`lsr.training.data.topic_batches`); 0: batches are drawn at random.
+    expansions: file or folder of texts that the student reads behind each document's own, as `lsr expand` writes them;
+    keep_expansions: the share of them that is kept, those of the highest scores. Teachers read documents without.
     """
 
     files: tuple[str, ...] = ()
@@ -130,8 +132,14 @@ class DataSettings:
     mining: MiningSettings | None = None
     check_overlap: tuple[str, ...] = ()
     overlap: str = "refuse"
+    expansions: str | None = None
+    keep_expansions: float = 1.0
 
     def __post_init__(self) -> None:
+        if not 0 < self.keep_expansions <= 1:
+            raise UsageError(
+                f"config: data.keep_expansions is {self.keep_expansions}, but has to be above 0 and at most 1"
+            )
         at_least(self.negatives, 0, "data.negatives")
         at_least(self.topics, 0, "data.topics")
         at_least(self.topics_per_batch, 1, "data.topics_per_batch")

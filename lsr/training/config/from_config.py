@@ -40,6 +40,7 @@ from lsr.training.model.transformer_options import set_dropout
 from lsr.training.regularisers.base import REGULARISERS, Regulariser
 from lsr.training.sparsity.controller import SparsityController
 from lsr.training.teachers.registry import open_teacher
+from lsr.training.vocabulary.phrases import with_phrases
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +90,9 @@ def create_encoder(
     if settings.learn_query_table and config.query_side != "table":
         raise UsageError(f"config: encoder.learn_query_table is set, but family {settings.family!r} has no table")
     document = start_folder(settings.start, settings.fit_head, work)
+    _check_phrases(settings, config)
+    if settings.phrases is not None:
+        document = with_phrases(document, settings.phrases, work)
     try:
         encoder = start_encoder(
             config,
@@ -100,13 +104,26 @@ def create_encoder(
             dtype="float32",
         )
     except EncoderError as error:
-        if config.document.head not in ("mlm", "gated") or not _lacks_head(document):
+        if config.document.head not in ("mlm", "gated", "phrases") or not _lacks_head(document):
             raise
         raise EncoderError(
             f'{error}; or fit the masked-LM head that it lacks: encoder.fit_head = {{ files = ["TEXTS"] }}'
         ) from error
     set_dropout(encoder, settings.dropout)
     return encoder
+
+
+def _check_phrases(settings: EncoderSettings, config: EncoderConfig) -> None:
+    """Raise UsageError for phrases of a head that scores none, or none for one that needs them."""
+    head, given = config.document.head, settings.phrases
+    if given is None and head == "phrases":
+        raise UsageError("config: a head 'phrases' needs phrases: name them by encoder.phrases")
+    if given is not None and head not in ("phrases", "ngrams"):
+        raise UsageError(
+            f"config: encoder.phrases is set, but head {head!r} scores no phrases: take family casper, dyvo or sparc"
+        )
+    if given is not None and head == "phrases" and given.get("embeddings") == "none":
+        raise UsageError("config: encoder.phrases.embeddings is 'none', but a head 'phrases' scores phrases by them")
 
 
 def _lacks_head(folder: Path) -> bool:
@@ -121,7 +138,7 @@ def _lacks_head(folder: Path) -> bool:
 def _continue_saved(settings: EncoderSettings) -> NeuralEncoder:
     """Open a saved encoder, with its heads and query table, to be trained further."""
     plain = EncoderSettings(settings.start)
-    names = ("query", "dense", "query_start", "fit_head", "query_table", "query_repeats")
+    names = ("query", "dense", "query_start", "fit_head", "query_table", "query_repeats", "phrases")
     changed = [name for name in names if getattr(settings, name) != getattr(plain, name)]
     changed += [f"document.{name}" for name in settings.document if name != "pruning"]
     if changed:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import LsrError
+from lsr.indexer.corpus.expansions import Expansions, read_expansions
 from lsr.indexer.storage.documents import DocumentStore
 from lsr.io.atomic import atomic_file
 from lsr.training.config.data import DataSettings
@@ -72,6 +73,11 @@ def open_examples(data: DataSettings) -> ExampleSet:
 
         sets.append(read_synthetic_examples(data.make_queries.corpus, data.make_queries.generation()))
     return concatenate(sets)
+
+
+def read_training_expansions(data: DataSettings) -> Expansions | None:
+    """Read the expansions of a config's documents, None where it names none. Raises what `read_expansions` raises."""
+    return None if data.expansions is None else read_expansions(data.expansions, keep=data.keep_expansions)
 
 
 def decontaminate(examples: Examples, data: DataSettings, folder: Path) -> Examples:
