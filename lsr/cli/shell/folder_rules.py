@@ -36,7 +36,7 @@ MODELS = frozenset(("encoder", "dense", "rerank", "teacher", "base", "query"))
 """Options that name models. A folder's file may name what comes with this program, or is in the folder."""
 
 _OWN_MODELS = frozenset(
-    ("bm25", "codes", "cross-encoder", "default", "densified", "joint", "late-interaction", "none", "")
+    ("bm25", "codes", "cross-encoder", "default", "densified", "joint", "late-interaction", "none", "slim", "")
 )
 
 
