@@ -88,8 +88,8 @@ class SearchOptions:
     rerank: str | Reranker | None = field(default=None, metadata=_described(
         kind="text", metavar="R", group=HYBRID, local=True, accepts="a Reranker",
         help="score the candidates by R, in place of dense vectors: late-interaction (by the token vectors of "
-        "the index's dense model), late-interaction:MODEL or cross-encoder:MODEL, MODEL being a folder or"
-        " a name on the hub",
+        "the index's dense model), slim (by those of its sparse one), late-interaction:MODEL, slim:MODEL or "
+        "cross-encoder:MODEL, MODEL being a folder or a name on the hub",
     ))  # fmt: skip
     fuser: str | Fuser | None = field(default=None, metadata=_described(
         kind="text", metavar="NAME", choices=FUSERS, group=HYBRID, accepts="a Fuser",
