@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from lsr.api.index import Index
 from lsr.api.records import Names
 from lsr.api.sources import Paths, Stream, read_sources
 from lsr.api.wording import python_messages
+from lsr.errors import UsageError
 from lsr.indexer.shards.manifest import RANGE, Partition
 from lsr.indexer.storage.find_index import DEFAULT_NAME
 from lsr.kernels.jit.first_use import BUILD, warn_before_compiling
@@ -50,6 +51,7 @@ def index(
     reorder: bool = True,
     shards: int | None = None,
     partition: str = RANGE,
+    smooth: bool = False,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Index:
@@ -80,6 +82,8 @@ def index(
         reorder: bring similar documents together, so that searches are faster; results are the same.
         shards: make a set of so many shards, which is searched as one index (default: a single index).
         partition: how a set's documents are divided: `range`, in the order of addition, or `hash`, by their doc_ids.
+        smooth: mix each document's vector with those of its nearest ones by their dense vectors, for which `dense` is
+            needed; searches find more then, documents that are added later are not smoothed.
         threads: number of worker threads (default: all cores).
         progress: listener to the progress of the work (default: none).
 
@@ -111,7 +115,9 @@ def index(
         threads=None if threads is None else check_count(threads, "threads"),
         progress=progress,
         shards=None if shards is None else Partition(check_count(shards, "shards"), partition),
+        smooth=check_flag(smooth, "smooth"),
     )
+    options.check(dense is not None)
     source = read_sources(sources, Names.of(text, title, id, fields, reading))
     warn_before_compiling(BUILD)
     loaded = encoder_of(encoder, words={"language": language, "stop_words": stop_words})
@@ -134,6 +140,7 @@ class BuildOptions:
         threads: number of worker threads (default: all cores).
         progress: listener to the progress of the work.
         shards: the division of a set of shards (default: a single index).
+        smooth: smooth documents over their neighbours, which needs dense vectors.
     """
 
     overwrite: bool = False
@@ -142,6 +149,14 @@ class BuildOptions:
     threads: int | None = None
     progress: Progress | None = None
     shards: Partition | None = None
+    smooth: bool = False
+
+    def check(self, with_dense: bool) -> None:
+        """Raise UsageError where smoothing is asked for and can't be done. with_dense: dense vectors are stored."""
+        if self.smooth and not with_dense:
+            raise UsageError("smoothing needs dense vectors, which say which documents are near: give a dense model")
+        if self.smooth and self.shards is not None:
+            raise UsageError("smoothing is of single indexes: leave out smoothing, or the shards")
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +208,20 @@ def build(
         "progress": given.progress,
         "shards": given.shards,
     }
+    given.check(dense is not None)
     if isinstance(source, Stream):
         manifest = index_documents(source.documents, path, encoder, **common)
-        return Built(manifest, *(((), None) if reader is None else (tuple(reader.summary()), reader.count)))
+        built = Built(manifest, *(((), None) if reader is None else (tuple(reader.summary()), reader.count)))
+        return _smoothed(built, path, given)
     common |= {"skip_bad": given.skip_bad, "reading": source.reading}
     manifest, summary = index_corpus(source.paths, path, encoder, **common)
-    return Built(manifest, tuple(summary), None if reader is None else reader.count)
+    return _smoothed(Built(manifest, tuple(summary), None if reader is None else reader.count), path, given)
+
+
+def _smoothed(built: Built, path: Path, options: BuildOptions) -> Built:
+    """Return an index that was made, smoothed where that is asked for."""
+    if not options.smooth or not built.manifest.n_docs:
+        return built
+    from lsr.indexer.update.smooth import smooth_index
+
+    return replace(built, manifest=smooth_index(path, progress=options.progress))

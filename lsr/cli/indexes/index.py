@@ -36,6 +36,7 @@ examples:
   lsr index notes/ --encoder path/to/model   with your own SPLADE model
   lsr index notes/ --dense all-MiniLM-L6-v2  with dense vectors as well
   lsr index --dense all-MiniLM-L6-v2         dense vectors for ./.lsr
+  lsr index notes/ --dense joint --smooth    documents also found by what near ones say
   lsr index --vectors documents.parquet      vectors instead of text
   lsr index corpus.jsonl --shards 4          a set of 4 shards
 """
@@ -69,6 +70,10 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--dense", metavar="E", help="store dense vectors as well: the folder of a dense model, its name on the hub, "
         "or 'joint' if --encoder gives both; without CORPUS, add them to an existing index"
+    )  # fmt: skip
+    parser.add_argument(
+        "--smooth", action="store_true", help="mix each document's vector with those of its nearest ones by dense "
+        "vectors; without CORPUS, in an existing index: docs/HYBRID.md"
     )  # fmt: skip
     add_language_arguments(parser)
     add_passage_arguments(parser)
@@ -108,8 +113,11 @@ def run(args: argparse.Namespace) -> int:
     args.index = new_index_path(args)
     if (args.passages or args.overlap is not None or args.passage_length is not None) and not args.corpus:
         raise UsageError("--passages cuts the texts of a CORPUS: name its folders and files")
-    if args.dense is not None and not args.corpus and not args.vectors:
-        return _add_dense(args)
+    if not args.corpus and not args.vectors and (args.dense is not None or args.smooth):
+        code = _add_dense(args) if args.dense is not None else 0
+        return _smooth(args) if args.smooth else code
+    if args.smooth and args.vectors:
+        raise UsageError("--smooth goes with CORPUS, or with an existing index: 'lsr index --smooth' after this")
     if args.language is not None or args.stopwords is not None:
         _check_language(args)
     if bool(args.corpus) == bool(args.vectors):
@@ -120,6 +128,8 @@ def run(args: argparse.Namespace) -> int:
         "threads": args.threads or available_cores(),
         "shards": _partition(args),
     }
+    if args.smooth:
+        options["smooth"] = True
     note_compiling("split_range")
     progress = TerminalProgress()
     began = time.perf_counter()
@@ -223,6 +233,35 @@ def _index_vectors(args: argparse.Namespace, progress: TerminalProgress, options
         args.vectors, args.index, encoder=encoder, dense=dense, progress=progress, **options
     )
     return Built(manifest, tuple(summary))
+
+
+def _smooth(args: argparse.Namespace) -> int:
+    """Smooth the documents of an existing index and report the counts."""
+    from lsr.indexer.update.smooth import smooth_index
+
+    progress = TerminalProgress()
+    note_compiling("split_range")
+    began = time.perf_counter()
+    try:
+        manifest = smooth_index(args.index, progress=progress)
+    finally:
+        progress.close()
+    seconds = time.perf_counter() - began
+    if args.json:
+        from lsr.io.printable import json_line
+
+        done = {
+            "index": str(args.index),
+            "documents": manifest.n_docs,
+            "postings": manifest.n_postings,
+            "seconds": round(seconds, 3),
+            "generation": manifest.generation,
+        }
+        say(json_line(done))
+    else:
+        terms = manifest.n_postings / max(manifest.n_positions, 1)
+        say(f"smoothed {counted(manifest.n_docs, 'document')} in {seconds:.1f} s: {terms:.1f} terms a document")
+    return 0
 
 
 def _add_dense(args: argparse.Namespace) -> int:

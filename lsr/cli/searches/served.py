@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     from lsr.query.searcher import Searcher
     from lsr.server.served_index import ServedIndex, ServedIndexes
 
-DEFAULTS = ("hybrid", "rerank", "fuser", "weights", "candidates", "neighbours", "feedback", "approximate")
+DEFAULTS = (
+    "hybrid",
+    "rerank",
+    "fuser",
+    "weights",
+    "word_weight",
+    "candidates",
+    "neighbours",
+    "feedback",
+    "approximate",
+)
 """Options that searches have where a request doesn't give them."""
 
 
