@@ -15,6 +15,8 @@ from lsr.api.records import Names
 from lsr.api.sources import Paths, Stream, read_sources
 from lsr.api.wording import python_messages
 from lsr.errors import UsageError
+from lsr.indexer.encode.units import Workers
+from lsr.indexer.shards.build_task import Builders
 from lsr.indexer.shards.manifest import RANGE, Partition
 from lsr.indexer.storage.find_index import DEFAULT_NAME
 from lsr.kernels.jit.first_use import BUILD, warn_before_compiling
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from lsr.encoders.base import Encoder
     from lsr.encoders.dense.base import DenseEncoder
     from lsr.encoders.text.token_count import TokenCount
+    from lsr.indexer.corpus.expansions import Expansions
     from lsr.indexer.encode.document_reader import DocumentReader
     from lsr.indexer.storage.manifest import Manifest
     from lsr.io.progress import Progress
@@ -39,6 +42,7 @@ def index(
     encoder: str | Path | Encoder | None = None,
     dense: str | Path | DenseEncoder | None = None,
     passages: bool | Mapping[str, int] | None = None,
+    expansions: str | Path | None = None,
     language: str | None = None,
     stop_words: str | Iterable[str] | None = None,
     overwrite: bool = False,
@@ -58,9 +62,11 @@ def index(
     """Make an index of texts, and open it.
 
     Args:
-        sources: paths of files and folders (a `str` by itself, `Path`s, or a list of existing paths), `Document`s,
-            dicts, texts in a list, a pandas or polars DataFrame, an Arrow table, or an iterable of Documents, dicts or
-            texts, which is read as a stream. A text without a doc_id gets its position as one, counted from 0.
+        sources: paths of files and folders (a `str` by itself, `Path`s, or a list of existing paths), the URL of a
+            corpus (a `str` by itself: `s3://`, `gs://`, `abfs://`, `hf://`, `https://`, `ir_datasets:NAME`),
+            `Document`s, dicts, texts in a list, a pandas or polars DataFrame, an Arrow table, or an iterable of
+            Documents, dicts or texts, which is read as a stream. A text without a doc_id gets its position as one,
+            counted from 0.
         path: folder of the index (default: `.lsr` here).
         encoder: `bm25`, `default`, the folder of a model, its name on the hub, or a loaded encoder (default:
             $LSR_ENCODER, else the bundled model).
@@ -68,6 +74,8 @@ def index(
         passages: cut documents that are longer than the models read into passages, and find each by its best one: True,
             a dict of `overlap` and `max_length` in tokens, or False to read their starts only (default: True where a
             model encodes, which reads a limited number of tokens; words need no passages).
+        expansions: file or folder of texts that the encoder reads behind each document's own, as `lsr expand` writes
+            them; hits show the documents without.
         language: language of the words of `bm25`, or beside a model: a Snowball language, or `none` (default: english).
         stop_words: words that count for nothing, or the language whose list is taken (default: of the language).
         overwrite: replace the index that is at the path.
@@ -118,11 +126,15 @@ def index(
         smooth=check_flag(smooth, "smooth"),
     )
     options.check(dense is not None)
+    from lsr.indexer.corpus.expansions import read_expansions
+
     source = read_sources(sources, Names.of(text, title, id, fields, reading))
     warn_before_compiling(BUILD)
     loaded = encoder_of(encoder, words={"language": language, "stop_words": stop_words})
     loaded_dense = dense_encoder_of(dense, loaded)
-    reader = reader_of(passages, loaded, loaded_dense)
+    behind = None if expansions is None else read_expansions(check_path(expansions, "expansions"))
+    reader = reader_of(passages, loaded, loaded_dense, behind=0 if behind is None else behind.room)
+    options = replace(options, expansions=behind)
     built = build(source, folder, loaded, dense=loaded_dense, reader=reader, options=options)
     for line in built.summary:
         logger.info("%s", line)
@@ -141,6 +153,9 @@ class BuildOptions:
         progress: listener to the progress of the work.
         shards: the division of a set of shards (default: a single index).
         smooth: smooth documents over their neighbours, which needs dense vectors.
+        expansions: texts that the sparse encoder reads behind the documents' own.
+        workers: other processes that encode by models (default: this one).
+        builders: other processes that build the shards of a set (default: this one).
     """
 
     overwrite: bool = False
@@ -150,6 +165,9 @@ class BuildOptions:
     progress: Progress | None = None
     shards: Partition | None = None
     smooth: bool = False
+    expansions: Expansions | None = None
+    workers: Workers | None = None
+    builders: Builders | None = None
 
     def check(self, with_dense: bool) -> None:
         """Raise UsageError where smoothing is asked for and can't be done. with_dense: dense vectors are stored."""
@@ -207,13 +225,15 @@ def build(
         "threads": given.threads or available_cores(),
         "progress": given.progress,
         "shards": given.shards,
+        "expansions": given.expansions,
+        "builders": given.builders,
     }
     given.check(dense is not None)
     if isinstance(source, Stream):
         manifest = index_documents(source.documents, path, encoder, **common)
         built = Built(manifest, *(((), None) if reader is None else (tuple(reader.summary()), reader.count)))
         return _smoothed(built, path, given)
-    common |= {"skip_bad": given.skip_bad, "reading": source.reading}
+    common |= {"skip_bad": given.skip_bad, "reading": source.reading, "workers": given.workers}
     manifest, summary = index_corpus(source.paths, path, encoder, **common)
     return _smoothed(Built(manifest, tuple(summary), None if reader is None else reader.count), path, given)
 

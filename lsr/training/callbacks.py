@@ -71,7 +71,7 @@ class StepCallback(TrainerCallback):
         limit = settings.train.minutes
         is_over = self._trainer.any_process(limit is not None and self._trainer.seconds >= 60 * limit)[0]
         step, is_last = state.global_step, is_over or state.global_step >= state.max_steps
-        if settings.eval.datasets and (is_last or (settings.eval.every and step % settings.eval.every == 0)):
+        if settings.eval.measures and (is_last or (settings.eval.every and step % settings.eval.every == 0)):
             control.should_evaluate = True
         every = settings.train.checkpoint_every
         minutes = (time.monotonic() - self._saved_at) / 60
