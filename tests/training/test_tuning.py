@@ -29,8 +29,10 @@ from lsr.query.hybrid.score_smoothing import Neighbours
 from lsr.query.hybrid.settings import USUAL_NEIGHBOURS, Hybrid
 from lsr.query.options import SearchOptions
 from lsr.query.searcher import Searcher
+from lsr.training.tuning import leave_one_out
 from lsr.training.tuning.choose import ANY_GAIN, JUDGED, Bar, bar_of_made, choose, usual_settings, word_weights
 from lsr.training.tuning.fusion import forget_tuning, tune_fusion
+from lsr.training.tuning.leave_one_out import Compared, rows_of
 from lsr.training.tuning.legs import Same, collect, rank_fused
 from lsr.training.tuning.probes import Probe, judged_probes, made_probes
 from lsr.types import PASSAGE_END, PASSAGE_OF, PASSAGE_START, Document
@@ -342,3 +344,43 @@ def test_the_command(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     ):
         code, _, err = run(*wrong)
         assert code == 2 and message in err, err
+
+
+def test_collections_are_left_out_in_turn(
+    made_index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments: list[str] = []
+    for name in ("first", "second"):
+        folder = tmp_path / name
+        (folder / "qrels").mkdir(parents=True)
+        (folder / "corpus.jsonl").write_text("")
+        numbers = range(4) if name == "first" else range(4, 8)
+        lines = [json.dumps({"_id": f"q{n}", "text": f"case{n}"}) for n in numbers]
+        (folder / "queries.jsonl").write_text("\n".join(lines))
+        (folder / "qrels" / "test.tsv").write_text("".join(f"q{n}\td{n}\t1\n" for n in numbers))
+        arguments += [str(made_index), str(folder)]
+    arguments += ["--made", "5", "--work", str(tmp_path / "work")]
+    assert leave_one_out.main(arguments) == 0
+    table = capsys.readouterr().out
+    rows = {line[:32].strip(): line[32:].split() for line in table.splitlines()}
+    assert rows[""] == ["first", "second", "mean"]
+    assert float(rows["chosen on the collection itself"][2]) >= float(rows["usual settings"][2])
+    assert set(rows) >= {"sparse leg", "dense leg, made queries", "chosen on the others", "chosen by made queries"}
+
+    def refuse(*args: Any, **options: Any) -> Any:
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(leave_one_out, "compare", refuse)
+    assert leave_one_out.main(arguments) == 0 and capsys.readouterr().out == table, "what was measured is kept"
+    assert leave_one_out.main(arguments[:1]) == 2, "an index without its collection"
+
+
+def test_the_others_choose_for_a_collection() -> None:
+    legs = {"sparse": 0.5, "dense": 0.4}
+    made = np.array([[0.5, 0.5], [0.6, 0.5]])
+    found = [Compared(name, legs, np.array(judged), made, legs) for name, judged in
+             (("a", [0.5, 0.9]), ("b", [0.6, 0.5]), ("c", [0.7, 0.6]))]  # fmt: skip
+    rows = dict(rows_of(found))
+    assert rows["usual settings"] == [0.5, 0.6, 0.7] and rows["chosen on the collection itself"] == [0.9, 0.6, 0.7]
+    assert rows["chosen on the others"] == [0.5, 0.5, 0.6], "a is left out where a is measured"
+    assert rows["best on made queries"] == [0.9, 0.5, 0.6] and rows["chosen by made queries"] == [0.5, 0.6, 0.7]
