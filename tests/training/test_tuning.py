@@ -32,7 +32,6 @@ from lsr.query.searcher import Searcher
 from lsr.training.tuning import leave_one_out
 from lsr.training.tuning.choose import ANY_GAIN, JUDGED, Bar, bar_of_made, choose, usual_settings, word_weights
 from lsr.training.tuning.fusion import forget_tuning, tune_fusion
-from lsr.training.tuning.leave_one_out import Compared, rows_of
 from lsr.training.tuning.legs import Same, collect, rank_fused
 from lsr.training.tuning.probes import Probe, judged_probes, made_probes
 from lsr.types import PASSAGE_END, PASSAGE_OF, PASSAGE_START, Document
@@ -346,6 +345,31 @@ def test_the_command(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
         assert code == 2 and message in err, err
 
 
+def test_an_index_is_tuned_when_it_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lsr.encoders.registry.load_dense_encoder", lambda name, **options: Letters())
+    corpus = tmp_path / "corpus.jsonl"
+    lines = [json.dumps({"_id": one.doc_id, "title": one.title, "text": one.text}) for one in DOCUMENTS[:30]]
+    corpus.write_text("\n".join(lines))
+
+    def run(*args: object) -> tuple[int, str]:
+        code = main(["index", *map(str, args), "--encoder", "bm25", "--threads", "1"])
+        return code, capsys.readouterr().err
+
+    made = tmp_path / "made"
+    code, err = run(corpus, "--index", made, "--dense", "letters", "--tune")
+    assert code == 0 and "made queries, hybrid searches keep weights 0.5 and 0.5" in err, err
+    with StoredIndex.open(made) as index:
+        assert index.manifest.tuning is not None and index.manifest.generation == 2
+    corpus.write_text('{"_id": "a", "text": "Short."}')
+    code, err = run(corpus, "--index", tmp_path / "short", "--dense", "letters", "--tune")
+    assert code == 0 and "not tuned: " in err and "too short" in err, "the index is there all the same"
+    for wrong in (["--tune"], ["--dense", "letters", "--tune", "--shards", "2"]):
+        code, err = run(corpus, "--index", tmp_path / "x", *wrong)
+        assert code == 2 and "--tune fits hybrid search" in err
+
+
 def test_collections_are_left_out_in_turn(
     made_index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -373,14 +397,3 @@ def test_collections_are_left_out_in_turn(
     monkeypatch.setattr(leave_one_out, "compare", refuse)
     assert leave_one_out.main(arguments) == 0 and capsys.readouterr().out == table, "what was measured is kept"
     assert leave_one_out.main(arguments[:1]) == 2, "an index without its collection"
-
-
-def test_the_others_choose_for_a_collection() -> None:
-    legs = {"sparse": 0.5, "dense": 0.4}
-    made = np.array([[0.5, 0.5], [0.6, 0.5]])
-    found = [Compared(name, legs, np.array(judged), made, legs) for name, judged in
-             (("a", [0.5, 0.9]), ("b", [0.6, 0.5]), ("c", [0.7, 0.6]))]  # fmt: skip
-    rows = dict(rows_of(found))
-    assert rows["usual settings"] == [0.5, 0.6, 0.7] and rows["chosen on the collection itself"] == [0.9, 0.6, 0.7]
-    assert rows["chosen on the others"] == [0.5, 0.5, 0.6], "a is left out where a is measured"
-    assert rows["best on made queries"] == [0.9, 0.5, 0.6] and rows["chosen by made queries"] == [0.5, 0.6, 0.7]

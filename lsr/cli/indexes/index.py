@@ -80,6 +80,11 @@ def add_parser(subparsers: Any) -> None:
         "--smooth", action="store_true", help="mix each document's vector with those of its nearest ones by dense "
         "vectors; without CORPUS, in an existing index: docs/HYBRID.md"
     )  # fmt: skip
+    parser.add_argument(
+        "--tune",
+        action="store_true",
+        help="then fit hybrid search to the documents by made queries, as 'lsr tune' does",
+    )
     add_model_arguments(parser)
     add_language_arguments(parser)
     add_passage_arguments(parser)
@@ -124,9 +129,13 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--passages cuts the texts of a CORPUS: name its folders and files")
     if args.expansions is not None and not args.corpus:
         raise UsageError("--expansions are read behind the texts of a CORPUS: name its folders and files")
+    if args.tune and (args.dense is None or args.shards is not None):
+        raise UsageError("--tune fits hybrid search, of single indexes: name the dense model by --dense")
     if not args.corpus and not args.vectors and (args.dense is not None or args.smooth):
         code = _add_dense(args) if args.dense is not None else 0
-        return _smooth(args) if args.smooth else code
+        code = _smooth(args) if args.smooth else code
+        _tune(args)
+        return code
     if args.smooth and args.vectors:
         raise UsageError("--smooth goes with CORPUS, or with an existing index: 'lsr index --smooth' after this")
     if args.language is not None or args.stopwords is not None:
@@ -173,7 +182,15 @@ def run(args: argparse.Namespace) -> int:
         size = human_bytes(manifest.size_bytes)
         pieces = f" ({counted(manifest.n_docs, 'passage')})" if manifest.n_docs > n_documents else ""
         say(f"indexed {counted(n_documents, 'document')}{pieces} in {seconds:.1f} s ({rate}) into {args.index}, {size}")
+    _tune(args)
     return 0
+
+
+def _tune(args: argparse.Namespace) -> None:
+    if args.tune:
+        from lsr.cli.models.tune import tune_new
+
+        tune_new(args.index, threads=args.threads)
 
 
 def _partition(args: argparse.Namespace) -> Any:

@@ -102,6 +102,23 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def tune_new(path: Path, *, threads: int | None) -> None:
+    """Tune an index that was just made, by made queries, and say what was chosen.
+
+    Where no query can be made, that is said, and the index stays as it is.
+    """
+    from lsr.errors import LsrError
+    from lsr.training.tuning.fusion import tune_fusion
+
+    try:
+        tuned = tune_fusion(path, threads=threads)
+    except LsrError as error:
+        note(f"not tuned: {error}")
+        return
+    verb = "now have" if tuned.choice.is_better else "keep"
+    note(f"by {counted(tuned.n_queries, 'made query')}, hybrid searches {verb} {tuned.choice.tuning.described}")
+
+
 def _tune_model(args: argparse.Namespace, path: Path) -> int:
     """Train the index's model further and report whether it is better."""
     from lsr.errors import UsageError
