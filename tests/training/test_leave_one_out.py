@@ -1,4 +1,4 @@
-"""Ways to choose settings of hybrid search, compared: by other collections, by made queries, by the collection itself."""
+"""Ways to choose settings of hybrid search compared: by other collections, made queries, the collection itself."""
 
 from __future__ import annotations
 
