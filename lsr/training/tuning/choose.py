@@ -53,14 +53,16 @@ class Bar:
         return float(differences.mean()) >= needed
 
 
+ENOUGH = 200
+"""Made queries by which the quotient of the legs is known: of 50 it is off by .08 and more."""
 JUDGED = Bar()
 ANY_GAIN = Bar(errors=0.0)
 
 
-def bar_of_made(legs: Mapping[str, float]) -> Bar:
-    """Return the bar for made queries. legs: nDCG@10 of the sparse and the dense leg on them."""
+def bar_of_made(legs: Mapping[str, float], n: int) -> Bar:
+    """Return the bar for made queries. legs: nDCG@10 of the sparse and the dense leg on them. n: their number."""
     low, high = sorted(legs.values())
-    return ANY_GAIN if low < WEAK * high else Bar(MARGIN_MADE)
+    return ANY_GAIN if low < WEAK * high and n >= ENOUGH else Bar(MARGIN_MADE)
 
 
 @dataclass(frozen=True, slots=True)

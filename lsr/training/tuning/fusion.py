@@ -74,7 +74,7 @@ def tune_fusion(
         found = collect(searcher, probes, word_weights(usual.words))
         measure = Measure(searcher, found)
         legs = measure.legs(usual.words)
-        choice = choose(usual, measure, bar=bar_of_made(legs) if judged is None else JUDGED)
+        choice = choose(usual, measure, bar=bar_of_made(legs, len(probes)) if judged is None else JUDGED)
     kind = "made queries" if judged is None else "judged queries"
     chosen_on = {
         "queries": kind,

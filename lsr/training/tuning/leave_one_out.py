@@ -58,7 +58,7 @@ def settings_of(usual: HybridTuning) -> list[HybridTuning]:
     return [usual, *(settings for settings in found if settings != usual)]
 
 
-def compare(index_path: Path, dataset_path: Path, *, split: str = "test", n_made: int = 100) -> Compared:
+def compare(index_path: Path, dataset_path: Path, *, split: str = "test", n_made: int = 300) -> Compared:
     """Measure all settings on one collection. Raises what `tune_fusion` raises."""
     dataset = load_dataset(dataset_path, split=split)
     with StoredIndex.open(index_path) as index:
@@ -108,7 +108,7 @@ def rows_of(found: Sequence[Compared]) -> list[tuple[str, list[float]]]:
         rows.append(("chosen on the others", others))
     for name, bars in (
         ("best on made queries", [Bar(errors=0.0)] * len(found)),
-        ("chosen by made queries", [bar_of_made(one.made_legs) for one in found]),
+        ("chosen by made queries", [bar_of_made(one.made_legs, one.made.shape[1]) for one in found]),
     ):
         made = [float(one.judged[chosen_on_made(one, bar)]) for one, bar in zip(found, bars, strict=True)]
         rows.append((name, made))
@@ -121,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m lsr.training.tuning.leave_one_out", description=__doc__)
     parser.add_argument("pairs", nargs="+", type=Path, metavar="INDEX BEIR", help="an index, and the folder it is of")
     parser.add_argument("--split", default="test", help="split of the qrels (default: test)")
-    parser.add_argument("--made", type=int, default=100, help="queries made from each collection (default: 100)")
+    parser.add_argument("--made", type=int, default=300, help="queries made from each collection (default: 300)")
     parser.add_argument("--work", type=Path, metavar="DIR", help="folder that keeps what was measured, to resume")
     args = parser.parse_args(arguments)
     try:
