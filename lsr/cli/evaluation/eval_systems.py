@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lsr.query.options import SearchOptions
 
 OWN_OPTIONS = frozenset(
-    ("k", "threads", "hybrid", "rerank", "fuser", "weights", "candidates", "neighbours", "feedback")
+    ("k", "threads", "hybrid", "rerank", "fuser", "weights", "word_weight", "candidates", "neighbours", "feedback")
 )
 """Search options for which `lsr eval` has its own: it measures hybrids and feedback beside the plain search."""
 

@@ -17,7 +17,18 @@ if TYPE_CHECKING:
     from lsr.query.shards.open import open_searcher
     from lsr.server.served_index import ServedIndex, ServedIndexes
 
-DEFAULTS = ("hybrid", "rerank", "fuser", "weights", "candidates", "neighbours", "feedback", "approximate", "partial")
+DEFAULTS = (
+    "hybrid",
+    "rerank",
+    "fuser",
+    "weights",
+    "word_weight",
+    "candidates",
+    "neighbours",
+    "feedback",
+    "approximate",
+    "partial",
+)
 """Options that searches have where a request doesn't give them."""
 
 
