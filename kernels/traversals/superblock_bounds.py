@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from lsr.kernels.geometry import PAGE_BLOCKS, PAGE_SUPERBLOCKS, SUPERBLOCK_BLOCKS
 from lsr.kernels.jit.compile import kernel
-from lsr.kernels.simd.dot_products import add_dots, add_in_order, largest_of_four, largest_of_page
+from lsr.kernels.simd.dot_products import add_dots, add_in_order, largest_of_page
 from lsr.kernels.simd.prefetch import prefetch
 from lsr.kernels.traversals.query_terms import RARE_BLOCK, RARE_SUPERBLOCK
 
@@ -26,8 +26,6 @@ PAGES_AT_ONCE = 64
 AHEAD = 512
 AHEAD_PAGES = 8
 """Pages ahead at which the maxima of single pages are prefetched."""
-DENSE = 0.4
-"""The share of wanted ones among neighbouring pages from which on summing all of them in a stream costs less."""
 RARE_AT_ONCE = 256
 STEPS_IN_A_BLOCK = 2 * 255
 """The most that `add_rare_to_blocks` makes of a block's four impacts."""
@@ -208,59 +206,13 @@ def find_last_upper_bounds(maxima, terms, block_bounds, upper_bounds):
 
 
 @kernel
-def find_upper_bounds_of_pages(maxima, terms, block_bounds, upper_bounds, sums, pages):
-    """Set the bounds of some pages' superblocks, as `find_upper_bounds` does those of all; block_bounds stay.
+def find_coarse_upper_bounds(maxima, terms, upper_bounds, sums):
+    """Add to upper_bounds the terms' bounds by the maxima of superblocks; return the largest.
 
-    pages: uint32, ascending.
-    """
-    n_blocks = maxima.shape[1]
-    flat = maxima.reshape(maxima.size)
-    finer = np.uint32(terms.finer)
-    n = pages.size
-    while n > 0 and np.int64(pages[n - 1]) >= n_blocks // PAGE_BLOCKS:
-        find_last_upper_bounds(maxima, terms, block_bounds, upper_bounds)
-        n -= 1
-    fours, weights = in_fours(terms)
-    starts = np.empty(4, np.int64)
-    i = 0
-    while i < n:
-        first = np.int64(pages[i])
-        end = i + 1
-        while end < n and np.int64(pages[end]) < first + PAGES_AT_ONCE:
-            end += 1
-        if end - i < DENSE * PAGES_AT_ONCE:
-            end = i + 1
-            if i + AHEAD_PAGES < n:
-                ahead = np.int64(pages[i + AHEAD_PAGES]) * PAGE_BLOCKS
-                for row in terms.rows:
-                    prefetch(flat, row * n_blocks + ahead)
-        n_pages = np.int64(pages[end - 1]) + 1 - first
-        sums[: n_pages * PAGE_BLOCKS] = 0
-        for j in range(weights.size):
-            for k in range(4):
-                starts[k] = fours[j, k] * n_blocks + first * PAGE_BLOCKS
-            add_dots(sums, n_pages, flat, starts, weights[j], AHEAD if n_pages > 1 else 0)
-        for page in pages[i:end]:
-            at, superblock = np.int64(page) * PAGE_BLOCKS, np.int64(page) * PAGE_SUPERBLOCKS
-            largest_of_page(sums, at - first * PAGE_BLOCKS, finer, block_bounds, at, upper_bounds, superblock)
-        i = end
-
-
-@kernel
-def find_coarse_upper_bounds(maxima, terms, block_bounds, has_rare, upper_bounds, sums):
-    """Set bounds that are at least those of `find_upper_bounds`, from a sixteenth of the maxima; return the largest.
-
-    maxima: uint8 (n_frequent, n_superblocks), of superblocks. block_bounds stay; has_rare: whether any isn't zero.
-    For the others see `find_upper_bounds`.
+    maxima: uint8 (n_frequent, n_superblocks), of superblocks. upper_bounds: uint32, of the rare terms. For the others
+    see `find_upper_bounds`, which reads sixteen times as much.
     """
     n_superblocks = upper_bounds.size
-    if has_rare:
-        for s in range(0, n_superblocks - n_superblocks % PAGE_SUPERBLOCKS, PAGE_SUPERBLOCKS):
-            largest_of_four(block_bounds, s * SUPERBLOCK_BLOCKS, upper_bounds, s)
-        for s in range(n_superblocks - n_superblocks % PAGE_SUPERBLOCKS, n_superblocks):
-            upper_bounds[s] = largest(block_bounds[s * SUPERBLOCK_BLOCKS : (s + 1) * SUPERBLOCK_BLOCKS])
-    else:
-        upper_bounds[:] = 0
     rows, coarse, finer = terms.rows, terms.coarse, np.uint32(terms.finer)
     flat = maxima.reshape(maxima.size)
     n_lines = n_superblocks // PAGE_BLOCKS

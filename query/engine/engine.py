@@ -201,13 +201,15 @@ class Engine:
         traversal: str | None = None,
         allowed: DocumentFilter | None = None,
         approximate: Approximate | None = None,
+        account: npt.NDArray[np.int64] | None = None,
     ) -> Ranking:
         """Return the k best documents of a sparse query.
 
         term_ids: ascending, unique. weights: finite, not negative. k: at least 1. once: the process has no
         other query to serve. traversal: one of TRAVERSALS, instead of the planner's choice. allowed: the
         documents that may be found, default all. approximate: search so, instead of exactly, wherever postings
-        are pruned at all; `traversal` then means nothing. Raises UsageError for weights or a traversal that can't be,
+        are pruned at all; `traversal` then means nothing. account: of `lsr.kernels.traversals.account`, to which the
+        steps of the compiled search are added. Raises UsageError for weights or a traversal that can't be,
         or a filter of another generation of the index.
         """
         if traversal is not None and traversal not in TRAVERSALS:
@@ -222,7 +224,7 @@ class Engine:
             ranking = self._rank_plain(term_ids, integers, k, allowed, scale, limit)
             if ranking is not None:
                 return ranking
-        return self._rank_compiled(term_ids, integers, k, traversal, allowed, approximate, scale)
+        return self._rank_compiled(term_ids, integers, k, traversal, allowed, approximate, scale, account)
 
     def rank_many(
         self,
@@ -312,20 +314,22 @@ class Engine:
         allowed: DocumentFilter | None,
         approximate: Approximate | None,
         scale: float,
+        account: npt.NDArray[np.int64] | None,
     ) -> Ranking:
         kernels = _kernels()
+        accounts = () if account is None else (account,)
         query = self._table_for(allowed), term_ids, integers
         heap, visits, traversals = results = np.zeros(k, np.uint64), np.zeros(3, np.int64), self._not_searched.copy()
         scratch = self._pool.take(self._n_superblocks, 0)
         while True:
             if approximate is None:
                 number = kernels.planned if traversal is None else kernels.traversals.index(traversal)
-                found = kernels.rank(*query, number, *results, scratch)
+                found = kernels.rank(*query, number, *results, scratch, *accounts)
             else:
                 limits = kernels.Limits(
                     approximate.alpha, approximate.most_superblocks(k), approximate.query_cut or NO_LIMIT
                 )
-                found = kernels.rank_approximately(*query, limits, *results, scratch)
+                found = kernels.rank_approximately(*query, limits, *results, scratch, *accounts)
             n_postings, n_untrusted, most_rare = found
             if n_untrusted:
                 self._trust(term_ids[integers > 0])
