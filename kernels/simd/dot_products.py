@@ -1,9 +1,9 @@
 """Sums of four rows of bytes with a weight each, for the 64 blocks of a page.
 
-Rows are interleaved in registers, since processors add neighbouring products: AVX-512 VNNI four products of bytes at a
-time, AVX2 and SSE2 (which every x86-64 has) two products of 16 bits. That leaves the sums of a page in another order
-than its blocks; the caller keeps them in that order, and only the last step, which looks for the largest, has to know
-it. Nothing overflows: a byte times seven bits is below 2¹⁵, and sums have 32 bits, enough for 2¹⁷ terms.
+Rows are interleaved in registers, since processors add neighbouring products: AVX-512 VNNI and AVX-VNNI four products
+of bytes at a time, AVX2 and SSE2 (which every x86-64 has) two products of 16 bits. That leaves the sums of a page in
+another order than its blocks; the caller keeps them in that order, and only the last step, which looks for the largest,
+has to know it. Nothing overflows: a byte times seven bits is below 2¹⁵, and sums have 32 bits, enough for 2¹⁷ terms.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from lsr.kernels.jit.compile import kernel
 from lsr.kernels.simd.cpu_features import has_feature, is_x86_64
 from lsr.kernels.simd.prefetch import prefetch
 
-VNNI = has_feature("avx512vnni")
-LANES = 4 if VNNI else 2 if has_feature("avx2") else 1
+LANES = 4 if has_feature("avx512vnni") else 2 if has_feature("avx2") else 1
 """Lanes of 16 bytes in a register: a lane holds the blocks of a superblock."""
+VNNI = has_feature("avx512vnni") or has_feature("avxvnni")
+"""Whether there is an instruction for four products of bytes: of AVX-512, or of AVX-VNNI in half as wide registers."""
 PART_BLOCKS = (
     ((0, 1, 2, 3), (4, 5, 6, 7), (8, 9, 10, 11), (12, 13, 14, 15))
     if VNNI
@@ -68,16 +69,6 @@ def largest_of_page_plainly(sums, at, finer, bounds, first, upper_bounds, superb
 
 
 @kernel
-def largest_of_four_plainly(bounds, first, upper_bounds, superblock):
-    """Set the four upper_bounds of a page, from `superblock` on, to the largest of their blocks' bounds."""
-    for i in range(PAGE_SUPERBLOCKS):
-        upper_bound = np.uint32(0)
-        for b in range(first + i * SUPERBLOCK_BLOCKS, first + (i + 1) * SUPERBLOCK_BLOCKS):
-            upper_bound = bounds[b] if bounds[b] > upper_bound else upper_bound
-        upper_bounds[superblock + i] = upper_bound
-
-
-@kernel
 def add_in_order_plainly(sums, at, finer, out, first):
     """Add (sums << finer) of a page to out[first:], in the order of its bytes."""
     for i in range(PAGE_BLOCKS):
@@ -86,7 +77,7 @@ def add_in_order_plainly(sums, at, finer, out, first):
 
 if config.DISABLE_JIT or not is_x86_64():
     add_dots, add_page, largest_of_page = add_dots_plainly, add_page_plainly, largest_of_page_plainly
-    largest_of_four, add_in_order = largest_of_four_plainly, add_in_order_plainly
+    add_in_order = add_in_order_plainly
 else:
     from llvmlite import ir
     from numba.extending import intrinsic
@@ -118,7 +109,7 @@ else:
             for high in (0, 1):
                 bytes_of_four = builder.bitcast(interleave(builder, ab, cd, 8, high), WORDS)
                 arguments = [totals[len(added)], bytes_of_four, weights]
-                added.append(instruction(builder, "llvm.x86.avx512.vpdpbusd.512", WORDS, arguments))
+                added.append(instruction(builder, f"llvm.x86.avx512.vpdpbusd.{128 * LANES}", WORDS, arguments))
         return added
 
     def _add_pairs(builder, totals, rows, four):
@@ -193,23 +184,6 @@ else:
                 place = _later(builder, args[6], turn * LANES)
                 pointer = item_pointer(context, builder, sig, args, 5, place, UPPER_BOUNDS)
                 store_largest_of_lanes(builder, upper_bound, pointer)
-            return context.get_dummy_value()
-
-        return signature, generate
-
-    @intrinsic
-    def largest_of_four(typing_context, bounds, first, upper_bounds, superblock):
-        """Do what `largest_of_four_plainly` does."""
-        del typing_context
-        signature = types.void(bounds, types.intp, upper_bounds, types.intp)
-
-        def generate(context, builder, sig, args):
-            for turn in range(PAGE_SUPERBLOCKS // LANES):
-                quarters = _quarters(context, builder, sig, args, 0, args[1], turn)
-                a, b = (larger(builder, *two) for two in (quarters[:2], quarters[2:]))
-                place = _later(builder, args[3], turn * LANES)
-                pointer = item_pointer(context, builder, sig, args, 2, place, UPPER_BOUNDS)
-                store_largest_of_lanes(builder, larger(builder, a, b), pointer)
             return context.get_dummy_value()
 
         return signature, generate

@@ -15,17 +15,21 @@ import numpy.typing as npt
 
 from lsr.kernels.geometry import PAGE_BLOCKS, PAGE_SUPERBLOCKS, SUPERBLOCK, SUPERBLOCK_BLOCKS
 from lsr.kernels.jit.compile import kernel
-from lsr.kernels.simd.dot_products import add_page, largest_of_page
+from lsr.kernels.simd.dot_products import add_dots, add_page, largest_of_page
 from lsr.kernels.simd.lower_bounds import lower_bounds
 from lsr.kernels.simd.prefetch import prefetch
 from lsr.kernels.traversals.query_terms import RARE_BLOCK, RARE_SUPERBLOCK
 from lsr.kernels.traversals.superblock_bounds import (
+    AHEAD,
     AHEAD_PAGES,
     PAGES_AT_ONCE,
     RARE_AT_ONCE,
     in_fours,
     prefetch_postings,
 )
+
+DENSE = 0.4
+"""The share of wanted ones among neighbouring pages from which on summing all of them in a stream costs less."""
 
 
 class Rare(NamedTuple):
@@ -164,36 +168,52 @@ def refine_pages(postings, bounding, rare, scratch, upper_bounds, threshold, pag
             if upper_bounds[s] >= threshold:
                 upper_bounds[s] = bound_of_superblock(postings, bounding, rare.ranks, rare.steps, places, s)
     fours, weights = in_fours(bounding)
-    live, rest = np.empty(PAGES_AT_ONCE, np.int64), np.empty(PAGES_AT_ONCE * PAGE_SUPERBLOCKS, np.uint32)
+    live, numbers = np.empty(PAGES_AT_ONCE, np.int64), np.empty(PAGES_AT_ONCE, np.int64)
+    rest = np.empty(PAGES_AT_ONCE * PAGE_SUPERBLOCKS, np.uint32)
     own, nothing = np.empty(PAGE_SUPERBLOCKS, np.uint32), np.zeros(PAGE_BLOCKS, np.uint32)
-    for begin in range(0, n, PAGES_AT_ONCE):
-        n_live = min(PAGES_AT_ONCE, n - begin)
-        sums[: n_live * PAGE_BLOCKS] = 0
-        for j in range(n_live):
-            live[j] = j
-            superblock = np.int64(pages[begin + j]) * PAGE_SUPERBLOCKS
+    begin = 0
+    while begin < n:
+        first_page, end = np.int64(pages[begin]), begin + 1
+        while end < n and np.int64(pages[end]) < first_page + PAGES_AT_ONCE:
+            end += 1
+        is_dense = end - begin >= DENSE * PAGES_AT_ONCE
+        if not is_dense:
+            end = min(begin + PAGES_AT_ONCE, n)
+        n_live = end - begin
+        span = np.int64(pages[end - 1]) + 1 - first_page if is_dense else n_live
+        sums[: span * PAGE_BLOCKS] = 0
+        for at in range(n_live):
+            page = np.int64(pages[begin + at])
+            j = page - first_page if is_dense else at
+            live[at], numbers[j] = j, page
             for i in range(PAGE_SUPERBLOCKS):
-                rest[j * PAGE_SUPERBLOCKS + i] = upper_bounds[superblock + i]
+                rest[j * PAGE_SUPERBLOCKS + i] = upper_bounds[page * PAGE_SUPERBLOCKS + i]
         for g in range(weights.size):
             a, b, c, d = fours[g, 0], fours[g, 1], fours[g, 2], fours[g, 3]
             kept = 0
-            n_lines += n_live * min(4, bounding.rows.size - 4 * g)
+            in_stream = is_dense and g == 0
+            if in_stream:
+                n_lines += span * min(4, bounding.rows.size)
+                add_dots(sums, span, maxima, fours[0] * n_blocks + first_page * PAGE_BLOCKS, weights[0], AHEAD)
+            else:
+                n_lines += n_live * min(4, bounding.rows.size - 4 * g)
             for at in range(n_live):
                 j = live[at]
-                page = np.int64(pages[begin + j])
-                if g == 0 and begin + j + AHEAD_PAGES < n:
-                    prefetch_page(maxima, fours[0], n_blocks, pages[begin + j + AHEAD_PAGES])
+                page = numbers[j]
+                if g == 0 and not is_dense and begin + at + AHEAD_PAGES < n:
+                    prefetch_page(maxima, fours[0], n_blocks, pages[begin + at + AHEAD_PAGES])
                 block, s = page * PAGE_BLOCKS, page * PAGE_SUPERBLOCKS
-                add_page(
-                    sums,
-                    j * PAGE_BLOCKS,
-                    maxima,
-                    a * n_blocks + block,
-                    b * n_blocks + block,
-                    c * n_blocks + block,
-                    d * n_blocks + block,
-                    weights[g],
-                )
+                if not in_stream:
+                    add_page(
+                        sums,
+                        j * PAGE_BLOCKS,
+                        maxima,
+                        a * n_blocks + block,
+                        b * n_blocks + block,
+                        c * n_blocks + block,
+                        d * n_blocks + block,
+                        weights[g],
+                    )
                 largest_of_page(sums, j * PAGE_BLOCKS, finer, nothing, 0, own, 0)
                 is_left = lower_bounds(
                     rest,
@@ -218,7 +238,8 @@ def refine_pages(postings, bounding, rare, scratch, upper_bounds, threshold, pag
         if rare.by_blocks and rare.ranks.size:
             for at in range(n_live):
                 j = live[at]
-                refine_rare(postings, rare, scratch, upper_bounds, threshold, pages[begin + j], j, finer)
+                refine_rare(postings, rare, scratch, upper_bounds, threshold, numbers[j], j, finer)
+        begin = end
     return n_lines * PAGE_BLOCKS
 
 

@@ -17,8 +17,9 @@ from lsr.indexer.storage.index import StoredIndex
 from lsr.io.fork_safe import cached_property
 from lsr.kernels.geometry import PAGE_SUPERBLOCKS, SUPERBLOCK
 from lsr.query.engine.approximate import NO_LIMIT, Approximate
+from lsr.query.engine.compile_ahead import COMPILING
 from lsr.query.engine.numpy_engine import search_plain
-from lsr.query.engine.planner import PLAIN_POSTINGS, TRAVERSALS, compiled_is_loaded
+from lsr.query.engine.planner import PLAIN_POSTINGS, PLAIN_WHILE_COMPILING, TRAVERSALS, compiled_is_loaded
 from lsr.query.engine.query_weights import integer_weights
 from lsr.query.filters.filter import DocumentFilter
 
@@ -219,8 +220,8 @@ class Engine:
         integers, factor = integer_weights(weights)
         k = self._checked_k(k)
         scale = self.index.manifest.scale / factor
-        if approximate is None and (traversal == "plain" or (once and traversal is None and not compiled_is_loaded())):
-            limit = None if traversal else PLAIN_POSTINGS
+        limit = None if traversal else self._plain_postings(once)
+        if approximate is None and (traversal == "plain" or limit):
             ranking = self._rank_plain(term_ids, integers, k, allowed, scale, limit)
             if ranking is not None:
                 return ranking
@@ -241,6 +242,8 @@ class Engine:
             allowed.check(self.index)
         if not queries:
             return []
+        if self._plain_postings(once=False):
+            return [self.rank(terms, weights, k, allowed=allowed) for terms, weights in queries]
         kernels, n = _kernels(), len(queries)
         k = self._checked_k(k)
         integers = [integer_weights(weights) for _, weights in queries]
@@ -272,6 +275,12 @@ class Engine:
             n_postings = int(results.n_postings[i])
             rankings.append(_ranking(positions, scores, results.traversals[i], n_postings, results.visits[i]))
         return rankings
+
+    def _plain_postings(self, once: bool) -> int:
+        """Return the postings up to which numpy answers a query, 0 where compiled code does. once: see `rank`."""
+        if once and not compiled_is_loaded():
+            return PLAIN_POSTINGS
+        return 0 if COMPILING.is_done() else PLAIN_WHILE_COMPILING
 
     def _rank_plain(
         self,

@@ -173,7 +173,8 @@ def coarse_upper_bounds_plain(postings: Postings, terms: Sequence[int], weights:
         upper_bounds += postings.superblock_max[row].astype(np.int64) * (weight << finer)
     for rank, weight in zip(rare, steps, strict=True):
         upper_bounds += weight * rare_in_superblocks_plain(postings, int(np.flatnonzero(postings.row == -1 - rank)[0]))
-    return upper_bounds.tolist()
+    found: list[int] = upper_bounds.tolist()
+    return found
 
 
 def block_upper_bounds_plain(postings: Postings, terms: Sequence[int], weights: Sequence[int]) -> list[int]:
@@ -188,7 +189,8 @@ def block_upper_bounds_plain(postings: Postings, terms: Sequence[int], weights: 
         doc_ords, impacts = posting_list(postings, int(np.flatnonzero(postings.row == -1 - rank)[0]))
         np.maximum.at(largest, doc_ords // BLOCK, impacts)
         bounds += weight * largest
-    return bounds.reshape(-1, SUPERBLOCK_BLOCKS).max(axis=1).tolist()
+    found: list[int] = bounds.reshape(-1, SUPERBLOCK_BLOCKS).max(axis=1).tolist()
+    return found
 
 
 def runs_plain(postings: Postings, terms: Sequence[int]) -> list[tuple[int, int, int]]:

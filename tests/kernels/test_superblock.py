@@ -15,6 +15,7 @@ from kernel_cases import (
     count_rare,
     draw_case,
     draw_query,
+    from_python,
     hits,
     invert,
     property_cases,
@@ -30,6 +31,7 @@ from kernel_oracle import (
 
 from lsr.kernels.build.layout import Postings
 from lsr.kernels.geometry import BLOCK, PAGE_SUPERBLOCKS, SUPERBLOCK, SUPERBLOCK_BLOCKS
+from lsr.kernels.simd.lower_bounds import lower_bounds, lower_bounds_plainly
 from lsr.kernels.traversals.query_terms import heaviest_first, split_terms
 from lsr.kernels.traversals.refinement import Rare, add_rare_of_superblock, add_rare_to_superblocks, refine_pages
 from lsr.kernels.traversals.superblock import (
@@ -124,6 +126,26 @@ def test_a_run_of_a_rare_term_across_chunks_is_bounded_and_starts_where_it_start
         assert places[0, superblock] == start
         impacts = matrix[superblock * SUPERBLOCK : (superblock + 1) * SUPERBLOCK, 0]
         assert int(impacts.max()) * 3 + 7 <= bounds[superblock] <= 2 * 255 * 3 + 7
+
+
+LOWER_BOUNDS = from_python(lower_bounds, 13)
+
+
+@property_cases(4)
+@given(seed=st.integers(0, 2**16), finer=st.integers(0, 8), threshold=st.sampled_from((1, 2**30, 2**31, 2**32 - 1)))
+def test_vector_instructions_lower_bounds_as_plain_loops_do(seed: int, finer: int, threshold: int) -> None:
+    """The same function twice, if the processor has no such instructions. What wraps around must do so in both."""
+    rng = np.random.default_rng(seed)
+    maxima = rng.integers(0, 256, 64).astype(np.uint8)
+    rows, four = rng.integers(0, 60, 4).tolist(), np.uint32(int(rng.integers(0, 2**32)) & 0x7F7F7F7F)
+    largest, rest, bounds = (rng.integers(0, 2**32, 9).astype(np.uint32) for _ in range(3))
+    found = []
+    for lower in (LOWER_BOUNDS, lower_bounds_plainly):
+        own_rest, own = rest.copy(), bounds.copy()
+        with np.errstate(over="ignore"):
+            is_left = lower(own_rest, 3, maxima, *rows, four, np.uint32(finer), largest, own, 2, np.uint32(threshold))
+        found.append((bool(is_left), own_rest.tolist(), own.tolist()))
+    assert found[0] == found[1]
 
 
 def test_the_blocks_of_rare_terms_are_bounded_by_their_largest_impacts() -> None:
