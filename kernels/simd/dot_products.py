@@ -69,6 +69,16 @@ def largest_of_page_plainly(sums, at, finer, bounds, first, upper_bounds, superb
 
 
 @kernel
+def largest_of_four_plainly(bounds, first, upper_bounds, superblock):
+    """Set the four upper_bounds of a page, from `superblock` on, to the largest of their blocks' bounds."""
+    for i in range(PAGE_SUPERBLOCKS):
+        upper_bound = np.uint32(0)
+        for b in range(first + i * SUPERBLOCK_BLOCKS, first + (i + 1) * SUPERBLOCK_BLOCKS):
+            upper_bound = bounds[b] if bounds[b] > upper_bound else upper_bound
+        upper_bounds[superblock + i] = upper_bound
+
+
+@kernel
 def add_in_order_plainly(sums, at, finer, out, first):
     """Add (sums << finer) of a page to out[first:], in the order of its bytes."""
     for i in range(PAGE_BLOCKS):
@@ -77,7 +87,7 @@ def add_in_order_plainly(sums, at, finer, out, first):
 
 if config.DISABLE_JIT or not is_x86_64():
     add_dots, add_page, largest_of_page = add_dots_plainly, add_page_plainly, largest_of_page_plainly
-    add_in_order = add_in_order_plainly
+    largest_of_four, add_in_order = largest_of_four_plainly, add_in_order_plainly
 else:
     from llvmlite import ir
     from numba.extending import intrinsic
@@ -184,6 +194,23 @@ else:
                 place = _later(builder, args[6], turn * LANES)
                 pointer = item_pointer(context, builder, sig, args, 5, place, UPPER_BOUNDS)
                 store_largest_of_lanes(builder, upper_bound, pointer)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    @intrinsic
+    def largest_of_four(typing_context, bounds, first, upper_bounds, superblock):
+        """Do what `largest_of_four_plainly` does."""
+        del typing_context
+        signature = types.void(bounds, types.intp, upper_bounds, types.intp)
+
+        def generate(context, builder, sig, args):
+            for turn in range(PAGE_SUPERBLOCKS // LANES):
+                quarters = _quarters(context, builder, sig, args, 0, args[1], turn)
+                a, b = (larger(builder, *two) for two in (quarters[:2], quarters[2:]))
+                place = _later(builder, args[3], turn * LANES)
+                pointer = item_pointer(context, builder, sig, args, 2, place, UPPER_BOUNDS)
+                store_largest_of_lanes(builder, larger(builder, a, b), pointer)
             return context.get_dummy_value()
 
         return signature, generate

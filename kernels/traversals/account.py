@@ -26,8 +26,10 @@ STEPS = (
     "choosing the rest",
     "block bounds of the rest",
     "scoring the rest",
+    "clearing",
 )
-LOOKUP, RARE, COARSE, CHOOSE_FIRST, BOUND_FIRST, SCORE_FIRST, CHOOSE_REST, BOUND_REST, SCORE_REST = range(len(STEPS))
+LOOKUP, RARE, COARSE, CHOOSE_FIRST, BOUND_FIRST = range(5)
+SCORE_FIRST, CHOOSE_REST, BOUND_REST, SCORE_REST, CLEAR = range(5, 10)
 NANOSECONDS, BYTES, ITEMS = range(3)
 """Rows of an account: int64, (3, len(STEPS) + 1); the last column of the first has the time of the last mark.
 

@@ -22,8 +22,8 @@ from lsr.kernels.traversals.account import start_account
 from lsr.kernels.traversals.blockmax import threshold_in_steps
 from lsr.kernels.traversals.names import FIRST, FIRST_POWER
 from lsr.kernels.traversals.query_terms import heaviest_first, split_terms
-from lsr.kernels.traversals.superblock import bound_coarsely, upper_bound_of_rank, visit_pages
-from lsr.kernels.traversals.superblock_bounds import Scale, forbid, scale_of
+from lsr.kernels.traversals.superblock import bound_coarsely, forget_rare, upper_bound_of_rank, visit_pages
+from lsr.kernels.traversals.superblock_bounds import Scale, forbid
 
 
 class Limits(NamedTuple):
@@ -51,8 +51,7 @@ def search_approximately(postings, terms, weights, admission, heap, scratch, vis
     upper_bounds = scratch.upper_bounds[:n_superblocks]
     query = split_terms(postings, terms, weights)
     heaviest_first(query.rows, query.row_weights)
-    top, bounding, steps = bound_coarsely(postings, query, min(query.rows.size, limits.cut), scratch, account)
-    scale = scale_of(steps)
+    top, bounding, scale = bound_coarsely(postings, query, min(query.rows.size, limits.cut), scratch, account)
     if admission.allowed.size:
         top = forbid(upper_bounds, admission.allowed)
     relaxed = Scale(np.uint64(np.ceil(np.float64(scale.fine) / limits.alpha)), scale.unit)
@@ -66,7 +65,6 @@ def search_approximately(postings, terms, weights, admission, heap, scratch, vis
                 postings,
                 query,
                 bounding,
-                steps,
                 least,
                 admission,
                 heap,
@@ -83,7 +81,6 @@ def search_approximately(postings, terms, weights, admission, heap, scratch, vis
                 postings,
                 query,
                 bounding,
-                steps,
                 least,
                 admission,
                 heap,
@@ -94,6 +91,7 @@ def search_approximately(postings, terms, weights, admission, heap, scratch, vis
                 False,
                 account,
             )
+    forget_rare(query, n_superblocks, scratch, account)
     least = threshold_in_steps(admission, heap, scale)
     for upper_bound in upper_bounds:
         visits[2] += upper_bound >= least

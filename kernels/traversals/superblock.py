@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from lsr.kernels.geometry import PAGE_SUPERBLOCKS, SUPERBLOCK, SUPERBLOCK_BITS
+from lsr.kernels.geometry import PAGE_SUPERBLOCKS, SUPERBLOCK, SUPERBLOCK_BITS, SUPERBLOCK_BLOCKS
 from lsr.kernels.jit.compile import kernel
 from lsr.kernels.traversals.account import (
     BOUND_FIRST,
     BOUND_REST,
     CHOOSE_FIRST,
     CHOOSE_REST,
+    CLEAR,
     COARSE,
     LOOKUP,
     RARE,
@@ -37,9 +38,10 @@ from lsr.kernels.traversals.blockmax import (
 from lsr.kernels.traversals.names import FIRST, FIRST_POWER
 from lsr.kernels.traversals.pages import pages_at_least
 from lsr.kernels.traversals.query_terms import heaviest_first, split_terms
-from lsr.kernels.traversals.refinement import Rare, add_rare_to_superblocks, refine_pages
+from lsr.kernels.traversals.refinement import refine_pages
 from lsr.kernels.traversals.superblock_bounds import (
     BoundTerms,
+    add_rare_to_blocks,
     find_coarse_upper_bounds,
     forbid,
     scale_of,
@@ -89,7 +91,7 @@ def superblocks_in_pages(upper_bounds, pages, threshold, superblocks):
 
 @kernel
 def bound_coarsely(postings, query, n_rows, scratch, account):
-    """Set the bounds of all superblocks by their own maxima; return the largest, the terms and steps that bound them.
+    """Set the bounds of all superblocks by their own maxima; return the largest, the terms that bound them, and their scale.
 
     query: see `QueryTerms`, its frequent terms the heaviest first, of which `n_rows` are used. account: see
     `lsr.kernels.traversals.account`, or None.
@@ -98,22 +100,29 @@ def bound_coarsely(postings, query, n_rows, scratch, account):
     upper_bounds = scratch.upper_bounds[:n_superblocks]
     steps = steps_of(query.row_weights[:n_rows], query.rare_weights)
     bounding = BoundTerms(query.rows[:n_rows], steps.coarse, steps.finer)
-    upper_bounds[:] = 0
+    block_bounds, has_rare = scratch.block_bounds[: n_superblocks * SUPERBLOCK_BLOCKS], query.rare.size > 0
     mark(account, LOOKUP, query.rows.size + query.rare.size, 0)
-    n_postings = add_rare_to_superblocks(postings, query.rare, steps.rare, upper_bounds, scratch.places)
+    n_postings = add_rare_to_blocks(postings, query.rare, steps.rare, block_bounds, scratch.places)
     mark(account, RARE, n_postings, 4 * n_postings)
-    top = find_coarse_upper_bounds(postings.superblock_max, bounding, upper_bounds, scratch.sums)
-    mark(account, COARSE, n_superblocks, n_superblocks * n_rows)
-    return top, bounding, steps
+    maxima = postings.superblock_max
+    top = find_coarse_upper_bounds(maxima, bounding, block_bounds, has_rare, upper_bounds, scratch.sums)
+    mark(account, COARSE, n_superblocks, n_superblocks * (n_rows + 4 * SUPERBLOCK_BLOCKS * has_rare))
+    return top, bounding, scale_of(steps)
 
 
 @kernel
-def visit_pages(
-    postings, query, bounding, steps, least, admission, heap, scratch, scale, budget, visits, is_first, account
-):
+def forget_rare(query, n_superblocks, scratch, account):
+    """Leave the bounds of blocks zero, as the next search needs them."""
+    if query.rare.size > 0:
+        scratch.block_bounds[: n_superblocks * SUPERBLOCK_BLOCKS] = 0
+        mark(account, CLEAR, n_superblocks, n_superblocks * 4 * SUPERBLOCK_BLOCKS)
+
+
+@kernel
+def visit_pages(postings, query, bounding, least, admission, heap, scratch, scale, budget, visits, is_first, account):
     """Bound the blocks of promising pages, and score the superblocks that reach the threshold, best first.
 
-    least: bound from which pages are promising, in steps, at least the threshold. bounding, steps: of
+    least: bound from which pages are promising, in steps, at least the threshold. bounding: of
     `bound_coarsely`. budget: the most superblocks to score. is_first: whether these are the first pages, for the
     account. For the others see `visit`; visits, account: see `search_superblock`.
     """
@@ -122,8 +131,8 @@ def visit_pages(
     threshold = threshold_in_steps(admission, heap, scale)
     pages = scratch.list[: pages_at_least(upper_bounds, least, scratch.list)]
     mark(account, CHOOSE_FIRST if is_first else CHOOSE_REST, pages.size, 4 * n_superblocks)
-    rare = Rare(query.rare, steps.rare, not is_first)
-    n_bytes = refine_pages(postings, bounding, rare, scratch, upper_bounds, threshold, pages)
+    block_bounds = scratch.block_bounds[: n_superblocks * SUPERBLOCK_BLOCKS]
+    n_bytes = refine_pages(postings, bounding, block_bounds, upper_bounds, scratch.sums, threshold, pages)
     mark(account, BOUND_FIRST if is_first else BOUND_REST, pages.size, n_bytes)
     visits[0] += pages.size * PAGE_SUPERBLOCKS
     n, highest = superblocks_in_pages(upper_bounds, pages, threshold, scratch.queue)
@@ -149,21 +158,20 @@ def search_superblock(postings, terms, weights, admission, heap, scratch, visits
     upper_bounds = scratch.upper_bounds[:n_superblocks]
     query = split_terms(postings, terms, weights)
     heaviest_first(query.rows, query.row_weights)
-    top, bounding, steps = bound_coarsely(postings, query, query.rows.size, scratch, account)
-    scale = scale_of(steps)
+    top, bounding, scale = bound_coarsely(postings, query, query.rows.size, scratch, account)
     if admission.allowed.size:
         top = forbid(upper_bounds, admission.allowed)
     threshold = threshold_in_steps(admission, heap, scale)
-    if top < threshold:
-        return
-    # The most promising pages first, for a threshold, unless another segment has left one; then what reaches it.
-    if not heap[0]:
-        n_first = int(FIRST * heap.size**FIRST_POWER)
-        least = upper_bound_of_rank(upper_bounds, n_first, threshold, top)
+    if top >= threshold:
+        # The most promising pages first, for a threshold, unless another segment left one; then what reaches it.
+        if not heap[0]:
+            n_first = int(FIRST * heap.size**FIRST_POWER)
+            least = upper_bound_of_rank(upper_bounds, n_first, threshold, top)
+            visit_pages(
+                postings, query, bounding, least, admission, heap, scratch, scale, NO_BUDGET, visits, True, account
+            )
+        least = threshold_in_steps(admission, heap, scale)
         visit_pages(
-            postings, query, bounding, steps, least, admission, heap, scratch, scale, NO_BUDGET, visits, True, account
+            postings, query, bounding, least, admission, heap, scratch, scale, NO_BUDGET, visits, False, account
         )
-    least = threshold_in_steps(admission, heap, scale)
-    visit_pages(
-        postings, query, bounding, steps, least, admission, heap, scratch, scale, NO_BUDGET, visits, False, account
-    )
+    forget_rare(query, n_superblocks, scratch, account)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from lsr.kernels.geometry import PAGE_BLOCKS, PAGE_SUPERBLOCKS, SUPERBLOCK_BLOCKS
 from lsr.kernels.jit.compile import kernel
-from lsr.kernels.simd.dot_products import add_dots, add_in_order, largest_of_page
+from lsr.kernels.simd.dot_products import add_dots, add_in_order, largest_of_four, largest_of_page
 from lsr.kernels.simd.prefetch import prefetch
 from lsr.kernels.traversals.query_terms import RARE_BLOCK, RARE_SUPERBLOCK
 
@@ -26,6 +26,8 @@ PAGES_AT_ONCE = 64
 AHEAD = 512
 AHEAD_PAGES = 8
 """Pages ahead at which the maxima of single pages are prefetched."""
+DENSE = 0.4
+"""The share of wanted ones among neighbouring pages from which on summing all of them in a stream costs less."""
 RARE_AT_ONCE = 256
 STEPS_IN_A_BLOCK = 2 * 255
 """The most that `add_rare_to_blocks` makes of a block's four impacts."""
@@ -206,13 +208,20 @@ def find_last_upper_bounds(maxima, terms, block_bounds, upper_bounds):
 
 
 @kernel
-def find_coarse_upper_bounds(maxima, terms, upper_bounds, sums):
-    """Add to upper_bounds the terms' bounds by the maxima of superblocks; return the largest.
+def find_coarse_upper_bounds(maxima, terms, block_bounds, has_rare, upper_bounds, sums):
+    """Set bounds that are at least those of `find_upper_bounds`, from a sixteenth of the maxima; return the largest.
 
-    maxima: uint8 (n_frequent, n_superblocks), of superblocks. upper_bounds: uint32, of the rare terms. For the others
-    see `find_upper_bounds`, which reads sixteen times as much.
+    maxima: uint8 (n_frequent, n_superblocks), of superblocks. block_bounds stay; has_rare: whether any isn't zero.
+    For the others see `find_upper_bounds`.
     """
     n_superblocks = upper_bounds.size
+    if has_rare:
+        for s in range(0, n_superblocks - n_superblocks % PAGE_SUPERBLOCKS, PAGE_SUPERBLOCKS):
+            largest_of_four(block_bounds, s * SUPERBLOCK_BLOCKS, upper_bounds, s)
+        for s in range(n_superblocks - n_superblocks % PAGE_SUPERBLOCKS, n_superblocks):
+            upper_bounds[s] = largest(block_bounds[s * SUPERBLOCK_BLOCKS : (s + 1) * SUPERBLOCK_BLOCKS])
+    else:
+        upper_bounds[:] = 0
     rows, coarse, finer = terms.rows, terms.coarse, np.uint32(terms.finer)
     flat = maxima.reshape(maxima.size)
     n_lines = n_superblocks // PAGE_BLOCKS

@@ -17,7 +17,7 @@ from lsr.kernels.build.layout import Postings
 from lsr.kernels.geometry import BLOCK, PAGE, RUN, SUPERBLOCK, SUPERBLOCK_BLOCKS
 from lsr.kernels.traversals.blockmax import BUCKETS, PROMISED, SAFE
 from lsr.kernels.traversals.scratch import Scratch
-from lsr.kernels.traversals.superblock_bounds import FINEST, LARGEST_WEIGHT, RARE_AT_ONCE, STEPS_IN_A_BLOCK
+from lsr.kernels.traversals.superblock_bounds import FINEST, LARGEST_WEIGHT, STEPS_IN_A_BLOCK
 from lsr.kernels.traversals.topk import Admission
 
 LARGEST_POSITION = 2**32 - 1
@@ -149,47 +149,17 @@ def upper_bounds_plain(postings: Postings, terms: Sequence[int], weights: Sequen
     return bounds.reshape(-1, SUPERBLOCK_BLOCKS).max(axis=1).tolist(), LARGEST_WEIGHT << finer, unit
 
 
-def rare_in_superblocks_plain(postings: Postings, term: int) -> npt.NDArray[np.int64]:
-    """Return what a rare term adds to each superblock's bound, with weight 1: its largest impact there.
-
-    Of a run that several chunks of postings share, it is that of each chunk.
-    """
-    largest: dict[tuple[int, int], int] = {}
-    for place, (doc_ord, impact) in enumerate(zip(*posting_list(postings, term), strict=True)):
-        key = int(doc_ord) // SUPERBLOCK, place // RARE_AT_ONCE
-        largest[key] = max(largest.get(key, 0), int(impact))
-    added = np.zeros(-(-len(postings.insertion) // SUPERBLOCK), np.int64)
-    for (superblock, _), impact in largest.items():
-        added[superblock] += impact
-    return added
-
-
 def coarse_upper_bounds_plain(postings: Postings, terms: Sequence[int], weights: Sequence[int]) -> list[int]:
-    """Return the sum of each superblock's maxima, of frequent and rare terms."""
+    """Return the sum of each superblock's maxima and the most that the rare terms add to one of its blocks."""
     frequent, row_weights, rare, rare_weights = split_terms_plain(postings, terms, weights)
     coarse, finer, steps, _ = steps_plain(row_weights, rare_weights)
-    upper_bounds = np.zeros(-(-len(postings.insertion) // SUPERBLOCK), np.int64)
+    n_superblocks = -(-len(postings.insertion) // SUPERBLOCK)
+    upper_bounds, bounds = np.zeros(n_superblocks, np.int64), np.zeros(n_superblocks * SUPERBLOCK_BLOCKS, np.int64)
     for row, weight in zip(frequent, coarse, strict=True):
         upper_bounds += postings.superblock_max[row].astype(np.int64) * (weight << finer)
     for rank, weight in zip(rare, steps, strict=True):
-        upper_bounds += weight * rare_in_superblocks_plain(postings, int(np.flatnonzero(postings.row == -1 - rank)[0]))
-    found: list[int] = upper_bounds.tolist()
-    return found
-
-
-def block_upper_bounds_plain(postings: Postings, terms: Sequence[int], weights: Sequence[int]) -> list[int]:
-    """Return the largest sum of maxima of each superblock's blocks, those of rare terms exact, too."""
-    frequent, row_weights, rare, rare_weights = split_terms_plain(postings, terms, weights)
-    coarse, finer, steps, _ = steps_plain(row_weights, rare_weights)
-    bounds = np.zeros(-(-len(postings.insertion) // SUPERBLOCK) * SUPERBLOCK_BLOCKS, np.int64)
-    for row, weight in zip(frequent, coarse, strict=True):
-        bounds += postings.block_max[row].astype(np.int64) * (weight << finer)
-    for rank, weight in zip(rare, steps, strict=True):
-        largest = np.zeros(len(bounds), np.int64)
-        doc_ords, impacts = posting_list(postings, int(np.flatnonzero(postings.row == -1 - rank)[0]))
-        np.maximum.at(largest, doc_ords // BLOCK, impacts)
-        bounds += weight * largest
-    found: list[int] = bounds.reshape(-1, SUPERBLOCK_BLOCKS).max(axis=1).tolist()
+        bounds += weight * rare_in_blocks_plain(postings, int(np.flatnonzero(postings.row == -1 - rank)[0]))
+    found: list[int] = (upper_bounds + bounds.reshape(-1, SUPERBLOCK_BLOCKS).max(axis=1)).tolist()
     return found
 
 

@@ -22,25 +22,20 @@ from kernel_cases import (
     seeds,
     sizes,
 )
-from kernel_oracle import (
-    block_upper_bounds_plain,
-    coarse_upper_bounds_plain,
-    rare_in_superblocks_plain,
-    runs_plain,
-)
+from kernel_oracle import coarse_upper_bounds_plain, upper_bounds_plain
 
 from lsr.kernels.build.layout import Postings
 from lsr.kernels.geometry import BLOCK, PAGE_SUPERBLOCKS, SUPERBLOCK, SUPERBLOCK_BLOCKS
 from lsr.kernels.simd.lower_bounds import lower_bounds, lower_bounds_plainly
 from lsr.kernels.traversals.query_terms import heaviest_first, split_terms
-from lsr.kernels.traversals.refinement import Rare, add_rare_of_superblock, add_rare_to_superblocks, refine_pages
+from lsr.kernels.traversals.refinement import refine_pages
 from lsr.kernels.traversals.superblock import (
     bound_coarsely,
     search_superblock,
     superblocks_in_pages,
     upper_bound_of_rank,
 )
-from lsr.kernels.traversals.superblock_bounds import PAGES_AT_ONCE, RARE_AT_ONCE
+from lsr.kernels.traversals.superblock_bounds import PAGES_AT_ONCE
 from lsr.kernels.traversals.topk import NO_FILTER
 
 
@@ -52,13 +47,16 @@ class Bounded:
         self.query = split_terms(postings, terms, weights)
         heaviest_first(self.query.rows, self.query.row_weights)
         n_rows = len(self.query.rows)
-        self.top, self.bounding, self.steps = bound_coarsely(postings, self.query, n_rows, self.scratch.arrays, None)
+        self.top, self.bounding, _ = bound_coarsely(postings, self.query, n_rows, self.scratch.arrays, None)
         self.upper_bounds = self.scratch.arrays.upper_bounds[: -(-len(postings.insertion) // SUPERBLOCK)]
 
     def refine(self, pages: np.ndarray, threshold: int) -> list[int]:
         """Refine some pages; return all bounds."""
-        call = self.postings, self.bounding, Rare(self.query.rare, self.steps.rare, True), self.scratch.arrays
-        refine_pages(*call, self.upper_bounds, np.uint64(threshold), pages.astype(np.uint32))
+        own = self.scratch.arrays
+        bounds = own.block_bounds[: len(self.upper_bounds) * SUPERBLOCK_BLOCKS]
+        call = self.postings, self.bounding, bounds, self.upper_bounds, own.sums
+        refine_pages(*call, np.uint64(threshold), pages.astype(np.uint32))
+        bounds[:] = 0
         self.scratch.check()
         return self.upper_bounds.tolist()
 
@@ -87,7 +85,7 @@ def test_both_levels_equal_their_plain_twins(seed: int, n_docs: int, share: floa
     before = bounded.upper_bounds.tolist()
     assert before == coarse_upper_bounds_plain(postings, terms.tolist(), weights.tolist())
     assert bounded.top == max(before, default=0)
-    of_blocks = block_upper_bounds_plain(postings, terms.tolist(), weights.tolist())
+    of_blocks = upper_bounds_plain(postings, terms.tolist(), weights.tolist())[0]
     assert all(a >= b for a, b in zip(before, of_blocks, strict=True))
     n_pages = -(-len(before) // PAGE_SUPERBLOCKS)
     asked = np.flatnonzero(np.random.default_rng(seed).random(n_pages) < share)
@@ -103,29 +101,11 @@ def test_several_windows_of_pages_are_refined(share: float) -> None:
     terms, weights = draw_query(9, 12, 12, "any")
     bounded = Bounded(postings, terms, weights)
     before = bounded.upper_bounds.tolist()
-    of_blocks = block_upper_bounds_plain(postings, terms.tolist(), weights.tolist())
+    of_blocks = upper_bounds_plain(postings, terms.tolist(), weights.tolist())[0]
     pages = np.flatnonzero(np.random.default_rng(3).random(-(-len(before) // PAGE_SUPERBLOCKS)) < share)
     for threshold in (int(np.quantile(of_blocks, 0.99)), 1):
         fresh = Bounded(postings, terms, weights)
         check_refined(fresh.refine(pages, threshold), before, of_blocks, set(pages.tolist()), threshold)
-
-
-@pytest.mark.parametrize("n_before", [0, 1, RARE_AT_ONCE - 3, RARE_AT_ONCE - 1, RARE_AT_ONCE, 2 * RARE_AT_ONCE - 2])
-def test_a_run_of_a_rare_term_across_chunks_is_bounded_and_starts_where_it_starts(n_before: int) -> None:
-    """The chunks are of postings, so that a run of five may lie in two of them: its bound counts both."""
-    doc_ords = np.concatenate([np.arange(n_before) * 128, n_before * 128 + np.array([3, 4, 5, 60, 63])])
-    matrix = np.zeros((64 * len(doc_ords) * 4, 1), np.uint8)
-    matrix[doc_ords, 0] = np.arange(len(doc_ords)) % 250 + 1
-    postings = invert(matrix)
-    assert postings.row[0] < 0
-    n_superblocks = len(matrix) // SUPERBLOCK
-    bounds, places = np.full(n_superblocks, 7, np.uint32), np.full((1, n_superblocks), 99, np.uint32)
-    add_rare_to_superblocks(postings, np.array([0]), np.array([3], np.uint32), bounds, places)
-    assert bounds.tolist() == (7 + 3 * rare_in_superblocks_plain(postings, 0)).tolist()
-    for _, superblock, start in runs_plain(postings, [0]):
-        assert places[0, superblock] == start
-        impacts = matrix[superblock * SUPERBLOCK : (superblock + 1) * SUPERBLOCK, 0]
-        assert int(impacts.max()) * 3 + 7 <= bounds[superblock] <= 2 * 255 * 3 + 7
 
 
 LOWER_BOUNDS = from_python(lower_bounds, 13)
@@ -146,18 +126,6 @@ def test_vector_instructions_lower_bounds_as_plain_loops_do(seed: int, finer: in
             is_left = lower(own_rest, 3, maxima, *rows, four, np.uint32(finer), largest, own, 2, np.uint32(threshold))
         found.append((bool(is_left), own_rest.tolist(), own.tolist()))
     assert found[0] == found[1]
-
-
-def test_the_blocks_of_rare_terms_are_bounded_by_their_largest_impacts() -> None:
-    matrix = np.zeros((64 * 20, 2), np.uint8)
-    matrix[[64, 65, 68, 127], 1] = 5, 9, 2, 255
-    matrix[[70, 71], 0] = 3, 1
-    postings, places = invert(matrix), np.zeros((2, 20), np.uint32)
-    bounds = np.zeros(2 * SUPERBLOCK_BLOCKS, np.uint32)
-    rare, steps = np.array([0, 1]), np.array([10, 100], np.uint32)
-    add_rare_of_superblock(postings, rare, steps, places, 1, bounds, SUPERBLOCK_BLOCKS)
-    found = {int(b): int(bounds[b]) for b in np.flatnonzero(bounds)}
-    assert found == {SUPERBLOCK_BLOCKS: 900, SUPERBLOCK_BLOCKS + 1: 230, SUPERBLOCK_BLOCKS + 15: 25_500}
 
 
 @property_cases(2)

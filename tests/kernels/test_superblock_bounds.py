@@ -29,6 +29,8 @@ from lsr.kernels.simd.dot_products import (
     add_dots_plainly,
     add_in_order,
     add_in_order_plainly,
+    largest_of_four,
+    largest_of_four_plainly,
     largest_of_page,
     largest_of_page_plainly,
 )
@@ -44,7 +46,7 @@ from lsr.kernels.traversals.superblock_bounds import (
     steps_of,
 )
 
-LARGEST_OF_PAGE = from_python(largest_of_page, 7)
+LARGEST_OF_PAGE, LARGEST_OF_FOUR = from_python(largest_of_page, 7), from_python(largest_of_four, 4)
 
 
 def bound_all(postings: Postings, terms: np.ndarray, weights: np.ndarray) -> tuple[GuardedScratch, int, int, int]:
@@ -175,6 +177,19 @@ def test_vector_instructions_do_what_plain_loops_do(seed: int, n_pages: int, fin
             in_order(sums, page * PAGE_BLOCKS, np.uint32(finer), ordered, 3 + page * PAGE_BLOCKS)
         found.append((upper_bounds.tolist(), ordered.tolist()))
     assert found[0] == found[1]
+
+
+@property_cases(8)
+@given(seed=st.integers(0, 2**16), highest=st.sampled_from((1, 5, 2**32 - 1)))
+def test_the_largest_of_four_superblocks(seed: int, highest: int) -> None:
+    bounds = (
+        np.random.default_rng(seed).integers(0, highest, 9 + 4 * SUPERBLOCK_BLOCKS, endpoint=True).astype(np.uint32)
+    )
+    expected = bounds[5 : 5 + 4 * SUPERBLOCK_BLOCKS].reshape(4, SUPERBLOCK_BLOCKS).max(axis=1).tolist()
+    for largest in (LARGEST_OF_FOUR, largest_of_four_plainly):
+        upper_bounds = np.full(7, 3, np.uint32)
+        largest(bounds, 5, upper_bounds, 2)
+        assert upper_bounds.tolist() == [3, 3, *expected, 3]
 
 
 @property_cases(8)
