@@ -91,7 +91,7 @@ def superblocks_in_pages(upper_bounds, pages, threshold, superblocks):
 
 @kernel
 def bound_coarsely(postings, query, n_rows, scratch, account):
-    """Set the bounds of all superblocks by their own maxima; return the largest, the terms that bound them, and their scale.
+    """Set the bounds of all superblocks by their own maxima; return the largest, what bounds them, and their scale.
 
     query: see `QueryTerms`, its frequent terms the heaviest first, of which `n_rows` are used. account: see
     `lsr.kernels.traversals.account`, or None.
