@@ -127,6 +127,11 @@ class SearchOptions:
         kind="bool", bare=True,
         help="show of each result what each term added to its score",
     ))  # fmt: skip
+    partial: bool = field(default=False, metadata=_described(
+        kind="bool", bare=True,
+        help="answer without shards of a set that are missing, damaged or silent, and say so; without it that is an"
+        " error",
+    ))  # fmt: skip
     threads: int | None = field(default=None, metadata=_described(
         kind="int", least=1, metavar="N", local=True,
         help="threads for many queries (default: one a core)",

@@ -35,6 +35,7 @@ _MODULES = {
     DENSE: "lsr.encoders.dense.kind",
     JOINT: "lsr.encoders.sparse.kind",
     MODEL: "lsr.encoders.sparse.kind",
+    "token-table": "lsr.encoders.sparse.token_table",
 }
 """The module that registers each kind."""
 
@@ -119,7 +120,8 @@ def load_encoder(name_or_path: str | Path, **options: Any) -> Encoder:
     `codes:FOLDER` is a dense encoder whose vectors become sparse codes, as `lsr codes` made them.
     options, bm25: `k1`, `b`, `stemmer`, `terms` (of an index to be continued).
     options, words of either: `language`, `stop_words` (`lsr.encoders.lexical.language`).
-    options, models: `revision`, `max_length`, `top_k`, `threshold`, `device`, `dtype`, `max_tokens`.
+    options, models: `revision`, `family` (of a plain checkpoint), `max_length`, `top_k`, `threshold`, `device`,
+    `dtype`, `max_tokens`, `words` (weight of exact words in queries, 0 for none).
     Raises EncoderError if there is no such encoder or it is broken, UsageError for an option that it doesn't take.
     """
     kind, name = _kind_named(name_or_path, "load", MODEL)

@@ -69,7 +69,7 @@ class StepCallback(TrainerCallback):
         self._trainer.end_step()
         settings = self._trainer.config
         step, is_last = state.global_step, state.global_step >= state.max_steps
-        if settings.eval.datasets and (is_last or (settings.eval.every and step % settings.eval.every == 0)):
+        if settings.eval.measures and (is_last or (settings.eval.every and step % settings.eval.every == 0)):
             control.should_evaluate = True
         every = settings.train.checkpoint_every
         minutes = (time.monotonic() - self._saved_at) / 60

@@ -16,9 +16,13 @@ from lsr.cli.common import (
     note_compiling,
     positive,
 )
+from lsr.cli.indexes.expansion_options import add_expansion_arguments, expansions_of
 from lsr.cli.indexes.language_options import add_language_arguments, language_of
 from lsr.cli.indexes.passage_options import add_passage_arguments, check_passage_arguments, reader_of
+from lsr.cli.indexes.ray_options import add_ray_arguments, as_json, check_ray_arguments, encoders_of, place_of
 from lsr.cli.indexes.reading_options import add_reading_arguments, reading_options
+from lsr.cli.indexes.without_effect import note_without_effect
+from lsr.cli.models.model_options import add_model_arguments, model_options, refuse_model_options
 from lsr.models import DEFAULT, default_encoder
 from lsr.output.numbers import counted, human_bytes
 from lsr.output.terminal import say
@@ -38,6 +42,7 @@ examples:
   lsr index --dense all-MiniLM-L6-v2         dense vectors for ./.lsr
   lsr index --vectors documents.parquet      vectors instead of text
   lsr index corpus.jsonl --shards 4          a set of 4 shards
+  lsr index corpus.jsonl --shards 4 --ray    … encoded and built on a Ray cluster
 """
 
 
@@ -70,8 +75,10 @@ def add_parser(subparsers: Any) -> None:
         "--dense", metavar="E", help="store dense vectors as well: the folder of a dense model, its name on the hub, "
         "or 'joint' if --encoder gives both; without CORPUS, add them to an existing index"
     )  # fmt: skip
+    add_model_arguments(parser)
     add_language_arguments(parser)
     add_passage_arguments(parser)
+    add_expansion_arguments(parser)
     add_reading_arguments(parser)
     add_device_argument(parser)
     parser.add_argument(
@@ -96,6 +103,7 @@ def add_parser(subparsers: Any) -> None:
     )  # fmt: skip
     parser.add_argument("--threads", type=positive, metavar="N", help="number of threads (default: all cores)")
     parser.add_argument("--json", action="store_true", help="print the result as a JSON object")
+    add_ray_arguments(parser, "encode, and build the shards of a set,")
     parser.set_defaults(run=run)
 
 
@@ -105,20 +113,25 @@ def run(args: argparse.Namespace) -> int:
     from lsr.io.cores import available_cores
 
     check_passage_arguments(args)
+    check_ray_arguments(args)
     args.index = new_index_path(args)
     if (args.passages or args.overlap is not None or args.passage_length is not None) and not args.corpus:
         raise UsageError("--passages cuts the texts of a CORPUS: name its folders and files")
+    if args.expansions is not None and not args.corpus:
+        raise UsageError("--expansions are read behind the texts of a CORPUS: name its folders and files")
     if args.dense is not None and not args.corpus and not args.vectors:
         return _add_dense(args)
     if args.language is not None or args.stopwords is not None:
         _check_language(args)
     if bool(args.corpus) == bool(args.vectors):
         raise UsageError("name what to index: either CORPUS folders and files, or --vectors FILE.parquet")
+    note_without_effect(args, encoder=None if args.vectors else args.encoder or default_encoder())
     options = {
         "overwrite": args.overwrite,
         "reorder": not args.no_reorder,
         "threads": args.threads or available_cores(),
         "shards": _partition(args),
+        "builders": _builders(args),
     }
     note_compiling("split_range")
     progress = TerminalProgress()
@@ -165,6 +178,15 @@ def _partition(args: argparse.Namespace) -> Any:
     return Partition(args.shards, args.partition or RANGE)
 
 
+def _builders(args: argparse.Namespace) -> Any:
+    """Return what builds the shards of a set on a cluster, None without one."""
+    if args.ray is None or args.shards is None:
+        return None
+    from lsr.cluster.build_tasks import RayBuilders
+
+    return RayBuilders(args.ray or None, args.shards, threads=args.threads)
+
+
 def _lengths(built: Built) -> dict[str, int]:
     """Return the number of passages, and of the tokens that documents have and that were read, where they are known."""
     passages = {} if built.manifest.passages is None else {"passages": built.manifest.n_docs}
@@ -181,22 +203,29 @@ def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[s
     from lsr.encoders.registry import kind_of, load_dense_encoder, load_encoder
 
     name = args.encoder or default_encoder()
+    expansions = expansions_of(args)
     if args.encoder is None and name == DEFAULT:
         note(f"encoding with the bundled model {name}; --encoder fast takes a fraction of the time")
     elif args.encoder is None:
         note(f"encoding with {name}, as LSR_ENCODER has it")
     of_dense = name == WORDS and args.dense is not None  # then the device is that of the dense model
     placement = {} if of_dense else placement_of(name, device=args.device, dtype=args.dtype)
-    encoder = load_encoder(name, **placement, **language_of(args))
+    read_as = model_options(args)
+    encoder = load_encoder(name, **placement, **language_of(args), **read_as)
     takes_name = kind_of(encoder.description).takes_name  # as codes:MODEL does, which isn't a model's place
     hint = None if takes_name else int8_hint(name, model_of(encoder), args.dtype)
     if hint is not None:
         note(hint)
     dense = None if args.dense is None else load_dense_encoder(args.dense, sparse=encoder, **_placement(args))
+    if args.ray is not None and (encoder.corpus_weighting is None or dense is not None):
+        options["workers"] = encoders_of(
+            args, encoder=place_of(name), options=as_json(placement | language_of(args) | read_as), staged=True,
+            dense=place_of(args.dense), dense_options=_placement(args),
+        )  # fmt: skip
     return build(
         Paths(tuple(args.corpus), reading_options(args)), args.index, encoder, dense=dense,
-        reader=reader_of(args, encoder, dense),
-        options=BuildOptions(skip_bad=args.skip_bad, progress=progress, **options),
+        reader=reader_of(args, encoder, dense, behind=0 if expansions is None else expansions.room),
+        options=BuildOptions(skip_bad=args.skip_bad, progress=progress, expansions=expansions, **options),
     )  # fmt: skip
 
 
@@ -214,15 +243,42 @@ def _placement(args: argparse.Namespace) -> dict[str, str]:
 
 def _index_vectors(args: argparse.Namespace, progress: TerminalProgress, options: dict[str, Any]) -> Built:
     from lsr.api.build import Built
-    from lsr.encoders.registry import load_dense_encoder, load_encoder
+    from lsr.encoders.registry import load_dense_encoder
     from lsr.indexer.pipeline import index_vectors
 
-    encoder = None if args.encoder is None else load_encoder(args.encoder)
+    encoder = _encoder_of_vectors(args)
     dense = None if args.dense is None else load_dense_encoder(args.dense, sparse=encoder, **_placement(args))
     manifest, summary = index_vectors(
         args.vectors, args.index, encoder=encoder, dense=dense, progress=progress, **options
     )
     return Built(manifest, tuple(summary))
+
+
+def _encoder_of_vectors(args: argparse.Namespace) -> Any:
+    """Return the encoder of the queries of ready vectors, with the settings that the vectors were encoded with."""
+    from lsr.encoders.registry import load_encoder, open_document_encoder
+    from lsr.indexer.encode.vectors_origin import origin_of
+
+    origin = origin_of(args.vectors)
+    if args.encoder is None:
+        refuse_model_options(args, "is of a model: name it by --encoder")
+        if origin is not None:
+            name = origin.encoder.get("name")
+            note(f"the vectors are of {name}; with --encoder {name} the index takes queries as text")
+        return None
+    given = model_options(args)
+    if origin is None or given:
+        encoder = load_encoder(args.encoder, **given)
+        if origin is not None:
+            origin.check(encoder.description, f"--encoder {args.encoder}")
+        return encoder
+    loaded = load_encoder(args.encoder)
+    if loaded.description.get("settings") == origin.encoder.get("settings"):
+        origin.check(loaded.description, f"--encoder {args.encoder}")
+        return loaded
+    if any(loaded.description.get(key) != origin.encoder.get(key) for key in ("revision", "tokenizer_hash")):
+        origin.check(loaded.description, f"--encoder {args.encoder}")
+    return open_document_encoder(origin.encoder, (), moved_to=args.encoder)
 
 
 def _add_dense(args: argparse.Namespace) -> int:
@@ -234,6 +290,7 @@ def _add_dense(args: argparse.Namespace) -> int:
 
     if args.encoder is not None:
         raise UsageError("--encoder goes with CORPUS: dense vectors alone leave the index's encoder as it is")
+    refuse_model_options(args, "goes with CORPUS: dense vectors alone leave the index's encoder as it is")
     with StoredIndex.open(args.index) as index:
         recorded = index.manifest.encoder
     of_model = recorded.get("query_side") in ("model", "table")

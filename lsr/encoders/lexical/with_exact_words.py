@@ -64,6 +64,11 @@ class WithExactWords:
         return getattr(self._model, "tokenizer", None)
 
     @property
+    def phrase_matcher(self) -> Any:
+        """The finder of the model's phrases, None where it has none."""
+        return getattr(self._model, "phrase_matcher", None)
+
+    @property
     def runtime(self) -> Runtime | None:
         """The model's runtime, None where it has only one."""
         runtime: Runtime | None = getattr(self._model, RUNTIME, None)
@@ -156,6 +161,11 @@ class QueriesWithWords:
     def tokenizer(self) -> Any:
         """The model's tokenizer, None where it has none."""
         return getattr(self._model, "tokenizer", None)
+
+    @property
+    def phrase_matcher(self) -> Any:
+        """The finder of the model's phrases, None where it has none."""
+        return getattr(self._model, "phrase_matcher", None)
 
     def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
         """Return one row a text; terms that the index doesn't hold are dropped."""
