@@ -132,11 +132,11 @@ class GatheredSearcher(Searcher):
         ):
             yield found, indices, arrays
 
-    def warm_up(self) -> None:
-        """Load what queries need, at the shards too."""
+    def warm_up(self, *, wait: bool = False) -> None:
+        """Load what queries need, at the shards too. wait: until kernels are compiled and all files are verified."""
         if self.index.manifest.encoder["query_side"] != "none":
             self.encode(["ready"])
-        self.warm_kernels()
+        self.warm_kernels(whole=wait)
 
     def warm_kernels(self) -> None:
         """Let the shards open and load compiled kernels."""

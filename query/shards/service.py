@@ -23,6 +23,7 @@ from lsr.indexer.storage.generations import open_folder
 from lsr.indexer.storage.index import StoredIndex
 from lsr.query.engine.approximate import Approximate
 from lsr.query.engine.batches import ranked
+from lsr.query.engine.compile_ahead import COMPILING
 from lsr.query.engine.engine import Ranking
 from lsr.query.hybrid.ann import FLAT, AnnParameters
 from lsr.query.hybrid.dense_search import allowed_rows, best_of_all, n_allowed, nearest
@@ -178,6 +179,8 @@ class ShardService:
 
     def _warm(self, value: Mapping[str, Any], arrays: Sequence[Array]) -> Answer:
         search = self._search
+        if value["whole"]:
+            COMPILING.wait()
         search.warm_kernels()
         for segment in search.index.segments[:1]:
             search.rank_vectors([(segment.terms[:1].astype(np.int32), np.ones(1, np.float32))], 1)

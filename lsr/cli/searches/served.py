@@ -93,11 +93,11 @@ def open_served(args: argparse.Namespace, *, whole: bool = False) -> ServedIndex
 
 
 def warm(searcher: Searcher, *, whole: bool) -> None:
-    """Load what searches need. whole: read and verify the whole index, too, so that it is in memory."""
+    """Load what searches need. whole: wait for the compiler, too, and read and verify the whole index."""
     from lsr.query.stages import method_of
 
     if searcher.index.manifest.encoder["query_side"] != "none":
-        searcher.warm_up()
+        searcher.warm_up(wait=whole)
         method_of(searcher.options).encode(searcher, ["ready"])
     if whole:
         searcher.verify()
