@@ -82,8 +82,6 @@ def test_nested_codes_stand_for_vectors_by_their_first_quarter(tmp_path: Path) -
     assert reconstruction(nested.first(16), vectors) > reconstruction(plain.first(16), vectors)
     with pytest.raises(EncoderError, match="the first 3 of 64"):
         nested.first(3)
-    with pytest.raises(UsageError, match="nested 4th"):
-        replace(SMALL, n_codes=15, n_active=4, nested=True)
     save_codes(tmp_path, replace(nested, pursuit=True), {"kind": "dense"})
     assert read_codes(tmp_path)[0].pursuit
 

@@ -37,7 +37,8 @@ class FittingSettings:
 
     n_codes: number of codes. n_active: codes of a vector. steps: number of batches; 0 keeps the random directions that
     fitting begins with. contrast: weight of the contrastive part. nested: whether the first quarter and half of the
-    codes are fitted to stand for a vector by themselves. pursuit: whether codes are chosen by matching pursuit afterwards.
+    codes are fitted to stand for a vector by themselves. pursuit: whether codes are chosen by matching pursuit
+    afterwards.
     """
 
     n_codes: int = 4096
@@ -59,11 +60,6 @@ class FittingSettings:
             raise UsageError(
                 f"sparse codes: {self.n_active} active of {self.n_codes} codes; give {self.n_codes // WIDER} at most, "
                 f"or {WIDER * self.n_active} codes"
-            )
-        if self.nested and self.n_active * NESTED[0] > self.n_codes:
-            raise UsageError(
-                f"sparse codes: {self.n_active} active of a nested {NESTED[0]}th of {self.n_codes} codes; give "
-                f"{NESTED[0] * self.n_active} codes or more"
             )
         if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
             raise UsageError(f"sparse codes: learning_rate is {self.learning_rate}; it must be above 0")
