@@ -27,6 +27,13 @@ $(VENV)/peers: $(VENV)/full
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[peers]'
 	touch $@
 
+$(VENV)/frameworks: $(VENV)/full
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[frameworks]'
+	touch $@
+
+.PHONY: frameworks
+frameworks: $(VENV)/frameworks  ## Install the frameworks that lsr.integrations has a module for, for their tests
+
 .PHONY: setup
 setup: $(VENV)/full  ## Make the virtual environment .venv with everything but the benchmark peers
 

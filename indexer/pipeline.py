@@ -14,6 +14,7 @@ from lsr.encoders.threads import limited_threads
 from lsr.errors import BadDocumentError, LsrError, UsageError
 from lsr.indexer.corpus.expansions import EXPANSIONS, Expansions
 from lsr.indexer.corpus.reader import read_roots
+from lsr.indexer.corpus.remote.url import Url, as_place
 from lsr.indexer.corpus.report import CorpusReport
 from lsr.indexer.corpus.walk import walk_roots
 from lsr.indexer.encode.document_encoders import Legs
@@ -83,7 +84,7 @@ def index_documents(
 
 
 def index_corpus(
-    paths: Sequence[str | Path],
+    paths: Sequence[str | Path | Url],
     index: str | Path,
     encoder: Encoder,
     *,
@@ -100,7 +101,7 @@ def index_corpus(
     workers: Workers | None = None,
     builders: Builders | None = None,
 ) -> tuple[Manifest, list[str]]:
-    """Index folders and files; return the manifest, and lines that sum up what was read and skipped.
+    """Index folders and files, here or by URL; return the manifest, and lines that sum up what was read and skipped.
 
     What a model encodes is kept beside the index until the commit (`Staging`), so that the same call after an
     interruption resumes; words alone are counted again. dense, reader, shards, expansions: as of `index_documents`.
@@ -110,7 +111,7 @@ def index_corpus(
     """
     _check_alone(expansions, workers, builders)
     tracking = Tracking(SourceTable())
-    tracking.target([Path(path) for path in paths], reading, skip_bad=skip_bad, follow=False)
+    tracking.target([as_place(path) for path in paths], reading, skip_bad=skip_bad, follow=False)
     stage = ENCODING if encoder.corpus_weighting is None or dense is not None else READING
     corpus = Corpus(tracking, Path(index), progress=progress, stage=stage)
 
@@ -231,7 +232,7 @@ class Corpus:
         # Only now, so that a folder that can't be written to is refused before everything is read.
         tracking = self._tracking
         files = walk_roots(tracking.roots, CorpusReport(), exclude=self._exclude, apart=tracking.apart)
-        self._progress.start(self._stage, sum(source.size_bytes for source in files), "B")
+        self._progress.start(self._stage, sum(source.size_bytes for source in files) or None, "B")
         report = self._report = CorpusReport()
         tracking.begin()
         documents = read_roots(

@@ -38,6 +38,24 @@ def encode_corpus(
     Raises UsageError for an encoder whose weights need the whole corpus, LsrError if the folder holds another job, or
     the documents aren't those that it was begun with.
     """
+    described = None if workers is None else workers.description
+    legs, job = job_of(encoder, with_text=with_text, passages=passages, described=described)
+    return run_job(
+        documents, job, folder, window=window, text_length=legs.text_length, progress=progress, workers=workers
+    )
+
+
+def job_of(
+    encoder: Encoder | DenseEncoder | JointEncoder,
+    *,
+    with_text: bool,
+    passages: Mapping[str, int] | None = None,
+    described: Mapping[str, Any] | None = None,
+) -> tuple[Legs, ShardJob]:
+    """Return what encodes, and the job of encoding by it. Raises UsageError as `encode_corpus` does.
+
+    described: the description of what encodes elsewhere (default: of the encoder here).
+    """
     legs = Legs.of(encoder)
     if legs.sparse is not None and legs.sparse.corpus_weighting is not None:
         raise UsageError(
@@ -48,12 +66,8 @@ def encode_corpus(
     def columns(batch: Sequence[Document]) -> Columns:
         return vector_columns(legs, batch, with_text=with_text)
 
-    described = legs.description if workers is None else workers.description
     settings = {"with_text": with_text, "passages": None if passages is None else dict(passages)}
-    job = ShardJob(described, settings, columns)
-    return run_job(
-        documents, job, folder, window=window, text_length=legs.text_length, progress=progress, workers=workers
-    )
+    return legs, ShardJob(legs.description if described is None else described, settings, columns)
 
 
 def vector_columns(legs: Legs, batch: Sequence[Document], *, with_text: bool) -> Columns:

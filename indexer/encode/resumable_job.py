@@ -167,7 +167,12 @@ def kept_documents(path: Path) -> int:
 
 def shard_of_job(file: Path) -> bool:
     """Say whether a file is a shard that a job wrote."""
-    return _SHARD.fullmatch(file.name) is not None and (file.parent / JOB_FILE).is_file()
+    if _SHARD.fullmatch(file.name) is None:
+        return False
+    try:
+        return Folder.open(file.parent).has_file(JOB_FILE)
+    except OSError:  # said where the file is read
+        return False
 
 
 def read_job(path: Path) -> dict[str, Any]:
@@ -264,17 +269,9 @@ def _begin(folder: Folder, job: ShardJob) -> dict[int, Shard]:
     if not folder.has_file(JOB_FILE):
         if any(name.endswith(".parquet") for name in names):
             raise LsrError(f"{folder} holds Parquet files of something else: give an empty folder")
-        _write_job(folder, {"format": FORMAT, "encoder": dict(job.encoder), "settings": dict(job.settings)})
+        _write_job(folder, job_content(job))
         return {}
-    found = _read_job(folder / JOB_FILE)
-    try:
-        _check_same(found["encoder"], job.encoder)
-    except LsrError as error:
-        raise OtherJobError(f"{folder} holds vectors of another encoder ({error})") from error
-    if job.settings | found["settings"] != job.settings:  # earlier versions recorded fewer settings
-        raise OtherJobError(
-            f"{folder} was begun with {found['settings']}, but now it is {dict(job.settings)}: give the same again"
-        )
+    check_job(str(folder), _read_job(folder / JOB_FILE), job)
     numbers = sorted(int(match[1]) for match in map(_SHARD.fullmatch, names) if match is not None)
     try:
         return {number: read_shard(folder / shard_name(number)) for number in numbers}
@@ -282,6 +279,23 @@ def _begin(folder: Folder, job: ShardJob) -> dict[int, Shard]:
         raise
     except LsrError as error:
         raise OtherJobError(str(error)) from error
+
+
+def job_content(job: ShardJob) -> dict[str, Any]:
+    """Return what `encode.json` says of a job."""
+    return {"format": FORMAT, "encoder": dict(job.encoder), "settings": dict(job.settings)}
+
+
+def check_job(place: str, found: Mapping[str, Any], job: ShardJob) -> None:
+    """Raise OtherJobError unless the job that a place was begun with is this one."""
+    try:
+        _check_same(found["encoder"], job.encoder)
+    except LsrError as error:
+        raise OtherJobError(f"{place} holds vectors of another encoder ({error})") from error
+    if job.settings | found["settings"] != job.settings:  # earlier versions recorded fewer settings
+        raise OtherJobError(
+            f"{place} was begun with {found['settings']}, but now it is {dict(job.settings)}: give the same again"
+        )
 
 
 def _check_same(found: Mapping[str, Any], given: Mapping[str, Any]) -> None:

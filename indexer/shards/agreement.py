@@ -25,8 +25,9 @@ def vocabulary_bytes(manifest: Manifest) -> int:
 def check_agreement(path: Path, scale: float, shards: Mapping[str, Manifest]) -> None:
     """Raise IndexDamagedError, naming two shards and what they differ in, unless all agree.
 
-    path: of the set, for the message. scale: of the set. shards: manifests by the shards' names. Vocabularies are not
-    compared term by term: those of a set's writer continue each other, and a checksum pins each shard's manifest.
+    path: of the set, for the message. scale: of the set. shards: manifests by the shards' names. Vocabularies of one
+    size are compared by their checksums; others not term by term, which `lsr check` does: those of a set's writer
+    continue each other, and a checksum pins each shard's manifest.
     """
     (first, leader), *others = shards.items()
     if leader.scale != scale:
@@ -35,7 +36,17 @@ def check_agreement(path: Path, scale: float, shards: Mapping[str, Manifest]) ->
     for name, manifest in others:
         for what, value in _agreed(manifest).items():
             if value != due[what]:
-                raise IndexDamagedError(f"{path}: the shards {first} and {name} don't agree on the {what}; {REMEDY}")
+                raise _disagreement(path, first, name, what)
+    by_size: dict[int, tuple[str, Any]] = {}
+    for name, manifest in shards.items():
+        checksums = {file: info.crc32 for file, info in manifest.vocabulary.files.items()}
+        other, known = by_size.setdefault(vocabulary_bytes(manifest), (name, checksums))
+        if known != checksums:
+            raise _disagreement(path, other, name, "vocabulary")
+
+
+def _disagreement(path: Path, one: str, other: str, what: str) -> IndexDamagedError:
+    return IndexDamagedError(f"{path}: the shards {one} and {other} don't agree on the {what}; {REMEDY}")
 
 
 def _agreed(manifest: Manifest) -> dict[str, Any]:

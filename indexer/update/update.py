@@ -10,6 +10,7 @@ from lsr.encoders.base import Encoder, term_ids_of
 from lsr.errors import LsrError, UsageError
 from lsr.indexer.corpus.expansions import Expansions
 from lsr.indexer.corpus.options import CorpusOptions
+from lsr.indexer.corpus.remote.url import Url, as_place
 from lsr.indexer.encode.vectors_origin import origin_of
 from lsr.indexer.pipeline import Corpus, reading_stage
 from lsr.indexer.sources.table import UNKNOWN_SOURCES, SourceTable, read_table
@@ -103,7 +104,7 @@ def delete_chosen(
 
 
 def add_corpus(
-    paths: Sequence[str | Path],
+    paths: Sequence[str | Path | Url],
     index: str | Path,
     *,
     replacing: bool = False,
@@ -122,7 +123,7 @@ def add_corpus(
     of documents that are added. The index itself is never read. Raises what `read_corpus` and
     `add_documents` raise.
     """
-    places = [Path(path) for path in paths]
+    places = [as_place(path) for path in paths]
     with StoredIndex.open(index) as stored:
         follows = stored.manifest.sources is not None
     common: dict[str, Any] = {"encoder": encoder, "merge": merge, "threads": threads, "progress": progress}

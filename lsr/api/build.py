@@ -60,9 +60,11 @@ def index(
     """Make an index of texts, and open it.
 
     Args:
-        sources: paths of files and folders (a `str` by itself, `Path`s, or a list of existing paths), `Document`s,
-            dicts, texts in a list, a pandas or polars DataFrame, an Arrow table, or an iterable of Documents, dicts or
-            texts, which is read as a stream. A text without a doc_id gets its position as one, counted from 0.
+        sources: paths of files and folders (a `str` by itself, `Path`s, or a list of existing paths), the URL of a
+            corpus (a `str` by itself: `s3://`, `gs://`, `abfs://`, `hf://`, `https://`, `ir_datasets:NAME`),
+            `Document`s, dicts, texts in a list, a pandas or polars DataFrame, an Arrow table, or an iterable of
+            Documents, dicts or texts, which is read as a stream. A text without a doc_id gets its position as one,
+            counted from 0.
         path: folder of the index (default: `.lsr` here).
         encoder: `bm25`, `default`, the folder of a model, its name on the hub, or a loaded encoder (default:
             $LSR_ENCODER, else the bundled model).

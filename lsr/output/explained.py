@@ -31,7 +31,7 @@ class _TermsOf:
 
     def matches(self, text: str) -> list[tuple[int, int, str]]:
         """Return (start, end, term) of each."""
-        return [(*span,) for span in spans_of(self._finder.find(text), self._points)]
+        return [(*span,) for span in spans_of(self._finder.find_some(text, self._points), self._points)]
 
 
 def explained_lines(explained: ExplainedSearch) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +102,6 @@ def check_examples(examples: Examples, config: TrainingConfig, *, n_processes: i
 def check_candidates(examples: Examples, config: TrainingConfig) -> None:
     """Raise UsageError or LsrError where any of N_SCANNED examples lacks scores or negatives that a loss needs."""
     needs_scores = any(teacher.name == FILE for teacher in config.teacher)
-    needs_negatives = _own_only(config)
     for i, example in _scanned(examples):
         losses = config.losses_of(example.source)
         if needs_scores and example.scores is None and losses & config.taught_losses.keys():
@@ -110,6 +109,7 @@ def check_candidates(examples: Examples, config: TrainingConfig) -> None:
                 f"example {i}, query {example.query!r:.60}, has no scores, but teacher 'file' gives those: take "
                 "another teacher, or let `lsr mine --teacher` write them"
             )
+        needs_negatives = _own_only(config, losses)
         if needs_negatives and (len(example.documents) < 2 or not config.data.negatives):
             raise UsageError(
                 f"example {i}, query {example.query!r:.60}, has {len(example.documents) - 1} negatives and "
@@ -136,8 +136,12 @@ def check_first_batch(
     """
     stride = max(1, len(examples) // N_ENCODED)
     few = [examples[i * stride] for i in range(min(N_ENCODED, len(examples)))]
-    inputs = _on(collator(few), next(student.parameters()).device)
-    panel.scores(inputs["texts"], inputs)
+    device = next(student.parameters()).device
+    taught = [one for one in few if config.losses_of(one.source) & config.taught_losses.keys()]
+    if taught:
+        inputs = _on(collator(taught), device)
+        panel.scores(inputs["texts"], inputs)
+    inputs = _on(collator(few), device)
     state = torch.random.get_rng_state()
     student.train()
     saved = _SavedBytes(student)
@@ -240,8 +244,10 @@ class _SavedBytes:
         return tensor
 
 
-def _own_only(config: TrainingConfig) -> str | None:
-    return next((name for name, loss in config.loss.items() if candidates_of(name, loss) == "own"), None)
+def _own_only(config: TrainingConfig, among: Collection[str]) -> str | None:
+    """Return the first of some losses that ranks an example's own documents alone, None if none does."""
+    chosen = {name: loss for name, loss in config.loss.items() if name in among}
+    return next((name for name, loss in chosen.items() if candidates_of(name, loss) == "own"), None)
 
 
 def _on(inputs: Mapping[str, Any], device: torch.device) -> dict[str, Any]:

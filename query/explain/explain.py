@@ -198,7 +198,8 @@ def _explained(
     in_query: frozenset[str],
 ) -> ExplainedHit:
     points = {names[i]: int(integers[i]) * int(impacts[i]) for i in np.flatnonzero(impacts).tolist() if integers[i]}
-    in_title, in_text = finder.find(hit.title[:SEARCHED_CHARACTERS]), finder.find(hit.text[:SEARCHED_CHARACTERS])
+    in_title = finder.find_some(hit.title[:SEARCHED_CHARACTERS], points)
+    in_text = finder.find_some(hit.text[:SEARCHED_CHARACTERS], points)
     standing = {span.term for span in (*in_title, *in_text)}
     terms = [
         TermContribution(

@@ -155,3 +155,18 @@ def test_words_of_a_model_can_be_left_out(lsr, corpus, plain_folder, tmp_path):
     assert "words" not in load_encoder(plain_folder, words=0).description["settings"]
     german = load_encoder(plain_folder, words=2.5, language="german")
     assert german.description["settings"]["words"]["config"]["stemmer"] == "german"
+
+
+def test_options_without_effect_are_said(lsr, corpus, plain_folder, tmp_path):
+    code, _, err = lsr("index", corpus, "--encoder", "bm25", "--index", tmp_path / "words", "--dtype", "int8")
+    assert code == 0 and "--dtype has no effect with bm25, which counts words" in err
+    assert lsr("encode", corpus, "--encoder", plain_folder, "--out", tmp_path / "out", "--no-passages")[0] == 0
+    shard = tmp_path / "out" / "shard-000000.parquet"
+    code, _, err = lsr(
+        "index", "--vectors", shard, "--index", tmp_path / "ready", "--skip-bad", "--text", "body", "--device", "cpu"
+    )
+    assert code == 0
+    for option in ("--skip-bad", "an option of reading files", "--device"):
+        assert f"{option} has no effect" in err
+    code, _, err = lsr("eval", tmp_path, "--encoder", "bm25", "--queries", shard)
+    assert code == 2 and "--queries are the encoded queries of --vectors" in err

@@ -20,6 +20,7 @@ FLOORS = {
     "lsr.mcp": 10,
     "lsr.server": 9,
     "lsr.output": 8,
+    "lsr.integrations": 8,
     "lsr.api": 7,
     "lsr.training": 6,
     "lsr.cluster": 6,

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+import lsr.models
 from lsr.cli.main import main
 from lsr.errors import EncoderError, LsrError, UsageError
 from lsr.training.config.config import make_config
@@ -119,7 +120,7 @@ def test_an_option_without_effect_is_refused(change: str, message: str) -> None:
         (["eval.patience=3"], "eval.patience is set, but eval.every is 0"),
         (["eval.measure=MRR@10"], "eval.measure is set, but eval.datasets names no test collection"),
         (["encoder.idf_max=3"], "encoder.idf_max is set, but encoder.query_table is not 'idf'"),
-        (["encoder.dense={pooling='cls'}"], "encoder.dense is set, but no loss trains a dense head"),
+        (["encoder.dense={dimension=8}"], "encoder.dense.dimension is set, but no loss trains that layer"),
         (["sparsity.documents.horizon=30"], "sparsity.documents.horizon is set, but sparsity.documents.target is not"),
         (
             ["sparsity.documents.ramp=3"],
@@ -147,7 +148,8 @@ def test_recipes_set_nothing_without_effect() -> None:
     from lsr.training.config.without_effect import without_effect
     from lsr.training.recipes import RECIPES_FOLDER
 
-    for path in sorted(RECIPES_FOLDER.glob("*.toml")):
+    bundled = Path(lsr.models.__file__).parent
+    for path in sorted([*RECIPES_FOLDER.glob("*.toml"), *bundled.glob("*.toml")]):
         values = with_overrides(read_config(path), ["data.files=pairs.jsonl"])
         assert without_effect(make_config(values)) == [], path
 

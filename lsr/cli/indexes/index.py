@@ -21,6 +21,7 @@ from lsr.cli.indexes.language_options import add_language_arguments, language_of
 from lsr.cli.indexes.passage_options import add_passage_arguments, check_passage_arguments, reader_of
 from lsr.cli.indexes.ray_options import add_ray_arguments, as_json, check_ray_arguments, encoders_of, place_of
 from lsr.cli.indexes.reading_options import add_reading_arguments, reading_options
+from lsr.cli.indexes.without_effect import note_without_effect
 from lsr.cli.models.model_options import add_model_arguments, model_options, refuse_model_options
 from lsr.models import DEFAULT, default_encoder
 from lsr.output.numbers import counted, human_bytes
@@ -124,6 +125,7 @@ def run(args: argparse.Namespace) -> int:
         _check_language(args)
     if bool(args.corpus) == bool(args.vectors):
         raise UsageError("name what to index: either CORPUS folders and files, or --vectors FILE.parquet")
+    note_without_effect(args, encoder=None if args.vectors else args.encoder or default_encoder())
     options = {
         "overwrite": args.overwrite,
         "reorder": not args.no_reorder,
@@ -208,17 +210,17 @@ def _index(args: argparse.Namespace, progress: TerminalProgress, options: dict[s
         note(f"encoding with {name}, as LSR_ENCODER has it")
     of_dense = name == WORDS and args.dense is not None  # then the device is that of the dense model
     placement = {} if of_dense else placement_of(name, device=args.device, dtype=args.dtype)
-    encoder = load_encoder(name, **placement, **language_of(args), **model_options(args))
+    read_as = model_options(args)
+    encoder = load_encoder(name, **placement, **language_of(args), **read_as)
     takes_name = kind_of(encoder.description).takes_name  # as codes:MODEL does, which isn't a model's place
     hint = None if takes_name else int8_hint(name, model_of(encoder), args.dtype)
     if hint is not None:
         note(hint)
     dense = None if args.dense is None else load_dense_encoder(args.dense, sparse=encoder, **_placement(args))
     if args.ray is not None and (encoder.corpus_weighting is None or dense is not None):
-        of_sparse = as_json(placement | language_of(args) | model_options(args))
         options["workers"] = encoders_of(
-            args, encoder=place_of(name), options=of_sparse, staged=True, dense=place_of(args.dense),
-            dense_options=_placement(args),
+            args, encoder=place_of(name), options=as_json(placement | language_of(args) | read_as), staged=True,
+            dense=place_of(args.dense), dense_options=_placement(args),
         )  # fmt: skip
     return build(
         Paths(tuple(args.corpus), reading_options(args)), args.index, encoder, dense=dense,

@@ -1,4 +1,4 @@
-"""Options that say how a model is read: its family, what it reads and keeps of a document, words beside it."""
+"""Options of reading a model: family, length, pruning, exact words."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Push, and print the place."""
-    from lsr.indexer.transfer.hub import push
+    from lsr.handoff.hub import push
 
     done = push(args.path, args.name, private=args.private, revision=args.revision, endpoint=args.endpoint)
     _print(args, done, "pushed")
@@ -65,7 +65,7 @@ def add_pull_parser(subparsers: Any) -> None:
 
 def run_pull(args: argparse.Namespace) -> int:
     """Pull, and print the folder."""
-    from lsr.indexer.transfer.hub import pull
+    from lsr.handoff.hub import pull
 
     done = pull(args.name, args.path, revision=args.revision, overwrite=args.overwrite, endpoint=args.endpoint)
     _print(args, done, "pulled")

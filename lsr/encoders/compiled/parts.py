@@ -95,6 +95,8 @@ def _of_tower(tower: TowerConfig) -> str | None:
 def _of_folder(folder: Path) -> str | None:
     reason = architectures.why_not(read_json(folder / "config.json"))
     if reason is None and weights_file(folder) is None:
+        if any(folder.glob("*.bin")) and not any(folder.glob("*.safetensors")):
+            return f"its weights are pickled, which lsr encoder convert {folder} OUT mends"
         return "its weights aren't in one safetensors file"
     if reason is None and not (folder / "tokenizer.json").is_file():
         return "its tokenizer has no fast form (tokenizer.json)"

@@ -47,7 +47,7 @@ def convert_encoder(
     family: str | None = None,
     revision: str | None = None,
 ) -> Converted:
-    """Write a model to `out`, a new or an empty folder, in a form that loads; its own files stay as they are.
+    """Write a model to `out`, a new or an empty folder, in a form that loads. Its own files stay as they are.
 
     Pickled weights become safetensors, of which weights alone are read; an adapter is added to its model; BGE-M3's
     `sparse_linear.pt` becomes the head of a joint encoder.

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from lsr.encoders.converted.sparse_codes import SparseAutoencoder
 from lsr.encoders.pretrained.mapped_weights import Tensors
 from lsr.encoders.pretrained.module_keys import check_keys
 from lsr.encoders.pretrained.sentence_transformers_config import read_model_settings
@@ -34,8 +33,11 @@ def weights_of_csr(folder: Path) -> Path:
     return module_chain(folder).folders[-1] / WEIGHTS
 
 
-def read_csr(folder: Path) -> SparseAutoencoder:
-    """Read the autoencoder of a folder. Raises EncoderError for one that isn't whole, or compares by cosines."""
+def read_csr(folder: Path) -> dict[str, Any]:
+    """Read the parts of a folder's autoencoder, as `SparseAutoencoder` takes them.
+
+    Raises EncoderError for one that isn't whole, or compares by cosines.
+    """
     place = module_chain(folder).folders[-1]
     settings = read_model_settings(folder)
     if settings.similarity == "cosine":
@@ -57,6 +59,7 @@ def read_csr(folder: Path) -> SparseAutoencoder:
             np.asarray(tensors.get(name), np.float32) for name in (layer, "latent_bias", "pre_bias")
         )
         n_active = settings.max_active_dims or int(values["k"])
-        return SparseAutoencoder(encoder, bias, centre, encoder, n_active, normalise=bool(values.get("normalize")))
+        parts = {"encoder": encoder, "bias": bias, "centre": centre, "decoder": encoder}
+        return {**parts, "n_active": n_active, "normalise": bool(values.get("normalize"))}
     except (KeyError, TypeError, ValueError) as error:
         raise EncoderError(f"{place} is not as Sentence-Transformers writes a {AUTOENCODER}: {error!r}") from error

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.encoders.base import QueryEncoder
+from lsr.encoders.converted.csr_folder import is_csr, read_csr, weights_of_csr
 from lsr.encoders.dense.base import DenseEncoder, DenseVectors, dense_description
 from lsr.encoders.dense.numpy_encoder import open_bare
 from lsr.encoders.pretrained.hub import hash_of_weights, locate
@@ -251,6 +252,7 @@ class SparseCodesEncoder:
                 "n_codes": self._autoencoder.n_codes,
                 "n_active": self._autoencoder.n_active,
                 "dense": dict(dense_description(self._dense)),
+                **({"normalise": True} if self._autoencoder.normalise else {}),
             },
         }
 
@@ -298,10 +300,9 @@ def reconstruction(autoencoder: SparseAutoencoder, vectors: npt.NDArray[np.float
 
 def _load(name: str | Path, **options: Any) -> SparseCodesEncoder:
     """Load sparse codes and the dense encoder that they were fitted to. options: `device`, `dtype`."""
-    from lsr.encoders.converted.csr_folder import is_csr, read_csr, weights_of_csr
-
     folder = expanded(name).resolve()
-    if (folder / CONFIG).is_file() or (folder.is_dir() and not (folder / "modules.json").is_file()):
+    is_missing = Path(name).is_absolute() and not folder.exists()  # which no name on the hub is
+    if is_missing or (folder / CONFIG).is_file() or (folder.is_dir() and not (folder / "modules.json").is_file()):
         autoencoder, description = read_codes(folder)
         encoder = SparseCodesEncoder(folder, open_dense_encoder(description, **options), autoencoder)
     else:
@@ -310,7 +311,9 @@ def _load(name: str | Path, **options: Any) -> SparseCodesEncoder:
             raise EncoderError(f"{source.folder} holds no sparse codes: 'lsr codes' makes them")
         dense = load_dense_encoder(name, **options)
         weights = weights_of_csr(source.folder)
-        encoder = SparseCodesEncoder(source.folder, dense, read_csr(source.folder), weights=weights, name=source.name)
+        encoder = SparseCodesEncoder(
+            source.folder, dense, SparseAutoencoder(**read_csr(source.folder)), weights=weights, name=source.name
+        )
     remember(encoder.description["name"], encoder.description["revision"])
     return encoder
 

@@ -1,4 +1,4 @@
-"""Keys of configs that come with a model: each is read, has no effect on vectors, or is refused or warned of.
+"""Keys of the configs that come with a model: read, without effect, refused, or warned of.
 
 Nothing here imports torch.
 """

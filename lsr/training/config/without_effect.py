@@ -32,8 +32,6 @@ def _found(config: TrainingConfig) -> Iterator[tuple[str, str]]:
         ("eval", evaluation, not evaluation.measures, "eval.datasets names no test collection [measure]"),
         ("eval", evaluation, not evaluation.every, "eval.every is 0 [patience]"),
         ("encoder", encoder, encoder.query_table != "idf", "encoder.query_table is not 'idf' [idf_max]"),
-        ("encoder", encoder, "regression" not in config.loss and encoder.family != "saved",
-         "no loss trains a dense head (loss.regression) [dense]"),
     ]  # fmt: skip
     if data.mining is not None:
         mining = data.mining
@@ -50,6 +48,8 @@ def _found(config: TrainingConfig) -> Iterator[tuple[str, str]]:
         why, _, keys = text.removesuffix("]").partition(" [")
         if holds:
             yield from ((f"{where}.{key}", why) for key in keys.split() if _is_set(settings, key))
+    if (encoder.dense or {}).get("dimension") is not None and "regression" not in config.loss:
+        yield "encoder.dense.dimension", "no loss trains that layer (loss.regression)"
     if config.teacher and len(config.teacher) == 1 and config.teacher[0].weight != 1:
         yield "teacher.weight", "there is one teacher alone"
     if config.sparsity.queries is not None and _query_side(config) == "binary":

@@ -69,7 +69,7 @@ def reranking(files: Sequence[str], *, measure: str = "MRR@10") -> Evaluation:
 def scores_of(
     encoder: NeuralEncoder, examples: Sequence[tuple[str, Sequence[Document]]]
 ) -> list[np.ndarray[tuple[int], np.dtype[np.float64]]]:
-    """Return each query's scores of its own documents, as products of their vectors; exact words don't count."""
+    """Return each query's scores of its documents, as products of their vectors; exact words don't count."""
     found = []
     for first in range(0, len(examples), AT_ONCE):
         part = examples[first : first + AT_ONCE]

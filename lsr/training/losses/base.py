@@ -28,7 +28,7 @@ class ScoredBatch:
     same: bool, (n_queries, n_documents), True for other columns that hold the same text as the query's positive:
     no negatives, though another example brought them.
     teacher: combined scores of the teachers, (n_queries, n_documents), NaN where none is known; None without them.
-    query_logits: (n_queries, n_terms) with a gradient, −∞ for terms that a query lacks; None where the pooling leaves none.
+    query_logits: (n_queries, n_terms) with a gradient, −∞ for terms that a query lacks; None where there are none.
     standing: bool, (n_documents, n_terms), True for the tokens of a document's text; None where no loss asks for it.
     """
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lsr.encoders.pretrained.hub_errors import is_of_hub, reason_of
 from lsr.errors import LsrError, MissingExtraError, UsageError
 from lsr.training.cached_folder import file_state
 from lsr.training.data.sources.records import POSITIVE, POSITIVE_ID, QUERY, QUERY_ID
@@ -53,13 +54,16 @@ class HubDataset:
         """Return what changes when the dataset does: the files of a folder, or the commit on the hub."""
         if self.folder is not None:
             return [file_state(path) for path in sorted(self.folder.rglob("*")) if path.is_file()]
-        from huggingface_hub import HfApi
-        from huggingface_hub.errors import HfHubHTTPError
-
+        try:
+            from huggingface_hub import HfApi
+        except ImportError as error:
+            raise MissingExtraError("huggingface-hub", "data") from error
         try:
             return [HfApi().dataset_info(self.name).sha]
-        except (HfHubHTTPError, OSError, ValueError) as error:
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        except Exception as error:
+            if not is_of_hub(error) and not isinstance(error, ValueError):
+                raise
+            reason = reason_of(error)
             raise LsrError(
                 f"dataset {self.name} can't be had from the hub: {reason}; or name a folder of it"
             ) from error
@@ -75,9 +79,12 @@ class HubDataset:
                 if renamed is None:
                     renamed = self._renamed(row)
                 yield number, {renamed.get(name, name): value for name, value in row.items()}
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            raise LsrError(f"{self}: can't be read: {reason:.300}") from error
+        except LsrError:
+            raise
+        except Exception as error:
+            if not is_of_hub(error) and not isinstance(error, (ValueError, KeyError, RuntimeError)):
+                raise
+            raise LsrError(f"{self}: can't be read: {reason_of(error)}") from error
 
     def _rows(self) -> Any:
         try:

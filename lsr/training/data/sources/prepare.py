@@ -43,7 +43,7 @@ class Preparation:
     refuse_empty: bool = False
 
     def table_of(self, file: Path) -> Path:
-        """Return the folder with the table of a file or of a folder of BEIR or MS MARCO, made if it isn't cached."""
+        """Return the folder with the table of a file, or a folder of BEIR or MS MARCO; it is cached."""
         if not file.is_dir():
             return self._of_file(file)
         return self._of_msmarco(file) if collection_of(file) is not None else self._of_beir(file)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lsr.encoders.pretrained.hub_errors import is_of_hub, reason_of
 from lsr.errors import LsrError, MissingExtraError, UsageError
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.transfer.archive import export_index, import_index
@@ -202,10 +203,8 @@ def _hub_errors(what: str) -> Iterator[None]:
     except HfHubHTTPError as error:
         status = getattr(getattr(error, "response", None), "status_code", None)
         remedy = ": hf auth login, with a token that may write" if status in (401, 403) else ""
-        raise LsrError(f"{what}: {_first_line(error)}{remedy}") from error
-    except (OSError, ValueError, RuntimeError) as error:
-        raise LsrError(f"{what}: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
+        raise LsrError(f"{what}: {reason_of(error)}{remedy}") from error
+    except Exception as error:
+        if not is_of_hub(error) and not isinstance(error, (ValueError, RuntimeError)):
+            raise
+        raise LsrError(f"{what}: {reason_of(error)}") from error
