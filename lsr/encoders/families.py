@@ -75,6 +75,11 @@ _FAMILIES = (
         "Chen et al., BGE M3-Embedding (2024), arXiv:2402.03216",
     ),
     Family(
+        EncoderConfig("denoising", _MLP, "own", query=_MLP),
+        "none",
+        "Chen et al., Revisiting Sparse Retrieval for Few-shot Entity Linking (EMNLP 2023), arXiv:2310.12444",
+    ),
+    Family(
         EncoderConfig("tildev2", _MLP, "binary"),
         _TEXT,
         "Zhuang and Zuccon, Fast Passage Re-ranking with Contextualized Exact Term Matching (2021), arXiv:2108.08513",

@@ -36,6 +36,7 @@ _MODULES = {
     JOINT: "lsr.encoders.sparse.kind",
     MODEL: "lsr.encoders.sparse.kind",
     "token-table": "lsr.encoders.sparse.token_table",
+    "spar": "lsr.encoders.converted.imitation",
 }
 """The module that registers each kind."""
 
