@@ -17,6 +17,8 @@ from typing import Any
 
 _PROT_READ, _MAP_SHARED = 1, 1
 _FAILED = ctypes.c_void_p(-1).value
+_MAPPED: set[int] = set()
+"""Addresses that the system's call gave, until they are unmapped."""
 
 
 def map_file(descriptor: int) -> memoryview:
@@ -36,8 +38,24 @@ def map_file(descriptor: int) -> memoryview:
         raise OSError(code, os.strerror(code))
     content = (ctypes.c_char * size_bytes).from_address(address)
     # Not at the end of the process, when something else may still refer to it.
-    weakref.finalize(content, libc.munmap, address, size_bytes).atexit = False
+    _MAPPED.add(address)
+    weakref.finalize(content, _unmap, address, size_bytes).atexit = False
     return memoryview(content).cast("B").toreadonly()
+
+
+def give_back_pages(mapped: memoryview) -> None:
+    """Give back the memory of a mapped file's pages, if this is one; reading them again reads the file."""
+    if not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    if isinstance(mapped.obj, mmap.mmap):
+        mapped.obj.madvise(mmap.MADV_DONTNEED)
+    elif isinstance(mapped.obj, ctypes.Array) and ctypes.addressof(mapped.obj) in _MAPPED:
+        _libc().madvise(ctypes.addressof(mapped.obj), ctypes.sizeof(mapped.obj), mmap.MADV_DONTNEED)
+
+
+def _unmap(address: int, size_bytes: int) -> None:
+    _MAPPED.discard(address)
+    _libc().munmap(address, size_bytes)
 
 
 @cache
@@ -48,4 +66,5 @@ def _libc() -> Any:
         ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_int64,
     ]  # fmt: skip
     libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     return libc
