@@ -44,6 +44,7 @@ METHODS = (
     Method("dyvo", "titles of Wikipedia and tokens; tokens"),
     Method("sparc", "bigrams and tokens by attention; tokens", "sparc-tokens"),
     Method("uhd", "winners of a wide space, each 1; each its score", "uhd-graded"),
+    Method("denoising", "queries trained by overlap; by ranking alone", "denoising-ranking"),
 )
 
 
