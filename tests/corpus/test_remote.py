@@ -345,7 +345,7 @@ def test_errors_of_the_hubs_library_are_explained(folder: Path, monkeypatch: pyt
     with pytest.raises(OSError, match="ConnectError: no network"):
         stream.readinto(bytearray(4))
     monkeypatch.setattr(arrow_store._Reads, "readinto", lambda *_: _broken())
-    with pytest.raises(BadDocumentError, match="a.txt: can't be read: ConnectError"):
+    with pytest.raises(BadDocumentError, match=r"a\.txt: can't be read: ConnectError"):
         read(as_place(f"hf://{folder.name}/a.txt"))
 
 
