@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lsr.encoders.base import Encoder, extend_rows, term_ids_of
 from lsr.encoders.dense.base import DenseEncoder, DenseVectors, dense_description
+from lsr.encoders.memory import give_back
 from lsr.encoders.runtime import with_runtime
 from lsr.encoders.threads import limited_threads
 from lsr.errors import BadDocumentError, LsrError, UsageError
@@ -197,6 +198,7 @@ def _add_directly(writer: IndexWriter | SetWriter, documents: Iterable[Document]
 def _committed(writer: IndexWriter | SetWriter) -> Manifest:
     if writer.n_docs == 0:
         raise LsrError("there is no document to index")
+    give_back()  # what reading and encoding freed: building an index needs most memory
     return writer.commit()
 
 

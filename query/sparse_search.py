@@ -19,6 +19,7 @@ from lsr.kernels.geometry import SUPERBLOCK
 from lsr.query.engine.approximate import Approximate
 from lsr.query.engine.batches import TASK
 from lsr.query.engine.best_passage import Owners, best_passages
+from lsr.query.engine.compile_ahead import COMPILING
 from lsr.query.engine.engine import Engine, Ranking
 from lsr.query.engine.planner import TRAVERSALS
 from lsr.query.explain.term_spans import TermFinder
@@ -101,16 +102,30 @@ class SparseSearch:
         """The encoder of queries, opened when first asked for. Raises EncoderError if it can't be opened."""
         return self.encoders.sparse
 
-    def warm_up(self) -> None:
-        """Load what queries need, compiled kernels included, so that the first is served as fast as the others."""
+    def warm_up(self, *, wait: bool = False) -> None:
+        """Load what queries need, compiled kernels included, so that the first is served as fast as the others.
+
+        wait: on a new machine, for the compiler, too; else numpy serves until it is done, in another process.
+        """
         self.encode(["ready"])
+        if wait:
+            COMPILING.wait()
         self.warm_kernels()
 
     def warm_kernels(self) -> None:
-        """Load the compiled kernels."""
+        """Load the compiled kernels, where another process isn't just compiling them."""
+        if not COMPILING.is_done():
+            return
         for segment in self.index.segments[:1]:
             for traversal in TRAVERSALS:
                 self.engine.rank(segment.terms[:1].astype(np.int32), np.ones(1, np.float32), 1, traversal=traversal)
+
+    def verify(self) -> None:
+        """Read and verify the whole index, so that it is in memory. Raises IndexDamagedError."""
+        for segment in self.index.segments:
+            segment.trust_all()
+            for _ in segment.documents.all_doc_ids():
+                pass
 
     @cached_property
     def term_finder(self) -> TermFinder:

@@ -156,6 +156,17 @@ def map_numbers(path: Path | FileAt, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     return np.frombuffer(map_bytes(path), dtype)
 
 
+def forget_pages(array: npt.NDArray[Any]) -> None:
+    """Give back the memory of a mapped file's pages, if an array is one; when read again, they come from the file."""
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, memoryview):
+        base = base.obj
+    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)
+
+
 def arrow_source(path: Path | FileAt) -> Any:
     """Map a file, as pyarrow reads it. Raises OSError."""
     import pyarrow as pa

@@ -77,7 +77,7 @@ def download_index(url: str, *, progress: Progress | None = None) -> Downloaded:
 
 
 def download_shard(url: str, name: str, generation: int, crc32: int) -> Path:
-    """Bring one shard of a set into the cache, and return the path of the set there, which lacks the others.
+    """Bring one shard of a set into the cache, and return the path of that set of one.
 
     crc32: of the file of the shard's manifest. Raises as `download_index`.
     """

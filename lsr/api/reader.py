@@ -15,6 +15,7 @@ from lsr.api.wording import python_messages
 from lsr.errors import UsageError
 from lsr.io.fork_safe import ForkSafeLock
 from lsr.kernels.jit.first_use import SEARCH, warn_before_compiling
+from lsr.query.engine.compile_ahead import COMPILING
 from lsr.types import Document
 
 if TYPE_CHECKING:
@@ -147,7 +148,8 @@ class IndexReader:
     ) -> Results | list[Results]:
         searcher = self._current.searcher
         texts = query if isinstance(query, str) else queries_of(query)
-        warn_before_compiling(SEARCH)
+        if COMPILING.is_done():
+            warn_before_compiling(SEARCH)
         found: Results | list[Results] = searcher.search(texts, options, **given)
         return found
 

@@ -196,7 +196,10 @@ def printed_log() -> Iterator[None]:
 
 
 def note_compiling(kernel: str) -> None:
-    """Print a note before a kernel is compiled, since that takes a while."""
-    from lsr.kernels.jit.first_use import warn_before_compiling
+    """Print a note before a kernel is compiled, since that takes a while, unless that happens in the background."""
+    from lsr.kernels.jit.first_use import SEARCH, warn_before_compiling
+    from lsr.query.engine.compile_ahead import COMPILING
 
+    if kernel == SEARCH and not COMPILING.is_done():
+        return
     warn_before_compiling(kernel)

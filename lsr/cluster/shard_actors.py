@@ -18,7 +18,7 @@ from lsr.query.shards.packing import pack
 from lsr.query.shards.threads import AT_A_TIME, LazyShard
 from lsr.query.shards.transport import Connection, Lost, ShardPlace
 
-STARTING_S = 120.0
+STARTING_S = 300.0
 """Time that actors get to start, open their shards and load what searches need."""
 MOST_REPLICAS = 64
 

@@ -235,6 +235,10 @@ class SparseTrainer(Trainer):
         is_due = mining is not None and mining.is_due(self.state.global_step, steps=self.state.max_steps)
         return is_due and not self._has_ended_early
 
+    def end_early(self) -> None:
+        """Let this step be the last: no more negatives are due."""
+        self._has_ended_early = True
+
     # Checkpoints.
 
     def any_process(self, *conditions: bool) -> list[bool]:

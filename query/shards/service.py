@@ -1,4 +1,4 @@
-"""A shard as the searches of its set ask for it: requests in bytes, replies in bytes, positions those of the set.
+"""A shard as the searches of its set ask for it: requests and replies in bytes, positions of the set.
 
 The methods `_rank`, `_unscored`, … are the whole interface to a shard. Each gets the value and the arrays of a request
 (`lsr.query.shards.packing`), and returns those of its reply; `lsr.query.shards.gathered` asks for them.
@@ -23,6 +23,7 @@ from lsr.indexer.storage.generations import open_folder
 from lsr.indexer.storage.index import StoredIndex
 from lsr.query.engine.approximate import Approximate
 from lsr.query.engine.batches import ranked
+from lsr.query.engine.compile_ahead import COMPILING
 from lsr.query.engine.engine import Ranking
 from lsr.query.hybrid.ann import FLAT, AnnParameters
 from lsr.query.hybrid.dense_search import allowed_rows, best_of_all, n_allowed, nearest
@@ -178,12 +179,13 @@ class ShardService:
 
     def _warm(self, value: Mapping[str, Any], arrays: Sequence[Array]) -> Answer:
         search = self._search
+        if value["whole"]:
+            COMPILING.wait()
         search.warm_kernels()
         for segment in search.index.segments[:1]:
             search.rank_vectors([(segment.terms[:1].astype(np.int32), np.ones(1, np.float32))], 1)
         if value["whole"]:
-            for segment in self._search.index.segments:
-                segment.trust_all()
+            search.verify()
         return None, []
 
 
@@ -218,7 +220,7 @@ def failure(error: Exception) -> bytes:
 
 
 def folder_of(place: ShardPlace) -> Path:
-    """Return the path of a set on this machine; from a URL, what this shard needs is brought into the cache."""
+    """Return the path of a set on this machine; this shard of a URL is brought into the cache."""
     from lsr.indexer.transfer.object_store import is_url
 
     if not is_url(place.root):

@@ -108,5 +108,5 @@ def _hub() -> FileSystem:
     try:
         from huggingface_hub import HfFileSystem
     except ImportError as error:
-        raise MissingExtraError("huggingface_hub", "torch") from error
+        raise MissingExtraError("huggingface_hub", "data") from error
     return PyFileSystem(FSSpecHandler(HfFileSystem()))

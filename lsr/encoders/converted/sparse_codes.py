@@ -23,7 +23,7 @@ from lsr.encoders.base import QueryEncoder
 from lsr.encoders.converted.csr_folder import is_csr, read_csr, weights_of_csr
 from lsr.encoders.dense.base import DenseEncoder, DenseVectors, dense_description
 from lsr.encoders.dense.numpy_encoder import open_bare
-from lsr.encoders.pretrained.hub import hash_of_weights, locate
+from lsr.encoders.pretrained.hub import hash_of_weights, is_hub_name, locate
 from lsr.encoders.pretrained.known_models import refuse_unknown, remember
 from lsr.encoders.pretrained.mapped_weights import Floats, Tensors
 from lsr.encoders.pretrained.sparse_folder import read_json
@@ -304,8 +304,8 @@ def reconstruction(autoencoder: SparseAutoencoder, vectors: npt.NDArray[np.float
 def _load(name: str | Path, **options: Any) -> SparseCodesEncoder:
     """Load sparse codes and the dense encoder that they were fitted to. options: `device`, `dtype`."""
     folder = expanded(name).resolve()
-    is_missing = Path(name).is_absolute() and not folder.exists()  # which no name on the hub is
-    if is_missing or (folder / CONFIG).is_file() or (folder.is_dir() and not (folder / "modules.json").is_file()):
+    of_library = (folder / "modules.json").is_file() and not (folder / CONFIG).is_file()
+    if not of_library and (folder.is_dir() or not is_hub_name(name)):
         autoencoder, description = read_codes(folder)
         encoder = SparseCodesEncoder(folder, open_dense_encoder(description, **options), autoencoder)
     else:

@@ -117,8 +117,8 @@ def read_as(layout: Layout, family: str | None) -> Layout:
         return _with_idf(replace(layout, config=config))
     if config.query_side == "own":
         raise UsageError(
-            f"{layout.folder}: a plain checkpoint alone can't be {family!r}, whose queries have a model: join both by "
-            f"lsr encoder convert {layout.folder} OUT --family {family} --query QUERIES"
+            f"{layout.folder}: a plain checkpoint alone can't be {family!r}, which has more than one model: join both "
+            f"by lsr encoder convert {layout.folder} OUT --family {family} --query QUERIES"
         )
     if config.query_side == "table":
         raise UsageError(
