@@ -15,7 +15,7 @@ import weakref
 from functools import cache
 from typing import Any
 
-_PROT_READ, _MAP_SHARED = 1, 1
+_PROT_READ, _MAP_SHARED, _DONT_NEED = 1, 1, 4
 _FAILED = ctypes.c_void_p(-1).value
 
 
@@ -37,7 +37,16 @@ def map_file(descriptor: int) -> memoryview:
     content = (ctypes.c_char * size_bytes).from_address(address)
     # Not at the end of the process, when something else may still refer to it.
     weakref.finalize(content, libc.munmap, address, size_bytes).atexit = False
+    content.is_mapped = True  # type: ignore[attr-defined]
     return memoryview(content).cast("B").toreadonly()
+
+
+def forget_pages_of(content: Any) -> None:
+    """Give back the memory of a mapped file's pages, if `content` is what a view of `map_file` refers to."""
+    if isinstance(content, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        content.madvise(mmap.MADV_DONTNEED)
+    elif getattr(content, "is_mapped", False):  # of other memory the content would be lost
+        _libc().madvise(ctypes.addressof(content), ctypes.sizeof(content), _DONT_NEED)
 
 
 @cache
@@ -48,4 +57,5 @@ def _libc() -> Any:
         ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_int64,
     ]  # fmt: skip
     libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     return libc
