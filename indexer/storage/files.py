@@ -157,7 +157,10 @@ def map_numbers(path: Path | FileAt, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 
 
 def forget_pages(array: npt.NDArray[Any]) -> None:
-    """Give back the memory of a mapped file's pages, if an array is one; when read again, they come from the file."""
+    """Give back the memory of a mapped file's pages, if an array is one.
+
+    When they are read again, they come from the file.
+    """
     base: Any = array
     while isinstance(base, np.ndarray):
         base = base.base
