@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from lsr.encoders.converted.fit_codes import FittingSettings
-from lsr.eval.bench.codes import COLUMNS as CODES_COLUMNS
-from lsr.eval.bench.codes import curve, full, measured
-from lsr.eval.bench.methods import COLUMNS, METHODS, NOT_MEASURED, main, rows
+from lsr.eval.bench.methods.codes import COLUMNS as CODES_COLUMNS
+from lsr.eval.bench.methods.codes import curve, full, measured
+from lsr.eval.bench.methods.table import COLUMNS, METHODS, NOT_MEASURED, main, rows
 from lsr.eval.data.datasets import Dataset, load_dataset
 from lsr.training.recipes import recipes
 from lsr.types import SparseBatch

@@ -138,7 +138,7 @@ def make_phrases(names: Sequence[str], tokenizer: Tokenizer, *, most: int | None
 
 
 def continuations(tokenizer: Tokenizer) -> frozenset[int]:
-    """Return the ids of the tokens that continue a word: by WordPiece's `##`, or for want of a mark of a start."""
+    """Return the ids of tokens that continue a word, by `##` or where a mark of a start is missing."""
     tokens = tokenizer.get_vocab(with_added_tokens=False)
     if getattr(tokenizer.model, "continuing_subword_prefix", None) == "##":
         return frozenset(i for token, i in tokens.items() if token.startswith("##"))

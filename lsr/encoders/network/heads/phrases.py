@@ -24,11 +24,13 @@ from lsr.errors import EncoderError
 STEP = 4096
 """Phrases that are scored at a time where all are candidates."""
 FITTED, RIDGE = 20_000, 0.01
-"""Phrases that the start of `map` is fitted to, at most, and its penalty in units of an embedding's mean variance."""
+"""At most so many phrases fit the start of `map`; its penalty is in units of an embedding's mean variance."""
 
 
 class PhraseHead(Head):
-    """Weights of tokens by an MLM head, and of phrases by h · (map · embedding) + bias, pooled by the maximum.
+    """Weights of tokens by an MLM head, and of phrases by embeddings, pooled by the maximum.
+
+    A phrase's logit is h · (map · embedding) + bias.
 
     matcher: of the phrases. embeddings: float32, (n_phrases, dimension), which training leaves as they are.
     candidates: `text` or `all`.
@@ -62,7 +64,7 @@ class PhraseHead(Head):
         return torch.cat([self._words(states), self._activation(self.phrase_logits(states))], 1)
 
     def for_training(self, states: TokenStates, terms: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """Return the weights and logits of all or of chosen terms; a phrase that is no candidate has a logit of 0."""
+        """Return the weights and logits of all or of chosen terms, logits of 0 for phrases that are no candidates."""
         own = None if terms is None else terms[terms < self.n_tokens]
         weights, logits = self._words.for_training(states, own)
         phrases = self.phrase_logits(states)

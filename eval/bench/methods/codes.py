@@ -1,4 +1,4 @@
-"""Quality of sparse codes over steps and size: `python -m lsr.eval.bench.codes INDEX DATASET`.
+"""Quality of sparse codes over steps and size: `python -m lsr.eval.bench.methods.codes INDEX DATASET`.
 
 INDEX has dense vectors of DATASET's documents, by `lsr index --dense`. Codes are fitted to them and searched by exact
 products, beside the dense vectors themselves.
