@@ -17,7 +17,8 @@ from lsr.encoders.runtime import RUNTIME
 from lsr.errors import LsrError, UsageError
 from lsr.indexer.encode.columns import Columns
 from lsr.indexer.encode.shards import Shard, ShardWriter, read_shard, shard_name
-from lsr.indexer.encode.units import SHARD_DOCUMENTS, Unit, Units, Workers
+from lsr.indexer.encode.units import SHARD_DOCUMENTS as SHARD_DOCUMENTS
+from lsr.indexer.encode.units import Unit, Units, Workers
 from lsr.indexer.encode.windows import MAX_TOKENS
 from lsr.indexer.integrity.damage import OutOfResourcesError, lack_of
 from lsr.io.folder import FileAt, Folder
