@@ -39,8 +39,12 @@ def explained_lines(explained: ExplainedSearch) -> Iterator[str]:
     for found in explained.hits:
         yield json_line(explained_hit(found))
     yield json_line(engine_object(explained))
-    if explained.total is not None or explained.facets:
-        yield json_line(results_object(query=explained.query, total=explained.total, facets=explained.facets))
+    if explained.total is not None or explained.facets or explained.missing:
+        yield json_line(
+            results_object(
+                query=explained.query, total=explained.total, facets=explained.facets, missing=explained.missing
+            )
+        )
 
 
 def explained_hit(found: ExplainedHit) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from lsr.encoders.compiled.model import CompiledModel, named_documents, named_qu
 from lsr.encoders.config import EncoderConfig
 from lsr.encoders.dense.base import DenseVectors
 from lsr.encoders.runtime import Runtime, kernels_of
+from lsr.encoders.sparse.pruning import for_similarity
 from lsr.encoders.sparse.query_table import TableQueryEncoder
 from lsr.encoders.text.splitter import PassageSplitter, length_of_passages
 from lsr.encoders.text.tokenizer import tokenizer_hash, vocabulary
@@ -92,13 +93,15 @@ class CompiledEncoder:
 
         Raises EncoderError, naming the document, if the model gives weights that aren't numbers.
         """
-        return self.document.encode(named_documents(documents), sparse=True, dense=False)[0]
+        rows = self.document.encode(named_documents(documents), sparse=True, dense=False)[0]
+        return for_similarity(rows, self.config.similarity)
 
     def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
         """Return one row a text; an empty text gives an empty row."""
         if isinstance(self.query, TableQueryEncoder):
             return self.query.encode_queries(texts)
-        return self.query.encode(named_queries(texts), sparse=True, dense=False)[0]
+        rows = self.query.encode(named_queries(texts), sparse=True, dense=False)[0]
+        return for_similarity(rows, self.config.similarity)
 
     @property
     def text_length(self) -> int | None:
@@ -130,7 +133,8 @@ class JointCompiledEncoder(CompiledEncoder):
 
     def encode_documents_jointly(self, documents: Sequence[Document]) -> tuple[SparseBatch, DenseVectors]:
         """Return one sparse and one dense row a document; a text of nothing but white space has empty ones."""
-        return self.document.encode(named_documents(documents), sparse=True, dense=True)
+        sparse, dense = self.document.encode(named_documents(documents), sparse=True, dense=True)
+        return for_similarity(sparse, self.config.similarity), dense
 
     def encode_dense_documents(self, documents: Sequence[Document]) -> DenseVectors:
         """Return one dense row a document."""

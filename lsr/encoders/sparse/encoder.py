@@ -11,9 +11,11 @@ from tokenizers import Tokenizer
 from lsr.encoders.config import EncoderConfig
 from lsr.encoders.pretrained.load_model import LoadedTower
 from lsr.encoders.runtime import Runtime
+from lsr.encoders.sparse.pruning import for_similarity
 from lsr.encoders.sparse.query_table import TableQueryEncoder
+from lsr.encoders.text.phrases import PhraseMatcher
 from lsr.encoders.text.splitter import PassageSplitter, length_of_passages
-from lsr.encoders.text.tokenizer import tokenizer_hash, vocabulary
+from lsr.encoders.text.tokenizer import tokenizer_hash
 from lsr.errors import EncoderError
 from lsr.types import Document, SparseBatch
 
@@ -21,7 +23,8 @@ from lsr.types import Document, SparseBatch
 class NeuralEncoder:
     """Documents through a transformer; queries through it, through another, or through a table.
 
-    Made by `load_neural` or `start_encoder`. The vocabulary is the tokenizer's, term i being token i. Words that the
+    Made by `load_neural` or `start_encoder`. The vocabulary is the tokenizer's, term i being token i,
+    with phrases behind it where the head scores some. Words that the
     config has are no part of it: `lsr.encoders.lexical.with_exact_words` puts them beside it.
     name, revision: source and version of the weights.
     """
@@ -39,7 +42,7 @@ class NeuralEncoder:
         self.revision = revision
         self.document = document
         self.query = query
-        self._terms = vocabulary(document.backend, document.tower.head.vocab_size)
+        self._terms = document.terms
         self._tokenizer_hash = tokenizer_hash(document.backend)
         if isinstance(query, LoadedTower) and not _same_terms(query, document, self._terms):
             raise EncoderError(f"{name}: the models of queries and of documents have different vocabularies")
@@ -53,6 +56,11 @@ class NeuralEncoder:
     def tokenizer(self) -> Tokenizer:
         """The documents' tokenizer; only to be read."""
         return self.document.backend
+
+    @property
+    def phrase_matcher(self) -> PhraseMatcher | None:
+        """The finder of the phrases that are terms beside the tokens, None where there are none."""
+        return None if self.document.phrases is None else self.document.phrases.matcher
 
     @property
     def corpus_weighting(self) -> None:
@@ -74,6 +82,8 @@ class NeuralEncoder:
             settings["query"] = self.config.query_tower.to_json() | {"max_length": self.query.max_length}
         else:
             settings["query"] = {"prompt": self.query.prompt, "max_length": self.query.max_length}
+        if self.phrase_matcher is not None:
+            settings["phrases"] = self.phrase_matcher.phrases.digest
         return {
             "kind": self.config.family,
             "name": self.name,
@@ -90,14 +100,14 @@ class NeuralEncoder:
         Raises EncoderError, naming the document, if the model gives weights that aren't numbers.
         """
         rows: SparseBatch = self.document.tower.encode(*texts_of(documents))
-        return rows
+        return for_similarity(rows, self.config.similarity)
 
     def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
         """Return one row a text; an empty text gives an empty row."""
         if isinstance(self.query, TableQueryEncoder):
             return self.query.encode_queries(texts)
         rows: SparseBatch = self.query.tower.encode(texts, query_names(texts))
-        return rows
+        return for_similarity(rows, self.config.similarity)
 
     @property
     def text_length(self) -> int | None:
@@ -121,7 +131,7 @@ class NeuralEncoder:
 
 
 def _same_terms(query: LoadedTower, document: LoadedTower, terms: Sequence[str]) -> bool:
-    return query.tokenizer is document.tokenizer or vocabulary(query.backend, query.tower.head.vocab_size) == terms
+    return query.tokenizer is document.tokenizer or query.terms == terms
 
 
 def texts_of(documents: Sequence[Document]) -> tuple[list[str], list[str]]:
