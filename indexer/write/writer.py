@@ -13,7 +13,7 @@ import numpy.typing as npt
 from lsr.encoders.base import Encoder
 from lsr.encoders.runtime import with_runtime
 from lsr.errors import LsrError
-from lsr.indexer.expansions.reading import EXPANSIONS
+from lsr.indexer.corpus.expansions.reading import EXPANSIONS
 from lsr.indexer.storage.arrays import save_arrays
 from lsr.indexer.storage.deletions import save_live
 from lsr.indexer.storage.dense_vectors import KIND as DENSE_KIND
