@@ -119,14 +119,16 @@ def add_rare_to_blocks(postings, rare, steps, block_bounds, places):
 
     rare: int64, ranks; steps: uint32, their weights. block_bounds, places: see `Scratch`. Of a block's impacts it adds
     the last, and of every other what it exceeds its successor by: at least the largest, just that if there are two,
-    and each is computed without waiting for the one before.
+    and each is computed without waiting for the one before. Returns the number of postings.
     """
+    n_postings = 0
     added = np.empty(RARE_AT_ONCE, np.uint32)
     same_block = np.uint32(1) << RARE_BLOCK
     for i in range(rare.size):
         weight = steps[i]
         own = postings.rare[postings.rare_start[rare[i]] : postings.rare_start[rare[i] + 1]]
         place = places[i]
+        n_postings += own.size
         if i + 1 < rare.size:  # the part of the next list that is read first
             start, stop = postings.rare_start[rare[i + 1]], postings.rare_start[rare[i + 1] + 1]
             prefetch_postings(postings.rare, max(stop - 2 * RARE_AT_ONCE, start), stop)
@@ -149,6 +151,7 @@ def add_rare_to_blocks(postings, rare, steps, block_bounds, places):
                 block_bounds[some[j] >> RARE_BLOCK] += added[j]
                 place[some[j] >> RARE_SUPERBLOCK] = first + j
             end = first
+    return n_postings
 
 
 @kernel
