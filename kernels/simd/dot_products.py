@@ -19,7 +19,7 @@ from lsr.kernels.simd.prefetch import prefetch
 LANES = 4 if has_feature("avx512vnni") else 2 if has_feature("avx2") else 1
 """Lanes of 16 bytes in a register: a lane holds the blocks of a superblock."""
 VNNI = has_feature("avx512vnni") or has_feature("avxvnni")
-"""Whether there is an instruction for four products of bytes: of AVX-512, or of AVX-VNNI in half as wide registers."""
+"""True where one instruction adds four products of bytes: of AVX-512 VNNI, or of AVX-VNNI, half as wide."""
 PART_BLOCKS = (
     ((0, 1, 2, 3), (4, 5, 6, 7), (8, 9, 10, 11), (12, 13, 14, 15))
     if VNNI
