@@ -33,7 +33,8 @@ SCORE_FIRST, CHOOSE_REST, BOUND_REST, SCORE_REST, CLEAR = range(5, 10)
 NANOSECONDS, BYTES, ITEMS = range(3)
 """Rows of an account: int64, (3, len(STEPS) + 1).
 
-The last column of the first row has the time of the last mark. Items are the postings, superblocks or pages that a step went through.
+The last column of the first row has the time of the last mark. Items are the postings, superblocks or pages that a
+step went through.
 """
 
 if config.DISABLE_JIT:
