@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from lsr.encoders.base import Encoder, extend_rows, term_ids_of
 from lsr.encoders.dense.base import DenseEncoder, DenseVectors, dense_description
+from lsr.encoders.memory import give_back
 from lsr.encoders.runtime import with_runtime
 from lsr.encoders.threads import limited_threads
 from lsr.errors import BadDocumentError, LsrError, UsageError
-from lsr.indexer.corpus.expansions import EXPANSIONS, Expansions
+from lsr.indexer.corpus.expansions.reading import EXPANSIONS, Expansions
 from lsr.indexer.corpus.reader import read_roots
 from lsr.indexer.corpus.remote.url import Url, as_place
 from lsr.indexer.corpus.report import CorpusReport
@@ -101,7 +102,7 @@ def index_corpus(
     workers: Workers | None = None,
     builders: Builders | None = None,
 ) -> tuple[Manifest, list[str]]:
-    """Index folders and files, here or by URL; return the manifest, and lines that sum up what was read and skipped.
+    """Index folders and files, here or by URL. Return the manifest, and lines that sum up what was read and skipped.
 
     What a model encodes is kept beside the index until the commit (`Staging`), so that the same call after an
     interruption resumes; words alone are counted again. dense, reader, shards, expansions: as of `index_documents`.
@@ -197,6 +198,7 @@ def _add_directly(writer: IndexWriter | SetWriter, documents: Iterable[Document]
 def _committed(writer: IndexWriter | SetWriter) -> Manifest:
     if writer.n_docs == 0:
         raise LsrError("there is no document to index")
+    give_back()  # what reading and encoding freed: building an index needs most memory
     return writer.commit()
 
 

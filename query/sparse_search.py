@@ -120,6 +120,13 @@ class SparseSearch:
             for traversal in TRAVERSALS:
                 self.engine.rank(segment.terms[:1].astype(np.int32), np.ones(1, np.float32), 1, traversal=traversal)
 
+    def verify(self) -> None:
+        """Read and verify the whole index, so that it is in memory. Raises IndexDamagedError."""
+        for segment in self.index.segments:
+            segment.trust_all()
+            for _ in segment.documents.all_doc_ids():
+                pass
+
     @cached_property
     def term_finder(self) -> TermFinder:
         """The finder of the index's terms in texts."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from lsr.encoders.base import Encoder
 from lsr.encoders.dense.base import DenseEncoder, JointEncoder
 from lsr.errors import IndexMissingError, LsrError
-from lsr.indexer.encode import resumable_job
+from lsr.indexer.encode import units
 from lsr.indexer.encode.columns import Columns
 from lsr.indexer.encode.encode_corpus import job_of
 from lsr.indexer.encode.resumable_job import FORMAT, JOB_FILE, ShardJob, check_job, job_content
@@ -109,7 +109,7 @@ def _begun(store: ObjectStore, job: ShardJob) -> list[_Kept]:
     if not is_one:
         raise LsrError(f"{store.name}/{JOB_FILE} is no job of this program: encode to an empty place")
     check_job(store.name, found, job)
-    kept = []
+    kept: list[_Kept] = []
     while (key := shard_name(len(kept))) in entries:
         kept.append(_read(store, key, entries[key]))
     return kept
@@ -150,7 +150,7 @@ def _shard(
             writer = writer or ShardWriter(file)
             writer.append(documents, columns)
             listener.advance(len(documents))
-            if writer.n_docs >= resumable_job.SHARD_DOCUMENTS:
+            if writer.n_docs >= units.SHARD_DOCUMENTS:
                 break
     except BaseException:
         if writer is not None and writer.is_sound:

@@ -1,4 +1,4 @@
-"""The cut of a corpus into units, each of which becomes one shard, whoever encodes it.
+"""The cut of a corpus into units, each of which becomes one shard.
 
 Where a unit ends follows from where it begins and from the documents alone. So units that are encoded by several
 processes are those of one process, and of a job that was interrupted any of them may be there, in any order.

@@ -35,9 +35,31 @@ def map_file(descriptor: int) -> memoryview:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
     content = (ctypes.c_char * size_bytes).from_address(address)
+    _mapped[address] = size_bytes
     # Not at the end of the process, when something else may still refer to it.
-    weakref.finalize(content, libc.munmap, address, size_bytes).atexit = False
+    weakref.finalize(content, _unmap, address, size_bytes).atexit = False
     return memoryview(content).cast("B").toreadonly()
+
+
+def forget_pages_of(owner: object) -> None:
+    """Give back the memory of a mapped file's pages. owner: what a view of the file refers to; others are left."""
+    if not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    if isinstance(owner, mmap.mmap):
+        owner.madvise(mmap.MADV_DONTNEED)
+    elif isinstance(owner, ctypes.Array):
+        address = ctypes.addressof(owner)
+        if _mapped.get(address) == len(owner):
+            _libc().madvise(address, len(owner), mmap.MADV_DONTNEED)
+
+
+def _unmap(address: int, size_bytes: int) -> None:
+    del _mapped[address]  # before another file can get the place
+    _libc().munmap(address, size_bytes)
+
+
+_mapped: dict[int, int] = {}
+"""Sizes of what is mapped here, by address."""
 
 
 @cache
@@ -48,4 +70,5 @@ def _libc() -> Any:
         ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_int64,
     ]  # fmt: skip
     libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     return libc

@@ -59,7 +59,7 @@ class Builders(Protocol):
 
 
 class Settings(NamedTuple):
-    """What all tasks share. segments: of what was collected: its folder, documents, and folder of dense vectors."""
+    """Settings that all tasks share. segments: collected ones: folder, documents, folder of dense vectors."""
 
     description: Mapping[str, Any]
     segments: Sequence[tuple[str, int, str | None]]

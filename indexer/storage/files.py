@@ -19,7 +19,7 @@ import numpy.typing as npt
 from lsr.errors import IndexDamagedError
 from lsr.indexer.integrity.arrow_layout import check_layout
 from lsr.indexer.integrity.damage import unreadable
-from lsr.indexer.integrity.mapping import map_file
+from lsr.indexer.integrity.mapping import forget_pages_of, map_file
 from lsr.io.folder import FileAt, Folder, file_at
 
 CHUNK_BYTES = 1 << 22
@@ -154,6 +154,19 @@ def map_bytes(path: Path | FileAt) -> memoryview | bytes:
 def map_numbers(path: Path | FileAt, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Map a file of nothing but numbers, read-only. Raises OSError."""
     return np.frombuffer(map_bytes(path), dtype)
+
+
+def forget_pages(array: npt.NDArray[Any]) -> None:
+    """Give back the memory of a mapped file's pages, if an array is one.
+
+    When they are read again, they come from the file.
+    """
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, memoryview):
+        base = base.obj
+    forget_pages_of(base)
 
 
 def arrow_source(path: Path | FileAt) -> Any:

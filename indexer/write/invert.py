@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from lsr.indexer.storage.arrays import COUNTS
 from lsr.indexer.storage.checks_on_read import term_checksums
+from lsr.indexer.storage.files import forget_pages
 from lsr.indexer.write.reorder import by_bisection
 from lsr.indexer.write.spill import Rows
 from lsr.kernels.build import layout
@@ -65,6 +66,7 @@ def segment_arrays(
     """
     impacts = np.empty(len(rows.weights), np.uint8)
     clipped = int(quantise(rows.weights, np.float32(scale), impacts))
+    forget_pages(rows.weights)  # mapped files that are read through once would else add to the memory of the arrays
     arrays = inverted(
         rows.indptr, rows.term_ids, impacts, vocab_size,
         counts=counts, order=order, reorder=reorder, threads=threads, advance=advance,
@@ -86,6 +88,7 @@ def inverted(
 ) -> dict[str, npt.NDArray[Any]]:
     """Reorder and invert rows of impacts; return the arrays of a segment by name. See `segment_arrays`."""
     terms, local = compact_terms(term_ids, vocab_size)
+    forget_pages(term_ids)
     n_docs = len(indptr) - 1
     if order is not None or not reorder:
         order = np.arange(n_docs, dtype=np.int64) if order is None else order

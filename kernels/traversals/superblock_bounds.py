@@ -127,8 +127,8 @@ def add_rare_to_blocks(postings, rare, steps, block_bounds, places):
     for i in range(rare.size):
         weight = steps[i]
         own = postings.rare[postings.rare_start[rare[i]] : postings.rare_start[rare[i] + 1]]
-        place = places[i]
         n_postings += own.size
+        place = places[i]
         if i + 1 < rare.size:  # the part of the next list that is read first
             start, stop = postings.rare_start[rare[i + 1]], postings.rare_start[rare[i + 1] + 1]
             prefetch_postings(postings.rare, max(stop - 2 * RARE_AT_ONCE, start), stop)

@@ -14,6 +14,7 @@ from lsr.api.index import Index
 from lsr.api.records import Names
 from lsr.api.sources import Paths, Stream, read_sources
 from lsr.api.wording import python_messages
+from lsr.errors import UsageError
 from lsr.indexer.encode.units import Workers
 from lsr.indexer.shards.build_task import Builders
 from lsr.indexer.shards.manifest import RANGE, Partition
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from lsr.encoders.base import Encoder
     from lsr.encoders.dense.base import DenseEncoder
     from lsr.encoders.text.token_count import TokenCount
-    from lsr.indexer.corpus.expansions import Expansions
+    from lsr.indexer.corpus.expansions.reading import Expansions
     from lsr.indexer.encode.document_reader import DocumentReader
     from lsr.indexer.storage.manifest import Manifest
     from lsr.io.progress import Progress
@@ -54,6 +55,7 @@ def index(
     reorder: bool = True,
     shards: int | None = None,
     partition: str = RANGE,
+    smooth: bool = False,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Index:
@@ -88,6 +90,8 @@ def index(
         reorder: bring similar documents together, so that searches are faster; results are the same.
         shards: make a set of so many shards, which is searched as one index (default: a single index).
         partition: how a set's documents are divided: `range`, in the order of addition, or `hash`, by their doc_ids.
+        smooth: mix each document's vector with those of its nearest ones by their dense vectors, for which `dense` is
+            needed; searches find more then, documents that are added later are not smoothed.
         threads: number of worker threads (default: all cores).
         progress: listener to the progress of the work (default: none).
 
@@ -119,8 +123,10 @@ def index(
         threads=None if threads is None else check_count(threads, "threads"),
         progress=progress,
         shards=None if shards is None else Partition(check_count(shards, "shards"), partition),
+        smooth=check_flag(smooth, "smooth"),
     )
-    from lsr.indexer.corpus.expansions import read_expansions
+    options.check(dense is not None)
+    from lsr.indexer.corpus.expansions.reading import read_expansions
 
     source = read_sources(sources, Names.of(text, title, id, fields, reading))
     warn_before_compiling(BUILD)
@@ -146,6 +152,7 @@ class BuildOptions:
         threads: number of worker threads (default: all cores).
         progress: listener to the progress of the work.
         shards: the division of a set of shards (default: a single index).
+        smooth: smooth documents over their neighbours, which needs dense vectors.
         expansions: texts that the sparse encoder reads behind the documents' own.
         workers: other processes that encode by models (default: this one).
         builders: other processes that build the shards of a set (default: this one).
@@ -157,9 +164,17 @@ class BuildOptions:
     threads: int | None = None
     progress: Progress | None = None
     shards: Partition | None = None
+    smooth: bool = False
     expansions: Expansions | None = None
     workers: Workers | None = None
     builders: Builders | None = None
+
+    def check(self, with_dense: bool) -> None:
+        """Raise UsageError where smoothing is asked for and can't be done. with_dense: dense vectors are stored."""
+        if self.smooth and not with_dense:
+            raise UsageError("smoothing needs dense vectors, which say which documents are near: give a dense model")
+        if self.smooth and self.shards is not None:
+            raise UsageError("smoothing is of single indexes: leave out smoothing, or the shards")
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,9 +228,20 @@ def build(
         "expansions": given.expansions,
         "builders": given.builders,
     }
+    given.check(dense is not None)
     if isinstance(source, Stream):
         manifest = index_documents(source.documents, path, encoder, **common)
-        return Built(manifest, *(((), None) if reader is None else (tuple(reader.summary()), reader.count)))
+        built = Built(manifest, *(((), None) if reader is None else (tuple(reader.summary()), reader.count)))
+        return _smoothed(built, path, given)
     common |= {"skip_bad": given.skip_bad, "reading": source.reading, "workers": given.workers}
     manifest, summary = index_corpus(source.paths, path, encoder, **common)
-    return Built(manifest, tuple(summary), None if reader is None else reader.count)
+    return _smoothed(Built(manifest, tuple(summary), None if reader is None else reader.count), path, given)
+
+
+def _smoothed(built: Built, path: Path, options: BuildOptions) -> Built:
+    """Return an index that was made, smoothed where that is asked for."""
+    if not options.smooth or not built.manifest.n_docs:
+        return built
+    from lsr.indexer.update.smooth import smooth_index
+
+    return replace(built, manifest=smooth_index(path, progress=options.progress))

@@ -33,6 +33,7 @@ COMMANDS = {
     "watch": "changes.watch",
     "delete": "changes.delete",
     "merge": "indexes.merge",
+    "tune": "models.tune",
     "get": "indexes.get",
     "list": "indexes.list",
     "export": "indexes.export",

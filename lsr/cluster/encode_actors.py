@@ -106,7 +106,7 @@ class RayEncoders:
     ) -> None:
         self._ray = ray = connected(address)
         resources = ray.cluster_resources()
-        n = workers or int(resources.get("GPU", 0) / gpus if gpus else len(ray.nodes()))
+        n = workers or int(resources.get("GPU", 0) / gpus if gpus else sum(node["Alive"] for node in ray.nodes()))
         if n < 1:
             raise UsageError(f"the cluster has {resources.get('GPU', 0):g} GPUs, but each worker is to get {gpus:g}")
         cpus = min(spec.threads, max(1, int(resources.get("CPU", 1)) // n))

@@ -134,6 +134,8 @@ class TowerConfig:
             del values["candidates"]
         if self.wide is None:
             del values["wide"]
+        else:
+            values["wide"]["layers"] = list(self.wide.layers)
         return values
 
     @classmethod

@@ -45,6 +45,11 @@ _FAMILIES = (
         "Lassance and Clinchant, An Efficiency Study for SPLADE Models (SIGIR 2022), arXiv:2207.03834",
     ),
     Family(
+        EncoderConfig("slim", query=TowerConfig(pooling="sum")),
+        _MODEL,
+        "Li, Lin et al., SLIM: Sparsified Late Interaction (SIGIR 2023), arXiv:2302.06587",
+    ),
+    Family(
         EncoderConfig("splade-lexical", TowerConfig(expansion="input")),
         "none",
         "Formal et al., SPLADE v2 (2021), arXiv:2109.10086; Nguyen et al. (ECIR 2023), arXiv:2303.13416",
@@ -68,6 +73,11 @@ _FAMILIES = (
         EncoderConfig("bge-m3", _MLP),
         "none",
         "Chen et al., BGE M3-Embedding (2024), arXiv:2402.03216",
+    ),
+    Family(
+        EncoderConfig("denoising", _MLP, "own", query=_MLP),
+        "none",
+        "Chen et al., Revisiting Sparse Retrieval for Few-shot Entity Linking (EMNLP 2023), arXiv:2310.12444",
     ),
     Family(
         EncoderConfig("tildev2", _MLP, "binary"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Callable
 from functools import cache
 
@@ -21,7 +22,11 @@ def give_back() -> None:
 
     Batches of ever other shapes leave holes in the C library's heap, which so grew by half a megabyte a document;
     closing them after each batch costs a hundredth of the time. (Mapping large blocks one by one costs a quarter.)
+    Arrow's heap is another one, where it is loaded.
     """
+    arrow = sys.modules.get("pyarrow")
+    if arrow is not None:
+        arrow.default_memory_pool().release_unused()
     trim = _malloc_trim()
     if trim is not None:
         trim(0)

@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from lsr.io.python_syntax import parse_module
+
 FOLDERS = {
     "losses": "register_loss",
     "regularisers": "register_regulariser",
@@ -34,7 +36,7 @@ def parts(sort: str) -> list[Part]:
     """Return the parts of a sort, one of FOLDERS, by name."""
     found = []
     for path in sorted((Path(__file__).parent / sort).glob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = parse_module(path.read_bytes())
         for node in tree.body:
             if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
                 name = _registered_name(node, FOLDERS[sort])

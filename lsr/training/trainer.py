@@ -101,7 +101,10 @@ class SparseTrainer(Trainer):
             scores = scores + torch.from_numpy(self._words(texts.queries, texts.documents)).to(scores.device)
         only = self.config.losses_of(inputs["texts"].source)
         teacher = self._panel.scores(inputs["texts"], inputs) if only & self.config.taught_losses.keys() else None
-        scored = ScoredBatch(scores, inputs["positives"], inputs["own"], inputs["same"], teacher)
+        scored = ScoredBatch(
+            scores, inputs["positives"], inputs["own"], inputs["same"], teacher, queries.logits,
+            self._standing(inputs["documents"], terms) if "overlap" in only else None,
+        )  # fmt: skip
         loss = self.objective(
             scored, _term_weights(queries, terms, counts), _term_weights(documents, terms, counts),
             step=self.state.global_step,
@@ -114,6 +117,14 @@ class SparseTrainer(Trainer):
         check_numbers(self.state.global_step, parts, Path(self.args.output_dir))
         self._accumulate(parts)
         return loss.total
+
+    def _standing(self, documents: Mapping[str, Any], terms: Tensor | None) -> Tensor:
+        """Return which terms stand in each document's text as tokens, bool, (n_documents, n_terms)."""
+        ids, literal = documents["input_ids"], documents["literal"]
+        found = torch.zeros(len(ids), self.student.vocab_size, dtype=torch.bool, device=ids.device)
+        rows, places = torch.nonzero(literal, as_tuple=True)
+        found[rows, ids[rows, places]] = True
+        return found if terms is None else found[:, terms]
 
     def _losses_of_vectors(
         self, inputs: Mapping[str, Any], queries: Any, documents: Any, only: Collection[str]
@@ -223,6 +234,10 @@ class SparseTrainer(Trainer):
         mining = self.config.data.mining
         is_due = mining is not None and mining.is_due(self.state.global_step, steps=self.state.max_steps)
         return is_due and not self._has_ended_early
+
+    def end_early(self) -> None:
+        """Let this step be the last: no more negatives are due."""
+        self._has_ended_early = True
 
     # Checkpoints.
 

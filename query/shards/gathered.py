@@ -38,7 +38,7 @@ from lsr.types import Document, MissingShard
 
 T = TypeVar("T")
 Positions = npt.NDArray[np.int64]
-STARTING_S = 120.0
+STARTING_S = 300.0
 """Time that shards get to open and to load what searches need."""
 
 
@@ -136,11 +136,17 @@ class GatheredSearcher(Searcher):
         """Load what queries need, at the shards too. wait: until kernels are compiled and all files are verified."""
         if self.index.manifest.encoder["query_side"] != "none":
             self.encode(["ready"])
-        self.warm_kernels(whole=wait)
+        self.warm_kernels()
+        if wait:
+            self.verify()
 
-    def warm_kernels(self, *, whole: bool = False) -> None:
-        """Let the shards open and load compiled kernels. whole: verify all of their files, too."""
-        self._ask("warm", {"whole": whole}, timeout_s=max(STARTING_S, self._shards.timeout_s or 0.0))
+    def warm_kernels(self) -> None:
+        """Let the shards open and load compiled kernels."""
+        self._ask("warm", {"whole": False}, timeout_s=max(STARTING_S, self._shards.timeout_s or 0.0))
+
+    def verify(self) -> None:
+        """Let the shards read and verify all of their files."""
+        self._ask("warm", {"whole": True}, timeout_s=3600.0)
 
     # Stages of a search
 
@@ -261,7 +267,7 @@ class GatheredSearcher(Searcher):
 
 
 class SetSearcher(Searcher):
-    """Search of a set in this process as one index; shards that turn out to be damaged are left out if that is asked.
+    """Search of a set in this process as one index, without damaged shards if that is asked.
 
     Its segments share one heap and threshold, so this is the fastest way on one machine.
     """

@@ -1,4 +1,4 @@
-"""The shards of a set, open by a transport: requests to some of them, and errors that name those which don't answer."""
+"""The open shards of a set: requests to some of them, and errors that name those without an answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A shard as the searches of its set ask for it: requests in bytes, replies in bytes, positions those of the set.
+"""A shard as the searches of its set ask for it: requests and replies in bytes, positions of the set.
 
 The methods `_rank`, `_unscored`, … are the whole interface to a shard. Each gets the value and the arrays of a request
 (`lsr.query.shards.packing`), and returns those of its reply; `lsr.query.shards.gathered` asks for them.
@@ -185,8 +185,7 @@ class ShardService:
         for segment in search.index.segments[:1]:
             search.rank_vectors([(segment.terms[:1].astype(np.int32), np.ones(1, np.float32))], 1)
         if value["whole"]:
-            for segment in self._search.index.segments:
-                segment.trust_all()
+            search.verify()
         return None, []
 
 
@@ -221,7 +220,7 @@ def failure(error: Exception) -> bytes:
 
 
 def folder_of(place: ShardPlace) -> Path:
-    """Return the path of a set on this machine; from a URL, what this shard needs is brought into the cache."""
+    """Return the path of a set on this machine; this shard of a URL is brought into the cache."""
     from lsr.indexer.transfer.object_store import is_url
 
     if not is_url(place.root):

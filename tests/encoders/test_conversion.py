@@ -120,6 +120,9 @@ def lora(folder, base, tiny, *, prefix="base_model.model.bert.", fan=False, **se
     head = "cls.predictions.transform.dense.weight"
     adapter[f"base_model.model.{head}"] = torch.randn(32, 32) * 0.3
     model.get_parameter(head).data.copy_(adapter[f"base_model.model.{head}"])
+    bias = torch.randn(len(tiny.words))
+    adapter["base_model.model.cls.predictions.decoder.bias"] = bias
+    model.cls.predictions.bias.data.copy_(bias)
     save_file(adapter, folder / "adapter_model.safetensors")
     (folder / "adapter_config.json").write_text(json.dumps(config))
     return model
@@ -307,3 +310,33 @@ def test_a_table_of_tokens_alone_loads(plain_folder, tiny, tmp_path, capfd):
     capfd.readouterr()
     assert main(["search", "cat", "--index", index, "--json", "--explain"]) == 0
     assert "note.txt" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"target_modules": ["query", "dense", "word_embeddings"], "use_rslora": True},
+        {
+            "target_modules": ["key"], "modules_to_save": ["transform"], "bias": "all", "alpha_pattern": {"key": 7},
+            "rank_pattern": {"layer.1.attention.self.key": 3},
+        },
+    ],
+)  # fmt: skip
+def test_an_adapter_is_added_as_peft_adds_it(plain_folder, tmp_path, tiny, settings):
+    peft = pytest.importorskip("peft")
+    from transformers import AutoModelForMaskedLM
+
+    model = peft.get_peft_model(
+        AutoModelForMaskedLM.from_pretrained(plain_folder), peft.LoraConfig(r=4, lora_alpha=16, **settings)
+    )
+    torch.manual_seed(3)
+    for value in model.parameters():
+        if value.requires_grad:
+            value.data.add_(torch.randn_like(value) * 0.2)
+    model.save_pretrained(str(tmp_path / "adapter"))
+    model.merge_and_unload().save_pretrained(tmp_path / "merged")
+    tiny.tokenizer().save_pretrained(tmp_path / "merged")
+    convert_encoder(tmp_path / "adapter", tmp_path / "out", base=plain_folder)
+    ours, theirs = (encoded(load_encoder(tmp_path / name)) for name in ("out", "merged"))
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    assert np.abs(ours - encoded(load_encoder(plain_folder))).max() > 0.01

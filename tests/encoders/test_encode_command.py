@@ -168,5 +168,3 @@ def test_options_without_effect_are_said(lsr, corpus, plain_folder, tmp_path):
     assert code == 0
     for option in ("--skip-bad", "an option of reading files", "--device"):
         assert f"{option} has no effect" in err
-    code, _, err = lsr("eval", tmp_path, "--encoder", "bm25", "--queries", shard)
-    assert code == 2 and "--queries are the encoded queries of --vectors" in err

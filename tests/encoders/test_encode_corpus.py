@@ -16,6 +16,7 @@ from lsr.encoders.registry import load_encoder
 from lsr.encoders.runtime import INTEGER_KERNELS, Runtime
 from lsr.errors import IndexLockedError, LsrError, UsageError
 from lsr.indexer.encode import resumable_job as encoding
+from lsr.indexer.encode import units
 from lsr.indexer.encode.encode_corpus import encode_corpus
 from lsr.indexer.encode.encode_to_store import encode_to_store
 from lsr.indexer.encode.windows import CHARACTERS_PER_TOKEN, windows
@@ -277,8 +278,9 @@ def test_a_model_goes_through_shards_into_an_index(router_folder, tmp_path):
 
 
 @pytest.fixture
-def store(tmp_path):
+def store(tmp_path, monkeypatch):
     pytest.importorskip("obstore", reason="obstore is not installed")
+    monkeypatch.setattr(units, "SHARD_DOCUMENTS", 1)
     return f"file://{tmp_path}/bucket/vectors"
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 from lsr.encoders.compiled import forward, products
 from lsr.errors import LsrError, UsageError
 from lsr.eval.bench.encoding.account import account, lines
+from lsr.eval.bench.encoding.dense_query import times
 from lsr.eval.bench.encoding.memory import KINDS, index, line, resident
 from lsr.eval.bench.encoding.passages import passages
+from lsr.eval.bench.encoding.repeated_rows import RepeatedRows
 from lsr.kernels.encode.vocabulary import largest_scores
+from lsr.types import Document, SparseBatch
 
 
 @pytest.fixture
@@ -71,6 +77,38 @@ def test_the_memory_of_an_index_is_that_of_a_new_process(corpus: Path) -> None:
     assert 0 < sum(found["when most was seen"].values()) <= found["peak"]["bytes"] * 1.05
     with pytest.raises(LsrError, match="ended with status 1"):
         index(corpus.with_name("nothing"), "bm25", 1)
+
+
+class Counting:
+    """A model whose n-th document has n terms of weight n, and which counts the documents that it was given."""
+
+    name, n_documents = "counting", 0
+
+    def encode_documents(self, documents: Sequence[Document]) -> SparseBatch:
+        self.n_documents += len(documents)
+        lengths = np.arange(1, len(documents) + 1)
+        indptr = np.concatenate(([0], np.cumsum(lengths)))
+        term_ids = np.concatenate([np.arange(n) for n in lengths]).astype(np.int32)
+        return SparseBatch(indptr, term_ids, np.repeat(lengths, lengths).astype(np.float32), 99)
+
+    def encode_dense_queries(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        return np.ones((len(texts), 1), np.float32)
+
+
+def test_rows_are_encoded_once_and_repeated() -> None:
+    model, documents = Counting(), [Document(str(i), "tide") for i in range(40)]
+    encoder = RepeatedRows(model)
+    first, then = encoder.encode_documents(documents), encoder.encode_documents(documents[:3])
+    assert model.n_documents == 32 and encoder.name == "counting"
+    assert np.diff(first.indptr).tolist() == [*range(1, 33), *range(1, 9)]
+    assert then.term_ids.tolist() == [0, 0, 1, 0, 1, 2] and then.weights.tolist() == [1, 2, 2, 3, 3, 3]
+    for rows in (first, then):
+        rows.check()
+
+
+def test_each_query_is_timed_by_each_encoder() -> None:
+    found = times({"a": Counting(), "b": Counting()}, ["tide", "sand", "gull"], rounds=2)
+    assert list(found) == ["a", "b"] and all(len(of) == 3 and 0 < max(of) < float("inf") for of in found.values())
 
 
 @pytest.mark.large

@@ -13,6 +13,7 @@ from lsr.errors import IndexDamagedError
 from lsr.indexer.pipeline import index_documents
 from lsr.indexer.storage import arrays
 from lsr.indexer.storage.arrays import ARRAYS, ArraySpec, OnMerge, Per, Verified
+from lsr.indexer.storage.files import forget_pages, map_numbers
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.transfer.archive import export_index, import_index
 from lsr.indexer.transfer.check import verify
@@ -100,3 +101,25 @@ def test_every_array_is_described(spec: ArraySpec, root: Path) -> None:
     text = (root / "docs" / "FORMAT.md").read_text(encoding="utf-8").split("\n## Segment\n")[1]
     row = next(line for line in text.splitlines() if line.startswith("|") and f"`{spec.file}`" in line.split("|")[1])
     assert all(np.dtype(dtype).name in row for dtype in spec.dtypes)
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="needs /proc/self/smaps, as Linux has it")
+def test_pages_of_a_mapped_file_are_given_back_and_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "numbers.spool"
+    numbers = np.arange(1 << 18, dtype=np.int32)
+    path.write_bytes(numbers.tobytes())
+    mapped = map_numbers(path, np.int32)
+    assert int(mapped.sum()) == int(numbers.sum()) and resident_bytes(path) == numbers.nbytes
+    forget_pages(mapped[5:])
+    assert resident_bytes(path) == 0
+    assert np.array_equal(mapped, numbers)
+    forget_pages(numbers)  # not mapped: stays
+    assert numbers[7] == 7
+
+
+def resident_bytes(path: Path) -> int:
+    """The bytes of a file that this process has mapped and holds."""
+    lines = Path("/proc/self/smaps").read_text(encoding="utf-8").splitlines()
+    header = next(i for i, line in enumerate(lines) if line.endswith(str(path)))
+    rss = next(line for line in lines[header:] if line.startswith("Rss:"))
+    return int(rss.split()[1]) * 1024

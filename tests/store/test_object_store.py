@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,10 +35,18 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
-@pytest.fixture(params=["index", "hash"])
-def index(request: pytest.FixtureRequest, tmp_path: Path) -> lsr.Index:
+@pytest.fixture(scope="module", params=["index", "hash"])
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index and a set, of which each test gets a copy."""
     options: dict[str, Any] = {} if request.param == "index" else {"shards": 3, "partition": request.param}
-    return lsr.index(NOTES, tmp_path / "notes", encoder="bm25", **options)
+    path = tmp_path_factory.mktemp(request.param) / "notes"
+    lsr.index(NOTES, path, encoder="bm25", **options).close()
+    return path
+
+
+@pytest.fixture
+def index(made: Path, tmp_path: Path) -> lsr.Index:
+    return lsr.open(shutil.copytree(made, tmp_path / "notes"))
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ TARGETS = {
     "queries": [f"sparsity.queries.target={QUERY_TARGET}", "sparsity.queries.ramp=100"],
 }
 PER_RECIPE: dict[str, list[str]] = {
+    "dyvo": ["encoder.phrases.embeddings=tokens"],
     "uhd": ["encoder.document.wide={layers=[1], width=256, active=12}"],
     "l0-mask": [f"sparsity.documents.threshold={DOCUMENT_TARGET - 2}"],
 }

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lsr.cli.main import main
+from lsr.encoders.dense.encoder import load_dense
 from lsr.encoders.pretrained.load_encoder import start_encoder
 from lsr.encoders.text.phrases import read_phrases
 from lsr.errors import UsageError
@@ -64,6 +66,15 @@ def test_the_command_writes_phrases_that_a_training_reads(
     ids = [encoder.terms.index(f"key0{i}") for i in (1, 2)]
     logits = head.projection(hidden)[:, ids].mean(1)  # a phrase starts as the mean of its tokens
     assert float((hidden @ head.map(head.embeddings[0]) + head.bias - logits).abs().max()) < 0.05
+
+
+def test_embeddings_may_be_of_a_dense_model(tmp_path: Path, random_model: Path) -> None:
+    (tmp_path / "p.txt").write_text("key01 key02\nkey04 key05\n")
+    settings = {"files": [str(tmp_path / "p.txt")], "embeddings": f"dense:{random_model}"}
+    folder = with_phrases(random_model, settings, tmp_path)
+    embeddings = start_encoder("dyvo", folder, device="cpu").document.tower.head.embeddings
+    names = [Document(name, name) for name in ("key01 key02", "key04 key05")]
+    assert np.allclose(embeddings, load_dense(str(random_model)).encode_dense_documents(names), atol=1e-5)
 
 
 def test_settings_that_do_not_fit(tmp_path: Path, random_model: Path) -> None:

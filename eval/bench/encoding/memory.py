@@ -58,18 +58,32 @@ def _held(process: int | str) -> tuple[Counter[str], int]:
 
 def index(corpus: Path, encoder: str, threads: int) -> dict[str, Mapping[str, int]]:
     """Return the memory of `lsr index` by kinds when it was seen to hold most, and its peak, in bytes."""
-    largest, peak = Counter[str](), 0
     with tempfile.TemporaryDirectory() as scratch:
-        options = ["--encoder", encoder, "--index", f"{scratch}/index", "--threads", str(threads), "-q"]
-        command = [sys.executable, "-m", "lsr", "index", str(corpus), *options]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-            while process.poll() is None:
-                time.sleep(_EVERY_S)
-                with suppress(OSError):  # it has ended meanwhile
-                    now, most = _held(process.pid)
-                    largest, peak = max(largest, now, key=Counter.total), max(peak, most)
+        return _watched("lsr", "index", str(corpus), "--index", f"{scratch}/index", "-q", *_options(encoder, threads))
+
+
+def index_repeated_rows(corpus: Path, encoder: str, threads: int) -> dict[str, Mapping[str, int]]:
+    """Do what `index` does, with rows that were encoded before (`repeated_rows`)."""
+    with tempfile.TemporaryDirectory() as scratch:
+        module = "lsr.eval.bench.encoding.repeated_rows"
+        return _watched(module, str(corpus), f"{scratch}/index", *_options(encoder, threads))
+
+
+def _options(encoder: str, threads: int) -> list[str]:
+    return ["--encoder", encoder, "--threads", str(threads)]
+
+
+def _watched(*arguments: str) -> dict[str, Mapping[str, int]]:
+    """Run a module of Python in a process, and return the memory that it was seen to hold."""
+    largest, peak = Counter[str](), 0
+    with subprocess.Popen([sys.executable, "-m", *arguments], stdout=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            time.sleep(_EVERY_S)
+            with suppress(OSError):  # it has ended meanwhile
+                now, most = _held(process.pid)
+                largest, peak = max(largest, now, key=Counter.total), max(peak, most)
     if process.returncode:
-        raise LsrError(f"lsr index of {corpus} ended with status {process.returncode}")
+        raise LsrError(f"{' '.join(arguments[:3])} ended with status {process.returncode}")
     return {"when most was seen": largest, "peak": {"bytes": peak}}
 
 
@@ -115,6 +129,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                         help="numbers of passages to index, one after another (default 5000 12000)")  # fmt: skip
     parser.add_argument("--encoder", default="default", help="model (default: the bundled one)")
     parser.add_argument("--threads", type=int, default=2, help="threads (default 2)")
+    parser.add_argument("--repeated-rows", action="store_true",
+                        help="repeat the rows of the first passages: all but encoding is measured, sooner")  # fmt: skip
     parser.add_argument("--open", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.open:
@@ -128,7 +144,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.stdout.write(f"| | {' | '.join(KINDS)} | MB in all |\n|{' --- |' * (len(KINDS) + 2)}\n")
     with tempfile.TemporaryDirectory() as scratch:
         corpus = Path(scratch) / "passages.jsonl"
-        for measure, n in [(opened, _FEW), *((index, n) for n in args.passages)]:
+        indexing = index_repeated_rows if args.repeated_rows else index
+        for measure, n in [(opened, _FEW), *((indexing, n) for n in args.passages)]:
             rows = (json.dumps({"id": str(i), "text": text}) for i, text in enumerate(texts[:n]))
             corpus.write_text("\n".join(rows), "utf-8")
             for name, held in measure(corpus, args.encoder, args.threads).items():

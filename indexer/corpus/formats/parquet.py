@@ -49,7 +49,7 @@ def read_parquet(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Docu
 
 @contextmanager
 def _opened_file(source: SourceFile, intake: Intake) -> Iterator[tuple[pq.ParquetFile, int]]:
-    """Open a file for reading at any offset, one that is compressed or lies elsewhere by way of a temporary file.
+    """Open a file for reading at any offset; one compressed or from elsewhere goes through a temporary file.
 
     Yields the file, and how many rows may be read at a time.
     """

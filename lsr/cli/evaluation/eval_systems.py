@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lsr.query.options import SearchOptions
 
 OWN_OPTIONS = frozenset(
-    ("k", "threads", "hybrid", "rerank", "fuser", "weights", "candidates", "neighbours", "feedback")
+    ("k", "threads", "hybrid", "rerank", "fuser", "weights", "word_weight", "candidates", "neighbours", "feedback")
 )
 """Search options for which `lsr eval` has its own: it measures hybrids and feedback beside the plain search."""
 
@@ -153,8 +153,6 @@ def _check_options(args: argparse.Namespace) -> None:
     for name in ("dense", "candidates"):
         if getattr(args, name) is not None and not args.rerank and (name == "candidates" or not args.hybrid):
             raise UsageError(f"--{name} goes with {'--rerank' if name == 'candidates' else '--hybrid or --rerank'}")
-    if args.queries is not None and args.vectors is None:
-        raise UsageError("--queries are the encoded queries of --vectors, but there are none: leave it out")
     if (args.hybrid or args.rerank) and LEARNED in (args.fusion or []):
         raise UsageError("--hybrid and --rerank take no learned fusion: leave out --fusion learned")
 

@@ -11,6 +11,7 @@ from lsr.cli.common import (
     TerminalProgress,
     add_command,
     add_device_argument,
+    corpus_place,
     new_index_path,
     note,
     note_compiling,
@@ -40,6 +41,7 @@ examples:
   lsr index notes/ --encoder path/to/model   with your own SPLADE model
   lsr index notes/ --dense all-MiniLM-L6-v2  with dense vectors as well
   lsr index --dense all-MiniLM-L6-v2         dense vectors for ./.lsr
+  lsr index notes/ --dense joint --smooth    documents also found by what near ones say
   lsr index --vectors documents.parquet      vectors instead of text
   lsr index corpus.jsonl --shards 4          a set of 4 shards
   lsr index corpus.jsonl --shards 4 --ray    … encoded and built on a Ray cluster
@@ -58,7 +60,9 @@ def add_parser(subparsers: Any) -> None:
         "of the output counts what was skipped and why.",
         EXAMPLES,
     )
-    parser.add_argument("corpus", nargs="*", type=Path, metavar="CORPUS", help="folders and files to read")
+    parser.add_argument(
+        "corpus", nargs="*", type=corpus_place, metavar="CORPUS", help="folders and files to read, here or by URL"
+    )
     parser.add_argument("--index", type=Path, metavar="DIR", help="folder of the index (default: ./.lsr)")
     parser.add_argument(
         "--encoder",
@@ -75,6 +79,15 @@ def add_parser(subparsers: Any) -> None:
         "--dense", metavar="E", help="store dense vectors as well: the folder of a dense model, its name on the hub, "
         "or 'joint' if --encoder gives both; without CORPUS, add them to an existing index"
     )  # fmt: skip
+    parser.add_argument(
+        "--smooth", action="store_true", help="mix each document's vector with those of its nearest ones by dense "
+        "vectors; without CORPUS, in an existing index: docs/HYBRID.md"
+    )  # fmt: skip
+    parser.add_argument(
+        "--tune",
+        action="store_true",
+        help="then fit hybrid search to the documents by made queries, as 'lsr tune' does",
+    )
     add_model_arguments(parser)
     add_language_arguments(parser)
     add_passage_arguments(parser)
@@ -119,8 +132,15 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--passages cuts the texts of a CORPUS: name its folders and files")
     if args.expansions is not None and not args.corpus:
         raise UsageError("--expansions are read behind the texts of a CORPUS: name its folders and files")
-    if args.dense is not None and not args.corpus and not args.vectors:
-        return _add_dense(args)
+    if args.tune and (args.dense is None or args.shards is not None):
+        raise UsageError("--tune fits hybrid search, of single indexes: name the dense model by --dense")
+    if not args.corpus and not args.vectors and (args.dense is not None or args.smooth):
+        code = _add_dense(args) if args.dense is not None else 0
+        code = _smooth(args) if args.smooth else code
+        _tune(args)
+        return code
+    if args.smooth and args.vectors:
+        raise UsageError("--smooth goes with CORPUS, or with an existing index: 'lsr index --smooth' after this")
     if args.language is not None or args.stopwords is not None:
         _check_language(args)
     if bool(args.corpus) == bool(args.vectors):
@@ -133,6 +153,8 @@ def run(args: argparse.Namespace) -> int:
         "shards": _partition(args),
         "builders": _builders(args),
     }
+    if args.smooth:
+        options["smooth"] = True
     note_compiling("split_range")
     progress = TerminalProgress()
     began = time.perf_counter()
@@ -163,7 +185,15 @@ def run(args: argparse.Namespace) -> int:
         size = human_bytes(manifest.size_bytes)
         pieces = f" ({counted(manifest.n_docs, 'passage')})" if manifest.n_docs > n_documents else ""
         say(f"indexed {counted(n_documents, 'document')}{pieces} in {seconds:.1f} s ({rate}) into {args.index}, {size}")
+    _tune(args)
     return 0
+
+
+def _tune(args: argparse.Namespace) -> None:
+    if args.tune:
+        from lsr.cli.models.tune import tune_new
+
+        tune_new(args.index, threads=args.threads)
 
 
 def _partition(args: argparse.Namespace) -> Any:
@@ -252,6 +282,35 @@ def _index_vectors(args: argparse.Namespace, progress: TerminalProgress, options
         args.vectors, args.index, encoder=encoder, dense=dense, progress=progress, **options
     )
     return Built(manifest, tuple(summary))
+
+
+def _smooth(args: argparse.Namespace) -> int:
+    """Smooth the documents of an existing index and report the counts."""
+    from lsr.indexer.update.smooth import smooth_index
+
+    progress = TerminalProgress()
+    note_compiling("split_range")
+    began = time.perf_counter()
+    try:
+        manifest = smooth_index(args.index, progress=progress)
+    finally:
+        progress.close()
+    seconds = time.perf_counter() - began
+    if args.json:
+        from lsr.io.printable import json_line
+
+        done = {
+            "index": str(args.index),
+            "documents": manifest.n_docs,
+            "postings": manifest.n_postings,
+            "seconds": round(seconds, 3),
+            "generation": manifest.generation,
+        }
+        say(json_line(done))
+    else:
+        terms = manifest.n_postings / max(manifest.n_positions, 1)
+        say(f"smoothed {counted(manifest.n_docs, 'document')} in {seconds:.1f} s: {terms:.1f} terms a document")
+    return 0
 
 
 def _encoder_of_vectors(args: argparse.Namespace) -> Any:

@@ -12,7 +12,7 @@ from lsr.cli.common import positive
 
 def add_ray_arguments(parser: argparse.ArgumentParser, what: str) -> None:
     """Add the cluster and its workers. what: is done there, for the help."""
-    group = parser.add_argument_group("a cluster (docs/SCALE.md)")
+    group = parser.add_argument_group("a cluster")
     group.add_argument(
         "--ray", nargs="?", const="", metavar="ADDRESS",
         help=f"{what} on the Ray cluster whose head is at HOST:PORT (default: the one that runs on this machine, or "

@@ -17,7 +17,18 @@ if TYPE_CHECKING:
     from lsr.query.shards.open import open_searcher
     from lsr.server.served_index import ServedIndex, ServedIndexes
 
-DEFAULTS = ("hybrid", "rerank", "fuser", "weights", "candidates", "neighbours", "feedback", "approximate", "partial")
+DEFAULTS = (
+    "hybrid",
+    "rerank",
+    "fuser",
+    "weights",
+    "word_weight",
+    "candidates",
+    "neighbours",
+    "feedback",
+    "approximate",
+    "partial",
+)
 """Options that searches have where a request doesn't give them."""
 
 
@@ -38,11 +49,11 @@ def add_served_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_ray_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the cluster that searches the shards of sets, and what happens where it fails."""
-    group = parser.add_argument_group("a cluster for the shards of a set (docs/SCALE.md)")
+    group = parser.add_argument_group("a cluster for the shards of a set")
     group.add_argument(
         "--ray", nargs="?", const="", metavar="ADDRESS",
-        help="search the shards by actors of the Ray cluster whose head is at HOST:PORT (default: the one that runs on "
-        "this machine, or one of this machine alone)",
+        help="search the shards of a set by actors of the Ray cluster whose head is at HOST:PORT (default: the one "
+        "that runs on this machine, or one of this machine alone)",
     )  # fmt: skip
     group.add_argument("--timeout", type=float, metavar="S", help="seconds that shards get for a request (default: 10)")
     group.add_argument("--restarts", type=int, metavar="N", help="restarts of an actor that died (default: 3; -1: any)")
@@ -88,11 +99,8 @@ def warm(searcher: Searcher, *, whole: bool) -> None:
     if searcher.index.manifest.encoder["query_side"] != "none":
         searcher.warm_up(wait=whole)
         method_of(searcher.options).encode(searcher, ["ready"])
-    if whole and searcher.elsewhere is None:
-        for segment in searcher.index.segments:
-            segment.trust_all()
-            for _ in segment.documents.all_doc_ids():
-                pass
+    if whole:
+        searcher.verify()
 
 
 def _opened(args: argparse.Namespace) -> list[ServedIndex]:

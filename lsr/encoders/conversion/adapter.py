@@ -23,6 +23,7 @@ from lsr.errors import EncoderError
 
 _PREFIX = "base_model.model."
 _FACTOR = re.compile(r"(.+)\.lora_(embedding_)?([AB])(?:\.default)?(?:\.weight)?")
+_TIED_BIAS = ".decoder.bias"
 _UNSUPPORTED = (
     "use_dora",
     "use_qalora",
@@ -64,6 +65,8 @@ def merged(base: Mapping[str, Tensor], config: Mapping[str, Any], adapter: Mappi
     factors: dict[tuple[str, bool], dict[str, Tensor]] = {}
     for name, value in adapter.items():
         plain = name.removeprefix(_PREFIX)
+        if ".original_module." in plain:  # what a whole trained module has replaced
+            continue
         match = _FACTOR.fullmatch(plain)
         if match is not None:
             factors.setdefault((match[1], bool(match[2])), {})[match[3]] = value
@@ -105,6 +108,8 @@ def _name_in(weights: Mapping[str, Tensor], name: str) -> str:
     """Return the name by which a model's weights have an adapter's: the same, or behind the architecture's prefix."""
     if name in weights:
         return name
+    if name.endswith(_TIED_BIAS):  # saved under the name of the layer, and of the head that shares it
+        return _name_in(weights, name.removesuffix(_TIED_BIAS) + ".bias")
     tail = name.partition(".")[2]
     found = [key for key in weights if key.endswith(f".{name}")] or [key for key in weights if key == tail]
     if len(found) != 1:

@@ -185,12 +185,20 @@ def words_of(description: Mapping[str, Any]) -> WordsConfig | None:
     return config
 
 
-def weigh_words_beside_dense(queries: SparseBatch, description: Mapping[str, Any]) -> SparseBatch:
-    """Return queries with their words weighed as in a hybrid search. description: of the encoder that made them."""
+def weigh_words_beside_dense(
+    queries: SparseBatch, description: Mapping[str, Any], weight: float | None = None
+) -> SparseBatch:
+    """Return queries with their words weighed as in a hybrid search.
+
+    description: of the encoder that made them. weight: of words (default: the encoder's beside dense vectors).
+    """
     words = description.get("settings", {}).get("words")
-    config = None if words is None else words["config"]
-    if config is None or config.get("beside_dense") in (None, config["weight"]):
+    if words is None:
+        return queries
+    config = words["config"]
+    wanted = config.get("beside_dense") if weight is None else weight
+    if wanted in (None, config["weight"]):
         return queries
     weights = queries.weights.copy()
-    weights[queries.term_ids >= words["n_model_terms"]] *= config["beside_dense"] / config["weight"]
+    weights[queries.term_ids >= words["n_model_terms"]] *= wanted / config["weight"]
     return SparseBatch(queries.indptr, queries.term_ids, weights, queries.vocab_size)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lsr.errors import EncoderError
 from lsr.io.cache import expanded
+from lsr.io.plain_file import sha256_of
 from lsr.models import bundled_folder
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -57,9 +58,14 @@ def locate(name_or_path: str | Path, *, revision: str | None = None, pickled: bo
     if path.is_dir():
         return Source(str(path.resolve()), path.resolve())
     name = str(name_or_path)
-    if not _HUB_NAME.fullmatch(name):
+    if not is_hub_name(name):
         raise EncoderError(f"no model folder {name}: give an existing folder, or a hub name such as owner/model")
     return _from_hub(name, revision, _WANTED + _PICKLED if pickled else _WANTED)
+
+
+def is_hub_name(name_or_path: str | Path) -> bool:
+    """Return whether a name may be one of a model on the hub, owner/model."""
+    return _HUB_NAME.fullmatch(str(name_or_path)) is not None
 
 
 def hash_of_weights(paths: Sequence[Path]) -> str:
@@ -67,8 +73,7 @@ def hash_of_weights(paths: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
         digest.update(path.name.encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(sha256_of(path))
     return f"sha256:{digest.hexdigest()}"
 
 

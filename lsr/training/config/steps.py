@@ -21,6 +21,7 @@ LR_SCHEDULES = ("linear", "cosine", "constant")
 class TrainSettings:
     """Number and content of the optimizer's steps.
 
+    minutes: of training, after which it ends before its last step (default: no limit); those before a resumption count.
     batch_size: examples of a step and device. accumulate: batches of a step. cached_batch: texts that are encoded
     with a gradient at a time (gradient caching); 0: all. max_length, max_query_length: tokens. warmup: steps.
     precision: of the computation; weights are float32. device: `auto`, `cpu`, `cuda` or `mps`
@@ -31,6 +32,7 @@ class TrainSettings:
     """
 
     steps: int
+    minutes: float | None = None
     batch_size: int = 32
     accumulate: int = 1
     cached_batch: int = 0
@@ -59,7 +61,7 @@ class TrainSettings:
         at_least(self.batch_size, 2, "train.batch_size")
         for name in ("cached_batch", "warmup", "weight_decay", "max_grad_norm", "workers", "seed"):
             at_least(getattr(self, name), 0, f"train.{name}")
-        for name in ("learning_rate", "head_learning_rate", "table_learning_rate", "checkpoint_minutes"):
+        for name in ("minutes", "learning_rate", "head_learning_rate", "table_learning_rate", "checkpoint_minutes"):
             above(getattr(self, name), 0, f"train.{name}")
         for name in ("max_length", "max_query_length"):
             at_least(getattr(self, name), 4, f"train.{name}")

@@ -1,4 +1,4 @@
-"""Methods beside themselves without their idea: `python -m lsr.eval.bench.methods FOLDER DATASET …`.
+"""Methods beside themselves without their idea: `python -m lsr.eval.bench.methods.table FOLDER DATASET …`.
 
 FOLDER holds what was made before: `<recipe>/model`, as `lsr train RECIPE --output FOLDER/<recipe>` writes it, and
 `expansions/<dataset>.jsonl`, as `lsr expand` does. What isn't there is a row that says so.
@@ -44,6 +44,7 @@ METHODS = (
     Method("dyvo", "titles of Wikipedia and tokens; tokens"),
     Method("sparc", "bigrams and tokens by attention; tokens", "sparc-tokens"),
     Method("uhd", "winners of a wide space, each 1; each its score", "uhd-graded"),
+    Method("denoising", "queries trained by overlap; by ranking alone", "denoising-ranking"),
 )
 
 
@@ -60,7 +61,7 @@ def systems_of(method: Method, folder: Path, dataset: Dataset, work: Path) -> di
 
 def _expanded(file: Path, dataset: Dataset, work: Path) -> dict[str, Any]:
     from lsr.encoders.lexical.bm25 import BM25Encoder
-    from lsr.indexer.corpus.expansions import read_expansions
+    from lsr.indexer.corpus.expansions.reading import read_expansions
     from lsr.indexer.pipeline import index_documents
 
     for name, expansions in ((WITH, read_expansions(file)), (WITHOUT, None)):

@@ -1,0 +1,1 @@
+"""Methods beside themselves without their idea."""
