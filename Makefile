@@ -27,6 +27,13 @@ $(VENV)/peers: $(VENV)/full
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[peers]'
 	touch $@
 
+$(VENV)/frameworks: $(VENV)/full
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[frameworks]'
+	touch $@
+
+.PHONY: frameworks
+frameworks: $(VENV)/frameworks  ## Install the frameworks that lsr.integrations has a module for, for their tests
+
 .PHONY: setup
 setup: $(VENV)/full  ## Make the virtual environment .venv with everything but the benchmark peers
 
@@ -100,6 +107,18 @@ train: $(VENV)/full  ## Train the bundled model, for some hours; run again, it r
 		--set 'encoder.start="$(TRAINING)/lsr-mini-v1-b/model"')
 	$(BIN)/python -m lsr.training.model.package_model $(TRAINING)/lsr-mini-v1-c/model lsr/models/lsr-mini-v1 \
 		--words 5 --words-beside-dense 15 --rarity 0.3 --threshold 0.3 --texts $(TEXTS)/wikipedia.parquet
+
+.PHONY: train-next
+train-next: $(VENV)/full  ## Train the bundled model further, taught by its own hybrid; run again, it resumes
+	$(if $(wildcard $(TEXTS)),,$(error no training texts in $(TEXTS)))
+	mkdir -p $(TRAINING)
+	test -f $(TRAINING)/wikipedia-next.parquet || $(BIN)/lsr mine $(TEXTS)/wikipedia.parquet --make-queries \
+		--sample 0.02 --seed 23 --output $(TRAINING)/wikipedia-next.parquet
+	test -f $(TRAINING)/mined-next.parquet || $(BIN)/lsr mine $(SHARED)/data/train/pairs.parquet \
+		$(TRAINING)/wikipedia-next.parquet --sample 0.2 --encoder default --index $(TRAINING)/mined-next-index \
+		--negatives 2 --depth 30 --seed 23 --output $(TRAINING)/mined-next.parquet
+	$(BIN)/lsr train lsr/models/lsr-mini-v2.toml --output $(TRAINING)/lsr-mini-v2 --data $(TRAINING)/mined-next.parquet \
+		$(TRAIN_OPTIONS) $(if $(wildcard $(TRAINING)/lsr-mini-v2/checkpoints/*),--resume)
 
 .PHONY: train-fast
 train-fast: $(VENV)/full  ## Make the bundled encoder without a transformer, for some minutes; run again, it resumes

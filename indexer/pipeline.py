@@ -13,13 +13,18 @@ from lsr.encoders.memory import give_back
 from lsr.encoders.runtime import with_runtime
 from lsr.encoders.threads import limited_threads
 from lsr.errors import BadDocumentError, LsrError, UsageError
+from lsr.indexer.corpus.expansion.expansions import EXPANSIONS, Expansions
 from lsr.indexer.corpus.reader import read_roots
+from lsr.indexer.corpus.remote.url import Url, as_place
 from lsr.indexer.corpus.report import CorpusReport
 from lsr.indexer.corpus.walk import walk_roots
 from lsr.indexer.encode.document_encoders import Legs
 from lsr.indexer.encode.resumable_job import forget_job, kept_documents, writing
 from lsr.indexer.encode.resume import Staging, staging_folder
+from lsr.indexer.encode.units import Workers
+from lsr.indexer.encode.vectors_origin import origin_of
 from lsr.indexer.encode.windows import MAX_DOCUMENTS, MAX_TOKENS, windows
+from lsr.indexer.shards.build_task import Builders
 from lsr.indexer.shards.manifest import Partition
 from lsr.indexer.shards.writer import SetWriter
 from lsr.indexer.sources.table import SourceTable
@@ -58,25 +63,29 @@ def index_documents(
     progress: Progress | None = None,
     limits: SegmentLimits = DEFAULT_LIMITS,
     shards: Partition | None = None,
+    expansions: Expansions | None = None,
+    builders: Builders | None = None,
 ) -> Manifest:
     """Index a stream of documents, in one go.
 
     dense: encodes their dense vectors; the same object as `encoder` where that is a joint one. reader: cuts long
     documents into passages, and counts tokens (default: documents stay as they are). limits: the size at which a
-    segment is full. shards: make a set of shards (default: one index). Raises what IndexWriter and encoders raise;
-    LsrError if there is no document.
+    segment is full. shards: make a set of shards (default: one index). expansions: texts that `encoder` reads behind
+    the documents' own. builders: other processes that build its shards (default: this one), without expansions. Raises
+    what IndexWriter and encoders raise; LsrError if there is no document.
     """
+    _check_alone(expansions, None, builders)
     options = {
         "overwrite": overwrite, "reorder": reorder, "threads": threads, "progress": progress, "limits": limits,
-        "shards": shards,
+        "shards": shards, "builders": builders, EXPANSIONS: None if expansions is None else expansions.record,
     }  # fmt: skip
     with limited_threads(threads), _writer(index, encoder, dense, reader, options) as writer:
-        _add_directly(writer, _read(documents, reader), encoder, dense)
+        _add_directly(writer, _read(documents, reader), Legs(encoder, dense, expansions))
         return _committed(writer)
 
 
 def index_corpus(
-    paths: Sequence[str | Path],
+    paths: Sequence[str | Path | Url],
     index: str | Path,
     encoder: Encoder,
     *,
@@ -89,44 +98,56 @@ def index_corpus(
     progress: Progress | None = None,
     reading: CorpusOptions | None = None,
     shards: Partition | None = None,
+    expansions: Expansions | None = None,
+    workers: Workers | None = None,
+    builders: Builders | None = None,
 ) -> tuple[Manifest, list[str]]:
-    """Index folders and files; return the manifest, and lines that sum up what was read and skipped.
+    """Index folders and files, here or by URL; return the manifest, and lines about what was read and skipped.
 
     What a model encodes is kept beside the index until the commit (`Staging`), so that the same call after an
-    interruption resumes; words alone are counted again. dense, reader, shards: as of `index_documents`.
-    The index itself is never read, wherever it is. Raises what `read_corpus`
-    and `index_documents` raise.
+    interruption resumes; words alone are counted again. dense, reader, shards, expansions: as of `index_documents`.
+    workers: other processes that encode; builders: others that build the shards of a set (default: this one); neither
+    reads expansions. The index itself is never read, wherever it is. Raises what `read_corpus` and `index_documents`
+    raise.
     """
+    _check_alone(expansions, workers, builders)
     tracking = Tracking(SourceTable())
-    tracking.target([Path(path) for path in paths], reading, skip_bad=skip_bad, follow=False)
+    tracking.target([as_place(path) for path in paths], reading, skip_bad=skip_bad, follow=False)
     stage = ENCODING if encoder.corpus_weighting is None or dense is not None else READING
     corpus = Corpus(tracking, Path(index), progress=progress, stage=stage)
 
     def documents() -> Iterator[Document]:
         return _read(corpus.documents(), reader)
 
+    record = None if expansions is None else expansions.record
     options = {
         "overwrite": overwrite, "reorder": reorder, "threads": threads, "progress": progress, "shards": shards,
+        "builders": builders, EXPANSIONS: record,
     }  # fmt: skip
     with limited_threads(threads), _writer(index, encoder, dense, reader, options) as writer:
         writer.save_sources = tracking.save
         # Words are counted again: their terms are numbered in the order in which they come.
-        models = Legs(None if encoder.corpus_weighting is not None else encoder, dense).models
-        if models == Legs(None):
+        legs = Legs(encoder, dense, expansions)
+        models = Legs(None if encoder.corpus_weighting is not None else encoder, dense, expansions).models
+        if models.is_empty:
             _forget_other_job(Path(index))
-            _add_directly(writer, documents(), encoder, None)
+            _add_directly(writer, documents(), legs)
             manifest = _committed(writer)
         else:
-            settings = {"passages": _passages(reader)}
-            with Staging(Path(index), models, settings=settings) as staging:
+            settings = {"passages": _passages(reader), **({} if record is None else {EXPANSIONS: dict(record)})}
+            with Staging(Path(index), models, settings=settings, workers=workers) as staging:
                 for shard in staging.encode(documents):
                     for batch, sparse, halves in staging.read(shard):
-                        rows = (
-                            encoder.encode_documents(batch) if sparse is None else extend_rows(encoder, sparse, batch)
-                        )
+                        read = legs.read_by_sparse(batch)
+                        rows = encoder.encode_documents(read) if sparse is None else extend_rows(encoder, sparse, read)
                         writer.add(batch, rows, halves)
                 manifest = _committed(writer)
     return manifest, [*corpus.summary(), *(() if reader is None else reader.summary())]
+
+
+def _check_alone(expansions: Expansions | None, workers: Workers | None, builders: Builders | None) -> None:
+    if expansions is not None and (workers is not None or builders is not None):
+        raise UsageError("expansions are read by this process alone, not on a cluster: leave out one of them")
 
 
 def _read(documents: Iterable[Document], reader: DocumentReader | None) -> Iterator[Document]:
@@ -155,16 +176,16 @@ def _writer(
 
 
 def _new_writer(
-    index: Path, encoder: Encoder, *, shards: Partition | None = None, **options: Any
+    index: Path, encoder: Encoder, *, shards: Partition | None, builders: Builders | None, **options: Any
 ) -> IndexWriter | SetWriter:
-    return IndexWriter(index, encoder, **options) if shards is None else SetWriter(index, encoder, shards, **options)
+    if shards is None:
+        return IndexWriter(index, encoder, **options)
+    return SetWriter(index, encoder, shards, builders=builders, **options)
 
 
-def _add_directly(
-    writer: IndexWriter | SetWriter, documents: Iterable[Document], encoder: Encoder, dense: DenseEncoder | None
-) -> None:
-    legs = Legs(encoder, dense)
-    words_alone = encoder.corpus_weighting is not None and dense is None
+def _add_directly(writer: IndexWriter | SetWriter, documents: Iterable[Document], legs: Legs) -> None:
+    assert legs.sparse is not None
+    words_alone = legs.sparse.corpus_weighting is not None and legs.dense is None
     size: dict[str, Any] = {"max_tokens": MAX_TOKENS, "text_length": legs.text_length}
     if words_alone:
         size = {"max_documents": COUNTED_AT_ONCE}
@@ -213,7 +234,7 @@ class Corpus:
         # Only now, so that a folder that can't be written to is refused before everything is read.
         tracking = self._tracking
         files = walk_roots(tracking.roots, CorpusReport(), exclude=self._exclude, apart=tracking.apart)
-        self._progress.start(self._stage, sum(source.size_bytes for source in files), "B")
+        self._progress.start(self._stage, sum(source.size_bytes for source in files) or None, "B")
         report = self._report = CorpusReport()
         tracking.begin()
         documents = read_roots(
@@ -248,11 +269,13 @@ def index_vectors(
     threads: int = 2,
     progress: Progress | None = None,
     shards: Partition | None = None,
+    builders: Builders | None = None,
 ) -> tuple[Manifest, list[str]]:
     """Index ready vectors; return the manifest, and lines that sum up what was dropped.
 
     encoder: what queries will be encoded by; its vocabulary then decides the terms. dense: encodes the titles and
-    texts that come with the vectors. shards: as of `index_documents`. Raises what `read_vectors` and IndexWriter
+    texts that come with the vectors. shards, builders: as of `index_documents`. Raises what `read_vectors` and
+    IndexWriter
     raise; LsrError if there is no vector, BadDocumentError for one without text where `dense` would read it.
     """
     source: Encoder
@@ -268,18 +291,23 @@ def index_vectors(
         lookup = term_ids_of(encoder)
     listener = progress or NoProgress()
     dropped = 0
+    origin = origin_of(files)
+    if origin is not None and encoder is not None:
+        origin.check(encoder.description, f"encoder {encoder.description.get('name')}")
+    passages = dict(origin.passages) if origin is not None and origin.passages else {}
     # Vectors that came out of an index become the same impacts again.
     scale = stored_scale([Path(file) for file in files])
     options: dict[str, Any] = {"overwrite": overwrite, "reorder": reorder, "threads": threads, "scale": scale}
     described = None if dense is None else with_runtime(dense_description(dense), dense)
-    writing_into = _new_writer(Path(index), source, dense=described, progress=progress, shards=shards, **options)
+    writing_into = _new_writer(Path(index), source, dense=described, progress=progress, shards=shards,
+                               builders=builders, **options)  # fmt: skip
     with limited_threads(threads), writing_into as writer:
         listener.start("reading", None, "vector")
         for file in files:
             for documents, vectors, unknown in read_vector_file(Path(file), lookup, n_known=n_known):
                 writer.add(documents, vectors, None if dense is None else _of_texts(dense, documents, Path(file)))
                 if any(PASSAGE_OF in document.fields for document in documents):
-                    writer.passages = {}
+                    writer.passages = passages
                 listener.advance(len(documents))
                 dropped += unknown
         if writer.n_docs == 0:

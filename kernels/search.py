@@ -218,7 +218,7 @@ def scratch_of(scratch, n_superblocks, n_rare):
 
 
 @kernel
-def search_segments(table, located, traversal, results, scratch):
+def search_segments(table, located, traversal, results, scratch, account=None):
     """Leave the best documents of all segments in the heap of `results`. For the arguments see `rank`."""
     heap, visits = results.heap, results.visits
     n_before = 0
@@ -241,23 +241,24 @@ def search_segments(table, located, traversal, results, scratch):
             most = most_superblocks(n_superblocks) if traversal == PLANNED else NEVER
             search_blockmax(postings, terms, weights, admission, heap, some, visits, most)
         else:
-            search_superblock(postings, terms, weights, admission, heap, some, visits)
+            search_superblock(postings, terms, weights, admission, heap, some, visits, account)
 
 
 @kernel
-def rank(table, term_ids, weights, traversal, heap, visits, traversals, scratch):
+def rank(table, term_ids, weights, traversal, heap, visits, traversals, scratch, account=None):
     """Leave the best documents of all segments in the heap, the same ones however they are divided into segments.
 
     table: int64, (n_segments, COLUMNS), rows as `describe` makes them, in the order in which to search them. term_ids,
     weights: see `Query`. traversal: one of `names.TRAVERSALS`, by number, or PLANNED. heap, visits, traversals: see
-    `Results`. scratch: for the largest segment, see `describe_scratch`.
+    `Results`. scratch: for the largest segment, see `describe_scratch`. account: of
+    `lsr.kernels.traversals.account`, to which the steps of `superblock` are added, or None.
 
     Returns the number of postings, the number of untrusted terms, and the most rare terms in a segment. If a term is
     untrusted, or scratch is for fewer rare terms, nothing was searched: verify or allocate, and call again.
     """
     located = locate_segments(table, Query(term_ids, weights), heap.size)
     if located.n_untrusted == 0 and located.most_rare <= scratch[-1]:
-        search_segments(table, located, traversal, Results(heap, visits, traversals), scratch)
+        search_segments(table, located, traversal, Results(heap, visits, traversals), scratch, account)
     return located.n_postings, located.n_untrusted, located.most_rare
 
 
@@ -288,7 +289,7 @@ def rank_many(first, table, queries, traversal, results, scratch):
 
 
 @kernel
-def rank_approximately(table, term_ids, weights, limits, heap, visits, traversals, scratch):
+def rank_approximately(table, term_ids, weights, limits, heap, visits, traversals, scratch, account=None):
     """Leave documents of all segments in the heap, not surely the best. See `rank`, and `approximate.Limits`.
 
     0 is written to the traversals where a segment has a term. There is no initial threshold: the documents that reach
@@ -311,5 +312,6 @@ def rank_approximately(table, term_ids, weights, limits, heap, visits, traversal
                 scratch_of(scratch, n_superblocks, located.counts[s, RARE]),
                 visits,
                 limits,
+                account,
             )
     return located.n_postings, located.n_untrusted, located.most_rare

@@ -49,6 +49,23 @@ class IndexDamagedError(LsrError):
     exit_code = 3
 
 
+class ShardLostError(LsrError):
+    """A search that shards of a set didn't answer: dead, silent for longer than the timeout, missing or damaged.
+
+    reasons: what each of the shards said, by its name.
+    """
+
+    exit_code = 3
+
+    def __init__(self, message: str, reasons: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.reasons = reasons or {}
+
+
+class ShardDamagedError(ShardLostError, IndexDamagedError):
+    """A search that shards of a set didn't answer since they are damaged or missing."""
+
+
 class IndexExistsError(LsrError):
     """An index at the path where a new one would be made."""
 
@@ -61,6 +78,10 @@ class IndexLockedError(LsrError):
 
 class DeadlineError(LsrError):
     """A search that was ended between two stages, since its time was over."""
+
+
+class ClusterError(LsrError):
+    """A cluster that doesn't answer, or whose workers can't do what they are asked to."""
 
 
 class MissingExtraError(LsrError):

@@ -249,6 +249,21 @@ class FacetValue:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class MissingShard:
+    """A shard of a set that a partial answer lacks.
+
+    Attributes:
+        name: name of the shard's folder.
+        n_docs: number of its documents (or passages), none of which was searched.
+        reason: error that it gave.
+    """
+
+    name: str
+    n_docs: int
+    reason: str
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Results(Sequence[Hit]):
     """The hits of one query, best first: a sequence of `Hit` with facts of the search.
@@ -262,6 +277,7 @@ class Results(Sequence[Hit]):
         exact: whether no document can have been missed.
         facets: by field, the most frequent values among those documents.
         skipped: settings of an approximate search, and the superblocks that it scored and skipped; else None.
+        missing: shards of a set that didn't answer, of a search that allows it (`partial=True`).
 
     Example:
         >>> import lsr
@@ -279,6 +295,7 @@ class Results(Sequence[Hit]):
     exact: bool = True
     facets: Mapping[str, tuple[FacetValue, ...]] = field(default_factory=dict, hash=False)
     skipped: Mapping[str, str | int | float] | None = field(default=None, hash=False)
+    missing: tuple[MissingShard, ...] = ()
 
     def __len__(self) -> int:
         return len(self.hits)
@@ -301,7 +318,8 @@ class Results(Sequence[Hit]):
             count += f" of {self.total:,}"
         best = f", best {self.hits[0].doc_id!r} ({self.hits[0].score:.6g})" if self.hits else ""
         query = "" if self.query is None else f" for {_shortened(self.query)}"
-        return f"<Results: {count}{query}{best}, {self.took_us / 1000:.2f} ms>"
+        partial = f", without {', '.join(shard.name for shard in self.missing)}" if self.missing else ""
+        return f"<Results: {count}{query}{best}{partial}, {self.took_us / 1000:.2f} ms>"
 
     def _repr_html_(self) -> str:
         """Return the hits as a table, as notebooks show it; texts are escaped."""

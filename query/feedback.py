@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from lsr.errors import UsageError
 from lsr.io.option_spec import is_number, is_whole_number
-from lsr.query.explain.stored_impacts import doc_ords_at, document_rows
 from lsr.query.fusion.fuser import Fused, Fuser
 from lsr.query.fusion.ranked_list import Leg
 from lsr.query.sparse_search import EVERYTHING, Scope, SparseSearch, SparseVector
@@ -107,12 +106,7 @@ def expand(search: SparseSearch, query: SparseVector, feedback: Feedback, scope:
     """Return a query moved towards the first documents that it finds."""
     ranking = search.rank_vector(query, feedback.n_docs, scope)
     # In the ranking's order, so that sums don't depend on which segments hold the documents.
-    documents: dict[int, SparseVector] = {}
-    for segment, indices, rows in search.by_segment(ranking.positions):
-        found = document_rows(segment, doc_ords_at(segment, rows))
-        for index, (term_ids, impacts) in zip(indices.tolist(), found, strict=True):
-            documents[index] = term_ids, impacts.astype(np.float32)
-    return rocchio(query, [documents[index] for index in range(len(ranking))], feedback)
+    return rocchio(query, search.impact_rows(ranking.positions), feedback)
 
 
 def expand_all(search: SparseSearch, queries: SparseBatch, feedback: Feedback) -> SparseBatch:

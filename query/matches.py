@@ -56,10 +56,17 @@ class Matches:
         Documents without the field come last; ties are in order of score, then of addition. min_score: leave out
         matches with a lower one. Raises UsageError for a field that no document has, or of lists, which have no order.
         """
+        table = self.table(sort, min_score)
+        first = table.take(sort_order(table, sort, k))
+        positions, scores = first["position"].to_numpy(), first["score"].to_numpy()
+        return Ranking(positions, scores, ("plain",) * self.n_searched, self.n_postings)
+
+    def table(self, sort: str, min_score: float | None = None) -> Any:
+        """Return the matches as a pyarrow table of `value`, by which `sort` orders, `score` and `position`."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        name, order = (sort[1:], "descending") if sort.startswith("-") else (sort, "ascending")
+        name = sort.removeprefix("-")
         if self._kind(name, "sort") == "texts":
             raise UsageError(f"sort: the field {name!r} holds lists of texts, which have no order")
         kept = slice(None) if min_score is None else self.scores >= min_score
@@ -70,10 +77,7 @@ class Matches:
             values = values.take(np.argsort(np.concatenate([np.empty(0, np.int64), *given])))
         if pa.types.is_floating(values.type):
             values = pc.if_else(pc.is_nan(values), None, values)
-        table = pa.table({"value": values, "score": scores, "position": positions})
-        keys = [("value", order), ("score", "descending"), ("position", "ascending")]
-        first = pc.sort_indices(table, sort_keys=keys).to_numpy()[:k].astype(np.int64)
-        return Ranking(positions[first], scores[first], ("plain",) * self.n_searched, self.n_postings)
+        return pa.table({"value": values, "score": scores, "position": positions})
 
     def facet(self, name: str) -> tuple[FacetValue, ...]:
         """Return the values of a field with the number of matches that have each, most frequent first, 100 at most.
@@ -81,6 +85,10 @@ class Matches:
         Equally frequent values are in ascending order. A list counts once for each of its different values; dates
         are ISO 8601 texts. Raises UsageError for a field that no document has.
         """
+        return facet_of(self.counts(name))
+
+    def counts(self, name: str) -> Counter[Any]:
+        """Return all values of a field, each with the number of matches that have it."""
         import pyarrow.compute as pc
 
         counts: Counter[Any] = Counter()
@@ -95,8 +103,14 @@ class Matches:
                     pairs.field("values").to_pylist(), pairs.field("counts").to_pylist(), strict=True
                 ):
                     counts[value] += count
-        found = sorted((-count, value) for value, count in counts.items() if value == value)  # NaN is no value
-        return tuple(FacetValue(_shown(value), -count) for count, value in found[:MOST_VALUES])
+        return counts
+
+    def value_type(self, name: str) -> Any:
+        """Return the pyarrow type of a field's values, of each of them where it holds lists."""
+        import pyarrow as pa
+
+        kind = self._type(name)
+        return kind.value_type if pa.types.is_list(kind) else kind
 
     def _kind(self, name: str, option: str) -> str:
         kind = self.kinds.get(name)
@@ -122,8 +136,27 @@ class Matches:
         ]
 
 
+def sort_order(table: Any, sort: str, k: int) -> npt.NDArray[np.int64]:
+    """Return the first k rows of a table of matches by its values, then by score, then by position."""
+    import pyarrow.compute as pc
+
+    order = "descending" if sort.startswith("-") else "ascending"
+    keys = [("value", order), ("score", "descending"), ("position", "ascending")]
+    found: npt.NDArray[np.int64] = pc.sort_indices(table, sort_keys=keys).to_numpy()[:k].astype(np.int64)
+    return found
+
+
+def facet_of(counts: Mapping[Any, int]) -> tuple[FacetValue, ...]:
+    """Return the most frequent values, equally frequent ones in ascending order, 100 at most."""
+    found = sorted((-count, value) for value, count in counts.items() if value == value)  # NaN is no value
+    return tuple(FacetValue(_shown(value), -count) for count, value in found[:MOST_VALUES])
+
+
 def find_matches(search: SparseSearch, vector: SparseVector, scope: Scope) -> Matches:
     """Return all documents that hold a term of a query and pass the filter. Raises IndexDamagedError, UsageError."""
+    if search.elsewhere is not None:
+        found_elsewhere: Matches = search.elsewhere.find_matches(vector, scope)
+        return found_elsewhere
     if scope.allowed is not None:
         scope.allowed.check(search.index)
     term_ids, weights = vector

@@ -37,8 +37,9 @@ class SearchOptions:
     """Options of a search, checked when they are made. Each may be given as its value type or in a short form.
 
     feedback=10 is `Feedback(n_docs=10)`, approximate="alpha=0.8" is `Approximate(alpha=0.8)`, and hybrid="union" is
-    `Hybrid(mode="union")` in `hybrid_search`, where rerank, fuser, weights, candidates and neighbours are taken in.
-    Raises UsageError for a value of another type or outside its range, and for options that exclude each other.
+    `Hybrid(mode="union")` in `hybrid_search`, where rerank, fuser, weights, word_weight, candidates and neighbours are
+    taken in. Raises UsageError for a value of another type or outside its range, and for options that exclude each
+    other.
     """
 
     k: int = field(default=10, metadata=_described(
@@ -88,8 +89,8 @@ class SearchOptions:
     rerank: str | Reranker | None = field(default=None, metadata=_described(
         kind="text", metavar="R", group=HYBRID, local=True, accepts="a Reranker",
         help="score the candidates by R, in place of dense vectors: late-interaction (by the token vectors of "
-        "the index's dense model), late-interaction:MODEL or cross-encoder:MODEL, MODEL being a folder or"
-        " a name on the hub",
+        "the index's dense model), slim (by those of its sparse one), late-interaction:MODEL, slim:MODEL or "
+        "cross-encoder:MODEL, MODEL being a folder or a name on the hub",
     ))  # fmt: skip
     fuser: str | Fuser | None = field(default=None, metadata=_described(
         kind="text", metavar="NAME", choices=FUSERS, group=HYBRID, accepts="a Fuser",
@@ -97,12 +98,17 @@ class SearchOptions:
     ))  # fmt: skip
     weights: tuple[float, ...] | None = field(default=None, metadata=_described(
         kind="numbers", n_values=2, metavar="W", group=HYBRID,
-        help="weights of the sparse and the other leg (default: equal)",
+        help="weights of the sparse and the other leg (default: those of a tuned index, else equal)",
+    ))  # fmt: skip
+    word_weight: float | None = field(default=None, metadata=_described(
+        kind="float", metavar="W", group=HYBRID,
+        help="weight of exact words in the sparse leg, where the encoder has such (default: that of a tuned index, else"
+        " the encoder's)",
     ))  # fmt: skip
     candidates: int | None = field(default=None, metadata=_described(
         kind="int", least=10, most=1000, metavar="N", group=HYBRID,
-        help="candidates of each leg, 10 to 1000 (default: 100); with neighbours a union takes a quarter as "
-        "many of the dense one",
+        help="candidates of each leg, 10 to 1000 (default: those of a tuned index, else 100); with neighbours a union"
+        " takes a quarter as many of the dense one",
     ))  # fmt: skip
     neighbours: bool | Neighbours | None = field(default=None, metadata=_described(
         kind="bool", bare=False, flags=("--no-neighbours",), group=HYBRID, accepts="a Neighbours",
@@ -126,6 +132,11 @@ class SearchOptions:
     explain: bool = field(default=False, metadata=_described(
         kind="bool", bare=True,
         help="show of each result what each term added to its score",
+    ))  # fmt: skip
+    partial: bool = field(default=False, metadata=_described(
+        kind="bool", bare=True,
+        help="answer without shards of a set that are missing, damaged or silent, and say so; without it that is an"
+        " error",
     ))  # fmt: skip
     threads: int | None = field(default=None, metadata=_described(
         kind="int", least=1, metavar="N", local=True,
@@ -173,7 +184,7 @@ class SearchOptions:
 
 
 _SYNONYMS = {"filter": "where", "allowed": "where", "limit": "k", "top_k": "k", "reranker": "rerank"}
-HYBRID_PARTS = ("rerank", "fuser", "weights", "candidates", "neighbours")
+HYBRID_PARTS = ("rerank", "fuser", "weights", "word_weight", "candidates", "neighbours")
 """Options that say how a hybrid search is done, and mean nothing without one."""
 
 

@@ -50,6 +50,11 @@ class QueryEncoders:
             check_encoder(index.manifest.dense or {}, self._dense_given, "encode_dense_queries")
             self._models["dense"] = self._dense_given
 
+    @property
+    def model_place(self) -> str | Path | None:
+        """The present folder of the sparse encoder's model that the user named, None where it was."""
+        return self._folder
+
     def _models_for(self, index: StoredIndex) -> dict[str, Any]:
         """Return the loaded models that another generation can use."""
         ours, theirs = self.index.manifest, index.manifest

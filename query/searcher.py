@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from lsr.encoders.base import Encoder
 from lsr.encoders.dense.base import DenseEncoder
@@ -19,6 +19,7 @@ from lsr.query.hits import hits_of
 from lsr.query.options import SearchOptions
 from lsr.query.queries import Queries
 from lsr.query.query_encoders import QueryEncoders
+from lsr.query.shards.losses import refuse_missing
 from lsr.query.sparse_search import SparseSearch
 from lsr.query.stages import Found, encode_typed, search_queries, search_text
 from lsr.types import Hit, Results, SparseBatch
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from lsr.query.explain.explain import ExplainedSearch
 
 DEFAULTS = SearchOptions()
+T = TypeVar("T")
 
 
 class Searcher(SparseSearch):
@@ -68,6 +70,10 @@ class Searcher(SparseSearch):
             return self
         return Searcher(index, encoders=self.encoders.refreshed(index), options=self.options, once=self.once)
 
+    def close(self) -> None:
+        """Let writers remove the files of this generation; see `StoredIndex.close`."""
+        self.index.close()
+
     @overload
     def search(self, query: str, options: SearchOptions | None = None, **short: Any) -> Results: ...
 
@@ -86,10 +92,23 @@ class Searcher(SparseSearch):
         """
         chosen = self._options(options, short)
         if not isinstance(query, str):
-            return self._search_all(_texts(query), chosen)
+            texts = _texts(query)
+            return self.tolerant(chosen, lambda searcher: searcher._search_all(texts, chosen))
         began = time.perf_counter()
-        found = search_text(self, query, chosen)
-        return self.results_of(found, query, chosen, began=began)
+
+        def one(searcher: Searcher) -> Results:
+            return searcher.results_of(search_text(searcher, query, chosen), query, chosen, began=began)
+
+        return self.tolerant(chosen, one)
+
+    def tolerant(self, options: SearchOptions, do: Callable[[Searcher], T]) -> T:
+        """Return what `do` makes of this searcher; of a set, where options are `partial`, of one without lost shards.
+
+        Raises ShardLostError for a set that was opened without some of its shards, unless options are `partial`.
+        """
+        if not options.partial:
+            refuse_missing(self.index.path, self.index.missing)
+        return do(self)
 
     def _search_all(self, texts: Sequence[str], options: SearchOptions) -> list[Results]:
         if not texts:
@@ -110,7 +129,11 @@ class Searcher(SparseSearch):
         """
         chosen = self._options(options, short)
         began = time.perf_counter()
-        results = [self.results_of(found, None, chosen) for found in self.find(queries, chosen)]
+
+        def all_of(searcher: Searcher) -> list[Results]:
+            return [searcher.results_of(found, None, chosen) for found in searcher._find(queries, chosen)]
+
+        results = self.tolerant(chosen, all_of)
         took_us = round((time.perf_counter() - began) / max(1, len(results)) * 1e6)
         return [replace(one, took_us=took_us) for one in results]
 
@@ -118,7 +141,11 @@ class Searcher(SparseSearch):
         """Search as `search` does, and explain every hit: its terms, their places, and the work of the engine."""
         chosen = self._options(options, short)
         (query,) = _texts([query])
-        return self.explained(search_text(self, query, chosen), query=query, options=chosen)
+
+        def explained(searcher: Searcher) -> ExplainedSearch:
+            return searcher.explained(search_text(searcher, query, chosen), query=query, options=chosen)
+
+        return self.tolerant(chosen, explained)
 
     def explained(
         self,
@@ -141,8 +168,23 @@ class Searcher(SparseSearch):
     ) -> Iterator[Found]:
         """Return what encoded queries find, one after another as they are asked for; no document is read.
 
-        options, short: as for `search`. Raises UsageError for queries of another vocabulary.
+        options, short: as for `search`; partial ones find all before the first is returned. Raises UsageError for
+        queries of another vocabulary.
         """
+        chosen = self._options(options, short)
+        if chosen.partial:
+            return iter(self.tolerant(chosen, lambda searcher: list(searcher._find(queries, chosen))))
+        return self.tolerant(chosen, lambda searcher: searcher._find(queries, chosen))
+
+    def find_here(self, queries: SparseBatch | Queries) -> Iterator[Found]:
+        """Return what `find` does, within `tolerant`: lost shards are its error."""
+        return self._find(queries, self.options)
+
+    def rank_here(self, queries: SparseBatch | Queries) -> Iterator[Ranking]:
+        """Return what `rank` does, within `tolerant`: lost shards are its error."""
+        return (found.ranking for found in self.find_here(queries))
+
+    def _find(self, queries: SparseBatch | Queries, options: SearchOptions) -> Iterator[Found]:
         if not isinstance(queries, SparseBatch | Queries):
             raise UsageError(f"the queries are {queries!r:.60}; they must be encoded: a SparseBatch, or Queries")
         encoded = Queries(queries) if isinstance(queries, SparseBatch) else queries
@@ -152,7 +194,7 @@ class Searcher(SparseSearch):
                 f"the queries' vocabulary has {encoded.sparse.vocab_size:,} terms, the index's {n_terms:,}: encode the "
                 "queries with the encoder of the index"
             )
-        return search_queries(self, encoded, self._options(options, short))
+        return search_queries(self, encoded, options)
 
     def rank(
         self, queries: SparseBatch | Queries, options: SearchOptions | None = None, **short: Any
@@ -185,16 +227,17 @@ class Searcher(SparseSearch):
             query_id,
             0 if began is None else round((time.perf_counter() - began) * 1e6),
             total=found.total,
-            exact=ranking.is_exact,
+            exact=ranking.is_exact and not self.missing,
             facets=found.facets,
             skipped=ranking.skipped,
+            missing=self.missing,
         )
 
     def hits(
         self, ranking: Ranking, *, options: SearchOptions = DEFAULTS, query_id: str | None = None
     ) -> tuple[Hit, ...]:
         """Return the hits of a ranking, with titles, texts and fields. options: `offset` and `fields` count."""
-        documents = map(self.document, ranking.positions.tolist())
+        documents = self.documents_at(ranking.positions)
         fields = options.fields
         if fields is not None:
             self._check_fields(fields)

@@ -18,7 +18,7 @@ import numpy as np
 
 from lsr.encoders.threads import limited_threads
 from lsr.query.deadline import check_deadline
-from lsr.query.engine.batches import ranked
+from lsr.query.engine.batches import TASK, ranked
 from lsr.query.engine.engine import Ranking
 from lsr.query.options import SearchOptions
 from lsr.query.queries import Queries, Query
@@ -205,7 +205,7 @@ def search_queries(search: SparseSearch, queries: Queries, options: SearchOption
             for ranking, vector in zip(rankings, vectors, strict=True)
         ]
 
-    return ranked(find, len(queries), options.threads)
+    return ranked(find, len(queries), options.threads, at_once=search.at_once if plain else TASK)
 
 
 def _rank(
@@ -241,13 +241,7 @@ def with_unscored(search: SparseSearch, ranking: Ranking, k: int, scope: Scope) 
     """Return a ranking, filled up to k with allowed documents that it lacks, in the order of addition."""
     if len(ranking) >= k or scope.allowed is None:
         return ranking
-    others = np.setdiff1d(scope.allowed.positions(search.index), ranking.positions)
-    if search.owners is not None and len(others):
-        owners = search.owners(others)
-        first = np.sort(np.unique(owners, return_index=True)[1])
-        others, owners = others[first], owners[first]
-        others = others[~np.isin(owners, search.owners(ranking.positions))]
-    return ranking.extended(others[: k - len(ranking)])
+    return ranking.extended(search.unscored(ranking.positions, k - len(ranking), scope))
 
 
 def _page(ranking: Ranking, options: SearchOptions) -> Ranking:

@@ -26,10 +26,10 @@ def rank_typed(search: SparseSearch, query: Query, k: int, scope: Scope) -> Rank
     """Return the k best documents that meet a query's conditions, by its terms.
 
     None where the filter of all documents that meet them (`SparseSearch.meeting`) is cached, cheaper, or needed: to
-    find documents that hold what is required, but no term of the query.
+    find documents that hold what is required, but no term of the query. Shards elsewhere decide that for themselves.
     """
     conditions = query.conditions
-    if conditions is None or scope.approximate is not None or k + AHEAD > MOST_READ:
+    if search.elsewhere is not None or conditions is None or scope.approximate is not None or k + AHEAD > MOST_READ:
         return None
     held = search.filters.held
     if search.filters.known(conditions) is not None or held.n_read(conditions) <= FEW:

@@ -26,6 +26,8 @@ def pytest_configure() -> None:
     hypothesis.settings.load_profile("untimed")
     # Most tests are not of the default model: words are encoded in no time.
     os.environ["LSR_ENCODER"] = "bm25"
+    # Which of numpy and compiled code answers is not to depend on what is in the cache.
+    os.environ["LSR_COMPILE"] = "now"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -94,6 +94,34 @@ class TraversalReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """A step of a search, means over the queries.
+
+    us: microseconds, of each query the least of the rounds. n_bytes: that the step has to read, at least. n_items:
+    terms, postings, superblocks or pages that it goes through.
+    """
+
+    name: str
+    us: float
+    n_bytes: float
+    n_items: float
+
+
+@dataclass(frozen=True, slots=True)
+class StepsReport:
+    """The steps of a search at one k. settings: those of an approximate search, empty for an exact one."""
+
+    k: int
+    settings: str
+    steps: tuple[Step, ...]
+
+    @property
+    def us(self) -> float:
+        """Microseconds of all steps together."""
+        return sum(step.us for step in self.steps)
+
+
+@dataclass(frozen=True, slots=True)
 class CollectionReport:
     """All numbers on one collection."""
 
@@ -111,6 +139,7 @@ class CollectionReport:
     touched: tuple[Touched, ...]
     throughput: tuple[Throughput, ...]
     traversals: tuple[TraversalReport, ...]
+    steps: tuple[StepsReport, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,18 @@ from lsr.eval.bench.collection import SparseCollection, document_frequencies, wi
 from lsr.eval.bench.engine import Search, Setting
 from lsr.eval.bench.oracle import Truth, recall
 from lsr.eval.bench.registry import OWN, engine
-from lsr.eval.bench.report import CollectionReport, IndexReport, Measurement, Throughput, Touched, TraversalReport
+from lsr.eval.bench.report import (
+    CollectionReport,
+    IndexReport,
+    Measurement,
+    StepsReport,
+    Throughput,
+    Touched,
+    TraversalReport,
+)
 from lsr.eval.bench.store import Store
 from lsr.eval.bench.timing import summarise, time_engines, time_threads
-from lsr.eval.bench.traversals import compare_traversals
+from lsr.eval.bench.traversals import account_all, compare_traversals
 from lsr.kernels.geometry import SUPERBLOCK
 from lsr.query.searcher import Searcher
 
@@ -39,6 +47,7 @@ class BenchOptions:
     peers: tuple[str, ...] = ()
     without_reordering: bool = False
     traversals: bool = False
+    steps: bool = False
     approximate: bool = False
     rebuild: bool = False
 
@@ -100,6 +109,7 @@ def bench_collection(
     searcher = Searcher(opened[own.SETTINGS[0].index])  # type: ignore[arg-type]
     measurements: list[Measurement] = []
     touched, throughput, traversals = [], [], []
+    steps: list[StepsReport] = []
     for k in options.ks:
         log.info(f"timing at k = {k}")
         measurements += _measure(searches, approximate, collection, truth, k, options.rounds)
@@ -107,7 +117,9 @@ def bench_collection(
         throughput.append(_throughput(searcher, collection, k, options))
         if options.traversals:
             traversals.append(compare_traversals(searcher.index, collection.queries, k, rounds=options.rounds))
-    return _report(collection, order_is_ours, indexes, measurements, touched, throughput, traversals)
+        if options.steps:
+            steps += account_all(own.searcher(searcher.index), collection.queries, k, rounds=options.rounds)
+    return _report(collection, order_is_ours, indexes, measurements, touched, throughput, traversals, steps)
 
 
 def _agree_on_order(store: Store, index: object) -> bool:
@@ -192,6 +204,7 @@ def _report(
     touched: list[Touched],
     throughput: list[Throughput],
     traversals: list[TraversalReport],
+    steps: list[StepsReport],
 ) -> CollectionReport:
     documents, queries = collection.documents, collection.queries
     df = document_frequencies(documents)
@@ -209,4 +222,5 @@ def _report(
         touched=tuple(touched),
         throughput=tuple(throughput),
         traversals=tuple(traversals),
+        steps=tuple(steps),
     )

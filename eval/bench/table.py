@@ -6,7 +6,14 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
 from lsr.eval.bench import own
-from lsr.eval.bench.report import BenchReport, CollectionReport, Measurement, TraversalReport, fastest_exact_peer
+from lsr.eval.bench.report import (
+    BenchReport,
+    CollectionReport,
+    Measurement,
+    StepsReport,
+    TraversalReport,
+    fastest_exact_peer,
+)
 from lsr.eval.bench.timing import Latency
 
 OURS = frozenset(setting.name for setting in (*own.SETTINGS, own.NOT_REORDERED))
@@ -33,6 +40,9 @@ def lines(report: BenchReport) -> Iterator[str]:
         for compared in collection.traversals:
             yield ""
             yield from _traversals(compared)
+        for k in sorted({report.k for report in collection.steps}):
+            yield ""
+            yield from _steps([report for report in collection.steps if report.k == k])
         yield ""
     hardware = report.provenance.hardware
     yield f"{hardware.cpu}, {hardware.cores} cores, {hardware.memory_bytes / 1e9:.0f} GB; {report.provenance.date}"
@@ -129,6 +139,22 @@ def _traversals(compared: TraversalReport) -> Iterator[str]:
         f"The planner chose {_counts(compared.chosen)}: within 10 % of the best on {compared.within_a_tenth:.1%} of "
         f"queries, {compared.lost_us:.1f} µs lost in the mean. Here a latency is the least of its rounds."
     )
+
+
+def _steps(reports: Sequence[StepsReport]) -> Iterator[str]:
+    """Yield the steps of the exact search, with what they move, beside the times of the approximate ones."""
+    exact = reports[0]
+    header = [f"steps, k = {exact.k}", "exact µs", "kB", "items", *(f"{report.settings} µs" for report in reports[1:])]
+    rows = []
+    for steps in zip(*(report.steps for report in reports), strict=True):
+        own = steps[0]
+        counts = [f"{own.us:,.1f}", f"{own.n_bytes / 1e3:,.0f}", f"{own.n_items:,.0f}"]
+        rows.append([own.name, *counts, *(f"{step.us:,.1f}" for step in steps[1:])])
+    kb = sum(step.n_bytes for step in exact.steps) / 1e3
+    rows.append(["all", f"{exact.us:,.1f}", f"{kb:,.0f}", "", *(f"{report.us:,.1f}" for report in reports[1:])])
+    yield from _table(header, rows)
+    yield "Steps of the traversal superblock in compiled code, the least of its rounds. kB: of exact search; items:"
+    yield "the terms, postings, superblocks or pages that it goes through."
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -1,4 +1,4 @@
-"""Every traversal of ours against the planner's choice."""
+"""Every traversal of ours against the planner's choice, and the two-level one step by step."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections import Counter
 import numpy as np
 
 from lsr.eval.bench.own import OwnSearch
-from lsr.eval.bench.report import TraversalReport
+from lsr.eval.bench.report import Step, StepsReport, TraversalReport
 from lsr.eval.bench.timing import summarise, time_round
 from lsr.indexer.storage.index import StoredIndex
+from lsr.kernels.traversals.account import BYTES, ITEMS, NANOSECONDS, STEPS, new_account
+from lsr.query.engine.approximate import LEVELS, Approximate
 from lsr.query.engine.planner import TRAVERSALS
 from lsr.types import SparseBatch
 
@@ -47,3 +49,30 @@ def compare_traversals(index: StoredIndex, queries: SparseBatch, k: int, *, roun
         within_a_tenth=float(np.mean(planned <= NEAR * best)),
         lost_us=float(np.mean(planned - best)),
     )
+
+
+def account_steps(
+    search: OwnSearch, queries: SparseBatch, k: int, *, rounds: int, approximate: Approximate | None = None
+) -> StepsReport:
+    """Search all queries by the two-level traversal and add up its steps. rounds: in addition to one to warm up."""
+    prepared = [search.prepare(*row) for row in queries]
+    least = np.full((len(prepared), len(STEPS)), np.iinfo(np.int64).max)
+    counts = np.zeros((2, len(STEPS)))
+    for round_number in range(rounds + 1):
+        for number, query in enumerate(prepared):
+            account = new_account()
+            search.engine.rank(query[0], query[1], k, traversal="superblock", approximate=approximate, account=account)
+            if round_number:
+                least[number] = np.minimum(least[number], account[NANOSECONDS, :-1])
+            else:
+                counts += account[[BYTES, ITEMS], :-1]
+    us = least.mean(axis=0) / 1e3
+    n_bytes, n_items = counts / max(1, len(prepared))
+    steps = tuple(Step(name, float(us[i]), float(n_bytes[i]), float(n_items[i])) for i, name in enumerate(STEPS))
+    return StepsReport(k, "" if approximate is None else str(approximate), steps)
+
+
+def account_all(search: OwnSearch, queries: SparseBatch, k: int, *, rounds: int) -> tuple[StepsReport, ...]:
+    """Account for the exact search at one k and for each level of the approximate one."""
+    settings = (None, *(Approximate(level=level) for level in LEVELS))
+    return tuple(account_steps(search, queries, k, rounds=rounds, approximate=one) for one in settings)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.errors import BadDocumentError, LsrError
+from lsr.eval.data.parquet_folders import parquet_datasets
 from lsr.eval.data.qrels import read_qrels
 from lsr.eval.data.query_files import id_text, json_lines, read_queries
 from lsr.indexer.corpus.records import RecordReader
@@ -126,14 +127,19 @@ def load_dataset(folder: Path, *, split: str = "test", name: str | None = None) 
 def dataset_folders(folder: Path) -> list[tuple[str, Path]]:
     """Return (name, folder) of the BEIR datasets at `folder`: itself, or, where it holds several, each below it.
 
-    The parts of CQADupStack, which count as one dataset, are named `cqadupstack/android` and so on. Raises LsrError
-    where there is none.
+    The parts of CQADupStack, which count as one dataset, are named `cqadupstack/android` and so on. Folders of Parquet
+    tables, as NanoBEIR's are, are written as BEIR folders into the cache first. Raises LsrError where there is none.
     """
     name = folder.resolve().name
     if _find(folder, "corpus.jsonl"):
         return [(name, folder)]
     if not folder.is_dir():
         raise LsrError(f"{folder}: no such folder")
+    tables = parquet_datasets(folder) or [
+        one for inner in sorted(folder.iterdir()) if inner.is_dir() for one in parquet_datasets(inner)
+    ]
+    if tables:
+        return tables
     before = f"{name}/" if name == "cqadupstack" else ""
     found = [(f"{before}{inner.name}", inner) for inner in sorted(folder.iterdir()) if _find(inner, "corpus.jsonl")]
     if not found:

@@ -47,7 +47,8 @@ class EncoderSystem(IndexedSystem):
 
     cache: default, the user's. jointly: of a joint encoder, index its dense vectors too, which come of the same pass.
     passages: read long documents whole, in passages; by default they are cut where the encoder stops reading.
-    device, dtype: of a model that is named (default: its own choice). indexing_threads: threads that encode and index
+    device, dtype: of a model that is named (default: its own choice). settings: options of `load_encoder` for it, such
+    as `family` and `top_k`. indexing_threads: threads that encode and index
     documents (default: all cores).
     """
 
@@ -63,6 +64,7 @@ class EncoderSystem(IndexedSystem):
         passages: bool = False,
         device: str | None = None,
         dtype: str | None = None,
+        settings: Mapping[str, Any] | None = None,
         progress: Progress | None = None,
     ) -> None:
         given = encoder if isinstance(encoder, str) else str(encoder.description["name"])
@@ -73,7 +75,7 @@ class EncoderSystem(IndexedSystem):
         self._jointly = jointly
         self._indexing_threads = indexing_threads or available_cores()
         self._passages = passages
-        self._placement = placement_of(given, device=device, dtype=dtype)
+        self._options = placement_of(given, device=device, dtype=dtype) | dict(settings or {})
         self._progress = progress or NoProgress()
 
     def _prepare(self, dataset: Dataset) -> Prepared:
@@ -100,7 +102,7 @@ class EncoderSystem(IndexedSystem):
         if by_name is not None and (self._encoder is None or self._encoder.corpus_weighting is not None):
             from lsr.encoders.registry import load_encoder
 
-            self._encoder = load_encoder(by_name, **self._placement)
+            self._encoder = load_encoder(by_name, **self._options)
         assert self._encoder is not None
         encoder: Encoder = begin_again(self._encoder)
         return encoder

@@ -16,6 +16,7 @@ from lsr.eval.reports.results import Result
 from lsr.eval.systems.encoder_system import EncoderSystem
 from lsr.eval.systems.indexed_system import IndexedSystem, Prepared, search
 from lsr.eval.systems.system import System, SystemRun
+from lsr.indexer.hybrid_tuning import FEWEST, MOST
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.update.add_dense import add_dense
 from lsr.io.progress import Progress
@@ -23,7 +24,7 @@ from lsr.query.fusion.registry import make_fuser
 from lsr.query.hybrid.dense_search import dense_leg
 from lsr.query.hybrid.score_smoothing import Neighbours
 from lsr.query.hybrid.search import with_dense
-from lsr.query.hybrid.settings import FEWEST, MODES, MOST, Hybrid
+from lsr.query.hybrid.settings import MODES, Hybrid
 from lsr.query.options import SearchOptions
 from lsr.query.searcher import Searcher
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from lsr.errors import LsrError
+from lsr.errors import LsrError, UsageError
 from lsr.eval.data.datasets import Dataset
 from lsr.eval.systems.encoder_system import encoded
 from lsr.eval.systems.indexed_system import IndexedSystem, Prepared
@@ -34,6 +34,11 @@ class IndexSystem(IndexedSystem):
         self, index: Searcher | StoredIndex | str | Path, *, name: str | None = None, threads: int = 1
     ) -> None:
         self._searcher = index if isinstance(index, Searcher) else Searcher(index)
+        if self._searcher.options.partial or self._searcher.missing:
+            raise UsageError(
+                f"{self._searcher.index.path} was opened with partial=True: what a part of a set finds isn't measured "
+                "as what the set finds; open it as a whole"
+            )
         super().__init__(name or index_name(self._searcher.index.path), threads=threads)
 
     def _prepare(self, dataset: Dataset) -> Prepared:

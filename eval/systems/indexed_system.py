@@ -148,7 +148,7 @@ def search(
         costs = _costs(prepared, chosen, threads, latency, qps)
     return SystemRun(
         run=run_of(rankings),
-        description=dict(searcher.index.manifest.encoder) | _of_passages(searcher) | _described(chosen),
+        description=dict(searcher.index.manifest.encoder) | _of_passages(searcher) | _described(searcher, chosen),
         costs=costs,
         minimum=LEAST_SPARSE if chosen.hybrid_search is None else None,
         ties=OUR_TIES,
@@ -166,7 +166,7 @@ def _queries(searcher: Searcher, prepared: Prepared, options: SearchOptions) -> 
     if hybrid is None or not hybrid.needs_dense:
         return Queries(prepared.queries, None, prepared.texts)
     if prepared.dense is not None:
-        return with_dense(searcher, prepared.queries, prepared.dense, prepared.texts)
+        return with_dense(searcher, prepared.queries, prepared.dense, prepared.texts, hybrid=hybrid)
     if prepared.texts is None:
         raise UsageError("hybrid needs dense vectors of the queries, but they came encoded as sparse ones")
     return method_of(options).encode(searcher, prepared.texts)
@@ -209,18 +209,20 @@ def _of_passages(searcher: Searcher) -> dict[str, Any]:
     return {} if passages is None else {"passages": dict(passages)}
 
 
-def _described(options: SearchOptions) -> dict[str, Any]:
+def _described(searcher: Searcher, options: SearchOptions) -> dict[str, Any]:
     """Return the description of what differs from a plain search. Approximation is part of the protocol."""
     told: dict[str, Any] = {}
     hybrid = options.hybrid_search
     if hybrid is not None:
+        hybrid = hybrid.settled(searcher.index.manifest.tuning)
         told["hybrid"] = {
             "mode": hybrid.mode,
             "method": hybrid.method.name,
             "weights": hybrid.method.weights,
-            "candidates": hybrid.candidates,
+            "candidates": hybrid.depth,
             "reranker": None if hybrid.reranker is None else hybrid.reranker.name,
             "neighbours": None if hybrid.neighbours is None else asdict(hybrid.neighbours),
+            "word_weight": hybrid.word_weight,
         }
     if options.feedback is not None:
         told["feedback"] = asdict(options.feedback)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from lsr.types import Document
 
@@ -49,7 +49,7 @@ class SourceFile:
     label: its path as the user would write it. doc_id: the id of a document that is this whole file. compression:
     suffix of the compression, "" for none. named: it was given itself, not found in a folder. root: number of the root
     that the walk met it below. inside: its path inside its source, "" for a source that is a file. mtime_ns: time of
-    its last change.
+    its last change. reopen: opens the bytes of a file that lies elsewhere, which has no path here.
     """
 
     path: Path
@@ -62,3 +62,4 @@ class SourceFile:
     root: int = 0
     inside: str = ""
     mtime_ns: int = 0
+    reopen: Callable[[], IO[bytes]] | None = None

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
-from typing import BinaryIO, TextIO, cast
+from typing import IO, Any, BinaryIO, TextIO, cast
 
 from lsr.indexer.corpus.compression import COMPRESSIONS, DAMAGE, decompressed
 from lsr.indexer.corpus.file_format import MAX_DOCUMENT_BYTES, SourceFile
@@ -17,6 +17,8 @@ from lsr.indexer.corpus.report import CorpusReport, Reason
 from lsr.io.plain_file import open_plain
 
 _BUFFER_BYTES = 256 << 10
+_REMOTE_BUFFER_BYTES = 4 << 20
+"""Bytes of a request to a store."""
 _HEAD_BYTES = 64 << 10
 # UTF-16 of Latin text is half NULs; a text with some stray ones is still a text.
 _MAX_NUL_SHARE = 0.4
@@ -41,6 +43,37 @@ class _CountingFile(io.FileIO):
         count = super().readinto(buffer) or 0  # type: ignore[arg-type]
         self._report.bytes_done += count
         return count
+
+
+class _CountingStream(io.RawIOBase):
+    """A stream from elsewhere, whose bytes are added to the report's bytes_done as they are read."""
+
+    def __init__(self, stream: IO[bytes], report: CorpusReport) -> None:
+        super().__init__()
+        self._stream: Any = stream
+        self._report = report
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return bool(self._stream.seekable())
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return int(self._stream.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._stream.tell())
+
+    def readinto(self, buffer: object) -> int:
+        count = self._stream.readinto(buffer) or 0
+        self._report.bytes_done += count
+        return int(count)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._stream.close()
+        super().close()
 
 
 class _Transcoded(io.RawIOBase):
@@ -77,7 +110,7 @@ def opened(source: SourceFile, report: CorpusReport) -> Iterator[BinaryIO]:
     FileSkippedError or FileBrokenError.
     """
     try:
-        with io.BufferedReader(_CountingFile(str(source.path), report), _BUFFER_BYTES) as stream:
+        with _buffered(source, report) as stream:
             if source.compression:
                 with decompressed(stream, source.compression, source.size_bytes, _BUFFER_BYTES) as unpacked:
                     yield unpacked
@@ -90,6 +123,12 @@ def opened(source: SourceFile, report: CorpusReport) -> Iterator[BinaryIO]:
         raise FileBrokenError(f"not {error.encoding.upper()} to its end: {error.reason}") from None
     except OSError as error:
         raise FileSkippedError(Reason.UNREADABLE, error.strerror or str(error)) from None
+
+
+def _buffered(source: SourceFile, report: CorpusReport) -> io.BufferedReader:
+    if source.reopen is None:
+        return io.BufferedReader(_CountingFile(str(source.path), report), _BUFFER_BYTES)
+    return io.BufferedReader(_CountingStream(source.reopen(), report), _REMOTE_BUFFER_BYTES)
 
 
 @contextmanager

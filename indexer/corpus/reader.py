@@ -14,13 +14,14 @@ from lsr.indexer.corpus.file_format import SourceFile
 from lsr.indexer.corpus.intake import FileBrokenError, FileSkippedError, Intake
 from lsr.indexer.corpus.options import CorpusOptions
 from lsr.indexer.corpus.registry import formats_read
+from lsr.indexer.corpus.remote.url import Place
 from lsr.indexer.corpus.report import CorpusReport, Reason
 from lsr.indexer.corpus.walk import Root, roots_of, walk_roots
 from lsr.types import Document
 
 
 def read_corpus(
-    paths: Sequence[Path],
+    paths: Sequence[Place],
     *,
     skip_bad: bool = False,
     report: CorpusReport | None = None,
@@ -29,7 +30,7 @@ def read_corpus(
 ) -> Iterator[Document]:
     """Yield the documents below these folders and files, one at a time, in an order that never changes.
 
-    paths: folders (read recursively) and files; see `walk` for what is skipped and how paths become ids.
+    paths: folders (read recursively) and files, here or by URL; see `walk` for what is skipped, and for ids.
     skip_bad: skip broken records and files and repeated ids, and count them, instead of raising.
     report: what was read and skipped is counted here meanwhile.
     exclude: folders to skip, such as the index that is being written.
@@ -143,7 +144,9 @@ class _Reading:
                     yield document
             except FileSkippedError as error:
                 complete = error.reason not in (Reason.UNREADABLE, Reason.NO_LIBRARY)
-                if source.named and error.reason in (Reason.UNREADABLE, Reason.NO_LIBRARY):
+                # What lies elsewhere must not shrink with the network's mood.
+                is_due = source.named or source.reopen is not None
+                if is_due and error.reason in (Reason.UNREADABLE, Reason.NO_LIBRARY):
                     intake.bad_file(source, f"can't be read: {error.detail}")
                 else:
                     report.skip(error.reason, f"{source.label}: {error.detail}" if error.detail else source.label)

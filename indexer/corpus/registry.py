@@ -82,7 +82,11 @@ def is_left_out(name: str) -> bool:
 def looks_like_text(path: Path) -> bool:
     """Tell whether a file begins as UTF-8 text does. path: without links. Raises OSError."""
     with os.fdopen(open_plain(path), "rb") as file:
-        head = file.read(_SNIFFED_BYTES)
+        return begins_as_text(file.read(_SNIFFED_BYTES))
+
+
+def begins_as_text(head: bytes) -> bool:
+    """Tell whether the first bytes of a file, 8,192 or all, are those of a UTF-8 text."""
     if not head or b"\0" in head:
         return False
     try:

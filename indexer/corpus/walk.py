@@ -22,6 +22,8 @@ from lsr.indexer.corpus.gitglob import Pattern, patterns_of
 from lsr.indexer.corpus.ignores import IgnoreRules
 from lsr.indexer.corpus.options import CorpusOptions
 from lsr.indexer.corpus.registry import format_named, format_of, is_left_out, looks_like_text, suffix_of
+from lsr.indexer.corpus.remote.remote_walk import RemoteSource
+from lsr.indexer.corpus.remote.url import Place, Url
 from lsr.indexer.corpus.report import CorpusReport, Reason
 from lsr.indexer.corpus.standard_input import DOC_ID, STANDARD_INPUT, looks_like_jsonl, spooled_input
 
@@ -41,6 +43,7 @@ class Root:
 
     given: its path as the user wrote it. real: where it is. doc_id_path: the id of a file, or what the ids of a
     folder's files begin with. source: number of the source that it is, or lies in. inside: its path in that source.
+    remote: the corpus that it is, where that lies elsewhere; `real` is then no path.
     """
 
     given: str
@@ -50,9 +53,10 @@ class Root:
     skip_bad: bool = False
     source: int = 0
     inside: str = ""
+    remote: RemoteSource | None = None
 
 
-def total_bytes(paths: Sequence[Path], *, exclude: Sequence[Path] = (), options: CorpusOptions | None = None) -> int:
+def total_bytes(paths: Sequence[Place], *, exclude: Sequence[Path] = (), options: CorpusOptions | None = None) -> int:
     """Return the size in bytes, on the disk, of all files that a reading of these paths would open.
 
     Raises LsrError for a path that isn't there, UsageError where none is given.
@@ -61,7 +65,7 @@ def total_bytes(paths: Sequence[Path], *, exclude: Sequence[Path] = (), options:
 
 
 def walk(
-    paths: Sequence[Path],
+    paths: Sequence[Place],
     report: CorpusReport,
     *,
     exclude: Sequence[Path] = (),
@@ -86,16 +90,26 @@ def walk_roots(
     return _Walk(roots, report, excluded, frozenset(apart)).files()
 
 
-def roots_of(paths: Sequence[Path], options: CorpusOptions | None = None, *, skip_bad: bool = False) -> list[Root]:
+def roots_of(paths: Sequence[Place], options: CorpusOptions | None = None, *, skip_bad: bool = False) -> list[Root]:
     """Return the roots of paths, each a source, numbered from 0. Raises LsrError, UsageError as `walk`."""
     if not paths:
         raise UsageError("no corpus given: name a folder or file to index")
     chosen = options or CorpusOptions()
-    files = [path for path in paths if path != STANDARD_INPUT]
+    files = [path for path in paths if isinstance(path, Path) and path != STANDARD_INPUT]
     found = _roots_of(files, chosen, skip_bad=skip_bad) if files else []
-    if len(files) < len(paths):
+    if STANDARD_INPUT in paths:
         found.insert(0, input_root(chosen, skip_bad=skip_bad))
-    return found
+    return found + remote_roots(paths, chosen, skip_bad=skip_bad)
+
+
+def remote_roots(paths: Sequence[Place], options: CorpusOptions, *, skip_bad: bool) -> list[Root]:
+    """Return the roots of those places that are URLs, none of which is a source that an index follows."""
+    urls = {place.name: place for place in paths if isinstance(place, Url)}
+    opened = [RemoteSource(url, alone=len(paths) == 1) for url in urls.values()]
+    return [
+        Root(one.url.name, Path(one.url.name), one.doc_id_path, options, skip_bad, NO_SOURCE, remote=one)
+        for one in opened
+    ]
 
 
 def input_root(options: CorpusOptions, *, skip_bad: bool) -> Root:
@@ -199,7 +213,9 @@ class _Walk:
     def files(self) -> Iterator[SourceFile]:
         for number, root in enumerate(self._roots):
             self._number, self._chosen = number, FileChoice(root.options)
-            if str(root.real) in self._excluded:
+            if root.remote is not None:
+                yield from root.remote.files(number, self._chosen, self._report)
+            elif str(root.real) in self._excluded:
                 self._report.skip(Reason.INDEX, _shown(root.given))
             elif _is_folder(root.real):
                 yield from self._folder(root)

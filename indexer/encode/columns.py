@@ -29,17 +29,25 @@ def field_columns(documents: Sequence[Document]) -> dict[str, Any]:
 
 
 def sparse_columns(vectors: SparseBatch, terms: Sequence[str]) -> dict[str, Any]:
-    """Return `terms` (lists of strings, stored as numbers) and `weights` (lists of float32)."""
+    """Return `terms` (lists of strings, stored as numbers) and `weights` (lists of float32).
+
+    The terms of a row are in the order of their strings: words are numbered as a process meets them, and what is
+    written is to depend on the documents alone.
+    """
     import pyarrow as pa
 
     used, places = np.unique(vectors.term_ids, return_inverse=True)
-    names = pa.DictionaryArray.from_arrays(
-        pa.array(places.astype(np.int32)), string_array(terms[i] for i in used.tolist())
-    )
+    strings = [terms[i] for i in used.tolist()]
+    order = sorted(range(len(strings)), key=strings.__getitem__)
+    ranks = np.empty(len(order), np.int32)
+    ranks[order] = np.arange(len(order), dtype=np.int32)
+    row = np.repeat(np.arange(len(vectors)), np.diff(vectors.indptr))
+    by_string = np.lexsort((ranks[places], row))
+    names = pa.DictionaryArray.from_arrays(pa.array(ranks[places][by_string]), string_array(strings[i] for i in order))
     offsets = pa.array(vectors.indptr.astype(np.int32))
     return {
         "terms": pa.ListArray.from_arrays(offsets, names),
-        "weights": pa.ListArray.from_arrays(offsets, pa.array(vectors.weights)),
+        "weights": pa.ListArray.from_arrays(offsets, pa.array(vectors.weights[by_string])),
     }
 
 

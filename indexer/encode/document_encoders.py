@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from lsr.encoders.base import Encoder, model_of
 from lsr.encoders.dense.base import DenseEncoder, DenseVectors, JointEncoder
 from lsr.encoders.runtime import with_runtime
+from lsr.indexer.corpus.expansion.expansions import Expansions
 from lsr.types import Document, SparseBatch
 
 
@@ -21,10 +22,14 @@ class Vectors(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Legs:
-    """The encoders of documents. Where both are the same joint encoder, one pass gives both vectors."""
+    """The encoders of documents. Where both are the same joint encoder, one pass gives both vectors.
+
+    expansions: texts that the sparse encoder reads behind the documents' own; the dense one reads documents alone.
+    """
 
     sparse: Encoder | JointEncoder | None
     dense: DenseEncoder | JointEncoder | None = None
+    expansions: Expansions | None = None
 
     @classmethod
     def of(cls, encoder: Encoder | DenseEncoder | JointEncoder) -> Legs:
@@ -36,13 +41,20 @@ class Legs:
     @property
     def models(self) -> Legs:
         """The models alone, whose vectors depend on a document alone and can be kept."""
-        return Legs(*(None if leg is None else model_of(leg) for leg in (self.sparse, self.dense)))
+        legs: list[Any] = [None if leg is None else model_of(leg) for leg in (self.sparse, self.dense)]
+        return Legs(legs[0], legs[1], self.expansions)
+
+    @property
+    def is_empty(self) -> bool:
+        """True if there is no encoder."""
+        return self.sparse is None and self.dense is None
 
     @property
     def joint(self) -> JointEncoder | None:
         """The encoder that gives both vectors in one pass, None where there are two, or one leg."""
         sparse: object = self.sparse
-        return self.dense if isinstance(self.dense, JointEncoder) and sparse is self.dense else None
+        apart = self.expansions is not None or sparse is not self.dense
+        return self.dense if isinstance(self.dense, JointEncoder) and not apart else None
 
     @property
     def description(self) -> Mapping[str, Any]:
@@ -59,11 +71,15 @@ class Legs:
         lengths: list[Any] = [getattr(leg, "text_length", None) for leg in (self.sparse, self.dense) if leg is not None]
         return None if None in lengths else max(lengths, default=None)
 
+    def read_by_sparse(self, documents: Sequence[Document]) -> Sequence[Document]:
+        """Return documents as the sparse encoder reads them, with their expansions."""
+        return documents if self.expansions is None else self.expansions.expanded(documents)
+
     def encode(self, documents: Sequence[Document]) -> Vectors:
         """Encode documents. Raises what the encoders raise."""
         if self.joint is not None:
             return Vectors(*self.joint.encode_documents_jointly(documents))
         return Vectors(
-            None if self.sparse is None else self.sparse.encode_documents(documents),
+            None if self.sparse is None else self.sparse.encode_documents(self.read_by_sparse(documents)),
             None if self.dense is None else self.dense.encode_dense_documents(documents),
         )

@@ -68,22 +68,28 @@ def reader_for(
     passages: bool | None = None,
     overlap: int | None = None,
     max_length: int | None = None,
+    behind: int = 0,
 ) -> DocumentReader | None:
     """Return the reader of documents for encoders, None where they are read whole as they are.
 
     passages: whether long documents are cut into passages (default: where a model reads a limited number of tokens).
-    overlap, max_length: as of `choose_splitter`. Raises UsageError for these without passages, or out of their range.
+    overlap, max_length: as of `choose_splitter`. behind: tokens that are read behind each text, for which passages
+    leave room, half of what a model reads at most. Raises UsageError for these without passages, or out of their range.
     """
     each: tuple[object, ...] = (encoder, dense)
     has_window = any(isinstance(one, ReadsTokens) and one.text_length is not None for one in each)
     unit = "token" if has_window else "word"
     if passages:
+        if behind and has_window and max_length is None:
+            max_length = _shortened(each, behind)
         return DocumentReader(choose_splitter(encoder, dense, overlap=overlap, max_length=max_length), unit=unit)
     settings_given = overlap is not None or max_length is not None
     if settings_given and (passages is False or not has_window):
         raise UsageError("--overlap and --passage-length go with --passages")
     if not has_window:
         return None
+    if behind and passages is None and max_length is None:
+        max_length = _shortened(each, behind)
     try:
         splitter = choose_splitter(encoder, dense, overlap=overlap, max_length=max_length)
     except UsageError:
@@ -91,3 +97,10 @@ def reader_for(
             raise
         return None  # a model that reads too little for passages
     return DocumentReader(splitter, passages=passages is None, unit=unit)
+
+
+def _shortened(encoders: tuple[object, ...], behind: int) -> int:
+    """Return the length of passages behind which other tokens are read."""
+    limits = [one.text_length for one in encoders if isinstance(one, ReadsTokens) and one.text_length is not None]
+    least = min(limits)
+    return max(least - behind, (least + 1) // 2)

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,9 @@ from lsr.encoders.registry import check_same
 from lsr.encoders.runtime import RUNTIME
 from lsr.errors import LsrError, UsageError
 from lsr.indexer.encode.columns import Columns
-from lsr.indexer.encode.shards import Shard, ShardWriter, SourceHash, read_shard, shard_name
-from lsr.indexer.encode.windows import MAX_TOKENS, windows
+from lsr.indexer.encode.shards import Shard, ShardWriter, read_shard, shard_name
+from lsr.indexer.encode.units import SHARD_DOCUMENTS, Unit, Units, Workers
+from lsr.indexer.encode.windows import MAX_TOKENS
 from lsr.indexer.integrity.damage import OutOfResourcesError, lack_of
 from lsr.io.folder import FileAt, Folder
 from lsr.io.progress import NoProgress, Progress
@@ -28,11 +28,9 @@ from lsr.types import Document
 
 JOB_FILE = "encode.json"
 FORMAT = 2
-SHARD_DOCUMENTS = 4096
-"""Documents of a shard, or a window more."""
 FOREVER = float("inf")
-_SHARD = re.compile(r"shard-\d{6,}\.parquet", re.ASCII)
-_TEMPORARY = re.compile(r"(shard-\d{6,}|encode)\.tmp", re.ASCII)
+_SHARD = re.compile(r"shard-(\d{6,})\.parquet", re.ASCII)
+_TEMPORARY = re.compile(r"(shard-\d{6,}(-[0-9a-f]+)?|encode)\.tmp", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +60,6 @@ class OtherJobError(LsrError):
     """The folder holds shards of another encoder, or made with other settings, or damaged ones."""
 
 
-class ChangedCorpusError(LsrError):
-    """The documents are others than those that a shard was made of. number: of that shard."""
-
-    def __init__(self, path: Path, number: int) -> None:
-        super().__init__(
-            f"{path}: the documents aren't those that it was made of: encode the changed corpus into an empty folder"
-        )
-        self.number = number
-
-
 def run_job(
     documents: Iterable[Document],
     job: ShardJob,
@@ -82,6 +70,8 @@ def run_job(
     shard_seconds: float = FOREVER,
     n_documents: int | None = None,
     progress: Progress | None = None,
+    stage: str = "encoding",
+    workers: Workers | None = None,
 ) -> EncodedCorpus:
     """Encode documents into Parquet shards in `folder`; memory doesn't grow with their number.
 
@@ -89,8 +79,9 @@ def run_job(
     of the same job is resumed: what it holds is neither lost nor encoded again. window: documents that are
     sorted by length and encoded together, at most. text_length: tokens of a document that the encoder reads, None: all.
     shard_seconds: how long a shard is added to, and so what a killed process
-    loses at most. n_documents: how many there are, if that is known. Raises OtherJobError, ChangedCorpusError, or
-    LsrError for a folder of other things.
+    loses at most. n_documents: how many there are, if that is known. stage: name of the work for the progress.
+    workers: other processes that encode (default: this one).
+    Raises OtherJobError, ChangedCorpusError, or LsrError for a folder of other things.
     """
     if window < 1:
         raise UsageError(f"window is {window}, but has to be 1 or more")
@@ -102,15 +93,54 @@ def run_job(
             place = Folder.of(folder)
             stack.enter_context(writer_lock(place))
             done = _begin(place, job)
-        listener.start("encoding", n_documents, "document")
-        stream = iter(documents)
-        _pass_over(stream, done, listener)
-        shards = list(done)
+        listener.start(stage, n_documents, "document")
         size: dict[str, Any] = {"max_documents": window, "max_tokens": MAX_TOKENS, "text_length": text_length}
-        encoded = ((batch, job.columns(batch)) for batch in windows(stream, **size))
-        while shard := _write_shard(place / shard_name(len(shards)), encoded, shard_seconds, listener):
-            shards.append(shard)
-    return EncodedCorpus(place.path, tuple(shard.path for shard in shards), _n_docs(shards), _n_docs(done))
+        units = Units(documents, done, size, listener)
+        shards = dict(done)
+        if workers is not None:
+            for number, shard in workers.encode(units, place.path):
+                shards[number] = shard
+                listener.advance(shard.n_docs)
+        else:
+            for unit in units.between():
+                shards[unit.number] = _encode_unit(place, unit, job, listener)
+            encoded = ((batch, job.columns(batch)) for batch in units.windows())
+            number = units.number
+            while written := _write_shard(place / shard_name(number), encoded, shard_seconds, listener):
+                shards[number] = written
+                number += 1
+    ordered = [shards[number] for number in sorted(shards)]
+    return EncodedCorpus(place.path, tuple(shard.path for shard in ordered), _n_docs(ordered), _n_docs(done.values()))
+
+
+def _encode_unit(place: Folder, unit: Unit, job: ShardJob, listener: Progress) -> Shard:
+    """Encode a unit that later shards follow, and so has to be whole."""
+    encoded = ((batch, job.columns(batch)) for batch in unit.windows)
+    return write_unit(place / shard_name(unit.number), encoded, on_window=listener.advance)
+
+
+def write_unit(
+    file: FileAt,
+    encoded: Iterable[tuple[list[Document], Columns]],
+    *,
+    token: str = "",
+    on_window: Callable[[int], None] = lambda _: None,
+) -> Shard:
+    """Write the shard of a unit, whole or not at all. token: of a name aside that no other process writes to."""
+    writer: ShardWriter | None = None
+    try:
+        for documents, columns in encoded:
+            with writing(file.folder.path):
+                writer = writer or ShardWriter(file, token=token)
+                writer.append(documents, columns)
+            on_window(len(documents))
+        assert writer is not None
+        with writing(file.folder.path):
+            return writer.close()
+    except BaseException:
+        if writer is not None:
+            writer.abandon()
+        raise
 
 
 def _job_at(path: Path) -> Folder | None:
@@ -135,6 +165,25 @@ def kept_documents(path: Path) -> int:
         return 0
 
 
+def shard_of_job(file: Path) -> bool:
+    """Say whether a file is a shard that a job wrote."""
+    if _SHARD.fullmatch(file.name) is None:
+        return False
+    try:
+        return Folder.open(file.parent).has_file(JOB_FILE)
+    except OSError:  # said where the file is read
+        return False
+
+
+def read_job(path: Path) -> dict[str, Any]:
+    """Return a job's `encoder` and `settings`. path: of its JOB_FILE. Raises LsrError for one that can't be read."""
+    try:
+        folder = Folder.open(path.parent)
+    except OSError as error:
+        raise LsrError(f"{path} can't be read: {error.strerror or error}") from error
+    return _read_job(folder / path.name)
+
+
 def is_job(path: Path) -> bool:
     """Say whether a folder is a job's."""
     return _job_at(path) is not None
@@ -143,10 +192,10 @@ def is_job(path: Path) -> bool:
 def forget_shards(path: Path, first: int) -> None:
     """Remove a job's shards from number `first` on."""
     folder = _job_at(path)
-    number = first
-    while folder is not None and folder.kind(shard_name(number)) is not None:
-        folder.remove_file(shard_name(number))
-        number += 1
+    for name in [] if folder is None else folder.names():
+        match = _SHARD.fullmatch(name)
+        if folder is not None and match is not None and int(match[1]) >= first:
+            folder.remove_file(name)
 
 
 def forget_job(path: Path) -> None:
@@ -209,32 +258,44 @@ def _n_docs(shards: Iterable[Shard]) -> int:
     return sum(shard.n_docs for shard in shards)
 
 
-def _begin(folder: Folder, job: ShardJob) -> list[Shard]:
-    """Record the job in the folder, or check that it is the same; return the finished shards."""
+def _begin(folder: Folder, job: ShardJob) -> dict[int, Shard]:
+    """Record the job in the folder, or check that it is the same; return the finished shards by their numbers.
+
+    Where several processes encode, any number may be missing.
+    """
     names = folder.names()
     for leftover in filter(_TEMPORARY.fullmatch, names):
         folder.remove_file(leftover)
     if not folder.has_file(JOB_FILE):
         if any(name.endswith(".parquet") for name in names):
             raise LsrError(f"{folder} holds Parquet files of something else: give an empty folder")
-        _write_job(folder, {"format": FORMAT, "encoder": dict(job.encoder), "settings": dict(job.settings)})
-        return []
-    found = _read_job(folder / JOB_FILE)
+        _write_job(folder, job_content(job))
+        return {}
+    check_job(str(folder), _read_job(folder / JOB_FILE), job)
+    numbers = sorted(int(match[1]) for match in map(_SHARD.fullmatch, names) if match is not None)
     try:
-        _check_same(found["encoder"], job.encoder)
-    except LsrError as error:
-        raise OtherJobError(f"{folder} holds vectors of another encoder ({error})") from error
-    if found["settings"] != job.settings:
-        raise OtherJobError(
-            f"{folder} was begun with {found['settings']}, but now it is {dict(job.settings)}: give the same again"
-        )
-    numbers = range(sum(1 for _ in filter(_SHARD.fullmatch, names)))
-    try:
-        return [read_shard(folder / shard_name(number)) for number in numbers]
+        return {number: read_shard(folder / shard_name(number)) for number in numbers}
     except OutOfResourcesError:  # the shards may be sound
         raise
     except LsrError as error:
         raise OtherJobError(str(error)) from error
+
+
+def job_content(job: ShardJob) -> dict[str, Any]:
+    """Return what `encode.json` says of a job."""
+    return {"format": FORMAT, "encoder": dict(job.encoder), "settings": dict(job.settings)}
+
+
+def check_job(place: str, found: Mapping[str, Any], job: ShardJob) -> None:
+    """Raise OtherJobError unless the job that a place was begun with is this one."""
+    try:
+        _check_same(found["encoder"], job.encoder)
+    except LsrError as error:
+        raise OtherJobError(f"{place} holds vectors of another encoder ({error})") from error
+    if job.settings | found["settings"] != job.settings:  # earlier versions recorded fewer settings
+        raise OtherJobError(
+            f"{place} was begun with {found['settings']}, but now it is {dict(job.settings)}: give the same again"
+        )
 
 
 def _check_same(found: Mapping[str, Any], given: Mapping[str, Any]) -> None:
@@ -248,15 +309,6 @@ def _check_same(found: Mapping[str, Any], given: Mapping[str, Any]) -> None:
 
 def _shown(runtime: Mapping[str, Any]) -> str:
     return " ".join(str(runtime.get(name)) for name in ("library", "dtype", "device"))
-
-
-def _pass_over(stream: Iterator[Document], done: list[Shard], listener: Progress) -> None:
-    for number, shard in enumerate(done):
-        source = SourceHash()
-        source.update(islice(stream, shard.n_docs))
-        if source.value() != shard.source:
-            raise ChangedCorpusError(shard.path, number)
-        listener.advance(shard.n_docs)
 
 
 def _write_job(folder: Folder, job: dict[str, Any]) -> None:
@@ -275,7 +327,7 @@ def _read_job(path: FileAt) -> dict[str, Any]:
             job: dict[str, Any] = json.loads(file.read())
         if job["format"] != FORMAT:
             raise OtherJobError(f"{path} has format {job['format']}, but this program reads {FORMAT}")
-        return {"encoder": dict(job["encoder"]), "settings": job["settings"]}
+        return {"encoder": dict(job["encoder"]), "settings": dict(job["settings"])}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         if lacking := lack_of(error, path):
             raise lacking from error

@@ -18,7 +18,6 @@ from lsr.errors import LsrError
 from lsr.indexer.encode.columns import Columns, dense_columns, field_columns, numbered_columns, text_columns
 from lsr.indexer.encode.document_encoders import Legs
 from lsr.indexer.encode.resumable_job import (
-    ChangedCorpusError,
     OtherJobError,
     ShardJob,
     forget_job,
@@ -28,6 +27,7 @@ from lsr.indexer.encode.resumable_job import (
     run_job,
     writing,
 )
+from lsr.indexer.encode.units import ChangedCorpusError, Workers
 from lsr.indexer.encode.windows import MAX_DOCUMENTS
 from lsr.indexer.integrity.damage import OutOfResourcesError, lack_of
 from lsr.indexer.storage.dense_vectors import Halves
@@ -57,7 +57,7 @@ class Staging:
 
     legs: what encodes; a leg that is None is left to the caller. settings: what else decides the shards.
     with_documents: whether titles, texts and fields are wanted back. n_documents: how many there are, if that is
-    known.
+    known. workers: other processes that encode (default: this one).
     """
 
     def __init__(
@@ -69,14 +69,17 @@ class Staging:
         with_documents: bool = True,
         n_documents: int | None = None,
         progress: Progress | None = None,
+        workers: Workers | None = None,
     ) -> None:
         self.folder = staging_folder(index)
         self._legs = legs
         self._with_documents = with_documents
         self._n_documents = n_documents
         self._progress = progress
+        self._workers = workers
         of_legs = {"sparse": legs.sparse is not None, "dense": legs.dense is not None}
-        self._job = ShardJob(legs.description, {"staged": of_legs, **settings}, self._columns)
+        described = legs.description if workers is None else workers.description
+        self._job = ShardJob(described, {"staged": of_legs, **settings}, self._columns)
 
     def __enter__(self) -> Staging:
         return self
@@ -115,6 +118,7 @@ class Staging:
                     shard_seconds=SHARD_SECONDS,
                     n_documents=self._n_documents,
                     progress=self._progress,
+                    workers=self._workers,
                 ).shards
             except ChangedCorpusError as error:
                 with writing(self.folder):
@@ -138,15 +142,7 @@ class Staging:
             return Folder.open(self.folder.parent).make_folder(self.folder.name, exist_ok=True)
 
     def _columns(self, documents: Sequence[Document]) -> Columns:
-        vectors = self._legs.encode(documents)
-        found: dict[str, Any] = {}
-        if self._with_documents:
-            found |= text_columns(documents) | field_columns(documents)
-        if vectors.sparse is not None:
-            found |= numbered_columns(vectors.sparse)
-        if vectors.dense is not None:
-            found |= dense_columns(vectors.dense, documents)
-        return found
+        return staged_columns(self._legs, documents, with_documents=self._with_documents)
 
     def read(self, shard: Path) -> Iterator[Batch]:
         """Yield what a shard holds, some documents at a time; no documents where they weren't wanted back.
@@ -179,6 +175,19 @@ class Staging:
         )
         batch.check()
         return batch
+
+
+def staged_columns(legs: Legs, documents: Sequence[Document], *, with_documents: bool = True) -> Columns:
+    """Encode documents, and return the columns of a staged shard."""
+    vectors = legs.encode(documents)
+    found: dict[str, Any] = {}
+    if with_documents:
+        found |= text_columns(documents) | field_columns(documents)
+    if vectors.sparse is not None:
+        found |= numbered_columns(vectors.sparse)
+    if vectors.dense is not None:
+        found |= dense_columns(vectors.dense, documents)
+    return found
 
 
 def _documents(rows: Any) -> list[Document]:

@@ -64,9 +64,10 @@ class SourceHash:
 class ShardWriter:
     """Writes a shard to a temporary name, a row group a window; `close` syncs and renames it."""
 
-    def __init__(self, file: FileAt) -> None:
+    def __init__(self, file: FileAt, *, token: str = "") -> None:
+        """Begin. token: distinguishes the temporary name from that of other processes."""
         self._place = file
-        self._temporary = file.beside(file.name.replace(".parquet", ".tmp"))
+        self._temporary = file.beside(file.name.replace(".parquet", f"{token and '-'}{token}.tmp"))
         self._source = SourceHash()
         self._file = self._temporary.create(replace=True)
         self._writer: Any = None

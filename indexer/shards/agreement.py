@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from lsr.errors import IndexDamagedError
+from lsr.errors import IndexDamagedError, IndexMissingError
 from lsr.indexer.integrity.damage import REMEDY
-from lsr.indexer.shards.manifest import ShardInfo, manifest_checksum
+from lsr.indexer.shards.manifest import SetManifest, ShardInfo, manifest_checksum
 from lsr.indexer.storage.generations import generations
 from lsr.indexer.storage.manifest import Manifest
 from lsr.io.folder import Folder
+from lsr.types import MissingShard
+
+T = TypeVar("T")
 
 
 def vocabulary_bytes(manifest: Manifest) -> int:
@@ -22,8 +25,9 @@ def vocabulary_bytes(manifest: Manifest) -> int:
 def check_agreement(path: Path, scale: float, shards: Mapping[str, Manifest]) -> None:
     """Raise IndexDamagedError, naming two shards and what they differ in, unless all agree.
 
-    path: of the set, for the message. scale: of the set. shards: manifests by the shards' names. Vocabularies are not
-    compared term by term: those of a set's writer continue each other, and a checksum pins each shard's manifest.
+    path: of the set, for the message. scale: of the set. shards: manifests by the shards' names. Vocabularies of one
+    size are compared by their checksums; others not term by term, which `lsr check` does: those of a set's writer
+    continue each other, and a checksum pins each shard's manifest.
     """
     (first, leader), *others = shards.items()
     if leader.scale != scale:
@@ -32,7 +36,17 @@ def check_agreement(path: Path, scale: float, shards: Mapping[str, Manifest]) ->
     for name, manifest in others:
         for what, value in _agreed(manifest).items():
             if value != due[what]:
-                raise IndexDamagedError(f"{path}: the shards {first} and {name} don't agree on the {what}; {REMEDY}")
+                raise _disagreement(path, first, name, what)
+    by_size: dict[int, tuple[str, Any]] = {}
+    for name, manifest in shards.items():
+        checksums = {file: info.crc32 for file, info in manifest.vocabulary.files.items()}
+        other, known = by_size.setdefault(vocabulary_bytes(manifest), (name, checksums))
+        if known != checksums:
+            raise _disagreement(path, other, name, "vocabulary")
+
+
+def _disagreement(path: Path, one: str, other: str, what: str) -> IndexDamagedError:
+    return IndexDamagedError(f"{path}: the shards {one} and {other} don't agree on the {what}; {REMEDY}")
 
 
 def _agreed(manifest: Manifest) -> dict[str, Any]:
@@ -48,6 +62,27 @@ def _agreed(manifest: Manifest) -> dict[str, Any]:
 def _identity(description: Mapping[str, Any]) -> dict[str, Any]:
     """Return the description of an encoder without what differs between the machines that it ran on."""
     return {name: value for name, value in description.items() if name != "runtime"}
+
+
+def open_shards(
+    folder: Folder, content: SetManifest, open_one: Callable[[Path, ShardInfo], T], partial: bool
+) -> tuple[list[T], list[MissingShard]]:
+    """Open the shards of a set, and say which are not opened, which `partial` allows all but the last of.
+
+    open_one: opens the shard in a folder.
+    """
+    shards, missing = [], []
+    for info in content.shards:
+        try:
+            shards.append(open_one(shard_folder(folder, info).path, info))
+        except (IndexDamagedError, IndexMissingError) as error:
+            if not partial:
+                raise
+            missing.append(MissingShard(info.name, info.n_docs, str(error)))
+            reason = error
+    if not shards:
+        raise reason
+    return shards, missing
 
 
 def shard_folder(folder: Folder, info: ShardInfo) -> Folder:

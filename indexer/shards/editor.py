@@ -14,7 +14,8 @@ from lsr.errors import LsrError
 from lsr.indexer.shards.cut import owner_ids, shards_of
 from lsr.indexer.shards.manifest import HASH
 from lsr.indexer.shards.place import SetPlace
-from lsr.indexer.shards.writer import taken, together
+from lsr.indexer.shards.rows import taken
+from lsr.indexer.shards.writer import together
 from lsr.indexer.sources.tracking import Tracking
 from lsr.indexer.storage.index import StoredIndex, StoredSet
 from lsr.indexer.storage.manifest import LARGEST_INDEX

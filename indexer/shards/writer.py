@@ -14,11 +14,13 @@ import numpy.typing as npt
 
 from lsr.encoders.base import Encoder
 from lsr.errors import LsrError
+from lsr.indexer.shards.build_task import COPIED_AT_ONCE, Builders, BuildTask, hand_out
 from lsr.indexer.shards.cut import cut_ranges, owner_ids, shards_of
 from lsr.indexer.shards.manifest import HASH, Partition
 from lsr.indexer.shards.place import SetPlace
+from lsr.indexer.shards.rows import taken
 from lsr.indexer.storage.files import FileInfo
-from lsr.indexer.storage.manifest import LARGEST_INDEX, Manifest
+from lsr.indexer.storage.manifest import LARGEST_INDEX, Manifest, read_manifest
 from lsr.indexer.write.segment_builder import Collector, Pending, refuse_duplicates
 from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
 from lsr.indexer.write.transaction import explained
@@ -27,15 +29,13 @@ from lsr.io.folder import Folder
 from lsr.io.progress import Progress
 from lsr.types import Document, SparseBatch
 
-COPIED_AT_ONCE = 1024
-"""Documents that are taken out of what was collected, when they are divided into ranges."""
-
 
 class SetWriter:
     """Collects documents for a new set of shards at `path`; nothing is seen there before `commit`.
 
     It is used as an IndexWriter, which has the meaning of the arguments. Ranges are cut at the commit, when it is known
-    how many postings there are: until then everything is collected in one place.
+    how many postings there are: until then everything is collected in one place. builders: processes that then build
+    the shards (default: this one, one after another); what they need is collected in one place, too.
     """
 
     def __init__(
@@ -52,6 +52,8 @@ class SetWriter:
         dense: Mapping[str, Any] | None = None,
         passages: Mapping[str, int] | None = None,
         limits: SegmentLimits = DEFAULT_LIMITS,
+        expansions: Mapping[str, Any] | None = None,
+        builders: Builders | None = None,
     ) -> None:
         self.path = path
         self.passages = passages
@@ -62,15 +64,21 @@ class SetWriter:
         self._partition = partition
         self._scale = scale
         self._dense = dense
+        self._builders = builders
+        self._numbers: list[npt.NDArray[np.int64]] = []
+        """The shard of each document, where others build and documents are divided by hashes."""
+        self._settings: dict[str, Any] = {"reorder": reorder, "limits": limits}
         self._stack = ExitStack()
         self._place = SetPlace(path, is_new=True, overwrite=overwrite)
         try:
             self._collector = Collector(self._place.scratch.make_folder, dense=dense, limits=limits)
             options: dict[str, Any] = {
                 "reorder": reorder, "threads": threads, "progress": progress, "dense": dense, "limits": limits,
+                "expansions": expansions,
             }  # fmt: skip
             self._writers = [
-                self._stack.enter_context(self._shard_writer(number, options)) for number in range(partition.shards)
+                self._stack.enter_context(self._shard_writer(number, options))
+                for number in range(partition.shards if builders is None else 0)
             ]
         except BaseException:
             self.close()
@@ -98,9 +106,11 @@ class SetWriter:
         """Add documents with one row of vectors each; see `IndexWriter.add`."""
         if self.n_docs + len(documents) > LARGEST_INDEX:
             raise LsrError(f"more than {LARGEST_INDEX:,} documents, the limit of a set on one machine; make several")
-        if self._partition.by == HASH:
+        if self._partition.by == HASH and self._builders is None:
             self._deal(documents, vectors, dense)
         else:
+            if self._partition.by == HASH:
+                self._numbers.append(shards_of(owner_ids(documents), self._partition.shards))
             with explained(self.path):
                 self._collector.add(documents, vectors, dense)
         self.n_docs += len(documents)
@@ -122,6 +132,8 @@ class SetWriter:
             return self._commit()
 
     def _commit(self) -> Manifest:
+        if self._builders is not None:
+            return self._built_elsewhere(self._builders)
         if self._partition.by != HASH:
             collected = self._collector.finish()
             refuse_duplicates(collected)
@@ -138,21 +150,49 @@ class SetWriter:
             shards[name] = writer.build(pending, weights)
             writer.close()
             self._place.scratch.rename(name, name, to=self._place.root)
+        return self._made(shards, weights.scale)
+
+    def _made(self, shards: Mapping[str, Manifest], scale: float) -> Manifest:
         next_position = self.n_docs if self._partition.by == HASH else 0
-        found = self._place.commit(
-            shards, partition=self._partition.by, scale=weights.scale, next_position=next_position
-        )  # fmt: skip
+        found = self._place.commit(shards, partition=self._partition.by, scale=scale, next_position=next_position)
         return together(list(shards.values()), found.generation)
 
-    def _divide(self, collected: Sequence[Pending]) -> None:
-        """Give each shard its range of what was collected."""
+    def _built_elsewhere(self, builders: Builders) -> Manifest:
+        """Let others build the shards out of what was collected here."""
+        collected = self._collector.finish()
+        refuse_duplicates(collected)
+        weights = agreed_weights(collected, self._encoder, self._scale)
+        by_hash = self._partition.by == HASH
+        numbers = self._numbers if by_hash else [
+            np.full(len(part), number) for number, part in enumerate(self._ranges(collected))
+        ]  # fmt: skip
+        scratch = self._place.scratch
+        hand_out(
+            scratch, collected, np.concatenate([np.empty(0, np.int32), *numbers]).astype(np.int32), self._encoder,
+            weights, dense=self._dense, passages=self.passages, with_positions=by_hash, threads=builders.threads,
+            **self._settings,
+        )  # fmt: skip
+        names = [self._place.shard_name(number) for number in range(self._partition.shards)]
+        builders.build([BuildTask(str(scratch.path), name, number) for number, name in enumerate(names)])
+        self._collector.close()
+        shards = {}
+        for name in names:
+            shards[name] = read_manifest(scratch.folder(name), 1)
+            scratch.rename(name, name, to=self._place.root)
+        return self._made(shards, weights.scale)
+
+    def _ranges(self, collected: Sequence[Pending]) -> list[range]:
+        """Return the range of rows of each shard."""
         lengths = [np.diff(pending.rows.indptr) for pending in collected]
         first = [_begins_document(pending) for pending in collected]
-        ranges = cut_ranges(
+        return cut_ranges(
             np.concatenate([np.empty(0, np.int64), *lengths]), np.concatenate([np.empty(0, bool), *first]),
             self._partition.shards,
         )  # fmt: skip
-        ends = [part.stop for part in ranges]
+
+    def _divide(self, collected: Sequence[Pending]) -> None:
+        """Give each shard its range of what was collected."""
+        ends = [part.stop for part in self._ranges(collected)]
         number = done = 0
         for pending in collected:
             rows, at = pending.rows, 0
@@ -177,14 +217,6 @@ def _begins_document(pending: Pending) -> npt.NDArray[np.bool_]:
     """Return the rows that are not further passages of the document of the row before: bool."""
     owners = pending.documents.document_ids(range(pending.n_docs))
     return np.array([True, *(a != b for a, b in pairwise(owners))][: len(owners)], bool)
-
-
-def taken(vectors: SparseBatch, rows: npt.NDArray[np.int64]) -> SparseBatch:
-    """Return some rows of vectors, in the order given."""
-    lengths = np.diff(vectors.indptr)[rows]
-    indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    at = np.arange(indptr[-1]) + np.repeat(vectors.indptr[rows] - indptr[:-1], lengths)
-    return SparseBatch(indptr, vectors.term_ids[at], vectors.weights[at], vectors.vocab_size)
 
 
 def together(shards: Sequence[Manifest], generation: int) -> Manifest:

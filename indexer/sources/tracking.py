@@ -15,8 +15,10 @@ from lsr.indexer.corpus.doc_ids import DocIdLedger
 from lsr.indexer.corpus.file_format import SourceFile
 from lsr.indexer.corpus.options import CorpusOptions
 from lsr.indexer.corpus.reader import Owner
+from lsr.indexer.corpus.remote.url import Place as CorpusPlace
+from lsr.indexer.corpus.remote.url import Url
 from lsr.indexer.corpus.standard_input import STANDARD_INPUT
-from lsr.indexer.corpus.walk import NO_SOURCE, Root, input_root, no_such_path, roots_of
+from lsr.indexer.corpus.walk import NO_SOURCE, Root, input_root, no_such_path, remote_roots, roots_of
 from lsr.indexer.sources.digest import LARGEST_BYTES, digest_of
 from lsr.indexer.sources.known import remember_source
 from lsr.indexer.sources.source import Source, absolute
@@ -71,7 +73,7 @@ class Tracking:
         return self.roots[source.root].source, source.inside
 
     def target(
-        self, paths: Sequence[Path], options: CorpusOptions | None, *, skip_bad: bool, follow: bool
+        self, paths: Sequence[CorpusPlace], options: CorpusOptions | None, *, skip_bad: bool, follow: bool
     ) -> list[str]:
         """Add the roots that paths are, of known sources or new ones; return lines that say which are new.
 
@@ -83,6 +85,8 @@ class Tracking:
             raise UsageError("no corpus given: name a folder or file")
         new: list[Path] = []
         for path in paths:
+            if isinstance(path, Url):
+                continue
             if path == STANDARD_INPUT:
                 self.roots.append(input_root(options or CorpusOptions(), skip_bad=skip_bad))
             elif not self._add_known(path, options, skip_bad=skip_bad, follow=follow):
@@ -90,7 +94,9 @@ class Tracking:
         added = self._add_new(new, options, skip_bad=skip_bad) if new else []
         if follow:
             for path in paths:
-                self._add_inside(os.path.realpath(path))
+                if isinstance(path, Path):
+                    self._add_inside(os.path.realpath(path))
+        self.roots += remote_roots(paths, options or CorpusOptions(), skip_bad=skip_bad)
         self.roots = list({root.real: root for root in reversed(self.roots)}.values())[::-1]
         for root in self.roots:
             if root.source != NO_SOURCE and not root.inside:  # the whole source, and not only a file in it

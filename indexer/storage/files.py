@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import mmap
 import os
 import re
 import zlib
@@ -20,6 +19,7 @@ import numpy.typing as npt
 from lsr.errors import IndexDamagedError
 from lsr.indexer.integrity.arrow_layout import check_layout
 from lsr.indexer.integrity.damage import unreadable
+from lsr.indexer.integrity.mapping import give_back_pages, map_file
 from lsr.io.folder import FileAt, Folder, file_at
 
 CHUNK_BYTES = 1 << 22
@@ -116,7 +116,7 @@ def map_array(path: Path | FileAt, dtype: npt.DTypeLike, ndim: int) -> npt.NDArr
                 raise ValueError(f"{size_bytes} bytes, but its header implies {expected}")
             if 0 in shape:
                 return _read_only(np.empty(shape, found))
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            mapped = map_file(file.fileno())
     except OSError as error:
         raise unreadable(error, path) from error
     except ValueError as error:
@@ -143,12 +143,12 @@ def _read_header(file: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], int]:
     return np.dtype(match[1].decode()), tuple(int(n) for n in match[2].split(b",") if n.strip()), offset
 
 
-def map_bytes(path: Path | FileAt) -> mmap.mmap | bytes:
+def map_bytes(path: Path | FileAt) -> memoryview | bytes:
     """Map a whole file, read-only. Raises OSError."""
     with file_at(path).open() as file:
         if os.fstat(file.fileno()).st_size == 0:  # which can't be mapped
             return b""
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return map_file(file.fileno())
 
 
 def map_numbers(path: Path | FileAt, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -157,14 +157,12 @@ def map_numbers(path: Path | FileAt, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 
 
 def forget_pages(array: npt.NDArray[Any]) -> None:
-    """Give back the memory of a mapped file's pages, if an array is one; when read again, they come from the file."""
+    """Give back the memory of a mapped file's pages, if an array is one; reading them again reads the file."""
     base: Any = array
     while isinstance(base, np.ndarray):
         base = base.base
     if isinstance(base, memoryview):
-        base = base.obj
-    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        base.madvise(mmap.MADV_DONTNEED)
+        give_back_pages(base)
 
 
 def arrow_source(path: Path | FileAt) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -15,10 +15,11 @@ import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError, IndexMissingError, UsageError
 from lsr.indexer.integrity.damage import REMEDY
-from lsr.indexer.shards.agreement import check_agreement, shard_folder, vocabulary_bytes
+from lsr.indexer.shards.agreement import check_agreement, open_shards, vocabulary_bytes
 from lsr.indexer.shards.manifest import (
     HASH,
     SetManifest,
+    ShardInfo,
     is_set,
     read_set,
     set_generations,
@@ -47,7 +48,7 @@ from lsr.indexer.storage.vocabulary import FILES as VOCABULARY_FILES
 from lsr.indexer.storage.vocabulary import Vocabulary
 from lsr.io.folder import Folder
 from lsr.io.fork_safe import cached_property
-from lsr.types import Document
+from lsr.types import Document, MissingShard
 
 _TRIES = 100
 
@@ -70,11 +71,14 @@ class StoredIndex:
 
     Its files are kept until it is closed or garbage-collected, whatever writers do meanwhile. It opens no encoders.
     places: the positions of the documents. shards: the indexes that a set is made of; none where it is an index.
-    partition: how a set's documents are divided, `range` or `hash`; None for an index.
+    partition: how a set's documents are divided, `range` or `hash`; None for an index. missing: shards that a set was
+    opened without. agreed_kinds: of fields, where other shards decide them, too.
     """
 
     shards: tuple[StoredIndex, ...] = ()
     partition: str | None = None
+    missing: tuple[MissingShard, ...] = ()
+    agreed_kinds: Mapping[str, str] | None = None
     _newest_in: FolderState | None = None
 
     def __init__(self, folder: Folder, manifest: Manifest, hold: Hold, *, before: StoredIndex | None = None) -> None:
@@ -109,13 +113,13 @@ class StoredIndex:
                 )
 
     @classmethod
-    def open(cls, path: str | Path, *, generation: int | None = None) -> StoredIndex:
+    def open(cls, path: str | Path, *, generation: int | None = None, partial: bool = False) -> StoredIndex:
         """Open the index, or the set of shards, at `path`. generation: default, the newest.
 
-        Raises IndexMissingError, or IndexDamagedError naming what is wrong.
+        partial: leave out shards that are missing or damaged. Raises IndexMissingError, or IndexDamagedError.
         """
         place = Path(path)
-        return StoredSet.opened(place, generation) if is_set(place) else cls._opened(place, generation)
+        return StoredSet.opened(place, generation, None, partial) if is_set(place) else cls._opened(place, generation)
 
     @classmethod
     def _opened(cls, path: Path, generation: int | None, before: StoredIndex | None = None) -> StoredIndex:
@@ -272,9 +276,14 @@ class StoredSet(StoredIndex):
     vocabulary the others' are beginnings of.
     """
 
-    def __init__(self, folder: Folder, content: SetManifest, hold: Hold, shards: Sequence[StoredIndex]) -> None:
+    def __init__(
+        self, folder: Folder, content: SetManifest, hold: Hold, shards: Sequence[StoredIndex],
+        missing: Sequence[MissingShard], *, partial: bool,
+    ) -> None:  # fmt: skip
         self.path = folder.path
         self.content = content
+        self.missing = tuple(missing)
+        self._partial = partial
         self.partition = content.partition
         self._hold = hold
         self.shards = tuple(shards)
@@ -300,7 +309,9 @@ class StoredSet(StoredIndex):
         )  # fmt: skip
 
     @classmethod
-    def opened(cls, path: Path, generation: int | None, before: StoredIndex | None = None) -> StoredIndex:
+    def opened(
+        cls, path: Path, generation: int | None, before: StoredIndex | None = None, partial: bool = False
+    ) -> StoredIndex:
         """Open a generation of a set, the newest by default; see `StoredIndex.open`.
 
         before: another generation, with which what is the same is shared.
@@ -319,11 +330,11 @@ class StoredSet(StoredIndex):
                 return before
             try:
                 content = read_set(folder, found)
-                shards = [
-                    StoredIndex._opened(shard_folder(folder, info).path, info.generation, earlier.get(info.name))
-                    for info in content.shards
-                ]
-                return cls(folder, content, hold, shards)
+
+                def one(place: Path, info: ShardInfo) -> StoredIndex:
+                    return StoredIndex._opened(place, info.generation, earlier.get(info.name))
+
+                return cls(folder, content, hold, *open_shards(folder, content, one, partial), partial=partial)
             except (IndexDamagedError, IndexMissingError):
                 hold.release()
                 if stamp_of_file(path, set_name(found)) == hold.stamp:
@@ -332,7 +343,9 @@ class StoredSet(StoredIndex):
 
     def refresh(self) -> StoredIndex:
         """Return the newest generation; see `StoredIndex.refresh`."""
-        return StoredSet.opened(self.path, None, self) if is_set(self.path) else StoredIndex.open(self.path)
+        if not is_set(self.path):
+            return StoredIndex.open(self.path)
+        return StoredSet.opened(self.path, None, self, self._partial)
 
     def _newest_there(self) -> int | None:
         return max(set_generations(self.path), default=None)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lsr.errors import IndexDamagedError, IndexMissingError, LsrError
+from lsr.indexer.hybrid_tuning import HybridTuning
 from lsr.indexer.integrity.damage import REMEDY, unreadable
 from lsr.indexer.storage.files import FileInfo, new_file
 from lsr.io.folder import Folder
@@ -101,7 +102,9 @@ class Manifest:
     impact stands for. n_clipped: weights beyond 255 · scale so far. statistics: of the corpus, where
     the encoder's weights depend on them. dense: the description of the encoder of dense vectors, if there are any.
     passages: how long documents were cut into them, if they were: `overlap` and `max_length`, in tokens. sources: the
-    folders and files that it was made of (`lsr.indexer.sources`); None where they aren't known.
+    folders and files that it was made of (`lsr.indexer.sources`); None where they aren't known. tuning: settings of
+    hybrid search that were chosen for its documents; None where none were. smoothing: how documents were smoothed over
+    their neighbours (`lsr.indexer.update.smooth`), and how many; None where they weren't.
     """
 
     generation: int
@@ -117,6 +120,8 @@ class Manifest:
     dense: Mapping[str, Any] | None = None
     passages: Mapping[str, int] | None = None
     sources: Part | None = None
+    tuning: HybridTuning | None = None
+    smoothing: Mapping[str, float] | None = None
 
     @property
     def n_docs(self) -> int:
@@ -176,8 +181,9 @@ def checked_bytes(content: Mapping[str, Any]) -> bytes:
 def manifest_bytes(manifest: Manifest) -> bytes:
     """Return the content of a manifest's file."""
     content = {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(manifest)}
-    if manifest.sources is None:  # as in the manifests that have no entry for them
-        del content["sources"]
+    for name in ("sources", "tuning", "smoothing"):  # as in the manifests that have no entry for them
+        if content[name] is None:
+            del content[name]
     return checked_bytes(content)
 
 
@@ -300,6 +306,8 @@ def _parse(content: Mapping[str, Any]) -> Manifest:
         dense=_parse_dense(content.get("dense"), segments),
         passages=_parse_passages(content.get("passages")),
         sources=None if content.get("sources") is None else _parse_part(content["sources"], "sources"),
+        tuning=None if content.get("tuning") is None else HybridTuning.from_json(content["tuning"]),
+        smoothing=_parse_smoothing(content.get("smoothing")),
     )
 
 
@@ -339,6 +347,15 @@ def _parse_description(content: Mapping[str, Any]) -> dict[str, Any]:
 
 def _parse_passages(content: Mapping[str, Any] | None) -> Mapping[str, int] | None:
     return None if content is None else {name: count(value) for name, value in content.items()}
+
+
+def _parse_smoothing(content: Mapping[str, Any] | None) -> Mapping[str, float] | None:
+    if content is None:
+        return None
+    share = content["share"]
+    if type(share) not in (int, float) or not 0 <= share <= 1:
+        raise ValueError(f"smoothing: share {share!r:.40}")
+    return {"share": share, **{name: count(content[name]) for name in ("nearest", "terms", "n_docs")}}
 
 
 def count(value: Any) -> int:

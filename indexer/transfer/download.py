@@ -76,6 +76,30 @@ def download_index(url: str, *, progress: Progress | None = None) -> Downloaded:
     return Downloaded(place.path, taken.n_bytes)
 
 
+def download_shard(url: str, name: str, generation: int, crc32: int) -> Path:
+    """Bring one shard of a set into the cache, and return the path of that set of one.
+
+    crc32: of the file of the shard's manifest. Raises as `download_index`.
+    """
+    store = ObjectStore(url)
+    home = cache_home() / FOLDER
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    key = hashlib.sha256(f"{store.name} shard {name}".encode()).hexdigest()[:32]
+    place = Folder.open(home).make_folder(key, exist_ok=True)
+    inner = place.make_folder(name, exist_ok=True)
+    file = manifest_path(inner.path, generation).name
+    if inner.has_file(file):
+        return place.path
+    with writer_lock(place):
+        raw = store.read(f"{name}/{file}")
+        if zlib.crc32(raw) != crc32:
+            raise IndexDamagedError(f"{store.name}/{name}/{file}: not the one that its set names")
+        taken = _Download(store, NoProgress())
+        taken.index(parse_manifest(raw, inner.path / file), raw, inner, f"{name}/")
+    log.info(f"downloaded {taken.n_bytes:,} bytes of {store.name}/{name} into {place.path}")
+    return place.path
+
+
 class _Download:
     """Files that come from a store. n_bytes: so far."""
 

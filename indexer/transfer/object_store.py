@@ -132,6 +132,12 @@ class ObjectStore:
             for piece in self._lib.get(self._store, key).stream(min_chunk_size=PIECE_BYTES):
                 yield bytes(piece)
 
+    def end(self, key: str, size_bytes: int, n_bytes: int) -> bytes:
+        """Return the last bytes of an object, `n_bytes` or all. size_bytes: of the object."""
+        start = max(0, size_bytes - n_bytes)
+        with self._explained(key):
+            return bytes(self._lib.get_range(self._store, key, start=start, end=size_bytes))
+
     def put(self, key: str, content: bytes | IO[bytes]) -> None:
         """Put an object, whole or not at all; one that is there is replaced."""
         with self._explained(key):

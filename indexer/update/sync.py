@@ -13,6 +13,7 @@ from lsr.encoders.base import Encoder
 from lsr.errors import LsrError
 from lsr.indexer.corpus.options import CorpusOptions
 from lsr.indexer.corpus.reader import read_files
+from lsr.indexer.corpus.remote.url import Url, as_place
 from lsr.indexer.corpus.report import CorpusReport
 from lsr.indexer.encode.resume import staging_folder
 from lsr.indexer.pipeline import reading_stage, with_progress
@@ -86,7 +87,7 @@ def plan_sync(index: str | Path, *, remove_missing: bool = False, progress: Prog
 
 
 def update_sources(
-    paths: Sequence[str | Path],
+    paths: Sequence[str | Path | Url],
     index: str | Path,
     *,
     reading: CorpusOptions | None = None,
@@ -103,7 +104,7 @@ def update_sources(
     """
     with IndexEditor(index, encoder=encoder, threads=threads, progress=progress) as editor:
         tracking = _tracking(editor.base, may_be_none=True)
-        said = tracking.target([Path(path) for path in paths], reading, skip_bad=skip_bad, follow=True)
+        said = tracking.target([as_place(path) for path in paths], reading, skip_bad=skip_bad, follow=True)
         found = _run(editor, tracking, everything=False, remove_missing=False, progress=progress)
     found = replace(found, summary=(*said, *found.summary))
     return _merged(found, index, merge=merge, threads=threads, progress=progress)
@@ -115,8 +116,8 @@ def _tracking(index: StoredIndex, *, may_be_none: bool = False) -> Tracking:
         raise LsrError(f"{index.path}: {UNKNOWN_SOURCES}")
     if not table.sources and not may_be_none:
         raise LsrError(
-            f"the index at {index.path} was made of no folder or file, so there is nothing to follow: 'lsr add PATH' "
-            "adds one"
+            f"the index at {index.path} was made of no folder or file here, so there is nothing to follow: "
+            "'lsr add PATH' adds one, and 'lsr update URL' reads a URL again"
         )
     return Tracking(table)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from lsr.encoders.threads import limited_threads
 from lsr.errors import COMMITTED, IndexLockedError, LsrError, UsageError
+from lsr.indexer.corpus.expansion.expansions import EXPANSIONS, Expansions
 from lsr.indexer.encode.document_encoders import Legs
 from lsr.indexer.encode.document_reader import DocumentReader, reader_for
 from lsr.indexer.encode.open_encoders import open_dense_encoder_of
@@ -24,18 +25,26 @@ from lsr.types import Document
 log = logging.getLogger(__name__)
 
 
-def take_documents(editor: Editor, documents: Iterable[Document], *, replacing: bool) -> None:
-    """Encode documents and add them to a transaction, or put them in the place of those with their doc_ids."""
+def take_documents(
+    editor: Editor, documents: Iterable[Document], *, replacing: bool, expansions: Expansions | None = None
+) -> None:
+    """Encode documents and add them to a transaction, or put them in the place of those with their doc_ids.
+
+    expansions: texts that the sparse encoder reads behind the documents' own; where those of the index had some and
+    these have none, that is logged as a warning.
+    """
     waiting = iter(documents)
     first = next(waiting, None)
     if first is None:  # no encoder needs to be opened
         return
     with limited_threads(editor.threads):
-        _take(editor, chain([first], waiting), replacing=replacing)
+        _take(editor, chain([first], waiting), replacing=replacing, expansions=expansions)
 
 
-def _take(editor: Editor, documents: Iterable[Document], *, replacing: bool) -> None:
-    legs = Legs(editor.encoder, _dense_encoder(editor))
+def _take(editor: Editor, documents: Iterable[Document], *, replacing: bool, expansions: Expansions | None) -> None:
+    if expansions is None and EXPANSIONS in editor.base.manifest.encoder:
+        log.warning("the index's documents were expanded, these aren't: 'lsr add --expansions FILE' reads expansions")
+    legs = Legs(editor.encoder, _dense_encoder(editor), expansions)
     words_alone = editor.encoder.corpus_weighting is not None and legs.dense is None
     size = COUNTED_AT_ONCE if words_alone else ENCODED_AT_ONCE
     reader = _reader(editor, legs)

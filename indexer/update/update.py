@@ -8,7 +8,10 @@ from typing import Any
 
 from lsr.encoders.base import Encoder, term_ids_of
 from lsr.errors import LsrError, UsageError
+from lsr.indexer.corpus.expansion.expansions import Expansions
 from lsr.indexer.corpus.options import CorpusOptions
+from lsr.indexer.corpus.remote.url import Url, as_place
+from lsr.indexer.encode.vectors_origin import origin_of
 from lsr.indexer.pipeline import Corpus, reading_stage
 from lsr.indexer.sources.table import UNKNOWN_SOURCES, SourceTable, read_table
 from lsr.indexer.sources.tracking import Tracking
@@ -101,7 +104,7 @@ def delete_chosen(
 
 
 def add_corpus(
-    paths: Sequence[str | Path],
+    paths: Sequence[str | Path | Url],
     index: str | Path,
     *,
     replacing: bool = False,
@@ -111,14 +114,16 @@ def add_corpus(
     threads: int = 2,
     progress: Progress | None = None,
     reading: CorpusOptions | None = None,
+    expansions: Expansions | None = None,
 ) -> tuple[Changes, list[str]]:
     """Add folders and files to an index; return the changes, and lines that sum up what was read and skipped.
 
     replacing: documents may take the place of those with their doc_ids, and what has vanished from a source of the
-    index is removed: see `update_sources`. The index itself is never read. Raises what `read_corpus` and
+    index is removed: see `update_sources`. expansions: texts that the sparse encoder reads behind the documents' own,
+    of documents that are added. The index itself is never read. Raises what `read_corpus` and
     `add_documents` raise.
     """
-    places = [Path(path) for path in paths]
+    places = [as_place(path) for path in paths]
     with StoredIndex.open(index) as stored:
         follows = stored.manifest.sources is not None
     common: dict[str, Any] = {"encoder": encoder, "merge": merge, "threads": threads, "progress": progress}
@@ -132,13 +137,15 @@ def add_corpus(
         said = tracking.target(places, reading, skip_bad=skip_bad, follow=False)
         corpus = Corpus(tracking, Path(index), progress=progress, stage=reading_stage(editor.base.manifest))
         editor.tracking = tracking if follows else None
-        changes = _committed(editor, corpus.documents(), replacing=replacing)
+        changes = _committed(editor, corpus.documents(), replacing=replacing, expansions=expansions)
     lines = [*said, *corpus.summary()] if follows else [*corpus.summary(), UNKNOWN_SOURCES]
     return merged(changes, index, merge=merge, threads=threads, progress=progress), lines
 
 
-def _committed(editor: Editor, documents: Iterable[Document], *, replacing: bool) -> Changes:
-    take_documents(editor, documents, replacing=replacing)
+def _committed(
+    editor: Editor, documents: Iterable[Document], *, replacing: bool, expansions: Expansions | None = None
+) -> Changes:
+    take_documents(editor, documents, replacing=replacing, expansions=expansions)
     if editor.n_docs == 0:
         raise LsrError("there is no document to add")
     return editor.commit()
@@ -160,8 +167,12 @@ def add_vectors(
     """
     listener = progress or NoProgress()
     dropped = 0
+    origin = origin_of(files)
     with open_editor(index, threads=threads, progress=progress) as editor:
         lookup, n_known = _lookup(editor)
+        recorded = editor.base.manifest.encoder
+        if origin is not None and recorded["kind"] != READY_VECTORS:
+            origin.check(recorded, f"the index {index}")
         listener.start("reading", None, "vector")
         take = editor.update if replacing else editor.add
         for file in files:

@@ -105,7 +105,7 @@ class Pending:
     def replace_weights(self, pieces: Iterable[npt.NDArray[np.float32]]) -> None:
         """Put other weights in the place of those of `rows`, one piece after another; see `counts`."""
         self._spool.replace_weights(pieces)
-        del self.rows
+        self.__dict__.pop("rows", None)
 
     @cached_property
     def id_hashes(self) -> npt.NDArray[np.uint64]:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from lsr.encoders.base import Encoder
 from lsr.encoders.runtime import with_runtime
 from lsr.errors import LsrError
+from lsr.indexer.corpus.expansion.expansions import EXPANSIONS
 from lsr.indexer.storage.arrays import save_arrays
 from lsr.indexer.storage.deletions import save_live
 from lsr.indexer.storage.dense_vectors import KIND as DENSE_KIND
@@ -38,7 +39,8 @@ class IndexWriter:
     there is nothing else to do. dense: the description of the encoder of dense vectors, if they come too.
     passages: how documents were cut into passages, to be recorded; may still be set before the commit. save_sources:
     writes the table of the sources (`lsr.indexer.sources`), to be set before the commit where files are read.
-    limits: the size at which a segment is full and the next one begins. Raises IndexExistsError if there is
+    limits: the size at which a segment is full and the next one begins. expansions: what to record of the texts by
+    which documents were expanded. Raises IndexExistsError if there is
     an index and not `overwrite`, IndexLockedError if another writer is at it, UsageError if the folder holds other
     things, LsrError if it can't be written to.
     """
@@ -56,12 +58,14 @@ class IndexWriter:
         dense: Mapping[str, Any] | None = None,
         passages: Mapping[str, int] | None = None,
         limits: SegmentLimits = DEFAULT_LIMITS,
+        expansions: Mapping[str, Any] | None = None,
     ) -> None:
         self.path = path
         self._dense = dense
         self.passages = passages
         self.save_sources: Callable[[Folder], Mapping[str, FileInfo]] = lambda _: {}
         self._encoder = encoder
+        self._more = {} if expansions is None else {EXPANSIONS: dict(expansions)}
         self._reorder = reorder
         self._threads = threads
         self._scale = scale
@@ -142,7 +146,7 @@ class IndexWriter:
             generation=self._place.generation,
             created=now(),
             library_version=__version__,
-            encoder=with_runtime(self._encoder.description, self._encoder),
+            encoder={**with_runtime(self._encoder.description, self._encoder), **self._more},
             scale=scale,
             n_clipped=n_clipped,
             vocabulary=self._place.save("vocabulary", lambda folder: save_vocabulary(folder, self._encoder.terms)),

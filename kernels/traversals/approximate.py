@@ -16,21 +16,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lsr.kernels.geometry import SUPERBLOCK, SUPERBLOCK_BITS, SUPERBLOCK_BLOCKS
+from lsr.kernels.geometry import SUPERBLOCK, SUPERBLOCK_BITS
 from lsr.kernels.jit.compile import kernel
+from lsr.kernels.traversals.account import start_account
 from lsr.kernels.traversals.blockmax import threshold_in_steps
 from lsr.kernels.traversals.names import FIRST, FIRST_POWER
-from lsr.kernels.traversals.query_terms import split_terms
-from lsr.kernels.traversals.superblock import upper_bound_of_rank, visit_pages
-from lsr.kernels.traversals.superblock_bounds import (
-    BoundTerms,
-    Scale,
-    add_rare_to_blocks,
-    find_coarse_upper_bounds,
-    forbid,
-    scale_of,
-    steps_of,
-)
+from lsr.kernels.traversals.query_terms import heaviest_first, split_terms
+from lsr.kernels.traversals.superblock import bound_coarsely, forget_rare, upper_bound_of_rank, visit_pages
+from lsr.kernels.traversals.superblock_bounds import Scale, forbid
 
 
 class Limits(NamedTuple):
@@ -46,54 +39,59 @@ class Limits(NamedTuple):
 
 
 @kernel
-def heaviest_first(rows, row_weights):
-    """Sort rows by descending weight, both in place; of equal weights the earlier first."""
-    for i in range(1, rows.size):
-        row, weight = rows[i], row_weights[i]
-        j = i
-        while j > 0 and row_weights[j - 1] < weight:
-            rows[j], row_weights[j] = rows[j - 1], row_weights[j - 1]
-            j -= 1
-        rows[j], row_weights[j] = row, weight
-
-
-@kernel
-def search_approximately(postings, terms, weights, admission, heap, scratch, visits, limits):
+def search_approximately(postings, terms, weights, admission, heap, scratch, visits, limits, account=None):
     """Leave documents in `heap` that may not be the best, having scored fewer superblocks. Their scores are exact.
 
     limits: see `Limits`. visits: int64, (3): the superblocks that were bounded by blocks, those scored, and those
     skipped although their bound, as far as it was computed, reaches the last threshold, are added. For the others see
-    `search_exhaustive`.
+    `search_superblock`.
     """
+    start_account(account)
     n_superblocks = (postings.insertion.size + SUPERBLOCK - 1) >> SUPERBLOCK_BITS
-    block_bounds = scratch.block_bounds[: n_superblocks * SUPERBLOCK_BLOCKS]
     upper_bounds = scratch.upper_bounds[:n_superblocks]
     query = split_terms(postings, terms, weights)
-    n_rows = query.rows.size
-    if limits.cut < n_rows:
-        heaviest_first(query.rows, query.row_weights)
-        n_rows = limits.cut
-    steps = steps_of(query.row_weights[:n_rows], query.rare_weights)
-    scale, bounding = scale_of(steps), BoundTerms(query.rows[:n_rows], steps.coarse, steps.finer)
-    add_rare_to_blocks(postings, query.rare, steps.rare, block_bounds, scratch.places)
-    has_rare = query.rare.size > 0
-    maxima = postings.superblock_max
-    top = find_coarse_upper_bounds(maxima, bounding, block_bounds, has_rare, upper_bounds, scratch.sums)
+    heaviest_first(query.rows, query.row_weights)
+    top, bounding, scale = bound_coarsely(postings, query, min(query.rows.size, limits.cut), scratch, account)
     if admission.allowed.size:
         top = forbid(upper_bounds, admission.allowed)
     relaxed = Scale(np.uint64(np.ceil(np.float64(scale.fine) / limits.alpha)), scale.unit)
     least = threshold_in_steps(admission, heap, relaxed)
     if top >= least:
-        is_limited = limits.budget < n_superblocks
+        is_limited, budget = limits.budget < n_superblocks, limits.budget
         if is_limited or not heap[0]:
-            n_first = limits.budget if is_limited else int(FIRST * heap.size**FIRST_POWER)
+            n_first = budget if is_limited else int(FIRST * heap.size**FIRST_POWER)
             least = upper_bound_of_rank(upper_bounds, n_first, least, top)
-            visit_pages(postings, query, bounding, least, admission, heap, scratch, relaxed, limits.budget, visits)
+            visit_pages(
+                postings,
+                query,
+                bounding,
+                least,
+                admission,
+                heap,
+                scratch,
+                relaxed,
+                budget,
+                visits,
+                True,
+                account,
+            )
         if not is_limited:
             least = threshold_in_steps(admission, heap, relaxed)
-            visit_pages(postings, query, bounding, least, admission, heap, scratch, relaxed, limits.budget, visits)
+            visit_pages(
+                postings,
+                query,
+                bounding,
+                least,
+                admission,
+                heap,
+                scratch,
+                relaxed,
+                budget,
+                visits,
+                False,
+                account,
+            )
+    forget_rare(query, n_superblocks, scratch, account)
     least = threshold_in_steps(admission, heap, scale)
     for upper_bound in upper_bounds:
         visits[2] += upper_bound >= least
-    if has_rare:
-        block_bounds[:] = 0

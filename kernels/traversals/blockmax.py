@@ -17,6 +17,7 @@ from lsr.kernels.geometry import RUN, SUPERBLOCK, SUPERBLOCK_BITS, SUPERBLOCK_BL
 from lsr.kernels.jit.compile import kernel
 from lsr.kernels.simd.packed_runs import add_run, run_mask
 from lsr.kernels.simd.prefetch import prefetch
+from lsr.kernels.traversals.account import add_superblock
 from lsr.kernels.traversals.pages import pages_at_least, score_pages
 from lsr.kernels.traversals.query_terms import RARE_SUPERBLOCK, split_terms
 from lsr.kernels.traversals.superblock_bounds import (
@@ -147,12 +148,12 @@ def count_at_least(upper_bounds, threshold):
 
 
 @kernel
-def visit(postings, query, order, admission, heap, scratch, scale, budget):
+def visit(postings, query, order, admission, heap, scratch, scale, budget, step=0, account=None):
     """Score the superblocks of an order whose bound reaches the threshold when their turn comes; return the count.
 
     query: see `QueryTerms`; order: see `Visits`; scale: see `as_steps`. It stops at the first bucket that lies below
     the threshold as a whole, or when `budget` superblocks were scored. The bound of a superblock that was scored
-    becomes 0.
+    becomes 0. account: of `lsr.kernels.traversals.account`, to whose `step` what is read is added, or None.
     """
     n_docs = postings.insertion.size
     queue, top = order.queue, order.top
@@ -178,6 +179,7 @@ def visit(postings, query, order, admission, heap, scratch, scale, budget):
         if admission.allowed.size and admission.allowed[superblock] == 0:
             continue
         scored += 1
+        add_superblock(account, step, postings, query, superblock, scratch.places)
         score_superblock(postings, query, superblock, scratch.places, scores)
         first = superblock << SUPERBLOCK_BITS
         now = offer(scores[: n_docs - first], first, postings.insertion, admission, heap)

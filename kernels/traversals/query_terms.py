@@ -46,3 +46,15 @@ def split_terms(postings, terms, weights):
             rare[m], rare_weights[m] = -1 - row, weights[i]
             m += 1
     return QueryTerms(rows, row_weights, rare, rare_weights)
+
+
+@kernel
+def heaviest_first(rows, row_weights):
+    """Sort rows by descending weight, both in place; of equal weights the earlier first."""
+    for i in range(1, rows.size):
+        row, weight = rows[i], row_weights[i]
+        j = i
+        while j > 0 and row_weights[j - 1] < weight:
+            rows[j], row_weights[j] = rows[j - 1], row_weights[j - 1]
+            j -= 1
+        rows[j], row_weights[j] = row, weight

@@ -13,6 +13,20 @@ import numpy as np
 
 from lsr.kernels.geometry import PAGE_SUPERBLOCKS, SUPERBLOCK, SUPERBLOCK_BITS, SUPERBLOCK_BLOCKS
 from lsr.kernels.jit.compile import kernel
+from lsr.kernels.traversals.account import (
+    BOUND_FIRST,
+    BOUND_REST,
+    CHOOSE_FIRST,
+    CHOOSE_REST,
+    CLEAR,
+    COARSE,
+    LOOKUP,
+    RARE,
+    SCORE_FIRST,
+    SCORE_REST,
+    mark,
+    start_account,
+)
 from lsr.kernels.traversals.blockmax import (
     BUCKETS,
     Visits,
@@ -23,17 +37,18 @@ from lsr.kernels.traversals.blockmax import (
 )
 from lsr.kernels.traversals.names import FIRST, FIRST_POWER
 from lsr.kernels.traversals.pages import pages_at_least
-from lsr.kernels.traversals.query_terms import split_terms
+from lsr.kernels.traversals.query_terms import heaviest_first, split_terms
+from lsr.kernels.traversals.refinement import refine_pages
 from lsr.kernels.traversals.superblock_bounds import (
     BoundTerms,
     add_rare_to_blocks,
     find_coarse_upper_bounds,
-    find_upper_bounds_of_pages,
     forbid,
     scale_of,
     steps_of,
 )
 
+NO_BUDGET = 1 << 62
 SAMPLE = 1024
 """About how many bounds are sampled to tell which is the n-th largest."""
 
@@ -75,53 +90,88 @@ def superblocks_in_pages(upper_bounds, pages, threshold, superblocks):
 
 
 @kernel
-def visit_pages(postings, query, bounding, least, admission, heap, scratch, scale, budget, visits):
-    """Bound the blocks of promising pages, and score the superblocks that reach the threshold, best first.
+def bound_coarsely(postings, query, n_rows, scratch, account):
+    """Set the bounds of all superblocks by their own maxima; return the largest, what bounds them, and their scale.
 
-    least: bound from which pages are promising, in steps, at least the threshold. bounding: see `BoundTerms`. budget:
-    the most superblocks to score. For the others see `visit`; visits: see `search_superblock`.
+    query: see `QueryTerms`, its frequent terms the heaviest first, of which `n_rows` are used. account: see
+    `lsr.kernels.traversals.account`, or None.
     """
     n_superblocks = (postings.insertion.size + SUPERBLOCK - 1) >> SUPERBLOCK_BITS
-    block_bounds = scratch.block_bounds[: n_superblocks * SUPERBLOCK_BLOCKS]
+    upper_bounds = scratch.upper_bounds[:n_superblocks]
+    steps = steps_of(query.row_weights[:n_rows], query.rare_weights)
+    bounding = BoundTerms(query.rows[:n_rows], steps.coarse, steps.finer)
+    block_bounds, has_rare = scratch.block_bounds[: n_superblocks * SUPERBLOCK_BLOCKS], query.rare.size > 0
+    mark(account, LOOKUP, query.rows.size + query.rare.size, 0)
+    n_postings = add_rare_to_blocks(postings, query.rare, steps.rare, block_bounds, scratch.places)
+    mark(account, RARE, n_postings, 4 * n_postings)
+    maxima = postings.superblock_max
+    top = find_coarse_upper_bounds(maxima, bounding, block_bounds, has_rare, upper_bounds, scratch.sums)
+    mark(account, COARSE, n_superblocks, n_superblocks * (n_rows + 4 * SUPERBLOCK_BLOCKS * has_rare))
+    return top, bounding, scale_of(steps)
+
+
+@kernel
+def forget_rare(query, n_superblocks, scratch, account):
+    """Leave the bounds of blocks zero, as the next search needs them."""
+    if query.rare.size > 0:
+        scratch.block_bounds[: n_superblocks * SUPERBLOCK_BLOCKS] = 0
+        mark(account, CLEAR, n_superblocks, n_superblocks * 4 * SUPERBLOCK_BLOCKS)
+
+
+@kernel
+def visit_pages(postings, query, bounding, least, admission, heap, scratch, scale, budget, visits, is_first, account):
+    """Bound the blocks of promising pages, and score the superblocks that reach the threshold, best first.
+
+    least: bound from which pages are promising, in steps, at least the threshold. bounding: of
+    `bound_coarsely`. budget: the most superblocks to score. is_first: whether these are the first pages, for the
+    account. For the others see `visit`; visits, account: see `search_superblock`.
+    """
+    n_superblocks = (postings.insertion.size + SUPERBLOCK - 1) >> SUPERBLOCK_BITS
     upper_bounds = scratch.upper_bounds[:n_superblocks]
     threshold = threshold_in_steps(admission, heap, scale)
     pages = scratch.list[: pages_at_least(upper_bounds, least, scratch.list)]
-    find_upper_bounds_of_pages(postings.block_max, bounding, block_bounds, upper_bounds, scratch.sums, pages)
+    mark(account, CHOOSE_FIRST if is_first else CHOOSE_REST, pages.size, 4 * n_superblocks)
+    block_bounds = scratch.block_bounds[: n_superblocks * SUPERBLOCK_BLOCKS]
+    n_bytes = refine_pages(postings, bounding, block_bounds, upper_bounds, scratch.sums, threshold, pages)
+    mark(account, BOUND_FIRST if is_first else BOUND_REST, pages.size, n_bytes)
     visits[0] += pages.size * PAGE_SUPERBLOCKS
     n, highest = superblocks_in_pages(upper_bounds, pages, threshold, scratch.queue)
     if n:
         queue = scratch.list[:n]
         shift = order_by_upper_bound(upper_bounds, scratch.queue[:n], threshold, highest, queue)
-        visits[1] += visit(postings, query, Visits(queue, highest, shift), admission, heap, scratch, scale, budget)
+        order, step = Visits(queue, highest, shift), SCORE_FIRST if is_first else SCORE_REST
+        n = visit(postings, query, order, admission, heap, scratch, scale, budget, step, account)
+        visits[1] += n
+    mark(account, SCORE_FIRST if is_first else SCORE_REST, n, 0)
 
 
 @kernel
-def search_superblock(postings, terms, weights, admission, heap, scratch, visits):
+def search_superblock(postings, terms, weights, admission, heap, scratch, visits, account=None):
     """Leave the best documents in `heap`, as `search_exhaustive` does.
 
-    visits: int64, (3): the superblocks that were bounded by blocks, and those scored, are added. For the other
-    arguments see `search_exhaustive`.
+    visits: int64, (3): the superblocks that were bounded by blocks, and those scored, are added. account: of
+    `lsr.kernels.traversals.account`, to which the steps are added, or None. For the other arguments see
+    `search_exhaustive`.
     """
+    start_account(account)
     n_superblocks = (postings.insertion.size + SUPERBLOCK - 1) >> SUPERBLOCK_BITS
-    block_bounds = scratch.block_bounds[: n_superblocks * SUPERBLOCK_BLOCKS]
     upper_bounds = scratch.upper_bounds[:n_superblocks]
     query = split_terms(postings, terms, weights)
-    steps = steps_of(query.row_weights, query.rare_weights)
-    scale, bounding = scale_of(steps), BoundTerms(query.rows, steps.coarse, steps.finer)
-    add_rare_to_blocks(postings, query.rare, steps.rare, block_bounds, scratch.places)
-    has_rare = query.rare.size > 0
-    maxima = postings.superblock_max
-    top = find_coarse_upper_bounds(maxima, bounding, block_bounds, has_rare, upper_bounds, scratch.sums)
+    heaviest_first(query.rows, query.row_weights)
+    top, bounding, scale = bound_coarsely(postings, query, query.rows.size, scratch, account)
     if admission.allowed.size:
         top = forbid(upper_bounds, admission.allowed)
     threshold = threshold_in_steps(admission, heap, scale)
     if top >= threshold:
-        # The most promising pages first, for a threshold, unless another segment has left one; then what reaches it.
+        # The most promising pages first, for a threshold, unless another segment left one; then what reaches it.
         if not heap[0]:
             n_first = int(FIRST * heap.size**FIRST_POWER)
             least = upper_bound_of_rank(upper_bounds, n_first, threshold, top)
-            visit_pages(postings, query, bounding, least, admission, heap, scratch, scale, n_superblocks, visits)
+            visit_pages(
+                postings, query, bounding, least, admission, heap, scratch, scale, NO_BUDGET, visits, True, account
+            )
         least = threshold_in_steps(admission, heap, scale)
-        visit_pages(postings, query, bounding, least, admission, heap, scratch, scale, n_superblocks, visits)
-    if has_rare:
-        block_bounds[:] = 0
+        visit_pages(
+            postings, query, bounding, least, admission, heap, scratch, scale, NO_BUDGET, visits, False, account
+        )
+    forget_rare(query, n_superblocks, scratch, account)

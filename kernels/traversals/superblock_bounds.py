@@ -119,13 +119,15 @@ def add_rare_to_blocks(postings, rare, steps, block_bounds, places):
 
     rare: int64, ranks; steps: uint32, their weights. block_bounds, places: see `Scratch`. Of a block's impacts it adds
     the last, and of every other what it exceeds its successor by: at least the largest, just that if there are two,
-    and each is computed without waiting for the one before.
+    and each is computed without waiting for the one before. Returns the number of postings.
     """
+    n_postings = 0
     added = np.empty(RARE_AT_ONCE, np.uint32)
     same_block = np.uint32(1) << RARE_BLOCK
     for i in range(rare.size):
         weight = steps[i]
         own = postings.rare[postings.rare_start[rare[i]] : postings.rare_start[rare[i] + 1]]
+        n_postings += own.size
         place = places[i]
         if i + 1 < rare.size:  # the part of the next list that is read first
             start, stop = postings.rare_start[rare[i + 1]], postings.rare_start[rare[i + 1] + 1]
@@ -149,6 +151,7 @@ def add_rare_to_blocks(postings, rare, steps, block_bounds, places):
                 block_bounds[some[j] >> RARE_BLOCK] += added[j]
                 place[some[j] >> RARE_SUPERBLOCK] = first + j
             end = first
+    return n_postings
 
 
 @kernel
@@ -205,45 +208,6 @@ def find_last_upper_bounds(maxima, terms, block_bounds, upper_bounds):
                 total = np.uint32(total + np.uint32(coarse[i]) * np.uint32(maxima[rows[i], b]))
             upper_bound = max(upper_bound, np.uint32(np.uint32(total << finer) + block_bounds[b]))
         upper_bounds[s] = upper_bound
-
-
-@kernel
-def find_upper_bounds_of_pages(maxima, terms, block_bounds, upper_bounds, sums, pages):
-    """Set the bounds of some pages' superblocks, as `find_upper_bounds` does those of all; block_bounds stay.
-
-    pages: uint32, ascending.
-    """
-    n_blocks = maxima.shape[1]
-    flat = maxima.reshape(maxima.size)
-    finer = np.uint32(terms.finer)
-    n = pages.size
-    while n > 0 and np.int64(pages[n - 1]) >= n_blocks // PAGE_BLOCKS:
-        find_last_upper_bounds(maxima, terms, block_bounds, upper_bounds)
-        n -= 1
-    fours, weights = in_fours(terms)
-    starts = np.empty(4, np.int64)
-    i = 0
-    while i < n:
-        first = np.int64(pages[i])
-        end = i + 1
-        while end < n and np.int64(pages[end]) < first + PAGES_AT_ONCE:
-            end += 1
-        if end - i < DENSE * PAGES_AT_ONCE:
-            end = i + 1
-            if i + AHEAD_PAGES < n:
-                ahead = np.int64(pages[i + AHEAD_PAGES]) * PAGE_BLOCKS
-                for row in terms.rows:
-                    prefetch(flat, row * n_blocks + ahead)
-        n_pages = np.int64(pages[end - 1]) + 1 - first
-        sums[: n_pages * PAGE_BLOCKS] = 0
-        for j in range(weights.size):
-            for k in range(4):
-                starts[k] = fours[j, k] * n_blocks + first * PAGE_BLOCKS
-            add_dots(sums, n_pages, flat, starts, weights[j], AHEAD if n_pages > 1 else 0)
-        for page in pages[i:end]:
-            at, superblock = np.int64(page) * PAGE_BLOCKS, np.int64(page) * PAGE_SUPERBLOCKS
-            largest_of_page(sums, at - first * PAGE_BLOCKS, finer, block_bounds, at, upper_bounds, superblock)
-        i = end
 
 
 @kernel

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,9 @@ from lsr.api.index import Index
 from lsr.api.records import Names
 from lsr.api.sources import Paths, Stream, read_sources
 from lsr.api.wording import python_messages
+from lsr.errors import UsageError
+from lsr.indexer.encode.units import Workers
+from lsr.indexer.shards.build_task import Builders
 from lsr.indexer.shards.manifest import RANGE, Partition
 from lsr.indexer.storage.find_index import DEFAULT_NAME
 from lsr.kernels.jit.first_use import BUILD, warn_before_compiling
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from lsr.encoders.base import Encoder
     from lsr.encoders.dense.base import DenseEncoder
     from lsr.encoders.text.token_count import TokenCount
+    from lsr.indexer.corpus.expansion.expansions import Expansions
     from lsr.indexer.encode.document_reader import DocumentReader
     from lsr.indexer.storage.manifest import Manifest
     from lsr.io.progress import Progress
@@ -38,6 +42,7 @@ def index(
     encoder: str | Path | Encoder | None = None,
     dense: str | Path | DenseEncoder | None = None,
     passages: bool | Mapping[str, int] | None = None,
+    expansions: str | Path | None = None,
     language: str | None = None,
     stop_words: str | Iterable[str] | None = None,
     overwrite: bool = False,
@@ -50,15 +55,18 @@ def index(
     reorder: bool = True,
     shards: int | None = None,
     partition: str = RANGE,
+    smooth: bool = False,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Index:
     """Make an index of texts, and open it.
 
     Args:
-        sources: paths of files and folders (a `str` by itself, `Path`s, or a list of existing paths), `Document`s,
-            dicts, texts in a list, a pandas or polars DataFrame, an Arrow table, or an iterable of Documents, dicts or
-            texts, which is read as a stream. A text without a doc_id gets its position as one, counted from 0.
+        sources: paths of files and folders (a `str` by itself, `Path`s, or a list of existing paths), the URL of a
+            corpus (a `str` by itself: `s3://`, `gs://`, `abfs://`, `hf://`, `https://`, `ir_datasets:NAME`),
+            `Document`s, dicts, texts in a list, a pandas or polars DataFrame, an Arrow table, or an iterable of
+            Documents, dicts or texts, which is read as a stream. A text without a doc_id gets its position as one,
+            counted from 0.
         path: folder of the index (default: `.lsr` here).
         encoder: `bm25`, `default`, the folder of a model, its name on the hub, or a loaded encoder (default:
             $LSR_ENCODER, else the bundled model).
@@ -66,6 +74,8 @@ def index(
         passages: cut documents that are longer than the models read into passages, and find each by its best one: True,
             a dict of `overlap` and `max_length` in tokens, or False to read their starts only (default: True where a
             model encodes, which reads a limited number of tokens; words need no passages).
+        expansions: file or folder of texts that the encoder reads behind each document's own, as `lsr expand` writes
+            them; hits show the documents without.
         language: language of the words of `bm25`, or beside a model: a Snowball language, or `none` (default: english).
         stop_words: words that count for nothing, or the language whose list is taken (default: of the language).
         overwrite: replace the index that is at the path.
@@ -80,6 +90,8 @@ def index(
         reorder: bring similar documents together, so that searches are faster; results are the same.
         shards: make a set of so many shards, which is searched as one index (default: a single index).
         partition: how a set's documents are divided: `range`, in the order of addition, or `hash`, by their doc_ids.
+        smooth: mix each document's vector with those of its nearest ones by their dense vectors, for which `dense` is
+            needed; searches find more then, documents that are added later are not smoothed.
         threads: number of worker threads (default: all cores).
         progress: listener to the progress of the work (default: none).
 
@@ -111,12 +123,18 @@ def index(
         threads=None if threads is None else check_count(threads, "threads"),
         progress=progress,
         shards=None if shards is None else Partition(check_count(shards, "shards"), partition),
+        smooth=check_flag(smooth, "smooth"),
     )
+    options.check(dense is not None)
+    from lsr.indexer.corpus.expansion.expansions import read_expansions
+
     source = read_sources(sources, Names.of(text, title, id, fields, reading))
     warn_before_compiling(BUILD)
     loaded = encoder_of(encoder, words={"language": language, "stop_words": stop_words})
     loaded_dense = dense_encoder_of(dense, loaded)
-    reader = reader_of(passages, loaded, loaded_dense)
+    behind = None if expansions is None else read_expansions(check_path(expansions, "expansions"))
+    reader = reader_of(passages, loaded, loaded_dense, behind=0 if behind is None else behind.room)
+    options = replace(options, expansions=behind)
     built = build(source, folder, loaded, dense=loaded_dense, reader=reader, options=options)
     for line in built.summary:
         logger.info("%s", line)
@@ -134,6 +152,10 @@ class BuildOptions:
         threads: number of worker threads (default: all cores).
         progress: listener to the progress of the work.
         shards: the division of a set of shards (default: a single index).
+        smooth: smooth documents over their neighbours, which needs dense vectors.
+        expansions: texts that the sparse encoder reads behind the documents' own.
+        workers: other processes that encode by models (default: this one).
+        builders: other processes that build the shards of a set (default: this one).
     """
 
     overwrite: bool = False
@@ -142,6 +164,17 @@ class BuildOptions:
     threads: int | None = None
     progress: Progress | None = None
     shards: Partition | None = None
+    smooth: bool = False
+    expansions: Expansions | None = None
+    workers: Workers | None = None
+    builders: Builders | None = None
+
+    def check(self, with_dense: bool) -> None:
+        """Raise UsageError where smoothing is asked for and can't be done. with_dense: dense vectors are stored."""
+        if self.smooth and not with_dense:
+            raise UsageError("smoothing needs dense vectors, which say which documents are near: give a dense model")
+        if self.smooth and self.shards is not None:
+            raise UsageError("smoothing is of single indexes: leave out smoothing, or the shards")
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +225,23 @@ def build(
         "threads": given.threads or available_cores(),
         "progress": given.progress,
         "shards": given.shards,
+        "expansions": given.expansions,
+        "builders": given.builders,
     }
+    given.check(dense is not None)
     if isinstance(source, Stream):
         manifest = index_documents(source.documents, path, encoder, **common)
-        return Built(manifest, *(((), None) if reader is None else (tuple(reader.summary()), reader.count)))
-    common |= {"skip_bad": given.skip_bad, "reading": source.reading}
+        built = Built(manifest, *(((), None) if reader is None else (tuple(reader.summary()), reader.count)))
+        return _smoothed(built, path, given)
+    common |= {"skip_bad": given.skip_bad, "reading": source.reading, "workers": given.workers}
     manifest, summary = index_corpus(source.paths, path, encoder, **common)
-    return Built(manifest, tuple(summary), None if reader is None else reader.count)
+    return _smoothed(Built(manifest, tuple(summary), None if reader is None else reader.count), path, given)
+
+
+def _smoothed(built: Built, path: Path, options: BuildOptions) -> Built:
+    """Return an index that was made, smoothed where that is asked for."""
+    if not options.smooth or not built.manifest.n_docs:
+        return built
+    from lsr.indexer.update.smooth import smooth_index
+
+    return replace(built, manifest=smooth_index(path, progress=options.progress))

@@ -129,7 +129,7 @@ def dense_encoder_of(value: Any, sparse: Encoder | None, **placement: str | None
     return value
 
 
-def reader_of(passages: Any, encoder: Encoder, dense: DenseEncoder | None) -> DocumentReader | None:
+def reader_of(passages: Any, encoder: Encoder, dense: DenseEncoder | None, *, behind: int = 0) -> DocumentReader | None:
     """Return the reader of documents, which cuts long ones into passages; None where they are read as they are.
 
     Args:
@@ -137,12 +137,13 @@ def reader_of(passages: Any, encoder: Encoder, dense: DenseEncoder | None) -> Do
             tokens; False for none; None for True where a model reads a limited number of tokens.
         encoder: encoder of the sparse vectors.
         dense: encoder of the dense vectors, if there is one.
+        behind: tokens that are read behind each text.
     """
     settings = passage_settings(passages)
     from lsr.indexer.encode.document_reader import reader_for
 
     wanted = passages if passages is None or passages is False else True
-    return reader_for(encoder, dense, passages=wanted, **(settings or {}))
+    return reader_for(encoder, dense, passages=wanted, behind=behind, **(settings or {}))
 
 
 def passage_settings(passages: Any) -> dict[str, int] | None:

@@ -22,7 +22,7 @@ from lsr.api.edit import (
     take_documents,
     would_delete,
 )
-from lsr.api.opened import Opened
+from lsr.api.opened import Opened, Opening
 from lsr.api.reader import IndexReader
 from lsr.api.records import Names
 from lsr.api.sources import read_sources
@@ -32,6 +32,7 @@ from lsr.kernels.jit.first_use import BUILD, warn_before_compiling
 if TYPE_CHECKING:
     from lsr.encoders.base import Encoder
     from lsr.io.progress import Progress
+    from lsr.query.shards.transport import Transport
 
 
 @python_messages
@@ -40,6 +41,9 @@ def open(  # noqa: A001
     *,
     encoder: str | Path | Encoder | None = None,
     dense_encoder: str | Path | None = None,
+    transport: Transport | None = None,
+    timeout: float | None = None,
+    partial: bool = False,
 ) -> Index:
     """Open an index.
 
@@ -48,6 +52,11 @@ def open(  # noqa: A001
             into the cache (default: `.lsr` here or in the nearest folder above).
         encoder: where the index's model is now, or that encoder, loaded (default: where it was).
         dense_encoder: where the model of its dense vectors is now (default: where it was).
+        transport: way to the shards of a set, as `lsr.cluster.shard_actors.RayActors()` (default: they are searched in
+            this process as one index).
+        timeout: seconds that shards behind a transport get for a request (default: 10).
+        partial: open a set without shards that are missing or damaged, and let searches do without those that are lost
+            (`Results.missing` names them).
 
     Returns:
         The last generation of the index.
@@ -56,6 +65,7 @@ def open(  # noqa: A001
         IndexMissingError: there is no index.
         IndexDamagedError: its files are not what was written.
         EncoderError: the encoder is another than the index's.
+        ClusterError: the cluster of a transport doesn't answer.
 
     Example:
         >>> import lsr
@@ -64,10 +74,12 @@ def open(  # noqa: A001
         ...     len(index)
         1
     """
+    places: dict[str, Any] = {"encoder": encoder, "dense_encoder": dense_encoder}
+    how = Opening.of(transport, timeout, partial)
     if path is None:
         from lsr.indexer.storage.find_index import find_index
 
-        found = Index(find_index(Path.cwd()), encoder=encoder, dense_encoder=dense_encoder)
+        found = Index(find_index(Path.cwd()), **places, opening=how)
         found._is_named = False
         return found
     from lsr.indexer.transfer.object_store import is_url
@@ -75,8 +87,9 @@ def open(  # noqa: A001
     if is_url(path):
         from lsr.indexer.transfer.download import download_index
 
-        path = download_index(str(path)).path
-    return Index(path, encoder=encoder, dense_encoder=dense_encoder)
+        url, path = str(path), download_index(str(path)).path
+        how = how.rooted(url)
+    return Index(path, **places, opening=how)
 
 
 class Index(IndexReader):
@@ -99,7 +112,8 @@ class Index(IndexReader):
 
     def __reduce__(self) -> tuple[Any, ...]:
         opened = self._current
-        return _reopened, (self._path.absolute(), self.generation, opened.encoder_place, opened.dense_encoder_place)
+        places = opened.encoder_place, opened.dense_encoder_place
+        return _reopened, (self._path.absolute(), self.generation, *places, opened.opening)
 
     @python_messages
     def add(
@@ -356,6 +370,8 @@ def _threads(threads: int | None) -> int:
     return available_cores() if threads is None else check_count(threads, "threads")
 
 
-def _reopened(path: Path, generation: int, encoder: str | Path | None, dense_encoder: str | Path | None) -> Index:
+def _reopened(
+    path: Path, generation: int, encoder: str | Path | None, dense_encoder: str | Path | None, opening: Opening
+) -> Index:
     """Open the index that was pickled."""
-    return Index(path, encoder=encoder, dense_encoder=dense_encoder, generation=generation)
+    return Index(path, encoder=encoder, dense_encoder=dense_encoder, generation=generation, opening=opening)

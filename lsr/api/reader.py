@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Self, overload
 
 from lsr.api.arguments import check_count, check_path, check_text, doc_ids_of, is_one_doc_id, queries_of
 from lsr.api.documents import all_documents, documents_by_id
-from lsr.api.opened import Opened
+from lsr.api.opened import AS_ONE, Opened, Opening
 from lsr.api.stats import Stats, stats_of
 from lsr.api.wording import python_messages
 from lsr.errors import UsageError
 from lsr.io.fork_safe import ForkSafeLock
 from lsr.kernels.jit.first_use import SEARCH, warn_before_compiling
+from lsr.query.engine.compile_ahead import COMPILING
 from lsr.types import Document
 
 if TYPE_CHECKING:
@@ -35,12 +36,13 @@ class IndexReader:
         encoder: str | Path | Encoder | None = None,
         dense_encoder: str | Path | None = None,
         generation: int | None = None,
+        opening: Opening = AS_ONE,
     ) -> None:
         """Open an index; the arguments are those of `lsr.open`, and `generation` (default: the last)."""
         self._path = check_path(path, "path")
         if generation is not None:
             generation = check_count(generation, "generation")
-        self._opened: Opened | None = Opened.of(self._path, encoder, dense_encoder, generation)
+        self._opened: Opened | None = Opened.of(self._path, encoder, dense_encoder, generation, opening)
         self._changing = ForkSafeLock(reentrant=True)
 
     @property
@@ -146,7 +148,8 @@ class IndexReader:
     ) -> Results | list[Results]:
         searcher = self._current.searcher
         texts = query if isinstance(query, str) else queries_of(query)
-        warn_before_compiling(SEARCH)
+        if COMPILING.is_done():
+            warn_before_compiling(SEARCH)
         found: Results | list[Results] = searcher.search(texts, options, **given)
         return found
 
@@ -204,4 +207,4 @@ class IndexReader:
         """Let writers remove the files of this generation. No other method may be called afterwards."""
         opened, self._opened = self._opened, None
         if opened is not None:
-            opened.stored.close()
+            opened.searcher.close()

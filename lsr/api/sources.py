@@ -1,7 +1,7 @@
 """Sources of documents: paths, Documents, dicts, texts, tables, and iterables of these.
 
-A path is a `Path`, or a `str` by itself. A `str` among several is a text, unless all of them name files that exist; one
-that might be either is refused.
+A path is a `Path`, or a `str` by itself, which may be a URL. A `str` among several is a text, unless all of them name
+files that exist; one that might be either is refused.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from lsr.errors import BadDocumentError, UsageError
 from lsr.indexer.corpus.formats.text import clean
 from lsr.indexer.corpus.options import CorpusOptions
 from lsr.indexer.corpus.registry import is_document_name
+from lsr.indexer.corpus.remote.url import Place, as_place, is_remote
 from lsr.types import Document
 
 ACCEPTED = (
@@ -33,9 +34,9 @@ LONGEST_PATH = 1024
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Files and folders to be read. reading: names of columns and the like (default: guessed)."""
+    """Files and folders to be read, here or by URL. reading: names of columns and the like (default: guessed)."""
 
-    paths: tuple[Path, ...]
+    paths: tuple[Place, ...]
     reading: CorpusOptions | None = None
 
 
@@ -101,14 +102,18 @@ def _of_iterator(items: Iterator[Any], reader: _Reader, names: Names) -> Paths |
 
 
 def _paths(given: Iterable[Any], names: Names) -> Paths:
-    paths = tuple(check_path(item, "a source") for item in given)
+    paths = tuple(_place(item) for item in given)
     for path in paths:
-        if not os.path.lexists(path):
+        if isinstance(path, Path) and not os.path.lexists(path):
             raise UsageError(
                 f"no such file or folder: {str(path)!r:.200}; check the spelling, "
                 "or put a text to be indexed in a list or a dict: {'text': …}"
             )
     return Paths(paths, names.of_files() if names.given else None)
+
+
+def _place(item: Any) -> Place:
+    return as_place(item) if is_remote(item) else check_path(item, "a source")
 
 
 def _are_paths(items: Sequence[Any]) -> bool:

@@ -34,6 +34,8 @@ class Stats:
         size_bytes_of: size of each kind of file.
         encoder: description of the encoder.
         dense: description of the encoder of the dense vectors, None where there are none.
+        tuning: settings of hybrid search that were chosen for the documents, and on what; None where none were.
+        smoothing: how documents were smoothed over their neighbours, and how many; None where they weren't.
         passages: how documents were cut into passages, None where they weren't.
         statistics: statistics of the corpus that the weights depend on.
         scale: weight of an impact of 1.
@@ -56,6 +58,8 @@ class Stats:
     size_bytes_of: Mapping[str, int]
     encoder: Mapping[str, Any]
     dense: Mapping[str, Any] | None
+    tuning: Mapping[str, Any] | None
+    smoothing: Mapping[str, float] | None
     passages: Mapping[str, int] | None
     statistics: Mapping[str, float]
     scale: float
@@ -82,6 +86,8 @@ def stats_of(index: StoredIndex) -> Stats:
         size_bytes_of=_sizes(manifest),
         encoder=manifest.encoder,
         dense=manifest.dense,
+        tuning=None if manifest.tuning is None else manifest.tuning.to_json(),
+        smoothing=manifest.smoothing,
         passages=manifest.passages,
         statistics=manifest.statistics,
         scale=manifest.scale,

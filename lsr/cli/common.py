@@ -8,11 +8,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lsr
 from lsr.cli.shell.progress import TerminalProgress as TerminalProgress
 from lsr.output.terminal import say, say_styled
+
+if TYPE_CHECKING:
+    from lsr.indexer.corpus.remote.url import Place
 
 
 def add_command(
@@ -43,6 +46,17 @@ def index_place(text: str) -> Path | str:
     from lsr.indexer.transfer.object_store import is_url
 
     return text if is_url(text) else Path(text)
+
+
+def corpus_place(text: str) -> Place:
+    """Parse the place of a corpus: a path, a URL, or the name of a dataset of ir_datasets."""
+    from lsr.errors import UsageError
+    from lsr.indexer.corpus.remote.url import as_place
+
+    try:
+        return as_place(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def index_path(args: argparse.Namespace, *, to_write: bool = False) -> Path:
@@ -182,7 +196,10 @@ def printed_log() -> Iterator[None]:
 
 
 def note_compiling(kernel: str) -> None:
-    """Print a note before a kernel is compiled, since that takes a while."""
-    from lsr.kernels.jit.first_use import warn_before_compiling
+    """Print a note before a kernel is compiled, since that takes a while, unless that happens in the background."""
+    from lsr.kernels.jit.first_use import SEARCH, warn_before_compiling
+    from lsr.query.engine.compile_ahead import COMPILING
 
+    if kernel == SEARCH and not COMPILING.is_done():
+        return
     warn_before_compiling(kernel)

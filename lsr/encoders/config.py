@@ -15,13 +15,18 @@ HEADS = {
     "causal": "lsr.encoders.network.heads.mlm",
     "mlp": "lsr.encoders.network.heads.mlp",
     "gated": "lsr.encoders.network.heads.gated",
+    "phrases": "lsr.encoders.network.heads.phrases",
+    "ngrams": "lsr.encoders.network.heads.ngrams",
+    "wta": "lsr.encoders.network.heads.wta",
 }
 """The module that registers each head (`lsr.encoders.network.heads.base.register_head`), by the head's name."""
 ACTIVATION_NAMES = ("relu", "log1p(relu)", "log1p(log1p(relu))")
 POOLINGS = ("max", "sum")
 EXPANSIONS = ("all", "input")
+CANDIDATES = ("text", "all")
 QUERY_SIDES = ("same", "own", "table", "binary")
 REPEATS = ("once", "log")
+DOT, COSINE = "dot", "cosine"
 
 _Settings = TypeVar("_Settings")
 
@@ -50,17 +55,43 @@ class Pruning:
 
 
 @dataclass(frozen=True, slots=True)
+class WideConfig:
+    """Configuration of a very wide space in which the largest win (head `wta`).
+
+    layers: those of the transformer that have a bucket each, counted from 1; 0 is the embeddings. width: dimensions of
+    a bucket. active: those of a text that win in each. binary: whether a winner weighs 1, or its score.
+    """
+
+    layers: tuple[int, ...] = (6,)
+    width: int = 20_480
+    active: int = 80
+    binary: bool = True
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for values out of their ranges."""
+        object.__setattr__(self, "layers", tuple(self.layers))
+        if not self.layers or min(self.layers) < 0 or len(set(self.layers)) < len(self.layers):
+            raise UsageError(f"encoder: wide layers are {self.layers}, but have to be different numbers of layers")
+        if not 0 < self.active <= self.width:
+            raise UsageError(
+                f"encoder: {self.active} of {self.width} wide dimensions are active; at least 1 has to be, at most all"
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class TowerConfig:
     """Configuration of one side's model, from texts to sparse vectors.
 
     head: name of the module that scores terms from hidden states: `mlm` (all terms at each position), `causal` (the
-    same of a decoder), `mlp` (each position's own token) or `gated` (mlm times a learned gate).
+    same of a decoder), `mlp` (each position's own token), `gated` (mlm times a learned gate), `phrases` (mlm, and
+    phrases by given embeddings), `ngrams` (the text's tokens and bigrams by attention) or `wta` (a very wide space).
     activation, pooling: names of the functions that make the scores of all positions one weight a term.
     expansion: `all` terms may get a weight, or only those of the `input`.
     max_length: number of tokens that are read, special ones included (default: all that the model takes).
     prompt: text put before each text. echo: whether the text is given twice and only the second time counts.
     mlp_layers: number of layers of an `mlp` head. repeats: factor by which repeated tokens weigh more, see
-    `lsr.encoders.sparse.repeated_tokens` (default: 0); training ignores it.
+    `lsr.encoders.sparse.repeated_tokens` (default: 0); training ignores it. candidates: the phrases that a head
+    `phrases` may give a weight, those that stand in the `text` or `all`. wide: of a head `wta` (default: none).
     """
 
     head: str = "mlm"
@@ -73,9 +104,14 @@ class TowerConfig:
     mlp_layers: int = 1
     pruning: Pruning = field(default_factory=Pruning)
     repeats: float = 0.0
+    candidates: str = "text"
+    wide: WideConfig | None = None
 
     def __post_init__(self) -> None:
         """Raise UsageError for a part that doesn't exist."""
+        if (self.wide is not None) != (self.head == "wta"):
+            raise UsageError(f"encoder: 'wide' describes the space of a head 'wta', but head is {self.head!r}")
+        _one_of("candidates", self.candidates, CANDIDATES)
         _one_of("head", self.head, HEADS)
         _one_of("activation", self.activation, ACTIVATION_NAMES)
         _one_of("pooling", self.pooling, POOLINGS)
@@ -90,10 +126,16 @@ class TowerConfig:
             raise UsageError(f"encoder: repeats is {self.repeats}, but has to be 0 or more")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the config as JSON values, without `repeats` of 0."""
+        """Return the config as JSON values, without rare fields that have their default."""
         values = asdict(self)
         if not self.repeats:
             del values["repeats"]
+        if self.candidates == "text":
+            del values["candidates"]
+        if self.wide is None:
+            del values["wide"]
+        else:
+            values["wide"]["layers"] = list(self.wide.layers)
         return values
 
     @classmethod
@@ -102,6 +144,8 @@ class TowerConfig:
         known = dict(values)
         if "pruning" in known:
             known["pruning"] = _from_json(Pruning, known["pruning"])
+        if known.get("wide") is not None:
+            known["wide"] = _from_json(WideConfig, known["wide"])
         return _from_json(cls, known)
 
 
@@ -184,6 +228,7 @@ class EncoderConfig:
     words: exact words beside the model's terms (default: none).
     rarity: exponent of a query term's rarity in the searched index, see `lsr.query.idf_weighting` (default: 0). That of
     exact words is 1.
+    similarity: `dot`, or `cosine`: documents' vectors have unit length, and those of queries that a model encodes.
     """
 
     family: str
@@ -195,9 +240,11 @@ class EncoderConfig:
     cpu_bfloat16: bool = False
     words: WordsConfig | None = None
     rarity: float = 0.0
+    similarity: str = DOT
 
     def __post_init__(self) -> None:
         """Raise UsageError for sides that don't fit together."""
+        _one_of("similarity", self.similarity, (DOT, COSINE))
         if not 0 <= self.rarity < float("inf"):
             raise UsageError(f"encoder: rarity is {self.rarity}, but has to be 0 or more")
         _one_of("query_side", self.query_side, QUERY_SIDES)
@@ -206,6 +253,11 @@ class EncoderConfig:
             raise UsageError(f"encoder: cpu_bfloat16 is {self.cpu_bfloat16!r}, but has to be true or false")
         if self.query_repeats != "once" and self.query_side not in ("table", "binary"):
             raise UsageError(f"encoder: query_repeats is for a table, but query_side is {self.query_side!r}")
+        if self.document.head in ("phrases", "ngrams", "wta") and self.query_side in ("table", "binary"):
+            raise UsageError(
+                f"encoder: a head {self.document.head!r} weighs queries too, but query_side is {self.query_side!r}, "
+                "which knows tokens alone: make it 'same'"
+            )
         if self.query_side == "same" and self.query is not None and self.query.head != self.document.head:
             raise UsageError(
                 f"encoder: queries share the documents' model, so their head can't be {self.query.head!r} "
@@ -226,8 +278,9 @@ class EncoderConfig:
             "query": None if self.query is None else self.query.to_json(),
             "words": None if self.words is None else self.words.to_json(),
         }
-        for name, usual in (("query_repeats", "once"), ("cpu_bfloat16", False), ("words", None), ("rarity", 0.0)):
-            if values[name] == usual:
+        usual = {"query_repeats": "once", "cpu_bfloat16": False, "words": None, "rarity": 0.0, "similarity": DOT}
+        for name, value in usual.items():
+            if values[name] == value:
                 del values[name]
         return values
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lsr.encoders.config import EncoderConfig, TowerConfig
+from lsr.encoders.config import EncoderConfig, TowerConfig, WideConfig
 from lsr.errors import UsageError
 
 
@@ -45,6 +45,11 @@ _FAMILIES = (
         "Lassance and Clinchant, An Efficiency Study for SPLADE Models (SIGIR 2022), arXiv:2207.03834",
     ),
     Family(
+        EncoderConfig("slim", query=TowerConfig(pooling="sum")),
+        _MODEL,
+        "Li, Lin et al., SLIM: Sparsified Late Interaction (SIGIR 2023), arXiv:2302.06587",
+    ),
+    Family(
         EncoderConfig("splade-lexical", TowerConfig(expansion="input")),
         "none",
         "Formal et al., SPLADE v2 (2021), arXiv:2109.10086; Nguyen et al. (ECIR 2023), arXiv:2303.13416",
@@ -65,6 +70,16 @@ _FAMILIES = (
         "Lin and Ma, A Few Brief Notes on DeepImpact, COIL, and … (2021), arXiv:2106.14807",
     ),
     Family(
+        EncoderConfig("bge-m3", _MLP),
+        "none",
+        "Chen et al., BGE M3-Embedding (2024), arXiv:2402.03216",
+    ),
+    Family(
+        EncoderConfig("denoising", _MLP, "own", query=_MLP),
+        "none",
+        "Chen et al., Revisiting Sparse Retrieval for Few-shot Entity Linking (EMNLP 2023), arXiv:2310.12444",
+    ),
+    Family(
         EncoderConfig("tildev2", _MLP, "binary"),
         _TEXT,
         "Zhuang and Zuccon, Fast Passage Re-ranking with Contextualized Exact Term Matching (2021), arXiv:2108.08513",
@@ -83,6 +98,26 @@ _FAMILIES = (
         EncoderConfig("sparterm", TowerConfig(head="gated", activation="relu", pooling="sum")),
         _MODEL,
         "Bai et al., SparTerm (2020), arXiv:2010.00768",
+    ),
+    Family(
+        EncoderConfig("sparc", TowerConfig(head="ngrams", activation="relu")),
+        "none",
+        "Lee et al., Contextualized Sparse Representations for Real-Time Open-Domain QA (ACL 2020), arXiv:1911.02896",
+    ),
+    Family(
+        EncoderConfig("uhd", TowerConfig(head="wta", wide=WideConfig())),
+        _MODEL,
+        "Jang et al., Ultra-High Dimensional Sparse Representations with Binarization (EMNLP 2021), arXiv:2104.07198",
+    ),
+    Family(
+        EncoderConfig("casper", TowerConfig(head="phrases")),
+        _MODEL,
+        "Do et al., CASPER: Concept-integrated Sparse Representation for Scientific Retrieval (2025), arXiv:2508.13394",
+    ),
+    Family(
+        EncoderConfig("dyvo", TowerConfig(head="phrases")),
+        _MODEL,
+        "Nguyen et al., DyVo: Dynamic Vocabularies for LSR with Entities (EMNLP 2024), arXiv:2410.07722",
     ),
     Family(
         EncoderConfig("echo-splade", TowerConfig(head="causal", echo=True)),

@@ -35,6 +35,8 @@ _MODULES = {
     DENSE: "lsr.encoders.dense.kind",
     JOINT: "lsr.encoders.sparse.kind",
     MODEL: "lsr.encoders.sparse.kind",
+    "token-table": "lsr.encoders.sparse.token_table",
+    "spar": "lsr.encoders.converted.imitation",
 }
 """The module that registers each kind."""
 
@@ -83,7 +85,8 @@ class EncoderKind:
     QueryEncoder, or None where an index needs no loaded encoder; None: no index of this kind does.
     open_dense: (description, moved_to=…, **options) → DenseEncoder.
     find_terms: (description, encoder or opened query side) → TermFinder.
-    weigh_beside_dense: (queries, description) → queries weighed for a hybrid search; None: they stay as they are.
+    weigh_beside_dense: (queries, description, weight of words or None) → queries weighed for a hybrid search; None:
+    they stay as they are.
     find_words: description → the terms that words are, None where they are none; None: no encoder of this kind has any.
     """
 
@@ -96,7 +99,7 @@ class EncoderKind:
     fit_queries: Callable[[Any, Mapping[str, Any], QuerySide], QueryEncoder | None] | None = None
     open_dense: Callable[..., DenseEncoder] | None = None
     find_terms: Callable[[Mapping[str, Any], Any], TermFinder] | None = None
-    weigh_beside_dense: Callable[[SparseBatch, Mapping[str, Any]], SparseBatch] | None = None
+    weigh_beside_dense: Callable[[SparseBatch, Mapping[str, Any], float | None], SparseBatch] | None = None
     find_words: Callable[[Mapping[str, Any]], WordTerms | None] | None = None
 
     @property
@@ -119,7 +122,8 @@ def load_encoder(name_or_path: str | Path, **options: Any) -> Encoder:
     `codes:FOLDER` is a dense encoder whose vectors become sparse codes, as `lsr codes` made them.
     options, bm25: `k1`, `b`, `stemmer`, `terms` (of an index to be continued).
     options, words of either: `language`, `stop_words` (`lsr.encoders.lexical.language`).
-    options, models: `revision`, `max_length`, `top_k`, `threshold`, `device`, `dtype`, `max_tokens`.
+    options, models: `revision`, `family` (of a plain checkpoint), `max_length`, `top_k`, `threshold`, `device`,
+    `dtype`, `max_tokens`, `words` (weight of exact words in queries, 0 for none).
     Raises EncoderError if there is no such encoder or it is broken, UsageError for an option that it doesn't take.
     """
     kind, name = _kind_named(name_or_path, "load", MODEL)
@@ -229,10 +233,15 @@ def find_words(description: Mapping[str, Any]) -> WordTerms | None:
     return None if kind.find_words is None else kind.find_words(description)
 
 
-def weigh_beside_dense(queries: SparseBatch, description: Mapping[str, Any]) -> SparseBatch:
-    """Return an encoder's queries weighed for a hybrid search, where dense vectors are compared too."""
+def weigh_beside_dense(
+    queries: SparseBatch, description: Mapping[str, Any], word_weight: float | None = None
+) -> SparseBatch:
+    """Return an encoder's queries weighed for a hybrid search, where dense vectors are compared too.
+
+    word_weight: of exact words, where the encoder has such (default: the encoder's).
+    """
     weigh = kind_of(description).weigh_beside_dense
-    return queries if weigh is None else weigh(queries, description)
+    return queries if weigh is None else weigh(queries, description, word_weight)
 
 
 def check_same(recorded: Mapping[str, Any], loaded: Mapping[str, Any]) -> None:

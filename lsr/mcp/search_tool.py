@@ -8,7 +8,7 @@ from typing import Any
 
 from lsr.mcp.tool import Tool
 from lsr.output.hit_view import HitView
-from lsr.output.results import value_text
+from lsr.output.results import missing_line, value_text
 from lsr.query.explain.snippet import QueryWords, Snippet, find_snippet, fold
 from lsr.query.options import SearchOptions
 from lsr.server.rest.parameters import (
@@ -54,7 +54,8 @@ def _answer(index: ServedIndex, given: Mapping[str, Any]) -> str:
     lines = [line for hit in results for line in _hit_lines(index, hit, words, asked.view)]
     if not results:
         lines.append(_nothing(asked.options, len(searcher.index)))
-    return "\n".join([*lines, *_count_lines(results)])
+    partial = [missing_line(results.missing)] if results.missing else []
+    return "\n".join([*partial, *lines, *_count_lines(results)])
 
 
 def _nothing(options: SearchOptions, n_documents: int) -> str:

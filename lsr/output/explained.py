@@ -31,7 +31,7 @@ class _TermsOf:
 
     def matches(self, text: str) -> list[tuple[int, int, str]]:
         """Return (start, end, term) of each."""
-        return [(*span,) for span in spans_of(self._finder.find(text), self._points)]
+        return [(*span,) for span in spans_of(self._finder.find_some(text, self._points), self._points)]
 
 
 def explained_lines(explained: ExplainedSearch) -> Iterator[str]:
@@ -39,8 +39,12 @@ def explained_lines(explained: ExplainedSearch) -> Iterator[str]:
     for found in explained.hits:
         yield json_line(explained_hit(found))
     yield json_line(engine_object(explained))
-    if explained.total is not None or explained.facets:
-        yield json_line(results_object(query=explained.query, total=explained.total, facets=explained.facets))
+    if explained.total is not None or explained.facets or explained.missing:
+        yield json_line(
+            results_object(
+                query=explained.query, total=explained.total, facets=explained.facets, missing=explained.missing
+            )
+        )
 
 
 def explained_hit(found: ExplainedHit) -> dict[str, Any]:

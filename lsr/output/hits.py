@@ -23,16 +23,20 @@ from lsr.output.terminal import (
     text_width,
 )
 from lsr.query.explain.snippet import Matcher, find_snippet, fold
-from lsr.types import Hit, LegScore
+from lsr.types import Hit, LegScore, MissingShard
 
 INDENT = 5
 SNIPPET_LINES = 2
 HEADING_CHARACTERS = 80
 
 
-def hit_json(hit: Hit, approximate: Mapping[str, Any] | None = None) -> str:
-    """Return a hit as `--json` prints it, in one line. approximate: what to say of a search that wasn't exact."""
-    return json_line(hit_object(hit) | ({} if approximate is None else {"approximate": approximate}))
+def hit_json(hit: Hit, approximate: Mapping[str, Any] | None = None, missing: Sequence[MissingShard] = ()) -> str:
+    """Return a hit as `--json` prints it, in one line.
+
+    approximate: what to say of a search that wasn't exact. missing: shards that a partial answer lacks.
+    """
+    shown = hit_object(hit) | ({} if approximate is None else {"approximate": approximate})
+    return json_line(shown | ({"missing": [shard.name for shard in missing]} if missing else {}))
 
 
 def hit_object(hit: Hit) -> dict[str, Any]:

@@ -68,14 +68,19 @@ class StepCallback(TrainerCallback):
         del args, kwargs
         self._trainer.end_step()
         settings = self._trainer.config
-        step, is_last = state.global_step, state.global_step >= state.max_steps
-        if settings.eval.datasets and (is_last or (settings.eval.every and step % settings.eval.every == 0)):
+        limit = settings.train.minutes
+        is_over = self._trainer.any_process(limit is not None and self._trainer.seconds >= 60 * limit)[0]
+        step, is_last = state.global_step, is_over or state.global_step >= state.max_steps
+        if settings.eval.measures and (is_last or (settings.eval.every and step % settings.eval.every == 0)):
             control.should_evaluate = True
         every = settings.train.checkpoint_every
         minutes = (time.monotonic() - self._saved_at) / 60
         is_asked, is_due = self._trainer.any_process(bool(self._request), minutes >= settings.train.checkpoint_minutes)
         if is_last or is_asked or is_due or (every and step % every == 0):
             control.should_save = True
+        if is_over:
+            self._trainer.end_early()
+            control.should_training_stop = True
         if self._trainer.negatives_are_due:
             control.should_save = control.should_training_stop = True
         if is_asked:

@@ -13,6 +13,7 @@ from lsr.eval.data.datasets import Dataset, dataset_folders, load_dataset
 from lsr.eval.data.runs import Ranking, run_of
 from lsr.eval.measures.measures import evaluate
 from lsr.training.config.steps import EvalSettings
+from lsr.training.evaluators.base import open_evaluator
 from lsr.types import Document
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class EvaluationResult:
 
 
 class Evaluator:
-    """Evaluator of encoders on BEIR datasets, through an index in a temporary folder.
+    """Evaluator of encoders on BEIR datasets, through an index in a temporary folder, and on tasks.
 
     Raises LsrError where a dataset is missing or broken: before a training's first step.
     """
@@ -38,13 +39,17 @@ class Evaluator:
         self._settings = settings
         self._k = k
         self._datasets: list[tuple[Dataset, frozenset[str] | None]] = []
+        self._tasks = [
+            (task.label, open_evaluator(task.kind, task.files, measure=task.measure, options=task.options))
+            for task in settings.tasks
+        ]
         for path in settings.datasets:
             for name, folder in dataset_folders(Path(path)):
                 dataset = load_dataset(folder, split=settings.split, name=name)
                 self._datasets.append((dataset, _sampled(dataset, settings.max_documents, seed)))
 
     def __call__(self, encoder: NeuralEncoder) -> EvaluationResult:
-        """Index and search all datasets with an encoder."""
+        """Index and search all datasets with an encoder, and evaluate it on all tasks."""
         values: dict[str, float] = {}
         n_terms = n_docs = 0
         for dataset, kept in self._datasets:
@@ -53,6 +58,8 @@ class Evaluator:
             values[dataset.name] = value
             n_terms += postings
             n_docs += documents
+        for name, evaluate_task in self._tasks:
+            values[name] = evaluate_task(encoder)
         return EvaluationResult(values, sum(values.values()) / len(values), n_terms / max(1, n_docs))
 
     def _measure(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,11 +58,17 @@ class Objective:
         *,
         step: int,
         vector_losses: Mapping[str, Tensor],
+        only: Collection[str] | None = None,
     ) -> StepLoss:
-        """Return the loss of a batch at a step, counted from 0. vector_losses: by name, unweighted."""
+        """Return the loss of a batch at a step, counted from 0.
+
+        vector_losses: by name, unweighted. only: names of the losses that learn from this batch (default: all).
+        """
         parts: dict[str, Tensor] = {}
         total = torch.zeros((), device=scored.scores.device)
         for name, (weight, loss) in self._losses.items():
+            if only is not None and name not in only:
+                continue
             parts[name] = loss(scored)
             total = total + weight * parts[name]
         for name, value in vector_losses.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from lsr.errors import LsrError, UsageError
 from lsr.training.config.config import TrainingConfig
 from lsr.training.config.from_config import candidates_of
+from lsr.training.config.without_effect import without_effect
 from lsr.training.data.collator import Collator
 from lsr.training.data.example import Example, Examples
 from lsr.training.model.student import Student
@@ -58,8 +59,10 @@ def check_parts(student: Student, config: TrainingConfig) -> None:
 
 
 def warn_of_schedules(config: TrainingConfig) -> None:
-    """Log a warning for a warm-up or a ramp that is longer than the training, with its effect."""
+    """Log a warning for settings without effect, and for a warm-up or a ramp that is longer than the training."""
     train = config.train
+    for line in without_effect(config):
+        log.warning(line)
     if train.warmup_steps != train.warmup:
         n = train.warmup_steps
         instead = f"the learning rate grows over the first {n:,} steps instead" if n else "there is no warm-up"
@@ -99,13 +102,14 @@ def check_examples(examples: Examples, config: TrainingConfig, *, n_processes: i
 def check_candidates(examples: Examples, config: TrainingConfig) -> None:
     """Raise UsageError or LsrError where any of N_SCANNED examples lacks scores or negatives that a loss needs."""
     needs_scores = any(teacher.name == FILE for teacher in config.teacher)
-    needs_negatives = _own_only(config)
     for i, example in _scanned(examples):
-        if needs_scores and example.scores is None:
+        losses = config.losses_of(example.source)
+        if needs_scores and example.scores is None and losses & config.taught_losses.keys():
             raise LsrError(
                 f"example {i}, query {example.query!r:.60}, has no scores, but teacher 'file' gives those: take "
                 "another teacher, or let `lsr mine --teacher` write them"
             )
+        needs_negatives = _own_only(config, losses)
         if needs_negatives and (len(example.documents) < 2 or not config.data.negatives):
             raise UsageError(
                 f"example {i}, query {example.query!r:.60}, has {len(example.documents) - 1} negatives and "
@@ -132,8 +136,12 @@ def check_first_batch(
     """
     stride = max(1, len(examples) // N_ENCODED)
     few = [examples[i * stride] for i in range(min(N_ENCODED, len(examples)))]
-    inputs = _on(collator(few), next(student.parameters()).device)
-    panel.scores(inputs["texts"], inputs)
+    device = next(student.parameters()).device
+    taught = [one for one in few if config.losses_of(one.source) & config.taught_losses.keys()]
+    if taught:
+        inputs = _on(collator(taught), device)
+        panel.scores(inputs["texts"], inputs)
+    inputs = _on(collator(few), device)
     state = torch.random.get_rng_state()
     student.train()
     saved = _SavedBytes(student)
@@ -236,8 +244,10 @@ class _SavedBytes:
         return tensor
 
 
-def _own_only(config: TrainingConfig) -> str | None:
-    return next((name for name, loss in config.loss.items() if candidates_of(name, loss) == "own"), None)
+def _own_only(config: TrainingConfig, among: Collection[str]) -> str | None:
+    """Return the first of some losses that ranks an example's own documents alone, None if none does."""
+    chosen = {name: loss for name, loss in config.loss.items() if name in among}
+    return next((name for name, loss in chosen.items() if candidates_of(name, loss) == "own"), None)
 
 
 def _on(inputs: Mapping[str, Any], device: torch.device) -> dict[str, Any]:

@@ -62,8 +62,16 @@ def options_of(method: Callable[..., Any]) -> Mapping[str, Any]:
 
 
 def check_options(given: Mapping[str, Any], method: Callable[..., Any], where: str) -> None:
-    """Raise UsageError for an option that a method doesn't take. where: key of the method in the config."""
+    """Raise UsageError for an option that a method doesn't take, or a text where it takes a number.
+
+    where: key of the method in the config.
+    """
     taken = options_of(method)
     unknown = next((name for name in given if name not in taken), None)
     if unknown is not None:
         raise UsageError(f"config: {where}.{unknown} is set, but it takes {', '.join(taken) or 'no option'}")
+    for name, value in given.items():
+        usual = taken[name]
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if isinstance(usual, (int, float)) and not isinstance(usual, bool) and not is_number:
+            raise UsageError(f"config: {where}.{name} is {value!r:.60}, but has to be a number")

@@ -32,7 +32,7 @@ from lsr.training.config.losses import TeacherSettings
 from lsr.training.config.trainer_arguments import training_arguments
 from lsr.training.data.collator import Collator
 from lsr.training.data.example import Examples
-from lsr.training.data.load import decontaminate, open_examples
+from lsr.training.data.load import decontaminate, open_examples, read_training_expansions
 from lsr.training.data.read_examples import ExampleSet
 from lsr.training.evaluation import Evaluator
 from lsr.training.mining.refresh import Refresher
@@ -48,6 +48,7 @@ from lsr.training.preflight import (
     check_parts,
     warn_of_schedules,
 )
+from lsr.training.run_folder.card import CARD_FILE, model_card
 from lsr.training.run_folder.checkpoints import MODEL, Checkpoint, finished_checkpoints, remove_unfinished
 from lsr.training.run_folder.folder import (
     CHECKPOINTS,
@@ -63,6 +64,7 @@ from lsr.training.run_folder.folder import (
 from lsr.training.run_folder.log import RunLog
 from lsr.training.run_folder.plots import plot_run
 from lsr.training.run_folder.provenance import training_record
+from lsr.training.trackers.base import TrackedRun, open_trackers
 from lsr.training.trainer import SparseTrainer
 from lsr.types import Document
 
@@ -147,7 +149,7 @@ def _open(
     is_main = arguments.process_index == 0
     found = finished_checkpoints(output / CHECKPOINTS)
     last = found[-1] if found else None
-    evaluator = Evaluator(config.eval, seed=config.train.seed) if config.eval.datasets and is_main else None
+    evaluator = Evaluator(config.eval, seed=config.train.seed) if config.eval.measures and is_main else None
     # The first process fills the caches that the others then read.
     with arguments.main_process_first(local=False):
         given = examples if examples is not None else open_examples(config.data)
@@ -178,11 +180,12 @@ def _open(
         negatives=config.data.negatives,
         max_length=config.train.max_length,
         max_query_length=config.train.max_query_length,
+        expansions=read_training_expansions(config.data),
     )
     if last is None:
         warn_of_schedules(config)
         check_first_batch(student.to(arguments.device), collator, panel, examples, config)
-    run_log = RunLog(output, resumed_at=last.step if last else None) if is_main else None
+    run_log = _run_log(config, output, last) if is_main else None
     trainer = SparseTrainer(student, config, examples, collator, panel, evaluator, run_log, arguments, order, words)
     if last is not None:
         trainer.resume(last)
@@ -190,6 +193,12 @@ def _open(
     elif resumed:
         log.info("there is no finished checkpoint to resume from: starting from the beginning")
     return trainer
+
+
+def _run_log(config: TrainingConfig, output: Path, last: Checkpoint | None) -> RunLog:
+    resumed_at = last.step if last else None
+    run = TrackedRun(config.name or output.name, output, config.to_json(), resumed_at)
+    return RunLog(output, resumed_at=resumed_at, trackers=open_trackers(config.train.trackers, run))
 
 
 def _run(trainer: SparseTrainer, request: StopRequest, output: Path) -> None:
@@ -272,6 +281,7 @@ def _finish(trainer: SparseTrainer, output: Path) -> None:
     shutil.copytree(chosen.model, temporary)
     record = training_record(trainer, chosen.step, time.time())
     write_json(temporary / TRAINING_FILE, record)
+    (temporary / CARD_FILE).write_text(model_card(trainer.config, record), encoding="utf-8")
     temporary.replace(target)
     write_json(output / TRAINING_FILE, record)
     log.info(f"trained {trainer.state.global_step:,} steps in {record['seconds']:,.0f} s; the model is in {target}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,7 @@ class SparseTrainer(Trainer):
         self._words = words
         self._guard = CollapseGuard(config.sparsity)
         self._sums: dict[str, float] = {}
+        self._counts: dict[str, int] = {}
         self._n_summed = 0
         self._step_terms: list[tuple[float, float]] = []
         self._n_micro = 0
@@ -98,12 +99,17 @@ class SparseTrainer(Trainer):
         if self._words is not None:
             texts = inputs["texts"]
             scores = scores + torch.from_numpy(self._words(texts.queries, texts.documents)).to(scores.device)
-        teacher = self._panel.scores(inputs["texts"], inputs)
-        scored = ScoredBatch(scores, inputs["positives"], inputs["own"], inputs["same"], teacher)
+        only = self.config.losses_of(inputs["texts"].source)
+        teacher = self._panel.scores(inputs["texts"], inputs) if only & self.config.taught_losses.keys() else None
+        scored = ScoredBatch(
+            scores, inputs["positives"], inputs["own"], inputs["same"], teacher, queries.logits,
+            self._standing(inputs["documents"], terms) if "overlap" in only else None,
+        )  # fmt: skip
         loss = self.objective(
             scored, _term_weights(queries, terms, counts), _term_weights(documents, terms, counts),
             step=self.state.global_step,
-            vector_losses=self._losses_of_vectors(inputs, queries, documents),
+            vector_losses=self._losses_of_vectors(inputs, queries, documents, only),
+            only=only,
         )  # fmt: skip
         parts = dict(
             zip(loss.parts, torch.stack([value.float() for value in loss.parts.values()]).tolist(), strict=True)
@@ -112,12 +118,23 @@ class SparseTrainer(Trainer):
         self._accumulate(parts)
         return loss.total
 
-    def _losses_of_vectors(self, inputs: Mapping[str, Any], queries: Any, documents: Any) -> dict[str, Tensor]:
-        if not self._vector_losses:
+    def _standing(self, documents: Mapping[str, Any], terms: Tensor | None) -> Tensor:
+        """Return which terms stand in each document's text as tokens, bool, (n_documents, n_terms)."""
+        ids, literal = documents["input_ids"], documents["literal"]
+        found = torch.zeros(len(ids), self.student.vocab_size, dtype=torch.bool, device=ids.device)
+        rows, places = torch.nonzero(literal, as_tuple=True)
+        found[rows, ids[rows, places]] = True
+        return found if terms is None else found[:, terms]
+
+    def _losses_of_vectors(
+        self, inputs: Mapping[str, Any], queries: Any, documents: Any, only: Collection[str]
+    ) -> dict[str, Tensor]:
+        losses = {name: loss for name, loss in self._vector_losses.items() if name in only}
+        if not losses:
             return {}
         wanted = self._panel.vectors(inputs["texts"], documents.dense.device)
         sides = [pair for pair in zip((queries.dense, documents.dense), wanted, strict=True) if pair[0] is not None]
-        return {name: torch.stack([loss(*pair) for pair in sides]).mean() for name, loss in self._vector_losses.items()}
+        return {name: torch.stack([loss(*pair) for pair in sides]).mean() for name, loss in losses.items()}
 
     def _sample(self, inputs: Mapping[str, Any]) -> tuple[Tensor | None, Tensor | None]:
         n_others = self.config.sparsity.sampled_terms
@@ -133,6 +150,7 @@ class SparseTrainer(Trainer):
     def _accumulate(self, parts: Mapping[str, float]) -> None:
         for name, value in parts.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
+            self._counts[name] = self._counts.get(name, 0) + 1
         self._n_summed += 1
         self._n_micro += 1
         self._step_terms.append((parts["document_terms"], parts["query_terms"]))
@@ -159,14 +177,15 @@ class SparseTrainer(Trainer):
             return
         now = time.monotonic()
         n_examples = self._n_summed * self.config.train.batch_size * self.args.world_size
-        means = {name: value / self._n_summed for name, value in self._sums.items()}
+        # Of a loss that learns from some data sets alone, the mean is over their batches.
+        means = {name: value / self._counts.get(name, self._n_summed) for name, value in self._sums.items()}
         row = {"step": float(self.state.global_step), "seconds": self.seconds, **means}
         row |= {f"lambda_{side}": value for side, value in self.objective.weights(self.state.global_step).items()}
         row |= {"examples_per_s": n_examples / max(1e-9, now - self._logged_at)}
         row |= {"learning_rate": logs["learning_rate"]}
         if "grad_norm" in logs:
             row["grad_norm"] = float(logs["grad_norm"])
-        self._sums, self._n_summed, self._logged_at = {}, 0, now
+        self._sums, self._counts, self._n_summed, self._logged_at = {}, {}, 0, now
         if self.run_log is not None:
             self.run_log.add(row)
 
@@ -216,6 +235,10 @@ class SparseTrainer(Trainer):
         is_due = mining is not None and mining.is_due(self.state.global_step, steps=self.state.max_steps)
         return is_due and not self._has_ended_early
 
+    def end_early(self) -> None:
+        """Let this step be the last: no more negatives are due."""
+        self._has_ended_early = True
+
     # Checkpoints.
 
     def any_process(self, *conditions: bool) -> list[bool]:
@@ -237,7 +260,7 @@ class SparseTrainer(Trainer):
             "progress": self.run_state.state() | {"seconds": self.seconds},
             "controllers": controllers,
             "guard": self._guard.state(),
-            "logged": {"sums": self._sums, "n_summed": self._n_summed},
+            "logged": {"sums": self._sums, "n_summed": self._n_summed, "counts": self._counts},
         }
         finish(folder, state)
         rotate(folder.parent, keep=self.config.train.keep, best=self.run_state.best_step)
@@ -268,6 +291,7 @@ class SparseTrainer(Trainer):
         self.resumed_from = str(checkpoint.folder)
         logged = checkpoint.state["logged"]
         self._sums, self._n_summed = dict(logged["sums"]), logged["n_summed"]
+        self._counts = dict(logged.get("counts", dict.fromkeys(self._sums, self._n_summed)))
 
     # The optimizer.
 

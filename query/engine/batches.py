@@ -15,13 +15,15 @@ TASK = 16
 """Queries that a thread takes at a time."""
 
 
-def ranked(find: Callable[[range], Sequence[T]], n_queries: int, threads: int | None) -> Iterator[T]:
+def ranked(
+    find: Callable[[range], Sequence[T]], n_queries: int, threads: int | None, *, at_once: int = TASK
+) -> Iterator[T]:
     """Return the results of the queries 0, 1, … as they are asked for. threads: default, one a core.
 
-    find: returns those of some queries, TASK at most.
+    find: returns those of some queries, `at_once` at most.
     """
     threads = threads or available_cores()
-    tasks = [range(first, min(first + TASK, n_queries)) for first in range(0, n_queries, TASK)]
+    tasks = [range(first, min(first + at_once, n_queries)) for first in range(0, n_queries, at_once)]
     if threads == 1 or len(tasks) <= 1:
         return chain.from_iterable(map(find, tasks))
     return _in_order(find, tasks, threads)

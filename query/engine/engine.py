@@ -17,8 +17,9 @@ from lsr.indexer.storage.index import StoredIndex
 from lsr.io.fork_safe import cached_property
 from lsr.kernels.geometry import PAGE_SUPERBLOCKS, SUPERBLOCK
 from lsr.query.engine.approximate import NO_LIMIT, Approximate
+from lsr.query.engine.compile_ahead import COMPILING
 from lsr.query.engine.numpy_engine import search_plain
-from lsr.query.engine.planner import PLAIN_POSTINGS, TRAVERSALS, compiled_is_loaded
+from lsr.query.engine.planner import PLAIN_POSTINGS, PLAIN_WHILE_COMPILING, TRAVERSALS, compiled_is_loaded
 from lsr.query.engine.query_weights import integer_weights
 from lsr.query.filters.filter import DocumentFilter
 
@@ -201,13 +202,15 @@ class Engine:
         traversal: str | None = None,
         allowed: DocumentFilter | None = None,
         approximate: Approximate | None = None,
+        account: npt.NDArray[np.int64] | None = None,
     ) -> Ranking:
         """Return the k best documents of a sparse query.
 
         term_ids: ascending, unique. weights: finite, not negative. k: at least 1. once: the process has no
         other query to serve. traversal: one of TRAVERSALS, instead of the planner's choice. allowed: the
         documents that may be found, default all. approximate: search so, instead of exactly, wherever postings
-        are pruned at all; `traversal` then means nothing. Raises UsageError for weights or a traversal that can't be,
+        are pruned at all; `traversal` then means nothing. account: of `lsr.kernels.traversals.account`, to which the
+        steps of the compiled search are added. Raises UsageError for weights or a traversal that can't be,
         or a filter of another generation of the index.
         """
         if traversal is not None and traversal not in TRAVERSALS:
@@ -217,12 +220,12 @@ class Engine:
         integers, factor = integer_weights(weights)
         k = self._checked_k(k)
         scale = self.index.manifest.scale / factor
-        if approximate is None and (traversal == "plain" or (once and traversal is None and not compiled_is_loaded())):
-            limit = None if traversal else PLAIN_POSTINGS
+        limit = None if traversal else self._plain_postings(once)
+        if approximate is None and (traversal == "plain" or limit):
             ranking = self._rank_plain(term_ids, integers, k, allowed, scale, limit)
             if ranking is not None:
                 return ranking
-        return self._rank_compiled(term_ids, integers, k, traversal, allowed, approximate, scale)
+        return self._rank_compiled(term_ids, integers, k, traversal, allowed, approximate, scale, account)
 
     def rank_many(
         self,
@@ -239,6 +242,8 @@ class Engine:
             allowed.check(self.index)
         if not queries:
             return []
+        if self._plain_postings(once=False):
+            return [self.rank(terms, weights, k, allowed=allowed) for terms, weights in queries]
         kernels, n = _kernels(), len(queries)
         k = self._checked_k(k)
         integers = [integer_weights(weights) for _, weights in queries]
@@ -270,6 +275,12 @@ class Engine:
             n_postings = int(results.n_postings[i])
             rankings.append(_ranking(positions, scores, results.traversals[i], n_postings, results.visits[i]))
         return rankings
+
+    def _plain_postings(self, once: bool) -> int:
+        """Return the postings up to which numpy answers a query, 0 where compiled code does. once: see `rank`."""
+        if once and not compiled_is_loaded():
+            return PLAIN_POSTINGS
+        return 0 if COMPILING.is_done() else PLAIN_WHILE_COMPILING
 
     def _rank_plain(
         self,
@@ -312,20 +323,22 @@ class Engine:
         allowed: DocumentFilter | None,
         approximate: Approximate | None,
         scale: float,
+        account: npt.NDArray[np.int64] | None,
     ) -> Ranking:
         kernels = _kernels()
+        accounts = () if account is None else (account,)
         query = self._table_for(allowed), term_ids, integers
         heap, visits, traversals = results = np.zeros(k, np.uint64), np.zeros(3, np.int64), self._not_searched.copy()
         scratch = self._pool.take(self._n_superblocks, 0)
         while True:
             if approximate is None:
                 number = kernels.planned if traversal is None else kernels.traversals.index(traversal)
-                found = kernels.rank(*query, number, *results, scratch)
+                found = kernels.rank(*query, number, *results, scratch, *accounts)
             else:
                 limits = kernels.Limits(
                     approximate.alpha, approximate.most_superblocks(k), approximate.query_cut or NO_LIMIT
                 )
-                found = kernels.rank_approximately(*query, limits, *results, scratch)
+                found = kernels.rank_approximately(*query, limits, *results, scratch, *accounts)
             n_postings, n_untrusted, most_rare = found
             if n_untrusted:
                 self._trust(term_ids[integers > 0])

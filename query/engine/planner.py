@@ -13,6 +13,8 @@ TRAVERSALS = (PLAIN, *COMPILED_TRAVERSALS)
 
 PLAIN_POSTINGS = 3_000_000
 """Postings up to which numpy answers a process's only query before compiled kernels would be loaded (about 0.3 s)."""
+PLAIN_WHILE_COMPILING = 100_000_000
+"""Postings up to which numpy answers while kernels are compiled, rather than waiting for them (about 10 s)."""
 COMPILED = "lsr.kernels.search"
 
 

@@ -11,13 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.encoders.lexical.exact_words import MARK, is_word_term
-from lsr.kernels.geometry import SUPERBLOCK
 from lsr.query.engine.query_weights import integer_weights
-from lsr.query.explain.stored_impacts import doc_ords_at, impacts_at
 from lsr.query.explain.term_spans import TermFinder, TermSpan
 from lsr.query.sparse_search import SparseSearch
 from lsr.query.stages import Found
-from lsr.types import FacetValue, Hit, TermContribution
+from lsr.types import FacetValue, Hit, MissingShard, TermContribution
 
 if TYPE_CHECKING:
     from lsr.indexer.storage.index import StoredIndex
@@ -90,7 +88,8 @@ class ExplainedSearch:
     """A search, its hits and how they came about.
 
     terms: of the query, the heaviest first. unknown: terms that are in the query, but not in the index. unit: the score
-    of one point. total, facets: of all matches, None and empty unless asked for.
+    of one point. total, facets: of all matches, None and empty unless asked for. missing: shards of a set that didn't
+    answer.
     """
 
     query: str
@@ -103,6 +102,7 @@ class ExplainedSearch:
     engine: EngineFacts
     total: int | None = None
     facets: Mapping[str, tuple[FacetValue, ...]] = field(default_factory=dict)
+    missing: tuple[MissingShard, ...] = ()
 
 
 def explain_hits(
@@ -118,7 +118,7 @@ def explain_hits(
     term_ids, weights = vector
     integers, factor = integer_weights(weights)
     unit = index.manifest.scale / factor
-    impacts = _impacts(search, term_ids, ranking.positions)
+    impacts = search.impacts_at(term_ids, ranking.positions)
     names = [index.vocabulary.term(int(term_id)) for term_id in term_ids]
     finder = search.term_finder
     text = "" if query is None else query[:SEARCHED_CHARACTERS]
@@ -129,10 +129,10 @@ def explain_hits(
         for column, hit in enumerate(hits)
     ]
     query_terms = [QueryTerm(name, float(w), name in literal) for name, w in zip(names, weights, strict=True)]
-    n_superblocks = sum(-(-segment.n_docs // SUPERBLOCK) for segment in index.segments)
+    n_superblocks = search.n_superblocks
     facts = EngineFacts(
         n_docs=len(index),
-        n_segments=len(index.segments),
+        n_segments=len(index.manifest.segments),
         traversals=ranking.traversals,
         n_terms=len(term_ids),
         n_postings=ranking.n_postings,
@@ -156,6 +156,7 @@ def explain_hits(
         engine=facts,
         total=found.total,
         facets=found.facets,
+        missing=search.missing,
     )
 
 
@@ -197,7 +198,8 @@ def _explained(
     in_query: frozenset[str],
 ) -> ExplainedHit:
     points = {names[i]: int(integers[i]) * int(impacts[i]) for i in np.flatnonzero(impacts).tolist() if integers[i]}
-    in_title, in_text = finder.find(hit.title[:SEARCHED_CHARACTERS]), finder.find(hit.text[:SEARCHED_CHARACTERS])
+    in_title = finder.find_some(hit.title[:SEARCHED_CHARACTERS], points)
+    in_text = finder.find_some(hit.text[:SEARCHED_CHARACTERS], points)
     standing = {span.term for span in (*in_title, *in_text)}
     terms = [
         TermContribution(
@@ -214,14 +216,3 @@ def _explained(
     ]
     terms.sort(key=lambda term: (-term.points, term.term))
     return ExplainedHit(replace(hit, terms=tuple(terms)), spans_of(in_title, points), spans_of(in_text, points))
-
-
-def _impacts(
-    search: SparseSearch, term_ids: npt.NDArray[np.int32], positions: npt.NDArray[np.int64]
-) -> npt.NDArray[np.uint8]:
-    """Return the impacts, uint8, (n_terms, n_positions)."""
-    impacts = np.zeros((len(term_ids), len(positions)), np.uint8)
-    for segment, places, rows in search.by_segment(positions):
-        local, at = segment.local_terms(term_ids)
-        impacts[np.ix_(at, places)] = impacts_at(segment, local, doc_ords_at(segment, rows))
-    return impacts

@@ -11,7 +11,6 @@ import numpy as np
 from lsr.encoders.base import Encoder
 from lsr.errors import UsageError
 from lsr.query.explain.explain import SEARCHED_CHARACTERS, spans_of, word_around
-from lsr.query.explain.stored_impacts import doc_ords_at, document_rows
 from lsr.query.explain.term_spans import TermFinder, TermSpan, term_finder
 from lsr.query.sparse_search import SparseSearch
 from lsr.types import Document
@@ -34,7 +33,8 @@ class VectorTerm:
 class TextVector:
     """A text's sparse vector, the heaviest terms first, and where they stand in it.
 
-    role: what the text was encoded as, `query` or `document`. encoder: its name.
+    role: what the text was encoded as, `query` or `document`. encoder: its name. keyphrases: the terms that are
+    phrases, without their mark, of encoders that have some.
     """
 
     text: str
@@ -42,6 +42,7 @@ class TextVector:
     encoder: str
     terms: tuple[VectorTerm, ...]
     spans: tuple[TermSpan, ...]
+    keyphrases: tuple[str, ...] = ()
 
     @property
     def n_in_text(self) -> int:
@@ -58,16 +59,16 @@ def query_vector(search: SparseSearch, text: str) -> TextVector:
 
 def document_vector(search: SparseSearch, doc_id: str) -> TextVector:
     """Return the vector that an index holds of a document, dequantised. Raises UsageError if there is none."""
-    for segment in search.index.segments:
-        (row,) = segment.find([doc_id])
-        if row is None:
-            continue
-        ((term_ids, impacts),) = document_rows(segment, doc_ords_at(segment, [row]))
-        weights = impacts.astype(np.float64) * search.index.manifest.scale
-        names = [search.index.vocabulary.term(int(term_id)) for term_id in term_ids]
-        text, terms = segment.document(row).full_text, zip(names, weights.tolist(), strict=True)
-        return _vector(text, "document", _name(search), terms, search.term_finder)
-    raise UsageError(f"the index has no document {doc_id!r}: 'lsr search --json' shows the ids of those that it has")
+    found = search.stored_vector(doc_id)
+    if found is None:
+        raise UsageError(
+            f"the index has no document {doc_id!r}: 'lsr search --json' shows the ids of those that it has"
+        )
+    document, term_ids, impacts = found
+    weights = impacts.astype(np.float64) * search.index.manifest.scale
+    names = [search.index.vocabulary.term(int(term_id)) for term_id in term_ids]
+    terms = zip(names, weights.tolist(), strict=True)
+    return _vector(document.full_text, "document", _name(search), terms, search.term_finder)
 
 
 def encoded_vector(encoder: Encoder, text: str, *, role: str) -> TextVector:
@@ -95,7 +96,9 @@ def _vector(text: str, role: str, encoder: str, terms: Iterable[tuple[str, float
         if span.term not in words:
             words[span.term] = word_around(text, span)
     shown = [VectorTerm(name, weight, name in words, _other(words.get(name, ""), name)) for name, weight in ordered]
-    return TextVector(text, role, encoder, tuple(shown), spans_of(found, ranks))
+    phrases = getattr(finder, "phrases", frozenset())
+    keyphrases = tuple(name[1:] for name, _ in ordered if name in phrases)
+    return TextVector(text, role, encoder, tuple(shown), spans_of(found, ranks), keyphrases)
 
 
 def _other(word: str, term: str) -> str:

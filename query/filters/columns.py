@@ -21,6 +21,8 @@ _SHOWN = 30
 
 def field_kinds(index: StoredIndex) -> dict[str, str]:
     """Return the kind of every field that documents of an index have and filters can test, by name."""
+    if index.agreed_kinds is not None:
+        return dict(index.agreed_kinds)
     found: dict[str, list[str]] = {}
     for segment in index.segments:
         for name, kind in (segment.fields.kinds if segment.fields is not None else {}).items():

@@ -57,9 +57,8 @@ def compile_filter(index: StoredIndex, filter_text: str, *, held: HeldPhrases | 
     Raises FilterError where it can't be understood, names a field that no document has, or compares values of
     different kinds; IndexDamagedError where the fields can't be read.
     """
-    tree = parse_filter(filter_text)
     kinds = column_kinds(index)
-    _Evaluation(None, filter_text, kinds).mask(tree)  # a filter that is wrong is so whatever the documents are
+    tree = check_filter(filter_text, kinds)
     held = held or HeldPhrases(index)
     masks = []
     for number, segment in enumerate(index.segments):
@@ -67,6 +66,13 @@ def compile_filter(index: StoredIndex, filter_text: str, *, held: HeldPhrases | 
         masks.append(_Evaluation(segment, filter_text, kinds, held, rows).mask(tree))
     mask = index.places.by_position(np.concatenate([np.empty(0, bool), *masks]), False)
     return DocumentFilter.from_mask(index, mask)
+
+
+def check_filter(filter_text: str, kinds: Mapping[str, str]) -> Node:
+    """Return the tree of a filter on fields of these kinds. Raises FilterError, whatever the documents are."""
+    tree = parse_filter(filter_text)
+    _Evaluation(None, filter_text, kinds).mask(tree)
+    return tree
 
 
 class _Evaluation:

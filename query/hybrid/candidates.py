@@ -24,8 +24,7 @@ def texts_of(
     if query.text is None:
         raise UsageError(f"{reranker} reads the text of a query, but it came as terms only: give its text")
     texts, names = [], []
-    for position in positions.tolist():
-        document = search.document(position)
+    for document in search.documents_at(positions):
         if not document.full_text.strip():
             raise UsageError(
                 f"the index at {search.index.path} has no text of document {document.doc_id!r}, which {reranker} "

@@ -74,10 +74,7 @@ def rows_at(search: SparseSearch, positions: npt.NDArray[np.int64]) -> npt.NDArr
 
     Raises UsageError without any, IndexDamagedError for a vector that isn't made of numbers.
     """
-    rows = np.empty((len(positions), dense_of(search.index).dimension), np.float32)
-    for segment, places, numbers in search.by_segment(positions):
-        assert segment.dense is not None
-        rows[places] = segment.dense[numbers]
+    rows = search.dense_halves(positions, dense_of(search.index).dimension).astype(np.float32)
     # A sum is a number only where all its parts are: one pass, without a matrix of truth values.
     if not math.isfinite(rows.sum()):
         _refuse_damaged(search, positions, rows)

@@ -42,20 +42,15 @@ def dense_leg(search: SparseSearch, query: Query, k: int, *, allowed: DocumentFi
         raise UsageError(f"k is {k}; it must be at least 1")
     dense = dense_of(search.index)
     vector = checked_query(query.dense, dense)
-    mask = allowed_rows(search.index, allowed)
+    n_found = n_allowed(search, allowed)
     parameters = choose_parameters(sum(map(len, dense.matrices)), dense.dimension)
-    n_allowed = None if mask is None else int(mask.sum())
-    if n_allowed is not None and n_allowed <= FEW_ALLOWED:
+    if n_found is not None and n_found <= FEW_ALLOWED:
         parameters = AnnParameters(FLAT)
     reranker = DenseReranker()
     minimum = reranker.minimum(search)
     depth = k if search.owners is None else PASSAGES_EACH * k
     while True:
-        if parameters.kind == FLAT:
-            positions = _best_of_all(search.index, vector, depth, mask)
-        else:
-            found = search_ann(_ann(search.index, parameters), parameters, vector, depth, mask)
-            positions = search.index.places.of_places(found)
+        positions = nearest(search, vector, depth, allowed, parameters)
         leg = ranked_leg(positions, reranker.scores(search, query, positions), minimum)
         if search.owners is None:
             break
@@ -67,6 +62,27 @@ def dense_leg(search: SparseSearch, query: Query, k: int, *, allowed: DocumentFi
         depth *= DEEPER
     how = f"dense {parameters.kind}" + ("" if parameters.kind == FLAT else " (approximate)")
     return Leg(leg.docs[:k], leg.scores[:k], leg.minimum), how
+
+
+def n_allowed(search: SparseSearch, allowed: DocumentFilter | None) -> int | None:
+    """Return how many documents may be found; None where neither a filter nor a deletion denies any."""
+    if search.elsewhere is not None:
+        return search.elsewhere.n_allowed(allowed)
+    mask = allowed_rows(search.index, allowed)
+    return None if mask is None else int(mask.sum())
+
+
+def nearest(
+    search: SparseSearch, vector: DenseRow, k: int, allowed: DocumentFilter | None, parameters: AnnParameters
+) -> npt.NDArray[np.int64]:
+    """Return the positions of the documents of the k largest products, and more that may equal the last."""
+    if search.elsewhere is not None:
+        return search.elsewhere.nearest(vector, k, allowed, parameters)
+    index = search.index
+    mask = allowed_rows(index, allowed)
+    if parameters.kind == FLAT:
+        return best_of_all(index, vector, k, mask)[0]
+    return index.places.of_places(search_ann(_ann(index, parameters), parameters, vector, k, mask))
 
 
 def allowed_rows(index: StoredIndex, allowed: DocumentFilter | None) -> npt.NDArray[np.bool_] | None:
@@ -104,10 +120,10 @@ def _ann(index: StoredIndex, parameters: AnnParameters) -> Any:
         return found
 
 
-def _best_of_all(
+def best_of_all(
     index: StoredIndex, vector: DenseRow, k: int, mask: npt.NDArray[np.bool_] | None
-) -> npt.NDArray[np.int64]:
-    """Return the positions of the k largest products and more that equal the last of them, in no order."""
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """Return the positions of the k largest products and more that equal the last of them, ascending; the products."""
     scores = np.concatenate([np.empty(0, np.float32), *_products(index, vector)])
     if mask is not None:
         scores[~mask] = -np.inf
@@ -115,10 +131,14 @@ def _best_of_all(
     allowed = len(scores) if mask is None else int(mask.sum())
     k = min(k, allowed)
     if k == 0:
-        return np.empty(0, np.int64)
+        return np.empty(0, np.int64), np.empty(0, np.float32)
     kth = np.partition(scores, len(scores) - k)[len(scores) - k]
-    found = index.places.of_places(np.flatnonzero(~(scores < kth)))
-    return found if index.places.is_sequential else np.sort(found)
+    places = np.flatnonzero(~(scores < kth))
+    found = index.places.of_places(places)
+    if index.places.is_sequential:
+        return found, scores[places]
+    order = np.argsort(found)
+    return found[order], scores[places][order]
 
 
 def _products(index: StoredIndex, vector: DenseRow) -> Iterator[npt.NDArray[np.float32]]:

@@ -61,7 +61,7 @@ def encode_queries(search: SparseSearch, texts: Sequence[str], hybrid: Hybrid) -
     dense_of(search.index)
     few = len(texts) <= FEW_QUERIES
     encoder = search.encoders.dense_queries if few else search.encoders.dense
-    return with_dense(search, search.encode(texts), encoder.encode_dense_queries(texts), texts)
+    return with_dense(search, search.encode(texts), encoder.encode_dense_queries(texts), texts, hybrid=hybrid)
 
 
 def with_dense(
@@ -69,17 +69,22 @@ def with_dense(
     sparse: SparseBatch,
     dense: npt.NDArray[np.float32],
     texts: Sequence[str] | None = None,
+    *,
+    hybrid: Hybrid | None = None,
 ) -> Queries:
     """Return queries that are searched by both vectors, their words weighed for a search beside dense vectors.
 
-    sparse: as `SparseSearch.encode` gives them. dense: float32, (n, dimension).
+    sparse: as `SparseSearch.encode` gives them. dense: float32, (n, dimension). hybrid: settings (default: the usual).
     """
-    return Queries(weigh_beside_dense(sparse, search.index.manifest.encoder), dense, texts)
+    manifest = search.index.manifest
+    weight = (hybrid or Hybrid()).settled(manifest.tuning).word_weight
+    return Queries(weigh_beside_dense(sparse, manifest.encoder, weight), dense, texts)
 
 
 def rank_hybrid(search: SparseSearch, query: Query, k: int, hybrid: Hybrid, scope: Scope = EVERYTHING) -> HybridRanking:
-    """Return the k best documents of a query by all legs, fused."""
-    depth = max(k, hybrid.candidates)
+    """Return the k best documents of a query by all legs, fused. Settings not asked for are those of the index."""
+    hybrid = hybrid.settled(search.index.manifest.tuning)
+    depth = max(k, hybrid.depth)
     began = time.perf_counter()
     sparse = search.rank_vector((query.term_ids, query.weights), depth, scope)
     sparse_done = time.perf_counter()

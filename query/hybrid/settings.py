@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import UsageError
-from lsr.io.option_spec import is_whole_number
+from lsr.indexer.hybrid_tuning import FEWEST, MOST, HybridTuning
+from lsr.io.option_spec import is_number, is_whole_number
 from lsr.query.fusion.fuser import Fuser
 from lsr.query.fusion.registry import DEFAULT_FUSER, RANKS_ALONE, make_fuser
 from lsr.query.hybrid.score_smoothing import Neighbours
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
 
 RERANK, UNION = "rerank", "union"
 MODES = (RERANK, UNION)
-FEWEST, MOST = 10, 1000
-"""Candidates that may be asked for."""
+USUAL_CANDIDATES = 100
+"""Candidates of each leg, where neither a search nor the index says how many."""
 
 RERANKER_PARTS = ("name", "minimum", "scores")
 """Attributes of every reranker."""
 
 USUAL_NEIGHBOURS = Neighbours()
+"""Default of `Hybrid`: this very object stands for no choice, and is replaced by what suits the index."""
 
 
 class Reranker(Protocol):
@@ -53,12 +55,16 @@ class Hybrid:
     Attributes:
         mode: `rerank` scores what the sparse leg found; `union` searches by dense vectors too, and fuses what either
             leg found.
-        candidates: number of documents of each leg, 10 to 1,000; never fewer than are wanted.
-        fuser: name of a fusion method, or a fuser with weights for the sparse and the other leg, in that order.
+        candidates: number of documents of each leg, 10 to 1,000; never fewer than are wanted (default: the index's own
+            where it was tuned, else 100).
+        fuser: name of a fusion method, or a fuser with weights for the sparse and the other leg, in that order
+            (default: `min-max`, with the weights of a tuned index, else equal ones).
         reranker: what scores candidates (default: the dense vectors of the index).
         neighbours: how fused scores are drawn towards those of candidates with near dense vectors, all of which are
             scored by them then, and whose `union` takes fewer from the dense leg; None: not at all, as with a
             reranker, and by default with `rrf`, which knows ranks only and would lose by it.
+        word_weight: weight of exact words in the sparse leg, where the encoder has such (default: that of a tuned
+            index, else the encoder's beside dense vectors).
 
     Raises:
         UsageError: a value is of another type or outside its range.
@@ -71,17 +77,18 @@ class Hybrid:
     """
 
     mode: str = RERANK
-    candidates: int = 100
+    candidates: int | None = None
     fuser: Fuser | str = field(default_factory=make_fuser)
     reranker: Reranker | None = None
     neighbours: Neighbours | None = USUAL_NEIGHBOURS
+    word_weight: float | None = None
 
     def __post_init__(self) -> None:
         """Raise UsageError for a value outside its range."""
         if not isinstance(self.mode, str) or self.mode not in MODES:
             raise UsageError(f"hybrid: no mode {self.mode!r:.60}; there are {' and '.join(MODES)}")
         count = self.candidates
-        if not is_whole_number(count) or not FEWEST <= count <= MOST:
+        if count is not None and (not is_whole_number(count) or not FEWEST <= count <= MOST):
             raise UsageError(f"hybrid: {count!r:.60} candidates; give {FEWEST} to {MOST:,}")
         if isinstance(self.fuser, str):
             object.__setattr__(self, "fuser", make_fuser(self.fuser))
@@ -96,6 +103,9 @@ class Hybrid:
         weights = self.method.weights
         if weights is not None and len(weights) != 2:
             raise UsageError(f"hybrid: {len(weights)} weights; give two, for the sparse and the other leg")
+        weight = self.word_weight
+        if weight is not None and not (is_number(weight) and weight > 0):
+            raise UsageError(f"hybrid: word_weight is {weight!r:.60}; it must be a number above 0")
         if self.mode == UNION and self.reranker is not None:
             raise UsageError("hybrid: union takes its second leg from dense vectors; a reranker goes with rerank")
 
@@ -106,16 +116,42 @@ class Hybrid:
         return self.fuser
 
     @property
+    def depth(self) -> int:
+        """Number of candidates of each leg."""
+        return self.candidates or USUAL_CANDIDATES
+
+    @property
     def needs_dense(self) -> bool:
         """True where queries are needed as dense vectors."""
         return self.reranker is None
+
+    def settled(self, tuning: HybridTuning | None) -> Hybrid:
+        """Return the same with an index's own settings where none were asked for. tuning: of the index, if any.
+
+        The weights are of `min-max` scores of dense vectors, so any other method or reranker keeps its usual ones.
+        """
+        if tuning is None or self.reranker is not None:
+            return self
+        fuser, neighbours = self.method, self.neighbours
+        if fuser.name == DEFAULT_FUSER and fuser.weights is None:
+            fuser = make_fuser(weights=(tuning.sparse, tuning.dense))
+        if neighbours is USUAL_NEIGHBOURS:
+            neighbours = replace(USUAL_NEIGHBOURS, share=tuning.share) if tuning.share else None
+        return replace(
+            self,
+            fuser=fuser,
+            neighbours=neighbours,
+            candidates=self.candidates or tuning.candidates,
+            word_weight=tuning.words if self.word_weight is None else self.word_weight,
+        )
 
 
 def hybrid_with(given: Hybrid | str | None, *, rerank: Any = None, weights: Any = None, **parts: Any) -> Hybrid:
     """Return a hybrid search with some parts replaced.
 
     given: a mode, or a `Hybrid`; None for the default mode. rerank: a `Reranker`, or the name of the dense vectors.
-    weights: of the sparse and the other leg. parts: `candidates`, `fuser`, `neighbours`. Raises UsageError.
+    weights: of the sparse and the other leg. parts: `candidates`, `fuser`, `neighbours`, `word_weight`. Raises
+    UsageError.
     """
     if rerank is not None:
         parts["reranker"] = None if isinstance(rerank, str) else rerank

@@ -16,7 +16,9 @@ from lsr.encoders.registry import load_encoder
 from lsr.encoders.runtime import INTEGER_KERNELS, Runtime
 from lsr.errors import IndexLockedError, LsrError, UsageError
 from lsr.indexer.encode import resumable_job as encoding
+from lsr.indexer.encode import units
 from lsr.indexer.encode.encode_corpus import encode_corpus
+from lsr.indexer.encode.encode_to_store import encode_to_store
 from lsr.indexer.encode.windows import CHARACTERS_PER_TOKEN, windows
 from lsr.indexer.pipeline import index_vectors
 from lsr.indexer.transfer.read_vectors import read_vectors
@@ -273,3 +275,69 @@ def test_a_model_goes_through_shards_into_an_index(router_folder, tmp_path):
     assert np.allclose(vectors.weights, expected.weights, atol=1e-6)
     manifest, notes = index_vectors(list(result.shards), tmp_path / "index", encoder=encoder)
     assert manifest.n_docs == 3 and notes == []
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    pytest.importorskip("obstore", reason="obstore is not installed")
+    monkeypatch.setattr(units, "SHARD_DOCUMENTS", 1)
+    return f"file://{tmp_path}/bucket/vectors"
+
+
+def of_store(tmp_path):
+    paths = sorted((tmp_path / "bucket" / "vectors").glob("shard-*.parquet"))
+    return encoding.EncodedCorpus(tmp_path, tuple(paths), 0, 0)
+
+
+def test_a_store_gets_the_shards_of_a_folder(tmp_path, store):
+    encode_corpus(corpus(23), Counter(), tmp_path / "folder", window=5)
+    done = encode_to_store(corpus(23), Counter(), store, window=5)
+    assert (done.n_docs, done.n_resumed, done.n_shards) == (23, 0, 5)
+    assert rows_of(of_store(tmp_path)) == rows_of(encode_corpus(corpus(23), Counter(), tmp_path / "folder", window=5))
+    names = {path.name for path in (tmp_path / "bucket" / "vectors").iterdir()}
+    assert names == {"encode.json", *(f"shard-{number:06}.parquet" for number in range(5))}
+    assert json.loads((tmp_path / "bucket" / "vectors" / "encode.json").read_text()) == json.loads(
+        (tmp_path / "folder" / "encode.json").read_text()
+    )
+
+
+@pytest.mark.parametrize("fails_at", ["d0", "d5", "d12"])
+def test_an_interrupted_job_in_a_store_resumes(tmp_path, store, fails_at):
+    with pytest.raises(KeyboardInterrupt):
+        encode_to_store(corpus(23), Counter(fails_at=fails_at), store, window=5)
+    again = Counter()
+    done = encode_to_store(corpus(23), again, store, window=5)
+    assert done.n_docs == 23 and done.n_resumed == int(fails_at[1:]) // 5 * 5
+    assert again.seen == [document.doc_id for document in corpus(23)[done.n_resumed :]]
+    assert rows_of(of_store(tmp_path)) == rows_of(encode_corpus(corpus(23), Counter(), tmp_path / "whole", window=5))
+
+
+def test_other_jobs_in_a_store_are_refused(tmp_path, store):
+    encode_to_store(corpus(10), Counter(), store, window=5)
+    with pytest.raises(LsrError, match="vectors of another encoder"):
+        encode_to_store(corpus(10), Counter(revision="2"), store, window=5)
+    with pytest.raises(LsrError, match="'with_text': True"):
+        encode_to_store(corpus(10), Counter(), store, with_text=False)
+    with pytest.raises(LsrError, match=r"shard-000000\.parquet: the documents aren't those"):
+        encode_to_store(corpus(10)[1:], Counter(), store, window=5)
+    folder = tmp_path / "bucket" / "vectors"
+    (folder / "shard-000001.parquet").write_bytes((folder / "shard-000001.parquet").read_bytes()[:-9])
+    with pytest.raises(LsrError, match=r"shard-000001\.parquet is no whole shard"):
+        encode_to_store(corpus(10), Counter(), store, window=5)
+    (folder / "encode.json").write_text("[1]")
+    with pytest.raises(LsrError, match=r"encode\.json is no job"):
+        encode_to_store(corpus(10), Counter(), store, window=5)
+    (folder / "encode.json").unlink()
+    with pytest.raises(LsrError, match="holds Parquet files of something else"):
+        encode_to_store(corpus(10), Counter(), store, window=5)
+
+
+def test_of_two_writers_of_a_store_one_wins(tmp_path, store):
+    def overtaken():
+        yield from corpus(10)[:5]
+        encode_to_store(corpus(10), Counter(), store, window=5)
+        yield from corpus(10)[5:]
+
+    with pytest.raises(LsrError, match=r"another writer has put shard-000000\.parquet there"):
+        encode_to_store(overtaken(), Counter(), store, window=10)
+    assert rows_of(of_store(tmp_path)) == rows_of(encode_corpus(corpus(10), Counter(), tmp_path / "whole", window=5))

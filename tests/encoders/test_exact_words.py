@@ -22,12 +22,15 @@ from lsr.encoders.pretrained.load_encoder import load_neural, start_encoder
 from lsr.encoders.pretrained.save_encoder import save_encoder
 from lsr.encoders.registry import load_dense_encoder, load_encoder, open_dense_encoder, weigh_beside_dense
 from lsr.errors import EncoderError, UsageError
+from lsr.indexer.hybrid_tuning import HybridTuning
 from lsr.indexer.pipeline import index_corpus, index_documents, index_vectors
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.transfer.export_vectors import export_vectors
+from lsr.indexer.update.set_tuning import set_tuning
 from lsr.indexer.update.update import add_documents, delete_documents
 from lsr.query.explain.text_vector import document_vector, encoded_vector
 from lsr.query.hybrid.search import with_dense
+from lsr.query.hybrid.settings import Hybrid
 from lsr.query.query_encoders import QueryEncoders
 from lsr.query.searcher import Searcher
 from lsr.types import Document, SparseBatch
@@ -212,7 +215,14 @@ def test_words_weigh_otherwise_beside_a_dense_vector(model, tmp_path):
         times[is_word_term(terms.term(term_id))].add(round(float(after / before), 5))
     assert times == {True: {2.5}, False: {1.0}}
     unchanged = weigh_beside_dense(alone, load_encoder(model, device="cpu").description)
-    assert unchanged is alone and weigh_beside_dense(alone, {"kind": "bm25"}) is alone
+    assert unchanged is alone and weigh_beside_dense(alone, {"kind": "bm25"}, 9.0) is alone
+    for asked in (with_dense(searcher, alone, np.ones((3, 4), np.float32), hybrid=Hybrid(word_weight=20.0)).sparse,
+                  weigh_beside_dense(alone, searcher.index.manifest.encoder, 20.0)):  # fmt: skip
+        words = np.array([is_word_term(terms.term(t)) for t in asked.term_ids.tolist()])
+        np.testing.assert_allclose(asked.weights, alone.weights * np.where(words, 5.0, 1.0), rtol=1e-6)
+    set_tuning(tmp_path / "index", HybridTuning(sparse=0.5, dense=0.5, words=20.0, share=0.4, candidates=100))
+    tuned = with_dense(Searcher(tmp_path / "index"), alone, np.ones((3, 4), np.float32)).sparse
+    np.testing.assert_array_equal(tuned.weights, asked.weights)
 
 
 def test_another_analyser_is_refused(model, tmp_path, monkeypatch):

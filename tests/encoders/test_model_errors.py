@@ -57,7 +57,7 @@ def test_pickled_weights(tiny, plain_folder, copied):
     (folder / "model.safetensors").unlink()
     assert "no *.safetensors" in refusal(folder)
     torch.save(tiny.model().state_dict(), folder / "pytorch_model.bin")
-    assert "save the model as safetensors" in refusal(folder)
+    assert "run lsr encoder convert" in refusal(folder)
 
 
 def test_pickled_query_weights(router_folder, copied):
@@ -148,12 +148,12 @@ def test_query_weights_that_do_not_fit(router_folder, copied):
 
     folder = copied(router_folder)
     path = folder / "query_0_SparseStaticEmbedding" / "model.safetensors"
-    for stored in (np.ones(1000, np.float32), np.ones((2, 2), np.float32)):
+    for stored in (np.ones(1000, np.float32), np.ones(10, np.float32), np.ones((2, 2), np.float32)):
         save_file({"weight": stored}, path)
         assert "holds no vector of" in refusal(folder)
-    save_file({"weight": np.full(10, np.nan, np.float32)}, path)
+    save_file({"weight": np.full(36, np.nan, np.float32)}, path)
     assert "query weight nan" in refusal(folder)
-    save_file({"weight": np.full(10, -1, np.float32)}, path)
+    save_file({"weight": np.full(36, -1, np.float32)}, path)
     assert "query weight -1.0" in refusal(folder)
 
 

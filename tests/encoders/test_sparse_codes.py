@@ -51,6 +51,41 @@ def test_codes_are_the_largest_positive_values(n_codes: int, dimension: int, n_a
     assert len(model.codes(vectors[:0])) == 0
 
 
+@settings(deadline=None, max_examples=30)
+@given(n_codes=st.integers(2, 12), dimension=st.integers(2, 5), n_active=st.integers(1, 4), seed=st.integers(0, 50))
+def test_pursuit_takes_codes_one_after_another(n_codes: int, dimension: int, n_active: int, seed: int) -> None:
+    given_one = autoencoder(n_codes, dimension, min(n_active, n_codes), seed)
+    units = given_one.decoder / np.linalg.norm(given_one.decoder, axis=1, keepdims=True)
+    model = replace(given_one, decoder=units, pursuit=True)
+    vectors = np.random.default_rng(seed + 1).normal(size=(3, dimension)).astype(np.float32)
+    codes = model.codes(vectors)
+    codes.check()
+    for i, vector in enumerate(vectors):
+        rest, expected = (vector - model.centre).astype(np.float64), dict[int, float]()
+        for _ in range(model.n_active):
+            products = units @ rest
+            best = int(products.argmax())
+            if products[best] <= 0:
+                break
+            expected[best] = expected.get(best, 0.0) + products[best]
+            rest = rest - products[best] * units[best]
+        term_ids, weights = codes.row(i)
+        assert dict(zip(term_ids.tolist(), weights.tolist(), strict=True)) == pytest.approx(expected, abs=1e-3)
+        assert model.reconstruct(codes)[i] == pytest.approx(vector - rest, abs=1e-3)
+
+
+def test_nested_codes_stand_for_vectors_by_their_first_quarter(tmp_path: Path) -> None:
+    vectors = mixtures(300)
+    nested = fit_codes(vectors, replace(SMALL, nested=True))
+    plain = fit_codes(vectors, SMALL)
+    assert nested.first(16).n_codes == 16
+    assert reconstruction(nested.first(16), vectors) > reconstruction(plain.first(16), vectors)
+    with pytest.raises(EncoderError, match="the first 3 of 64"):
+        nested.first(3)
+    save_codes(tmp_path, replace(nested, pursuit=True), {"kind": "dense"})
+    assert read_codes(tmp_path)[0].pursuit
+
+
 def mixtures(n: int) -> npt.NDArray[np.float32]:
     """Unit vectors made of two of twenty directions each."""
     rng = np.random.default_rng(3)

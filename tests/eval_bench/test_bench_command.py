@@ -16,6 +16,7 @@ from lsr.errors import LsrError, MissingExtraError, UsageError
 from lsr.eval.bench.collection import SparseCollection, make_collection, save_collection
 from lsr.eval.bench.oracle import find_truth, recall
 from lsr.eval.bench.registry import PEERS, choose_peers, engine, engine_version
+from lsr.kernels.traversals.account import STEPS
 from lsr.types import SparseBatch
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -80,6 +81,24 @@ def test_our_engine_alone_gets_all_its_numbers(
     printed = capsys.readouterr().out
     for part in ("tiny: 2,000 documents", "bytes/posting", "k = 100", "QPS, 2 threads", "The planner chose", "warm-up"):
         assert part in printed
+
+
+def test_every_step_of_a_search_is_accounted_for(
+    bench: Bench, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (collection,) = bench(str(folder), "-k", "10", "--steps")["collections"]
+    assert [report["settings"] for report in collection["steps"]] == ["", "fast", "balanced", "near-exact"]
+    steps = {step["name"]: step for step in collection["steps"][0]["steps"]}
+    assert list(steps) == list(STEPS)
+    assert all(step["us"] >= 0 for step in steps.values())
+    n_superblocks = math.ceil(2000 / 64)
+    assert steps["bounds of superblocks"]["n_items"] == n_superblocks
+    assert steps["rare terms' postings"]["n_bytes"] == 4 * steps["rare terms' postings"]["n_items"]
+    scored = steps["scoring the first"], steps["scoring the rest"]
+    assert 0 < sum(step["n_items"] for step in scored) <= n_superblocks
+    assert scored[0]["n_bytes"] > 12 * scored[0]["n_items"]
+    printed = capsys.readouterr().out
+    assert "steps, k = 10" in printed and "block bounds of the rest" in printed
 
 
 def test_several_sizes_are_compared_and_kept_indexes_used_again(bench: Bench, folder: Path, tmp_path: Path) -> None:

@@ -254,4 +254,8 @@ def test_whole_weights(name: str, splade: tuple[Searcher, SparseBatch], tmp_path
 def test_float_weights(name: str, floats: tuple[Searcher, SparseBatch], tmp_path: Path) -> None:
     n, right, order = compared(name, floats, tmp_path / "out")
     sys.stdout.write(f"bundled model, {name}: {right} of {n} right, {order} in the index's order\n")
-    assert order >= (200 if name in WHOLE else n - 25)
+    if name in WHOLE:
+        assert order >= 212 and n == 225
+    else:
+        assert right == n == FEW.get(name, 225)
+        assert order == n

@@ -54,6 +54,9 @@ REFUSED = {
     "json = '../other/x.json'": ["bench", "x"],
     "html = 'x.html'": ["search", "x"],
     "output = '../other'": ["train", "x"],
+    "endpoint = 'http://evil.example'": ["push", "x", "me/model"],
+    "base = 'org/model'": ["encoder", "convert", "x", "y"],
+    "query = 'org/model'": ["encoder", "convert", "x", "y"],
     "set = ['output=/etc']": ["train", "x"],
 }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import mmap
 import os
 import resource
 import shutil
@@ -112,11 +111,11 @@ def test_a_lack_of_memory_is_not_called_damaged(path: Path, monkeypatch: pytest.
         raise OSError(code, os.strerror(code))
 
     with monkeypatch.context() as patch:
-        patch.setattr(mmap, "mmap", fail)
+        patch.setattr(files, "map_file", fail)
         with pytest.raises(OutOfResourcesError):
             StoredIndex.open(path)
     index = StoredIndex.open(path)
-    monkeypatch.setattr(mmap, "mmap", fail)
+    monkeypatch.setattr(files, "map_file", fail)
     with pytest.raises(OutOfResourcesError):
         index.get("d1")
     assert isinstance(index.segments[0].n_docs, int)

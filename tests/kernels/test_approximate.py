@@ -20,7 +20,8 @@ from kernel_cases import (
 )
 from kernel_oracle import rank_by_matrix
 
-from lsr.kernels.traversals.approximate import Limits, heaviest_first, search_approximately
+from lsr.kernels.traversals.approximate import Limits, search_approximately
+from lsr.kernels.traversals.query_terms import heaviest_first
 from lsr.kernels.traversals.topk import NO_FILTER
 
 NO_LIMIT = 2**62

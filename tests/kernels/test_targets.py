@@ -35,6 +35,7 @@ TESTS = (
     "test_packed_runs.py",
     "test_superblock_bounds.py::test_vector_instructions_do_what_plain_loops_do",
     "test_superblock_bounds.py::test_the_largest_of_four_superblocks",
+    "test_superblock.py::test_vector_instructions_lower_bounds_as_plain_loops_do",
     "test_superblock_bounds.py::test_upper_bounds_of_any_number_of_rows_and_superblocks",
     "test_search.py::test_every_traversal_equals_the_matrix_however_documents_are_divided",
 )
@@ -117,3 +118,31 @@ def test_compiled_code_of_two_targets_shares_a_folder(tmp_path: Path) -> None:
     ]
     assert found == [["0", "1"], ["1", "0"], ["0", "1"], ["1", "0"]]
     assert len(list(tmp_path.glob("kernels-*"))) == 1
+
+
+HALF_AS_WIDE = """
+import sys
+
+import pytest
+
+from lsr.kernels.simd import cpu_features
+
+has_feature = cpu_features.has_feature
+cpu_features.has_feature = lambda name: name == "avxvnni" or (name != "avx512vnni" and has_feature(name))
+from lsr.kernels.simd.dot_products import add_dots
+
+code = pytest.main(sys.argv[1:])
+assembly = "".join(add_dots.inspect_asm().values())
+assert "vpdpbusd" in assembly and "%zmm" not in assembly, assembly
+sys.exit(code)
+"""
+
+
+@pytest.mark.skipif(not HOST.get("avx512vl") or not HOST.get("avx512vnni"), reason="the processor has no such form")
+def test_vnni_of_half_as_wide_registers_does_what_plain_loops_do(tmp_path: Path) -> None:
+    """AVX-VNNI's instruction in its AVX-512 form, which differs in its encoding alone."""
+    test = Path(__file__).parent / TESTS[1].split("::")[0]
+    options = ["-q", "-x", "--import-mode=importlib", "-p", "no:cacheprovider", "-k", TESTS[1].split("::")[1]]
+    done = run(["-c", HALF_AS_WIDE, *options, str(test)], {"LSR_CACHE": str(tmp_path)})
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+    assert "1 passed" in done.stdout

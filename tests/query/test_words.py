@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-from lsr.encoders.lexical.analyser import Analyser, AnalyserSettings
+from lsr.encoders.lexical.analyser import NEWEST, Analyser, AnalyserSettings
 from lsr.query.explain.term_spans import AnalysedWords, Tokens, term_finder
 from lsr.query.query_encoders import QueryEncoders
 
@@ -63,6 +64,35 @@ def test_some_terms_are_found_as_among_all(texts: list[str], wanted: set[str]) -
         expected = sorted(span for span in finder.find(text) if span.term in wanted)
         assert finder.find_some(text, wanted) == expected
         assert small.find_some(text, wanted) == expected
+
+
+def test_identifiers_and_pairs_of_ideographs_are_found_wherever_they_stand() -> None:
+    finder = AnalysedWords(AnalyserSettings("none", "none", NEWEST))
+    text = "東京東京: a.b_c,f(x) f()–Ål-1🎉👍🏽"
+    there = [span for span in found(finder, text) if len(span[1]) > 1 or span[1] == "👍"]
+    assert there == [
+        ("東京", "東京"), ("京東", "京東"), ("東京", "東京"), ("a.b_c", "a.b_c"), ("b_c", "b_c"), ("f", "f()"),
+        ("f()", "f()"), ("Ål", "al"), ("Ål-1", "al-1"), ("👍🏽", "👍"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["東京" * 15_000 + " 京", "word " * 6_000 + "others", "a->" * 10_000])
+def test_long_texts_and_chunks_are_looked_through_and_not_cached(text: str) -> None:
+    finder = AnalysedWords(AnalyserSettings("none", "none", NEWEST), most_known=30)
+    wanted = {"京東", "京", "word", "others", "a"}
+    expected = [span for span in finder.find(text) if span.term in wanted]
+    assert expected
+    assert finder.find_some(text, wanted) == expected
+    known = finder._known
+    assert not known.texts.get(text)
+    assert known.characters < 100 and sum(map(len, known.chunks)) < 100
+
+
+def test_terms_of_chunks_that_are_not_cached_are_forgotten() -> None:
+    finder = AnalysedWords(AnalyserSettings("none", "none"), most_known=10)
+    for start in range(0x4E00, 0x5E00, 0x400):
+        finder.find_some("".join(map(chr, range(start, start + 0x400))), {"x"})
+        assert len(finder._known.numbers) <= 0x400
 
 
 def finder_of(index: Any) -> Any:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,10 +35,18 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
-@pytest.fixture(params=["index", "hash"])
-def index(request: pytest.FixtureRequest, tmp_path: Path) -> lsr.Index:
+@pytest.fixture(scope="module", params=["index", "hash"])
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index and a set, of which each test gets a copy."""
     options: dict[str, Any] = {} if request.param == "index" else {"shards": 3, "partition": request.param}
-    return lsr.index(NOTES, tmp_path / "notes", encoder="bm25", **options)
+    path = tmp_path_factory.mktemp(request.param) / "notes"
+    lsr.index(NOTES, path, encoder="bm25", **options).close()
+    return path
+
+
+@pytest.fixture
+def index(made: Path, tmp_path: Path) -> lsr.Index:
+    return lsr.open(shutil.copytree(made, tmp_path / "notes"))
 
 
 @pytest.fixture
@@ -214,3 +226,50 @@ def test_s3(index: lsr.Index, bucket: str, request: pytest.FixtureRequest, monke
         publish_index(index.path, url)
     with pytest.raises(LsrError, match=r"NoSuchBucket|refuses|doesn't answer|not there|no index"):
         lsr.open(url.replace("s3://bucket/", "s3://other-bucket/"))
+
+
+KILLED = """
+import os, signal, sys
+from lsr.indexer.transfer.object_store import ObjectStore
+from lsr.indexer.transfer.publish import publish_index
+
+puts, put = 0, ObjectStore.put
+
+
+class Ending:
+    def __init__(self, file):
+        self.file = file
+
+    def read(self, size=-1):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+
+def dying(store, key, content):
+    global puts
+    puts += 1
+    put(store, key, Ending(content) if puts == 6 else content)
+
+
+ObjectStore.put = dying
+publish_index(sys.argv[1], sys.argv[2])
+"""
+
+
+def test_a_killed_upload_leaves_nothing_that_is_seen(
+    index: lsr.Index, bucket: str, request: pytest.FixtureRequest
+) -> None:
+    url = bucket.format(f"killed-{request.node.callspec.id}")
+    done = subprocess.run([sys.executable, "-c", KILLED, str(index.path), url], capture_output=True)
+    assert done.returncode == -signal.SIGKILL
+    there = ObjectStore(url).entries()
+    files = {path.relative_to(index.path).as_posix(): path for path in index.path.rglob("*") if path.is_file()}
+    assert len(there) == 5
+    assert all(entry.size_bytes == files[entry.key].stat().st_size for entry in there)
+    assert not [entry for entry in there if entry.key.endswith(".json")]
+    with pytest.raises(IndexMissingError, match="no index at"):
+        lsr.open(url)
+    publish_index(index.path, url)
+    assert answers(lsr.open(url)) == answers(index)

@@ -114,6 +114,7 @@ def save_random_model(folder: Path, **changes: Any) -> Path:
     torch.manual_seed(0)
     BertForMaskedLM(BertConfig(**{**values, **changes})).save_pretrained(folder)
     make_tokenizer().save_pretrained(folder)
+    (folder / "phrases.txt").write_text("".join(f"{a} {b}\n" for a, b in zip(KEYS, NOISE * 4, strict=True)))
     return folder
 
 

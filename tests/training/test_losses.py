@@ -11,11 +11,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from lsr.errors import UsageError
 from lsr.training.losses.base import ScoredBatch
 from lsr.training.losses.distillation import combined_scores, kl, min_max
 from lsr.training.losses.infonce import infonce
 from lsr.training.losses.margin import margin_triplet
 from lsr.training.losses.margin_mse import margin_mse
+from lsr.training.losses.overlap import overlap
 from lsr.training.losses.regression import vector_regression
 
 # Two queries, each with a positive and a hard negative: columns q0+, q0−, q1+, q1−.
@@ -108,6 +110,24 @@ def test_the_ensemble_knows_nothing_where_one_teacher_knows_nothing() -> None:
     other[0, 1] = torch.nan
     found = combined_scores([TEACHER, other], [1, 1], torch.ones_like(OWN), normalise=False)
     assert found[0, 1].isnan() and not found[0, 0].isnan()
+
+
+def test_overlap_labels_the_queries_own_terms_by_the_positives_text() -> None:
+    no = -math.inf
+    logits = torch.tensor([[2.0, -1.0, no], [no, 0.5, no]], dtype=torch.float64, requires_grad=True)
+    standing = torch.tensor([[True, False, True], [False, True, False], [False, True, True], [True, True, True]])
+    given = ScoredBatch(SCORES, POSITIVES, OWN, torch.zeros_like(OWN), None, logits, standing)
+
+    def entropy(logit: float, label: bool) -> float:
+        share = 1 / (1 + math.exp(-logit))
+        return -math.log(share if label else 1 - share)
+
+    value = overlap(given)
+    assert value.item() == pytest.approx((entropy(2, True) + entropy(-1, False) + entropy(0.5, True)) / 3)
+    value.backward()
+    assert logits.grad is not None and torch.equal(logits.grad != 0, logits.detach().isfinite())
+    with pytest.raises(UsageError, match="needs logits"):
+        overlap(batch())
 
 
 def test_regression_of_unit_vectors_is_two_minus_two_cosines() -> None:

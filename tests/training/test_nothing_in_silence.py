@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+import lsr.models
 from lsr.cli.main import main
 from lsr.errors import EncoderError, LsrError, UsageError
 from lsr.training.config.config import make_config
@@ -107,6 +108,50 @@ def test_a_ramp_longer_than_the_training_is_warned_of(side: str, said: str, logg
 def test_an_option_without_effect_is_refused(change: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         config_of("model", change)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (["data.topics_per_batch=3"], "data.topics_per_batch is set, but data.topics is 0"),
+        (["data.overlap=drop"], "data.overlap is set, but data.check_overlap names no test collection"),
+        (["data.corpus=notes"], "data.corpus is set, but data.files names no file"),
+        (["train.table_learning_rate=1e-3"], "but encoder.learn_query_table is false"),
+        (["eval.patience=3"], "eval.patience is set, but eval.every is 0"),
+        (["eval.measure=MRR@10"], "eval.measure is set, but eval.datasets names no test collection"),
+        (["encoder.idf_max=3"], "encoder.idf_max is set, but encoder.query_table is not 'idf'"),
+        (["encoder.dense={dimension=8}"], "encoder.dense.dimension is set, but no loss trains that layer"),
+        (["sparsity.documents.horizon=30"], "sparsity.documents.horizon is set, but sparsity.documents.target is not"),
+        (
+            ["sparsity.documents.ramp=3"],
+            "sparsity.documents.ramp is set, but sparsity.documents.schedule is 'constant'",
+        ),
+        (
+            ["data.mining={first='bm25', teacher_margin=0.5}"],
+            "data.mining.teacher_margin is set, but data.mining.teacher names none",
+        ),
+        (["data.files=pairs.jsonl", "train.steps=8"], None),
+    ],
+)
+def test_a_setting_without_effect_is_warned_of(
+    changes: list[str], said: str | None, logged: pytest.LogCaptureFixture
+) -> None:
+    from lsr.training.preflight import warn_of_schedules
+
+    warn_of_schedules(config_of("model", *changes))
+    found = [str(said) in line and line.endswith("it has no effect") for line in logged.messages]
+    assert found == ([] if said is None else [True])
+
+
+def test_recipes_set_nothing_without_effect() -> None:
+    from lsr.training.config.toml_values import read_config
+    from lsr.training.config.without_effect import without_effect
+    from lsr.training.recipes import RECIPES_FOLDER
+
+    bundled = Path(lsr.models.__file__).parent
+    for path in sorted([*RECIPES_FOLDER.glob("*.toml"), *bundled.glob("*.toml")]):
+        values = with_overrides(read_config(path), ["data.files=pairs.jsonl"])
+        assert without_effect(make_config(values)) == [], path
 
 
 def test_a_finished_run_is_not_trained_again(

@@ -16,12 +16,14 @@ from lsr.encoders.registry import load_encoder
 from lsr.errors import UsageError
 from lsr.training.config.config import make_config
 from lsr.training.config.toml_values import with_overrides
+from lsr.training.evaluators.base import EVALUATORS
 from lsr.training.losses.base import LOSSES, SCORES, ScoredBatch, mean_where, register_loss
 from lsr.training.registry import Registry
 from lsr.training.regularisers.base import REGULARISERS, Regulariser, TermWeights, register_regulariser
 from lsr.training.run_folder.log import read_log
 from lsr.training.teachers.base import TEACHERS, TeacherRequest, register_teacher
 from lsr.training.teachers.registry import open_teacher, teacher_names
+from lsr.training.trackers.base import TRACKERS
 from lsr.training.train import train
 
 pytestmark = pytest.mark.usefixtures("without_plots")
@@ -148,5 +150,7 @@ def test_a_name_is_registered_once_and_an_unknown_one_lists_the_known() -> None:
 
 def test_every_module_of_a_package_registers_its_own() -> None:
     assert LOSSES.names() == ("ensemble", "infonce", "kl", "margin", "margin_mse", "regression")
-    assert REGULARISERS.names() == ("df-flops", "flops", "idf-flops", "l0-mask", "l1")
+    assert REGULARISERS.names() == ("df-flops", "flops", "idf-flops", "l0-mask", "l1", "term-budget")
+    assert EVALUATORS.names() == ("reranking", "triplets")
+    assert TRACKERS.names() == ("mlflow", "tensorboard", "trackio", "wandb")
     assert teacher_names() == ["bm25", "cross-encoder:MODEL", "dense:MODEL", "file", "sparse:MODEL"]

@@ -22,6 +22,7 @@ from lsr.training.regularisers.flops import FLOPS, joint_flops
 from lsr.training.regularisers.idf_flops import IDFAwareFLOPS
 from lsr.training.regularisers.l0_mask import L0Mask
 from lsr.training.regularisers.l1 import L1
+from lsr.training.regularisers.term_budget import TermBudget
 from lsr.training.sparsity.schedules import SCHEDULES
 
 WEIGHTS = [[1.0, 0.0, 2.0, 0.0], [3.0, 0.0, 0.0, 0.0]]
@@ -80,6 +81,41 @@ def test_document_frequencies_are_a_running_mean_that_a_checkpoint_keeps() -> No
     assert torch.equal(fresh(batch), regulariser(batch))
     shares = regulariser.state()["shares"] / regulariser.state()["seen"]
     assert shares.tolist() == pytest.approx([1, 0, 0.5, 0])
+
+
+def test_a_budget_is_felt_by_the_terms_beyond_it_alone() -> None:
+    regulariser = TermBudget(4, budget=0.5, rate=0.5, memory=0.0)
+    batch = texts(torch.tensor(WEIGHTS))  # shares: 1, 0, ½, 0
+    penalties = [regulariser(batch).item() for _ in range(3)]
+    assert penalties == pytest.approx([(1 + 0.5 * n) * 4 + 1 for n in (1, 2, 3)])
+    regulariser(texts(torch.tensor([[0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0]])))  # the first term is within: 1.5 − ½
+    assert regulariser.state()["multipliers"].tolist() == pytest.approx([1.0, 0, 0, 0])
+
+
+def test_a_budget_of_sampled_terms_is_kept_by_term_and_by_a_checkpoint() -> None:
+    regulariser, fresh = TermBudget(8, budget=0.1), TermBudget(8, budget=0.1)
+    rows = torch.tensor([[1.0, 0.0], [1.0, 2.0]])
+    parts = {"term_ids": torch.tensor([2, 6]), "counts": torch.tensor([1.0, 3.0])}
+    regulariser(TermWeights(rows, **parts))
+    assert [i for i, value in enumerate(regulariser.state()["multipliers"].tolist()) if value] == [2, 6]
+    fresh.load(regulariser.state())
+    assert torch.equal(fresh(TermWeights(rows, **parts)), regulariser(TermWeights(rows, **parts)))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: TermBudget(4, budget=0), "budget is 0"),
+        (lambda: TermBudget(4, rate=0), "rate is 0"),
+        (lambda: TermBudget(4, memory=1), "memory is 1"),
+        (lambda: DFFLOPS(4, alpha=1), "alpha is 1"),
+        (lambda: DFFLOPS(4, beta=0), "beta is 0"),
+        (lambda: DFFLOPS(4, memory=-1), "memory is -1"),
+    ],
+)
+def test_options_out_of_range_are_refused(make: Callable[[], Regulariser], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        make()
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,8 @@ TARGETS = {
     "queries": [f"sparsity.queries.target={QUERY_TARGET}", "sparsity.queries.ramp=100"],
 }
 PER_RECIPE: dict[str, list[str]] = {
+    "dyvo": ["encoder.phrases.embeddings=tokens"],
+    "uhd": ["encoder.document.wide={layers=[1], width=256, active=12}"],
     "l0-mask": [f"sparsity.documents.threshold={DOCUMENT_TARGET - 2}"],
 }
 
@@ -37,6 +39,8 @@ PER_RECIPE: dict[str, list[str]] = {
 def small_config(name: str, model: Path) -> Any:
     values = read_config(RECIPES_FOLDER / f"{name}.toml")
     changes = [*SMALL, f"encoder.start={model}", *PER_RECIPE.get(name, [])]
+    if "phrases" in values["encoder"]:
+        changes.append(f'encoder.phrases.files=["{model / "phrases.txt"}"]')
     for side, targets in TARGETS.items():
         changes += targets if side in values.get("sparsity", {}) else []
     return make_config(with_overrides(values, changes))

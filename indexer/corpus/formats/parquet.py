@@ -49,11 +49,11 @@ def read_parquet(source: SourceFile, intake: Intake) -> Iterator[tuple[int, Docu
 
 @contextmanager
 def _opened_file(source: SourceFile, intake: Intake) -> Iterator[tuple[pq.ParquetFile, int]]:
-    """Open a file for reading at any offset; a compressed one is first unpacked into a temporary file.
+    """Open a file for reading at any offset; one compressed or from elsewhere goes through a temporary file.
 
     Yields the file, and how many rows may be read at a time.
     """
-    if not source.compression:
+    if not source.compression and source.reopen is None:
         try:
             unread = os.fdopen(open_plain(source.path), "rb")
         except OSError as error:

@@ -7,6 +7,7 @@ from typing import Any
 
 from lsr.cli.changes.change_options import add_common_arguments, add_from_sources, add_source_arguments
 from lsr.cli.common import add_command
+from lsr.cli.indexes.expansion_options import add_expansion_arguments, expansions_of
 
 EXAMPLES = """\
 examples:
@@ -28,10 +29,11 @@ def add_parser(subparsers: Any) -> None:
         EXAMPLES,
     )
     add_source_arguments(parser)
+    add_expansion_arguments(parser)
     add_common_arguments(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Add the documents and report the counts."""
-    return add_from_sources(args, replacing=False)
+    return add_from_sources(args, replacing=False, expansions=expansions_of(args))

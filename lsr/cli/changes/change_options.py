@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lsr.cli.common import TerminalProgress, add_index_argument, note, note_compiling, positive
+from lsr.cli.common import TerminalProgress, add_index_argument, corpus_place, note, note_compiling, positive
 from lsr.cli.indexes.reading_options import add_reading_arguments, given_reading_options
+from lsr.cli.indexes.without_effect import note_without_effect
 from lsr.errors import COMMITTED
 from lsr.output.numbers import counted
 from lsr.output.terminal import say
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options for the sources of documents."""
-    parser.add_argument("corpus", nargs="*", type=Path, metavar="CORPUS", help="folders and files to read")
+    parser.add_argument(
+        "corpus", nargs="*", type=corpus_place, metavar="CORPUS", help="folders and files to read, here or by URL"
+    )
     add_index_argument(parser)
     parser.add_argument(
         "--encoder", metavar="E", help="new place of the index's model, if it has moved (default: where the index says)"
@@ -41,8 +44,11 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as a JSON object")
 
 
-def add_from_sources(args: argparse.Namespace, *, replacing: bool) -> int:
-    """Add or replace the documents that the arguments name, and report the counts."""
+def add_from_sources(args: argparse.Namespace, *, replacing: bool, expansions: Any = None) -> int:
+    """Add or replace the documents that the arguments name, and report the counts.
+
+    expansions: an `Expansions` of documents that are added.
+    """
     from lsr.encoders.registry import load_encoder
     from lsr.errors import UsageError
     from lsr.indexer.update.update import add_corpus, add_vectors
@@ -51,6 +57,10 @@ def add_from_sources(args: argparse.Namespace, *, replacing: bool) -> int:
         raise UsageError("name what to add: either CORPUS folders and files, or --vectors FILE.parquet")
     if args.vectors and args.encoder is not None:
         raise UsageError("--encoder goes with CORPUS: ready vectors are of the index's encoder")
+    if args.vectors and expansions is not None:
+        raise UsageError("--expansions goes with CORPUS: ready vectors are encoded already")
+
+    note_without_effect(args)
 
     def change(path: Path, options: dict[str, Any]) -> Any:
         if args.vectors:
@@ -58,8 +68,9 @@ def add_from_sources(args: argparse.Namespace, *, replacing: bool) -> int:
         encoder = None if args.encoder is None else load_encoder(args.encoder)
         reading = given_reading_options(args)
         return add_corpus(
-            args.corpus, path, replacing=replacing, encoder=encoder, skip_bad=args.skip_bad, reading=reading, **options
-        )
+            args.corpus, path, replacing=replacing, encoder=encoder, skip_bad=args.skip_bad, reading=reading,
+            expansions=expansions, **options,
+        )  # fmt: skip
 
     return run_change(args, change)
 

@@ -52,6 +52,7 @@ def add_parser(subparsers: Any) -> None:
     add("--without-reordering", action="store_true", help="also time an index without reordering")
     add("--approximate", action="store_true", help="also time approximate search at several settings")
     add("--traversals", action="store_true", help="time every traversal, and compare the planner with the best")
+    add("--steps", action="store_true", help="account for each step of a search: its time, and the bytes that it reads")
     add(
         "--grow", type=positive, metavar="COMMITS",
         help="instead: add the last documents in so many commits, and time searches before and after merging",
@@ -103,6 +104,7 @@ def run(args: argparse.Namespace) -> int:
         peers=tuple(peers),
         without_reordering=args.without_reordering,
         traversals=args.traversals,
+        steps=args.steps,
         approximate=args.approximate,
         rebuild=args.rebuild,
     )

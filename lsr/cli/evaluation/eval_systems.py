@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsr.cli.common import TerminalProgress, add_device_argument, positive
+from lsr.cli.models.model_options import add_model_arguments, model_options
 from lsr.cli.searches.option_arguments import add_search_options, options_from
 from lsr.models import DEFAULT, default_encoder
 
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
     from lsr.query.options import SearchOptions
 
 OWN_OPTIONS = frozenset(
-    ("k", "threads", "hybrid", "rerank", "fuser", "weights", "candidates", "neighbours", "feedback")
+    ("k", "threads", "hybrid", "rerank", "fuser", "weights", "word_weight", "candidates", "neighbours", "feedback")
 )
 """Search options for which `lsr eval` has its own: it measures hybrids and feedback beside the plain search."""
 
-NOT_MEASURED = frozenset(("offset", "sort", "fields", "facets", "total", "explain", "locate"))
-"""Search options without an effect on measures, which rank the best documents of a search by score."""
+NOT_MEASURED = frozenset(("offset", "sort", "fields", "facets", "total", "explain", "locate", "partial"))
+"""Search options that measures, which rank the best documents of a whole index by score, don't take."""
 
 OWN_DENSE = (None, "joint")
 """Values of --dense by which a joint encoder's own dense vectors are taken."""
@@ -67,6 +68,7 @@ def add_arguments(group: Any) -> None:
         "for the bundled model without torch)",
     )
     add_device_argument(group)
+    add_model_arguments(group)
     group.add_argument("--learn-on", default="dev", metavar="SPLIT", help="where 'learned' learns (default: dev)")
     group.add_argument("--feedback", nargs="?", type=positive, const=10, metavar="DOCS",
                        help="also measure each with feedback from its first DOCS documents (default: 10)")  # fmt: skip
@@ -156,6 +158,8 @@ def _check_options(args: argparse.Namespace) -> None:
 
 
 def _bases(args: argparse.Namespace, resources: Resources) -> list[IndexedSystem]:
+    from lsr.encoders.device import WORDS
+    from lsr.errors import UsageError
     from lsr.eval.systems.encoder_system import EncoderSystem
     from lsr.eval.systems.registry import distinct_names
     from lsr.eval.systems.vectors_system import VectorsSystem
@@ -166,9 +170,21 @@ def _bases(args: argparse.Namespace, resources: Resources) -> list[IndexedSystem
         "cache": resources.cache, "threads": resources.threads, "progress": resources.progress
     }  # fmt: skip
     placed = {"device": args.device, "dtype": args.dtype, "indexing_threads": args.threads}
+    read_as = model_options(args)
+    if read_as and not set(encoders) - {WORDS}:
+        given = next(iter(read_as)).replace("_", "-")
+        raise UsageError(f"--{given} is of a model, but {', '.join(encoders) or '--vectors'} is none: leave it out")
     ways = (False, True) if args.passages else (False,)
     systems: list[IndexedSystem] = [
-        EncoderSystem(encoder, name=name, jointly=jointly, passages=passages, **placed, **made_with)
+        EncoderSystem(
+            encoder,
+            name=name,
+            jointly=jointly,
+            passages=passages,
+            settings={} if encoder == WORDS else read_as,
+            **placed,
+            **made_with,
+        )
         for encoder, name in zip(encoders, distinct_names([Path(e) for e in encoders]), strict=True)
         for passages in ways
     ]

@@ -26,11 +26,16 @@ def add_passage_arguments(
     )  # fmt: skip
 
 
-def reader_of(args: argparse.Namespace, encoder: Any, dense: Any = None) -> Any:
-    """Return the `DocumentReader` that the arguments describe, None where it has nothing to do."""
+def reader_of(args: argparse.Namespace, encoder: Any, dense: Any = None, *, behind: int = 0) -> Any:
+    """Return the `DocumentReader` that the arguments describe, None where it has nothing to do.
+
+    behind: tokens that are read behind each text.
+    """
     from lsr.indexer.encode.document_reader import reader_for
 
-    return reader_for(encoder, dense, passages=args.passages, overlap=args.overlap, max_length=args.passage_length)
+    return reader_for(
+        encoder, dense, passages=args.passages, overlap=args.overlap, max_length=args.passage_length, behind=behind
+    )
 
 
 def check_passage_arguments(args: argparse.Namespace) -> None:

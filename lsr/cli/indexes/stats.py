@@ -59,6 +59,8 @@ def _statistics(stats: Stats) -> dict[str, Any]:
         "bytes_a_posting": round(sizes.get("postings", 0) / max(stats.n_postings, 1), 2),
         "encoder": stats.encoder,
         "dense": stats.dense,
+        **({} if stats.tuning is None else {"tuning": stats.tuning}),
+        **({} if stats.smoothing is None else {"smoothing": dict(stats.smoothing)}),
         "passages": stats.passages,
         "statistics": stats.statistics,
         "scale": stats.scale,
@@ -88,6 +90,8 @@ def _print(found: dict[str, Any]) -> None:
         "query side": found["encoder"].get("query_side", "?"),
         "settings": _flat(found["encoder"].get("settings") or {}),
         "dense vectors": _dense(found["dense"]),
+        "hybrid search": _tuning(found.get("tuning")),
+        "smoothed": _flat(found.get("smoothing") or {}),
         "cut by": _flat(found["passages"] or {}),
         "of the corpus": statistics,
         "impacts": f"of {found['scale']:.6g} each, {found['clipped']:,} weights clipped",
@@ -101,6 +105,17 @@ def _print(found: dict[str, Any]) -> None:
 def _dense(description: dict[str, Any] | None) -> str:
     """Describe the dense vectors in one line."""
     return "" if description is None else f"of {description['dimension']} numbers, by {description.get('name', '?')}"
+
+
+def _tuning(tuning: dict[str, Any] | None) -> str:
+    """Describe the settings of hybrid search in one line, and what they were chosen on."""
+    if tuning is None:
+        return ""
+    from lsr.indexer.hybrid_tuning import HybridTuning
+
+    on = tuning["chosen_on"]
+    described = HybridTuning.from_json(tuning).described
+    return f"{described}; by {on.get('n_queries', '?')} {on.get('queries', 'queries')}"
 
 
 def _flat(settings: dict[str, Any], prefix: str = "") -> str:

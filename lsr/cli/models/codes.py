@@ -48,6 +48,12 @@ def add_parser(subparsers: Any) -> None:
         "--active", type=positive, default=128, metavar="K", help="active codes of a vector (default: 128)"
     )
     parser.add_argument("--steps", type=int, default=1000, metavar="N", help="steps of the fit (default: 1000)")
+    parser.add_argument(
+        "--nested", action="store_true", help="fit the first quarter and half of the codes by themselves, too"
+    )
+    parser.add_argument(
+        "--pursuit", action="store_true", help="choose codes by matching pursuit, each for what those before leave"
+    )
     parser.add_argument("--sample", type=positive, default=100_000, metavar="N",
                         help="fit to a random sample of N vectors (default: 100000)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of random choices (default: 0)")
@@ -67,7 +73,10 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             "--dense E goes with CORPUS, whose texts it encodes; without both, an index's vectors are taken"
         )
-    settings = FittingSettings(n_codes=args.codes, n_active=args.active, steps=args.steps, seed=args.seed)
+    settings = FittingSettings(
+        n_codes=args.codes, n_active=args.active, steps=args.steps, seed=args.seed,
+        nested=args.nested, pursuit=args.pursuit,
+    )  # fmt: skip
     progress = TerminalProgress()
     began = time.perf_counter()
     try:

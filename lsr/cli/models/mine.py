@@ -22,6 +22,8 @@ examples:
     lsr mine notes/ --make-queries --output made.parquet
   a teacher's scores, cached before a training:
     lsr mine pairs.parquet --teacher dense:all-MiniLM-L6-v2 --scores-only
+  keyphrases of a corpus, for terms beside tokens:
+    lsr mine notes/ --keyphrases --output phrases.txt
   overlap with test collections:
     lsr mine pairs.parquet --check-overlap beir/
 """
@@ -98,6 +100,14 @@ def add_parser(subparsers: Any) -> None:
     data.add_argument(
         "--per-document", type=positive, default=1, metavar="N", help="queries generated from a document (default: 1)"
     )
+    data.add_argument(
+        "--keyphrases", action="store_true", help="write phrases that are keyphrases of several documents in DATA, one "
+        "a line, to a text file, for encoder.phrases.files of a config"
+    )  # fmt: skip
+    data.add_argument("--most", type=positive, default=5000, metavar="N",
+                      help="number of --keyphrases (default: 5000)")  # fmt: skip
+    data.add_argument("--min-documents", type=positive, default=3, metavar="N",
+                      help="documents that a keyphrase is taken from (default: 3)")  # fmt: skip
     also = parser.add_argument_group("caches, models, checks")
     also.add_argument("--scores-only", action="store_true", help="cache the teachers' scores; needs no --output")
     also.add_argument(
@@ -130,6 +140,8 @@ class _Renamed(argparse.Action):
 def run(args: argparse.Namespace) -> int:
     """Mine, generate or cache, and print the counts."""
     _check(args)
+    if args.keyphrases:
+        return _mine_keyphrases(args)
     progress = TerminalProgress()
     began = time.perf_counter()
     try:
@@ -152,6 +164,9 @@ def _check(args: argparse.Namespace) -> None:
     from lsr.training.mining.hard_negatives import MiningOptions
 
     MiningOptions(**_mining(args))
+    if args.keyphrases:
+        _check_keyphrases(args)
+        return
     if args.scores_only and not args.teacher:
         raise UsageError("--scores-only: name a --teacher whose scores are cached")
     if args.scores_only and args.output is not None:
@@ -167,6 +182,37 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(f"{len(args.teacher)} teachers, but one filters the negatives: give that --teacher")
     if args.output.exists() and not args.overwrite:
         raise LsrError(f"{args.output} exists already: --overwrite replaces it")
+
+
+def _check_keyphrases(args: argparse.Namespace) -> None:
+    from lsr.errors import LsrError, UsageError
+
+    others = ("make_queries", "scores_only", "encoder", "index", "teacher", "check_overlap")
+    given = next((name for name in others if getattr(args, name)), None)
+    if given is not None:
+        raise UsageError(f"--keyphrases mines phrases alone: leave out --{given.replace('_', '-')}")
+    if args.output is None:
+        raise UsageError("name the text file for the keyphrases by --output FILE.txt")
+    if args.output.exists() and not args.overwrite:
+        raise LsrError(f"{args.output} exists already: --overwrite replaces it")
+
+
+def _mine_keyphrases(args: argparse.Namespace) -> int:
+    from lsr.indexer.corpus.reader import read_corpus
+    from lsr.io.text_files import written_whole
+    from lsr.training.vocabulary.keyphrases import mine_keyphrases
+
+    documents = list(read_corpus(args.data))
+    phrases = mine_keyphrases(documents, most=args.most, min_documents=args.min_documents)
+    with written_whole(args.output) as file:
+        file.writelines(f"{phrase}\n" for phrase in phrases)
+    if args.json:
+        from lsr.io.printable import json_line
+
+        say(json_line({"keyphrases": len(phrases), "documents": len(documents), "output": str(args.output)}))
+    else:
+        say(f"wrote {counted(len(phrases), 'keyphrase')} of {counted(len(documents), 'document')} to {args.output}")
+    return 0
 
 
 def _run(args: argparse.Namespace, progress: TerminalProgress) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from lsr.output.terminal import say
 
 EXAMPLES = """\
 examples:
-  lsr train --list                         the recipes
+  lsr train --list                         the recipes, and the parts of configs
   lsr train splade-v2-max --data pairs.parquet --output runs/first \\
     --set encoder.start=path/to/bert --set train.steps=2000 \\
     --set train.precision=float32          a recipe on your data, on a CPU
@@ -37,7 +37,9 @@ def add_parser(subparsers: Any) -> None:
         EXAMPLES,
     )
     parser.add_argument("config", nargs="?", metavar="CONFIG", help="a TOML file, or a recipe's name")
-    parser.add_argument("--list", action="store_true", help="list the recipes with their papers")
+    parser.add_argument(
+        "--list", action="store_true", help="list recipes, families, losses and all other parts, with their papers"
+    )
     parser.add_argument(
         "--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help="change a value of the config"
     )
@@ -100,8 +102,18 @@ def _config_file(config: str) -> Path:
 
 
 def _list() -> int:
+    from lsr.encoders.families import FAMILIES
+    from lsr.training.parts import FOLDERS, parts
     from lsr.training.recipes import recipes
 
     for recipe in recipes():
-        say(f"{recipe.name:24}{recipe.description}", f"{'':24}{recipe.paper}")
+        say(f"{recipe.name:26}{recipe.description}", f"{'':26}{recipe.paper}")
+    say("", "families")
+    for name, family in FAMILIES.items():
+        say(f"  {name:24}expanded: {family.expansion}", f"{'':26}{family.paper}")
+    for sort in FOLDERS:
+        say("", sort)
+        for part in parts(sort):
+            papers = f" ({', '.join(part.papers)})" if part.papers else ""
+            say(f"  {part.name:24}{part.description}{papers}")
     return 0

@@ -100,6 +100,8 @@ def vector_lines(vector: TextVector, n: int) -> Iterator[str]:
     from lsr.output.terminal import BOLD, DIM, columns, shortened, style, text_width
 
     yield headline(vector)
+    if vector.keyphrases:
+        yield f"keyphrases: {', '.join(map(clean, vector.keyphrases[:n]))}"
     shown = vector.terms[:n]
     if not shown:
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from lsr.cli.common import index_path, note
@@ -12,7 +12,7 @@ from lsr.output.numbers import counted
 if TYPE_CHECKING:
     from lsr.query.options import SearchOptions
     from lsr.query.searcher import Searcher
-    from lsr.types import Hit
+    from lsr.types import Hit, MissingShard
 
 
 def open_searcher(args: argparse.Namespace, options: SearchOptions, *, once: bool = False) -> Searcher:
@@ -22,12 +22,12 @@ def open_searcher(args: argparse.Namespace, options: SearchOptions, *, once: boo
     raises.
     """
     from lsr.errors import UsageError
-    from lsr.query.searcher import Searcher
+    from lsr.query.shards.open import open_searcher as opened
 
     if args.dense is not None and options.hybrid_search is None:
         raise UsageError("--dense goes with --hybrid or --rerank")
     encoder = getattr(args, "encoder", None)
-    return Searcher(index_path(args), encoder=encoder, dense_encoder=args.dense, options=options, once=once)
+    return opened(index_path(args), encoder=encoder, dense_encoder=args.dense, options=options, once=once)
 
 
 def add_dense_argument(parser: argparse.ArgumentParser) -> None:
@@ -61,6 +61,16 @@ def note_nothing(searcher: Searcher, query: str) -> None:
         what = "meets the query's phrases, +words and -words"
         more = "; --plain searches for the query as it is" + more
     note(f"nothing found: no document {what} (searched {n_found:,}){more}")
+
+
+def note_missing(missing: Sequence[MissingShard]) -> None:
+    """Say which shards a partial answer lacks, and how many documents that are."""
+    if missing:
+        n_docs = sum(shard.n_docs for shard in missing)
+        names = ", ".join(shard.name for shard in missing)
+        note(f"partial: {counted(len(missing), 'shard')} with {counted(n_docs, 'document')} not searched ({names})")
+        for shard in missing:
+            note(f"{shard.name}: {shard.reason}")
 
 
 def note_stale(args: argparse.Namespace, hits: Iterable[Hit]) -> None:

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsr.cli.common import add_command, add_index_argument, aside, note
-from lsr.cli.searches.open_searcher import add_dense_argument, n_searched, note_nothing, note_stale, open_searcher
+from lsr.cli.searches.open_searcher import (
+    add_dense_argument,
+    n_searched,
+    note_missing,
+    note_nothing,
+    note_stale,
+    open_searcher,
+)
 from lsr.cli.searches.option_arguments import add_search_options, options_from
 from lsr.output.numbers import counted
 from lsr.output.terminal import say, say_styled
@@ -114,6 +121,7 @@ def _search_one(args: argparse.Namespace, options: SearchOptions) -> int:
         return _explain_one(args, searcher)
     results = searcher.search(args.query)
     note_stale(args, results)
+    note_missing(results.missing)
     if args.json:
         _print_json(results)
         return 0
@@ -158,11 +166,15 @@ def _print_json(results: Results) -> None:
     from lsr.output.hits import hit_json
 
     for hit in results:
-        say(hit_json(hit, results.skipped))
-    if results.total is not None or results.facets:
+        say(hit_json(hit, results.skipped, results.missing))
+    if results.total is not None or results.facets or results.missing:
         from lsr.output.results import results_object
 
-        say(json_line(results_object(query=results.query, total=results.total, facets=results.facets)))
+        say(
+            json_line(
+                results_object(query=results.query, total=results.total, facets=results.facets, missing=results.missing)
+            )
+        )
 
 
 def _explain_one(args: argparse.Namespace, searcher: Searcher) -> int:
@@ -170,6 +182,7 @@ def _explain_one(args: argparse.Namespace, searcher: Searcher) -> int:
     from lsr.output.results import counts_lines
 
     explained = searcher.explain(args.query)
+    note_missing(explained.missing)
     note_stale(args, [found.hit for found in explained.hits])
     if args.html is not None:
         from lsr.io.text_files import written_whole

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsr.cli.common import TerminalProgress, note, note_compiling
-from lsr.cli.searches.open_searcher import open_searcher
+from lsr.cli.searches.open_searcher import note_missing, open_searcher
 from lsr.output.numbers import counted
 from lsr.output.terminal import say
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from lsr.query.options import SearchOptions
     from lsr.query.queries import Queries
     from lsr.query.searcher import Searcher
+    from lsr.query.stages import Found
+    from lsr.types import MissingShard
 
 ENCODED_AT_ONCE = 64
 
@@ -28,13 +31,13 @@ def search_file(args: argparse.Namespace, options: SearchOptions) -> int:
         query_ids, queries = _read_queries(args, searcher, progress)
         progress.start("searching", len(query_ids), "query")
         began = time.perf_counter()
-        if args.run_file is not None:
-            _write_run(args, searcher, query_ids, queries, progress)
-        else:
-            _print_all(searcher, query_ids, queries, progress)
+        # A run is written whole, and printed hits stay: where shards may be lost, all is found before it is printed.
+        work = _write_run if args.run_file is not None else _print_all
+        missing = searcher.tolerant(options, lambda tolerant: work(args, tolerant, query_ids, queries, progress))
         seconds = time.perf_counter() - began
     finally:
         progress.close()
+    note_missing(missing)
     note(f"{counted(len(query_ids), 'query')} in {seconds:.2f} s ({len(query_ids) / seconds:,.0f} a second)")
     return 0
 
@@ -75,40 +78,63 @@ def _read_queries(
 
 def _write_run(
     args: argparse.Namespace, searcher: Searcher, query_ids: list[str], queries: Queries, progress: TerminalProgress
-) -> None:
+) -> tuple[MissingShard, ...]:
     from lsr.eval.data.runs import Ranking, write_run
 
     def rankings() -> Any:
-        for query_id, ranking in zip(query_ids, searcher.rank(queries), strict=True):
+        for query_id, ranking in zip(query_ids, searcher.rank_here(queries), strict=True):
             progress.advance(1)
             yield Ranking(query_id, searcher.doc_ids(ranking), ranking.scores)
 
-    tag = args.tag or ("lsr" if searcher.options.approximate is None else "lsr-approximate")
-    write_run(args.run_file, rankings(), tag=tag)
+    kind = "" if searcher.options.approximate is None else "-approximate"
+    write_run(args.run_file, rankings(), tag=args.tag or f"lsr{kind}{'-partial' if searcher.missing else ''}")
+    _write_missing(args.run_file, searcher.missing)
+    return searcher.missing
 
 
-def _print_all(searcher: Searcher, query_ids: list[str], queries: Queries, progress: TerminalProgress) -> None:
-    options = searcher.options
-    for query_id, found in zip(query_ids, searcher.find(queries), strict=True):
-        progress.advance(1)
-        if options.explain:
-            _print_explained(searcher, query_id, found)
-        else:
-            from lsr.output.hits import hit_json
-
-            results = searcher.results_of(found, None, options, query_id=query_id)
-            for hit in results:
-                say(hit_json(hit, results.skipped))
-        if options.counts_matches:
-            from lsr.io.printable import json_line
-            from lsr.output.results import results_object
-
-            say(json_line(results_object(query=None, query_id=query_id, total=found.total, facets=found.facets)))
-
-
-def _print_explained(searcher: Searcher, query_id: str, found: Any) -> None:
+def _write_missing(run_file: Path, missing: tuple[MissingShard, ...]) -> None:
+    """Write beside a run which shards it lacks; a run has no place for it. One of an earlier run is removed."""
+    beside = run_file.with_name(f"{run_file.name}.missing.json")
+    if not missing:
+        beside.unlink(missing_ok=True)
+        return
     from lsr.io.printable import json_line
-    from lsr.output.explained import explained_hit
+    from lsr.io.text_files import written_whole
+    from lsr.output.results import missing_object
 
-    for hit in searcher.explained(found, query_id=query_id).hits:
-        say(json_line(explained_hit(hit)))
+    with written_whole(beside) as file:
+        file.write(json_line(missing_object(missing, reasons=True)) + "\n")
+
+
+def _print_all(
+    _: argparse.Namespace, searcher: Searcher, query_ids: list[str], queries: Queries, progress: TerminalProgress
+) -> tuple[MissingShard, ...]:
+    options = searcher.options
+    lines = (_lines(searcher, *pair) for pair in zip(query_ids, searcher.find_here(queries), strict=True))
+    for some in list(lines) if options.partial else lines:
+        progress.advance(1)
+        say(*some)
+    return searcher.missing
+
+
+def _lines(searcher: Searcher, query_id: str, found: Found) -> list[str]:
+    from lsr.io.printable import json_line
+
+    options, lines = searcher.options, []
+    if options.explain:
+        from lsr.output.explained import explained_hit
+
+        lines = [json_line(explained_hit(hit)) for hit in searcher.explained(found, query_id=query_id).hits]
+    else:
+        from lsr.output.hits import hit_json
+
+        results = searcher.results_of(found, None, options, query_id=query_id)
+        lines = [hit_json(hit, results.skipped, results.missing) for hit in results]
+    if options.counts_matches or searcher.missing:
+        from lsr.output.results import results_object
+
+        about = results_object(
+            query=None, query_id=query_id, total=found.total, facets=found.facets, missing=searcher.missing
+        )
+        lines.append(json_line(about))
+    return lines

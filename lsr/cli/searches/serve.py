@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsr.cli.common import add_command, note
-from lsr.cli.searches.served import add_served_arguments, open_served
+from lsr.cli.searches.served import add_ray_arguments, add_served_arguments, open_served
 from lsr.output.numbers import counted
 from lsr.output.terminal import say
 
@@ -24,6 +24,7 @@ examples:
   lsr serve                     a page at http://127.0.0.1:8754/
   lsr serve notes=.lsr papers=/data/papers        two indexes, by name
   lsr serve --host 0.0.0.0 --keys keys.txt --allow-host search.example.org
+  lsr serve --index SET --ray   the shards of a set by the actors of a cluster
   lsr serve --hybrid            every search is hybrid unless a request says not
   curl 'http://127.0.0.1:8754/search?q=vitamin+d&k=3'
   curl -X PUT http://127.0.0.1:8754/documents/a -H 'Content-Type: application/json' \\
@@ -49,6 +50,7 @@ def add_parser(subparsers: Any) -> None:
         EXAMPLES,
     )
     add_served_arguments(parser)
+    add_ray_arguments(parser)
     parser.add_argument("--host", default=HOST, metavar="H", help=f"listen at H (default: {HOST}, this machine alone)")
     parser.add_argument("--port", type=port, default=PORT, metavar="P", help=f"0 for any (default: {PORT})")
     parser.add_argument(

@@ -6,7 +6,7 @@ import argparse
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lsr.cli.common import index_path, note_compiling
 from lsr.cli.searches.open_searcher import add_dense_argument
@@ -14,9 +14,21 @@ from lsr.cli.searches.option_arguments import add_search_options, options_from
 
 if TYPE_CHECKING:
     from lsr.query.searcher import Searcher
+    from lsr.query.shards.open import open_searcher
     from lsr.server.served_index import ServedIndex, ServedIndexes
 
-DEFAULTS = ("hybrid", "rerank", "fuser", "weights", "candidates", "neighbours", "feedback", "approximate")
+DEFAULTS = (
+    "hybrid",
+    "rerank",
+    "fuser",
+    "weights",
+    "word_weight",
+    "candidates",
+    "neighbours",
+    "feedback",
+    "approximate",
+    "partial",
+)
 """Options that searches have where a request doesn't give them."""
 
 
@@ -35,6 +47,37 @@ def add_served_arguments(parser: argparse.ArgumentParser) -> None:
     add_search_options(parser, names=DEFAULTS)
 
 
+def add_ray_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the cluster that searches the shards of sets, and what happens where it fails."""
+    group = parser.add_argument_group("a cluster for the shards of a set")
+    group.add_argument(
+        "--ray", nargs="?", const="", metavar="ADDRESS",
+        help="search the shards of a set by actors of the Ray cluster whose head is at HOST:PORT (default: the one "
+        "that runs on this machine, or one of this machine alone)",
+    )  # fmt: skip
+    group.add_argument("--timeout", type=float, metavar="S", help="seconds that shards get for a request (default: 10)")
+    group.add_argument("--restarts", type=int, metavar="N", help="restarts of an actor that died (default: 3; -1: any)")
+    group.add_argument("--replicas", type=int, metavar="R", help="actors for each shard (default: 1)")
+
+
+def shards_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Return how the shards of sets are searched. Raises UsageError for settings of a cluster without one."""
+    from lsr.errors import UsageError
+
+    given: dict[str, Any] = {name: getattr(args, name, None) for name in ("timeout", "restarts", "replicas")}
+    given = {name: value for name, value in given.items() if value is not None}
+    if getattr(args, "ray", None) is None:
+        if given:
+            raise UsageError(f"--{next(iter(given))} goes with --ray")
+        return {}
+    timeout = given.pop("timeout", None)
+    if timeout is not None and not timeout > 0:
+        raise UsageError(f"--timeout is {timeout:g}; it must be a number of seconds above 0")
+    from lsr.cluster.shard_actors import RayActors
+
+    return {"transport": RayActors(args.ray or None, **given), "timeout_s": timeout}
+
+
 def open_served(args: argparse.Namespace, *, whole: bool = False) -> ServedIndexes:
     """Open the indexes that the arguments name, and load what searches need. whole: read and verify all of them, too.
 
@@ -50,22 +93,18 @@ def open_served(args: argparse.Namespace, *, whole: bool = False) -> ServedIndex
 
 
 def warm(searcher: Searcher, *, whole: bool) -> None:
-    """Load what searches need. whole: read and verify the whole index, too, so that it is in memory."""
+    """Load what searches need. whole: wait for the compiler, too, and read and verify the whole index."""
     from lsr.query.stages import method_of
 
     if searcher.index.manifest.encoder["query_side"] != "none":
-        searcher.warm_up()
+        searcher.warm_up(wait=whole)
         method_of(searcher.options).encode(searcher, ["ready"])
     if whole:
-        for segment in searcher.index.segments:
-            segment.trust_all()
-            for _ in segment.documents.all_doc_ids():
-                pass
+        searcher.verify()
 
 
 def _opened(args: argparse.Namespace) -> list[ServedIndex]:
     from lsr.errors import UsageError
-    from lsr.query.searcher import Searcher
     from lsr.server.served_index import ServedIndex
 
     options = options_from(args)
@@ -75,9 +114,11 @@ def _opened(args: argparse.Namespace) -> list[ServedIndex]:
         raise UsageError("--dense goes with --hybrid or --rerank")
     named = [_pair(text) for text in args.indexes] or [("", index_path(args))]
     names = [name or name_of(path) for name, path in named]
-    about = _about(args.about, names)
+    about, how = _about(args.about, names), shards_of(args)
     return [
-        ServedIndex(name, Searcher(path, dense_encoder=args.dense, options=options), about=about.get(name, ""))
+        ServedIndex(
+            name, open_searcher(path, dense_encoder=args.dense, options=options, **how), about=about.get(name, "")
+        )
         for name, (_, path) in zip(names, named, strict=True)
     ]
 

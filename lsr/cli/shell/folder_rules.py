@@ -22,6 +22,7 @@ GIVEN_OR_OWN: Mapping[str, frozenset[str]] = {
     "tell agents what an index is about": frozenset(("about",)),
     "delete documents": frozenset(("remove-missing", "delete where", "delete ids-from", "update where")),
     "load data sets": frozenset(("check-overlap",)),
+    "send data to a server, or take it from one": frozenset(("endpoint",)),
 }
 """Options by which a stranger could do harm, by their effects. A metavar or a command is added where a name has
 other uses. A folder's file can't set them."""
@@ -31,11 +32,11 @@ INSIDE = frozenset(
 )
 """Options that name files to be read. A folder's file may name what is in the folder."""
 
-MODELS = frozenset(("encoder", "dense", "rerank", "teacher"))
+MODELS = frozenset(("encoder", "dense", "rerank", "teacher", "base", "query"))
 """Options that name models. A folder's file may name what comes with this program, or is in the folder."""
 
 _OWN_MODELS = frozenset(
-    ("bm25", "codes", "cross-encoder", "default", "densified", "joint", "late-interaction", "none", "")
+    ("bm25", "codes", "cross-encoder", "default", "densified", "joint", "late-interaction", "none", "slim", "")
 )
 
 

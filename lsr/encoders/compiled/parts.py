@@ -95,6 +95,8 @@ def _of_tower(tower: TowerConfig) -> str | None:
 def _of_folder(folder: Path) -> str | None:
     reason = architectures.why_not(read_json(folder / "config.json"))
     if reason is None and weights_file(folder) is None:
+        if any(folder.glob("*.bin")) and not any(folder.glob("*.safetensors")):
+            return f"its weights are pickled, which lsr encoder convert {folder} OUT mends"
         return "its weights aren't in one safetensors file"
     if reason is None and not (folder / "tokenizer.json").is_file():
         return "its tokenizer has no fast form (tokenizer.json)"
@@ -171,9 +173,9 @@ def _table(layout: Layout, config: EncoderConfig, document: Part) -> TableQueryE
     vocab_size = document.weights.vocab_size
     weights = np.ones(vocab_size, np.float32)
     if layout.table_json is not None:
-        weights = weights_by_token(read_json(layout.table_json), tokenizer, vocab_size)
+        weights = weights_by_token(read_json(layout.table_json), tokenizer, vocab_size, place=layout.table_json)
     elif config.query_side == "table":
-        weights = stored_weights(folder, vocab_size)
+        weights = stored_weights(folder, vocab_size, tokenizer.get_vocab_size())
     weights[_special_ids(folder, tokenizer)] = 0
     query = config.query_tower
     limits = [limit for limit in (query.max_length, _limit(folder), MAX_QUERY_TOKENS) if limit is not None]

@@ -3,6 +3,8 @@
 The loss is that of Wen et al., "Beyond Matryoshka" (ICML 2025, arXiv:2503.01776): what k codes leave of a vector, an
 eighth of what 4k leave, what codes that have gone unused make of the rest (Gao et al., "Scaling and Evaluating Sparse
 Autoencoders", 2024, arXiv:2406.04093), and a contrast of each vector's codes with those of the others in its batch.
+Nested codes also reconstruct by their first quarter and half alone: Bussmann et al., "Learning Multi-Level Features
+with Matryoshka Sparse Autoencoders" (2025, arXiv:2503.17547).
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ UNUSED_WEIGHT, UNUSED_STEPS = 1 / 32, 30
 TEMPERATURE = 0.1
 """Of the contrast, whose codes are compared at unit length."""
 WARM_DOWN = 0.2
+NESTED = (4, 2)
+"""Parts of nested codes that are fitted by themselves: the first quarter, the first half."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,9 @@ class FittingSettings:
     """Settings of fitting an autoencoder.
 
     n_codes: number of codes. n_active: codes of a vector. steps: number of batches; 0 keeps the random directions that
-    fitting begins with. contrast: weight of the contrastive part.
+    fitting begins with. contrast: weight of the contrastive part. nested: whether the first quarter and half of the
+    codes are fitted to stand for a vector by themselves. pursuit: whether codes are chosen by matching pursuit
+    afterwards.
     """
 
     n_codes: int = 4096
@@ -42,6 +48,8 @@ class FittingSettings:
     learning_rate: float = 1e-3
     contrast: float = 0.1
     seed: int = 0
+    nested: bool = False
+    pursuit: bool = False
 
     def __post_init__(self) -> None:
         """Raise UsageError for a value outside its range."""
@@ -125,6 +133,11 @@ class _Model:
         rest = batch - codes @ self._decoder - self._centre
         loss = self._error(rest) + WIDER_WEIGHT * self._error(batch - wider @ self._decoder - self._centre)
         loss = loss + UNUSED_WEIGHT * self._of_unused(values, at[:, :k], rest.detach())
+        for part in NESTED if self._settings.nested else ():
+            first = values[:, : values.shape[1] // part]
+            best, places = first.topk(k, dim=1)
+            kept = torch.zeros_like(first).scatter(1, places, best)
+            loss = loss + self._error(batch - kept @ self._decoder[: first.shape[1]] - self._centre) / len(NESTED)
         if self._settings.contrast:
             units = nn.functional.normalize(codes, dim=1)
             each = torch.arange(len(units), device=units.device)
@@ -149,4 +162,4 @@ class _Model:
         """Return the fitted autoencoder."""
         learned = {"encoder": self._encoder, "bias": self._bias, "centre": self._centre, "decoder": self._decoder}
         parts = {name: part.detach().cpu().numpy().copy() for name, part in learned.items()}
-        return SparseAutoencoder(n_active=self._settings.n_active, **parts)
+        return SparseAutoencoder(n_active=self._settings.n_active, pursuit=self._settings.pursuit, **parts)

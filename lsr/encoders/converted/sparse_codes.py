@@ -1,15 +1,18 @@
 """Sparse codes of dense vectors, so that any dense model is served by an inverted index.
 
 Wen et al., "Beyond Matryoshka: Revisiting Sparse Coding for Adaptive Representation" (ICML 2025, arXiv:2503.01776): an
-autoencoder whose hidden layer keeps its k largest values; these are the sparse vector, its codes the terms. Nothing
-here imports torch: `lsr.encoders.converted.fit_codes` makes autoencoders.
+autoencoder whose hidden layer keeps its k largest values; these are the sparse vector, its codes the terms. With
+`pursuit` codes are chosen one after another, each for what the ones before leave: Mallat and Zhang, "Matching Pursuits
+with Time-Frequency Dictionaries" (1993), for autoencoders Costa et al., "From Flat to Hierarchical: Extracting Sparse
+Representations with Matching Pursuit" (2025, arXiv:2506.03093). Nothing here imports torch:
+`lsr.encoders.converted.fit_codes` makes autoencoders.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +20,14 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.encoders.base import QueryEncoder
+from lsr.encoders.converted.csr_folder import is_csr, read_csr, weights_of_csr
 from lsr.encoders.dense.base import DenseEncoder, DenseVectors, dense_description
 from lsr.encoders.dense.numpy_encoder import open_bare
-from lsr.encoders.pretrained.hub import hash_of_weights
+from lsr.encoders.pretrained.hub import hash_of_weights, is_hub_name, locate
 from lsr.encoders.pretrained.known_models import refuse_unknown, remember
 from lsr.encoders.pretrained.mapped_weights import Floats, Tensors
 from lsr.encoders.pretrained.sparse_folder import read_json
-from lsr.encoders.registry import EncoderKind, QuerySide, open_dense_encoder, register
+from lsr.encoders.registry import EncoderKind, QuerySide, load_dense_encoder, open_dense_encoder, register
 from lsr.encoders.runtime import RUNTIME, Runtime
 from lsr.encoders.sparse.vocabulary_map import RemappedQueryEncoder
 from lsr.encoders.text.term_spans import NoWords, TermFinder
@@ -46,6 +50,8 @@ class SparseAutoencoder:
 
     encoder: float32, (n_codes, dimension). bias: float32, (n_codes). centre: float32, (dimension), taken off before
     and added after. decoder: float32, (n_codes, dimension), rows of unit length. n_active: codes of a vector, at most.
+    normalise: whether a vector's mean is taken off before, and the rest divided by its standard deviation.
+    pursuit: whether codes are chosen by matching pursuit with the decoder, instead of by the encoder's largest values.
     """
 
     encoder: Floats
@@ -53,6 +59,8 @@ class SparseAutoencoder:
     centre: Floats
     decoder: Floats
     n_active: int
+    normalise: bool = False
+    pursuit: bool = False
 
     def __post_init__(self) -> None:
         """Raise EncoderError unless all parts fit each other and are made of numbers."""
@@ -75,6 +83,18 @@ class SparseAutoencoder:
         """Numbers of a dense vector."""
         return len(self.centre)
 
+    def first(self, n_codes: int) -> SparseAutoencoder:
+        """Return the first codes alone, which stand for a vector by themselves where they were fitted `nested`.
+
+        Raises EncoderError for more than there are, or fewer than are active.
+        """
+        if not self.n_active <= n_codes <= self.n_codes:
+            raise EncoderError(
+                f"sparse codes: the first {n_codes} of {self.n_codes}, but {self.n_active} are active; take "
+                f"{self.n_active} to {self.n_codes}"
+            )
+        return replace(self, encoder=self.encoder[:n_codes], bias=self.bias[:n_codes], decoder=self.decoder[:n_codes])
+
     def codes(self, vectors: DenseVectors) -> SparseBatch:
         """Return the largest positive codes of each vector, equal ones by number; none of a vector of zeros.
 
@@ -90,7 +110,11 @@ class SparseAutoencoder:
         )
 
     def _codes(self, vectors: DenseVectors) -> SparseBatch:
-        values = np.maximum((vectors - self.centre) @ self.encoder.T + self.bias, 0)
+        prepared = _normalised(vectors) if self.normalise else vectors
+        if self.pursuit:
+            values = self._pursued(prepared - self.centre)
+        else:
+            values = np.maximum((prepared - self.centre) @ self.encoder.T + self.bias, 0)
         values[~vectors.any(axis=1)] = 0  # a text of nothing but white space
         largest = np.sort(np.argsort(-values, axis=1, kind="stable")[:, : self.n_active], axis=1)
         weights = np.take_along_axis(values, largest, axis=1)
@@ -98,12 +122,33 @@ class SparseAutoencoder:
         indptr = np.concatenate(([0], np.cumsum(kept.sum(axis=1)))).astype(np.int64)
         return SparseBatch(indptr, largest[kept].astype(np.int32), weights[kept].astype(np.float32), self.n_codes)
 
+    def _pursued(self, rest: DenseVectors) -> DenseVectors:
+        """Return the values of codes by matching pursuit: each the product of its direction with what is left."""
+        values = np.zeros((len(rest), self.n_codes), np.float32)
+        each = np.arange(len(rest))
+        products = rest @ self.decoder.T
+        for _ in range(self.n_active):
+            best = products.argmax(axis=1)
+            found = np.maximum(products[each, best], 0)
+            if not found.any():
+                break
+            values[each, best] += found
+            products -= found[:, None] * (self.decoder[best] @ self.decoder.T)
+        return values
+
     def reconstruct(self, codes: SparseBatch) -> DenseVectors:
-        """Return the dense vectors that codes stand for, float32, (n, dimension)."""
+        """Return the dense vectors that codes stand for, float32, (n, dimension); normalised ones where they are."""
         rows = np.empty((len(codes), self.dimension), np.float32)
         for row, (term_ids, weights) in zip(rows, codes, strict=True):
             row[:] = weights @ self.decoder[term_ids] + self.centre
         return rows
+
+
+def _normalised(vectors: DenseVectors) -> DenseVectors:
+    """Return vectors of mean 0 and deviation 1."""
+    centred = vectors - vectors.mean(axis=1, keepdims=True)
+    rows: DenseVectors = centred / (centred.std(axis=1, ddof=1, keepdims=True) + 1e-5)
+    return rows
 
 
 def save_codes(folder: Path, autoencoder: SparseAutoencoder, dense: Mapping[str, Any], **facts: Any) -> None:
@@ -117,6 +162,9 @@ def save_codes(folder: Path, autoencoder: SparseAutoencoder, dense: Mapping[str,
     parts = {name: np.ascontiguousarray(getattr(autoencoder, name)) for name in _PARTS}
     save_file(parts, folder / WEIGHTS)
     config = {"format": FORMAT, "n_active": autoencoder.n_active, "dense": dict(dense), "fitted": facts}
+    for name in ("normalise", "pursuit"):
+        if getattr(autoencoder, name):
+            config[name] = True
     (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
@@ -135,7 +183,8 @@ def read_codes(folder: Path) -> tuple[SparseAutoencoder, Mapping[str, Any]]:
     tensors = Tensors(folder / WEIGHTS)
     try:
         parts = {name: tensors.get(name) for name in _PARTS}
-        return SparseAutoencoder(n_active=int(config["n_active"]), **parts), dict(config["dense"])
+        ways = {name: bool(config.get(name, False)) for name in ("normalise", "pursuit")}
+        return SparseAutoencoder(n_active=int(config["n_active"]), **ways, **parts), dict(config["dense"])
     except (KeyError, TypeError, ValueError) as error:
         raise EncoderError(f"{folder / CONFIG} is not as 'lsr codes' writes it: {error!r}") from error
 
@@ -153,9 +202,21 @@ class CodesQueryEncoder:
 
 
 class SparseCodesEncoder:
-    """A dense encoder as a sparse one, whose terms are codes. folder: holds the autoencoder."""
+    """A dense encoder as a sparse one, whose terms are codes.
 
-    def __init__(self, folder: Path, dense: DenseEncoder, autoencoder: SparseAutoencoder) -> None:
+    folder: holds the autoencoder. weights: its file (default: that of `lsr codes`). name: of the model (default: the
+    folder).
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        dense: DenseEncoder,
+        autoencoder: SparseAutoencoder,
+        *,
+        weights: Path | None = None,
+        name: str | None = None,
+    ) -> None:
         if dense.dimension != autoencoder.dimension:
             raise EncoderError(
                 f"{folder}: the codes were fitted to vectors of {autoencoder.dimension} numbers, but "
@@ -164,7 +225,8 @@ class SparseCodesEncoder:
         self._folder = folder
         self._dense = dense
         self._autoencoder = autoencoder
-        self._revision = hash_of_weights([folder / WEIGHTS])
+        self._name = name or str(folder)
+        self._revision = hash_of_weights([weights or folder / WEIGHTS])
 
     @property
     def terms(self) -> Sequence[str]:
@@ -181,7 +243,7 @@ class SparseCodesEncoder:
         """Identity of this encoder for the manifest, as JSON values."""
         return {
             "kind": KIND,
-            "name": f"{KIND}:{self._folder}",
+            "name": f"{KIND}:{self._name}",
             "revision": self._revision,
             "tokenizer_hash": self._dense.description.get("tokenizer_hash"),
             "query_side": "model",
@@ -190,6 +252,7 @@ class SparseCodesEncoder:
                 "n_codes": self._autoencoder.n_codes,
                 "n_active": self._autoencoder.n_active,
                 "dense": dict(dense_description(self._dense)),
+                **({"normalise": True} if self._autoencoder.normalise else {}),
             },
         }
 
@@ -238,8 +301,19 @@ def reconstruction(autoencoder: SparseAutoencoder, vectors: npt.NDArray[np.float
 def _load(name: str | Path, **options: Any) -> SparseCodesEncoder:
     """Load sparse codes and the dense encoder that they were fitted to. options: `device`, `dtype`."""
     folder = expanded(name).resolve()
-    autoencoder, description = read_codes(folder)
-    encoder = SparseCodesEncoder(folder, open_dense_encoder(description, **options), autoencoder)
+    of_library = (folder / "modules.json").is_file() and not (folder / CONFIG).is_file()
+    if not of_library and (folder.is_dir() or not is_hub_name(name)):
+        autoencoder, description = read_codes(folder)
+        encoder = SparseCodesEncoder(folder, open_dense_encoder(description, **options), autoencoder)
+    else:
+        source = locate(name)
+        if not is_csr(source.folder):
+            raise EncoderError(f"{source.folder} holds no sparse codes: 'lsr codes' makes them")
+        dense = load_dense_encoder(name, **options)
+        weights = weights_of_csr(source.folder)
+        encoder = SparseCodesEncoder(
+            source.folder, dense, SparseAutoencoder(**read_csr(source.folder)), weights=weights, name=source.name
+        )
     remember(encoder.description["name"], encoder.description["revision"])
     return encoder
 

@@ -14,7 +14,16 @@ from typing import Any
 import Stemmer
 
 from lsr.encoders.lexical.folding import fold, fold_others
-from lsr.encoders.lexical.identifiers import IDEOGRAPH, Identifiers, emoji, is_signed, pairs
+from lsr.encoders.lexical.identifiers import (
+    IDEOGRAPH,
+    Identifiers,
+    Placed,
+    emoji_at,
+    identifiers_at,
+    is_signed,
+    pairs,
+    pairs_at,
+)
 from lsr.encoders.lexical.stop_words import STOP_WORDS
 from lsr.errors import EncoderError, UsageError
 from lsr.io.fork_safe import ForkSafeLock
@@ -61,7 +70,7 @@ _ELIDING = frozenset(("catalan", "french", "italian", "irish"))
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 # Scripts written without spaces: each character is a word.
-_IDEOGRAPH = re.compile(f"[{IDEOGRAPH}]")
+_IDEOGRAPHS = re.compile(f"[{IDEOGRAPH}]+")
 
 
 @cache
@@ -73,6 +82,10 @@ def _word_with_marks() -> re.Pattern[str]:
     )
     # An underscore is a letter here: `words` removes them first, since one plain class matches faster than two.
     return re.compile(rf"\w[\w{marks}]*(?:['’]\w[\w{marks}]*)*")
+
+
+def _spaced(run: re.Match[str]) -> str:
+    return f" {' '.join(run.group())} "
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +178,7 @@ class Analyser:
             return _WORD.findall(text.lower())
         # Compatibility forms (full-width letters, ligatures) and split accents count as their plain twins.
         text = unicodedata.normalize("NFKC", text).lower().replace("_", " ")
-        return _word_with_marks().findall(_IDEOGRAPH.sub(r" \g<0> ", text))
+        return _word_with_marks().findall(_IDEOGRAPHS.sub(_spaced, text))
 
     def signed(self, text: str) -> list[str]:
         """Return the terms of `text` that are no words: identifiers, pairs of ideographs, emoji."""
@@ -174,7 +187,16 @@ class Analyser:
         if text.isascii():
             return list(self._identifiers.of(text.lower()))
         text = unicodedata.normalize("NFKC", text).lower()
-        return [*map(fold, self._identifiers.of(text)), *pairs(text), *emoji(text)]
+        return [*map(fold, self._identifiers.of(text)), *pairs(text), *(word for *_, word in emoji_at(text))]
+
+    def signed_at(self, plain: str) -> list[Placed]:
+        """Return what `signed` returns, and every repetition, with the places in a text normalised as there."""
+        if self._identifiers is None:
+            return []
+        if plain.isascii():
+            return list(identifiers_at(plain))
+        named = ((start, end, fold(name)) for start, end, name in identifiers_at(plain))
+        return [*named, *pairs_at(plain), *emoji_at(plain)]
 
     def term(self, word: str) -> str | None:
         """Return the term that a word from `words` stands for, or None for a stop word."""

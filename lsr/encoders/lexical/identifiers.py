@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
+
+Placed = tuple[int, int, str]
+"""A term with its place: text[start:end] is what it was made from."""
 
 # A prefix such as "." of .net or "--" of --dry-run, names joined by signs, and "++", "#" or "(" behind them.
 _SIGNED = re.compile(
@@ -15,6 +19,7 @@ _SIGNED = re.compile(
 )
 # Compounds, "and/or", "i.e", fractions and ranges are words of a text, which say little more together.
 _COMPOUND = re.compile(r"[^\W\d_]+(?:(?:-[^\W\d_]+)*|/[^\W\d_]+|(?<![^\W\d_]{2})(?:\.[^\W\d_])+)|\d+(?:[-.:/]\d+)?")
+_CHUNK = re.compile(r"\S+")
 _PATH, _MEMBER = re.compile(r"[/\\]"), re.compile(r"[/\\.:]|->")
 _SIGNS = re.compile(r"[_./\\:+#$@~()\-]")
 
@@ -50,7 +55,7 @@ class Identifiers(dict[str, tuple[str, ...]]):
     def __missing__(self, chunk: str) -> tuple[str, ...]:
         if len(self) >= MAX_KNOWN:
             self.clear()
-        found = tuple(dict.fromkeys(_identifiers(chunk)))
+        found = tuple(dict.fromkeys(name for *_, name in _identifiers(chunk)))
         if len(chunk) <= LONGEST_KNOWN:
             self[chunk] = found
         return found
@@ -62,30 +67,57 @@ class Identifiers(dict[str, tuple[str, ...]]):
                 yield from self[chunk]
 
 
-def _identifiers(chunk: str) -> Iterator[str]:
+def identifiers_at(text: str) -> Iterator[Placed]:
+    """Yield the identifiers of a lower-cased text with their places."""
+    for chunk in _CHUNK.finditer(text):
+        begin = chunk.start()
+        yield from ((begin + start, begin + end, name) for start, end, name in _identifiers(chunk.group()))
+
+
+def _identifiers(chunk: str) -> Iterator[Placed]:
     for match in _SIGNED.finditer(chunk):
-        name = match.group()
+        name, start, end = match.group(), match.start(), match.end()
         if name.endswith("("):
-            name = name[:-1]
-            member = _MEMBER.split(name)[-1]
+            name, end = name[:-1], end - 1
+            after = end + 2 if chunk.startswith("()", end) else end
+            *_, (at, member) = _parts(_MEMBER, name)
             if not member[:1].isdigit():
-                yield from dict.fromkeys((name + "()", member + "()"))
+                yield start, after, name + "()"
+                yield start + at, after, member + "()"
         if _COMPOUND.fullmatch(name) or name.isalnum():
             continue
-        yield name
+        yield start, end, name
         # The file of a path, and the function of a module, are known by their own names.
-        yield from (part for part in _PATH.split(name)[1:] if "." in part.strip("."))
-        yield from (part for part in _MEMBER.split(name)[1:] if "_" in part)
+        for pattern, sign in ((_PATH, "."), (_MEMBER, "_")):
+            for at, part in islice(_parts(pattern, name), 1, None):
+                if sign in part.strip("."):
+                    yield start + at, start + at + len(part), part
+
+
+def _parts(sign: re.Pattern[str], name: str) -> Iterator[tuple[int, str]]:
+    """Yield what signs separate in a name, with its place in it."""
+    begin = 0
+    for match in sign.finditer(name):
+        yield begin, name[begin : match.start()]
+        begin = match.end()
+    yield begin, name[begin:]
+
+
+def pairs_at(text: str) -> Iterator[Placed]:
+    """Yield each two neighbouring ideographs of a text with their place, since one says little."""
+    for match in _IDEOGRAPHS.finditer(text):
+        run, begin = match.group(), match.start()
+        yield from [(begin + at, begin + at + 2, run[at : at + 2]) for at in range(len(run) - 1)]
 
 
 def pairs(text: str) -> Iterator[str]:
-    """Yield each two neighbouring ideographs of a text, since one says little."""
+    """Yield each two neighbouring ideographs of a text."""
     for match in _IDEOGRAPHS.finditer(text):
         run = match.group()
         yield from (run[at : at + 2] for at in range(len(run) - 1))
 
 
-def emoji(text: str) -> Iterator[str]:
-    """Yield the emoji of a text, without tones of skin."""
+def emoji_at(text: str) -> Iterator[Placed]:
+    """Yield the emoji of a text, without tones of skin, with their places."""
     for match in _EMOJI.finditer(text):
-        yield _TONES.sub("", match.group())
+        yield match.start(), match.end(), _TONES.sub("", match.group())

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from lsr.encoders.lexical.analyser import NEWEST, Analyser, AnalyserSettings
 from lsr.encoders.lexical.folding import fold
+from lsr.io.text_cache import TextCache
 
 
 class Signed(NamedTuple):
@@ -49,8 +50,7 @@ class Phrase:
         if not self.words:
             there = {signed.term for signed in _tokens(text)[1]}
             return all(signed.term in there for signed in self.signed)
-        joined = f" {' '.join(_words(text))} "
-        if f" {' '.join(self.words)} " not in joined:
+        if f" {' '.join(self.words)} " not in _joined(text):
             return False
         return not self.signed or self._is_signed_in(text)
 
@@ -66,6 +66,19 @@ class Phrase:
         for number, word in enumerate(self.words):
             places = {place for place in places if words[place + number] == word}
         return bool(places)
+
+
+_known: TextCache[str] = TextCache(2_000_000)
+"""The words of the last texts, since all phrases of a query are looked up in the same few."""
+
+
+def _joined(text: str) -> str:
+    """Return the words of a text with one space before, between and behind them."""
+    found = _known.get(text)
+    if found is None:
+        found = f" {' '.join(_words(text))} "
+        _known.put(text, found)
+    return found
 
 
 @cache

@@ -64,6 +64,11 @@ class WithExactWords:
         return getattr(self._model, "tokenizer", None)
 
     @property
+    def phrase_matcher(self) -> Any:
+        """The finder of the model's phrases, None where it has none."""
+        return getattr(self._model, "phrase_matcher", None)
+
+    @property
     def runtime(self) -> Runtime | None:
         """The model's runtime, None where it has only one."""
         runtime: Runtime | None = getattr(self._model, RUNTIME, None)
@@ -157,6 +162,11 @@ class QueriesWithWords:
         """The model's tokenizer, None where it has none."""
         return getattr(self._model, "tokenizer", None)
 
+    @property
+    def phrase_matcher(self) -> Any:
+        """The finder of the model's phrases, None where it has none."""
+        return getattr(self._model, "phrase_matcher", None)
+
     def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
         """Return one row a text; terms that the index doesn't hold are dropped."""
         return side_by_side(self._model.encode_queries(texts), self._words.encode(texts, self._vocab_size))
@@ -175,12 +185,20 @@ def words_of(description: Mapping[str, Any]) -> WordsConfig | None:
     return config
 
 
-def weigh_words_beside_dense(queries: SparseBatch, description: Mapping[str, Any]) -> SparseBatch:
-    """Return queries with their words weighed as in a hybrid search. description: of the encoder that made them."""
+def weigh_words_beside_dense(
+    queries: SparseBatch, description: Mapping[str, Any], weight: float | None = None
+) -> SparseBatch:
+    """Return queries with their words weighed as in a hybrid search.
+
+    description: of the encoder that made them. weight: of words (default: the encoder's beside dense vectors).
+    """
     words = description.get("settings", {}).get("words")
-    config = None if words is None else words["config"]
-    if config is None or config.get("beside_dense") in (None, config["weight"]):
+    if words is None:
+        return queries
+    config = words["config"]
+    wanted = config.get("beside_dense") if weight is None else weight
+    if wanted in (None, config["weight"]):
         return queries
     weights = queries.weights.copy()
-    weights[queries.term_ids >= words["n_model_terms"]] *= config["beside_dense"] / config["weight"]
+    weights[queries.term_ids >= words["n_model_terms"]] *= wanted / config["weight"]
     return SparseBatch(queries.indptr, queries.term_ids, weights, queries.vocab_size)

@@ -6,12 +6,21 @@ texts of 256 tokens with 30,522 terms; with it, heads project a chunk of terms a
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from lsr.encoders.network.dense_branch import Branch
+from lsr.encoders.text.phrases import PhraseMatcher
+from lsr.errors import EncoderError
+
+
+class PhraseEmbeddings(NamedTuple):
+    """Phrases with an embedding each: float32, (n_phrases, dimension)."""
+
+    matcher: PhraseMatcher
+    embeddings: Tensor
 
 
 class _PassThrough(nn.Module):
@@ -23,14 +32,30 @@ class _PassThrough(nn.Module):
 
 
 class HiddenStates(nn.Module):
-    """Token ids → a model's last hidden states, for heads that don't ask for its vocabulary."""
+    """Token ids → a model's last hidden states, for heads that don't ask for its vocabulary.
 
-    def __init__(self, model: Any) -> None:
+    phrases: terms beside the model's, for heads that score them. layers: those whose states are returned side by side,
+    counted from 1 (default: the last one's). Raises EncoderError for one that the model lacks.
+    """
+
+    def __init__(
+        self, model: Any, *, phrases: PhraseEmbeddings | None = None, layers: tuple[int, ...] | None = None
+    ) -> None:
         super().__init__()
         self.model = model
+        self.phrases = phrases
+        self._layers = layers
+        if layers is not None and max(layers) > model.config.num_hidden_layers:
+            raise EncoderError(
+                f"{type(model).__name__} has {model.config.num_hidden_layers} layers, but a bucket is of layer "
+                f"{max(layers)}"
+            )
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Return hidden states, (n_texts, length, hidden_size)."""
+        """Return hidden states, (n_texts, length, hidden_size), those of several layers side by side."""
+        if self._layers is not None:
+            output = self.model(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True)
+            return torch.cat([output.hidden_states[layer] for layer in self._layers], 2)
         hidden: Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         return hidden
 
@@ -55,12 +80,13 @@ class Backbone(nn.Module):
 
     model: a `transformers` model with a language-model head, whose projection is taken out and kept in `projection`.
     Where the head computes more than a projection of those states, `projection` is None and the model stays whole:
-    its hidden states are then the logits themselves.
+    its hidden states are then the logits themselves. phrases: terms beside the model's, for heads that score them.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, *, phrases: PhraseEmbeddings | None = None) -> None:
         super().__init__()
         self.model = model
+        self.phrases = phrases
         self.projection: nn.Linear | None = None
         self._place: tuple[nn.Module, str] | None = None
         projection = model.get_output_embeddings()

@@ -86,7 +86,7 @@ class Tower(TextTower):
             states, hidden = self.backbone.both(batch.input_ids, batch.attention_mask, None)
         weights, logits = self.head.for_training(_scored(states, batch), terms)
         if self.config.expansion == "input":
-            mask = _input_mask(batch, self.head.vocab_size)
+            mask = _input_mask(batch, self.head)
             weights = weights * (mask if terms is None else mask[:, terms])
         dense = None if hidden is None else self.dense_head(hidden, batch.attention_mask)  # type: ignore[misc]
         return TrainingOutput(weights, logits, dense)
@@ -149,7 +149,7 @@ class Tower(TextTower):
 
     def _weights(self, hidden: Tensor, batch: TokenBatch) -> Tensor:
         weights: Tensor = self.head(_scored(hidden, batch))
-        return weights * _input_mask(batch, self.head.vocab_size) if self.config.expansion == "input" else weights
+        return weights * _input_mask(batch, self.head) if self.config.expansion == "input" else weights
 
     def _sparse(self, weights: Tensor, texts: TokenBatch, names: Sequence[str]) -> SparseBatch:
         refuse_no_numbers(weights, names)
@@ -188,8 +188,10 @@ def _scored(hidden: Tensor, batch: TokenBatch) -> TokenStates:
     return TokenStates(hidden[scored], batch.input_ids[scored], batch.literal[scored], scored.sum(1))
 
 
-def _input_mask(batch: TokenBatch, vocab_size: int) -> Tensor:
-    mask = torch.zeros(len(batch.input_ids), vocab_size, device=batch.input_ids.device)
+def _input_mask(batch: TokenBatch, head: Head) -> Tensor:
+    """Return 1 where a text may have a weight: for its own tokens, and terms that no token is."""
+    mask = torch.zeros(len(batch.input_ids), head.vocab_size, device=batch.input_ids.device)
+    mask[:, head.n_own :] = 1
     rows, columns = torch.nonzero(batch.literal, as_tuple=True)
     mask[rows, batch.input_ids[rows, columns]] = 1
     return mask

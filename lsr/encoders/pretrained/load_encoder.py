@@ -121,8 +121,10 @@ def _load_table(layout: Layout, config: EncoderConfig, document: LoadedTower) ->
     if tokenizer_hash(tokenizer.backend_tokenizer) != tokenizer_hash(document.backend):
         raise EncoderError(f"{layout.folder}: the tokenizers of queries and of documents differ: the model is broken")
     if layout.table_json is not None:
-        return _table(weights_by_token(read_json(layout.table_json), document.backend, vocab_size), config, tokenizer)
-    return _table(stored_weights(folder, vocab_size), config, tokenizer)
+        values = read_json(layout.table_json)
+        weights = weights_by_token(values, document.backend, vocab_size, place=layout.table_json)
+        return _table(weights, config, tokenizer)
+    return _table(stored_weights(folder, vocab_size, document.backend.get_vocab_size()), config, tokenizer)
 
 
 def _table(weights: npt.NDArray[np.float32], config: EncoderConfig, tokenizer: Any) -> TableQueryEncoder:

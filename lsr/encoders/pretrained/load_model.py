@@ -7,19 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import nn
 
 from lsr.encoders.config import DenseConfig, TowerConfig
-from lsr.encoders.network.backbone import Backbone, HiddenStates
+from lsr.encoders.network.backbone import Backbone, HiddenStates, PhraseEmbeddings
 from lsr.encoders.network.cpu_features import multiplies_bfloat16
 from lsr.encoders.network.dense_branch import Branch
 from lsr.encoders.network.devices import choose_device
 from lsr.encoders.network.heads.base import Head, head_kind, share_weights
 from lsr.encoders.network.heads.dense import DenseHead
 from lsr.encoders.network.sparse_model import Tower
-from lsr.encoders.pretrained.sparse_folder import HEAD_FILE
+from lsr.encoders.pretrained.sparse_folder import HEAD_FILE, PHRASE_VECTORS_FILE, PHRASES_FILE
 from lsr.encoders.pretrained.transformers_checkpoint import (
     HIDDEN_STATES,
     check_ids_of,
@@ -28,7 +29,8 @@ from lsr.encoders.pretrained.transformers_checkpoint import (
     token_limit,
 )
 from lsr.encoders.runtime import Runtime
-from lsr.encoders.text.tokenizer import TextTokenizer, copy_of
+from lsr.encoders.text.phrases import PhraseMatcher, read_phrases
+from lsr.encoders.text.tokenizer import TextTokenizer, copy_of, vocabulary
 from lsr.errors import EncoderError
 
 
@@ -95,6 +97,26 @@ class LoadedTower:
         return backend
 
     @property
+    def phrases(self) -> PhraseEmbeddings | None:
+        """The phrases that are terms beside the tokens, None where there are none."""
+        phrases: PhraseEmbeddings | None = getattr(self.tower.backbone, "phrases", None)
+        return phrases
+
+    @property
+    def terms(self) -> list[str]:
+        """The terms by id: the tokens, and behind them the phrases."""
+        head = self.tower.head
+        own = head.own_terms()
+        if own is not None:
+            return own
+        tokens = vocabulary(self.backend, head.n_own)
+        return (
+            tokens
+            if head.n_own == head.vocab_size or self.phrases is None
+            else [*tokens, *self.phrases.matcher.phrases.terms]
+        )
+
+    @property
     def max_length(self) -> int | None:
         """Tokens of a text that are read."""
         return _smaller(self.limit, self.tower.config.max_length)
@@ -146,10 +168,37 @@ def start_tower(
     model = read_model(folder, kind.task, placement.dtype)
     tokenizer = read_tokenizer_of(folder)
     check_ids_of(tokenizer, model, folder)
-    backbone: nn.Module = HiddenStates(model) if kind.task == HIDDEN_STATES else Backbone(model)
+    phrases = _read_phrases(folder, tokenizer)
+    is_hidden = kind.task == HIDDEN_STATES
+    layers = None if config.wide is None else config.wide.layers
+    backbone: nn.Module = (
+        HiddenStates(model, phrases=phrases, layers=layers) if is_hidden else Backbone(model, phrases=phrases)
+    )
     head = kind.make(backbone, config)
     dense_head = None if dense is None else _make_dense_head(model, dense)
     return _assemble(backbone, head, dense_head, tokenizer, config, token_limit(model, tokenizer), placement)
+
+
+def _read_phrases(folder: Path, tokenizer: Any) -> PhraseEmbeddings | None:
+    """Read the phrases beside a model, None where it has none. Raises EncoderError if they are broken."""
+    path, vectors = folder / PHRASES_FILE, folder / PHRASE_VECTORS_FILE
+    if not path.is_file():
+        return None
+    phrases = read_phrases(path)
+    backend = tokenizer.backend_tokenizer
+    n_tokens = backend.get_vocab_size(with_added_tokens=True)
+    if max(max(ids) for ids in phrases.tokens) >= n_tokens:
+        raise EncoderError(f"{path}: a phrase has a token id of {n_tokens} or more, which the tokenizer lacks")
+    try:
+        embeddings = load_file(vectors)["embeddings"].float()
+    except (OSError, KeyError, SafetensorError) as error:
+        raise EncoderError(f"{vectors}: no embeddings of the phrases beside it ({error})") from error
+    if embeddings.dim() != 2 or len(embeddings) != len(phrases.names) or not bool(embeddings.isfinite().all()):
+        raise EncoderError(
+            f"{vectors} holds {tuple(embeddings.shape)} numbers, but {len(phrases.names):,} phrases need a row each of "
+            "finite ones"
+        )
+    return PhraseEmbeddings(PhraseMatcher(phrases, backend), embeddings)
 
 
 def own_weights(tower: Tower) -> dict[str, torch.Tensor]:

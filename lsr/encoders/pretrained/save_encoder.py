@@ -16,13 +16,21 @@ from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lsr.encoders.config import Pruning, TowerConfig
+from lsr.encoders.config import DOT, Pruning, TowerConfig
 from lsr.encoders.pretrained.compact_weights import COMPACT_FILE, save_compact
 from lsr.encoders.pretrained.load_model import LoadedTower, own_weights
-from lsr.encoders.pretrained.sparse_folder import HEAD_FILE, OWN_CONFIG, OWN_FORMAT, ST_ACTIVATIONS
+from lsr.encoders.pretrained.sparse_folder import (
+    HEAD_FILE,
+    OWN_CONFIG,
+    OWN_FORMAT,
+    PHRASE_VECTORS_FILE,
+    PHRASES_FILE,
+    ST_ACTIVATIONS,
+)
 from lsr.encoders.pretrained.transformers_checkpoint import quietly
 from lsr.encoders.sparse.encoder import NeuralEncoder
 from lsr.encoders.sparse.query_table import TableQueryEncoder
+from lsr.encoders.text.phrases import write_phrases
 from lsr.errors import EncoderError
 
 _MODELS = "sentence_transformers.sparse_encoder.models"
@@ -55,6 +63,8 @@ def _is_known_to_sentence_transformers(encoder: NeuralEncoder) -> bool:
     query = encoder.query
     config = encoder.config
     if config.dense is not None or config.cpu_bfloat16 or config.words is not None or config.rarity:
+        return False
+    if config.similarity != DOT:
         return False
     if not _is_splade(encoder.document.tower.config):
         return False
@@ -148,6 +158,9 @@ def _save_tower(loaded: LoadedTower, folder: Path, max_length: int | None, *, co
             path.unlink()
         save_compact(weights, folder / COMPACT_FILE)
     _save_tokenizer(loaded.tokenizer, max_length, folder)
+    if loaded.phrases is not None:
+        write_phrases(loaded.phrases.matcher.phrases, folder / PHRASES_FILE)
+        save_file({"embeddings": loaded.phrases.embeddings.contiguous()}, folder / PHRASE_VECTORS_FILE)
     own = {name: value.detach().cpu().contiguous() for name, value in own_weights(loaded.tower).items()}
     if own:
         save_file(

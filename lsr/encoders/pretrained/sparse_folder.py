@@ -1,6 +1,7 @@
 """Folder layouts of sparse encoders, as models are published.
 
-- plain: a masked-LM checkpoint of `transformers`;
+- plain: a masked-LM checkpoint of `transformers`; with `idf.json` beside it, as OpenSearch publishes models, that is
+  the table of its queries;
 - Sentence-Transformers: `modules.json` naming a transformer and a SpladePooling;
 - Sentence-Transformers Router: one such chain for documents, and for queries another or a SparseStaticEmbedding;
 - our own (`lsr_encoder.json`), for combinations that Sentence-Transformers has no modules for.
@@ -17,18 +18,34 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lsr.encoders.config import EncoderConfig, Pruning, TowerConfig
+from lsr.encoders.config import COSINE, DOT, EncoderConfig, Pruning, TowerConfig
 from lsr.encoders.families import family_config
+from lsr.encoders.pretrained.hub import locate
+from lsr.encoders.pretrained.module_keys import check_keys, refuse_adapter, warn_once
+from lsr.encoders.pretrained.sentence_transformers_config import (
+    ModelSettings,
+    read_model_settings,
+    read_transformer_settings,
+)
 from lsr.errors import EncoderError, LsrError, UsageError
 
 OWN_CONFIG = "lsr_encoder.json"
 OWN_FORMAT = 1
 HEAD_FILE = "head.safetensors"
+PHRASES_FILE, PHRASE_VECTORS_FILE = "phrases.json", "phrases.safetensors"
 
 # Sentence-Transformers' names of the two activations, which leave out the outer logarithm.
 ST_ACTIVATIONS = {"relu": "log1p(relu)", "log1p_relu": "log1p(log1p(relu))"}
 
 _TRANSFORMERS = ("Transformer", "MLMTransformer")
+AUTOENCODER = "SparseAutoEncoder"
+"""Sentence-Transformers' module of sparse codes, behind those of a dense model."""
+STATIC_EMBEDDING = "SparseStaticEmbedding"
+"""Sentence-Transformers' table of weights of tokens."""
+SPARSE_LINEAR = "sparse_linear.pt"
+"""Weights of BGE-M3's sparse vectors, beside its dense model."""
+IDF_JSON = "idf.json"
+"""Weights of query tokens beside a checkpoint, as OpenSearch publishes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +82,7 @@ def read_layout(folder: Path) -> Layout:
 
     Raises EncoderError for an unknown layout, and for modules that need code from elsewhere.
     """
+    refuse_adapter(folder)
     if (folder / OWN_CONFIG).is_file():
         return _own(folder)
     if (folder / "modules.json").is_file():
@@ -75,11 +93,17 @@ def read_layout(folder: Path) -> Layout:
                 f"{folder}: modules.json or a module's config is not as Sentence-Transformers writes it: {error!r}"
             ) from error
     if (folder / "config.json").is_file():
+        if (folder / IDF_JSON).is_file():
+            return _with_idf(Layout(folder, family_config("inference-free"), folder, is_plain=True))
         return Layout(folder, EncoderConfig("splade"), folder, is_plain=True)
     raise EncoderError(
         f"{folder} holds no model: there is no {OWN_CONFIG}, modules.json or config.json; "
         "give a masked-LM checkpoint or a Sentence-Transformers SparseEncoder folder"
     )
+
+
+def _with_idf(layout: Layout) -> Layout:
+    return replace(layout, query=layout.document, table_json=layout.folder / IDF_JSON)
 
 
 def read_as(layout: Layout, family: str | None) -> Layout:
@@ -89,12 +113,19 @@ def read_as(layout: Layout, family: str | None) -> Layout:
     if not layout.is_plain:
         raise UsageError(f"{layout.folder} says that it is {layout.config.family!r}: leave out family {family!r}")
     config = family_config(family)
-    if config.query_side in ("own", "table"):
+    if config.query_side == "table" and (layout.folder / IDF_JSON).is_file():
+        return _with_idf(replace(layout, config=config))
+    if config.query_side == "own":
         raise UsageError(
-            f"{layout.folder}: a plain checkpoint can't be {family!r}, which has more than one model: "
-            "put it together with start_encoder and save it"
+            f"{layout.folder}: a plain checkpoint alone can't be {family!r}, which has more than one model: join both "
+            f"by lsr encoder convert {layout.folder} OUT --family {family} --query QUERIES"
         )
-    return replace(layout, config=config)
+    if config.query_side == "table":
+        raise UsageError(
+            f"{layout.folder}: a plain checkpoint can't be {family!r}, whose queries have a table of weights: put it "
+            f"beside the checkpoint as {IDF_JSON}, an object of weights by token, or train one (lsr train)"
+        )
+    return replace(layout, config=config, query=None, table_json=None)
 
 
 def with_options(
@@ -147,27 +178,50 @@ def module_chain(folder: Path) -> ModuleChain:
     return _chain(folder, [(module["type"], module["path"]) for module in read_json(folder / "modules.json")])
 
 
+def modules_of(name_or_path: str | Path) -> tuple[str, ...]:
+    """Return the names of a Sentence-Transformers model's modules, none where it is something else, or not here yet."""
+    try:
+        folder = locate(name_or_path).folder
+        return module_chain(folder).names if (folder / "modules.json").is_file() else ()
+    except (LsrError, KeyError, TypeError):  # said where the model is loaded
+        return ()
+
+
 def _sentence_transformers(folder: Path) -> Layout:
     chain = module_chain(folder)
-    prompts = _prompts(folder)
+    settings = read_model_settings(folder)
+    similarity = COSINE if settings.similarity == COSINE else DOT
     if chain.names == ("Router",):
-        return _router(folder, chain.folders[0], prompts)
-    document = _tower(chain, prompts["document"])
-    query = None if prompts["query"] == prompts["document"] else _tower(chain, prompts["query"])
-    return Layout(folder, EncoderConfig("splade", document, "same", query), chain.folders[0])
+        layout = _router(folder, chain.folders[0], settings)
+        return replace(layout, config=replace(layout.config, similarity=similarity))
+    document, query = (_tower(chain, settings, side) for side in ("document", "query"))
+    config = EncoderConfig("splade", document, "same", None if query == document else query, similarity=similarity)
+    return Layout(folder, config, chain.folders[0])
 
 
-def _router(folder: Path, router: Path, prompts: Mapping[str, str]) -> Layout:
-    values = read_json(router / "router_config.json")
+def _router(folder: Path, router: Path, settings: ModelSettings) -> Layout:
+    path = router / "router_config.json"
+    values = read_json(path)
     types, structure = values["types"], values["structure"]
+    check_keys(path, values, known=("types", "structure", "parameters"))
+    parameters: Mapping[str, Any] = values.get("parameters") or {}
+    check_keys(path, parameters, known=("default_route", "allow_empty_key"), only={"route_mappings": (None, {}, [])})
     if set(structure) != {"query", "document"}:
         raise EncoderError(f"{router}: routes {', '.join(sorted(structure))}, but only query and document are known")
     document = _chain(router, [(types[name], name) for name in structure["document"]])
     query = _chain(router, [(types[name], name) for name in structure["query"]])
-    tower = _tower(document, prompts["document"])
-    if query.names == ("SparseStaticEmbedding",):
-        source = read_json(query.folders[0] / "config.json").get("path")
-        config = EncoderConfig("inference-free", tower, "table", TowerConfig(prompt=prompts["query"]))
+    tower = _tower(document, settings, "document")
+    if query.names == (STATIC_EMBEDDING,):
+        path = query.folders[0] / "config.json"
+        table = read_json(path)
+        check_keys(path, table, known=("frozen", "path"))
+        source = table.get("path")
+        if settings.max_active_dims is not None:
+            warn_once(
+                f"{folder}: max_active_dims ({settings.max_active_dims}) holds for documents; queries of a table keep "
+                "all their tokens"
+            )
+        config = EncoderConfig("inference-free", tower, "table", TowerConfig(prompt=settings.prompts["query"]))
         return Layout(
             folder,
             config,
@@ -175,7 +229,7 @@ def _router(folder: Path, router: Path, prompts: Mapping[str, str]) -> Layout:
             query.folders[0],
             None if source is None else _table_json(folder, query.folders[0], source),
         )
-    query_tower = _tower(query, prompts["query"])
+    query_tower = _tower(query, settings, "query")
     if query.folders[0] == document.folders[0]:
         return Layout(folder, EncoderConfig("splade", tower, "same", query_tower), document.folders[0])
     return Layout(
@@ -203,24 +257,24 @@ def _chain(folder: Path, modules: Sequence[tuple[str, str]]) -> ModuleChain:
     )
 
 
-def _tower(chain: ModuleChain, prompt: str) -> TowerConfig:
+def _tower(chain: ModuleChain, model: ModelSettings, side: str) -> TowerConfig:
     if len(chain.names) != 2 or chain.names[0] not in _TRANSFORMERS or chain.names[1] != "SpladePooling":
-        raise EncoderError(
-            f"{chain.folders[0]}: modules {', '.join(chain.names)}, but a sparse encoder is a "
-            "Transformer and a SpladePooling, or a SparseStaticEmbedding for queries"
-        )
-    settings = {}
-    for name in ("sentence_bert_config.json", "sentence_mlm_config.json"):
-        if (chain.folders[0] / name).is_file():
-            settings = read_json(chain.folders[0] / name)
+        raise EncoderError(f"{chain.folders[0]}: modules {', '.join(chain.names)}, but {_remedy(chain)}")
+    settings = read_transformer_settings(chain.folders[0])
     task = settings.get("transformer_task", "fill-mask")
     if task != "fill-mask":
         raise EncoderError(
             f"{chain.folders[0]}: its transformer does {task!r}, not 'fill-mask': it has no masked-LM head"
         )
-    if settings.get("do_lower_case"):
-        raise EncoderError(f"{chain.folders[0]}: do_lower_case outside the tokenizer is not supported")
-    pooling = read_json(chain.folders[1] / "config.json")
+    path = chain.folders[1] / "config.json"
+    pooling = read_json(path)
+    check_keys(
+        path,
+        pooling,
+        known=(
+            "pooling_strategy", "activation_function", "embedding_dimension", "word_embedding_dimension", "chunk_size",
+        ),
+    )  # fmt: skip
     activation = pooling.get("activation_function", "relu")
     if activation not in ST_ACTIVATIONS:
         raise EncoderError(f"{chain.folders[1]}: activation {activation!r} is not known")
@@ -228,12 +282,18 @@ def _tower(chain: ModuleChain, prompt: str) -> TowerConfig:
         activation=ST_ACTIVATIONS[activation],
         pooling=pooling.get("pooling_strategy", "max"),
         max_length=settings.get("max_seq_length"),
-        prompt=prompt,
+        prompt=model.prompts[side],
+        pruning=Pruning(model.max_active_dims),
     )
 
 
-def _prompts(folder: Path) -> dict[str, str]:
-    # SparseEncoder's encode_query and encode_document read these two names only, whatever else stands there.
-    path = folder / "config_sentence_transformers.json"
-    prompts = (read_json(path) if path.is_file() else {}).get("prompts") or {}
-    return {name: prompts.get(name) or "" for name in ("query", "document")}
+def _remedy(chain: ModuleChain) -> str:
+    known = (
+        "a sparse encoder is a Transformer and a SpladePooling, or a SparseStaticEmbedding for queries, or a dense one "
+        "with a SparseAutoEncoder behind it"
+    )
+    if set(chain.names) & {"Pooling"}:
+        known += "; this is a dense model: give it as --dense, or as --encoder codes:FOLDER after lsr codes"
+        if (chain.folders[0] / SPARSE_LINEAR).is_file():
+            known = f"its sparse weights are in {SPARSE_LINEAR}: run lsr encoder convert {chain.folders[0]} OUT"
+    return known

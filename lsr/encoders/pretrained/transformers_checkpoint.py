@@ -10,10 +10,13 @@ from typing import Any
 import torch
 import transformers
 from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_MASKED_LM_MAPPING,
     AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
+    AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
@@ -21,6 +24,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from lsr.encoders.pretrained.compact_weights import COMPACT_FILE, load_compact
+from lsr.encoders.pretrained.module_keys import refuse_adapter
 from lsr.encoders.text.tokenizer import check_token_ids, checked_text, first_line, library_errors
 from lsr.encoders.text.tokenizer_checks import check_size
 from lsr.errors import EncoderError
@@ -33,6 +37,7 @@ MODELS = {
     HIDDEN_STATES: AutoModel,
     "masked-LM": AutoModelForMaskedLM,
     "causal-LM": AutoModelForCausalLM,
+    "seq2seq-LM": AutoModelForSeq2SeqLM,
     "sequence-classification": AutoModelForSequenceClassification,
 }
 """The library's classes of models, by task."""
@@ -44,6 +49,7 @@ def read_model(folder: Path, task: str, dtype: torch.dtype) -> Any:
 
     Raises EncoderError if weights are missing or pickled, or if the model needs code that comes with it.
     """
+    refuse_adapter(folder)
     config = _read_config(folder)
     _refuse_pickled(folder)
     kind: Any = MODELS[task]
@@ -65,10 +71,17 @@ def read_model(folder: Path, task: str, dtype: torch.dtype) -> Any:
                 output_loading_info=True,
             )
     except Exception as error:
-        raise EncoderError(f"{folder}: no {head_name} model can be loaded: {first_line(error)}") from error
+        raise EncoderError(
+            f"{folder}: no {head_name} model can be loaded: {first_line(error)}{_other_family(config, task)}"
+        ) from error
     _refuse_incomplete(folder, head_name, info)
     model.eval()
     return model
+
+
+def is_encoder_decoder(folder: Path) -> bool:
+    """Say whether a checkpoint is of an encoder and a decoder. Raises EncoderError if its config can't be read."""
+    return bool(getattr(_read_config(folder), "is_encoder_decoder", False))
 
 
 def read_tokenizer_of(folder: Path) -> Any:
@@ -129,13 +142,26 @@ def _read_config(folder: Path) -> Any:
         raise EncoderError(f"{folder}: its config can't be read: {first_line(error)}") from error
 
 
+def _other_family(config: Any, task: str) -> str:
+    """Return what to do with a decoder that is read as a masked-LM checkpoint, as part of a message."""
+    if task != "masked-LM" or type(config) in MODEL_FOR_MASKED_LM_MAPPING:
+        return ""
+    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        return ""
+    return (
+        "; it is a decoder, which a family with a causal head reads: --family echo-splade, or encoder.family = "
+        '"echo-splade" to train it'
+    )
+
+
 def _refuse_pickled(folder: Path) -> None:
     if any(folder.glob("*.safetensors")):
         return
     pickled = [path.name for pattern in ("*.bin", "*.pt", "*.ckpt") for path in folder.glob(pattern)]
     if pickled:
         raise EncoderError(
-            f"{folder}: weights only as {pickled[0]}, which can run code when it is read: save the model as safetensors"
+            f"{folder}: weights only as {pickled[0]}, which can run code when it is read: run lsr encoder convert "
+            f"{folder} OUT, which reads weights alone and writes safetensors"
         )
     raise EncoderError(f"{folder}: no *.safetensors: the model is not complete")
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from lsr.encoders.dense.base import DenseVectors
 from lsr.encoders.pretrained.load_model import LoadedTower
 from lsr.encoders.sparse.encoder import NeuralEncoder, query_names, texts_of
+from lsr.encoders.sparse.pruning import for_similarity
 from lsr.errors import EncoderError
 from lsr.types import Document, SparseBatch
 
@@ -28,8 +29,8 @@ class JointNeuralEncoder(NeuralEncoder):
 
     def encode_documents_jointly(self, documents: Sequence[Document]) -> tuple[SparseBatch, DenseVectors]:
         """Return one sparse and one dense row a document; a text of nothing but white space has empty ones."""
-        vectors: tuple[SparseBatch, DenseVectors] = self.document.tower.encode_jointly(*texts_of(documents))
-        return vectors
+        sparse, dense = self.document.tower.encode_jointly(*texts_of(documents))
+        return for_similarity(sparse, self.config.similarity), dense
 
     def encode_dense_documents(self, documents: Sequence[Document]) -> DenseVectors:
         """Return one dense row a document."""

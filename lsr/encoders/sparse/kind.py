@@ -6,6 +6,7 @@ Nothing here imports torch until a model is asked for.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from lsr.encoders.lexical.with_exact_words import (
     words_of,
 )
 from lsr.encoders.pretrained.known_models import recorded_place
+from lsr.encoders.pretrained.sparse_folder import AUTOENCODER, STATIC_EMBEDDING, modules_of
 from lsr.encoders.registry import (
     JOINT,
     MODEL,
@@ -29,6 +31,7 @@ from lsr.encoders.registry import (
     QuerySide,
     WordTerms,
     check_same,
+    load_encoder,
     register,
     unknown_kind,
     usages,
@@ -37,6 +40,7 @@ from lsr.encoders.runtime import RUNTIME
 from lsr.encoders.sparse.query_table import open_table
 from lsr.encoders.sparse.vocabulary_map import RemappedQueryEncoder
 from lsr.encoders.static.choose import is_static
+from lsr.encoders.text.phrases import TokensAndPhrases
 from lsr.encoders.text.term_spans import AnalysedWords, TermFinder, Tokens, TokensAndWords
 from lsr.encoders.text.tokenizer import copy_of
 from lsr.errors import EncoderError, UsageError
@@ -49,23 +53,52 @@ def _load(
     terms: Sequence[str] = (),
     language: str | None = None,
     stop_words: str | Iterable[str] | None = None,
+    words: float | None = None,
     **options: Any,
 ) -> Encoder:
     """Load the model of a folder or a hub's name, with its exact words in the newest analysis.
 
-    terms: of an index to be continued. language, stop_words: of its exact words (default: its own). Raises UsageError
-    for a language of a model that has no exact words.
+    terms: of an index to be continued. language, stop_words: of its exact words (default: its own). words: weight of
+    exact words in queries, 0 for none (default: as the model has them). Raises UsageError for a language of a model
+    without exact words.
     """
     if bundled_folder(str(name_or_path)) is None and not _might_be_model(name_or_path):
         raise EncoderError(f"no encoder {str(name_or_path)!r}: known are {', '.join(usages('load'))}")
+    other = _load_other(name_or_path, options)
+    if other is not None:
+        given = {"language": language, "stop_words": stop_words, "words": words}
+        if any(value is not None for value in given.values()):
+            name = next(name for name, value in given.items() if value is not None)
+            raise UsageError(f"encoder {name_or_path}: {name} is of exact words, which it has none of: leave it out")
+        return other
     model = _load_model(name_or_path, **options)
-    words = model.config.words
-    if words is None and (language is not None or stop_words is not None):
+    config = _words_of(model, words)
+    if config is None and (language is not None or stop_words is not None):
         raise UsageError(
             f"encoder {name_or_path} has no exact words, and its model reads one language or several: leave out the "
-            "language and stop words, or take bm25"
+            "language and stop words, give words a weight (--words 5), or take bm25"
         )
-    return with_exact_words(model, None if words is None else words_in(words, language, stop_words), terms=terms)
+    return with_exact_words(model, None if config is None else words_in(config, language, stop_words), terms=terms)
+
+
+def _words_of(model: Any, weight: float | None) -> WordsConfig | None:
+    """Return the exact words of a model, with another weight in queries where one is given; 0 for none."""
+    config: WordsConfig | None = model.config.words
+    if weight is None:
+        return config
+    if weight == 0:
+        return None
+    return WordsConfig(weight) if config is None else replace(config, weight=weight)
+
+
+def _load_other(name_or_path: str | Path, options: Mapping[str, Any]) -> Encoder | None:
+    """Load a Sentence-Transformers folder that is another kind of encoder; None where it is a model."""
+    names = modules_of(name_or_path)
+    if names[-1:] == (AUTOENCODER,):
+        return load_encoder(f"codes:{name_or_path}", **options)
+    if names == (STATIC_EMBEDDING,):
+        return load_encoder(f"token-table:{name_or_path}", **options)
+    return None
 
 
 def _load_model(name_or_path: str | Path, **options: Any) -> Any:
@@ -110,8 +143,7 @@ def _load_recorded(
         threshold=document["pruning"]["threshold"],
         **options,
     )
-    words = model.config.words if words_of(description) is None else words_of(description)
-    encoder = with_exact_words(model, words, terms=terms)
+    encoder = with_exact_words(model, words_of(description), terms=terms)
     check_same(description, encoder.description)
     return encoder
 
@@ -193,7 +225,10 @@ def _find_terms(description: Mapping[str, Any], encoder: Any) -> TermFinder:
     tokenizer, words = getattr(encoder, "tokenizer", None), words_of(description)
     if tokenizer is None:
         return AnalysedWords()
-    tokens = Tokens(copy_of(tokenizer))
+    tokens: TermFinder = Tokens(copy_of(tokenizer))
+    matcher = getattr(encoder, "phrase_matcher", None)
+    if matcher is not None:
+        tokens = TokensAndPhrases(tokens, matcher)
     return tokens if words is None else TokensAndWords(tokens, AnalysedWords(analyser_settings(words)))
 
 

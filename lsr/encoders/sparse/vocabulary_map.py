@@ -51,6 +51,11 @@ class RemappedQueryEncoder:
         """The encoder's tokenizer, None where it has none."""
         return getattr(self._encoder, "tokenizer", None)
 
+    @property
+    def phrase_matcher(self) -> Any:
+        """The finder of the encoder's phrases, None where it has none."""
+        return getattr(self._encoder, "phrase_matcher", None)
+
     def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
         """Return one row a text, over the index's vocabulary."""
         batch = self._encoder.encode_queries(texts)

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _CHUNK = re.compile(r"\S+")
-MAX_KNOWN = 100_000
+MAX_KNOWN, MAX_KNOWN_CHARACTERS = 100_000, 1_000_000
+"""Chunks whose terms are cached, and their characters together, each of which may take 250 bytes."""
+LONGEST_KNOWN = 1000
+"""Characters of a chunk up to which it is cached: a longer one is not met again."""
+LONGEST_LEARNED = 20_000
+"""Characters of a text up to which its terms are cached by number: as many as a snippet looks through."""
 CACHED_CHARACTERS = 12_000_000
 """Characters of the texts whose terms are cached, which takes about two bytes a character."""
 
@@ -38,6 +43,14 @@ class TermFinder(Protocol):
         """Return every term of `text` with its place, in order."""
         ...
 
+    def find_some(self, text: str, wanted: Collection[str]) -> list[TermSpan]:
+        """Return those spans of `find` whose term is wanted."""
+        ...
+
+
+_Placed = tuple[int, int, str]
+"""A span as a plain tuple, which costs a sixth of a TermSpan where most are dropped again."""
+
 
 class _Places(NamedTuple):
     """The terms of a text by their numbers, ascending, with the places of their words."""
@@ -47,18 +60,17 @@ class _Places(NamedTuple):
     ends: array[int]
 
 
-class _Known(NamedTuple):
+class _Known:
     """Chunks that were analysed and the terms of each, the numbers of terms, and texts that were looked through."""
 
-    chunks: dict[str, list[TermSpan]]
-    numbers: dict[str, int]
-    next_number: Iterator[int]
-    texts: TextCache[_Places]
+    __slots__ = ("characters", "chunks", "next_number", "numbers", "texts")
 
-    @classmethod
-    def nothing(cls) -> _Known:
-        """Return the state in which nothing was analysed yet."""
-        return cls({}, {}, count(), TextCache(CACHED_CHARACTERS))
+    def __init__(self) -> None:
+        self.chunks: dict[str, list[_Placed]] = {}
+        self.characters = 0  # of the chunks, about: threads may lose some
+        self.numbers: dict[str, int] = {}
+        self.next_number: Iterator[int] = count()
+        self.texts: TextCache[_Places] = TextCache(CACHED_CHARACTERS)
 
     def number(self, term: str) -> int:
         """Return the number of a term. One may be drawn in vain, but never twice, so threads need no lock."""
@@ -75,7 +87,7 @@ class AnalysedWords:
     def __init__(self, settings: AnalyserSettings | None = None, *, most_known: int = MAX_KNOWN) -> None:
         self._most_known = most_known
         self._analyser = Analyser(settings)
-        self._known = _Known.nothing()
+        self._known = _Known()
 
     def terms(self, text: str) -> list[str]:
         """Return the terms of `text` in their order."""
@@ -83,7 +95,7 @@ class AnalysedWords:
 
     def find(self, text: str) -> list[TermSpan]:
         """Return every term of `text` with the place of its word."""
-        return self._find(text, self._known)
+        return [TermSpan(*placed) for placed in self._find(text, self._known)]
 
     def find_some(self, text: str, wanted: Collection[str]) -> list[TermSpan]:
         """Return those spans of `find` whose term is wanted.
@@ -91,6 +103,8 @@ class AnalysedWords:
         Of a text that was asked about lately no word is looked at: its terms are cached by number.
         """
         known = self._known
+        if len(text) > LONGEST_LEARNED:
+            return [TermSpan(*placed) for placed in self._find(text, known, wanted)]
         places = known.texts.get(text)
         if places is None:
             places = self._learn(text, known)
@@ -107,11 +121,13 @@ class AnalysedWords:
         found.sort()
         return found
 
-    def _find(self, text: str, known: _Known) -> list[TermSpan]:
+    def _find(self, text: str, known: _Known, wanted: Collection[str] | None = None) -> list[_Placed]:
+        """Return the terms of a text with their places, in order. wanted: which terms (default: all)."""
         return [
-            TermSpan(chunk.start() + start, chunk.start() + end, term)
+            (chunk.start() + start, chunk.start() + end, term)
             for chunk in _CHUNK.finditer(text)
-            for start, end, term in self._in_chunk(chunk.group(), known)
+            for start, end, term in self._in_chunk(chunk.group(), known, wanted)
+            if wanted is None or term in wanted
         ]
 
     def _learn(self, text: str, known: _Known) -> _Places:
@@ -120,33 +136,48 @@ class AnalysedWords:
         columns = zip(*found, strict=True) if found else ((), (), ())
         places = _Places(*(array("i", column) for column in columns))
         known.texts.put(text, places)
+        if len(known.numbers) > 4 * self._most_known:  # terms of long chunks, of which none is cached
+            self._forget(known)
         return places
 
-    def _in_chunk(self, chunk: str, known: _Known) -> list[TermSpan]:
-        """Return the terms in a run of characters without white space."""
+    def _in_chunk(self, chunk: str, known: _Known, wanted: Collection[str] | None) -> list[_Placed]:
+        """Return the terms in a run of characters without white space, at least the wanted ones."""
+        if len(chunk) > LONGEST_KNOWN:
+            return self._analysed(chunk, wanted)
         found = known.chunks.get(chunk)
         if found is None:
-            plain = unicodedata.normalize("NFKC", chunk).lower()
-            found, at = [], 0
-            # Where normalising changed the length, positions in it say nothing about the chunk.
-            same = len(plain) == len(chunk)
-            words, signed = self._analyser.plain_words(chunk), self._analyser.signed(chunk)
-            terms = {word: self._analyser.term(word) for word in {*words, *signed}}  # a long chunk may repeat few
-            for word in words:
-                start = plain.find(word, at)
-                at = start + len(word)
-                if (term := terms[word]) is not None:
-                    found.append(TermSpan(start, at, term) if same else TermSpan(0, len(chunk), term))
-            for word in signed:
-                if (term := terms[word]) is None:
-                    continue
-                start = plain.find(word.removesuffix("()"))
-                end = start + len(word) if plain.startswith(word, start) else start + len(word) - 2
-                found.append(TermSpan(start, end, term) if same and start >= 0 else TermSpan(0, len(chunk), term))
-            if len(known.chunks) >= self._most_known and self._known is known:
-                self._known = _Known.nothing()  # other threads may still use the old one
-            found = known.chunks[chunk] = sorted(set(found))
+            found = self._analysed(chunk)
+            known.chunks[chunk] = found
+            known.characters += len(chunk)
+            if len(known.chunks) >= self._most_known or known.characters > MAX_KNOWN_CHARACTERS:
+                self._forget(known)
         return found
+
+    def _forget(self, known: _Known) -> None:
+        if self._known is known:
+            self._known = _Known()  # other threads may still use the old one
+
+    def _analysed(self, chunk: str, wanted: Collection[str] | None = None) -> list[_Placed]:
+        plain = unicodedata.normalize("NFKC", chunk).lower()
+        # Where normalising changed the length, positions in it say nothing about the chunk.
+        same = len(plain) == len(chunk)
+        words, signed = self._analyser.plain_words(chunk), self._analyser.signed_at(plain)
+        # A long chunk may repeat few.
+        terms = {word: self._analyser.term(word) for word in {*words, *(word for *_, word in signed)}}
+        if wanted is not None:
+            terms = {word: term if term in wanted else None for word, term in terms.items()}
+        found: list[_Placed] = []
+        at = 0
+        for word in words:
+            start = plain.find(word, at)
+            at = start + len(word)
+            if (term := terms[word]) is not None:
+                found.append((start, at, term) if same else (0, len(chunk), term))
+        for start, end, word in signed:
+            if (term := terms[word]) is not None:
+                found.append((start, end, term) if same else (0, len(chunk), term))
+        found.sort()
+        return list(dict.fromkeys(found))
 
 
 class Tokens:
@@ -175,6 +206,10 @@ class Tokens:
                 found.append(TermSpan(start, end, text[start:end] if token == self._unknown else token))
         return found
 
+    def find_some(self, text: str, wanted: Collection[str]) -> list[TermSpan]:
+        """Return those spans of `find` whose term is wanted."""
+        return [span for span in self.find(text) if span.term in wanted]
+
 
 class TokensAndWords:
     """A model's tokens, and exact words beside them."""
@@ -188,6 +223,12 @@ class TokensAndWords:
         words = (span._replace(term=MARK + span.term) for span in self._words.find(text))
         return sorted([*self._tokens.find(text), *words])
 
+    def find_some(self, text: str, wanted: Collection[str]) -> list[TermSpan]:
+        """Return those spans of `find` whose term is wanted."""
+        wanted_words = [term.removeprefix(MARK) for term in wanted if term.startswith(MARK)]
+        words = (span._replace(term=MARK + span.term) for span in self._words.find_some(text, wanted_words))
+        return sorted([*self._tokens.find_some(text, wanted), *words])
+
 
 class NoWords:
     """Finder for terms that stand in no text, such as codes of dense vectors: it finds none."""
@@ -195,4 +236,9 @@ class NoWords:
     def find(self, text: str) -> list[TermSpan]:
         """Return nothing."""
         del text
+        return []
+
+    def find_some(self, text: str, wanted: Collection[str]) -> list[TermSpan]:
+        """Return nothing."""
+        del text, wanted
         return []

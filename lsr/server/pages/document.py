@@ -64,12 +64,13 @@ def document_page(
     words = plain_query(address.query)
     query = query_text(searcher, words)
     points = query.marked_terms(query_points(searcher, words))
-    spans = list(spans_of(searcher.term_finder.find(shown), points)) if points else []
+    finder = searcher.term_finder
+    spans = list(spans_of(finder.find_some(shown, points), points)) if points else []
     place = _in_part(passage, (part - 1) * PART, len(shown))
     if place is None and spans and n_parts == 1:
         place = _whole_lines(shown, Place(*stretch(shown, spans, points, SNIPPET)))
     heading = document.title.strip() or doc_id
-    title_spans = spans_of(searcher.term_finder.find(heading), points) if points and heading != doc_id else ()
+    title_spans = spans_of(finder.find_some(heading, points), points) if points and heading != doc_id else ()
     is_block = place is not None and _is_lines(shown, place)
     if place is not None and is_block and shown[place.end : place.end + 1] == "\n":
         place = Place(place.start, place.end + 1)  # a line break after a block would be an empty line

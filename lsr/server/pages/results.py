@@ -8,7 +8,7 @@ from typing import Any
 
 from lsr.errors import UsageError
 from lsr.output.numbers import counted
-from lsr.output.results import value_text
+from lsr.output.results import missing_line, value_text
 from lsr.query.explain.explain import ExplainedSearch
 from lsr.query.options import SearchOptions
 from lsr.query.searcher import Searcher
@@ -106,6 +106,7 @@ def _found(
     earlier = max(0, offset - k) or None
     return {
         "status": _status(explained, offset),
+        "partial": missing_line(explained.missing),
         "problem": "",
         "hits": [maker.view(found) for found in explained.hits],
         "facets": list(_facets(address, explained)),

@@ -151,7 +151,9 @@ class HitMaker:
         """Return the text without markup, and the places of the terms in it."""
         raw = found.hit.text[:SEARCHED_CHARACTERS]
         text = readable(raw, found.hit.title).text
-        return text, list(found.text_spans if text is raw else spans_of(self.searcher.term_finder.find(text), points))
+        if text is raw:
+            return text, list(found.text_spans)
+        return text, list(spans_of(self.searcher.term_finder.find_some(text, points), points))
 
 
 def heading_end(text: str) -> int:

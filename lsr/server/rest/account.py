@@ -34,7 +34,7 @@ STEPS = ("newest generation", "parameters", "encoding and search", "documents", 
 def account(index: Path, texts: Sequence[str]) -> dict[str, float]:
     """Return the microseconds that each step takes of one request, by its name, and those of the whole."""
     searcher = Searcher(index)
-    searcher.warm_up()
+    searcher.warm_up(wait=True)
     served = ServedIndexes([ServedIndex("index", searcher)])
     settings = ServerSettings()
     taken: dict[str, float] = {}

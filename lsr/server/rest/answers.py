@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from lsr.output.explained import engine_object
 from lsr.output.hit_view import HitView, viewed_hit
-from lsr.output.results import counts_object
+from lsr.output.results import counts_object, missing_object
 from lsr.query.deadline import check_deadline
 from lsr.query.explain.snippet import QueryWords
 from lsr.query.options import SearchOptions
@@ -30,6 +30,16 @@ def search_object(
     observe: Observer | None = None,
 ) -> dict[str, Any]:
     """Search, and return the answer. base: path of the index, to which hits link. observe: takes the stages' times."""
+
+    def answer(searcher: Searcher) -> dict[str, Any]:
+        return _search_object(searcher, text, options, view, base=base, observe=observe)
+
+    return searcher.tolerant(options, answer)
+
+
+def _search_object(
+    searcher: Searcher, text: str, options: SearchOptions, view: HitView, *, base: str, observe: Observer | None
+) -> dict[str, Any]:
     began = time.perf_counter()
     found = search_text(searcher, text, options)
     ranked = time.perf_counter()
@@ -54,6 +64,7 @@ def search_object(
         shown |= counts_object(results.total, results.facets)
         if results.skipped is not None:
             shown["approximate"] = dict(results.skipped)
+    shown |= missing_object(searcher.missing)
     done = time.perf_counter()
     if observe is not None:
         observe(found.seconds, {"documents": done - ranked})

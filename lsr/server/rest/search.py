@@ -88,5 +88,5 @@ async def _answered(request: Request, searcher: Searcher, asked: SearchRequest) 
             ]
         return json_bytes({"results": found} if asked.is_batch else found[0])
 
-    is_short = is_plain(asked) and is_small(searcher.index.manifest)
+    is_short = is_plain(asked) and searcher.elsewhere is None and is_small(searcher.index.manifest)
     return Response(work() if is_short else await workers_of(request).run(work), media_type=JSON)

@@ -45,6 +45,9 @@ class TrainingConfig:
             raise UsageError(
                 f"config: teacher {self.teacher[0].name!r} is not used by any loss: add loss.kl or another"
             )
+        for one in self.data.sets:
+            for name in one.losses:
+                one_of(name, tuple(self.loss), "data.sets.….losses")
         if self.data.mining is not None and any(teacher.name == "file" for teacher in self.teacher):
             raise UsageError(
                 "config: teacher 'file' has scores of the files' own negatives, but data.mining finds others"
@@ -52,8 +55,10 @@ class TrainingConfig:
         if self.losses_with(VECTORS) and self.encoder.dense is None:
             name = next(iter(self.losses_with(VECTORS)))
             raise UsageError(f"config: loss.{name} trains a dense head, but there is no [encoder.dense]")
-        if self.eval.every and not self.eval.datasets:
-            raise UsageError("config: eval.every is set, but eval.datasets names no BEIR folder")
+        if self.eval.every and not self.eval.measures:
+            raise UsageError(
+                "config: eval.every is set, but eval.datasets names no BEIR folder, and there is no eval.tasks"
+            )
 
     def losses_with(self, teacher: str) -> dict[str, LossSettings]:
         """Return the losses whose teachers give `scores`, `vectors` or `none`, by name."""
@@ -63,6 +68,11 @@ class TrainingConfig:
     def taught_losses(self) -> dict[str, LossSettings]:
         """Losses that compare the student's scores with those of teachers."""
         return self.losses_with(SCORES)
+
+    def losses_of(self, source: int) -> frozenset[str]:
+        """Return the names of the losses that learn from the examples of a data set."""
+        chosen = self.data.sets[source].losses if self.data.sets else ()
+        return frozenset(chosen or self.loss)
 
     def to_json(self) -> dict[str, Any]:
         """Return the config as JSON values."""

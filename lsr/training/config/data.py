@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from lsr.errors import UsageError
-from lsr.training.config.settings import at_least, one_of
+from lsr.training.config.settings import above, at_least, one_of
 from lsr.training.mining.hard_negatives import MiningOptions
 from lsr.training.synthetic.queries import QueryGeneration
 
@@ -78,8 +78,35 @@ class MiningSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SetSettings:
+    """Settings of one of several data sets, each of which fills whole batches.
+
+    files, corpus, queries, split: as of `DataSettings`. name: for the log (default: its first file). weight: share of
+    the batches, beside the others'. losses: the losses that learn from it, by name (default: all of the config).
+    """
+
+    files: tuple[str, ...]
+    name: str = ""
+    weight: float = 1.0
+    losses: tuple[str, ...] = ()
+    corpus: tuple[str, ...] = ()
+    queries: str | None = None
+    split: str = "train"
+
+    def __post_init__(self) -> None:
+        above(self.weight, 0, "data.sets.….weight")
+        if not self.files:
+            raise UsageError("config: data.sets.….files names no file")
+
+    @property
+    def label(self) -> str:
+        """The name in messages."""
+        return self.name or self.files[0]
+
+
+@dataclass(frozen=True, slots=True)
 class DataSettings:
-    """Settings of the training data. files: as `read_examples` takes them.
+    """Settings of the training data. files: as `read_examples` takes them. sets: several data sets in their place.
 
     negatives: number of hard negatives of each example that are used. mining: how the training mines them itself.
     corpus, queries, split: where the files name documents and queries by ids.
@@ -88,9 +115,12 @@ class DataSettings:
     step (`overlap` `refuse`), or is left out (`drop`).
     topics: number of clusters of the queries, by the vectors of `topic_model` (a teacher `dense:MODEL`); each batch is
     of `topics_per_batch` of them (`lsr.training.data.topic_batches`); 0: batches are drawn at random.
+    expansions: file or folder of texts that the student reads behind each document's own, as `lsr expand` writes them;
+    keep_expansions: the share of them that is kept, those of the highest scores. Teachers read documents without.
     """
 
     files: tuple[str, ...] = ()
+    sets: tuple[SetSettings, ...] = ()
     topics: int = 0
     topics_per_batch: int = 2
     topic_model: str | None = None
@@ -102,12 +132,20 @@ class DataSettings:
     mining: MiningSettings | None = None
     check_overlap: tuple[str, ...] = ()
     overlap: str = "refuse"
+    expansions: str | None = None
+    keep_expansions: float = 1.0
 
     def __post_init__(self) -> None:
+        if not 0 < self.keep_expansions <= 1:
+            raise UsageError(
+                f"config: data.keep_expansions is {self.keep_expansions}, but has to be above 0 and at most 1"
+            )
         at_least(self.negatives, 0, "data.negatives")
         at_least(self.topics, 0, "data.topics")
         at_least(self.topics_per_batch, 1, "data.topics_per_batch")
         one_of(self.overlap, AT_OVERLAP, "data.overlap")
+        if self.sets:
+            self._check_beside_sets()
         if self.topics and self.topic_model is None:
             raise UsageError(
                 "config: data.topics is set, but data.topic_model names no teacher whose vectors are clustered"
@@ -118,3 +156,14 @@ class DataSettings:
             if not self.negatives:
                 raise UsageError("config: data.mining is set, but data.negatives is 0: set how many each example gets")
             self.mining.options(negatives=self.negatives, seed=0)
+
+    def _check_beside_sets(self) -> None:
+        given = {
+            "files": self.files, "make_queries": self.make_queries, "corpus": self.corpus, "queries": self.queries,
+            "topics": self.topics, "mining": self.mining,
+        }  # fmt: skip
+        name = next((name for name, value in given.items() if value), None)
+        if name is None:
+            return
+        remedy = "mine before, by lsr mine" if name == "mining" else "move it into a set, or leave it out"
+        raise UsageError(f"config: data.{name} and data.sets exclude each other: {remedy}")

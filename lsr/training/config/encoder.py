@@ -25,7 +25,8 @@ class EncoderSettings:
     side: `ones`, or `idf` over the documents of the data (of `idf_corpus`, if given), at most `idf_max`.
     learn_query_table: whether they are trained. query_repeats: weighting of repeated query tokens, `once` or `log`
     (`EncoderConfig`). words, rarity: as `EncoderConfig` has them; a `saved` encoder may be given them too, as may
-    `document` the pruning. dropout: replaces the model's probability.
+    `document` the pruning. dropout: replaces the model's probability. phrases: settings of
+    `lsr.training.vocabulary.phrases.PhraseSettings`, the terms of a head `phrases`.
     """
 
     start: str
@@ -45,6 +46,7 @@ class EncoderSettings:
     words: dict[str, Any] | None = None
     rarity: float | None = None
     dropout: float | None = None
+    phrases: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         at_least(self.freeze_layers, 0, "encoder.freeze_layers")

@@ -12,9 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
+from torch.utils.data import Sampler
 
-from lsr.encoders.config import EncoderConfig
+from lsr.encoders.config import DOT, EncoderConfig
 from lsr.encoders.families import family_config
 from lsr.encoders.pretrained.hub import locate
 from lsr.encoders.pretrained.load_encoder import load_neural, start_encoder
@@ -27,6 +29,9 @@ from lsr.training.config.encoder import EncoderSettings
 from lsr.training.config.losses import LossSettings, TeacherSettings
 from lsr.training.config.sparsity import SideSettings
 from lsr.training.data.example import Examples
+from lsr.training.data.load import Subset
+from lsr.training.data.mixed_batches import MixedSampler
+from lsr.training.data.read_examples import ExampleSet
 from lsr.training.data.topic_batches import TOPICS_FILE, TopicSampler, cluster, load_topics, save_topics
 from lsr.training.losses.base import LOSSES, VECTORS, Loss
 from lsr.training.model.model_folder import model_folder
@@ -35,6 +40,7 @@ from lsr.training.model.transformer_options import set_dropout
 from lsr.training.regularisers.base import REGULARISERS, Regulariser
 from lsr.training.sparsity.controller import SparsityController
 from lsr.training.teachers.registry import open_teacher
+from lsr.training.vocabulary.phrases import with_phrases
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +90,9 @@ def create_encoder(
     if settings.learn_query_table and config.query_side != "table":
         raise UsageError(f"config: encoder.learn_query_table is set, but family {settings.family!r} has no table")
     document = start_folder(settings.start, settings.fit_head, work)
+    _check_phrases(settings, config)
+    if settings.phrases is not None:
+        document = with_phrases(document, settings.phrases, work)
     try:
         encoder = start_encoder(
             config,
@@ -95,13 +104,26 @@ def create_encoder(
             dtype="float32",
         )
     except EncoderError as error:
-        if config.document.head not in ("mlm", "gated") or not _lacks_head(document):
+        if config.document.head not in ("mlm", "gated", "phrases") or not _lacks_head(document):
             raise
         raise EncoderError(
             f'{error}; or fit the masked-LM head that it lacks: encoder.fit_head = {{ files = ["TEXTS"] }}'
         ) from error
     set_dropout(encoder, settings.dropout)
     return encoder
+
+
+def _check_phrases(settings: EncoderSettings, config: EncoderConfig) -> None:
+    """Raise UsageError for phrases of a head that scores none, or none for one that needs them."""
+    head, given = config.document.head, settings.phrases
+    if given is None and head == "phrases":
+        raise UsageError("config: a head 'phrases' needs phrases: name them by encoder.phrases")
+    if given is not None and head not in ("phrases", "ngrams"):
+        raise UsageError(
+            f"config: encoder.phrases is set, but head {head!r} scores no phrases: take family casper, dyvo or sparc"
+        )
+    if given is not None and head == "phrases" and given.get("embeddings") == "none":
+        raise UsageError("config: encoder.phrases.embeddings is 'none', but a head 'phrases' scores phrases by them")
 
 
 def _lacks_head(folder: Path) -> bool:
@@ -116,7 +138,7 @@ def _lacks_head(folder: Path) -> bool:
 def _continue_saved(settings: EncoderSettings) -> NeuralEncoder:
     """Open a saved encoder, with its heads and query table, to be trained further."""
     plain = EncoderSettings(settings.start)
-    names = ("query", "dense", "query_start", "fit_head", "query_table", "query_repeats")
+    names = ("query", "dense", "query_start", "fit_head", "query_table", "query_repeats", "phrases")
     changed = [name for name in names if getattr(settings, name) != getattr(plain, name)]
     changed += [f"document.{name}" for name in settings.document if name != "pruning"]
     if changed:
@@ -125,6 +147,11 @@ def _continue_saved(settings: EncoderSettings) -> NeuralEncoder:
         )
     folder = Path(locate(model_folder(settings.start)).folder)
     encoder = resume_encoder(settings, folder, **settings.document.get("pruning", {}))
+    if encoder.config.similarity != DOT:
+        raise UsageError(
+            f"config: a training trains dot products, but {settings.start} compares by cosines: set its "
+            'similarity_fn_name (similarity of lsr_encoder.json) to "dot"'
+        )
     values = encoder.config.to_json() | _untrained_settings(settings)
     encoder = type(encoder)(
         EncoderConfig.from_json(values), encoder.name, encoder.revision, encoder.document, encoder.query
@@ -171,6 +198,23 @@ def make_controller(side: SideSettings, steps: int) -> SparsityController | None
     return SparsityController(side.target, horizon, side.ramp or min(2000, steps // 3))
 
 
+def _mixed_order(config: TrainingConfig, examples: Examples) -> MixedSampler:
+    """Return the order of examples of several data sets. Raises UsageError for a set with less than one batch."""
+    sources = examples.sources() if isinstance(examples, (ExampleSet, Subset)) else [one.source for one in examples]  # type: ignore[attr-defined]
+    sets, size = config.data.sets, config.train.batch_size
+    sizes = np.bincount(sources, minlength=len(sets))
+    for one, n_examples in zip(sets, sizes.tolist(), strict=True):
+        if n_examples < size:
+            raise UsageError(
+                f"config: data.sets {one.label!r} has {n_examples:,} examples, but a batch of one set takes {size:,}: "
+                "lower train.batch_size, or give more"
+            )
+    shares = np.array([one.weight for one in sets]) / sum(one.weight for one in sets)
+    for one, n_examples, share in zip(sets, sizes.tolist(), shares.tolist(), strict=True):
+        log.info(f"data set {one.label}: {n_examples:,} examples, {100 * share:.0f} % of the batches")
+    return MixedSampler(sources, [one.weight for one in sets], batch_size=size, seed=config.train.seed)
+
+
 def teacher_opener(examples: Examples) -> Callable[[TeacherSettings], Any]:
     """Return a function that opens teachers with the user's cache. examples: corpus of their statistics."""
 
@@ -187,9 +231,14 @@ def options_of_teacher(config: TrainingConfig, name: str) -> dict[str, Any]:
 
 def batch_order(
     config: TrainingConfig, output: Path, examples: Examples, open_one: Callable[[TeacherSettings], Any]
-) -> TopicSampler | None:
-    """Return the order of examples where `data.topics` asks for one. output: folder of the run, keeps the topics."""
+) -> Sampler[int] | None:
+    """Return the order of examples where `data.topics` or `data.sets` asks for one.
+
+    output: folder of the run, keeps the topics.
+    """
     data = config.data
+    if data.sets:
+        return _mixed_order(config, examples)
     if not data.topics:
         return None
     path = output / TOPICS_FILE

@@ -14,7 +14,8 @@ class LossSettings:
     """Share of a loss, and its options; those that are None have the loss's default.
 
     candidates: documents that queries are ranked against, `own` or `batch`. temperature, margin, scale: as in the
-    loss's formula; a loss refuses those that it doesn't have.
+    loss's formula; a loss refuses those that it doesn't have. temperature_squared: whether a divergence is multiplied
+    by its temperature's square.
     """
 
     weight: float = 1.0
@@ -22,6 +23,7 @@ class LossSettings:
     temperature: float | None = None
     margin: float | None = None
     scale: float | None = None
+    temperature_squared: bool | None = None
 
     def __post_init__(self) -> None:
         at_least(self.weight, 0, "loss.….weight")

@@ -16,29 +16,42 @@ from lsr.encoders.sparse.encoder import NeuralEncoder
 from lsr.encoders.sparse.query_table import TableQueryEncoder, frequency_factors
 from lsr.encoders.text.tokenizer import TextTokenizer, copy_of
 from lsr.errors import BadDocumentError
+from lsr.indexer.corpus.expansion.expansions import Expansions
 from lsr.training.data.read_examples import Example
 from lsr.types import Document
 
 
 @dataclass(frozen=True, slots=True)
 class BatchTexts:
-    """Texts of a batch, for teachers. scores: float32, (n_queries, n_documents), NaN where the file has none."""
+    """Texts of a batch, for teachers. scores: float32, (n_queries, n_documents), NaN where the file has none.
+
+    source: number of the data set that all its examples are of.
+    """
 
     queries: tuple[str, ...]
     documents: tuple[Document, ...]
     scores: npt.NDArray[np.float32] | None
+    source: int = 0
 
 
 class Collator:
     """Collator of batches for one encoder; holds tokenizers only, so that workers may have it.
 
-    negatives: number of hard negatives of each example, the first ones.
+    negatives: number of hard negatives of each example, the first ones. expansions: texts that the encoder reads behind
+    the documents' own, which teachers don't.
     max_length, max_query_length: tokens; None: as many as the models take.
     """
 
     def __init__(
-        self, encoder: NeuralEncoder, *, negatives: int, max_length: int | None, max_query_length: int | None
+        self,
+        encoder: NeuralEncoder,
+        *,
+        negatives: int,
+        max_length: int | None,
+        max_query_length: int | None,
+        expansions: Expansions | None = None,
     ) -> None:
+        self._expansions = expansions
         self._negatives = negatives
         self._documents = _TowerReader(encoder.document, max_length)
         query = encoder.query
@@ -64,7 +77,8 @@ class Collator:
         own = np.zeros((len(queries), len(documents)), bool)
         for row, (start, end) in enumerate(zip(starts, ends, strict=True)):
             own[row, start:end] = True
-        texts = [document.full_text for document in documents]
+        read = documents if self._expansions is None else self._expansions.expanded(documents)
+        texts = [document.full_text for document in read]
         numbers: dict[str, int] = {}
         text_ids = np.array([numbers.setdefault(text, len(numbers)) for text in texts])
         same = text_ids[starts][:, None] == text_ids[None, :]
@@ -75,7 +89,9 @@ class Collator:
             "positives": torch.from_numpy(starts.astype(np.int64)),
             "own": torch.from_numpy(own),
             "same": torch.from_numpy(same),
-            "texts": BatchTexts(tuple(queries), tuple(documents), _file_scores(examples, kept, own)),
+            "texts": BatchTexts(
+                tuple(queries), tuple(documents), _file_scores(examples, kept, own), examples[0].source
+            ),
         }
 
 

@@ -12,12 +12,14 @@ from lsr.types import Document
 class Example:
     """Query with documents judged for it: the positive first, then hard negatives.
 
-    scores: a teacher's, one a document, where the file has them.
+    scores: a teacher's, one a document, where the file has them. source: number of the data set that it is of, where a
+    training mixes several.
     """
 
     query: str
     documents: tuple[Document, ...]
     scores: tuple[float, ...] | None = None
+    source: int = 0
 
 
 class Examples(Protocol):

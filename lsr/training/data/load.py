@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import LsrError
+from lsr.indexer.corpus.expansion.expansions import Expansions, read_expansions
 from lsr.indexer.storage.documents import DocumentStore
 from lsr.io.atomic import atomic_file
 from lsr.training.config.data import DataSettings
@@ -37,6 +38,11 @@ class Subset:
     def __getitem__(self, i: int) -> Example:
         return self._examples[int(self._rows[i])]
 
+    def sources(self) -> npt.NDArray[np.int32]:
+        """Return the number of each example's data set."""
+        whole = self._examples.sources() if isinstance(self._examples, ExampleSet) else None
+        return np.zeros(len(self), np.int32) if whole is None else whole[self._rows]
+
     def corpora(self) -> Iterator[DocumentStore]:
         """Yield each corpus whose documents the examples name by ids, once."""
         if isinstance(self._examples, ExampleSet):
@@ -45,6 +51,16 @@ class Subset:
 
 def open_examples(data: DataSettings) -> ExampleSet:
     """Read the examples of a config's files, and generate those of `data.make_queries`. Raises what either raises."""
+    if data.sets:
+        return concatenate(
+            [
+                read_examples(
+                    one.files, corpus=one.corpus, queries=one.queries, split=one.split, max_negatives=data.negatives
+                )
+                for one in data.sets
+            ],
+            as_sources=True,
+        )
     sets = []
     if data.files or data.make_queries is None:
         sets.append(
@@ -57,6 +73,11 @@ def open_examples(data: DataSettings) -> ExampleSet:
 
         sets.append(read_synthetic_examples(data.make_queries.corpus, data.make_queries.generation()))
     return concatenate(sets)
+
+
+def read_training_expansions(data: DataSettings) -> Expansions | None:
+    """Read the expansions of a config's documents, None where it names none. Raises what `read_expansions` raises."""
+    return None if data.expansions is None else read_expansions(data.expansions, keep=data.keep_expansions)
 
 
 def decontaminate(examples: Examples, data: DataSettings, folder: Path) -> Examples:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from lsr.errors import LsrError, UsageError
 from lsr.indexer.storage.documents import DocumentStore
 from lsr.io.cache import cache_home
 from lsr.training.data.example import Example, Examples
+from lsr.training.data.sources.hub_dataset import hub_dataset
 from lsr.training.data.sources.importer import ExamplesReport
 from lsr.training.data.sources.prepare import Preparation
 from lsr.training.data.sources.table import ExampleTable
@@ -26,15 +28,21 @@ class ExampleSet:
     """Examples of one or several files, one after another. Implements `Examples`; can be pickled.
 
     tables: one a file. report: counts of the reading. chosen: int64, the numbers of the set's examples; None: all.
+    sources: number of the data set of each table (default: 0).
     """
 
     def __init__(
-        self, tables: Sequence[ExampleTable], report: ExamplesReport, chosen: npt.NDArray[np.int64] | None = None
+        self,
+        tables: Sequence[ExampleTable],
+        report: ExamplesReport,
+        chosen: npt.NDArray[np.int64] | None = None,
+        sources: Sequence[int] = (),
     ) -> None:
         self.tables = tuple(tables)
         self.report = report
         self._ends = list(accumulate(len(table) for table in tables))
         self._chosen = chosen
+        self._sources = tuple(sources) or (0,) * len(self.tables)
 
     def sample(self, share: float, seed: int) -> ExampleSet:
         """Return a random sample of the examples, in their order. share: 0 < share ≤ 1.
@@ -47,7 +55,7 @@ class ExampleSet:
         chosen = everything[np.random.default_rng(seed).random(len(everything)) < share]
         if not len(chosen):
             raise UsageError(f"a sample of {share} of {len(self)} examples is empty: raise --sample")
-        return ExampleSet(self.tables, self.report, chosen)
+        return ExampleSet(self.tables, self.report, chosen, self._sources)
 
     def __len__(self) -> int:
         return self._ends[-1] if self._chosen is None else len(self._chosen)
@@ -60,7 +68,15 @@ class ExampleSet:
         if self._chosen is not None:
             i = int(self._chosen[i])
         number = bisect_right(self._ends, i)
-        return self.tables[number][i - (self._ends[number - 1] if number else 0)]
+        example = self.tables[number][i - (self._ends[number - 1] if number else 0)]
+        source = self._sources[number]
+        return example if source == 0 else replace(example, source=source)
+
+    def sources(self) -> npt.NDArray[np.int32]:
+        """Return the number of each example's data set."""
+        lengths = [len(table) for table in self.tables]
+        found = np.repeat(np.array(self._sources, np.int32), lengths)
+        return found if self._chosen is None else found[self._chosen]
 
     def corpora(self) -> Iterator[DocumentStore]:
         """Yield each corpus whose documents the examples name by ids, once."""
@@ -92,12 +108,13 @@ def documents_of(examples: Examples) -> Callable[[], Iterable[Document]]:
     return lambda: (document for i in range(len(examples)) for document in examples[i].documents)
 
 
-def concatenate(sets: Sequence[ExampleSet]) -> ExampleSet:
-    """Return the examples of several sets, one after another."""
+def concatenate(sets: Sequence[ExampleSet], *, as_sources: bool = False) -> ExampleSet:
+    """Return the examples of several sets, one after another. as_sources: number them as data sets."""
     report = ExamplesReport()
     for one in sets:
         report.add(one.report)
-    return ExampleSet([table for one in sets for table in one.tables], report)
+    sources = [number for number, one in enumerate(sets) for _ in one.tables] if as_sources else []
+    return ExampleSet([table for one in sets for table in one.tables], report, None, sources)
 
 
 def read_examples(
@@ -110,9 +127,10 @@ def read_examples(
     empty: str = "drop",
     cache: Path | None = None,
 ) -> ExampleSet:
-    """Read examples from Parquet or JSON Lines files (`.gz` too) and BEIR folders.
+    """Read examples from Parquet, JSON (Lines) or TSV files (`.gz` too), folders of BEIR or MS MARCO, and datasets.
 
-    files: their columns are recognised by name, see `sources/records.py`. corpus: folders and files, of any kind that
+    files: their columns are recognised by name, see `sources/records.py`; `hf:NAME` is a Hugging Face dataset, see
+    `sources/hub_dataset.py`. corpus: folders and files, of any kind that
     can be indexed, with the documents that examples name by ids. queries: a file with the texts of `query_id`s, as
     BEIR has it or as TSV. split: of the qrels of BEIR folders; documents judged 0 become negatives.
     max_negatives: largest number of negatives of an example. empty: `drop` leaves out, and counts in the report,
@@ -126,7 +144,7 @@ def read_examples(
     if max_negatives is not None and max_negatives < 0:
         raise UsageError(f"max_negatives is {max_negatives}, but has to be 0 or more")
     if not files:
-        raise UsageError("no examples given: name Parquet or JSONL files, or BEIR folders")
+        raise UsageError("no examples given: name Parquet, JSONL, JSON or TSV files, BEIR folders, or hf:DATASET")
     preparation = Preparation(
         cache=cache or cache_home() / "examples",
         corpus=tuple(Path(path) for path in corpus),
@@ -137,7 +155,8 @@ def read_examples(
     )
     tables, report = [], ExamplesReport()
     for file in files:
-        table = ExampleTable(preparation.table_of(Path(file)))
+        source = hub_dataset(str(file))
+        table = ExampleTable(preparation.table_of(Path(file)) if source is None else preparation.of_dataset(source))
         report.add(ExamplesReport(**table.meta["report"]))
         tables.append(table)
     if not report.n_examples:

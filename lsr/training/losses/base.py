@@ -28,6 +28,8 @@ class ScoredBatch:
     same: bool, (n_queries, n_documents), True for other columns that hold the same text as the query's positive:
     no negatives, though another example brought them.
     teacher: combined scores of the teachers, (n_queries, n_documents), NaN where none is known; None without them.
+    query_logits: (n_queries, n_terms) with a gradient, −∞ for terms that a query lacks; None where there are none.
+    standing: bool, (n_documents, n_terms), True for the tokens of a document's text; None where no loss asks for it.
     """
 
     scores: Tensor
@@ -35,6 +37,8 @@ class ScoredBatch:
     own: Tensor
     same: Tensor
     teacher: Tensor | None = None
+    query_logits: Tensor | None = None
+    standing: Tensor | None = None
 
     def candidates(self, which: str) -> Tensor:
         """Return, bool (n_queries, n_documents), the documents that a query is ranked against."""

@@ -16,25 +16,40 @@ from lsr.training.losses.base import SCORES, ScoredBatch, register_loss
 
 
 @register_loss("kl", teacher=SCORES)
-def kl(batch: ScoredBatch, *, scale: float = 1.0, temperature: float = 1.0, candidates: str = "own") -> Tensor:
+def kl(
+    batch: ScoredBatch,
+    *,
+    scale: float = 1.0,
+    temperature: float = 1.0,
+    temperature_squared: bool = False,
+    candidates: str = "own",
+) -> Tensor:
     """Return the mean over queries of KL(softmax(scale · teacher) ‖ softmax(student ÷ temperature)).
 
-    Over the candidates that the teacher has scored.
+    Over the candidates that the teacher has scored. temperature_squared: times the temperature's square, so that the
+    gradient keeps its size whatever the temperature (Hinton et al., section 2).
     """
     assert batch.teacher is not None
     mask = batch.candidates(candidates) & ~batch.teacher.isnan()
     wanted = _log_softmax(batch.teacher.nan_to_num() * scale, mask)
     given = _log_softmax(batch.scores / temperature, mask)
     divergence = torch.where(mask, wanted.exp() * (wanted - given), 0)
-    return divergence.sum(1).mean()
+    return divergence.sum(1).mean() * (temperature**2 if temperature_squared else 1.0)
 
 
 @register_loss("ensemble", teacher=SCORES, normalises=True)
 def ensemble_kl(
-    batch: ScoredBatch, *, scale: float = 30.0, temperature: float = 1.0, candidates: str = "batch"
+    batch: ScoredBatch,
+    *,
+    scale: float = 30.0,
+    temperature: float = 1.0,
+    temperature_squared: bool = False,
+    candidates: str = "batch",
 ) -> Tensor:
     """Return `kl` to the teachers' normalised scores, times 30 before the softmax as Geng et al. (2024) have it."""
-    return kl(batch, scale=scale, temperature=temperature, candidates=candidates)
+    return kl(
+        batch, scale=scale, temperature=temperature, temperature_squared=temperature_squared, candidates=candidates
+    )
 
 
 def min_max(scores: Tensor, mask: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from lsr.errors import UsageError
 from lsr.training.regularisers.base import Regulariser, TermWeights, mean_weights, register_regulariser
 
 
@@ -26,6 +27,12 @@ class DFFLOPS(Regulariser):
 
     def __init__(self, vocab_size: int, *, alpha: float = 0.1, beta: float = 10.0, memory: float = 0.99) -> None:
         super().__init__(vocab_size)
+        if not 0 < alpha < 1:
+            raise UsageError(f"config: sparsity.….options.alpha is {alpha}, but has to be above 0 and below 1")
+        if beta <= 0:
+            raise UsageError(f"config: sparsity.….options.beta is {beta}, but has to be above 0")
+        if not 0 <= memory < 1:
+            raise UsageError(f"config: sparsity.….options.memory is {memory}, but has to be 0 or more, below 1")
         self._shares = torch.zeros(vocab_size)
         self._seen = torch.zeros(vocab_size)
         self._alpha = alpha

@@ -25,7 +25,15 @@ LOCK_FILE = ".lock"
 BEFORE_THE_FIRST_STEP = {CONFIG_FILE, CHECKPOINTS, "fitted-head", "topics.npy", "overlap.npy", "negatives"}
 """Entries of a folder before the first step; nothing is lost with them."""
 
-CHANGEABLE = ("train.log_every", "train.checkpoint", "train.keep", "train.workers", "eval.", "description")
+CHANGEABLE = (
+    "train.log_every",
+    "train.checkpoint",
+    "train.keep",
+    "train.workers",
+    "train.trackers",
+    "eval.",
+    "description",
+)
 """Prefixes of keys that may differ where a run is resumed: they don't change what is computed."""
 
 

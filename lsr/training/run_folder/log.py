@@ -1,14 +1,14 @@
-"""Log of a run: lines for a terminal, a CSV file, and TensorBoard where that is installed."""
+"""Log of a run: lines for a terminal, a CSV file, and trackers."""
 
 from __future__ import annotations
 
 import csv
-import importlib.util
 import logging
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+
+from lsr.training.trackers.base import Tracker
 
 log = logging.getLogger(__name__)
 
@@ -20,17 +20,17 @@ class RunLog:
     """Writer of rows, each a step's numbers by name, to `log.csv` in a folder, and to the package's log.
 
     Rows of steps after `resumed_at` that a killed run has left are dropped. With a new column the whole file is
-    written again, so that it stays one table.
+    written again, so that it stays one table. trackers: get each row too.
     """
 
-    def __init__(self, folder: Path, *, resumed_at: int | None = None) -> None:
+    def __init__(self, folder: Path, *, resumed_at: int | None = None, trackers: Sequence[Tracker] = ()) -> None:
         self._path = folder / "log.csv"
         self.rows: list[dict[str, float]] = []
         if resumed_at is not None and self._path.is_file():
             self.rows = [row for row in read_log(self._path) if row["step"] <= resumed_at]
         self._columns = _columns_of(self.rows)
         self._write_all()
-        self._board = _board(folder / "tensorboard", resumed_at)
+        self._trackers = tuple(trackers)
 
     def add(self, row: Mapping[str, float]) -> None:
         """Write a row; one of the same step as the last is merged into it."""
@@ -48,15 +48,14 @@ class RunLog:
                 self._columns = _columns_of(self.rows)
                 self._write_all()
         log.info(line_of(values))
-        if self._board is not None:
-            for name, value in values.items():
-                if name != "step" and math.isfinite(value):
-                    self._board.add_scalar(name, value, int(values["step"]))
+        finite = {name: value for name, value in values.items() if name != "step" and math.isfinite(value)}
+        for tracker in self._trackers:
+            tracker.add(int(values["step"]), finite)
 
     def close(self) -> None:
-        """Flush and close TensorBoard's file."""
-        if self._board is not None:
-            self._board.close()
+        """Flush and close the trackers."""
+        for tracker in self._trackers:
+            tracker.close()
 
     def _write_all(self) -> None:
         with self._path.open("w", encoding="utf-8", newline="") as file:
@@ -93,11 +92,3 @@ def _columns_of(rows: Iterable[Mapping[str, float]]) -> list[str]:
     for row in rows:
         names |= dict.fromkeys(row)
     return list(names)
-
-
-def _board(folder: Path, resumed_at: int | None) -> Any:
-    if importlib.util.find_spec("tensorboard") is None:
-        return None
-    from torch.utils.tensorboard import SummaryWriter
-
-    return SummaryWriter(str(folder), purge_step=None if resumed_at is None else resumed_at + 1)

@@ -81,7 +81,13 @@ class LateInteractionReranker:
             if self._loaded is None:
                 self._loaded = self._load(search)
             documents = self._vectors(self._loaded, texts, names)
-            return mean_max_similarity(self._loaded.encode_query(text), documents)
+            return self._similarities(self._loaded.encode_query(text), documents)
+
+    def _similarities(self, query: Any, documents: Sequence[Any]) -> npt.NDArray[np.float64]:
+        return mean_max_similarity(query, documents)
+
+    def _size_bytes(self, vectors: Any) -> int:
+        return int(vectors.nbytes)
 
     def _load(self, search: SparseSearch) -> TokenVectorModel:
         from lsr.encoders.rerank.token_vectors import load_token_vectors, token_vectors_of
@@ -107,8 +113,8 @@ class LateInteractionReranker:
         for key in keys:
             if key in made and key not in self._kept:
                 self._kept[key] = made[key]
-                self._room -= made[key].nbytes
+                self._room -= self._size_bytes(made[key])
             self._kept.move_to_end(key)
         while self._room < 0 and self._kept:
-            self._room += self._kept.popitem(last=False)[1].nbytes
+            self._room += self._size_bytes(self._kept.popitem(last=False)[1])
         return found

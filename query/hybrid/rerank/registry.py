@@ -6,25 +6,30 @@ from typing import Any
 
 from lsr.errors import UsageError
 from lsr.query.hybrid.dense_scores import DenseReranker
-from lsr.query.hybrid.rerank import cross_encoder, late_interaction
+from lsr.query.hybrid.rerank import cross_encoder, late_interaction, slim
 from lsr.query.hybrid.rerank.cross_encoder import CrossEncoderReranker
 from lsr.query.hybrid.rerank.late_interaction import LateInteractionReranker
+from lsr.query.hybrid.rerank.slim import SlimReranker
 from lsr.query.hybrid.settings import Reranker
 
-KINDS = (DenseReranker.name, f"{late_interaction.NAME}[:MODEL]", f"{cross_encoder.NAME}:MODEL")
+KINDS = (
+    DenseReranker.name, f"{late_interaction.NAME}[:MODEL]", f"{slim.NAME}[:MODEL]", f"{cross_encoder.NAME}:MODEL",
+)  # fmt: skip
 
 
 def make_reranker(name: str, **options: Any) -> Reranker | None:
-    """Return what `dense`, `late-interaction[:MODEL]` or `cross-encoder:MODEL` names, None for the first.
+    """Return what `dense`, `late-interaction[:MODEL]`, `slim[:MODEL]` or `cross-encoder:MODEL` names.
 
-    None is what `Hybrid` takes for the dense vectors of the index. MODEL is a folder or a name on the hub.
-    options: `device`, `dtype` of the model. Raises UsageError for another name, and where a model is due.
+    None, for the first, is what `Hybrid` takes for the dense vectors of the index. MODEL is a folder or a name on the
+    hub. options: `device`, `dtype` of the model. Raises UsageError for another name, and where a model is due.
     """
     kind, colon, model = name.partition(":")
     if kind == DenseReranker.name and not colon:
         return None
     if kind == late_interaction.NAME and bool(model) == bool(colon):
         return LateInteractionReranker(model or None, **options)
+    if kind == slim.NAME and bool(model) == bool(colon):
+        return SlimReranker(model or None, **options)
     if kind == cross_encoder.NAME:
         if not model:
             raise UsageError(

@@ -166,7 +166,7 @@ def _is_zip(source: SourceFile) -> bool:
 
 @contextmanager
 def _seekable(stream: BinaryIO, source: SourceFile, budget: Budget) -> Iterator[BinaryIO]:
-    if not source.compression:
+    if not source.compression and stream.seekable():
         yield stream
         return
     with tempfile.TemporaryFile() as file:

@@ -52,6 +52,15 @@ class Head(nn.Module):
         weights: Tensor = self(states)
         return (weights if terms is None else weights[:, terms]), None
 
+    @property
+    def n_own(self) -> int:
+        """Number of terms that are tokens of the model, the first ones; others are no token of any text."""
+        return self.vocab_size
+
+    def own_terms(self) -> list[str] | None:
+        """Return the names of all terms where none is a token; None where the tokenizer names them."""
+        return None
+
     def max_tokens(self, max_logits: int) -> int:
         """Return how many tokens a batch may have if at most `max_logits` numbers may stand beside its states."""
         return max_logits

@@ -1,4 +1,4 @@
-"""Readers of Parquet and JSON Lines, `.gz` of both, as records with their places."""
+"""Readers of Parquet, JSON Lines, arrays of JSON and TSV, `.gz` of each, as records with their places."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ from typing import Any
 
 from lsr.errors import BadDocumentError, LsrError, UsageError
 from lsr.io.text_files import numbered_lines
+from lsr.training.data.sources.json_array import read_array
 from lsr.training.data.sources.records import Layout, layout_of
+from lsr.training.data.sources.tsv import read_tsv
 
 BATCH_ROWS = 1024
+_UNITS = {"parquet": "row", "jsonl": "line", "json": "record", "tsv": "line"}
 
 Records = Iterator[tuple[int, Mapping[str, Any]]]
 """Row or line, counted from 1, and the values by column."""
 
 
 def kind_of(path: Path) -> str:
-    """Return `parquet` or `jsonl`. Raises UsageError for a file that is neither, LsrError for none at all."""
+    """Return `parquet`, `jsonl`, `json` or `tsv`. Raises UsageError for another file, LsrError for none at all."""
     if not path.is_file():
         raise LsrError(f"{path}: no such file: check the spelling")
     name = path.name.lower().removesuffix(".gz")
@@ -30,12 +33,17 @@ def kind_of(path: Path) -> str:
         return "parquet"
     if name.endswith((".jsonl", ".ndjson")):
         return "jsonl"
-    raise UsageError(f"{path}: examples are read from .parquet, .jsonl, .gz of these, and BEIR folders")
+    for kind in ("json", "tsv"):
+        if name.endswith(f".{kind}"):
+            return kind
+    raise UsageError(
+        f"{path}: examples are read from .parquet, .jsonl, .json, .tsv, .gz of these, and folders of BEIR and MS MARCO"
+    )
 
 
 def place_of(path: Path, number: int) -> str:
     """Return the name of a record in errors."""
-    return f"{path}, {'row' if kind_of(path) == 'parquet' else 'line'} {number:,}"
+    return f"{path}, {_UNITS[kind_of(path)]} {number:,}"
 
 
 def read_records(path: Path, *, queries: bool, corpus: bool) -> Records:
@@ -43,7 +51,12 @@ def read_records(path: Path, *, queries: bool, corpus: bool) -> Records:
 
     queries, corpus: whether ids of queries and of documents can be looked up. Raises BadDocumentError, LsrError.
     """
-    return _parquet(path, queries, corpus) if kind_of(path) == "parquet" else _jsonl(path)
+    kind = kind_of(path)
+    if kind == "parquet":
+        return _parquet(path, queries, corpus)
+    if kind == "tsv":
+        return read_tsv(path, by_ids=queries and corpus)
+    return read_array(path) if kind == "json" else _jsonl(path)
 
 
 def _jsonl(path: Path) -> Records:

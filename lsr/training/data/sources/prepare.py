@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +14,16 @@ from lsr.indexer.corpus.report import CorpusReport
 from lsr.indexer.corpus.walk import walk
 from lsr.training.cached_folder import cached_folder, digest_of, file_state
 from lsr.training.data.sources.corpus import CorpusTable, write_corpus
-from lsr.training.data.sources.files import kind_of, place_of, read_records
+from lsr.training.data.sources.files import Records, kind_of, place_of, read_records
+from lsr.training.data.sources.hub_dataset import HubDataset
 from lsr.training.data.sources.importer import ExampleImporter
+from lsr.training.data.sources.msmarco import (
+    collection_of,
+    is_collection,
+    judged_queries,
+    msmarco_files,
+    read_collection,
+)
 from lsr.training.data.sources.records import RawExample, RecordReader
 from lsr.training.data.sources.table import TableWriter
 
@@ -35,8 +43,41 @@ class Preparation:
     refuse_empty: bool = False
 
     def table_of(self, file: Path) -> Path:
-        """Return the folder with the table of a file or BEIR folder, made if it isn't cached."""
-        return self._of_beir(file) if file.is_dir() else self._of_file(file)
+        """Return the folder with the table of a file, or a folder of BEIR or MS MARCO; it is cached."""
+        if not file.is_dir():
+            return self._of_file(file)
+        return self._of_msmarco(file) if collection_of(file) is not None else self._of_beir(file)
+
+    def of_dataset(self, source: HubDataset) -> Path:
+        """Return the folder with the table of a Hugging Face dataset, made if it isn't cached."""
+        queries_state = None if self.queries is None else file_state(self.queries)
+        corpus_folder = self._corpus_folder()
+        state = digest_of(source.state(), str(corpus_folder), queries_state)
+
+        def make(folder: Path) -> None:
+            self._import(folder, corpus_folder, lambda *_: source.records(), source.place)
+
+        return cached_folder(self.cache, self._subject(Path(str(source))), state, make)
+
+    def _of_msmarco(self, folder: Path) -> Path:
+        files = msmarco_files(folder, self.split)
+        corpus_folder = self._corpus_of_collection(files.collection)
+
+        def make(made: Path) -> None:
+            with TableWriter(made) as writer:
+                importer = self._importer(writer, CorpusTable(corpus_folder))
+                for query_id, raws in judged_queries(files):
+                    importer.add(raws, f"{files.qrels}, query {query_id!r}")
+                importer.finish()
+
+        state = [file_state(path) for path in (files.collection, files.queries, files.qrels)]
+        return cached_folder(self.cache, self._subject(folder), digest_of(state, str(corpus_folder)), make)
+
+    def _corpus_of_collection(self, collection: Path) -> Path:
+        return cached_folder(
+            self.cache, digest_of(FORMAT, "corpus", str(collection.resolve())), digest_of(file_state(collection)),
+            lambda folder: write_corpus(folder, read_collection(collection)),
+        )  # fmt: skip
 
     def _of_file(self, file: Path) -> Path:
         kind_of(file)
@@ -44,17 +85,30 @@ class Preparation:
         state = [file_state(file), str(corpus_folder), None if self.queries is None else file_state(self.queries)]
 
         def make(folder: Path) -> None:
-            queries = None if self.queries is None else read_queries(self.queries)
-            corpus = None if corpus_folder is None else CorpusTable(corpus_folder)
-            reader = RecordReader(queries, corpus=corpus is not None)
-            with TableWriter(folder) as writer:
-                importer = self._importer(writer, corpus)
-                for number, record in read_records(file, queries=queries is not None, corpus=corpus is not None):
-                    place = place_of(file, number)
-                    importer.add(list(reader.read(record, place)), place)
-                importer.finish()
+            def records(queries: bool, corpus: bool) -> Records:
+                return read_records(file, queries=queries, corpus=corpus)
+
+            self._import(folder, corpus_folder, records, lambda number: place_of(file, number))
 
         return cached_folder(self.cache, self._subject(file), digest_of(state), make)
+
+    def _import(
+        self,
+        folder: Path,
+        corpus_folder: Path | None,
+        records: Callable[[bool, bool], Records],
+        place_at: Callable[[int], str],
+    ) -> None:
+        """Write records as a table. records: of whether ids of queries and of documents can be looked up."""
+        queries = None if self.queries is None else read_queries(self.queries)
+        corpus = None if corpus_folder is None else CorpusTable(corpus_folder)
+        reader = RecordReader(queries, corpus=corpus is not None)
+        with TableWriter(folder) as writer:
+            importer = self._importer(writer, corpus)
+            for number, record in records(queries is not None, corpus is not None):
+                place = place_at(number)
+                importer.add(list(reader.read(record, place)), place)
+            importer.finish()
 
     def _of_beir(self, beir: Path) -> Path:
         dataset = load_dataset(beir, split=self.split)
@@ -78,6 +132,8 @@ class Preparation:
         if not self.corpus:
             return None
         corpus = list(self.corpus)
+        if len(corpus) == 1 and is_collection(corpus[0]):
+            return self._corpus_of_collection(corpus[0])
         state = [file_state(source.path) for source in walk(corpus, CorpusReport())]
         return cached_folder(
             self.cache, digest_of(FORMAT, "corpus", *(str(path.resolve()) for path in corpus)), digest_of(state),

@@ -20,17 +20,19 @@ from lsr.types import Document
 
 QUERY = ("query", "question", "anchor")
 QUERY_ID = ("query_id", "query-id", "qid")
-POSITIVE = ("positive", "positives", "pos", "positive_passages")
+POSITIVE = ("positive", "positives", "pos", "positive_passages", "positive_ctxs", "answer")
 POSITIVE_ID = ("positive_id", "positive_ids", "pos_id", "pos_ids")
 TITLE = ("title", "positive_title")
-NEGATIVE = ("negatives", "negative", "neg", "negative_passages")
+NEGATIVE = ("negatives", "negative", "neg", "negative_passages", "hard_negative_ctxs")
+MORE_NEGATIVES = ("negative_ctxs",)
+"""Columns whose documents follow the other negatives: in DPR's files those that aren't hard."""
 NEGATIVE_ID = ("negative_ids", "negative_id", "neg_ids", "neg_id")
 LISTED = ("documents", "texts", "docs", "passages")
 LISTED_ID = ("doc_ids", "document_ids", "docids")
 POSITIVE_SCORE = ("positive_score", "positive_scores", "pos_score", "pos_scores")
 NEGATIVE_SCORES = ("negative_scores", "negative_score", "neg_scores", "neg_score")
 _NUMBERED = re.compile(r"(?:negative|neg)_(\d+)")
-_ID, _TEXT = ("id", "_id", "doc_id", "docid"), ("text", "contents", "content")
+_ID, _TEXT = ("id", "_id", "doc_id", "docid", "passage_id", "psg_id"), ("text", "contents", "content")
 
 EXPECTED = "query and positive (with negative or negatives), or query, documents and scores"
 
@@ -106,9 +108,10 @@ def layout_of(columns: Sequence[str], place: str, *, queries: bool, corpus: bool
         return next((by_name[name] for name in names if name in by_name), "")
 
     numbered = sorted((int(match[1]), name) for name in by_name if (match := _NUMBERED.fullmatch(name)))
+    more = [by_name[name] for name in MORE_NEGATIVES if name in by_name]
     layout = Layout(
         first(QUERY), first(QUERY_ID), first(POSITIVE), first(POSITIVE_ID), first(TITLE), first(NEGATIVE),
-        first(NEGATIVE_ID), tuple(by_name[name] for _, name in numbered), first(LISTED), first(LISTED_ID),
+        first(NEGATIVE_ID), (*(by_name[name] for _, name in numbered), *more), first(LISTED), first(LISTED_ID),
         first(("scores",)), first(POSITIVE_SCORE), first(NEGATIVE_SCORES),
     )  # fmt: skip
     there = f"its columns are {', '.join(columns) or 'none'}; expected are {EXPECTED}"

@@ -1,0 +1,1 @@
+"""Conversion of models as people publish them into folders that load."""

@@ -1,0 +1,1 @@
+"""Expansion of documents by generated queries."""

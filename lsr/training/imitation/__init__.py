@@ -1,0 +1,1 @@
+"""Dense vectors that are fitted to rank as a sparse teacher does."""

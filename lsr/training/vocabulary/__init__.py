@@ -1,0 +1,1 @@
+"""Terms beside a tokenizer's: phrases that are mined or given, and their embeddings."""
