@@ -13,7 +13,7 @@ from lsr.encoders.memory import give_back
 from lsr.encoders.runtime import with_runtime
 from lsr.encoders.threads import limited_threads
 from lsr.errors import BadDocumentError, LsrError, UsageError
-from lsr.indexer.corpus.expansion.expansions import EXPANSIONS, Expansions
+from lsr.indexer.corpus.expansions.reading import EXPANSIONS, Expansions
 from lsr.indexer.corpus.reader import read_roots
 from lsr.indexer.corpus.remote.url import Url, as_place
 from lsr.indexer.corpus.report import CorpusReport
@@ -102,7 +102,7 @@ def index_corpus(
     workers: Workers | None = None,
     builders: Builders | None = None,
 ) -> tuple[Manifest, list[str]]:
-    """Index folders and files, here or by URL; return the manifest, and lines about what was read and skipped.
+    """Index folders and files, here or by URL. Return the manifest, and lines that sum up what was read and skipped.
 
     What a model encodes is kept beside the index until the commit (`Staging`), so that the same call after an
     interruption resumes; words alone are counted again. dense, reader, shards, expansions: as of `index_documents`.

@@ -17,7 +17,8 @@ from lsr.encoders.runtime import RUNTIME
 from lsr.errors import LsrError, UsageError
 from lsr.indexer.encode.columns import Columns
 from lsr.indexer.encode.shards import Shard, ShardWriter, read_shard, shard_name
-from lsr.indexer.encode.units import SHARD_DOCUMENTS, Unit, Units, Workers
+from lsr.indexer.encode.units import SHARD_DOCUMENTS as SHARD_DOCUMENTS
+from lsr.indexer.encode.units import Unit, Units, Workers
 from lsr.indexer.encode.windows import MAX_TOKENS
 from lsr.indexer.integrity.damage import OutOfResourcesError, lack_of
 from lsr.io.folder import FileAt, Folder
@@ -101,6 +102,7 @@ def run_job(
             for number, shard in workers.encode(units, place.path):
                 shards[number] = shard
                 listener.advance(shard.n_docs)
+            _remove_temporary(place)  # of workers that were killed
         else:
             for unit in units.between():
                 shards[unit.number] = _encode_unit(place, unit, job, listener)
@@ -263,9 +265,8 @@ def _begin(folder: Folder, job: ShardJob) -> dict[int, Shard]:
 
     Where several processes encode, any number may be missing.
     """
+    _remove_temporary(folder)
     names = folder.names()
-    for leftover in filter(_TEMPORARY.fullmatch, names):
-        folder.remove_file(leftover)
     if not folder.has_file(JOB_FILE):
         if any(name.endswith(".parquet") for name in names):
             raise LsrError(f"{folder} holds Parquet files of something else: give an empty folder")
@@ -296,6 +297,11 @@ def check_job(place: str, found: Mapping[str, Any], job: ShardJob) -> None:
         raise OtherJobError(
             f"{place} was begun with {found['settings']}, but now it is {dict(job.settings)}: give the same again"
         )
+
+
+def _remove_temporary(folder: Folder) -> None:
+    for name in filter(_TEMPORARY.fullmatch, folder.names()):
+        folder.remove_file(name, missing_ok=True)
 
 
 def _check_same(found: Mapping[str, Any], given: Mapping[str, Any]) -> None:

@@ -17,8 +17,6 @@ from typing import Any
 
 _PROT_READ, _MAP_SHARED = 1, 1
 _FAILED = ctypes.c_void_p(-1).value
-_MAPPED: set[int] = set()
-"""Addresses that the system's call gave, until they are unmapped."""
 
 
 def map_file(descriptor: int) -> memoryview:
@@ -37,25 +35,31 @@ def map_file(descriptor: int) -> memoryview:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
     content = (ctypes.c_char * size_bytes).from_address(address)
+    _mapped[address] = size_bytes
     # Not at the end of the process, when something else may still refer to it.
-    _MAPPED.add(address)
     weakref.finalize(content, _unmap, address, size_bytes).atexit = False
     return memoryview(content).cast("B").toreadonly()
 
 
-def give_back_pages(mapped: memoryview) -> None:
-    """Give back the memory of a mapped file's pages, if this is one; reading them again reads the file."""
+def forget_pages_of(owner: object) -> None:
+    """Give back the memory of a mapped file's pages. owner: what a view of the file refers to; others are left."""
     if not hasattr(mmap, "MADV_DONTNEED"):
         return
-    if isinstance(mapped.obj, mmap.mmap):
-        mapped.obj.madvise(mmap.MADV_DONTNEED)
-    elif isinstance(mapped.obj, ctypes.Array) and ctypes.addressof(mapped.obj) in _MAPPED:
-        _libc().madvise(ctypes.addressof(mapped.obj), ctypes.sizeof(mapped.obj), mmap.MADV_DONTNEED)
+    if isinstance(owner, mmap.mmap):
+        owner.madvise(mmap.MADV_DONTNEED)
+    elif isinstance(owner, ctypes.Array):
+        address = ctypes.addressof(owner)
+        if _mapped.get(address) == len(owner):
+            _libc().madvise(address, len(owner), mmap.MADV_DONTNEED)
 
 
 def _unmap(address: int, size_bytes: int) -> None:
-    _MAPPED.discard(address)
+    del _mapped[address]  # before another file can get the place
     _libc().munmap(address, size_bytes)
+
+
+_mapped: dict[int, int] = {}
+"""Sizes of what is mapped here, by address."""
 
 
 @cache

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from lsr.errors import IndexDamagedError
 from lsr.indexer.integrity.arrow_layout import check_layout
 from lsr.indexer.integrity.damage import unreadable
-from lsr.indexer.integrity.mapping import give_back_pages, map_file
+from lsr.indexer.integrity.mapping import forget_pages_of, map_file
 from lsr.io.folder import FileAt, Folder, file_at
 
 CHUNK_BYTES = 1 << 22
@@ -157,12 +157,16 @@ def map_numbers(path: Path | FileAt, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 
 
 def forget_pages(array: npt.NDArray[Any]) -> None:
-    """Give back the memory of a mapped file's pages, if an array is one; reading them again reads the file."""
+    """Give back the memory of a mapped file's pages, if an array is one.
+
+    When they are read again, they come from the file.
+    """
     base: Any = array
     while isinstance(base, np.ndarray):
         base = base.base
     if isinstance(base, memoryview):
-        give_back_pages(base)
+        base = base.obj
+    forget_pages_of(base)
 
 
 def arrow_source(path: Path | FileAt) -> Any:

@@ -72,10 +72,13 @@ class Hold:
         self.release = weakref.finalize(self, os.close, descriptor)
 
 
-def open_folder(index: Path) -> Folder:
-    """Open an index's folder, which the caller may name by a link. Raises IndexMissingError, IndexDamagedError."""
+def open_folder(index: Path, *, follow: bool = True) -> Folder:
+    """Open an index's folder. follow: its name may be that of a link, as a caller may give it, but no set or export.
+
+    Raises IndexMissingError, IndexDamagedError.
+    """
     try:
-        return Folder.open(index)
+        return Folder.open(index) if follow else Folder.open(index.parent).folder(index.name)
     except (FileNotFoundError, NotADirectoryError):
         raise _missing(index) from None
     except OSError as error:

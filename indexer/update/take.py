@@ -11,7 +11,7 @@ from typing import Any
 
 from lsr.encoders.threads import limited_threads
 from lsr.errors import COMMITTED, IndexLockedError, LsrError, UsageError
-from lsr.indexer.corpus.expansion.expansions import EXPANSIONS, Expansions
+from lsr.indexer.corpus.expansions.reading import EXPANSIONS, Expansions
 from lsr.indexer.encode.document_encoders import Legs
 from lsr.indexer.encode.document_reader import DocumentReader, reader_for
 from lsr.indexer.encode.open_encoders import open_dense_encoder_of

@@ -8,7 +8,7 @@ from typing import Any
 
 from lsr.encoders.base import Encoder, term_ids_of
 from lsr.errors import LsrError, UsageError
-from lsr.indexer.corpus.expansion.expansions import Expansions
+from lsr.indexer.corpus.expansions.reading import Expansions
 from lsr.indexer.corpus.options import CorpusOptions
 from lsr.indexer.corpus.remote.url import Url, as_place
 from lsr.indexer.encode.vectors_origin import origin_of

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lsr.encoders.base import Encoder
     from lsr.encoders.dense.base import DenseEncoder
     from lsr.encoders.text.token_count import TokenCount
-    from lsr.indexer.corpus.expansion.expansions import Expansions
+    from lsr.indexer.corpus.expansions.reading import Expansions
     from lsr.indexer.encode.document_reader import DocumentReader
     from lsr.indexer.storage.manifest import Manifest
     from lsr.io.progress import Progress
@@ -126,7 +126,7 @@ def index(
         smooth=check_flag(smooth, "smooth"),
     )
     options.check(dense is not None)
-    from lsr.indexer.corpus.expansion.expansions import read_expansions
+    from lsr.indexer.corpus.expansions.reading import read_expansions
 
     source = read_sources(sources, Names.of(text, title, id, fields, reading))
     warn_before_compiling(BUILD)

@@ -141,8 +141,11 @@ class Actors:
             replies = [self._reply(ref, timeout_s) for ref in refs]
         with self._lock:
             for (number, replica), reply in zip(chosen.items(), replies, strict=True):
-                is_silent = isinstance(reply, Lost) and "no answer" in reply.reason
-                self._busy[number][replica] = self._busy[number][replica] - 1 if not is_silent else AT_A_TIME
+                busy = self._busy[number]
+                if isinstance(reply, Lost) and "no answer" in reply.reason:
+                    busy[replica] = AT_A_TIME  # asked again when all others are as busy
+                else:
+                    busy[replica] = 0 if busy[replica] > AT_A_TIME else max(0, busy[replica] - 1)
         return dict(zip(requests, replies, strict=True))
 
     def _choose(self, number: int, tried: set[int]) -> int:

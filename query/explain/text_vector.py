@@ -96,7 +96,7 @@ def _vector(text: str, role: str, encoder: str, terms: Iterable[tuple[str, float
         if span.term not in words:
             words[span.term] = word_around(text, span)
     shown = [VectorTerm(name, weight, name in words, _other(words.get(name, ""), name)) for name, weight in ordered]
-    phrases = getattr(finder, "phrases", frozenset())
+    phrases: frozenset[str] = getattr(finder, "phrases", frozenset())
     keyphrases = tuple(name[1:] for name, _ in ordered if name in phrases)
     return TextVector(text, role, encoder, tuple(shown), spans_of(found, ranks), keyphrases)
 

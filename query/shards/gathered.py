@@ -136,7 +136,9 @@ class GatheredSearcher(Searcher):
         """Load what queries need, at the shards too. wait: until kernels are compiled and all files are verified."""
         if self.index.manifest.encoder["query_side"] != "none":
             self.encode(["ready"])
-        self.warm_kernels(whole=wait)
+        self.warm_kernels()
+        if wait:
+            self.verify()
 
     def warm_kernels(self) -> None:
         """Let the shards open and load compiled kernels."""

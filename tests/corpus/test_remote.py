@@ -319,6 +319,40 @@ def test_hub_and_keys_of_any_name(folder: Path, monkeypatch: pytest.MonkeyPatch,
     assert document.text == "A lake."
 
 
+class ConnectError(Exception):
+    """An error as the hub's library has them."""
+
+
+ConnectError.__module__ = "httpx2"
+
+
+def test_errors_of_the_hubs_library_are_explained(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pyarrow import fs
+
+    def fail(*_: Any) -> Any:
+        raise ConnectError("no network")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(arrow_store, "_hub", fail)
+        with pytest.raises(LsrError, match=r"hf://datasets/a: the store doesn't answer .*no network"):
+            read(as_place("hf://datasets/a"))
+    monkeypatch.setattr(arrow_store, "_hub", lambda: fs.SubTreeFileSystem(str(folder.parent), fs.LocalFileSystem()))
+
+    class Broken:
+        readinto = seek = tell = close = fail
+
+    stream = arrow_store._Reads(Broken())
+    with pytest.raises(OSError, match="ConnectError: no network"):
+        stream.readinto(bytearray(4))
+    monkeypatch.setattr(arrow_store._Reads, "readinto", lambda *_: _broken())
+    with pytest.raises(BadDocumentError, match=r"a\.txt: can't be read: ConnectError"):
+        read(as_place(f"hf://{folder.name}/a.txt"))
+
+
+def _broken() -> int:
+    raise OSError("ConnectError: no network")
+
+
 def test_a_collection_of_ir_datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ir_datasets = pytest.importorskip("ir_datasets", reason="ir_datasets is not installed")
     (tmp_path / "docs.tsv").write_text("d1\tThe river\nd2\tThe lake\n")

@@ -57,11 +57,11 @@ def test_rows_and_scores_are_those_of_a_plain_reading(plain_folder, slim_folder,
         assert len(found) == len(rows)
         for (terms, weights), row in zip(found, rows, strict=True):
             assert list(terms) == sorted(row)
-            np.testing.assert_allclose(weights, [row[term] for term in sorted(row)], rtol=1e-4)
+            np.testing.assert_allclose(weights, [row[term] for term in sorted(row)], atol=1e-4)
     for text in ("cat mat", "sparse query ?"):
         query = plain_rows(plain_folder, text, kept)
         scores = sums_of_maxima(tokens.encode_query(text), documents)
-        np.testing.assert_allclose(scores, [plain_score(query, rows) for rows in wanted], rtol=1e-4)
+        np.testing.assert_allclose(scores, [plain_score(query, rows) for rows in wanted], rtol=1e-3)
 
 
 def test_the_fused_form_is_an_upper_bound(slim_folder):

@@ -84,7 +84,7 @@ def test_a_warm_up_as_long_as_the_training_is_shortened_with_a_warning(
     [
         ("{weight=1e-3, schedule='quadratic', ramp=40}", "the weight reaches 0.01 of sparsity.documents.weight"),
         ("{target=8.0, ramp=40}", "the target is not reached"),
-        ("{weight=1e-3, ramp=40}", ""),
+        ("{weight=1e-3, ramp=40}", "schedule is 'constant': it has no effect"),
         ("{target=8.0, ramp=4}", ""),
     ],
 )

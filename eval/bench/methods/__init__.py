@@ -1,1 +1,1 @@
-"""Methods beside themselves without their idea, and sparse codes over steps and size."""
+"""Methods beside themselves without their idea."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
@@ -12,8 +13,9 @@ from lsr.indexer.corpus.remote.url import Url
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
-CONNECT_S, REQUEST_S, ATTEMPTS = 10, 60, 3
-"""Seconds until a store must have answered, and how often it is asked."""
+CONNECT_S, REQUEST_S, ATTEMPTS, RETRY_S = 10, 60, 3, 20
+"""Seconds until a store must have answered, how often it is asked, and how long Google's is asked again."""
+_LIBRARIES = ("httpx", "httpx2", "httpcore", "httpcore2", "requests", "huggingface_hub", "fsspec", "aiohttp")
 
 
 class StoreFile(NamedTuple):
@@ -52,7 +54,47 @@ class ArrowStore:
 
     def open(self, key: str) -> IO[bytes]:
         """Open a file, to be read at any place."""
-        return cast("IO[bytes]", self._system.open_input_file(key))
+        with explained(self._url.name):
+            return cast("IO[bytes]", _Reads(self._system.open_input_file(key)))
+
+
+class _Reads(io.RawIOBase):
+    """The bytes of a file. The hub's library fails with errors of its own, which become OSErrors here."""
+
+    def __init__(self, file: Any) -> None:
+        super().__init__()
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._file.seek(offset, whence)
+        return int(self._file.tell())
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            return int(self._file.readinto(buffer) or 0)
+        except Exception as error:
+            if not is_of_library(error):
+                raise
+            raise OSError(f"{type(error).__name__}: {error}") from error
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+
+def is_of_library(error: BaseException) -> bool:
+    """Tell whether an error is of a library below pyarrow's file systems, which has classes for itself."""
+    return type(error).__module__.partition(".")[0] in _LIBRARIES
 
 
 @contextmanager
@@ -64,7 +106,9 @@ def explained(name: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise LsrError(f"no such file or folder: {name}: check the spelling") from None
-    except (OSError, pa.ArrowException) as error:
+    except Exception as error:
+        if not isinstance(error, OSError | pa.ArrowException) and not is_of_library(error):
+            raise
         said = " ".join(str(error).split())[:300]
         raise LsrError(
             f"{name}: the store doesn't answer as it should ({said}); check the URL, the network and the credentials "
@@ -93,7 +137,7 @@ def file_system(url: Url) -> tuple[FileSystem, str]:
     if url.scheme == "gs":
         from datetime import timedelta
 
-        limit = timedelta(seconds=REQUEST_S)
+        limit = timedelta(seconds=RETRY_S)
         return fs.GcsFileSystem(anonymous=anonymous, retry_time_limit=limit, **given), path
     if url.scheme == "hf":
         return _hub(), path

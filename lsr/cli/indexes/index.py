@@ -11,6 +11,7 @@ from lsr.cli.common import (
     TerminalProgress,
     add_command,
     add_device_argument,
+    corpus_place,
     new_index_path,
     note,
     note_compiling,
@@ -59,7 +60,9 @@ def add_parser(subparsers: Any) -> None:
         "of the output counts what was skipped and why.",
         EXAMPLES,
     )
-    parser.add_argument("corpus", nargs="*", type=Path, metavar="CORPUS", help="folders and files to read")
+    parser.add_argument(
+        "corpus", nargs="*", type=corpus_place, metavar="CORPUS", help="folders and files to read, here or by URL"
+    )
     parser.add_argument("--index", type=Path, metavar="DIR", help="folder of the index (default: ./.lsr)")
     parser.add_argument(
         "--encoder",

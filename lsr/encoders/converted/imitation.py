@@ -53,7 +53,8 @@ def imitated(vectors: DenseVectors, layer: Floats) -> DenseVectors:
     """Return the outputs of a layer at unit length; rows of zeros stay so."""
     rows: DenseVectors = vectors @ layer.T
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(lengths > 0, lengths, 1)
+    unit: DenseVectors = (rows / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+    return unit
 
 
 class ImitatingEncoder:

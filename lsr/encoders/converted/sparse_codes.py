@@ -183,8 +183,11 @@ def read_codes(folder: Path) -> tuple[SparseAutoencoder, Mapping[str, Any]]:
     tensors = Tensors(folder / WEIGHTS)
     try:
         parts = {name: tensors.get(name) for name in _PARTS}
-        ways = {name: bool(config.get(name, False)) for name in ("normalise", "pursuit")}
-        return SparseAutoencoder(n_active=int(config["n_active"]), **ways, **parts), dict(config["dense"])
+        autoencoder = SparseAutoencoder(
+            n_active=int(config["n_active"]), normalise=bool(config.get("normalise", False)),
+            pursuit=bool(config.get("pursuit", False)), **parts,
+        )  # fmt: skip
+        return autoencoder, dict(config["dense"])
     except (KeyError, TypeError, ValueError) as error:
         raise EncoderError(f"{folder / CONFIG} is not as 'lsr codes' writes it: {error!r}") from error
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -109,11 +109,17 @@ class TokensAndPhrases:
         """Return every token and every phrase of `text` with its place, in order."""
         return sorted([*self._tokens.find(text), *self._matcher.spans(text)])
 
+    def find_some(self, text: str, wanted: Collection[str]) -> list[TermSpan]:
+        """Return those spans of `find` whose term is wanted."""
+        phrases = [] if self.phrases.isdisjoint(wanted) else self._matcher.spans(text)
+        return sorted([*self._tokens.find_some(text, wanted), *(span for span in phrases if span.term in wanted)])
+
 
 def make_phrases(names: Sequence[str], tokenizer: Tokenizer, *, most: int | None = None) -> Phrases:
-    """Tokenise phrases as they stand within a text; those of one token, or of tokens seen before, are left out.
+    """Tokenise phrases as they occur within a text.
 
-    most: the number after which the others are left out. Raises UsageError where none is left.
+    Those of one token, of unknown tokens, or of the tokens of an earlier one are left out. most: the number after which
+    the others are, too. Raises UsageError where none is left.
     """
     unknown = getattr(tokenizer.model, "unk_token", None)
     unknown_id = None if unknown is None else tokenizer.token_to_id(unknown)
@@ -123,22 +129,24 @@ def make_phrases(names: Sequence[str], tokenizer: Tokenizer, *, most: int | None
     found: dict[tuple[int, ...], str] = {}
     for name in names:
         written = " ".join(name.split())
-        ids = tuple(plain.encode(clean(written), add_special_tokens=False).ids)
+        # As behind another word, which tokens of bytes and of sentences tell from the start of a text.
+        ids = tuple(plain.encode(f" {clean(written)}", add_special_tokens=False).ids)
         if 2 <= len(ids) <= LONGEST and unknown_id not in ids and ids not in found:
             found[ids] = written.casefold()
         if most is not None and len(found) >= most:
             break
-    names_of = list(dict.fromkeys(found.values()))
-    if len(names_of) < len(found):  # the same letters in two ways of writing
-        seen: set[str] = set()
-        found = {ids: name for ids, name in found.items() if not (name in seen or seen.add(name))}  # type: ignore[func-returns-value]
     if not found:
         raise UsageError(f"of {len(names):,} phrases none has 2 to {LONGEST} tokens that the tokenizer knows")
-    return Phrases(tuple(found.values()), tuple(found))
+    first = {name: ids for ids, name in reversed(found.items())}  # of two ways of writing the same letters
+    kept = {ids: name for ids, name in found.items() if first[name] == ids}
+    return Phrases(tuple(kept.values()), tuple(kept))
 
 
 def continuations(tokenizer: Tokenizer) -> frozenset[int]:
-    """Return the ids of tokens that continue a word, by `##` or where a mark of a start is missing."""
+    """Return the ids of the tokens that continue a word.
+
+    They begin with `##`, or lack the mark by which a tokenizer's other tokens begin words.
+    """
     tokens = tokenizer.get_vocab(with_added_tokens=False)
     if getattr(tokenizer.model, "continuing_subword_prefix", None) == "##":
         return frozenset(i for token, i in tokens.items() if token.startswith("##"))

@@ -12,6 +12,8 @@ from lsr.handoff.ciff import CiffList, document, header, posting_list, write_mes
 from lsr.handoff.engine import Engine, Facts, Point, QueryTerms
 
 DATA = "index.ciff"
+LARGEST_WEIGHT = 1023
+"""Of a query: 10 bits, whose products with impacts sum to less than the 2²⁴ that a float32 holds exactly."""
 
 
 class Pisa(Engine):
@@ -30,7 +32,7 @@ class Pisa(Engine):
 
     def body(self, query: QueryTerms, k: int) -> tuple[Any, float]:
         """Return the terms with whole weights."""
-        whole, unit = query.whole()
+        whole, unit = query.whole(LARGEST_WEIGHT)
         return whole.by_term, unit
 
     def files(self, facts: Facts) -> dict[str, str]:
@@ -44,7 +46,7 @@ class Pisa(Engine):
     import lsr.handoff
     weights = lsr.handoff.open(".").query("a question")         # whole weights by term, for --weighted queries
 
-Query weights are whole numbers of 8 bits, so documents of nearly equal scores may change places.
+Query weights are whole numbers of 10 bits, so documents of nearly equal scores may change places.
 A score times `handoff.encode("a question").unit` is the score of the index.
 """
         return {"README.txt": readme}

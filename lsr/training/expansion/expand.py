@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from lsr.errors import LsrError, UsageError
-from lsr.indexer.corpus.expansion.expansions import kept_rows, least_score
-from lsr.indexer.corpus.expansion.files import Expanded, expanded_rows, write_expansions
+from lsr.indexer.corpus.expansions.files import Expanded, expanded_rows, write_expansions
+from lsr.indexer.corpus.expansions.reading import kept_rows, least_score
 from lsr.indexer.encode.columns import Columns
 from lsr.indexer.encode.resumable_job import (
     OtherJobError,

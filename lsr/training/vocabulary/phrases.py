@@ -67,9 +67,10 @@ def with_phrases(checkpoint: Path, settings: Mapping[str, Any], work: Path) -> P
     Raises UsageError for settings that don't fit, EncoderError for a model that can't be read.
     """
     try:
-        wanted = PhraseSettings(
-            **{name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
-        )
+        values: dict[str, Any] = {
+            n: tuple(value) if isinstance(value, list) else value for n, value in settings.items()
+        }
+        wanted = PhraseSettings(**values)
     except TypeError as error:
         raise UsageError(f"config: encoder.phrases: {str(error).partition(') ')[2] or error}") from error
     target = work / "with-phrases"

@@ -24,24 +24,27 @@ from lsr.errors import EncoderError
 STEP = 4096
 """Phrases that are scored at a time where all are candidates."""
 FITTED, RIDGE = 20_000, 0.01
-"""At most so many phrases fit the start of `map`; its penalty is in units of an embedding's mean variance."""
+"""Largest number of phrases that the start of `map` is fitted to, and the fit's penalty.
+
+The penalty is in units of an embedding's mean variance.
+"""
 
 
 class PhraseHead(Head):
-    """Weights of tokens by an MLM head, and of phrases by embeddings, pooled by the maximum.
+    """Weights of tokens by an MLM head, and of phrases by their embeddings.
 
-    A phrase's logit is h · (map · embedding) + bias.
-
-    matcher: of the phrases. embeddings: float32, (n_phrases, dimension), which training leaves as they are.
-    candidates: `text` or `all`.
+    A phrase's logit is the largest h · (map · embedding) + bias of the text's positions. matcher: of the phrases.
+    embeddings: float32, (n_phrases, dimension), which training leaves as they are. candidates: `text` or `all`.
     """
+
+    embeddings: Tensor
 
     def __init__(
         self, projection: nn.Linear, matcher: PhraseMatcher, embeddings: Tensor, *, activation: str, pooling: str,
         candidates: str,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.n_tokens = projection.out_features
+        self.n_tokens = int(projection.out_features)
         self.matcher = matcher
         self.vocab_size = self.n_tokens + len(embeddings)
         self.projection = projection
@@ -64,7 +67,10 @@ class PhraseHead(Head):
         return torch.cat([self._words(states), self._activation(self.phrase_logits(states))], 1)
 
     def for_training(self, states: TokenStates, terms: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """Return the weights and logits of all or of chosen terms, logits of 0 for phrases that are no candidates."""
+        """Return the weights and logits of all or of chosen terms.
+
+        A phrase that is no candidate has a logit of 0.
+        """
         own = None if terms is None else terms[terms < self.n_tokens]
         weights, logits = self._words.for_training(states, own)
         phrases = self.phrase_logits(states)
@@ -76,7 +82,7 @@ class PhraseHead(Head):
     def phrase_logits(self, states: TokenStates) -> Tensor:
         """Return the largest logit of each text's positions for each phrase, 0 for phrases that are no candidates."""
         texts = rectangle(states.hidden, states.lengths)
-        vectors: Tensor = self.map(self.embeddings.to(self.map.weight.dtype))  # type: ignore[operator]
+        vectors: Tensor = self.map(self.embeddings.to(self.map.weight.dtype))
         if not self._only_text:
             parts = [(texts @ some.T).amax(1).float() for some in vectors.split(STEP)]
             return torch.cat(parts, 1) + self.bias.float()
@@ -94,11 +100,11 @@ class PhraseHead(Head):
         return {name: value for name, value in self.state_dict().items() if name in ("map.weight", "bias")}
 
     def _start(self) -> None:
-        """Let a phrase score as the mean of its tokens, as far as its embedding tells them: by ridge regression."""
+        """Let phrases score as the means of their tokens, by ridge regression from their embeddings."""
         tokens = self.matcher.phrases.tokens[:FITTED]
         weight, bias = self.projection.weight.float(), self.projection.bias
         means = torch.stack([weight[list(ids)].mean(0) for ids in tokens])
-        given = self.embeddings[: len(tokens)].float()  # type: ignore[index]
+        given = self.embeddings[: len(tokens)].float()
         squares = given.T @ given
         ridge = RIDGE * squares.diagonal().mean().clamp(min=1e-6) * torch.eye(len(squares))
         self.map.weight.copy_(torch.linalg.solve(squares + ridge, given.T @ means).T)

@@ -1,1 +1,0 @@
-"""Expansions of documents: texts that encoders read behind a document's own, and their files."""

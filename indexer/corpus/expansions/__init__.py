@@ -1,0 +1,1 @@
+"""Expansions of documents: texts that encoders read behind the documents' own."""
