@@ -13,6 +13,7 @@ from lsr.encoders.memory import give_back
 from lsr.encoders.runtime import with_runtime
 from lsr.encoders.threads import limited_threads
 from lsr.errors import BadDocumentError, LsrError, UsageError
+from lsr.indexer.corpus.expansions.reading import EXPANSIONS, Expansions
 from lsr.indexer.corpus.reader import read_roots
 from lsr.indexer.corpus.remote.url import Url, as_place
 from lsr.indexer.corpus.report import CorpusReport
@@ -23,7 +24,6 @@ from lsr.indexer.encode.resume import Staging, staging_folder
 from lsr.indexer.encode.units import Workers
 from lsr.indexer.encode.vectors_origin import origin_of
 from lsr.indexer.encode.windows import MAX_DOCUMENTS, MAX_TOKENS, windows
-from lsr.indexer.expansions.reading import EXPANSIONS, Expansions
 from lsr.indexer.shards.build_task import Builders
 from lsr.indexer.shards.manifest import Partition
 from lsr.indexer.shards.writer import SetWriter

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lsr.errors import LsrError
+from lsr.indexer.corpus.file_format import MAX_DOCUMENT_BYTES
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.transfer.read_vectors import read_vectors
 from lsr.types import SparseBatch
@@ -78,7 +79,9 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     number = 0
     try:
         with path.open("rb") as raw, gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw as lines:
-            for number, line in enumerate(lines, start=1):
+            for number, line in enumerate(iter(lambda: lines.readline(MAX_DOCUMENT_BYTES + 1), b""), start=1):
+                if len(line) > MAX_DOCUMENT_BYTES:
+                    raise LsrError(f"{path}, line {number:,}: over {MAX_DOCUMENT_BYTES >> 20} MiB, the limit for one")
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
                 if text.strip():
                     yield number, text

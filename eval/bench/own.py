@@ -14,6 +14,7 @@ from lsr.eval.bench.engine import Setting
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.transfer.read_vectors import ReadyVectors
 from lsr.indexer.write.writer import IndexWriter
+from lsr.query.engine.compile_ahead import COMPILING
 from lsr.query.engine.engine import Engine, Ranking
 from lsr.types import SparseBatch
 
@@ -55,9 +56,10 @@ def document_order(index: StoredIndex) -> npt.NDArray[np.int64]:
 
 
 class OwnSearch:
-    """An open index of ours, searched through its engine with arrays."""
+    """An open index of ours, searched through its engine with arrays: by compiled code, for which it waits."""
 
     def __init__(self, index: StoredIndex, **options: Any) -> None:
+        COMPILING.wait()
         self.engine = Engine(index)
         self._options = options
 

@@ -207,7 +207,9 @@ def id_text(value: Any) -> str:
     """Return an id as a text: whole numbers of a column of floats without their point. Raises RecordError."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "surrogateescape")
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if type(value) is int:  # which may have more digits than a float can
+        return str(value)
+    if not isinstance(value, float) or not math.isfinite(value):
         raise RecordError(f"its id is {_shown(value)}: an id must be a text or a number")
     return str(int(value)) if value == int(value) else str(value)
 

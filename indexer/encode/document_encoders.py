@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from lsr.encoders.base import Encoder, model_of
 from lsr.encoders.dense.base import DenseEncoder, DenseVectors, JointEncoder
 from lsr.encoders.runtime import with_runtime
-from lsr.indexer.expansions.reading import Expansions
+from lsr.indexer.corpus.expansions.reading import Expansions
 from lsr.types import Document, SparseBatch
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError, LsrError
+from lsr.indexer.integrity.damage import lack_of
 from lsr.indexer.storage.files import arrow_source, map_array
 from lsr.io.folder import FileAt, file_at
 
@@ -90,11 +91,13 @@ def matrix_of_shards(shards: Sequence[Path], path: Path) -> None:
         for shard in shards:
             try:
                 column = pq.read_table(arrow_source(shard), columns=["vector"]).column("vector").combine_chunks()
-            except (OSError, pa.ArrowInvalid, KeyError) as error:
+                rows = column.flatten().to_numpy().reshape(len(column), -1)
+                writer = writer or MatrixWriter(path, rows.shape[1])
+                writer.append(rows)
+            except (OSError, pa.ArrowException, LookupError, ValueError, TypeError, AttributeError) as error:
+                if lacking := lack_of(error, shard):
+                    raise lacking from error
                 raise LsrError(f"{shard} holds no dense vectors ({error})") from error
-            rows = column.flatten().to_numpy().reshape(len(column), -1)
-            writer = writer or MatrixWriter(path, rows.shape[1])
-            writer.append(rows)
     except BaseException:
         if writer is not None:
             writer.abandon()

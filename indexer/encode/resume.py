@@ -30,6 +30,8 @@ from lsr.indexer.encode.resumable_job import (
 from lsr.indexer.encode.units import ChangedCorpusError, Workers
 from lsr.indexer.encode.windows import MAX_DOCUMENTS
 from lsr.indexer.integrity.damage import OutOfResourcesError, lack_of
+from lsr.indexer.integrity.parquet_limits import UnpacksTooMuchError
+from lsr.indexer.integrity.parquet_limits import text_columns as check_expansion
 from lsr.indexer.storage.dense_vectors import Halves
 from lsr.indexer.storage.files import arrow_source
 from lsr.io.folder import Folder
@@ -48,6 +50,10 @@ def staging_folder(index: Path) -> Path:
     """Return the folder of the shards of a future index: beside it."""
     index = index.absolute()
     return index.with_name(f"{index.name}.partial")
+
+
+_MALFORMED = (LookupError, ValueError, TypeError, AttributeError, RecursionError)
+"""Errors of a shard whose columns are none of ours."""
 
 
 class Staging:
@@ -154,10 +160,14 @@ class Staging:
 
         try:
             folder = Folder.open(self.folder.parent).folder(self.folder.name)
+            # Nobody else may have written it, but a stranger can have put a folder here.
+            with folder.open_file(shard.name) as opened:
+                check_expansion(opened, folder.size_bytes(shard.name))
             with pq.ParquetFile(arrow_source(folder / shard.name)) as file:
                 for rows in file.iter_batches(ROWS):
+                    rows.validate(full=True)
                     yield _documents(rows) if self._with_documents else [], self._sparse(rows), _dense(rows)
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, pa.ArrowException, UnpacksTooMuchError, *_MALFORMED) as error:
             if lacking := lack_of(error, shard):
                 raise lacking from error
             raise LsrError(f"{shard} can't be read ({error}): remove {self.folder} and index again") from error
@@ -191,11 +201,20 @@ def staged_columns(legs: Legs, documents: Sequence[Document], *, with_documents:
 
 
 def _documents(rows: Any) -> list[Document]:
-    columns = (rows.column(name).to_pylist() for name in ("id", "text", "title", "fields"))
+    """Return the documents of some rows. Raises LookupError, ValueError for rows that are none."""
+    columns = [rows.column(name).to_pylist() for name in ("id", "text", "title", "fields")]
+    if not all(type(value) is str for column in columns[:3] for value in column):
+        raise ValueError("a text is none")
     return [
-        Document(doc_id, text, title, json.loads(fields) if fields else {})
-        for doc_id, text, title, fields in zip(*columns, strict=True)
+        Document(doc_id, text, title, _fields(fields)) for doc_id, text, title, fields in zip(*columns, strict=True)
     ]
+
+
+def _fields(text: str | None) -> dict[str, Any]:
+    fields = json.loads(text) if text else {}
+    if not isinstance(fields, dict):
+        raise ValueError("fields are no object")
+    return fields
 
 
 def _dense(rows: Any) -> Halves | None:

@@ -105,7 +105,7 @@ def _check_sizes(file: BinaryIO, parquet: pq.ParquetFile, most: int) -> tuple[Co
 def plain_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Yield batches with their texts copied out of dictionaries.
 
-    Raises UnpacksTooMuchError before it copies too much.
+    Raises UnpacksTooMuchError before it copies too much, ArrowInvalid for texts that aren't UTF-8.
     """
     import pyarrow as pa
 
@@ -116,7 +116,9 @@ def plain_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]
                 f"the texts of {batch.num_rows:,} rows are {size_bytes:,} bytes, more than {LARGEST_BATCH:,}, "
                 "the limit: cut the documents into smaller ones"
             )
-        yield pa.RecordBatch.from_arrays([_plain(column) for column in batch.columns], names=batch.schema.names)
+        plain = pa.RecordBatch.from_arrays([_plain(column) for column in batch.columns], names=batch.schema.names)
+        plain.validate(full=True)
+        yield plain
 
 
 def _plain_bytes(column: Any) -> int:

@@ -19,6 +19,7 @@ from lsr.indexer.shards.manifest import (
     set_name,
     write_set,
 )
+from lsr.indexer.shards.places import most_positions
 from lsr.indexer.storage.generations import (
     SCRATCH,
     SCRATCH_PREFIX,
@@ -97,6 +98,12 @@ class SetPlace:
             )
             for name, manifest in shards.items()
         )  # fmt: skip
+        n_rows = sum(manifest.n_positions for manifest in shards.values())
+        if next_position > most_positions(n_rows):
+            raise LsrError(
+                f"the set at {self.path} has given {next_position:,} positions for {n_rows:,} documents that are "
+                "left, more than a set may have: index again"
+            )
         manifest = SetManifest(self.generation, now(), __version__, partition, scale, next_position, infos)
         self.root.sync()
         try:

@@ -21,6 +21,13 @@ from lsr.io.fork_safe import cached_property
 
 Positions = npt.NDArray[np.int64]
 
+FEWEST_POSITIONS, POSITIONS_A_ROW = 1 << 26, 16
+
+
+def most_positions(n_rows: int) -> int:
+    """Return how many positions some rows may have, where each has its own: arrays by position are in memory."""
+    return max(FEWEST_POSITIONS, POSITIONS_A_ROW * n_rows)
+
 
 class Places:
     """Positions of the rows of some segments, and back.
@@ -30,12 +37,20 @@ class Places:
     """
 
     def __init__(self, segments: Sequence[Segment], *, next_position: int | None = None) -> None:
-        """Number rows. next_position: above all stored positions; None where positions are places."""
+        """Number rows. next_position: above all stored positions; None where positions are places.
+
+        Raises IndexDamagedError for more than a set may have: arrays by position are in memory.
+        """
         self._segments = segments
         sizes = np.array([segment.n_docs for segment in segments], np.int64)
         self.starts: Positions = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         self.is_sequential = next_position is None
-        self.n_positions = int(self.starts[-1]) if next_position is None else next_position
+        n_rows = int(self.starts[-1])
+        self.n_positions = n_rows if next_position is None else next_position
+        if next_position is not None and next_position > most_positions(n_rows):
+            raise IndexDamagedError(
+                f"the set has {next_position:,} positions for {n_rows:,} documents, more than it may have; {REMEDY}"
+            )
 
     def of_segment(self, number: int) -> npt.NDArray[Any] | slice:
         """Return the positions of a segment's rows, ascending. Raises IndexDamagedError."""

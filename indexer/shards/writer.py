@@ -85,7 +85,9 @@ class SetWriter:
             raise
 
     def _shard_writer(self, number: int, options: Mapping[str, Any]) -> IndexWriter:
-        return IndexWriter(self._place.scratch.path / self._place.shard_name(number), self._encoder, **options)
+        scratch = self._place.scratch
+        path = scratch.path / self._place.shard_name(number)
+        return IndexWriter(path, self._encoder, inside=scratch, **options)
 
     def __enter__(self) -> SetWriter:
         return self

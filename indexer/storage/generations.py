@@ -72,10 +72,13 @@ class Hold:
         self.release = weakref.finalize(self, os.close, descriptor)
 
 
-def open_folder(index: Path) -> Folder:
-    """Open an index's folder, which the caller may name by a link. Raises IndexMissingError, IndexDamagedError."""
+def open_folder(index: Path, *, follow: bool = True) -> Folder:
+    """Open an index's folder. follow: its name may be that of a link, as a caller may give it, but no set or export.
+
+    Raises IndexMissingError, IndexDamagedError.
+    """
     try:
-        return Folder.open(index)
+        return Folder.open(index) if follow else Folder.open(index.parent).folder(index.name)
     except (FileNotFoundError, NotADirectoryError):
         raise _missing(index) from None
     except OSError as error:
@@ -115,6 +118,16 @@ def hold_newest(index: Path | Folder) -> tuple[int, Hold]:
             return found[-1], hold
         time.sleep(0.001)
     raise IndexDamagedError(f"{manifest_path(Path(str(index)), found[-1])}: locked by another program; end that one")
+
+
+def hold_of(folder: Folder, generation: int | None) -> tuple[int, Hold]:
+    """Return a generation, the newest by default, held. Raises IndexMissingError."""
+    if generation is None:
+        return hold_newest(folder)
+    held = hold_generation(folder, generation)
+    if held is None:
+        raise IndexMissingError(f"no generation {generation} of the index at {folder.path}")
+    return generation, held
 
 
 def hold_generation(index: Path | Folder, generation: int) -> Hold | None:

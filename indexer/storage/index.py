@@ -35,8 +35,7 @@ from lsr.indexer.storage.generations import (
     Hold,
     generations,
     hold_file,
-    hold_generation,
-    hold_newest,
+    hold_of,
     open_folder,
     stamp_at,
     stamp_of_file,
@@ -113,20 +112,27 @@ class StoredIndex:
                 )
 
     @classmethod
-    def open(cls, path: str | Path, *, generation: int | None = None, partial: bool = False) -> StoredIndex:
+    def open(
+        cls, path: str | Path, *, generation: int | None = None, partial: bool = False, follow: bool = True
+    ) -> StoredIndex:
         """Open the index, or the set of shards, at `path`. generation: default, the newest.
 
-        partial: leave out shards that are missing or damaged. Raises IndexMissingError, or IndexDamagedError.
+        partial: leave out shards that are missing or damaged. follow: the path may end in a link; not that of a shard.
+        Raises IndexMissingError, or IndexDamagedError.
         """
         place = Path(path)
-        return StoredSet.opened(place, generation, None, partial) if is_set(place) else cls._opened(place, generation)
+        if follow and is_set(place):
+            return StoredSet.opened(place, generation, None, partial)
+        return cls._opened(place, generation, follow=follow)
 
     @classmethod
-    def _opened(cls, path: Path, generation: int | None, before: StoredIndex | None = None) -> StoredIndex:
+    def _opened(
+        cls, path: Path, generation: int | None, before: StoredIndex | None = None, *, follow: bool = True
+    ) -> StoredIndex:
         """Open a generation, again where another index takes its place in the meantime."""
         for _ in range(_TRIES):
-            folder = open_folder(path)
-            found, hold = _held(folder, generation)
+            folder = open_folder(path, follow=follow)
+            found, hold = hold_of(folder, generation)
             if before is not None and before._is(folder, found, hold):
                 hold.release()
                 return before
@@ -332,7 +338,7 @@ class StoredSet(StoredIndex):
                 content = read_set(folder, found)
 
                 def one(place: Path, info: ShardInfo) -> StoredIndex:
-                    return StoredIndex._opened(place, info.generation, earlier.get(info.name))
+                    return StoredIndex._opened(place, info.generation, earlier.get(info.name), follow=False)
 
                 return cls(folder, content, hold, *open_shards(folder, content, one, partial), partial=partial)
             except (IndexDamagedError, IndexMissingError):
@@ -364,16 +370,6 @@ class StoredSet(StoredIndex):
     def vocabulary(self) -> Vocabulary:
         """The terms, the beginnings of which the other shards have. Raises IndexDamagedError."""
         return self._leader.vocabulary
-
-
-def _held(folder: Folder, generation: int | None) -> tuple[int, Hold]:
-    """Return a generation, the newest by default, held."""
-    if generation is None:
-        return hold_newest(folder)
-    held = hold_generation(folder, generation)
-    if held is None:
-        raise IndexMissingError(f"no generation {generation} of the index at {folder.path}")
-    return generation, held
 
 
 def _reusable(segment: Segment | None, folder: Folder, info: SegmentInfo) -> Segment | None:

@@ -50,10 +50,12 @@ def verify(path: Path, progress: Progress | None = None) -> tuple[Manifest, list
         hold.release()
 
 
-def _verify_index(folder: Folder, path: Path, generation: int, listener: Progress) -> tuple[Manifest, list[str]]:
+def _verify_index(
+    folder: Folder, path: Path, generation: int, listener: Progress, *, of_set: bool = False
+) -> tuple[Manifest, list[str]]:
     manifest = read_manifest(folder, generation)
     problems = _wrong_files(folder, manifest, listener)
-    return manifest, problems or _wrong_contents(path, generation, listener)
+    return manifest, problems or _wrong_contents(path, generation, listener, follow=not of_set)
 
 
 def _verify_set(path: Path, listener: Progress) -> tuple[Manifest, list[str]]:
@@ -65,7 +67,9 @@ def _verify_set(path: Path, listener: Progress) -> tuple[Manifest, list[str]]:
     for info in content.shards:
         shard = path / info.name
         try:
-            manifest, found = _verify_index(open_folder(shard), shard, info.generation, listener)
+            manifest, found = _verify_index(
+                open_folder(shard, follow=False), shard, info.generation, listener, of_set=True
+            )
         except (IndexDamagedError, IndexMissingError) as error:
             problems.append(str(error))
             continue
@@ -115,10 +119,10 @@ def _wrong_files(index: Folder, manifest: Manifest, listener: Progress) -> list[
     return problems
 
 
-def _wrong_contents(path: Path, generation: int, listener: Progress) -> list[str]:
+def _wrong_contents(path: Path, generation: int, listener: Progress, *, follow: bool) -> list[str]:
     """Compare the arrays with each other."""
     try:
-        index = StoredIndex.open(path, generation=generation)
+        index = StoredIndex.open(path, generation=generation, follow=follow)
     except IndexDamagedError as error:
         return [str(error)]
     problems = []

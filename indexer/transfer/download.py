@@ -59,21 +59,33 @@ def download_index(url: str, *, progress: Progress | None = None) -> Downloaded:
         taken = _Download(store, progress or NoProgress())
         content = store.read(last[0])
         if last[1] == "set":
-            for shard in parse_set(content, place.path / last[0]).shards:
+            found_set = parse_set(content, place.path / last[0])
+            _require_generation(store, last[0], found_set.generation)
+            for shard in found_set.shards:
                 name = manifest_path(Path(), shard.generation).name
                 inner = place.make_folder(shard.name, exist_ok=True)
                 raw = store.read(f"{shard.name}/{name}")
                 if zlib.crc32(raw) != shard.manifest_crc32:
                     raise IndexDamagedError(f"{store.name}/{shard.name}/{name}: not the one that its set names")
-                taken.index(parse_manifest(raw, inner.path / name), raw, inner, f"{shard.name}/")
+                inner_manifest = parse_manifest(raw, inner.path / name)
+                _require_generation(store, f"{shard.name}/{name}", inner_manifest.generation)
+                taken.index(inner_manifest, raw, inner, f"{shard.name}/")
             write_last(place, last[0], content)
         else:
-            taken.index(parse_manifest(content, place.path / last[0]), content, place, "")
+            manifest = parse_manifest(content, place.path / last[0])
+            _require_generation(store, last[0], manifest.generation)
+            taken.index(manifest, content, place, "")
             remove_leftovers(place)
     if last[1] == "set":
         SetPlace(place.path, is_new=False).close()  # which removes what no generation needs
     log.info(f"downloaded {taken.n_bytes:,} bytes of {store.name} into {place.path}")
     return Downloaded(place.path, taken.n_bytes)
+
+
+def _require_generation(store: ObjectStore, key: str, generation: int) -> None:
+    """Raise IndexDamagedError unless an object is of the generation that its name says."""
+    if not key.endswith(f"-{generation:08d}.json"):
+        raise IndexDamagedError(f"{store.name}/{key}: it is of generation {generation}; publish again")
 
 
 def download_shard(url: str, name: str, generation: int, crc32: int) -> Path:
@@ -95,7 +107,9 @@ def download_shard(url: str, name: str, generation: int, crc32: int) -> Path:
         if zlib.crc32(raw) != crc32:
             raise IndexDamagedError(f"{store.name}/{name}/{file}: not the one that its set names")
         taken = _Download(store, NoProgress())
-        taken.index(parse_manifest(raw, inner.path / file), raw, inner, f"{name}/")
+        manifest = parse_manifest(raw, inner.path / file)
+        _require_generation(store, file, manifest.generation)
+        taken.index(manifest, raw, inner, f"{name}/")
     log.info(f"downloaded {taken.n_bytes:,} bytes of {store.name}/{name} into {place.path}")
     return place.path
 

@@ -13,11 +13,13 @@ import numpy as np
 
 from lsr.errors import LsrError
 from lsr.indexer.corpus.doc_ids import fit_doc_id
+from lsr.io.plain_file import opened
 from lsr.types import Document, SparseBatch
 
 ROWS = 4096
 SUFFIX = ".ciff"
-LARGEST_WEIGHT = (1 << 31) - 1
+LARGEST = (1 << 31) - 1
+"""Numbers of the format have 32 bits, with a sign."""
 _VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5
 
 
@@ -31,7 +33,7 @@ def read_ciff(path: Path, term_id: Callable[[str], int | None]) -> Iterator[tupl
     Raises LsrError for a file that can't be read or isn't of the format.
     """
     try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        with opened(path) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             found = _Index(data, term_id)
     except (OSError, ValueError) as error:
         raise LsrError(f"{path}: can't be read ({getattr(error, 'strerror', None) or error})") from error
@@ -65,6 +67,8 @@ class _Index:
         for _ in range(n_docs):
             body, at = _message(data, at)
             number, doc_id = _document(body)
+            if not doc_id:
+                raise MalformedError(f"document {number:,} has no id")
             if number >= n_docs or self.doc_ids[number]:
                 raise MalformedError(f"document {number:,} of {n_docs:,} is there twice, or beyond them")
             self.doc_ids[number] = fit_doc_id(doc_id)
@@ -155,8 +159,8 @@ def _posting_list(body: bytes) -> tuple[str, list[int], list[int]]:
                 if isinstance(inner, int):
                     gap, weight = (inner, weight) if number == 1 else (gap, inner)
             before += gap
-            if not 0 < weight <= LARGEST_WEIGHT:
-                raise MalformedError(f"weight {weight} of {term!r:.40}")
+            if not 0 < weight <= LARGEST or before > LARGEST:
+                raise MalformedError(f"weight {weight} of {term!r:.40} in document {before}")
             docs.append(before)
             weights.append(weight)
     return term, weights, docs

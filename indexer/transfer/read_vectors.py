@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from lsr.errors import BadDocumentError, LsrError, UsageError
 from lsr.indexer.integrity.parquet_limits import MOST_ROWS, UnpacksTooMuchError, plain_batches, text_columns
+from lsr.io.plain_file import open_regular
 from lsr.types import Document, SparseBatch
 
 SCALE_KEY = b"lsr.scale"
@@ -69,6 +71,7 @@ def read_vectors(
     import pyarrow.parquet as pq
 
     try:
+        os.close(open_regular(path))  # a FIFO would be waited for
         texts = text_columns(path, path.stat().st_size)
         with pq.ParquetFile(path, read_dictionary=texts.names) as file:
             names = file.schema_arrow.names

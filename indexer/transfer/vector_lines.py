@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NoReturn
+
+import numpy as np
 
 from lsr.errors import BadDocumentError, LsrError
 from lsr.indexer.corpus.compression import decompressed, uncompressed_name
@@ -15,10 +16,13 @@ from lsr.indexer.corpus.doc_ids import fit_doc_id
 from lsr.indexer.corpus.file_format import MAX_DOCUMENT_BYTES
 from lsr.indexer.corpus.intake import RecordError
 from lsr.indexer.corpus.records import id_text
+from lsr.io.plain_file import opened
 from lsr.types import Document, SparseBatch
 
 ROWS = 4096
 SUFFIXES = (".jsonl", ".json", ".ndjson")
+LARGEST_WEIGHT = float(np.finfo(np.float32).max)
+SMALLEST_WEIGHT = float(np.finfo(np.float32).smallest_subnormal)
 _TEXTS = ("contents", "content", "text", "body")
 _IDS = ("id", "_id", "docid", "doc_id")
 
@@ -45,7 +49,7 @@ def read_vector_lines(
             found = term_id(term)
             if found is None:
                 dropped += 1
-            elif weight > 0:
+            elif weight >= SMALLEST_WEIGHT:  # else nothing is left of it
                 row[found] = weight
         documents.append(document)
         rows.append(row)
@@ -62,7 +66,7 @@ def _size(rows: list[dict[int, float]]) -> int:
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     try:
-        with path.open("rb") as raw:
+        with opened(path) as raw:
             suffix = uncompressed_name(path.name)[1]
             stream: BinaryIO = raw
             if suffix:
@@ -105,7 +109,8 @@ class _Line:
         if not isinstance(vector, dict):
             self._refuse("it has no vector, an object of weights by term")
         for term, weight in vector.items():
-            if type(weight) not in (int, float) or not (0 <= weight < math.inf):
-                self._refuse(f"weight {weight!r:.40} of {term!r:.40}; weights must be finite and not negative")
+            if type(weight) not in (int, float) or not 0 <= weight <= LARGEST_WEIGHT:
+                what = f"weight {weight!r:.40} of {term!r:.40}"
+                self._refuse(f"{what}; weights must be finite and not negative, up to 3.4e38")
         title = record.get("title")
         return Document(doc_id, text, "" if title is None else str(title)), vector

@@ -13,7 +13,7 @@ from lsr.errors import IndexExistsError, LsrError
 from lsr.indexer.encode.document_encoders import Legs
 from lsr.indexer.encode.resume import Staging
 from lsr.indexer.shards.manifest import refuse_set
-from lsr.indexer.storage.dense_vectors import KIND, DensePending
+from lsr.indexer.storage.dense_vectors import KIND, DensePending, Halves
 from lsr.indexer.storage.generations import hold_newest
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import Manifest, SegmentInfo
@@ -69,18 +69,25 @@ def _documents(index: StoredIndex) -> Iterator[Document]:
             yield segment.document(row)
 
 
+def _next(rows: Iterator[Halves], staging: Staging) -> Halves:
+    found = next(rows, None)
+    if found is None:
+        raise LsrError(f"{staging.folder} holds fewer vectors than it says: remove it and encode again")
+    return found
+
+
 def _commit(
     index: StoredIndex, encoder: DenseEncoder, staging: Staging, shards: tuple[Path, ...], place: Workplace
 ) -> Manifest:
     rows = (dense for shard in shards for _, _, dense in staging.read(shard) if dense is not None)
-    waiting = next(rows)
+    waiting = _next(rows, staging)
     segments: list[SegmentInfo] = []
     for number, segment in enumerate(index.segments):
         pending = DensePending(place.folder(f"dense-{number}"), encoder.dimension)
         due = segment.n_docs
         while due:
             if len(waiting) == 0:
-                waiting = next(rows)
+                waiting = _next(rows, staging)
                 continue
             pending.append_halves(waiting[:due])
             taken = min(due, len(waiting))

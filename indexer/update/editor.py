@@ -86,7 +86,7 @@ class IndexEditor:
         hold_newest(self.path)[1].release()  # where there is no index, nothing is to be made
         self._place = Workplace.for_existing(self.path, of_set=of_set)
         try:
-            self.base = StoredIndex.open(self.path)
+            self.base = StoredIndex.open(self.path, follow=not of_set)
             if encoder is not None:
                 check_encoder(self.base, encoder)
         except BaseException:

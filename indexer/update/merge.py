@@ -57,7 +57,7 @@ def merge_index(
     with Workplace.for_existing(path, of_set=of_set) as place, explained(path, place):
         n_merged = 0
         while True:
-            with StoredIndex.open(path) as index:
+            with StoredIndex.open(path, follow=not of_set) as index:
                 runs = (tiered if only_due else all_of)(index.manifest.segments, limits)
                 if not runs:
                     return index.manifest, n_merged

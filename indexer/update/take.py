@@ -11,11 +11,11 @@ from typing import Any
 
 from lsr.encoders.threads import limited_threads
 from lsr.errors import COMMITTED, IndexLockedError, LsrError, UsageError
+from lsr.indexer.corpus.expansions.reading import EXPANSIONS, Expansions
 from lsr.indexer.encode.document_encoders import Legs
 from lsr.indexer.encode.document_reader import DocumentReader, reader_for
 from lsr.indexer.encode.open_encoders import open_dense_encoder_of
 from lsr.indexer.encode.windows import windows
-from lsr.indexer.expansions.reading import EXPANSIONS, Expansions
 from lsr.indexer.pipeline import COUNTED_AT_ONCE, ENCODED_AT_ONCE
 from lsr.indexer.update.editor import Changes
 from lsr.indexer.update.open_editor import Editor, merge_segments

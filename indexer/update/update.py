@@ -8,10 +8,10 @@ from typing import Any
 
 from lsr.encoders.base import Encoder, term_ids_of
 from lsr.errors import LsrError, UsageError
+from lsr.indexer.corpus.expansions.reading import Expansions
 from lsr.indexer.corpus.options import CorpusOptions
 from lsr.indexer.corpus.remote.url import Url, as_place
 from lsr.indexer.encode.vectors_origin import origin_of
-from lsr.indexer.expansions.reading import Expansions
 from lsr.indexer.pipeline import Corpus, reading_stage
 from lsr.indexer.sources.table import UNKNOWN_SOURCES, SourceTable, read_table
 from lsr.indexer.sources.tracking import Tracking

@@ -65,12 +65,19 @@ class Workplace:
         self._owner = os.getpid()
 
     @classmethod
-    def for_new(cls, path: Path, *, overwrite: bool) -> Workplace:
+    def for_new(cls, path: Path, *, overwrite: bool, inside: Folder | None = None) -> Workplace:
         """Begin an index at `path`, or replace the one there.
 
-        Raises IndexExistsError if there is an index and not `overwrite`, UsageError if the folder holds other things.
+        inside: the open folder that it is made in, where no path is trusted: the scratch of a set. Raises
+        IndexExistsError if there is an index and not `overwrite`, UsageError if the folder holds other things.
         """
         place = cls(path)
+        if inside is not None:
+            with place._beginning():
+                inside.make_folder(path.name)
+                place._lock(inside)
+                place._make_scratch()
+            return place
         _refuse_shard(path)
         with place._beginning():
             _refuse_foreign(path)
@@ -94,7 +101,7 @@ class Workplace:
         if not of_set:
             _refuse_shard(path)
         with place._beginning():
-            place._lock()
+            place._lock(Folder.open(path.parent) if of_set else None)  # a set's shard is no link
             place._make_scratch()
         return place
 
@@ -107,8 +114,8 @@ class Workplace:
             self.close()
             raise
 
-    def _lock(self) -> None:
-        self.root = Folder.open(self.path)
+    def _lock(self, inside: Folder | None = None) -> None:
+        self.root = Folder.open(self.path) if inside is None else inside.folder(self.path.name)
         self._stack.callback(self.root.close)
         self._stack.enter_context(writer_lock(self.root))
         self._stack.callback(self._tidy)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from lsr.encoders.base import Encoder
 from lsr.encoders.runtime import with_runtime
 from lsr.errors import LsrError
-from lsr.indexer.expansions.reading import EXPANSIONS
+from lsr.indexer.corpus.expansions.reading import EXPANSIONS
 from lsr.indexer.storage.arrays import save_arrays
 from lsr.indexer.storage.deletions import save_live
 from lsr.indexer.storage.dense_vectors import KIND as DENSE_KIND
@@ -51,6 +51,7 @@ class IndexWriter:
         encoder: Encoder,
         *,
         overwrite: bool = False,
+        inside: Folder | None = None,
         reorder: bool = True,
         threads: int = 2,
         scale: float | None = None,
@@ -70,7 +71,7 @@ class IndexWriter:
         self._threads = threads
         self._scale = scale
         self._progress = progress or NoProgress()
-        self._place = Workplace.for_new(path, overwrite=overwrite)
+        self._place = Workplace.for_new(path, overwrite=overwrite, inside=inside)
         self._collector = Collector(self._place.folder, dense=dense, limits=limits)
 
     @property

@@ -19,7 +19,7 @@ from lsr.kernels.simd.prefetch import prefetch
 LANES = 4 if has_feature("avx512vnni") else 2 if has_feature("avx2") else 1
 """Lanes of 16 bytes in a register: a lane holds the blocks of a superblock."""
 VNNI = has_feature("avx512vnni") or has_feature("avxvnni")
-"""True with an instruction for four products of bytes: AVX-512's, or AVX-VNNI's in half as wide registers."""
+"""True where one instruction adds four products of bytes: of AVX-512 VNNI, or of AVX-VNNI, half as wide."""
 PART_BLOCKS = (
     ((0, 1, 2, 3), (4, 5, 6, 7), (8, 9, 10, 11), (12, 13, 14, 15))
     if VNNI
@@ -45,16 +45,6 @@ def add_dots_plainly(sums, n_pages, maxima, starts, four, ahead):
     of_c, of_d = four >> np.uint32(16) & np.uint32(127), four >> np.uint32(24) & np.uint32(127)
     for i in range(n):
         sums[i] += of_a * np.uint32(a[i]) + of_b * np.uint32(b[i]) + of_c * np.uint32(c[i]) + of_d * np.uint32(d[i])
-
-
-@kernel
-def add_page_plainly(sums, at, maxima, first, second, third, fourth, four):
-    """Add to sums[at:] one page of four weighted rows, which begin at `first` … `fourth`. See `add_dots_plainly`."""
-    of_a, of_b = four & np.uint32(127), four >> np.uint32(8) & np.uint32(127)
-    of_c, of_d = four >> np.uint32(16) & np.uint32(127), four >> np.uint32(24) & np.uint32(127)
-    for i in range(PAGE_BLOCKS):
-        ab = of_a * np.uint32(maxima[first + i]) + of_b * np.uint32(maxima[second + i])
-        sums[at + i] += np.uint32(ab + of_c * np.uint32(maxima[third + i]) + of_d * np.uint32(maxima[fourth + i]))
 
 
 @kernel
@@ -86,7 +76,7 @@ def add_in_order_plainly(sums, at, finer, out, first):
 
 
 if config.DISABLE_JIT or not is_x86_64():
-    add_dots, add_page, largest_of_page = add_dots_plainly, add_page_plainly, largest_of_page_plainly
+    add_dots, largest_of_page = add_dots_plainly, largest_of_page_plainly
     largest_of_four, add_in_order = largest_of_four_plainly, add_in_order_plainly
 else:
     from llvmlite import ir
@@ -142,8 +132,8 @@ else:
         return added
 
     @intrinsic
-    def add_page(typing_context, sums, at, maxima, first, second, third, fourth, four):
-        """Do what `add_page_plainly` does, but leave the sums in the order of PART_BLOCKS."""
+    def _add_page(typing_context, sums, at, maxima, first, second, third, fourth, four):
+        """Add a page of four rows to sums[at:], in the order of PART_BLOCKS."""
         del typing_context
         signature = types.void(sums, types.intp, maxima, *[types.intp] * 4, types.uint32)
 
@@ -173,7 +163,7 @@ else:
 
     @intrinsic
     def largest_of_page(typing_context, sums, at, finer, bounds, first, upper_bounds, superblock):
-        """Do what `largest_of_page_plainly` does, for sums in the order of `add_page`."""
+        """Do what `largest_of_page_plainly` does, for sums in the order of `_add_page`."""
         del typing_context
         signature = types.void(sums, types.intp, types.uint32, bounds, types.intp, upper_bounds, types.intp)
 
@@ -217,7 +207,7 @@ else:
 
     @kernel
     def add_in_order(sums, at, finer, out, first):
-        """Do what `add_in_order_plainly` does, for sums in the order of `add_page`."""
+        """Do what `add_in_order_plainly` does, for sums in the order of `_add_page`."""
         for turn in range(PAGE_SUPERBLOCKS // LANES):
             for lane in range(LANES):
                 for part in range(PARTS):
@@ -227,7 +217,7 @@ else:
 
     @kernel
     def add_dots(sums, n_pages, maxima, starts, four, ahead):
-        """Do what `add_dots_plainly` does, but leave the sums of a page in the order of `add_page`."""
+        """Do what `add_dots_plainly` does, but leave the sums of a page in the order of `_add_page`."""
         first, second, third, fourth = starts[0], starts[1], starts[2], starts[3]
         for page in range(n_pages):
             at = page * PAGE_BLOCKS
@@ -235,4 +225,4 @@ else:
             prefetch(maxima, second + at + ahead)
             prefetch(maxima, third + at + ahead)
             prefetch(maxima, fourth + at + ahead)
-            add_page(sums, at, maxima, first + at, second + at, third + at, fourth + at, four)
+            _add_page(sums, at, maxima, first + at, second + at, third + at, fourth + at, four)

@@ -33,8 +33,8 @@ SCORE_FIRST, CHOOSE_REST, BOUND_REST, SCORE_REST, CLEAR = range(5, 10)
 NANOSECONDS, BYTES, ITEMS = range(3)
 """Rows of an account: int64, (3, len(STEPS) + 1).
 
-The last column of the first row has the time of the last mark.
-Items are the postings, superblocks or pages that a step went through.
+The last column of the first row has the time of the last mark. Items are the postings, superblocks or pages that a
+step went through.
 """
 
 if config.DISABLE_JIT:
@@ -91,15 +91,11 @@ def mark(account, step, n_items, n_bytes):
 
 
 @kernel
-def add_bytes(account, step, n_bytes):
-    """Count bytes that a step has to move."""
-    if account is not None:
-        account[1, step] += n_bytes
-
-
-@kernel
 def add_superblock(account, step, postings, query, superblock, places):
-    """Count what scoring a superblock has to read, without counting the time that this takes."""
+    """Count what scoring a superblock had to read, without counting the time that this takes.
+
+    Afterwards: before, it would bring what scoring reads into the cache.
+    """
     if account is not None:
         began = monotonic_ns()
         n_bytes = 0

@@ -50,7 +50,8 @@ def search_approximately(postings, terms, weights, admission, heap, scratch, vis
     n_superblocks = (postings.insertion.size + SUPERBLOCK - 1) >> SUPERBLOCK_BITS
     upper_bounds = scratch.upper_bounds[:n_superblocks]
     query = split_terms(postings, terms, weights)
-    heaviest_first(query.rows, query.row_weights)
+    if limits.cut < query.rows.size:
+        heaviest_first(query.rows, query.row_weights)
     top, bounding, scale = bound_coarsely(postings, query, min(query.rows.size, limits.cut), scratch, account)
     if admission.allowed.size:
         top = forbid(upper_bounds, admission.allowed)

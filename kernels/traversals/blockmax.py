@@ -179,8 +179,8 @@ def visit(postings, query, order, admission, heap, scratch, scale, budget, step=
         if admission.allowed.size and admission.allowed[superblock] == 0:
             continue
         scored += 1
-        add_superblock(account, step, postings, query, superblock, scratch.places)
         score_superblock(postings, query, superblock, scratch.places, scores)
+        add_superblock(account, step, postings, query, superblock, scratch.places)
         first = superblock << SUPERBLOCK_BITS
         now = offer(scores[: n_docs - first], first, postings.insertion, admission, heap)
         if now != threshold:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lsr.kernels.geometry import PAGE_SUPERBLOCKS, SUPERBLOCK, SUPERBLOCK_BITS, SUPERBLOCK_BLOCKS
+from lsr.kernels.geometry import PAGE_BLOCKS, PAGE_SUPERBLOCKS, SUPERBLOCK, SUPERBLOCK_BITS, SUPERBLOCK_BLOCKS
 from lsr.kernels.jit.compile import kernel
 from lsr.kernels.traversals.account import (
     BOUND_FIRST,
@@ -37,12 +37,12 @@ from lsr.kernels.traversals.blockmax import (
 )
 from lsr.kernels.traversals.names import FIRST, FIRST_POWER
 from lsr.kernels.traversals.pages import pages_at_least
-from lsr.kernels.traversals.query_terms import heaviest_first, split_terms
-from lsr.kernels.traversals.refinement import refine_pages
+from lsr.kernels.traversals.query_terms import split_terms
 from lsr.kernels.traversals.superblock_bounds import (
     BoundTerms,
     add_rare_to_blocks,
     find_coarse_upper_bounds,
+    find_upper_bounds_of_pages,
     forbid,
     scale_of,
     steps_of,
@@ -93,7 +93,7 @@ def superblocks_in_pages(upper_bounds, pages, threshold, superblocks):
 def bound_coarsely(postings, query, n_rows, scratch, account):
     """Set the bounds of all superblocks by their own maxima; return the largest, what bounds them, and their scale.
 
-    query: see `QueryTerms`, its frequent terms the heaviest first, of which `n_rows` are used. account: see
+    query: see `QueryTerms`, of whose frequent terms the first `n_rows` are used. account: see
     `lsr.kernels.traversals.account`, or None.
     """
     n_superblocks = (postings.insertion.size + SUPERBLOCK - 1) >> SUPERBLOCK_BITS
@@ -132,8 +132,8 @@ def visit_pages(postings, query, bounding, least, admission, heap, scratch, scal
     pages = scratch.list[: pages_at_least(upper_bounds, least, scratch.list)]
     mark(account, CHOOSE_FIRST if is_first else CHOOSE_REST, pages.size, 4 * n_superblocks)
     block_bounds = scratch.block_bounds[: n_superblocks * SUPERBLOCK_BLOCKS]
-    n_bytes = refine_pages(postings, bounding, block_bounds, upper_bounds, scratch.sums, threshold, pages)
-    mark(account, BOUND_FIRST if is_first else BOUND_REST, pages.size, n_bytes)
+    find_upper_bounds_of_pages(postings.block_max, bounding, block_bounds, upper_bounds, scratch.sums, pages)
+    mark(account, BOUND_FIRST if is_first else BOUND_REST, pages.size, pages.size * PAGE_BLOCKS * bounding.rows.size)
     visits[0] += pages.size * PAGE_SUPERBLOCKS
     n, highest = superblocks_in_pages(upper_bounds, pages, threshold, scratch.queue)
     if n:
@@ -157,7 +157,6 @@ def search_superblock(postings, terms, weights, admission, heap, scratch, visits
     n_superblocks = (postings.insertion.size + SUPERBLOCK - 1) >> SUPERBLOCK_BITS
     upper_bounds = scratch.upper_bounds[:n_superblocks]
     query = split_terms(postings, terms, weights)
-    heaviest_first(query.rows, query.row_weights)
     top, bounding, scale = bound_coarsely(postings, query, query.rows.size, scratch, account)
     if admission.allowed.size:
         top = forbid(upper_bounds, admission.allowed)

@@ -211,6 +211,45 @@ def find_last_upper_bounds(maxima, terms, block_bounds, upper_bounds):
 
 
 @kernel
+def find_upper_bounds_of_pages(maxima, terms, block_bounds, upper_bounds, sums, pages):
+    """Set the bounds of some pages' superblocks, as `find_upper_bounds` does those of all; block_bounds stay.
+
+    pages: uint32, ascending.
+    """
+    n_blocks = maxima.shape[1]
+    flat = maxima.reshape(maxima.size)
+    finer = np.uint32(terms.finer)
+    n = pages.size
+    while n > 0 and np.int64(pages[n - 1]) >= n_blocks // PAGE_BLOCKS:
+        find_last_upper_bounds(maxima, terms, block_bounds, upper_bounds)
+        n -= 1
+    fours, weights = in_fours(terms)
+    starts = np.empty(4, np.int64)
+    i = 0
+    while i < n:
+        first = np.int64(pages[i])
+        end = i + 1
+        while end < n and np.int64(pages[end]) < first + PAGES_AT_ONCE:
+            end += 1
+        if end - i < DENSE * PAGES_AT_ONCE:
+            end = i + 1
+            if i + AHEAD_PAGES < n:
+                ahead = np.int64(pages[i + AHEAD_PAGES]) * PAGE_BLOCKS
+                for row in terms.rows:
+                    prefetch(flat, row * n_blocks + ahead)
+        n_pages = np.int64(pages[end - 1]) + 1 - first
+        sums[: n_pages * PAGE_BLOCKS] = 0
+        for j in range(weights.size):
+            for k in range(4):
+                starts[k] = fours[j, k] * n_blocks + first * PAGE_BLOCKS
+            add_dots(sums, n_pages, flat, starts, weights[j], AHEAD if n_pages > 1 else 0)
+        for page in pages[i:end]:
+            at, superblock = np.int64(page) * PAGE_BLOCKS, np.int64(page) * PAGE_SUPERBLOCKS
+            largest_of_page(sums, at - first * PAGE_BLOCKS, finer, block_bounds, at, upper_bounds, superblock)
+        i = end
+
+
+@kernel
 def find_coarse_upper_bounds(maxima, terms, block_bounds, has_rare, upper_bounds, sums):
     """Set bounds that are at least those of `find_upper_bounds`, from a sixteenth of the maxima; return the largest.
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from lsr.encoders.base import Encoder
     from lsr.encoders.dense.base import DenseEncoder
     from lsr.encoders.text.token_count import TokenCount
+    from lsr.indexer.corpus.expansions.reading import Expansions
     from lsr.indexer.encode.document_reader import DocumentReader
-    from lsr.indexer.expansions.reading import Expansions
     from lsr.indexer.storage.manifest import Manifest
     from lsr.io.progress import Progress
     from lsr.types import Document
@@ -126,7 +126,7 @@ def index(
         smooth=check_flag(smooth, "smooth"),
     )
     options.check(dense is not None)
-    from lsr.indexer.expansions.reading import read_expansions
+    from lsr.indexer.corpus.expansions.reading import read_expansions
 
     source = read_sources(sources, Names.of(text, title, id, fields, reading))
     warn_before_compiling(BUILD)

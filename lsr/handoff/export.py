@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import json
-import shutil
+import os
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from lsr.errors import LsrError, UsageError
-from lsr.handoff.engine import Facts, Point, find_engine
+from lsr.handoff.engine import NAMES, Facts, Point, find_engine
 from lsr.handoff.opened import DESCRIPTION, FORMAT
-from lsr.handoff.query_side import write_query_side
+from lsr.handoff.query_side import FOLDER, FREQUENCIES, write_query_side
 from lsr.handoff.rows import rows_of
 from lsr.indexer.storage.index import StoredIndex
 from lsr.io.atomic import atomic_folder
+from lsr.io.folder import Folder
 from lsr.io.progress import NoProgress, Progress
 
 DATA = "data"
 PART_DOCS = 100_000
 SHOWN = 3
 """Doc_ids that a message about limits names."""
+_PART = re.compile(r"part-\d{5,12}\.[a-z]{1,8}|index\.ciff", re.ASCII)
+_NOTHING = Facts(0, 0, 1.0, "", 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +88,37 @@ def export_to(
         description = {"format": FORMAT, "engine": engine_name, "scale": facts.scale, "n_docs": facts.n_docs}
         (folder / DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
         n_written = len(index) - left_out.total()
+        if overwrite:
+            _remove_earlier(target)
     size_bytes = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
     return Exported(n_written, dict(left_out), size_bytes)
 
 
 def _refuse_existing(target: Path, *, overwrite: bool) -> None:
-    """Raise LsrError for a folder that is there, unless it is an earlier export and `overwrite`, which removes it."""
-    if not target.exists() and not target.is_symlink():
+    """Raise LsrError for what is there, unless it is an earlier export, of nothing else, and `overwrite`."""
+    if not os.path.lexists(target):
         return
     if not overwrite:
         raise LsrError(f"{target} is there already; --overwrite replaces it")
-    if target.is_symlink() or not (target / DESCRIPTION).is_file():
-        raise LsrError(f"{target} is no export, so it is not replaced: remove it, or choose another place")
-    shutil.rmtree(target)
+    try:
+        folder = Folder.open(target.parent).folder(target.name)
+        names = folder.names()
+        data = sorted(folder.folder(DATA).names()) if DATA in names else []
+    except OSError as error:
+        raise LsrError(f"{target} is no export ({error.strerror}): choose another place") from error
+    ours = {DATA, DESCRIPTION, FOLDER, FREQUENCIES}.union(*(find_engine(name).files(_NOTHING) for name in NAMES))
+    foreign = sorted(set(names) - ours) or [f"{DATA}/{name}" for name in data if not _PART.fullmatch(name)]
+    if DESCRIPTION not in names or foreign:
+        why = f"it holds {foreign[0]!r:.80}" if foreign else f"it has no {DESCRIPTION}"
+        raise LsrError(f"{target} is no export ({why}), so it is not replaced: remove it, or choose another place")
+
+
+def _remove_earlier(target: Path) -> None:
+    """Remove the export that is replaced. Raises LsrError for anything else, and where something of it stays."""
+    _refuse_existing(target, overwrite=True)
+    Folder.open(target.parent).remove_tree(target.name)
+    if os.path.lexists(target):
+        raise LsrError(f"{target} can't be removed whole: remove it, or choose another place")
 
 
 def _refuse_faults(title: str, faults: dict[str, list[str]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ import numpy as np
 from lsr.errors import IndexDamagedError, IndexMissingError, LsrError, UsageError
 from lsr.handoff.engine import NAMES, Engine, QueryTerms, find_engine
 from lsr.handoff.query_side import open_query_side
+from lsr.io.folder import Folder
 from lsr.types import SparseBatch
 
 DESCRIPTION, FORMAT = "handoff.json", "lsr-handoff"
@@ -31,6 +33,8 @@ class Handoff:
         self.folder = folder
         self.engine: Engine = find_engine(description["engine"])
         self.scale = float(description["scale"])
+        if not 0 < self.scale < math.inf:
+            raise ValueError(f"scale {self.scale}")
         self._index, self._encoder = open_query_side(folder, int(description["n_docs"]), encoder=encoder)
 
     def query(self, text: str, k: int = 10) -> Any:
@@ -68,19 +72,18 @@ def open(folder: str | Path, *, encoder: str | Path | None = None) -> Handoff:  
     """
     path = Path(folder) / DESCRIPTION
     try:
-        if path.exists() and not path.is_file():  # a FIFO would be waited for
-            raise OSError("it is no file")
-        with path.open("rb") as file:
+        with Folder.open(folder).open_file(DESCRIPTION) as file:
             content = json.loads(file.read(1 << 16))
     except (FileNotFoundError, NotADirectoryError):
         raise IndexMissingError(f"no export at {folder}: 'lsr export --to ENGINE {folder}' writes one") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise IndexDamagedError(f"{path}: can't be read ({error}); export again") from error
+        why = getattr(error, "strerror", None) or error
+        raise IndexDamagedError(f"{path}: can't be read ({why}); export again") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT or content.get("engine") not in NAMES:
         raise IndexDamagedError(f"{path}: not the description of an export; export again")
     try:
         return Handoff(Path(folder), content, encoder=encoder)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         if isinstance(error, LsrError):
             raise
         raise IndexDamagedError(f"{path}: a field is missing or malformed ({error!r:.100}); export again") from error

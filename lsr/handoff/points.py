@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from lsr.errors import LsrError
 from lsr.handoff.engine import Facts, Point
+from lsr.indexer.integrity.parquet_limits import UnpacksTooMuchError, plain_batches, text_columns
+from lsr.io.folder import Folder
 
 ROWS = 1024
+_PART = re.compile(r"part-\d+\.parquet", re.ASCII)
 
 
 class PointsWriter:
@@ -71,9 +76,21 @@ def schema() -> Any:
 
 
 def read_points(folder: Path, size: int) -> Iterator[list[dict[str, Any]]]:
-    """Yield the rows of an export's data, `size` at a time, each a dict by column."""
+    """Yield the rows of an export's data, `size` at a time, each a dict by column.
+
+    Raises LsrError for parts that can't be read, or unpack to more than files of Parquet may.
+    """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    for path in sorted((folder / "data").glob("part-*.parquet")):
-        for batch in pq.ParquetFile(path).iter_batches(batch_size=size):
-            yield batch.to_pylist()
+    name = ""
+    try:
+        data = Folder.open(folder).folder("data")
+        for name in sorted(filter(_PART.fullmatch, data.names())):
+            with data.open_file(name) as file:
+                text_columns(file, data.size_bytes(name))
+                for batch in plain_batches(pq.ParquetFile(file).iter_batches(batch_size=size)):
+                    yield batch.to_pylist()
+    except (OSError, pa.ArrowException, UnpacksTooMuchError) as error:
+        why = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise LsrError(f"{folder / 'data' / name}: can't be read ({why}); export again") from error

@@ -14,7 +14,7 @@ from lsr.indexer.encode.open_encoders import malformed_as_damage, open_query_enc
 from lsr.indexer.integrity.damage import REMEDY
 from lsr.indexer.storage.files import FileInfo, checksum, map_array, new_file, save_array
 from lsr.indexer.storage.index import StoredIndex
-from lsr.indexer.storage.manifest import Manifest, Part
+from lsr.indexer.storage.manifest import LARGEST_INDEX, Manifest, Part
 from lsr.indexer.write.transaction import Workplace
 from lsr.indexer.write.writer import now
 from lsr.io.folder import Folder
@@ -83,9 +83,10 @@ def open_query_side(folder: Path, n_docs: int, *, encoder: str | Path | None = N
 
     encoder: where the model is now (default: where it was). Raises IndexMissingError, IndexDamagedError, EncoderError.
     """
-    index = StoredIndex.open(folder / FOLDER)
+    index = StoredIndex.open(folder / FOLDER, follow=False)
     df = map_array(folder / FREQUENCIES, np.int64, 1)
-    if len(df) != len(index.vocabulary) or (len(df) and not 0 <= int(df.min()) <= int(df.max()) <= n_docs):
+    in_range = len(df) == 0 or 0 <= int(df.min()) <= int(df.max()) <= n_docs <= LARGEST_INDEX
+    if len(df) != len(index.vocabulary) or not in_range:
         raise IndexDamagedError(f"{folder / FREQUENCIES}: not of this vocabulary and {n_docs:,} documents; {REMEDY}")
     model = open_query_encoder_of(index, moved_to=encoder)
     with malformed_as_damage(index):

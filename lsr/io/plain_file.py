@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
+
+from lsr.errors import LsrError
 
 _FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 # Folders above may be closed to reading, and are opened all the same where the system can.
@@ -47,6 +51,20 @@ def open_regular(path: str | Path) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def opened(path: str | Path) -> BufferedReader:
+    """Open a regular file to read its bytes, also through links, as `open_regular` does."""
+    return os.fdopen(open_regular(path), "rb")
+
+
+def sha256_of(path: str | Path) -> bytes:
+    """Return the SHA-256 of a regular file. Raises LsrError where it can't be read."""
+    try:
+        with opened(path) as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError as error:
+        raise LsrError(f"{path}: can't be read ({error.strerror or error})") from error
 
 
 def _require_file(state: os.stat_result, path: str | Path) -> None:

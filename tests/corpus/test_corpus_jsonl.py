@@ -99,7 +99,8 @@ def test_the_empty_metadata_of_beir_makes_no_field(plant, read):
 
 
 @pytest.mark.parametrize(
-    ("raw", "doc_id"), [(7, "7"), (-3, "-3"), (12.0, "12"), (1.5, "1.5"), (10**20, "1" + "0" * 20)]
+    ("raw", "doc_id"),
+    [(7, "7"), (-3, "-3"), (12.0, "12"), (1.5, "1.5"), (10**20, "1" + "0" * 20), (10**400, "1" + "0" * 400)],
 )
 def test_numbers_as_ids_become_strings(plant, read, raw, doc_id):
     assert list(read(plant({"a.jsonl": lines({"id": raw, "text": "x"})}))) == [doc_id]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import shutil
 import subprocess
 import sys
+import traceback
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,9 +25,10 @@ from lsr.encoders.compiled.export import export_encoder
 from lsr.encoders.config import DenseConfig, EncoderConfig, TowerConfig
 from lsr.encoders.dense.encoder import load_dense
 from lsr.encoders.pretrained.load_encoder import load_neural, start_encoder
+from lsr.encoders.pretrained.mapped_weights import Tensors
 from lsr.encoders.pretrained.save_encoder import save_encoder
 from lsr.encoders.registry import load_dense_encoder, load_encoder
-from lsr.errors import EncoderError, UsageError
+from lsr.errors import EncoderError, LsrError, UsageError
 from lsr.types import Document
 
 TEXTS = [
@@ -314,6 +318,70 @@ def test_an_exported_folder_whose_numbers_do_not_fit_is_refused(
     path.write_text(json.dumps(values | change))
     with pytest.raises(EncoderError, match=reason):
         load_encoder(folder)
+
+
+VALUES: tuple[Any, ...] = (
+    None, True, -1, 0, 3, 1.5, 1 << 70, -(1 << 70), 1e308, float("inf"), float("nan"), "", "../..", "9" * 5000, [], {},
+    [[]],
+)  # fmt: skip
+
+
+def places_in(content: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    return [path, *(place for key, value in inner for place in places_in(value, (*path, key)))]
+
+
+def test_an_exported_folder_of_any_numbers_opens_or_is_refused(exported: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(exported / "out", tmp_path / "out"))
+    path = folder / "lsr_export.json"
+    sound = path.read_text()
+    rng = random.Random(1)
+    n_refused = 0
+    for place in places_in(json.loads(sound))[1:]:
+        for value in rng.sample(VALUES, 2):
+            holder = values = json.loads(sound)
+            for key in place[:-1]:
+                holder = holder[key]
+            holder[place[-1]] = value
+            path.write_text(json.dumps(values))
+            try:
+                load_encoder(folder)
+            except LsrError as error:
+                n_refused += 1
+                assert len(str(error)) < 1000
+            except Exception:  # noqa: BLE001  with the place, by which it is found again
+                pytest.fail(f"{place}: {value!r:.60}\n{traceback.format_exc()[-1500:]}")
+    assert n_refused > 40
+
+
+def test_an_exported_folder_reads_nothing_but_its_models(exported: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(exported / "out", tmp_path / "out"))
+    (folder / "document").rename(tmp_path / "elsewhere")
+    values = json.loads((folder / "lsr_export.json").read_text())
+    values["models"] = {"document": values["models"]["document"], "../elsewhere": values["models"]["document"]}
+    (folder / "lsr_export.json").write_text(json.dumps(values | {"files": {}}))
+    with pytest.raises(EncoderError, match=r"models 'document', '\.\./elsewhere' are not known"):
+        load_encoder(folder)
+
+
+@pytest.mark.parametrize("name", ["lsr_export.json", "document/model.safetensors", "document/tokenizer.json"])
+def test_an_exported_folder_is_of_files(exported: Path, tmp_path: Path, name: str) -> None:
+    folder = Path(shutil.copytree(exported / "out", tmp_path / "out"))
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(LsrError):
+        load_encoder(folder)
+
+
+@pytest.mark.parametrize(
+    "change", [{"shape": [1.0, 1]}, {"shape": [True]}, {"data_offsets": [0.0, 4]}, {"dtype": []}, {"shape": [1 << 80]}]
+)
+def test_weights_of_any_header_are_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    header = json.dumps({"x": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]} | change}).encode()
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with pytest.raises(EncoderError, match="is no safetensors file, or a part of one"):
+        Tensors(path)
 
 
 def test_what_an_exported_model_can_not_do_is_refused(exported: Path) -> None:

@@ -18,6 +18,7 @@ import pytest
 import lsr
 from lsr.encoders.registry import load_encoder
 from lsr.errors import LsrError
+from lsr.handoff.export import export_to
 from lsr.indexer.transfer.archive import export_index, import_index
 from lsr.indexer.transfer.check import verify
 from lsr.indexer.transfer.export_vectors import export_vectors
@@ -28,6 +29,7 @@ from lsr.types import Document
 
 sys.path.insert(0, str(Path(__file__).parent))
 from forger import FORGERIES, make, pack
+from set_forger import SET_FORGERIES, make_set
 
 MOST_BYTES = 1 << 30
 MOST_SECONDS = 60
@@ -69,8 +71,9 @@ USES: dict[str, Callable[[Path], object]] = {
     "feedback": feedback,
     "read": read,
     "check": verify,
-    "export": lambda path: export_index(path, path / "file.tar"),
-    "vectors": lambda path: export_vectors(path, path / "file.parquet"),
+    "export": lambda path: export_index(path, path.parent / "file.tar", overwrite=True),
+    "vectors": lambda path: export_vectors(path, path.parent / "file.parquet", overwrite=True),
+    "hand off": lambda path: export_to("pisa", path, path.parent / "pisa", overwrite=True),
 }
 CHANGES: dict[str, Callable[[Path], object]] = {
     "merge": merge_index,
@@ -118,7 +121,7 @@ def try_forgeries(tmp_path: Path, original: Path, kind: str, seeds: range) -> li
         path = tmp_path / "forged"
         shutil.copytree(original, path)
         try:
-            what = FORGERIES[kind](path, rng)
+            what = {**FORGERIES, **SET_FORGERIES}[kind](path, rng)
             names = list(CHANGES)
             uses = {**USES, (name := names[seed % len(names)]): CHANGES[name]}
             for name, use in uses.items():
@@ -161,6 +164,27 @@ def model_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for use in (*USES.values(), *CHANGES.values()):
         use(Path(copy))
     return path
+
+
+@pytest.fixture(scope="module", params=["hash", "range"])
+def original_set(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    path = make_set(tmp_path_factory.mktemp("set") / "index", request.param)
+    copy = shutil.copytree(path, path.with_name("used"))
+    for use in (*USES.values(), *CHANGES.values()):
+        assert refused(use, Path(copy)) is None  # a set is exported by none of the two
+    return path
+
+
+@pytest.mark.parametrize("kind", SET_FORGERIES)
+def test_a_forged_set_makes_no_other_error(tmp_path: Path, original_set: Path, kind: str) -> None:
+    run(tmp_path, original_set, kind, int(os.environ.get("N_FORGED", 8)), first=70_000)
+
+
+@pytest.mark.large
+@pytest.mark.timeout(14400)
+@pytest.mark.parametrize("kind", SET_FORGERIES)
+def test_500_forged_sets_make_no_other_error(tmp_path: Path, original_set: Path, kind: str) -> None:
+    run(tmp_path, original_set, kind, 500, first=80_000)
 
 
 SMALL = {"arrays": 40, "arrow": 40, "manifest": 60}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import resource
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from lsr.encoders.text.tokenizer_checks import MAX_BYTES, check_size
 from lsr.errors import EncoderError
 
 sys.path.insert(0, str(Path(__file__).parent))
-from tokenizer_maker import HOSTILE, TOKENS, changed
+from tokenizer_maker import HOSTILE, TABLES, TOKENS, changed, table, with_table
 
 PUBLISHED = (
     r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
@@ -76,15 +77,39 @@ def test_a_file_of_any_size_is_not_read(tmp_path: Path) -> None:
 
 def test_a_tokenizer_that_fails_at_a_text_is_an_error(tmp_path: Path) -> None:
     """Turn what the checks leave to the library into errors: its panics are no Exceptions."""
-    empty_trie = "BAAAAP////8="
-    for text in (
-        changed(model={"type": "WordLevel", "vocab": {"cat": 0}, "unk_token": "[XX]"}, added_tokens=[]),
-        changed(normalizer={"type": "Precompiled", "precompiled_charsmap": empty_trie}),
-    ):
-        tokenizer = TextTokenizer(read_tokenizer(written(tmp_path, text)), max_length=None)
-        for texts in (["dog é"], ["dog é", "dog"]):
-            with pytest.raises(EncoderError, match="the tokenizer fails at a text; it is broken"):
-                tokenizer.encode(texts)
+    text = changed(model={"type": "WordLevel", "vocab": {"cat": 0}, "unk_token": "[XX]"}, added_tokens=[])
+    tokenizer = TextTokenizer(read_tokenizer(written(tmp_path, text)), max_length=None)
+    for texts in (["dog é"], ["dog é", "dog"]):
+        with pytest.raises(EncoderError, match="the tokenizer fails at a text; it is broken"):
+            tokenizer.encode(texts)
+
+
+def test_a_table_of_replacements_that_is_sound_is_read(tmp_path: Path) -> None:
+    for replacement in ("cat", "cät", ""):
+        tokenizer = read_tokenizer(written(tmp_path, with_table(table(replacements=f"x\0{replacement}\0".encode()))))
+        assert tokenizer.normalizer.normalize_str("aAéA") == f"a{replacement}é{replacement}"
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_of_replacements_that_leads_out_of_it_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(EncoderError, match="is refused: a normaliser"):
+        read_tokenizer(written(tmp_path, with_table(TABLES[name])))
+
+
+def test_any_table_of_replacements_is_refused_or_works(tmp_path: Path) -> None:
+    sound, n_read = table(), 0
+    for seed in range(200):
+        rng, forged = random.Random(seed), bytearray(sound)
+        for _ in range(rng.choice((1, 2, 5))):  # mostly where something is
+            forged[rng.choice((*range(8), *range(1284, 1296), *range(2052, 2056), -1, -2, -5))] = rng.randrange(256)
+        try:
+            tokenizer = read_tokenizer(written(tmp_path, with_table(bytes(forged))))
+        except EncoderError:
+            continue
+        n_read += 1
+        for character in (*map(chr, range(1, 256)), "AA", "é\u0301", "苹"):
+            tokenizer.normalizer.normalize_str(character)  # a panic is no Exception, and ends the test
+    assert 0 < n_read < 200
 
 
 @pytest.mark.parametrize("pattern", PUBLISHED)

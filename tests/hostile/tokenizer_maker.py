@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 import random
@@ -49,6 +50,42 @@ def in_order(kind: str, steps: list[Any]) -> dict[str, Any]:
 
 def splitting(pattern: str) -> dict[str, Any]:
     return {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+
+
+def table(
+    *, base: int = 256, leaf: int = 512, value: int = 2, n_units: int = 768, replacements: bytes = b"x\0cat\0"
+) -> bytes:
+    """Return a SentencePiece table that replaces "A" by the text at `value`. base, leaf: places of its two nodes."""
+    units = [0] * n_units
+    letter = ord("A")
+    units[0] = base << 10
+    place = base ^ letter
+    if place < n_units:
+        units[place] = (place ^ leaf) << 10 | 1 << 8 | letter
+    if leaf < n_units:
+        units[leaf] = 1 << 31 | value
+    return (4 * n_units).to_bytes(4, "little") + b"".join(u.to_bytes(4, "little") for u in units) + replacements
+
+
+def with_table(charsmap: bytes) -> str:
+    return changed(normalizer={"type": "Precompiled", "precompiled_charsmap": base64.b64encode(charsmap).decode()})
+
+
+TABLES: dict[str, bytes] = {
+    "nothing": b"\0" * 3,
+    "no trie": b"\0" * 4 + b"cat\0",
+    "half a unit": (3070).to_bytes(4, "little") + table()[4:],
+    "a size beyond the end": (1 << 31).to_bytes(4, "little") + table()[4:],
+    "a node outside": table(base=1 << 20),
+    "a node at the end": table(base=768),
+    "a value's node outside": table(leaf=1 << 20),
+    "a value outside": table(value=1 << 30),
+    "a value within a character": table(value=3, replacements=b"x\0\xc3\xa9\0"),
+    "replacements that are not UTF-8": table(replacements=b"x\0\xff\0"),
+    "a long replacement": table(replacements=b"x\0" + b"a" * 1000 + b"\0"),
+    "a large table": table(replacements=b"x\0cat\0" * (1 << 20)),
+}
+"""Tables of replacements that no writer makes."""
 
 
 def bpe(prefix: str, merges: list[Any], vocab: dict[str, int]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lsr
@@ -111,24 +111,25 @@ def as_dicts(rows: Rows) -> list[dict[int, float]]:
     ]
 
 
+@settings(max_examples=40)
 @given(
     rows=st.lists(
         st.dictionaries(st.integers(0, 9), st.integers(1, 255).map(float), max_size=6), min_size=1, max_size=9
     ),
-    settings=st.builds(Smoothing, st.sampled_from([0.1, 0.3, 0.5]), st.integers(1, 4), st.integers(1, 8)),
+    smoothing=st.builds(Smoothing, st.sampled_from([0.1, 0.3, 0.5]), st.integers(1, 4), st.integers(1, 8)),
     seed=st.integers(0, 99),
     dead=st.sets(st.integers(0, 8), max_size=2),
     cells=st.sampled_from([8, 1 << 24]),
 )  # fmt: skip
 def test_rows_are_mixed_as_a_plain_version_mixes_them(
-    rows: list[dict[int, float]], settings: Smoothing, seed: int, dead: set[int], cells: int
+    rows: list[dict[int, float]], smoothing: Smoothing, seed: int, dead: set[int], cells: int
 ) -> None:
     dense = np.random.default_rng(seed).normal(size=(len(rows), 4)).astype(np.float32)
     live = [n not in dead for n in range(len(rows))]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(smooth, "CELLS", cells)
-        found = as_dicts(smooth_rows(csr(rows), dense, np.array(live), settings))
-    due = mixed_plainly(rows, dense, live, settings)
+        found = as_dicts(smooth_rows(csr(rows), dense, np.array(live), smoothing))
+    due = mixed_plainly(rows, dense, live, smoothing)
     for one, other in zip(found, due, strict=True):
         # A sum at half a step may be rounded to either side, and so may come before or behind the last that is kept.
         assert len(one) == len(other)

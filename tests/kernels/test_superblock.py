@@ -15,7 +15,6 @@ from kernel_cases import (
     count_rare,
     draw_case,
     draw_query,
-    from_python,
     hits,
     invert,
     property_cases,
@@ -25,107 +24,70 @@ from kernel_cases import (
 from kernel_oracle import coarse_upper_bounds_plain, upper_bounds_plain
 
 from lsr.kernels.build.layout import Postings
-from lsr.kernels.geometry import BLOCK, PAGE_SUPERBLOCKS, SUPERBLOCK, SUPERBLOCK_BLOCKS
-from lsr.kernels.simd.lower_bounds import lower_bounds, lower_bounds_plainly
-from lsr.kernels.traversals.query_terms import heaviest_first, split_terms
-from lsr.kernels.traversals.refinement import refine_pages
-from lsr.kernels.traversals.superblock import (
-    bound_coarsely,
-    search_superblock,
-    superblocks_in_pages,
-    upper_bound_of_rank,
+from lsr.kernels.geometry import BLOCK, PAGE_SUPERBLOCKS, SUPERBLOCK
+from lsr.kernels.traversals.query_terms import split_terms
+from lsr.kernels.traversals.superblock import search_superblock, superblocks_in_pages, upper_bound_of_rank
+from lsr.kernels.traversals.superblock_bounds import (
+    DENSE,
+    PAGES_AT_ONCE,
+    BoundTerms,
+    add_rare_to_blocks,
+    find_coarse_upper_bounds,
+    find_upper_bounds_of_pages,
+    steps_of,
 )
-from lsr.kernels.traversals.superblock_bounds import PAGES_AT_ONCE
 from lsr.kernels.traversals.topk import NO_FILTER
 
 
-class Bounded:
-    """Scratch with the coarse upper bounds of a query, and what lowers them."""
-
-    def __init__(self, postings: Postings, terms: np.ndarray, weights: np.ndarray) -> None:
-        self.postings, self.scratch = postings, scratch_of(postings, terms)
-        self.query = split_terms(postings, terms, weights)
-        heaviest_first(self.query.rows, self.query.row_weights)
-        n_rows = len(self.query.rows)
-        self.top, self.bounding, _ = bound_coarsely(postings, self.query, n_rows, self.scratch.arrays, None)
-        self.upper_bounds = self.scratch.arrays.upper_bounds[: -(-len(postings.insertion) // SUPERBLOCK)]
-
-    def refine(self, pages: np.ndarray, threshold: int) -> list[int]:
-        """Refine some pages; return all bounds."""
-        own = self.scratch.arrays
-        bounds = own.block_bounds[: len(self.upper_bounds) * SUPERBLOCK_BLOCKS]
-        call = self.postings, self.bounding, bounds, self.upper_bounds, own.sums
-        refine_pages(*call, np.uint64(threshold), pages.astype(np.uint32))
-        bounds[:] = 0
-        self.scratch.check()
-        return self.upper_bounds.tolist()
-
-
-def scratch_of(postings: Postings, terms: np.ndarray) -> GuardedScratch:
-    return GuardedScratch(-(-len(postings.insertion) // SUPERBLOCK), count_rare(postings, terms))
-
-
-def check_refined(after: list[int], before: list[int], of_blocks: list[int], asked: set[int], threshold: int) -> None:
-    """Hold refined bounds against those before and those of blocks, both by the plain twins."""
-    for s, bound in enumerate(after):
-        if s // PAGE_SUPERBLOCKS not in asked or before[s] < threshold:
-            assert bound == before[s]  # neither raised nor lowered
-        elif of_blocks[s] >= threshold:
-            assert bound == of_blocks[s]  # what is scored is scored by its true bound
-        else:
-            assert of_blocks[s] <= bound < threshold
+def bound_coarsely(postings: Postings, terms: np.ndarray, weights: np.ndarray) -> tuple[GuardedScratch, int, tuple]:
+    """Return scratch with the coarse upper bounds of a query, the largest, and what bounding its blocks takes, too."""
+    scratch = GuardedScratch(-(-len(postings.insertion) // SUPERBLOCK), count_rare(postings, terms))
+    own = scratch.arrays
+    query = split_terms(postings, terms, weights)
+    steps = steps_of(query.row_weights, query.rare_weights)
+    add_rare_to_blocks(postings, query.rare, steps.rare, own.block_bounds, own.places)
+    level = BoundTerms(query.rows, steps.coarse, steps.finer), own.block_bounds
+    has_rare = len(query.rare) > 0
+    top = find_coarse_upper_bounds(postings.superblock_max, *level, has_rare, own.upper_bounds, own.sums)
+    return scratch, int(top), level
 
 
 @property_cases(1)
-@given(seed=seeds, n_docs=sizes, share=st.sampled_from((0.1, 0.5, 1.0)), height=st.sampled_from((0.0, 0.5, 0.9, 1.1)))
-def test_both_levels_equal_their_plain_twins(seed: int, n_docs: int, share: float, height: float) -> None:
-    """And the coarse one is never the smaller; whatever falls below the threshold may end on the way."""
+@given(seed=seeds, n_docs=sizes, share=st.sampled_from((0.0, 0.1, 0.5, 1.0)))
+def test_both_levels_equal_their_plain_twins(seed: int, n_docs: int, share: float) -> None:
+    """And the coarse one is never the smaller; pages that weren't asked for keep their coarse upper bounds."""
     postings, (terms, weights) = draw_case(seed, n_docs)
-    bounded = Bounded(postings, terms, weights)
-    before = bounded.upper_bounds.tolist()
-    assert before == coarse_upper_bounds_plain(postings, terms.tolist(), weights.tolist())
-    assert bounded.top == max(before, default=0)
+    scratch, top, level = bound_coarsely(postings, terms, weights)
+    upper_bounds = scratch.arrays.upper_bounds
+    of_superblocks = coarse_upper_bounds_plain(postings, terms.tolist(), weights.tolist())
+    assert upper_bounds.tolist() == of_superblocks
+    assert top == max(of_superblocks, default=0)
     of_blocks = upper_bounds_plain(postings, terms.tolist(), weights.tolist())[0]
-    assert all(a >= b for a, b in zip(before, of_blocks, strict=True))
-    n_pages = -(-len(before) // PAGE_SUPERBLOCKS)
+    assert all(a >= b for a, b in zip(of_superblocks, of_blocks, strict=True))
+    n_pages = -(-len(upper_bounds) // PAGE_SUPERBLOCKS)
     asked = np.flatnonzero(np.random.default_rng(seed).random(n_pages) < share)
-    threshold = max(int(height * max(of_blocks, default=0)), 1)
-    check_refined(bounded.refine(asked, threshold), before, of_blocks, set(asked.tolist()), threshold)
+    find_upper_bounds_of_pages(postings.block_max, *level, upper_bounds, scratch.arrays.sums, asked.astype(np.uint32))
+    for s, upper_bound in enumerate(upper_bounds.tolist()):
+        assert upper_bound == (of_blocks if s // PAGE_SUPERBLOCKS in asked else of_superblocks)[s]
+    scratch.arrays.block_bounds[:] = 0
+    scratch.check()
 
 
 @pytest.mark.skipif(UNCOMPILED, reason="takes minutes without compilation")
-@pytest.mark.parametrize("share", [0.02, 0.5, 1.0])
-def test_several_windows_of_pages_are_refined(share: float) -> None:
-    n_docs = 2 * PAGES_AT_ONCE * PAGE_SUPERBLOCKS * SUPERBLOCK + 100
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.5, 0.9])
+def test_pages_that_lie_densely_are_bounded_in_a_stream(share: float) -> None:
+    """Several windows of them, some above the share from which on they count as dense, some below."""
+    assert 0.3 < DENSE < 0.5
+    n_docs = 3 * PAGES_AT_ONCE * PAGE_SUPERBLOCKS * SUPERBLOCK + 100
     postings = invert(Collection(seed=9, n_docs=n_docs, n_terms=12).matrix())
     terms, weights = draw_query(9, 12, 12, "any")
-    bounded = Bounded(postings, terms, weights)
-    before = bounded.upper_bounds.tolist()
-    of_blocks = upper_bounds_plain(postings, terms.tolist(), weights.tolist())[0]
-    pages = np.flatnonzero(np.random.default_rng(3).random(-(-len(before) // PAGE_SUPERBLOCKS)) < share)
-    for threshold in (int(np.quantile(of_blocks, 0.99)), 1):
-        fresh = Bounded(postings, terms, weights)
-        check_refined(fresh.refine(pages, threshold), before, of_blocks, set(pages.tolist()), threshold)
-
-
-LOWER_BOUNDS = from_python(lower_bounds, 13)
-
-
-@property_cases(4)
-@given(seed=st.integers(0, 2**16), finer=st.integers(0, 8), threshold=st.sampled_from((1, 2**30, 2**31, 2**32 - 1)))
-def test_vector_instructions_lower_bounds_as_plain_loops_do(seed: int, finer: int, threshold: int) -> None:
-    """The same function twice, if the processor has no such instructions. What wraps around must do so in both."""
-    rng = np.random.default_rng(seed)
-    maxima = rng.integers(0, 256, 64).astype(np.uint8)
-    rows, four = rng.integers(0, 60, 4).tolist(), np.uint32(int(rng.integers(0, 2**32)) & 0x7F7F7F7F)
-    largest, rest, bounds = (rng.integers(0, 2**32, 9).astype(np.uint32) for _ in range(3))
-    found = []
-    for lower in (LOWER_BOUNDS, lower_bounds_plainly):
-        own_rest, own = rest.copy(), bounds.copy()
-        with np.errstate(over="ignore"):
-            is_left = lower(own_rest, 3, maxima, *rows, four, np.uint32(finer), largest, own, 2, np.uint32(threshold))
-        found.append((bool(is_left), own_rest.tolist(), own.tolist()))
-    assert found[0] == found[1]
+    scratch, _, level = bound_coarsely(postings, terms, weights)
+    upper_bounds = scratch.arrays.upper_bounds
+    before, expected = upper_bounds.tolist(), upper_bounds_plain(postings, terms.tolist(), weights.tolist())[0]
+    pages = np.flatnonzero(np.random.default_rng(3).random(-(-len(upper_bounds) // PAGE_SUPERBLOCKS)) < share)
+    find_upper_bounds_of_pages(postings.block_max, *level, upper_bounds, scratch.arrays.sums, pages.astype(np.uint32))
+    for s, upper_bound in enumerate(upper_bounds.tolist()):
+        assert upper_bound == (expected if s // PAGE_SUPERBLOCKS in pages else before)[s]
 
 
 @property_cases(2)
@@ -163,7 +125,7 @@ def search(
     """Search a matrix by all its terms with weight 1; return the hits, and what was added to the visits."""
     postings = invert(matrix)
     terms = np.arange(matrix.shape[1])
-    scratch = scratch_of(postings, terms)
+    scratch = GuardedScratch(-(-len(matrix) // SUPERBLOCK), count_rare(postings, terms))
     heap, visits = np.zeros(k, np.uint64), np.array([1000, 2000])
     weights = np.ones(len(terms), np.uint32)
     admission = admit(0, allowed, initial_threshold)
@@ -175,9 +137,9 @@ def search(
 def two_terms_apart() -> np.ndarray:
     """Make a page of superblocks of equal bounds, both terms in one block of the second; and an empty page."""
     matrix = np.zeros((2 * PAGE_SUPERBLOCKS * SUPERBLOCK, 2), np.uint8)
-    for block, terms in ((0, [0]), (BLOCK, [1]), (SUPERBLOCK, [0, 1])):
-        matrix[block : block + BLOCK, terms] = 9
-    matrix[2 * SUPERBLOCK : 3 * SUPERBLOCK] = matrix[:SUPERBLOCK]
+    matrix[[0, 2 * SUPERBLOCK], 0] = 9
+    matrix[[BLOCK, 2 * SUPERBLOCK + BLOCK], 1] = 9
+    matrix[SUPERBLOCK] = 9
     return matrix
 
 

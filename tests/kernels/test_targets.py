@@ -35,7 +35,6 @@ TESTS = (
     "test_packed_runs.py",
     "test_superblock_bounds.py::test_vector_instructions_do_what_plain_loops_do",
     "test_superblock_bounds.py::test_the_largest_of_four_superblocks",
-    "test_superblock.py::test_vector_instructions_lower_bounds_as_plain_loops_do",
     "test_superblock_bounds.py::test_upper_bounds_of_any_number_of_rows_and_superblocks",
     "test_search.py::test_every_traversal_equals_the_matrix_however_documents_are_divided",
 )

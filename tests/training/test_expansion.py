@@ -15,8 +15,8 @@ import lsr
 from lsr.cli.main import main
 from lsr.encoders.lexical.bm25 import BM25Encoder
 from lsr.errors import BadDocumentError, LsrError, UsageError
-from lsr.indexer.expansions.files import Expanded, write_expansions
-from lsr.indexer.expansions.reading import read_expansions
+from lsr.indexer.corpus.expansions.files import Expanded, write_expansions
+from lsr.indexer.corpus.expansions.reading import read_expansions
 from lsr.indexer.pipeline import index_documents
 from lsr.training.data.collator import Collator
 from lsr.training.expansion.expand import expand_corpus
@@ -230,7 +230,7 @@ def test_passages_leave_room_for_expansions(tmp_path: Path) -> None:
 
 def test_a_student_reads_expansions_and_its_teachers_dont(toy: Any, random_model: Path) -> None:
     from lsr.encoders.pretrained.load_encoder import start_encoder
-    from lsr.indexer.expansions.reading import Expansions
+    from lsr.indexer.corpus.expansions.reading import Expansions
 
     encoder = start_encoder("splade", random_model, device="cpu")
     examples = [toy.examples()[0], toy.examples()[-1]]

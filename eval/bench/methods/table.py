@@ -61,7 +61,7 @@ def systems_of(method: Method, folder: Path, dataset: Dataset, work: Path) -> di
 
 def _expanded(file: Path, dataset: Dataset, work: Path) -> dict[str, Any]:
     from lsr.encoders.lexical.bm25 import BM25Encoder
-    from lsr.indexer.expansions.reading import read_expansions
+    from lsr.indexer.corpus.expansions.reading import read_expansions
     from lsr.indexer.pipeline import index_documents
 
     for name, expansions in ((WITH, read_expansions(file)), (WITHOUT, None)):

@@ -27,6 +27,6 @@ def expansions_of(args: argparse.Namespace) -> Any:
         if args.keep_expansions is not None:
             raise UsageError("--keep-expansions chooses among expansions: name their file by --expansions")
         return None
-    from lsr.indexer.expansions.reading import read_expansions
+    from lsr.indexer.corpus.expansions.reading import read_expansions
 
     return read_expansions(args.expansions, keep=1.0 if args.keep_expansions is None else args.keep_expansions)

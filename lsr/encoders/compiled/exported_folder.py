@@ -6,7 +6,6 @@ of each file: a folder whose files are of different exports is refused. Nothing 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -39,6 +38,7 @@ from lsr.encoders.pretrained.sparse_folder import read_json
 from lsr.encoders.sparse.query_table import TableQueryEncoder
 from lsr.encoders.text.tokenizer import check_token_ids, read_tokenizer
 from lsr.errors import EncoderError, LsrError
+from lsr.io.plain_file import sha256_of
 from lsr.kernels.encode.pack import Rounded
 
 EXPORT_FORMAT = 1
@@ -89,6 +89,8 @@ def read_export(folder: Path) -> tuple[SparseParts | DenseParts, str]:
         dtype = values["dtype"]
         if dtype not in DTYPES:
             raise EncoderError(f"{path}: dtype {dtype!r} is not known: {' or '.join(DTYPES)}")
+        if not set(values["models"]) <= {"document", "query"}:
+            raise EncoderError(f"{path}: models {', '.join(map(repr, values['models']))[:200]} are not known")
         models = {name: _read_model(folder / name, of, dtype) for name, of in values["models"].items()}
         if values["kind"] == "dense":
             return DenseParts(DenseSettings(**values["encoder"]), models["document"]), dtype
@@ -103,8 +105,8 @@ def read_export(folder: Path) -> tuple[SparseParts | DenseParts, str]:
                 f"{path}: query_side is {config.query_side!r}, which its files don't fit: export it again"
             )
         return SparseParts(config, models["document"], query), dtype
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise EncoderError(f"{path} is not as an export writes it ({error!r}): export the model again") from error
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise EncoderError(f"{path} is not as an export writes it ({error!r:.200}): export the model again") from error
     except EncoderError:
         raise
     except LsrError as error:
@@ -122,8 +124,7 @@ def _files(folder: Path) -> list[str]:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(path).hex()
 
 
 def _check_files(folder: Path, recorded: Mapping[str, str]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lsr.errors import EncoderError
 from lsr.io.cache import expanded
+from lsr.io.plain_file import sha256_of
 from lsr.models import bundled_folder
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -72,8 +73,7 @@ def hash_of_weights(paths: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
         digest.update(path.name.encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(sha256_of(path))
     return f"sha256:{digest.hexdigest()}"
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import EncoderError
+from lsr.io.plain_file import opened
 
 Floats = npt.NDArray[np.float32]
 
@@ -34,7 +35,7 @@ class Tensors:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            with path.open("rb") as file:
+            with opened(path) as file:
                 length = int.from_bytes(file.read(_SIZE_BYTES), "little")
                 if length > _MOST_HEADER:
                     raise ValueError(f"a header of {length:,} bytes")
@@ -49,7 +50,9 @@ class Tensors:
     def _check(self) -> None:
         for name, of in self._known.items():
             begin, end = of["data_offsets"]
-            if not 0 <= begin <= end <= len(self._mapped) - self._start or any(size < 0 for size in of["shape"]):
+            if any(type(number) is not int or number < 0 for number in (begin, end, *of["shape"])):
+                raise ValueError(f"tensor {name} has sizes that are none")
+            if not begin <= end <= len(self._mapped) - self._start:
                 raise ValueError(f"tensor {name} lies outside the file")
             if of["dtype"] in _DTYPES and end - begin != math.prod(of["shape"]) * _DTYPES[of["dtype"]].itemsize:
                 raise ValueError(f"tensor {name} is not of its shape")

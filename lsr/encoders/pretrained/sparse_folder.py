@@ -28,6 +28,7 @@ from lsr.encoders.pretrained.sentence_transformers_config import (
     read_transformer_settings,
 )
 from lsr.errors import EncoderError, LsrError, UsageError
+from lsr.io.plain_file import opened, sha256_of
 
 OWN_CONFIG = "lsr_encoder.json"
 OWN_FORMAT = 1
@@ -70,8 +71,7 @@ class Layout:
         for folder in [self.document] + ([] if self.query is None else [self.query]):
             for path in sorted(folder.glob("*.safetensors")):
                 digest.update(path.name.encode())
-                with path.open("rb") as file:
-                    digest.update(hashlib.file_digest(file, "sha256").digest())
+                digest.update(sha256_of(path))
         if self.table_json is not None:
             digest.update(self.table_json.read_bytes())
         return f"sha256:{digest.hexdigest()}"
@@ -142,10 +142,15 @@ def with_options(
     return replace(config, document=replace(document, max_length=length, pruning=pruning), query=query)
 
 
+def _json_of(path: Path) -> Any:
+    with opened(path) as file:
+        return json.loads(file.read().decode("utf-8"))
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file. Raises EncoderError if it can't be."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return _json_of(path)
     except FileNotFoundError as error:
         raise EncoderError(f"{path} is missing: the model is not complete") from error
     except (OSError, ValueError, RecursionError) as error:

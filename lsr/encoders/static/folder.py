@@ -18,6 +18,7 @@ from lsr.encoders.static.choose import CONFIG_FILE
 from lsr.encoders.static.config import StaticConfig
 from lsr.encoders.text.tokenizer import check_token_ids, read_tokenizer
 from lsr.errors import EncoderError, LsrError
+from lsr.io.plain_file import opened, sha256_of
 from lsr.kernels.encode.static_rows import Rows
 
 ROWS_FILE = "rows.safetensors"
@@ -91,19 +92,19 @@ def revision_of(folder: Path) -> str:
     """Return a hash of everything that an encoder's vectors depend on."""
     digest = hashlib.sha256()
     for name in (CONFIG_FILE, ROWS_FILE, TOKENIZER_FILE):
-        with (folder / name).open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(sha256_of(folder / name))
     return f"sha256:{digest.hexdigest()}"
 
 
 def _read_config(path: Path) -> StaticConfig:
     try:
-        values: Any = json.loads(path.read_text(encoding="utf-8"))
+        with opened(path) as file:
+            values: Any = json.loads(file.read().decode("utf-8"))
         version = values.pop("format", None)
         if version != FORMAT:
             raise EncoderError(f"{path} has format {version}, but this program reads {FORMAT}")
         return StaticConfig.from_json(values)
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise EncoderError(f"{path} can't be read: {error}") from error
     except LsrError as error:
         raise EncoderError(f"{path}: {error}") from error

@@ -14,6 +14,7 @@ from tokenizers import Encoding, Tokenizer
 from lsr.encoders.text.tokenizer_checks import check_size, check_tokenizer
 from lsr.errors import EncoderError
 from lsr.io.folder import FileAt
+from lsr.io.plain_file import opened
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _CHARACTERS_PER_TOKEN = 32
@@ -39,7 +40,7 @@ def checked_text(path: Path | FileAt, *, n_rows: int | None = None) -> str:
     """Return the text of a `tokenizer.json` that is safe to be read. Arguments and errors as of `read_tokenizer`."""
     try:
         check_size(path)
-        with path.open("rb") if isinstance(path, Path) else path.open() as file:
+        with opened(path) if isinstance(path, Path) else path.open() as file:
             text = file.read().decode()
     except FileNotFoundError as error:
         raise EncoderError(f"{path} is missing: the encoder needs a fast tokenizer") from error

@@ -14,12 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lsr.encoders.text.charsmap import CharsmapError, longest_replacement
 from lsr.encoders.text.patterns import PatternError, check_pattern
 from lsr.errors import EncoderError
 from lsr.io.folder import FileAt
 from lsr.io.own_notes import is_noted, note
 
-REVISION = 1
+REVISION = 2
 """Raised whenever a check or a limit changes, so that files are checked again."""
 
 MAX_BYTES = 64 << 20
@@ -44,7 +45,6 @@ MAX_SPECIAL_TOKENS = 64
 MAX_LENGTH = 1 << 24
 """Tokens to which texts are cut or filled up."""
 
-MAX_CHARSMAP_BYTES = 4 << 20
 _SUBJECT = "checked-tokenizers"
 _STAGES = ("normalizer", "pre_tokenizer", "post_processor", "decoder")
 
@@ -213,7 +213,7 @@ def _growth_of(step: Mapping[str, Any]) -> float:
     if kind == "Prepend":
         _require_at_most(len(step["prepend"]), MAX_GROWTH, "a normaliser puts too many characters before a text")
     if kind == "Precompiled":
-        return _growth_of_charsmap(base64.b64decode(step["precompiled_charsmap"] or "", validate=True))
+        _check_charsmap(base64.b64decode(step["precompiled_charsmap"] or "", validate=True))
     if kind != "Replace":
         return 1.0
     content, replaced = len(step["content"]), step["pattern"].get("String")
@@ -222,13 +222,10 @@ def _growth_of(step: Mapping[str, Any]) -> float:
     return 1.0 + content if replaced == "" else max(1.0, content / len(replaced))
 
 
-def _growth_of_charsmap(charsmap: bytes) -> float:
-    """Return the length of the longest replacement, in characters at most, of a SentencePiece table."""
-    _require_at_most(len(charsmap), MAX_CHARSMAP_BYTES, "a normaliser's table is too large, in bytes")
-    start = 4 + int.from_bytes(charsmap[:4], "little")
-    if len(charsmap) < 4 or start > len(charsmap):
-        raise _FaultError("a normaliser's table is cut")
-    longest = max(map(len, charsmap[start:].split(b"\0")), default=0)
+def _check_charsmap(charsmap: bytes) -> None:
+    try:
+        longest = longest_replacement(charsmap)
+    except CharsmapError as error:
+        raise _FaultError(f"a normaliser's table: {error}") from error
     # The best known table turns one character into 18 of up to 3 bytes; several of them aren't multiplied.
     _require_at_most(longest, MAX_GROWTH, "a normaliser makes too many bytes of a character")
-    return 1.0

@@ -16,7 +16,7 @@ from lsr.encoders.sparse.encoder import NeuralEncoder
 from lsr.encoders.sparse.query_table import TableQueryEncoder, frequency_factors
 from lsr.encoders.text.tokenizer import TextTokenizer, copy_of
 from lsr.errors import BadDocumentError
-from lsr.indexer.expansions.reading import Expansions
+from lsr.indexer.corpus.expansions.reading import Expansions
 from lsr.training.data.read_examples import Example
 from lsr.types import Document
 

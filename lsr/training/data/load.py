@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsr.errors import LsrError
-from lsr.indexer.expansions.reading import Expansions, read_expansions
+from lsr.indexer.corpus.expansions.reading import Expansions, read_expansions
 from lsr.indexer.storage.documents import DocumentStore
 from lsr.io.atomic import atomic_file
 from lsr.training.config.data import DataSettings

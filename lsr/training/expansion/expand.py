@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from lsr.errors import LsrError, UsageError
+from lsr.indexer.corpus.expansions.files import Expanded, expanded_rows, write_expansions
+from lsr.indexer.corpus.expansions.reading import kept_rows, least_score
 from lsr.indexer.encode.columns import Columns
 from lsr.indexer.encode.resumable_job import (
     OtherJobError,
@@ -18,8 +20,6 @@ from lsr.indexer.encode.resumable_job import (
     run_job,
 )
 from lsr.indexer.encode.units import ChangedCorpusError
-from lsr.indexer.expansions.files import Expanded, expanded_rows, write_expansions
-from lsr.indexer.expansions.reading import kept_rows, least_score
 from lsr.io.progress import Progress
 from lsr.training.expansion.generators import Generator
 from lsr.training.teachers.base import Teacher

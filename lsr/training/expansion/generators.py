@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
-from lsr.indexer.expansions.files import Expanded, expanded_rows
+from lsr.indexer.corpus.expansions.files import Expanded, expanded_rows
 from lsr.training.cached_folder import digest_of
 from lsr.training.synthetic.queries import QueryGeneration, generate_queries
 from lsr.training.teachers.bm25 import count_corpus

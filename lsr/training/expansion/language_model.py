@@ -29,7 +29,7 @@ from lsr.encoders.pretrained.transformers_checkpoint import (
 from lsr.encoders.text.tokenizer import clean, tokenizer_hash
 from lsr.encoders.threads import limited_torch
 from lsr.errors import EncoderError, UsageError
-from lsr.indexer.expansions.files import Expanded
+from lsr.indexer.corpus.expansions.files import Expanded
 from lsr.types import Document
 
 TEXT = "{text}"

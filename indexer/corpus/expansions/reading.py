@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from lsr.errors import BadDocumentError, LsrError, UsageError
-from lsr.indexer.expansions.files import Expanded, expanded_rows
+from lsr.indexer.corpus.expansions.files import Expanded, expanded_rows
 from lsr.types import PASSAGE_OF, Document
 
 EXPANSIONS = "expansions"
