@@ -162,23 +162,13 @@ def build_shard(task: BuildTask) -> None:
     content["limits"] = SegmentLimits(**content["limits"])
     settings = Settings(**content)
     encoder: Any = _StoredEncoder(scratch, settings.description)
-    shard_of_row = map_numbers(scratch / NUMBERS, np.int32) if settings.segments else np.empty(0, np.int32)
     aside = f"{task.name}-{secrets.token_hex(6)}"
     options: dict[str, Any] = {
         "reorder": settings.reorder, "threads": settings.threads, "dense": settings.dense,
         "passages": settings.passages, "limits": settings.limits,
     }  # fmt: skip
-    before, parts = 0, []
     with IndexWriter(scratch.path / aside, encoder, **options) as writer:
-        for name, n_docs, dense in settings.segments:
-            part = _Collected(scratch, (name, n_docs, dense), shard_of_row[before : before + n_docs] == task.number)
-            for documents, vectors, halves, rows in part.batches(len(encoder.terms)):
-                writer.place_at(documents, vectors, halves, rows + before if settings.with_positions else None)
-            parts.append(part)
-            before += n_docs
-        pending = writer.finish()
-        if any(part.has_counts for part in parts):
-            _weigh(pending, parts)
+        pending = _collect(writer, scratch, settings, task.number, len(encoder.terms))
         writer.build(pending, Weights(settings.scale, settings.statistics))
     try:
         scratch.rename(aside, task.name)
@@ -186,6 +176,22 @@ def build_shard(task: BuildTask) -> None:
         if scratch.kind(task.name) is None:
             raise LsrError(f"{scratch.path / task.name}: can't be put into its place ({error.strerror})") from error
         scratch.remove_tree(aside)
+
+
+def _collect(writer: IndexWriter, scratch: Folder, settings: Settings, number: int, n_terms: int) -> list[Pending]:
+    """Give a writer the rows of a shard. What is mapped for it counts as this process's memory until this returns."""
+    shard_of_row = map_numbers(scratch / NUMBERS, np.int32) if settings.segments else np.empty(0, np.int32)
+    before, parts = 0, []
+    for name, n_docs, dense in settings.segments:
+        part = _Collected(scratch, (name, n_docs, dense), shard_of_row[before : before + n_docs] == number)
+        for documents, vectors, halves, rows in part.batches(n_terms):
+            writer.place_at(documents, vectors, halves, rows + before if settings.with_positions else None)
+        parts.append(part)
+        before += n_docs
+    pending = writer.finish()
+    if any(part.has_counts for part in parts):
+        _weigh(pending, parts)
+    return pending
 
 
 def _weigh(pending: Sequence[Pending], parts: Sequence[_Collected]) -> None:

@@ -10,6 +10,8 @@ from lsr.types import SparseBatch
 
 def taken(vectors: SparseBatch, rows: npt.NDArray[np.int64]) -> SparseBatch:
     """Return some rows of vectors, in the order given."""
+    if len(rows) and int(rows[-1]) - int(rows[0]) == len(rows) - 1 and bool((np.diff(rows) == 1).all()):
+        return vectors.rows(int(rows[0]), int(rows[-1]) + 1)
     lengths = np.diff(vectors.indptr)[rows]
     indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     at = np.arange(indptr[-1]) + np.repeat(vectors.indptr[rows] - indptr[:-1], lengths)

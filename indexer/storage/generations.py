@@ -120,6 +120,16 @@ def hold_newest(index: Path | Folder) -> tuple[int, Hold]:
     raise IndexDamagedError(f"{manifest_path(Path(str(index)), found[-1])}: locked by another program; end that one")
 
 
+def hold_of(folder: Folder, generation: int | None) -> tuple[int, Hold]:
+    """Return a generation, the newest by default, held. Raises IndexMissingError."""
+    if generation is None:
+        return hold_newest(folder)
+    held = hold_generation(folder, generation)
+    if held is None:
+        raise IndexMissingError(f"no generation {generation} of the index at {folder.path}")
+    return generation, held
+
+
 def hold_generation(index: Path | Folder, generation: int) -> Hold | None:
     """Return a hold on a generation, or None if it isn't there, or just being removed."""
     return hold_file(index, manifest_path(Path(str(index)), generation).name)

@@ -35,8 +35,7 @@ from lsr.indexer.storage.generations import (
     Hold,
     generations,
     hold_file,
-    hold_generation,
-    hold_newest,
+    hold_of,
     open_folder,
     stamp_at,
     stamp_of_file,
@@ -133,7 +132,7 @@ class StoredIndex:
         """Open a generation, again where another index takes its place in the meantime."""
         for _ in range(_TRIES):
             folder = open_folder(path, follow=follow)
-            found, hold = _held(folder, generation)
+            found, hold = hold_of(folder, generation)
             if before is not None and before._is(folder, found, hold):
                 hold.release()
                 return before
@@ -371,16 +370,6 @@ class StoredSet(StoredIndex):
     def vocabulary(self) -> Vocabulary:
         """The terms, the beginnings of which the other shards have. Raises IndexDamagedError."""
         return self._leader.vocabulary
-
-
-def _held(folder: Folder, generation: int | None) -> tuple[int, Hold]:
-    """Return a generation, the newest by default, held."""
-    if generation is None:
-        return hold_newest(folder)
-    held = hold_generation(folder, generation)
-    if held is None:
-        raise IndexMissingError(f"no generation {generation} of the index at {folder.path}")
-    return generation, held
 
 
 def _reusable(segment: Segment | None, folder: Folder, info: SegmentInfo) -> Segment | None:

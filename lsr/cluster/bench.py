@@ -27,6 +27,7 @@ from lsr.indexer.shards.manifest import Partition, is_set
 from lsr.indexer.shards.writer import SetWriter
 from lsr.indexer.transfer.read_vectors import ReadyVectors
 from lsr.io.cores import available_cores
+from lsr.query.engine.compile_ahead import COMPILING
 from lsr.query.searcher import Searcher
 from lsr.query.shards.gathered import GatheredSearcher, SetSearcher
 from lsr.query.shards.open import open_searcher
@@ -102,6 +103,7 @@ def time_searches(args: argparse.Namespace, collection: SparseCollection) -> Non
     _say(f"{collection.name}: {len(collection.documents):,} documents, {len(queries)} queries, k = {K}")
     for n_shards in SHARDS:
         path = _set_at(args, collection, n_shards)
+        COMPILING.wait()
         here, there = SetSearcher(path), _by_actors(path)
         due, found = here.rank_vectors(queries, K), there.rank_vectors(queries, K)
         same = sum(
@@ -172,9 +174,15 @@ def time_failures(args: argparse.Namespace, collection: SparseCollection) -> Non
     os.kill(actors.pids[1][0], signal.SIGSTOP)
     _say(f"hung shard, timeout {timeout_s:g} s: error after {_until_error(many, query):.2f} s")
     os.kill(actors.pids[1][0], signal.SIGCONT)
+    mortal = _by_actors(path, restarts=0, timeout_s=timeout_s)
+    without_restart = mortal._shards._connection
+    assert isinstance(without_restart, Actors)
+    os.kill(without_restart.pids[2][0], signal.SIGKILL)
+    _say(f"dead shard, no restarts: error after {_until_error(mortal, query):.2f} s")
+    mortal.close()
     os.kill(actors.pids[2][0], signal.SIGKILL)
     began = time.perf_counter()
-    _say(f"dead shard: error after {_until_error(many, query):.2f} s")
+    _say(f"dead shard that is started again: error after {_until_error(many, query):.2f} s")
     while True:
         try:
             found = many.rank_vector(query, K)

@@ -50,6 +50,8 @@ class RayActors:
             of this machine alone).
         restarts: number of times that a dead actor is started again; -1 for any.
         replicas: number of actors for each shard. The least busy is asked, and another one when it fails.
+        concurrency: number of searches that an actor works on at the same time (default: 8). 1 spares each the handing
+            over to a thread.
         cpus: number of cores that Ray sets aside for an actor (default: 0, so that any number finds room).
 
     Raises:
@@ -59,12 +61,15 @@ class RayActors:
     address: str | None = None
     restarts: int = 3
     replicas: int = 1
+    concurrency: int = AT_A_TIME
     cpus: float = 0.0
 
     def __post_init__(self) -> None:
         """Raise UsageError for a value outside its range."""
         if type(self.restarts) is not int or self.restarts < -1:
             raise UsageError(f"restarts is {self.restarts!r:.60}; it must be 0 or more, or -1 for any number")
+        if type(self.concurrency) is not int or self.concurrency < 1:
+            raise UsageError(f"concurrency is {self.concurrency!r:.60}; it must be at least 1")
         if type(self.replicas) is not int or not 1 <= self.replicas <= MOST_REPLICAS:
             raise UsageError(f"replicas is {self.replicas!r:.60}; it must be from 1 to {MOST_REPLICAS}")
 
@@ -80,7 +85,7 @@ class Actors:
         self._ray = ray
         self._errors = ray.exceptions
         options = {
-            "max_restarts": settings.restarts, "max_task_retries": 0, "max_concurrency": AT_A_TIME,
+            "max_restarts": settings.restarts, "max_task_retries": 0, "max_concurrency": settings.concurrency,
             "num_cpus": settings.cpus, "scheduling_strategy": "SPREAD",
         }  # fmt: skip
         actor = ray.remote(ShardActor).options(**options)

@@ -6,8 +6,8 @@ import errno
 import hashlib
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from lsr.errors import LsrError
 
@@ -53,7 +53,7 @@ def open_regular(path: str | Path) -> int:
     return descriptor
 
 
-def opened(path: str | Path) -> BinaryIO:
+def opened(path: str | Path) -> BufferedReader:
     """Open a regular file to read its bytes, also through links, as `open_regular` does."""
     return os.fdopen(open_regular(path), "rb")
 

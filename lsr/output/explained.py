@@ -50,7 +50,7 @@ def explained_lines(explained: ExplainedSearch) -> Iterator[str]:
 def explained_hit(found: ExplainedHit) -> dict[str, Any]:
     """Return a hit with its terms and their places as JSON values."""
     spans = {"title_spans": found.title_spans, "text_spans": found.text_spans}
-    return hit_object(found.hit) | {name: [list(span) for span in some] for name, some in spans.items()}
+    return hit_object(found.hit) | {name: [(*span,) for span in some] for name, some in spans.items()}
 
 
 def engine_object(explained: ExplainedSearch) -> dict[str, Any]:

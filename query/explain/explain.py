@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from lsr.encoders.lexical.exact_words import MARK, is_word_term
 from lsr.query.engine.query_weights import integer_weights
-from lsr.query.explain.term_spans import TermFinder, TermSpan
+from lsr.query.explain.term_spans import Placed, TermFinder, TermSpan
 from lsr.query.sparse_search import SparseSearch
 from lsr.query.stages import Found
 from lsr.types import FacetValue, Hit, MissingShard, TermContribution
@@ -168,16 +168,20 @@ def word_around(text: str, span: TermSpan) -> str:
     return head + text[span.start : span.end] + tail
 
 
-def spans_of(spans: Iterable[TermSpan], points: Mapping[str, int]) -> tuple[TermSpan, ...]:
+def spans_of(spans: Iterable[Placed], points: Mapping[str, int]) -> tuple[TermSpan, ...]:
     """Return, in order and without overlaps, the spans of terms that have points; of one place, the term with most."""
-    best: list[TermSpan] = []
-    for span in sorted(span for span in spans if span.term in points):
-        if best and span.start < best[-1].end:
-            if points[span.term] > points[best[-1].term]:
-                best[-1] = span
-        else:
+    best: list[Placed] = []
+    last, most = -1, 0
+    for span in sorted(span for span in spans if span[2] in points):
+        start, end, term = span
+        if start >= last:
             best.append(span)
-    return tuple(best)
+        elif points[term] > most:
+            best[-1] = span
+        else:
+            continue
+        last, most = end, points[term]
+    return tuple(TermSpan(*span) for span in best)
 
 
 def _unknown(in_query: Sequence[str], index: StoredIndex) -> tuple[str, ...]:
@@ -200,7 +204,7 @@ def _explained(
     points = {names[i]: int(integers[i]) * int(impacts[i]) for i in np.flatnonzero(impacts).tolist() if integers[i]}
     in_title = finder.find_some(hit.title[:SEARCHED_CHARACTERS], points)
     in_text = finder.find_some(hit.text[:SEARCHED_CHARACTERS], points)
-    standing = {span.term for span in (*in_title, *in_text)}
+    standing = {term for some in (in_title, in_text) for *_, term in some}
     terms = [
         TermContribution(
             names[i],

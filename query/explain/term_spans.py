@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from lsr.encoders.lexical.analyser import AnalyserSettings
 from lsr.encoders.registry import find_terms
-from lsr.encoders.text.term_spans import AnalysedWords, TermFinder, TermSpan, Tokens
+from lsr.encoders.text.term_spans import AnalysedWords, Placed, TermFinder, TermSpan, Tokens
 from lsr.indexer.transfer.read_vectors import READY_VECTORS
 from lsr.query.idf_weighting import IdfWeightedEncoder
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-__all__ = ["AnalysedWords", "TermFinder", "TermSpan", "term_finder"]
+__all__ = ["AnalysedWords", "Placed", "TermFinder", "TermSpan", "term_finder"]
 
 _WORD_PIECES = frozenset(("##s", "##ing", "##ed", "##er", "##ly"))
 """Some of these stand in every vocabulary of English word pieces that was not made for a few documents."""

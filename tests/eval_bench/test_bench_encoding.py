@@ -14,6 +14,7 @@ from lsr.errors import LsrError, UsageError
 from lsr.eval.bench.encoding.account import account, lines
 from lsr.eval.bench.encoding.dense_query import times
 from lsr.eval.bench.encoding.memory import KINDS, index, line, resident
+from lsr.eval.bench.encoding.noise import Vectors, metrics, with_errors
 from lsr.eval.bench.encoding.passages import passages
 from lsr.eval.bench.encoding.repeated_rows import RepeatedRows
 from lsr.kernels.encode.vocabulary import largest_scores
@@ -109,6 +110,24 @@ def test_rows_are_encoded_once_and_repeated() -> None:
 def test_each_query_is_timed_by_each_encoder() -> None:
     found = times({"a": Counting(), "b": Counting()}, ["tide", "sand", "gull"], rounds=2)
     assert list(found) == ["a", "b"] and all(len(of) == 3 and 0 < max(of) < float("inf") for of in found.values())
+
+
+def test_errors_of_vectors_have_the_size_that_is_asked_for() -> None:
+    random = np.random.default_rng(1)
+    exact = with_errors(np.zeros((500, 384), np.float32), 0.5, random)
+    found = with_errors(exact, 0.001, random)
+    assert 1 - float((exact * found).sum(1).mean()) == pytest.approx(0.001, rel=0.1)
+    assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+
+
+def test_errors_are_measured_by_what_they_change() -> None:
+    documents = np.eye(3, 4, dtype=np.float32)
+    first = np.arange(3), np.array([3, 2, 1], np.float32)
+    vectors = Vectors(documents, documents[1:2], ["a", "b", "c"], ["q"], [first])
+    qrels = {"q": {"b": 1}}
+    assert metrics(vectors, qrels, documents, vectors.queries).tolist() == [1.0, 1.0]
+    changed = metrics(vectors, qrels, documents, documents[2:3])  # the query that finds c: b is behind it, or behind a
+    assert changed[0] < 1 and changed[1] < 1
 
 
 @pytest.mark.large

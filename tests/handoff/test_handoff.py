@@ -249,6 +249,22 @@ def test_qdrant_itself(index: lsr.Index, tmp_path: Path) -> None:
         assert np.allclose([point.score * unit for point in found], [score for _, score in ours(index, query)])
 
 
+def test_milvus_itself(index: lsr.Index, tmp_path: Path) -> None:
+    pytest.importorskip("milvus_lite")
+    client_of = pytest.importorskip("pymilvus").MilvusClient
+    from lsr.handoff.engines.milvus import load_milvus
+
+    export_to("milvus", index.path, tmp_path / "out")
+    handoff = lsr.handoff.open(tmp_path / "out")
+    client = client_of(str(tmp_path / "milvus.db"))
+    assert load_milvus(client, tmp_path / "out") == len(index) - 1
+    for query in QUERIES[:3]:
+        body, unit = handoff.encode(query, k=K)
+        (found,) = client.search("docs", **body)
+        assert np.allclose([hit["distance"] * unit for hit in found], [score for _, score in ours(index, query)])
+    client.close()
+
+
 def test_whole_and_bounded_weights() -> None:
     query = QueryTerms(("a", "b", "c"), (0, 1, 2), (200.0, 0.25, 0.1), 3)
     whole, unit = query.whole()

@@ -169,8 +169,7 @@ BY_PATH = re.compile(
 NAMED_BY_THE_USER = {
     "indexer/storage/generations.py": ["found = os.stat(path)"],
     "indexer/transfer/archive.py": ['opened = source.open("rb")'],
-    "indexer/transfer/read_ciff.py": ['with path.open("rb") as file'],
-    "indexer/transfer/vector_lines.py": ['with path.open("rb") as raw', "path.stat().st_size"],
+    "indexer/transfer/vector_lines.py": ["path.stat().st_size"],
     "indexer/transfer/read_vectors.py": ["text_columns(path, path.stat().st_size)"],
     "indexer/integrity/parquet_limits.py": ['stack.enter_context(place.open("rb"))'],
     "indexer/write/transaction.py": ["if path.exists() and not path.is_dir():", "if not folder.exists()]"],

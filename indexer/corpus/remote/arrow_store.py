@@ -59,7 +59,7 @@ class ArrowStore:
 
 
 class _Reads(io.RawIOBase):
-    """The bytes of a file. The hub's library fails with errors of its own, which become OSErrors here."""
+    """The bytes of a file. Errors of the hub's library become OSErrors here."""
 
     def __init__(self, file: Any) -> None:
         super().__init__()

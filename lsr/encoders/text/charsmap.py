@@ -67,7 +67,7 @@ def _children(
     """Return the children of some nodes, their values checked."""
     places = nodes[:, None] ^ _BYTES
     at = places[units[places] & 0x8000_00FF == _BYTES]
-    children = at ^ _offsets(units[at])
+    children: npt.NDArray[np.int64] = at ^ _offsets(units[at])
     valued = children[units[at] >> 8 & 1 == 1]
     if len(valued):
         if int(valued.max()) >= len(units):
@@ -79,4 +79,5 @@ def _children(
 
 
 def _offsets(units: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    return (units >> 10) << ((units & 0x200) >> 6)
+    found: npt.NDArray[np.int64] = (units >> 10) << ((units & 0x200) >> 6)
+    return found

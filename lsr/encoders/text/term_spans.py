@@ -6,7 +6,7 @@ import re
 import unicodedata
 from array import array
 from bisect import bisect_left
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -36,6 +36,10 @@ class TermSpan(NamedTuple):
     term: str
 
 
+Placed = tuple[int, int, str]
+"""A TermSpan, or a plain tuple, which costs a sixth of one where most are dropped again."""
+
+
 class TermFinder(Protocol):
     """Finds terms in texts."""
 
@@ -43,13 +47,9 @@ class TermFinder(Protocol):
         """Return every term of `text` with its place, in order."""
         ...
 
-    def find_some(self, text: str, wanted: Collection[str]) -> list[TermSpan]:
+    def find_some(self, text: str, wanted: Collection[str]) -> Sequence[Placed]:
         """Return those spans of `find` whose term is wanted."""
         ...
-
-
-_Placed = tuple[int, int, str]
-"""A span as a plain tuple, which costs a sixth of a TermSpan where most are dropped again."""
 
 
 class _Places(NamedTuple):
@@ -66,7 +66,7 @@ class _Known:
     __slots__ = ("characters", "chunks", "next_number", "numbers", "texts")
 
     def __init__(self) -> None:
-        self.chunks: dict[str, list[_Placed]] = {}
+        self.chunks: dict[str, list[Placed]] = {}
         self.characters = 0  # of the chunks, about: threads may lose some
         self.numbers: dict[str, int] = {}
         self.next_number: Iterator[int] = count()
@@ -97,31 +97,31 @@ class AnalysedWords:
         """Return every term of `text` with the place of its word."""
         return [TermSpan(*placed) for placed in self._find(text, self._known)]
 
-    def find_some(self, text: str, wanted: Collection[str]) -> list[TermSpan]:
+    def find_some(self, text: str, wanted: Collection[str]) -> Sequence[Placed]:
         """Return those spans of `find` whose term is wanted.
 
         Of a text that was asked about lately no word is looked at: its terms are cached by number.
         """
         known = self._known
         if len(text) > LONGEST_LEARNED:
-            return [TermSpan(*placed) for placed in self._find(text, known, wanted)]
+            return self._find(text, known, wanted)
         places = known.texts.get(text)
         if places is None:
             places = self._learn(text, known)
         numbers, starts, ends = places
-        found: list[TermSpan] = []
+        found: list[Placed] = []
         for term in wanted:
             number = known.numbers.get(term)
             if number is None:
                 continue
             at = bisect_left(numbers, number)
             while at < len(numbers) and numbers[at] == number:
-                found.append(TermSpan(starts[at], ends[at], term))
+                found.append((starts[at], ends[at], term))
                 at += 1
         found.sort()
         return found
 
-    def _find(self, text: str, known: _Known, wanted: Collection[str] | None = None) -> list[_Placed]:
+    def _find(self, text: str, known: _Known, wanted: Collection[str] | None = None) -> list[Placed]:
         """Return the terms of a text with their places, in order. wanted: which terms (default: all)."""
         return [
             (chunk.start() + start, chunk.start() + end, term)
@@ -140,7 +140,7 @@ class AnalysedWords:
             self._forget(known)
         return places
 
-    def _in_chunk(self, chunk: str, known: _Known, wanted: Collection[str] | None) -> list[_Placed]:
+    def _in_chunk(self, chunk: str, known: _Known, wanted: Collection[str] | None) -> list[Placed]:
         """Return the terms in a run of characters without white space, at least the wanted ones."""
         if len(chunk) > LONGEST_KNOWN:
             return self._analysed(chunk, wanted)
@@ -157,7 +157,7 @@ class AnalysedWords:
         if self._known is known:
             self._known = _Known()  # other threads may still use the old one
 
-    def _analysed(self, chunk: str, wanted: Collection[str] | None = None) -> list[_Placed]:
+    def _analysed(self, chunk: str, wanted: Collection[str] | None = None) -> list[Placed]:
         plain = unicodedata.normalize("NFKC", chunk).lower()
         # Where normalising changed the length, positions in it say nothing about the chunk.
         same = len(plain) == len(chunk)
@@ -166,7 +166,7 @@ class AnalysedWords:
         terms = {word: self._analyser.term(word) for word in {*words, *(word for *_, word in signed)}}
         if wanted is not None:
             terms = {word: term if term in wanted else None for word, term in terms.items()}
-        found: list[_Placed] = []
+        found: list[Placed] = []
         at = 0
         for word in words:
             start = plain.find(word, at)
@@ -206,7 +206,7 @@ class Tokens:
                 found.append(TermSpan(start, end, text[start:end] if token == self._unknown else token))
         return found
 
-    def find_some(self, text: str, wanted: Collection[str]) -> list[TermSpan]:
+    def find_some(self, text: str, wanted: Collection[str]) -> Sequence[Placed]:
         """Return those spans of `find` whose term is wanted."""
         return [span for span in self.find(text) if span.term in wanted]
 
@@ -223,10 +223,10 @@ class TokensAndWords:
         words = (span._replace(term=MARK + span.term) for span in self._words.find(text))
         return sorted([*self._tokens.find(text), *words])
 
-    def find_some(self, text: str, wanted: Collection[str]) -> list[TermSpan]:
+    def find_some(self, text: str, wanted: Collection[str]) -> Sequence[Placed]:
         """Return those spans of `find` whose term is wanted."""
         wanted_words = [term.removeprefix(MARK) for term in wanted if term.startswith(MARK)]
-        words = (span._replace(term=MARK + span.term) for span in self._words.find_some(text, wanted_words))
+        words = [(start, end, MARK + term) for start, end, term in self._words.find_some(text, wanted_words)]
         return sorted([*self._tokens.find_some(text, wanted), *words])
 
 
@@ -238,7 +238,7 @@ class NoWords:
         del text
         return []
 
-    def find_some(self, text: str, wanted: Collection[str]) -> list[TermSpan]:
+    def find_some(self, text: str, wanted: Collection[str]) -> Sequence[Placed]:
         """Return nothing."""
         del text, wanted
-        return []
+        return ()
