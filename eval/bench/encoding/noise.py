@@ -63,7 +63,9 @@ def metrics(
 def _between_0_and_1(scores: Floats) -> Floats:
     if not len(scores):
         return scores
-    return (scores - scores.min()) / max(float(scores.max() - scores.min()), 1e-9)
+    spread = max(float(scores.max() - scores.min()), 1e-9)
+    found: Floats = (scores - scores.min()) / np.float32(spread)
+    return found
 
 
 def read_vectors(index: Path, queries: Mapping[str, str]) -> Vectors:
