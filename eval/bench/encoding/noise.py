@@ -63,8 +63,7 @@ def metrics(
 def _between_0_and_1(scores: Floats) -> Floats:
     if not len(scores):
         return scores
-    spread = max(float(scores.max() - scores.min()), 1e-9)
-    found: Floats = (scores - scores.min()) / np.float32(spread)
+    found: Floats = (scores - scores.min()) / max(float(scores.max() - scores.min()), 1e-9)
     return found
 
 
