@@ -74,7 +74,7 @@ def test_a_lock_whose_holder_writes_deep_json_is_held_by_another_process(tmp_pat
 
 def test_an_export_that_is_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "handoff.json")
-    with pytest.raises(LsrError, match="it is no file"):
+    with pytest.raises(LsrError, match="is a FIFO"):
         handoff.open(tmp_path)
 
 
