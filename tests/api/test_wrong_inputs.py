@@ -89,7 +89,7 @@ CALLS: dict[str, tuple[Call, frozenset[str]]] = {
     "Document title": a_call(lambda i, x: lsr.Document("a", "a text", x)),
     "Document fields": a_call(lambda i, x: lsr.Document("a", "a text", "", x), "dict", "empty dict"),
     "Hybrid mode": a_call(lambda i, x: lsr.Hybrid(mode=x)),
-    "Hybrid candidates": a_call(lambda i, x: lsr.Hybrid(candidates=x), "int"),
+    "Hybrid candidates": a_call(lambda i, x: lsr.Hybrid(candidates=x), "None", "int"),
     "Hybrid fuser": a_call(lambda i, x: lsr.Hybrid(fuser=x)),
     "Hybrid reranker": a_call(lambda i, x: lsr.Hybrid(reranker=x), "None"),
     "Hybrid neighbours": a_call(lambda i, x: lsr.Hybrid(neighbours=x), "None"),

@@ -138,7 +138,7 @@ def test_the_recorded_revision_is_asked_for_where_the_recorded_name_is_given(
 ) -> None:
     asked: list[tuple[str, str | None]] = []
 
-    def asking(name: str, revision: str | None) -> None:
+    def asking(name: str, revision: str | None, *_: object) -> None:
         asked.append((name, revision))
         raise EncoderError("asked")
 

@@ -18,7 +18,7 @@ from kernel_cases import (
 )
 from kernel_oracle import rank_by_matrix
 
-from lsr.kernels.build.kth_impacts import COUNTED_AT_ONCE, kth_impacts
+from lsr.kernels.build.kth_impacts import COUNTED_AT_ONCE, MOST, kth_impacts
 
 
 def kth_plain(matrix: np.ndarray, stored_k: np.ndarray) -> np.ndarray:
@@ -72,3 +72,11 @@ def test_no_documents_and_no_terms() -> None:
     nothing = np.zeros(1, np.int64), np.empty(0, np.uint32), np.empty(0, np.uint8)
     assert kth_impacts(*nothing, 3, STORED_K).tolist() == [[0] * len(STORED_K)] * 3
     assert kth_impacts(*nothing, 0, STORED_K).shape == (0, len(STORED_K))
+
+
+def test_counts_stop_before_they_overflow() -> None:
+    n_docs = MOST + 5000
+    impacts = np.full(n_docs, 9, np.uint8)
+    impacts[[0, 7, 70_000]] = 200
+    found = kth_impacts(np.arange(n_docs + 1), np.zeros(n_docs, np.uint32), impacts, 1, STORED_K)
+    assert found.tolist() == [[200 if k <= 3 else 9 for k in STORED_K.tolist()]]

@@ -14,7 +14,6 @@ from lsr.cli.searches.option_arguments import add_search_options, options_from
 
 if TYPE_CHECKING:
     from lsr.query.searcher import Searcher
-    from lsr.query.shards.open import open_searcher
     from lsr.server.served_index import ServedIndex, ServedIndexes
 
 DEFAULTS = (
@@ -105,6 +104,7 @@ def warm(searcher: Searcher, *, whole: bool) -> None:
 
 def _opened(args: argparse.Namespace) -> list[ServedIndex]:
     from lsr.errors import UsageError
+    from lsr.query.shards.open import open_searcher
     from lsr.server.served_index import ServedIndex
 
     options = options_from(args)
