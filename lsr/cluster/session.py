@@ -15,7 +15,9 @@ AUTO = "auto"
 PROBE_S = 5.0
 """Time in which a machine has to accept a connection."""
 DEATH_WAIT = ("RAY_timeout_ms_task_wait_for_death_info", "100")
-"""Milliseconds that Ray waits for the reason of a death before a call fails: by its default of 1,000 that took 1.9 s."""
+"""Milliseconds that Ray waits for the reason of a death before a call fails; by its default, 1,000, that took 1.9 s."""
+OF_OUR_CLUSTER = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+"""Settings of a cluster that is started here. With Ray's niceness, 15, its workers wait for all else on the machine."""
 STORE_BYTES = 256 << 20
 """Memory for objects of a cluster that is started here: units and replies are some megabytes."""
 
@@ -41,7 +43,8 @@ def connected(address: str | None = None) -> Any:
                 raise ClusterError(
                     f"no Ray cluster answers at {address}: start one by 'ray start --head', or give its HOST:PORT"
                 ) from error
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+            for name, value in OF_OUR_CLUSTER.items():
+                os.environ.setdefault(name, value)
             ray.init(include_dashboard=False, object_store_memory=STORE_BYTES, **options)
         except (RuntimeError, ValueError, OSError) as error:
             raise ClusterError(f"the Ray cluster at {address or AUTO} can't be joined: {error}") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lsr.cluster.session import ray_module
+from lsr.cluster.session import OF_OUR_CLUSTER, ray_module
 from lsr.errors import MissingExtraError
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "shards"))  # for `set_material`
@@ -26,7 +26,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         pytest.skip(str(error))
     token = tmp_path_factory.mktemp("ray") / "token"
     token.write_text(secrets.token_hex(32))
-    given = {"RAY_AUTH_TOKEN_PATH": str(token), "RAY_USAGE_STATS_ENABLED": "0"}
+    given = {"RAY_AUTH_TOKEN_PATH": str(token), **OF_OUR_CLUSTER}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in given.items():
             patch.setenv(name, value)
