@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from lsr.cluster.build_tasks import RayBuilders
+from lsr.cluster.session import connected
 from lsr.cluster.shard_actors import Actors, RayActors
 from lsr.errors import ShardLostError
 from lsr.eval.bench.collection import SparseCollection, load_collection
@@ -31,9 +32,14 @@ from lsr.query.engine.compile_ahead import COMPILING
 from lsr.query.searcher import Searcher
 from lsr.query.shards.gathered import GatheredSearcher, SetSearcher
 from lsr.query.shards.open import open_searcher
+from lsr.query.shards.threads import AT_A_TIME
 from lsr.types import SparseBatch
 
 K = 10
+WARMING = 20
+"""Queries that a side answers in a row; its first ones aren't counted."""
+CALL_BYTES = 600
+"""Size of the request and the reply of a query of 24 terms, about."""
 SHARDS = (1, 4)
 BUILT_SHARDS = 4
 
@@ -85,16 +91,36 @@ def _by_actors(path: Path, **settings: Any) -> GatheredSearcher:
 
 
 def _times(
-    sides: Mapping[str, Searcher], given: Sequence[Any], do: Callable[[Searcher, Any], Any], *, skipped: int = 0
+    sides: Mapping[str, Searcher], given: Sequence[Any], do: Callable[[Searcher, Any], Any], *, at_once: int = 1
 ) -> dict[str, list[float]]:
-    """Do the same on all sides in turns, and return the seconds. skipped: the first ones, which warm up."""
+    """Do the same on all sides, `at_once` in a row, in turns, and return the seconds. The first turn warms up."""
     found: dict[str, list[float]] = {name: [] for name in sides}
-    for value in given:
+    for first in range(0, len(given), at_once):
         for name, searcher in sides.items():
-            began = time.perf_counter()
-            do(searcher, value)
-            found[name].append(time.perf_counter() - began)
-    return {name: seconds[skipped:] for name, seconds in found.items()}
+            for value in given[first : first + at_once]:
+                began = time.perf_counter()
+                do(searcher, value)
+                found[name].append(time.perf_counter() - began)
+    return {name: seconds[at_once:] for name, seconds in found.items()}
+
+
+def time_calls(n_shards: int, n: int) -> float:
+    """Return the median seconds of calls of Ray that do nothing, one to each of some actors at a time."""
+    ray = connected()
+
+    def empty(_: Any, request: bytes) -> bytes:
+        return request
+
+    actor = ray.remote(type("Empty", (), {"answer": empty})).options(num_cpus=0, max_concurrency=AT_A_TIME)
+    actors = [actor.remote() for _ in range(n_shards)]
+    request, seconds = bytes(CALL_BYTES), []
+    for _ in range(n):
+        began = time.perf_counter()
+        ray.get([each.answer.remote(request) for each in actors])
+        seconds.append(time.perf_counter() - began)
+    for each in actors:
+        ray.kill(each)
+    return statistics.median(seconds[WARMING:])
 
 
 def time_searches(args: argparse.Namespace, collection: SparseCollection) -> None:
@@ -111,15 +137,16 @@ def time_searches(args: argparse.Namespace, collection: SparseCollection) -> Non
             for a, b in zip(due, found, strict=True)
         )
         sides: dict[str, Searcher] = {"here": here, "there": there}
-        singles = _times(sides, queries, lambda searcher, query: searcher.rank_vector(query, K), skipped=20)
+        singles = _times(sides, queries, lambda searcher, query: searcher.rank_vector(query, K), at_once=WARMING)
         batch = _batch(queries, collection)
-        batches = _times(sides, [batch] * args.rounds, lambda searcher, some: list(searcher.rank(some, k=K)))
+        batches = _times(sides, [batch] * (1 + args.rounds), lambda searcher, some: list(searcher.rank(some, k=K)))
         one, actors = (statistics.median(singles[side]) * 1e3 for side in ("here", "there"))
         best = {side: min(batches[side]) * 1e3 for side in batches}
         _say(
             f"S = {n_shards}: {same} of {len(queries)} rankings equal",
             f"  one query, median: in process {one:.3f} ms, by actors {actors:.3f} ms, {actors - one:+.3f} ms "
             f"(least {min(singles['here']) * 1e3:.3f}, {min(singles['there']) * 1e3:.3f})",
+            f"  calls of Ray that do nothing, median: {time_calls(n_shards, len(queries)) * 1e3:.3f} ms",
             f"  batch of {len(queries)}, best of {args.rounds}: in process {best['here']:.1f} ms, by actors "
             f"{best['there']:.1f} ms, {best['there'] / best['here']:.2f} times",
         )

@@ -7,6 +7,7 @@ code.
 from __future__ import annotations
 
 import json
+import math
 import struct
 from typing import Any
 
@@ -16,12 +17,14 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 ALIGNMENT = 8
 _LENGTH = struct.Struct("<Q")
+_AS_JSON = json.JSONEncoder(separators=(",", ":")).encode
+"""Made once: `json.dumps` makes an encoder for each call that asks for other separators."""
 
 
 def pack(value: Any, *arrays: Array) -> bytes:
     """Return a JSON value and arrays as bytes."""
     shapes = [[array.dtype.str, array.shape] for array in arrays]
-    head = json.dumps([value, shapes], separators=(",", ":")).encode()
+    head = _AS_JSON([value, shapes]).encode()
     parts = [_LENGTH.pack(len(head)), head]
     size = _LENGTH.size + len(head)
     for array in arrays:
@@ -40,7 +43,7 @@ def unpack(data: bytes) -> tuple[Any, list[Array]]:
     for name, shape in shapes:
         dtype = np.dtype(name)
         at += -at % ALIGNMENT
-        count = int(np.prod(shape, dtype=np.int64))
+        count = math.prod(shape)
         arrays.append(np.frombuffer(data, dtype, count, at).reshape(shape))
         at += count * dtype.itemsize
     return value, arrays

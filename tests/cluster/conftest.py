@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from lsr.cluster.session import ray_module
+from lsr.errors import MissingExtraError
+
 sys.path.insert(0, str(Path(__file__).parent.parent / "shards"))  # for `set_material`
 CORES, STORE_BYTES = 4, 128 << 20
 
@@ -17,7 +20,10 @@ CORES, STORE_BYTES = 4, 128 << 20
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the cluster."""
-    ray = pytest.importorskip("ray", reason="needs Ray: pip install 'lsr-search[ray]'")
+    try:
+        ray = ray_module()
+    except MissingExtraError as error:
+        pytest.skip(str(error))
     token = tmp_path_factory.mktemp("ray") / "token"
     token.write_text(secrets.token_hex(32))
     given = {"RAY_AUTH_TOKEN_PATH": str(token), "RAY_USAGE_STATS_ENABLED": "0"}

@@ -171,3 +171,16 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(lsr.LsrError, match=r"pip install 'lsr-search\[ray\]'"):
         connected()
+
+
+def test_a_death_is_waited_for_as_long_as_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lsr.cluster.session import DEATH_WAIT, ray_module
+
+    pytest.importorskip("ray", reason="needs Ray: pip install 'lsr-search[ray]'")
+    name, default = DEATH_WAIT
+    monkeypatch.delenv(name, raising=False)
+    ray_module()
+    assert os.environ[name] == default
+    monkeypatch.setenv(name, "700")
+    ray_module()
+    assert os.environ[name] == "700"
