@@ -74,7 +74,11 @@ def test_a_file_of_queries_is_reranked(lsr: Lsr, dense_index: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("args", "code", "error"),
     [
-        (["--rerank", "magic"], 2, "no reranker 'magic': there are dense, late-interaction[:MODEL], slim[:MODEL], cross-encoder"),
+        (
+            ["--rerank", "magic"],
+            2,
+            "no reranker 'magic': there are dense, late-interaction[:MODEL], slim[:MODEL], cross-encoder",
+        ),
         (["--rerank", "cross-encoder"], 2, "a cross-encoder is a model: name its folder"),
         (["--rerank", "cross-encoder:/nowhere"], 1, "no model folder /nowhere"),
         (["--rerank", "cross-encoder:{masked_lm}"], 1, "has no sequence-classification head that fits"),

@@ -70,14 +70,14 @@ def test_where_no_index_is_the_exit_code_says_so(lsr: Lsr, tmp_path: Path, comma
 def test_doctor_knows_what_every_extra_is_for(root: Path) -> None:
     project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
     assert project["name"] == doctor.DISTRIBUTION
-    assert set(doctor.FOR_WHAT) == set(project["optional-dependencies"]) - {"dev"}
+    assert set(doctor.FOR_WHAT) == set(project["optional-dependencies"]) - {"dev", "frameworks"}
 
 
 def test_doctor_reads_what_the_installed_package_asks_for(lsr: Lsr) -> None:
     declared = [requirement.lower() for requirement in importlib.metadata.requires("lsr-search") or []]
     (report,) = lsr("doctor", "--json").objects
     shown = [*report["packages"], *(package for extra in report["extras"].values() for package in extra)]
-    assert len(shown) == sum('extra == "dev"' not in requirement for requirement in declared)
+    assert len(shown) == sum(not re.search('extra == "(dev|frameworks)"', requirement) for requirement in declared)
     assert all(any(requirement.startswith(name.lower()) for requirement in declared) for name in shown)
 
 

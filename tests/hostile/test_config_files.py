@@ -55,6 +55,10 @@ REFUSED = {
     "html = 'x.html'": ["search", "x"],
     "output = '../other'": ["train", "x"],
     "endpoint = 'http://evil.example'": ["push", "x", "me/model"],
+    "ray = 'ray://evil.example:10001'": ["serve"],
+    "expansions = '/etc/passwd'": ["index", "x"],
+    "model = 'org/model'": ["expand", "x", "--out", "y.jsonl"],
+    "scorer = 'sparse:org/model'": ["expand", "x", "--make-queries", "--out", "y.jsonl"],
     "base = 'org/model'": ["encoder", "convert", "x", "y"],
     "query = 'org/model'": ["encoder", "convert", "x", "y"],
     "set = ['output=/etc']": ["train", "x"],
@@ -109,13 +113,38 @@ HARMLESS = {
     "of the user's words": {"doc", "text"},
 }
 """Options with a metavar like those of paths, models or addresses, that name none."""
-NAMING = ("FILE", "DIR", "OUT", "CORPUS", "PATH", "GLOB", "ORIGIN", "NAME=", "MODEL", "H", "E", "D", "R", "T", "BEIR")
+NAMING = (
+    "FILE",
+    "DIR",
+    "OUT",
+    "CORPUS",
+    "PATH",
+    "GLOB",
+    "ORIGIN",
+    "NAME=",
+    "MODEL",
+    "H",
+    "E",
+    "D",
+    "M",
+    "R",
+    "T",
+    "BEIR",
+    "ADDRESS",
+)
 
 
 def test_each_option_that_may_name_a_place_is_known_to_the_rules() -> None:
     known = ONLY_GIVEN | INSIDE | MODELS | frozenset().union(*GIVEN_OR_OWN.values()) | {"approximate", "text"}
     known |= frozenset().union(*HARMLESS.values()) | {"device", "dtype", "revision", "model"}
-    known |= {"rounds", "max-teacher-ratio"}  # numbers
+    known |= {
+        "rounds",
+        "max-teacher-ratio",
+        "replicas",
+        "temperature",
+        "teacher-margin",
+        "measures",
+    }  # numbers, and names of measures
     unknown = set()
     for name, (_, parser) in commands_of(build_parser()).items():
         for action in parser._actions:

@@ -149,7 +149,7 @@ def test_a_name_is_registered_once_and_an_unknown_one_lists_the_known() -> None:
 
 
 def test_every_module_of_a_package_registers_its_own() -> None:
-    assert LOSSES.names() == ("ensemble", "infonce", "kl", "margin", "margin_mse", "regression")
+    assert LOSSES.names() == ("ensemble", "infonce", "kl", "margin", "margin_mse", "overlap", "regression")
     assert REGULARISERS.names() == ("df-flops", "flops", "idf-flops", "l0-mask", "l1", "term-budget")
     assert EVALUATORS.names() == ("reranking", "triplets")
     assert TRACKERS.names() == ("mlflow", "tensorboard", "trackio", "wandb")

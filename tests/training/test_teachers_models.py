@@ -89,7 +89,7 @@ def test_models_that_are_no_cross_encoder(tmp_path: Path) -> None:
     weights = torch.nn.Linear(2, 2).state_dict()
     (folder / "model.safetensors").unlink()
     torch.save(weights, folder / "pytorch_model.bin")
-    with pytest.raises(EncoderError, match="save the model as safetensors"):
+    with pytest.raises(EncoderError, match="run lsr encoder convert"):
         open_teacher(f"cross-encoder:{folder}")
     with pytest.raises(UsageError, match="teacher cross-encoder:"):
         open_teacher(f"cross-encoder:{folder}", pooling="mean")

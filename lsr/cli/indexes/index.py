@@ -41,10 +41,10 @@ examples:
   lsr index notes/ --encoder path/to/model   with your own SPLADE model
   lsr index notes/ --dense all-MiniLM-L6-v2  with dense vectors as well
   lsr index --dense all-MiniLM-L6-v2         dense vectors for ./.lsr
-  lsr index notes/ --dense joint --smooth    documents also found by what near ones say
+  lsr index notes/ --dense joint --smooth    also found by what near ones say
   lsr index --vectors documents.parquet      vectors instead of text
   lsr index corpus.jsonl --shards 4          a set of 4 shards
-  lsr index corpus.jsonl --shards 4 --ray    … encoded and built on a Ray cluster
+  lsr index corpus.jsonl --shards 4 --ray    encoded and built on a Ray cluster
 """
 
 

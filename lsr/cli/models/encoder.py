@@ -13,7 +13,7 @@ EXAMPLES = """\
 examples:
   lsr encoder export path/to/model my-model       in int8, a quarter of the size
   lsr encoder export owner/model my-model --dtype float32
-  lsr encoder convert BAAI/bge-m3 bge-m3          pickled weights, sparse_linear.pt
+  lsr encoder convert BAAI/bge-m3 bge-m3          .bin files, sparse_linear.pt
   lsr encoder convert my-lora merged              an adapter and its model
   lsr encoder convert documents/ both --query queries/   efficient SPLADE
   lsr index notes/ --encoder my-model             encode with it

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
 examples:
-  lsr tune                                   by queries made from the documents of ./.lsr
+  lsr tune                                   by queries made from ./.lsr's documents
   lsr tune --judged qrels.tsv --queries queries.tsv
   lsr tune --judged beir/nfcorpus --split dev
   lsr tune --reset                           the usual settings again
-  lsr tune --minutes 30 --output my-model    the model, trained on queries made from the documents
+  lsr tune --minutes 30 --output my-model    the model, trained on made queries
 """
 
 
@@ -32,7 +32,7 @@ def add_parser(subparsers: Any) -> None:
         "fit hybrid search to an index",
         "Compare settings of hybrid search (weights of both legs and of exact words,\n"
         "share of neighbours, candidates) on queries made from the index's documents, or\n"
-        "on judged queries, and keep the better ones with the index: 'lsr search --hybrid'\n"
+        "on judged queries, and keep the better ones with it: 'lsr search --hybrid'\n"
         "uses them, 'lsr stats' shows them. Where none is better beyond chance, the usual\n"
         "ones stay. With --minutes, train the index's model on made queries instead.\n"
         "docs/HYBRID.md and docs/TRAINING.md have more.",

@@ -22,36 +22,50 @@ GIVEN_OR_OWN: Mapping[str, frozenset[str]] = {
     "tell agents what an index is about": frozenset(("about",)),
     "delete documents": frozenset(("remove-missing", "delete where", "delete ids-from", "update where")),
     "load data sets": frozenset(("check-overlap",)),
-    "send data to a server, or take it from one": frozenset(("endpoint",)),
+    "send data to a server, or take it from one": frozenset(("endpoint", "ray")),
 }
 """Options by which a stranger could do harm, by their effects. A metavar or a command is added where a name has
 other uses. A folder's file can't set them."""
 
 INSIDE = frozenset(
-    "index vectors ids-from stopwords queries qrels data corpus candidate-pool haystack distractors baseline".split()
+    "index vectors ids-from stopwords queries qrels data corpus candidate-pool haystack distractors baseline expansions"
+    " from".split()
 )
 """Options that name files to be read. A folder's file may name what is in the folder."""
 
-MODELS = frozenset(("encoder", "dense", "rerank", "teacher", "base", "query"))
+MODELS = frozenset(("encoder", "dense", "rerank", "teacher", "base", "query", "model M", "scorer"))
 """Options that name models. A folder's file may name what comes with this program, or is in the folder."""
 
 _OWN_MODELS = frozenset(
-    ("bm25", "codes", "cross-encoder", "default", "densified", "joint", "late-interaction", "none", "slim", "")
+    (
+        "bm25",
+        "codes",
+        "cross-encoder",
+        "default",
+        "densified",
+        "joint",
+        "late-interaction",
+        "none",
+        "slim",
+        "sparse",
+        "",
+    )
 )
 
 
 def check_folder_setting(path: Path, command: str, action: argparse.Action, name: str, value: Any) -> None:
     """Raise UsageError for a value that the file of a folder can't give an option."""
     names = {flag.lstrip("-") for flag in action.option_strings}
+    forms = {form for each in names for form in (each, f"{each} {action.metavar}", f"{command} {each}")}
     for what, options in GIVEN_OR_OWN.items():
-        if options & {form for each in names for form in (each, f"{each} {action.metavar}", f"{command} {each}")}:
+        if options & forms:
             raise _refused(path, name, f"options that {what} can't be set by the file of a folder")
     items = [str(item) for item in (value if isinstance(value, list) else [value])]
     if names & INSIDE:
         for item in items:
             if not _is_inside(item):
                 raise _refused(path, name, f"{item!r} is outside this folder")
-    if names & MODELS and action.nargs != 0:
+    if forms & MODELS and action.nargs != 0:
         for item in items:
             if not _is_known_model(item):
                 raise _refused(path, name, f"{item!r} is a model that is neither bundled nor in this folder")

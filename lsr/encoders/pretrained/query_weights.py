@@ -27,7 +27,8 @@ def weights_by_token(
     """
     of = "query weights" if place is None else str(place)
     ids = tokenizer.get_vocab(with_added_tokens=True)
-    if not isinstance(weights, Mapping) or not weights.keys() & ids.keys():
+    is_none = weights == {} and place is None  # asked for from Python, where no term of the model is to count
+    if not is_none and (not isinstance(weights, Mapping) or not weights.keys() & ids.keys()):
         raise EncoderError(f"{of}: no token of the model has a weight: an object of weights by token was expected")
     by_id = np.zeros(vocab_size, np.float32)
     n_known = 0

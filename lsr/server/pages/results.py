@@ -87,8 +87,8 @@ def page_options(searcher: Searcher, address: Address, facts: IndexFacts) -> Sea
 
 
 def _nothing(status: str, problem: str = "") -> dict[str, Any]:
-    return {"status": status, "problem": problem, "hits": (), "facets": (), "engine_facts": None, "unknown": (),
-            "previous": "", "next": "", "offset": 0, "is_filtered": False}  # fmt: skip
+    return {"status": status, "partial": "", "problem": problem, "hits": (), "facets": (), "engine_facts": None,
+            "unknown": (), "previous": "", "next": "", "offset": 0, "is_filtered": False}  # fmt: skip
 
 
 def _found(
