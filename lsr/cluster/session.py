@@ -15,7 +15,7 @@ AUTO = "auto"
 PROBE_S = 5.0
 """Time in which a machine has to accept a connection."""
 DEATH_WAIT = ("RAY_timeout_ms_task_wait_for_death_info", "100")
-"""Milliseconds that Ray waits for the reason of a death before a call fails; by its default, 1,000, that took 1.9 s."""
+"""Milliseconds that Ray waits for the reason of a death before a call fails: its default, 1,000, took 1.9 s."""
 OF_OUR_CLUSTER = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
 """Settings of a cluster that is started here. With Ray's niceness, 15, its workers wait for all else on the machine."""
 STORE_BYTES = 256 << 20

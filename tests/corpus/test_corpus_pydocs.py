@@ -88,7 +88,7 @@ def test_nothing_of_the_library_is_run(documentation):
     count, *imported = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     ).stdout.split()
-    # Other tests of this process may have replaced a function of a C module, which is no longer one of the library then.
+    # Other tests of this process may have replaced a function of a C module, which is then no longer of the library.
     assert len(documentation) <= int(count) <= len(documentation) + 5
     assert not {"antigravity", "this", "turtle", "tkinter", "asyncio", "unittest", "pydoc_data.topics"} & set(imported)
 
