@@ -93,8 +93,12 @@ class _Reads(io.RawIOBase):
 
 
 def is_of_library(error: BaseException) -> bool:
-    """Tell whether an error is of a library below pyarrow's file systems, which has classes for itself."""
-    return type(error).__module__.partition(".")[0] in _LIBRARIES
+    """Tell whether a library below pyarrow's file systems raised an error, or defines its class."""
+    raised_in = ""
+    place = error.__traceback__
+    while place is not None:
+        raised_in, place = str(place.tb_frame.f_globals.get("__name__", "")), place.tb_next
+    return any(module.partition(".")[0] in _LIBRARIES for module in (type(error).__module__, raised_in))
 
 
 @contextmanager
