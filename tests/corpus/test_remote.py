@@ -329,7 +329,7 @@ ConnectError.__module__ = "httpx2"
 @pytest.mark.parametrize("url", ["hf://datasets/", "hf://datasets/a", "hf://x"])
 def test_what_names_no_repository_of_the_hub_is_an_error(url: str) -> None:
     pytest.importorskip("huggingface_hub")
-    with pytest.raises(LsrError, match="the store doesn't answer as it should .*Repository id"):
+    with pytest.raises(LsrError, match=r"the store doesn't answer as it should .*Repository id"):
         read(as_place(url))
 
 
