@@ -24,6 +24,8 @@ from lsr.query.shards.transport import Connection, Lost, ShardPlace
 STARTING_S = 300.0
 """Time that actors get to start, open their shards and load what searches need."""
 MOST_REPLICAS = 64
+WORTH_A_THREAD_S = 0.002
+"""Time that a shard takes to answer from which the actor's others answer in threads: these cost half a millisecond."""
 _LENGTH = struct.Struct("<Q")
 
 
@@ -45,9 +47,13 @@ class ShardActor:
     def answer(self, asked: bytes, request: bytes) -> bytes:
         """Return the joined replies of the shards whose byte in `asked` is not 0."""
         shards = [shard for shard, is_asked in zip(self._shards, asked, strict=True) if is_asked]
+        began = time.perf_counter()
+        first = shards[0].answer(request)
         if len(shards) == 1:
-            return shards[0].answer(request)
-        return joined(list(self._pool.map(lambda shard: shard.answer(request), shards)))
+            return first
+        is_short = time.perf_counter() - began < WORTH_A_THREAD_S
+        each = (map if is_short else self._pool.map)(lambda shard: shard.answer(request), shards[1:])
+        return joined([first, *each])
 
 
 def joined(replies: Sequence[bytes]) -> bytes:
