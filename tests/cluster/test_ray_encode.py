@@ -241,12 +241,15 @@ def test_builds_survive_kills_at_random_moments(cluster: str, tmp_path: Path) ->
     script = BUILD.format(address=cluster)
     rng, n_kills, rounds = random.Random(3), 0, 0
     material = str(Path(__file__).parent.parent / "shards")
-    while n_kills < 20:
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "whole"), material], check=True, capture_output=True)
+    whole_s = time.monotonic() - began
+    while n_kills < 10:
         path = tmp_path / f"set{rounds}"
         rounds += 1
         command = [sys.executable, "-c", script, str(path), material]
         driver = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        time.sleep(6 + rng.random() * 5)
+        time.sleep(whole_s * (0.2 + 0.7 * rng.random()))
         victims = [driver.pid, *_tasks()]
         n_kills += _kill(rng.choice(victims))
         output = driver.stdout.read() if driver.stdout is not None else ""
