@@ -234,6 +234,6 @@ class Actors:
 
 
 def parts_of(n_shards: int, n_parts: int) -> list[range]:
-    """Return the numbers of the shards of each part: neighbours, as many in each as in the others or one less."""
+    """Return the numbers of the shards of each part: neighbours, shared out evenly."""
     n_parts = max(1, min(n_parts, n_shards))
     return [range(n_shards * i // n_parts, n_shards * (i + 1) // n_parts) for i in range(n_parts)]

@@ -66,6 +66,7 @@ sys.path.insert(0, sys.argv[2])
 from set_material import Partition, index_documents, load_encoder, make
 from lsr.cluster.build_tasks import RayBuilders
 options = dict(shards=Partition(3), builders=RayBuilders({address!r}, 3), overwrite=True)
+print("connected", flush=True)
 index_documents([make(i) for i in range(4000)], Path(sys.argv[1]), load_encoder("bm25"), **options)
 print("ended")
 """
@@ -241,15 +242,13 @@ def test_builds_survive_kills_at_random_moments(cluster: str, tmp_path: Path) ->
     script = BUILD.format(address=cluster)
     rng, n_kills, rounds = random.Random(3), 0, 0
     material = str(Path(__file__).parent.parent / "shards")
-    began = time.monotonic()
-    subprocess.run([sys.executable, "-c", script, str(tmp_path / "whole"), material], check=True, capture_output=True)
-    whole_s = time.monotonic() - began
     while n_kills < 10:
         path = tmp_path / f"set{rounds}"
         rounds += 1
         command = [sys.executable, "-c", script, str(path), material]
         driver = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        time.sleep(whole_s * (0.2 + 0.7 * rng.random()))
+        lines_until(driver, "connected")
+        time.sleep(2.5 * rng.random())
         victims = [driver.pid, *_tasks()]
         n_kills += _kill(rng.choice(victims))
         output = driver.stdout.read() if driver.stdout is not None else ""
