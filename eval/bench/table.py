@@ -44,9 +44,38 @@ def lines(report: BenchReport) -> Iterator[str]:
             yield ""
             yield from _steps([report for report in collection.steps if report.k == k])
         yield ""
+    if len(report.collections) > 1:
+        yield from _growth(report.collections)
+        yield ""
     hardware = report.provenance.hardware
     yield f"{hardware.cpu}, {hardware.cores} cores, {hardware.memory_bytes / 1e9:.0f} GB; {report.provenance.date}"
     yield from textwrap.wrap(f"Latencies: {report.protocol} Rounds: {report.rounds}.", WIDTH)
+
+
+def _growth(collections: Sequence[CollectionReport]) -> Iterator[str]:
+    """Yield a table for each k: every engine's mean latency by the number of documents, and how it grows."""
+    collections = sorted(collections, key=lambda collection: collection.n_docs)
+    by_size = [{(m.engine, m.k): m for m in collection.measurements} for collection in collections]
+    for number, k in enumerate(sorted({k for _, k in by_size[0]})):
+        if number:
+            yield ""
+        rows = []
+        for name in dict.fromkeys(name for measured in by_size for name, _ in measured):
+            found = [measured.get((name, k)) for measured in by_size]
+            first = found[0]
+            rows.append(
+                [name, *(_grown(m, first) for m in found), *("" if m is None else f"{m.recall:.3f}" for m in found)]
+            )
+        sizes = [f"{collection.n_docs:,}" for collection in collections]
+        yield from _table([f"documents, k = {k}", *sizes, *(f"recall, {size}" for size in sizes)], rows)
+    yield "Mean µs a query by the number of documents; in brackets, how many times those of the fewest."
+
+
+def _grown(m: Measurement | None, first: Measurement | None) -> str:
+    if m is None:
+        return ""
+    mean = f"{m.latency.mean_us:,.0f}"
+    return mean if first is None or m is first else f"{mean} ({m.latency.mean_us / first.latency.mean_us:.2f} ×)"
 
 
 def _indexes(report: CollectionReport) -> Iterator[str]:

@@ -47,7 +47,7 @@ def add_parser(subparsers: Any) -> None:
     )  # fmt: skip
     add(
         "--peers", nargs="*", metavar="NAME",
-        help="time peers too: bmp, pisa, seismic, lucene; without names, those that are installed",
+        help="time peers too: bmp, pisa, seismic, sindi, kannolo, lucene; without names, those that are installed",
     )  # fmt: skip
     add("--without-reordering", action="store_true", help="also time an index without reordering")
     add("--approximate", action="store_true", help="also time approximate search at several settings")
