@@ -93,9 +93,11 @@ class _Search:
 
     def positions(self, result: Any) -> npt.NDArray[np.int64]:
         # Where it finds fewer than k, the rest of its arrays is uninitialised.
-        found = result[0].ravel()
+        found: npt.NDArray[np.int64] = result[0].ravel()
         found = found[(found >= 0) & (found < self._n_docs)]
-        return found[np.sort(np.unique(found, return_index=True)[1])].astype(np.int64)
+        first: npt.NDArray[np.intp] = np.unique(found, return_index=True)[1]
+        ranked: npt.NDArray[np.int64] = found[np.sort(first)]
+        return ranked
 
 
 def searcher(index: Any, *, query_prune_ratio: float, n_candidate: int) -> _Search:
