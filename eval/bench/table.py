@@ -20,6 +20,8 @@ OURS = frozenset(setting.name for setting in (*own.SETTINGS, own.NOT_REORDERED))
 BUSY = 0.1
 """Share of time spent waiting for a core beyond which a reader is warned."""
 WIDTH = 110
+RECALLS = (0.95, 0.98, 0.99)
+"""Recalls at which approximate searches are compared."""
 
 
 def lines(report: BenchReport) -> Iterator[str]:
@@ -116,7 +118,28 @@ def _latencies(report: CollectionReport, k: int) -> Iterator[str]:
             f"Fastest exact peer: {fastest.engine}; ours is {fastest.times_ours:.2f} times as fast "
             f"({fastest.times_ours_cpu:.2f} by processor time)."
         )
+    yield from _at_recall(measured)
     yield from _warning(measured)
+
+
+def _at_recall(measured: Sequence[Measurement]) -> Iterator[str]:
+    """Yield a line for each of RECALLS, where some miss: the fastest of ours and of the peers that reach it."""
+    ours = [m for m in measured if m.engine.startswith(own.SETTINGS[0].name)]
+    peers = [m for m in measured if m not in ours]
+    if not any(m.recall < 1 for m in ours) or not any(m.recall < 1 for m in peers):
+        return
+    for least in RECALLS:
+        mine, theirs = _fastest(ours, least), _fastest(peers, least)
+        if mine is None or theirs is None:
+            continue
+        ratio = theirs.latency.mean_us / mine.latency.mean_us
+        shown = (f"{m.engine} {m.latency.mean_us:,.0f} µs ({m.recall:.3f})" for m in (mine, theirs))
+        yield f"At recall {least:g}: {', '.join(shown)}, {ratio:.1f} ×."
+
+
+def _fastest(measured: Sequence[Measurement], least: float) -> Measurement | None:
+    reached = [m for m in measured if m.recall >= least]
+    return min(reached, key=lambda m: m.latency.mean_us, default=None)
 
 
 def _latency(m: Measurement) -> list[str]:

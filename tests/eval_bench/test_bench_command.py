@@ -13,9 +13,12 @@ import pytest
 
 from lsr.cli.main import main
 from lsr.errors import LsrError, MissingExtraError, UsageError
+from lsr.eval.bench import table
 from lsr.eval.bench.collection import SparseCollection, make_collection, save_collection
 from lsr.eval.bench.oracle import find_truth, recall
 from lsr.eval.bench.registry import PEERS, choose_peers, engine, engine_version
+from lsr.eval.bench.report import Measurement
+from lsr.eval.bench.timing import Latency
 from lsr.kernels.traversals.account import STEPS
 from lsr.types import SparseBatch
 
@@ -99,6 +102,34 @@ def test_every_step_of_a_search_is_accounted_for(
     assert scored[0]["n_bytes"] > 12 * scored[0]["n_items"]
     printed = capsys.readouterr().out
     assert "steps, k = 10" in printed and "block bounds of the rest" in printed
+
+
+def test_pruned_indexes_are_held_against_the_whole_documents(
+    bench: Bench, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (collection,) = bench(str(folder), "-k", "10", "--prune", "0.5", "0.9")["collections"]
+    found = {m["engine"]: m for m in collection["measurements"]}
+    recalls = [found[name]["recall"] for name in ("lsr, pruned to 0.5", "lsr, pruned to 0.9", "lsr")]
+    assert 0.3 < recalls[0] < recalls[1] < recalls[2] == 1
+    sizes = [index["size_bytes"] for index in collection["indexes"]]
+    assert sizes[1] < sizes[2] < sizes[0]
+    assert not found["lsr, pruned to 0.9"]["exact"]
+    assert main(["bench", str(folder), "--prune", "1"]) == 2
+    assert "it must be above 0 and below 1" in capsys.readouterr().err
+
+
+def test_the_fastest_at_a_recall_are_named() -> None:
+    def measured(engine: str, mean_us: float, recall: float) -> Measurement:
+        latency = Latency(mean_us, 1.0, 1.0, 1.0, 1.0, 1)
+        return Measurement(engine, 10, latency, recall, False, 1.0, 1.0, 1.0, 0.0)
+
+    ours = [measured("lsr", 100, 1.0), measured("lsr, fast", 40, 0.96), measured("lsr, near-exact", 80, 0.985)]
+    peers = [measured("A, fast", 400, 0.97), measured("A, slow", 600, 0.982), measured("B", 900, 0.5)]
+    assert list(table._at_recall([*ours, *peers])) == [
+        "At recall 0.95: lsr, fast 40 µs (0.960), A, fast 400 µs (0.970), 10.0 ×.",
+        "At recall 0.98: lsr, near-exact 80 µs (0.985), A, slow 600 µs (0.982), 7.5 ×.",
+    ]
+    assert not list(table._at_recall(ours)) and not list(table._at_recall([ours[0], *peers]))
 
 
 def test_several_sizes_are_compared_and_kept_indexes_used_again(

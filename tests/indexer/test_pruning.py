@@ -18,6 +18,7 @@ import lsr
 from lsr.cli.main import main
 from lsr.encoders.registry import load_encoder
 from lsr.errors import IndexDamagedError, UsageError
+from lsr.eval.systems.indexed_system import of_documents
 from lsr.indexer.pipeline import index_documents
 from lsr.indexer.pruning import Pruning, pruning_together
 from lsr.indexer.shards.manifest import HASH, RANGE, Partition
@@ -168,6 +169,14 @@ def test_a_set_of_shards_is_pruned_once(tmp_path: Path, by: str) -> None:
         assert pruning is not None
         assert pruning.n_dropped == drawn(range(N_DOCS)).nnz - index.manifest.n_postings
         assert pruning.n_sampled == N_DOCS
+
+
+def test_an_evaluation_says_so(tmp_path: Path) -> None:
+    with StoredIndex.open(make(tmp_path / "index", prune=MASS)) as index:
+        told = of_documents(index.manifest)
+    assert told["pruning"]["mass"] == MASS and told["pruning"]["recall"] < 1
+    with StoredIndex.open(make(tmp_path / "whole")) as index:
+        assert of_documents(index.manifest) == {}
 
 
 def test_without_pruning_the_manifest_has_no_entry(tmp_path: Path) -> None:
