@@ -20,7 +20,7 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import njit, types
+from numba import njit
 
 from lsr.kernels.jit.at_fork import hold_compilers
 from lsr.kernels.jit.cache import forget_unused, note_use
@@ -89,28 +89,10 @@ def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function on its first call: no interpreter lock, never parallel inside, cached on disk."""
     folder = cache_folder()
     if folder is None:
-        return _without_literals(njit(nogil=True)(function))
+        return njit(nogil=True)(function)
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(folder)
     try:
-        return _without_literals(njit(nogil=True, cache=True)(function))
+        return njit(nogil=True, cache=True)(function)
     finally:
         numba.config.CACHE_DIR = before
-
-
-def _without_literals(dispatcher: Any) -> Any:
-    """Let calls by other kernels with constants share one compiled version with all others.
-
-    Numba would compile a version for each constant, a whole tree of called kernels in it.
-    """
-    if numba.config.DISABLE_JIT:
-        return dispatcher
-    resolve = dispatcher.get_call_template
-
-    def resolved(args: Any, kws: Any) -> Any:
-        return resolve(
-            [types.unliteral(arg) for arg in args], {name: types.unliteral(arg) for name, arg in kws.items()}
-        )
-
-    dispatcher.get_call_template = resolved
-    return dispatcher
