@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lsr.errors import LsrError
-from lsr.eval.bench import unseen
+from lsr.eval.bench.corpora import unseen
 from lsr.eval.data.datasets import load_dataset
 
 LONG = " ".join(f"word{n}" for n in range(70))

@@ -1,4 +1,4 @@
-"""Examples to train a model by: queries of an index with candidates of its hybrid search, and the scores of that."""
+"""Examples to train a model by: queries of an index, with candidates of its hybrid search and their scores."""
 
 from __future__ import annotations
 
