@@ -1,8 +1,8 @@
 """Test collections with natural labels that no bundled model saw in training: docstrings, and manual pages.
 
-`python -m lsr.eval.bench.corpora.unseen FOLDER` writes BEIR folders for `lsr eval`. The first line of a docstring, or the line
-that names a manual page, is a query; the rest is its document. So there is one relevant document a query, and its query
-is not in it. Queries that two documents have are left out.
+`python -m lsr.eval.bench.corpora.unseen FOLDER` writes BEIR folders for `lsr eval`. The first line of a docstring, or
+the line that names a manual page, is a query; the rest is its document. So there is one relevant document a query, and
+its query is not in it. Queries that two documents have are left out.
 """
 
 from __future__ import annotations
