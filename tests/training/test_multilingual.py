@@ -1,4 +1,4 @@
-"""Parallel texts of gettext's catalogues, and an XLM-R-like model of 250,002 terms from its start to a search."""
+"""Parallel texts of gettext's catalogues, and an XLM-R-like model from its start to a search."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from lsr.training.train import train
 from lsr.types import Document
 
 N_TERMS = 250_002
+"""As many as XLM-R has."""
 ENGLISH, GERMAN = ("cat", "dog", "bread", "river", "tree", "stone"), ("Katze", "Hund", "Brot", "Fluss", "Baum", "Stein")
 
 pytestmark = pytest.mark.usefixtures("without_plots")
@@ -106,14 +107,14 @@ def test_a_folder_for_trainings_across_languages(tmp_path: Path, capsys: pytest.
     assert "language 'fr': 0 messages" in capsys.readouterr().err
 
 
-def save_wide_model(folder: Path) -> Path:
-    """Save a random model whose tokenizer has as many pieces as XLM-R's."""
+def save_model(folder: Path, n_terms: int) -> Path:
+    """Save a random XLM-R-like model with so many pieces."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaForMaskedLM
 
     words = [f"▁{word}" for word in (*ENGLISH, *GERMAN)]
     pieces = [("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), *((word, -1.0) for word in words)]
-    pieces += [(f"▁w{i}", -9.0) for i in range(N_TERMS - 1 - len(pieces))]
+    pieces += [(f"▁w{i}", -9.0) for i in range(n_terms - 1 - len(pieces))]
     tokenizer = Tokenizer(models.Unigram([*pieces, ("<mask>", 0.0)], unk_id=3))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -125,7 +126,7 @@ def save_wide_model(folder: Path) -> Path:
     ).save_pretrained(folder)
     torch.manual_seed(0)
     config = XLMRobertaConfig(
-        vocab_size=N_TERMS, hidden_size=16, num_hidden_layers=1, num_attention_heads=1, intermediate_size=16,
+        vocab_size=n_terms, hidden_size=16, num_hidden_layers=1, num_attention_heads=1, intermediate_size=16,
         max_position_embeddings=34, initializer_range=0.5, pad_token_id=1, type_vocab_size=1,
     )  # fmt: skip
     model = XLMRobertaForMaskedLM(config)
@@ -135,9 +136,10 @@ def save_wide_model(folder: Path) -> Path:
     return folder
 
 
-def test_250_000_terms_are_trained_indexed_searched_and_explained(tmp_path: Path) -> None:
+@pytest.mark.parametrize("n_terms", [20_000, pytest.param(N_TERMS, marks=pytest.mark.large)])
+def test_pieces_are_trained_indexed_searched_and_explained(n_terms: int, tmp_path: Path) -> None:
     values: dict[str, Any] = {
-        "encoder": {"start": str(save_wide_model(tmp_path / "start")), "family": "splade", "dropout": 0.0},
+        "encoder": {"start": str(save_model(tmp_path / "start", n_terms)), "family": "splade", "dropout": 0.0},
         "loss": {"infonce": {"weight": 1.0}},
         "sparsity": {"documents": {"target": 400, "ramp": 1}, "max_terms": 300_000},
         "train": {"steps": 4, "batch_size": 4, "learning_rate": 1e-2, "log_every": 1, "precision": "float32"},
@@ -153,7 +155,7 @@ def test_250_000_terms_are_trained_indexed_searched_and_explained(tmp_path: Path
     documents = [example.documents[0] for example in examples]
     index_documents(documents, tmp_path / "index", encoder)
     searcher = Searcher(tmp_path / "index", encoder=encoder)
-    assert len(encoder.terms) == N_TERMS
+    assert len(encoder.terms) == n_terms
 
     vectors = encoder.encode_documents(documents)
     query = encoder.encode_queries(["cat bread"])
@@ -164,8 +166,10 @@ def test_250_000_terms_are_trained_indexed_searched_and_explained(tmp_path: Path
     # Impacts are bytes: a document's score is at most a hundredth off.
     assert [hit.score for hit in hits] == pytest.approx([exact[i] for i in found], rel=0.01)
     assert sorted(found[:3]) == sorted(np.argsort(exact)[::-1][:3].tolist())
-    (explained, *_) = searcher.explain("cat bread", k=1)
-    assert {term.term for term in explained.terms} <= set(encoder.terms)
+    explained = searcher.explain("cat bread", k=1)
+    assert {term.term for term in explained.terms} <= set(encoder.terms) and explained.hits[0].hit.score == hits[
+        0
+    ].score
 
 
 def test_a_backbone_has_terms_of_all_its_languages(tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ class Method:
 METHODS = (
     Method(EXPANSIONS, "BM25 of documents expanded by made queries; BM25", WITHOUT_EXPANSIONS),
     Method("slim", "refined by sums of maxima; the fused form alone", "slim", {"rerank": "slim"}),
+    Method("slim-maxima", "trained and refined by sums of maxima; fused", "slim-maxima", {"rerank": "slim"}),
     Method("df-flops", "FLOPS by document frequency; FLOPS"),
     Method("term-budget", "FLOPS with a budget for each term; FLOPS"),
     Method("casper", "keyphrases and tokens; tokens"),

@@ -42,6 +42,7 @@ _BESIDE = "splade-small"
 TRAININGS = (
     Training("splade-small", _BESIDE, (_FROM_HEAD,)),
     Training("slim", _BESIDE, (_FROM_HEAD, "encoder.family=slim")),
+    Training("slim-maxima", _BESIDE, (_FROM_HEAD, "encoder.family=slim", "train.scores=sums-of-maxima")),
     Training("df-flops", _BESIDE, (_FROM_HEAD, "sparsity.documents.regulariser=df-flops")),
     Training("term-budget", _BESIDE, (_FROM_HEAD, "sparsity.documents.regulariser=term-budget")),
     Training("casper", "casper", (_FROM_HEAD, f"encoder.phrases.corpus={CORPUS}")),
