@@ -22,7 +22,7 @@ from lsr.training.data.example import Example
 from lsr.training.data.read_examples import read_examples
 from lsr.training.multilingual.backbone import BackboneSettings, make_backbone, sentence_embeddings
 from lsr.training.multilingual.catalogues import parallel_texts, read_catalogue
-from lsr.training.multilingual.make import PAIRS, TESTS, Parts, main, write_parts
+from lsr.training.multilingual.make import PAIRS, TESTS, TEXTS, Parts, main, write_parts
 from lsr.training.train import train
 from lsr.types import Document
 
@@ -74,6 +74,8 @@ def test_no_message_trains_and_tests(tmp_path: Path) -> None:
     trained = {example.query for example in read_examples([str(tmp_path / PAIRS)])}
     dataset = load_dataset(tmp_path / TESTS / "en-de")
     assert len(dataset.queries) == 10 and len(list(dataset.documents())) == 60
+    texts_for_a_head = (tmp_path / TEXTS).read_text().splitlines()
+    assert 0 < len(texts_for_a_head) <= 2 * len(trained)
     assert not trained & set(dataset.queries.values()) and trained == {one[0] for one in sentences}
     of = {document.doc_id: document.text for document in dataset.documents()}
     for query_id, judged in dataset.qrels.items():

@@ -41,8 +41,6 @@ _BESIDE = "splade-small"
 
 TRAININGS = (
     Training("splade-small", _BESIDE, (_FROM_HEAD,)),
-    Training("slim", _BESIDE, (_FROM_HEAD, "encoder.family=slim")),
-    Training("slim-maxima", _BESIDE, (_FROM_HEAD, "encoder.family=slim", "train.scores=sums-of-maxima")),
     Training("df-flops", _BESIDE, (_FROM_HEAD, "sparsity.documents.regulariser=df-flops")),
     Training("term-budget", _BESIDE, (_FROM_HEAD, "sparsity.documents.regulariser=term-budget")),
     Training("casper", "casper", (_FROM_HEAD, f"encoder.phrases.corpus={CORPUS}")),
@@ -53,6 +51,8 @@ TRAININGS = (
     Training("uhd-graded", same_as="uhd", document=(("wide.binary", False),)),
     Training("denoising", "denoising"),
     Training("denoising-ranking", "denoising", without=(("loss", "overlap"),)),
+    Training("slim", _BESIDE, (_FROM_HEAD, "encoder.family=slim")),
+    Training("slim-maxima", _BESIDE, (_FROM_HEAD, "encoder.family=slim", "train.scores=sums-of-maxima")),
 )
 """In the order in which they are made."""
 

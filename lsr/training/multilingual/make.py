@@ -1,7 +1,8 @@
 """Making of parallel texts for training and tests: `python -m lsr.training.multilingual.make FOLDER LANGUAGE …`.
 
-FOLDER gets `pairs.parquet` (English and a translation each), `backbone/`, a transformer to start from, and for each
-language a test collection `tests/en-LANGUAGE/`: English messages as queries, texts of the language as documents.
+FOLDER gets `pairs.parquet` (English and a translation each), `texts.jsonl` (some of both, to fit a head to),
+`backbone/`, a transformer to start from, and for each language a test collection `tests/en-LANGUAGE/`: English messages
+as queries, texts of the language as documents.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from lsr.training.multilingual.catalogues import parallel_texts
 
 log = logging.getLogger(__name__)
 
-PAIRS, BACKBONE, TESTS = "pairs.parquet", "backbone", "tests"
+PAIRS, TEXTS, BACKBONE, TESTS = "pairs.parquet", "texts.jsonl", "backbone", "tests"
+N_TEXTS = 400
 PLACE = "/usr/share/locale"
 
 
@@ -64,6 +66,9 @@ def write_parts(folder: Path, texts: Mapping[str, Mapping[str, str]], parts: Par
                 sentences.setdefault(message, [message]).append(translation)
                 pairs.append((language, message, translation))
         _write_collection(folder / TESTS / f"en-{language}", messages, parts)
+    step = max(1, 2 * len(pairs) // N_TEXTS)
+    some = [text for _, message, translation in pairs[::step] for text in (message, translation)]
+    _write_lines(folder / TEXTS, {str(number): text for number, text in enumerate(some)})
     names = ("source", "query", "positive")
     pq.write_table(pa.table(dict(zip(names, map(list, zip(*pairs, strict=True)), strict=True))), folder / PAIRS)
     return list(sentences.values())
@@ -72,10 +77,11 @@ def write_parts(folder: Path, texts: Mapping[str, Mapping[str, str]], parts: Par
 def _write_collection(folder: Path, messages: Mapping[str, str], parts: Parts) -> None:
     tests = [message for message in messages if parts.tests(message)]
     others = [message for message in messages if not parts.tests(message)]
-    texts = dict.fromkeys(messages[message] for message in [*tests, *others])
-    numbers = {text: f"d{number}" for number, text in enumerate(list(texts)[: parts.n_documents])}
-    step = max(1, len(tests) // parts.n_queries)
-    asked = [message for message in tests[::step] if messages[message] in numbers][: parts.n_queries]
+    asked = tests[:: max(1, len(tests) // parts.n_queries)][: parts.n_queries]
+    texts = dict.fromkeys(messages[message] for message in [*asked, *tests, *others])
+    # Sorted, so that no order of insertion prefers relevant documents where scores are equal.
+    kept = sorted(list(texts)[: max(len(asked), parts.n_documents)])
+    numbers = {text: f"d{number}" for number, text in enumerate(kept)}
     (folder / "qrels").mkdir(parents=True, exist_ok=True)
     queries = {f"q{number}": message for number, message in enumerate(asked)}
     _write_lines(folder / "corpus.jsonl", {number: text for text, number in numbers.items()})
