@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lsr.encoders.converted.fit_codes import FittingSettings
 from lsr.errors import LsrError, UsageError
+from lsr.eval.bench.methods.binary import main as time_binary
+from lsr.eval.bench.methods.binary import make_sides
 from lsr.eval.bench.methods.codes import COLUMNS as CODES_COLUMNS
 from lsr.eval.bench.methods.codes import curve, full, measured
 from lsr.eval.bench.methods.table import COLUMNS, METHODS, NOT_MEASURED, Comparisons, main, rows
@@ -111,3 +115,16 @@ def test_a_model_with_other_settings_is_made_of_its_twin(dataset: Dataset, tmp_p
     make_all(tmp_path, materials, Budget(steps=3), names=[])
     with pytest.raises(UsageError, match="trainings of another budget"):
         make_all(tmp_path, materials, Budget(steps=4), names=[])
+
+
+def test_binary_impacts_are_timed_beside_graded_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = {"id": ["d0", "d1"], "terms": [["a", "b"], ["b"]], "weights": pa.array([[3, 9], [4]], pa.list_(pa.uint8()))}
+    pq.write_table(pa.table(table), tmp_path / "vectors.parquet")
+    (tmp_path / "queries.tsv").write_text("q0\ta a b\nq1\tb\n")
+    vectors, queries = tmp_path / "vectors.parquet", tmp_path / "queries.tsv"
+    sides = make_sides(vectors, queries, tmp_path)
+    scores = [[found.scores.tolist() for found in side.searcher.rank(side.queries)] for side in sides]
+    assert scores == [[[15.0, 4.0], [9.0, 4.0]], [[2.0, 1.0], [1.0, 1.0]]]
+    assert time_binary([str(vectors), str(queries), "--documents", "1", "--rounds", "1", "-k", "5"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| as they are", "| each 1"]
