@@ -28,7 +28,7 @@ from lsr.kernels.geometry import SUPERBLOCK
 from lsr.kernels.traversals.blockmax import bound_superblocks
 from lsr.kernels.traversals.in_order import add_rare_runs_of, add_runs_of, score_in_order
 from lsr.kernels.traversals.query_terms import QueryTerms, split_terms
-from lsr.kernels.traversals.superblock import FEW, FEW_SHARE, search_superblock
+from lsr.kernels.traversals.superblock import FEW, search_superblock
 from lsr.kernels.traversals.superblock_bounds import Scale
 from lsr.kernels.traversals.topk import NO_FILTER
 
@@ -98,8 +98,8 @@ def test_the_best_of_some_superblocks_are_found(seed: int, n_docs: int) -> None:
 
 
 @pytest.mark.skipif(UNCOMPILED, reason="takes minutes without compilation")
-@pytest.mark.parametrize("n_superblocks", [FEW + 1, FEW_SHARE * (FEW + 1), 130])
-@pytest.mark.parametrize("k", [1, 10, 100])
+@pytest.mark.parametrize("n_superblocks", [2 * FEW + 1, 130])
+@pytest.mark.parametrize("k", [1, 10])
 def test_many_superblocks_of_two_levels_are_found_in_order(n_superblocks: int, k: int) -> None:
     """Weights that say little leave most superblocks, of more than one window, after the first pages."""
     n_docs = n_superblocks * SUPERBLOCK - 3
