@@ -132,6 +132,18 @@ train-fast: $(VENV)/full  ## Make the bundled encoder without a transformer, for
 	$(BIN)/python -m lsr.training.static.make lsr/models/lsr-static-v1 --pairs $(SHARED)/data/train/pairs.parquet \
 		--texts $(TEXTS)/wikipedia.parquet --work $(TRAINING)/static
 
+METHODS := build/methods
+
+.PHONY: methods
+methods: $(VENV)/full  ## Train each method and the same without its idea, and measure both; run again, it resumes
+	$(if $(wildcard $(TEXTS)),,$(error no training texts in $(TEXTS)))
+	mkdir -p $(METHODS)
+	test -f $(METHODS)/pairs.parquet || $(BIN)/lsr mine $(SHARED)/data/train/pairs.parquet --sample 0.05 \
+		--encoder bm25 --negatives 1 --depth 30 --seed 1 --output $(METHODS)/pairs.parquet
+	$(BIN)/python -m lsr.training.comparison.make $(METHODS) $(DATASETS) --pairs $(METHODS)/pairs.parquet \
+		--texts $(TEXTS)/wikipedia.parquet
+	$(BIN)/python -m lsr.eval.bench.methods.table $(METHODS) $(DATASETS) --max-length 80 --dtype bfloat16
+
 .PHONY: bench
 bench: $(VENV)/peers  ## Time the engine against its peers
 	$(BIN)/lsr bench --peers
