@@ -65,19 +65,22 @@ def index_documents(
     shards: Partition | None = None,
     expansions: Expansions | None = None,
     builders: Builders | None = None,
+    prune: float | None = None,
 ) -> Manifest:
     """Index a stream of documents, in one go.
 
     dense: encodes their dense vectors; the same object as `encoder` where that is a joint one. reader: cuts long
     documents into passages, and counts tokens (default: documents stay as they are). limits: the size at which a
     segment is full. shards: make a set of shards (default: one index). expansions: texts that `encoder` reads behind
-    the documents' own. builders: other processes that build its shards (default: this one), without expansions. Raises
+    the documents' own. builders: other processes that build its shards (default: this one), without expansions. prune:
+    share of a document's mass whose terms are kept (default: all are). Raises
     what IndexWriter and encoders raise; LsrError if there is no document.
     """
     _check_alone(expansions, None, builders)
     options = {
         "overwrite": overwrite, "reorder": reorder, "threads": threads, "progress": progress, "limits": limits,
         "shards": shards, "builders": builders, EXPANSIONS: None if expansions is None else expansions.record,
+        "prune": prune,
     }  # fmt: skip
     with limited_threads(threads), _writer(index, encoder, dense, reader, options) as writer:
         _add_directly(writer, _read(documents, reader), Legs(encoder, dense, expansions))
@@ -101,14 +104,15 @@ def index_corpus(
     expansions: Expansions | None = None,
     workers: Workers | None = None,
     builders: Builders | None = None,
+    prune: float | None = None,
 ) -> tuple[Manifest, list[str]]:
     """Index folders and files, here or by URL. Return the manifest, and lines that sum up what was read and skipped.
 
     What a model encodes is kept beside the index until the commit (`Staging`), so that the same call after an
-    interruption resumes; words alone are counted again. dense, reader, shards, expansions: as of `index_documents`.
-    workers: other processes that encode; builders: others that build the shards of a set (default: this one); neither
-    reads expansions. The index itself is never read, wherever it is. Raises what `read_corpus` and `index_documents`
-    raise.
+    interruption resumes; words alone are counted again. dense, reader, shards, expansions, prune: as of
+    `index_documents`. workers: other processes that encode; builders: others that build the shards of a set (default:
+    this one); neither reads expansions. The index itself is never read, wherever it is. Raises what `read_corpus` and
+    `index_documents` raise.
     """
     _check_alone(expansions, workers, builders)
     tracking = Tracking(SourceTable())
@@ -122,7 +126,7 @@ def index_corpus(
     record = None if expansions is None else expansions.record
     options = {
         "overwrite": overwrite, "reorder": reorder, "threads": threads, "progress": progress, "shards": shards,
-        "builders": builders, EXPANSIONS: record,
+        "builders": builders, EXPANSIONS: record, "prune": prune,
     }  # fmt: skip
     with limited_threads(threads), _writer(index, encoder, dense, reader, options) as writer:
         writer.save_sources = tracking.save
@@ -270,11 +274,12 @@ def index_vectors(
     progress: Progress | None = None,
     shards: Partition | None = None,
     builders: Builders | None = None,
+    prune: float | None = None,
 ) -> tuple[Manifest, list[str]]:
     """Index ready vectors; return the manifest, and lines that sum up what was dropped.
 
     encoder: what queries will be encoded by; its vocabulary then decides the terms. dense: encodes the titles and
-    texts that come with the vectors. shards, builders: as of `index_documents`. Raises what `read_vectors` and
+    texts that come with the vectors. shards, builders, prune: as of `index_documents`. Raises what `read_vectors` and
     IndexWriter
     raise; LsrError if there is no vector, BadDocumentError for one without text where `dense` would read it.
     """
@@ -297,7 +302,8 @@ def index_vectors(
     passages = dict(origin.passages) if origin is not None and origin.passages else {}
     # Vectors that came out of an index become the same impacts again.
     scale = stored_scale([Path(file) for file in files])
-    options: dict[str, Any] = {"overwrite": overwrite, "reorder": reorder, "threads": threads, "scale": scale}
+    options: dict[str, Any] = {"overwrite": overwrite, "reorder": reorder, "threads": threads, "scale": scale,
+                               "prune": prune}  # fmt: skip
     described = None if dense is None else with_runtime(dense_description(dense), dense)
     writing_into = _new_writer(Path(index), source, dense=described, progress=progress, shards=shards,
                                builders=builders, **options)  # fmt: skip

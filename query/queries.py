@@ -18,13 +18,18 @@ DenseRow = npt.NDArray[np.float32]
 
 
 class Query(NamedTuple):
-    """One encoded query. text, dense: None where no leg of the search needs them. conditions: of its operators."""
+    """One encoded query.
+
+    text, dense: None where no leg of the search needs them. conditions: of its operators. nearest: int64, positions of
+    the nearest documents by dense vectors, where they were looked for together with those of other queries.
+    """
 
     term_ids: npt.NDArray[np.int32]
     weights: npt.NDArray[np.float32]
     text: str | None = None
     dense: DenseRow | None = None
     conditions: Conditions | None = None
+    nearest: npt.NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,10 @@ class Ranked(NamedTuple):
 
 
 class Method(Protocol):
-    """A way to encode and to rank queries."""
+    """A way to encode and to rank queries. at_once: queries that a thread takes at a time."""
+
+    @property
+    def at_once(self) -> int: ...
 
     def encode(self, search: SparseSearch, texts: Sequence[str]) -> Queries:
         """Return texts as the method's legs take them."""
@@ -79,9 +82,15 @@ class Method(Protocol):
         """Return the k best documents."""
         ...
 
+    def prepare(self, search: SparseSearch, queries: Sequence[Query], k: int, scope: Scope) -> Sequence[Query]:
+        """Return queries with what is found faster for all of them at once."""
+        ...
+
 
 class ByTerms:
     """Ranking by the sparse vectors alone."""
+
+    at_once = TASK
 
     def encode(self, search: SparseSearch, texts: Sequence[str]) -> Queries:
         """Return the sparse vectors of texts."""
@@ -91,12 +100,23 @@ class ByTerms:
         """Return the k best documents by their sparse vectors."""
         return Ranked(search.rank_vector((query.term_ids, query.weights), k, scope))
 
+    def prepare(self, search: SparseSearch, queries: Sequence[Query], k: int, scope: Scope) -> Sequence[Query]:
+        """Return the queries as they are."""
+        return queries
+
 
 @dataclass(frozen=True, slots=True)
 class ByBothLegs:
     """Ranking by the sparse leg and a second one, fused."""
 
     hybrid: Hybrid
+
+    @property
+    def at_once(self) -> int:
+        """More where they share a pass over all dense vectors."""
+        from lsr.query.hybrid.search import at_once
+
+        return at_once(self.hybrid)
 
     def encode(self, search: SparseSearch, texts: Sequence[str]) -> Queries:
         """Return the sparse vectors of texts, and the dense ones where the second leg takes them."""
@@ -110,6 +130,12 @@ class ByBothLegs:
 
         found = rank_hybrid(search, query, k, self.hybrid, scope)
         return Ranked(found.ranking, found.other_s + found.fusion_s)
+
+    def prepare(self, search: SparseSearch, queries: Sequence[Query], k: int, scope: Scope) -> Sequence[Query]:
+        """Return queries with the nearest documents by dense vectors, where all vectors are compared."""
+        from lsr.query.hybrid.search import with_nearest
+
+        return with_nearest(search, queries, k, self.hybrid, scope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +222,11 @@ def search_queries(search: SparseSearch, queries: Queries, options: SearchOption
 
     def find(numbers: range) -> list[Found]:
         if not plain:
+            rows: Sequence[Query] = [queries.row(number) for number in numbers]
             with _held_to(options.threads):
-                return [_rank(search, method, queries.row(number), options, scope) for number in numbers]
+                if not queries.conditions:
+                    rows = method.prepare(search, rows, options.depth, scope)
+                return [_rank(search, method, row, options, scope) for row in rows]
         vectors = [queries.sparse.row(number) for number in numbers]
         rankings = search.rank_vectors(vectors, options.depth, scope)
         return [
@@ -205,7 +234,7 @@ def search_queries(search: SparseSearch, queries: Queries, options: SearchOption
             for ranking, vector in zip(rankings, vectors, strict=True)
         ]
 
-    return ranked(find, len(queries), options.threads, at_once=search.at_once if plain else TASK)
+    return ranked(find, len(queries), options.threads, at_once=search.at_once if plain else method.at_once)
 
 
 def _rank(

@@ -9,14 +9,11 @@ SETTINGS = tuple(
     Setting(f"lsr, {settings}", "lsr", {"reorder": True}, {"approximate": settings}, approximate=True)
     for settings in (
         *(Approximate(level=level) for level in LEVELS),
-        Approximate(alpha=0.98),
         Approximate(alpha=0.95),
         Approximate(alpha=0.9),
-        Approximate(superblocks=20),
-        Approximate(superblocks=50),
-        Approximate(superblocks=200),
-        Approximate(query_cut=8),
-        Approximate(query_cut=12),
+        Approximate(superblocks=60),
+        Approximate(superblocks=480),
+        Approximate(query_cut=12, superblocks=480),
         Approximate(query_cut=8, superblocks=50),
     )
 )

@@ -97,6 +97,14 @@ def rows(batch: SparseBatch, first: int, last: int) -> SparseBatch:
     return SparseBatch(indptr - indptr[0], term_ids, weights, batch.vocab_size)
 
 
+def in_order(batch: SparseBatch, order: npt.NDArray[np.int64]) -> SparseBatch:
+    """Return the rows in another order: row i is row order[i] of the batch."""
+    lengths = np.diff(batch.indptr)[order]
+    indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    places = np.arange(indptr[-1]) + np.repeat(batch.indptr[:-1][order] - indptr[:-1], lengths)
+    return SparseBatch(indptr, batch.term_ids[places], batch.weights[places], batch.vocab_size)
+
+
 def heaviest_terms(batch: SparseBatch, n: int) -> SparseBatch:
     """Keep the n heaviest terms of each row; of equal ones, those with the lower ids."""
     row = np.repeat(np.arange(len(batch)), np.diff(batch.indptr))

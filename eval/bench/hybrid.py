@@ -22,13 +22,16 @@ from lsr.encoders.registry import load_encoder
 from lsr.indexer.pipeline import index_documents
 from lsr.query.fusion.ranked_list import Leg
 from lsr.query.fusion.registry import METHODS, make_fuser
+from lsr.query.hybrid.dense_search import MANY_QUERIES
 from lsr.query.hybrid.search import rank_hybrid
 from lsr.query.hybrid.settings import Hybrid
-from lsr.query.queries import Query
+from lsr.query.options import SearchOptions
+from lsr.query.queries import Queries, Query
 from lsr.query.searcher import Searcher
 from lsr.types import Document
 
 WARM_UP = 20
+BATCHES = 5
 RERANK_LIMIT_US, FUSION_LIMIT_US = 1000.0, 300.0
 """Limits of the second leg: 100 candidates at 384 dimensions reranked and fused; 1,000 and 1,000 hits fused."""
 
@@ -82,6 +85,32 @@ def time_reranking(
     return reranking[WARM_UP:], fusion[WARM_UP:], with_neighbours[WARM_UP:]
 
 
+def time_batch(folder: Path, *, n_docs: int, dimension: int, n_queries: int) -> tuple[list[float], list[float]]:
+    """Return the microseconds of a query of a union: of each alone, and of each 64 together, a query's share.
+
+    folder: for an index, made there.
+    """
+    encoder = _Random(dimension)
+    documents = (Document(str(i), f"word{i % 7} word{i % 11} word{i % 13}") for i in range(n_docs))
+    index_documents(documents, folder / "index", load_encoder("bm25"), dense=encoder)
+    searcher = Searcher(folder / "index")
+    options = SearchOptions(k=10, hybrid="union", threads=1)
+    texts = [f"word{i % 7} word{i % 11} word{i % 13}" for i in range(n_queries)]
+    sparse, dense = searcher.encode(texts), encoder.encode_dense_queries(texts)
+
+    def timed(step: int) -> list[float]:
+        taken = []
+        for first in range(0, n_queries, step):
+            some = Queries(sparse.rows(first, first + step), dense[first : first + step])
+            began = time.perf_counter()
+            n_found = len(list(searcher.find(some, options)))
+            taken.append((time.perf_counter() - began) * 1e6 / n_found)
+        return taken
+
+    timed(MANY_QUERIES)
+    return timed(1), timed(MANY_QUERIES)
+
+
 def time_fusion(method: str, *, n_hits: int, repetitions: int) -> list[float]:
     """Return the microseconds of fusing two legs of `n_hits`, a third of whose documents are in both."""
     rng = np.random.default_rng(1)
@@ -130,6 +159,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say(_row("the same, with neighbours", with_neighbours))
         if limit is not None:
             medians.append(float(np.median(both)) / limit)
+    with tempfile.TemporaryDirectory() as folder:
+        alone, together = time_batch(
+            Path(folder), n_docs=args.docs, dimension=args.dimension, n_queries=BATCHES * MANY_QUERIES
+        )
+    _say(_row("union, a query at a time", alone))
+    _say(_row(f"union, {MANY_QUERIES} queries at once, each", together))
     for method in METHODS:
         taken = time_fusion(method, n_hits=1000, repetitions=args.repetitions)
         _say(_row(f"fuse 1,000 + 1,000 hits, {method}", taken, FUSION_LIMIT_US))

@@ -23,19 +23,31 @@ SETTINGS = (Setting("lsr", "lsr", {"reorder": True}),)
 NOT_REORDERED = Setting("lsr, not reordered", "lsr, not reordered", {"reorder": False})
 
 
+def pruned(mass: float) -> Setting:
+    """Return the setting of an index whose documents are pruned to a share of their mass."""
+    name = f"lsr, pruned to {mass:g}"
+    return Setting(name, name, {"reorder": True, "prune": mass}, approximate=True)
+
+
 def load() -> None:
     """Load; see `lsr.eval.bench.engine.Engine`."""
     import_module("lsr.query.searcher")
 
 
 def build(
-    documents: SparseBatch, _order: npt.NDArray[np.int64], folder: Path, *, reorder: bool, threads: int = 2
+    documents: SparseBatch,
+    _order: npt.NDArray[np.int64],
+    folder: Path,
+    *,
+    reorder: bool,
+    threads: int = 2,
+    prune: float | None = None,
 ) -> None:
     """Build an index on disk, committed and synced. The documents come as they are: orders are for peers."""
     encoder = ReadyVectors()
     for term_id in range(documents.vocab_size):
         encoder.term_id(str(term_id))
-    with IndexWriter(folder / "index", encoder, reorder=reorder, threads=threads) as writer:
+    with IndexWriter(folder / "index", encoder, reorder=reorder, threads=threads, prune=prune) as writer:
         for batch, vectors in SparseCollection("", documents, documents).batches():
             writer.add(batch, vectors)
         writer.commit()

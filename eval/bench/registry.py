@@ -12,8 +12,14 @@ from lsr.eval.bench.engine import Engine
 from lsr.version import __version__
 
 OWN = "lsr"
-PEERS = ("bmp", "pisa", "seismic", "lucene")
-ALIASES = {"pyterrier-pisa": "pisa", "pyseismic-lsr": "seismic", "pyserini": "lucene"}
+PEERS = ("bmp", "pisa", "seismic", "sindi", "kannolo", "lucene")
+ALIASES = {
+    "pyterrier-pisa": "pisa",
+    "pyseismic-lsr": "seismic",
+    "pyvsag": "sindi",
+    "vsag": "sindi",
+    "pyserini": "lucene",
+}
 LEFT_OUT = {
     "bm25s": "it takes no query weights (a heavy term would have to be asked for up to 255 times), "
     "so it can't do the dot products that are timed here"

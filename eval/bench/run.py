@@ -38,7 +38,8 @@ log = logging.getLogger(__name__)
 class BenchOptions:
     """Engines, cutoffs and rounds of a benchmark.
 
-    peers: names of `lsr.eval.bench.registry`. threads: for building and throughput.
+    peers: names of `lsr.eval.bench.registry`. threads: for building and throughput. prune: shares of documents'
+    mass, of indexes that are timed too.
     """
 
     ks: tuple[int, ...] = (10, 100, 1000)
@@ -50,6 +51,7 @@ class BenchOptions:
     steps: bool = False
     approximate: bool = False
     rebuild: bool = False
+    prune: tuple[float, ...] = ()
 
 
 def bench_collection(
@@ -73,6 +75,7 @@ def bench_collection(
     store = Store(cache, collection, source, threads=options.threads, rebuild=options.rebuild)
     ours = own.SETTINGS + ((own.NOT_REORDERED,) if options.without_reordering else ())
     ours += approximations.SETTINGS if options.approximate else ()
+    ours += tuple(map(own.pruned, options.prune))
     indexes, searches = [], {}
     lines: list[tuple[str, Setting]] = [(OWN, setting) for setting in ours]
     lines += [(peer, setting) for peer in options.peers for setting in engine(peer).SETTINGS]

@@ -20,6 +20,8 @@ OURS = frozenset(setting.name for setting in (*own.SETTINGS, own.NOT_REORDERED))
 BUSY = 0.1
 """Share of time spent waiting for a core beyond which a reader is warned."""
 WIDTH = 110
+RECALLS = (0.95, 0.98, 0.99)
+"""Recalls at which approximate searches are compared."""
 
 
 def lines(report: BenchReport) -> Iterator[str]:
@@ -44,9 +46,38 @@ def lines(report: BenchReport) -> Iterator[str]:
             yield ""
             yield from _steps([report for report in collection.steps if report.k == k])
         yield ""
+    if len(report.collections) > 1:
+        yield from _growth(report.collections)
+        yield ""
     hardware = report.provenance.hardware
     yield f"{hardware.cpu}, {hardware.cores} cores, {hardware.memory_bytes / 1e9:.0f} GB; {report.provenance.date}"
     yield from textwrap.wrap(f"Latencies: {report.protocol} Rounds: {report.rounds}.", WIDTH)
+
+
+def _growth(collections: Sequence[CollectionReport]) -> Iterator[str]:
+    """Yield a table for each k: every engine's mean latency by the number of documents, and how it grows."""
+    collections = sorted(collections, key=lambda collection: collection.n_docs)
+    by_size = [{(m.engine, m.k): m for m in collection.measurements} for collection in collections]
+    for number, k in enumerate(sorted({k for _, k in by_size[0]})):
+        if number:
+            yield ""
+        rows = []
+        for name in dict.fromkeys(name for measured in by_size for name, _ in measured):
+            found = [measured.get((name, k)) for measured in by_size]
+            first = found[0]
+            rows.append(
+                [name, *(_grown(m, first) for m in found), *("" if m is None else f"{m.recall:.3f}" for m in found)]
+            )
+        sizes = [f"{collection.n_docs:,}" for collection in collections]
+        yield from _table([f"documents, k = {k}", *sizes, *(f"recall, {size}" for size in sizes)], rows)
+    yield "Mean µs a query by the number of documents; in brackets, how many times those of the fewest."
+
+
+def _grown(m: Measurement | None, first: Measurement | None) -> str:
+    if m is None:
+        return ""
+    mean = f"{m.latency.mean_us:,.0f}"
+    return mean if first is None or m is first else f"{mean} ({m.latency.mean_us / first.latency.mean_us:.2f} ×)"
 
 
 def _indexes(report: CollectionReport) -> Iterator[str]:
@@ -87,7 +118,28 @@ def _latencies(report: CollectionReport, k: int) -> Iterator[str]:
             f"Fastest exact peer: {fastest.engine}; ours is {fastest.times_ours:.2f} times as fast "
             f"({fastest.times_ours_cpu:.2f} by processor time)."
         )
+    yield from _at_recall(measured)
     yield from _warning(measured)
+
+
+def _at_recall(measured: Sequence[Measurement]) -> Iterator[str]:
+    """Yield a line for each of RECALLS, where some miss: the fastest of ours and of the peers that reach it."""
+    ours = [m for m in measured if m.engine.startswith(own.SETTINGS[0].name)]
+    peers = [m for m in measured if m not in ours]
+    if not any(m.recall < 1 for m in ours) or not any(m.recall < 1 for m in peers):
+        return
+    for least in RECALLS:
+        mine, theirs = _fastest(ours, least), _fastest(peers, least)
+        if mine is None or theirs is None:
+            continue
+        ratio = theirs.latency.mean_us / mine.latency.mean_us
+        shown = (f"{m.engine} {m.latency.mean_us:,.0f} µs ({m.recall:.3f})" for m in (mine, theirs))
+        yield f"At recall {least:g}: {', '.join(shown)}, {ratio:.1f} ×."
+
+
+def _fastest(measured: Sequence[Measurement], least: float) -> Measurement | None:
+    reached = [m for m in measured if m.recall >= least]
+    return min(reached, key=lambda m: m.latency.mean_us, default=None)
 
 
 def _latency(m: Measurement) -> list[str]:

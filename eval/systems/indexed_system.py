@@ -18,6 +18,7 @@ from lsr.eval.data.runs import Ranking, run_of
 from lsr.eval.reports.results import Efficiency, Latency
 from lsr.eval.systems.costs import WARM_UP_QUERIES, index_costs, single_rows, timed
 from lsr.eval.systems.system import OUR_TIES, Recent, SystemRun
+from lsr.indexer.storage.manifest import Manifest
 from lsr.query.feedback import expand_all
 from lsr.query.hybrid.search import LEAST_SPARSE, with_dense
 from lsr.query.options import SearchOptions
@@ -148,7 +149,9 @@ def search(
         costs = _costs(prepared, chosen, threads, latency, qps)
     return SystemRun(
         run=run_of(rankings),
-        description=dict(searcher.index.manifest.encoder) | _of_passages(searcher) | _described(searcher, chosen),
+        description=dict(searcher.index.manifest.encoder)
+        | of_documents(searcher.index.manifest)
+        | _described(searcher, chosen),
         costs=costs,
         minimum=LEAST_SPARSE if chosen.hybrid_search is None else None,
         ties=OUR_TIES,
@@ -203,10 +206,12 @@ def _costs(
     return costs if options.hybrid_search is None else replace(costs, flops=None)
 
 
-def _of_passages(searcher: Searcher) -> dict[str, Any]:
-    """Return the description of the passages that documents were read in, empty where they were cut."""
-    passages = searcher.index.manifest.passages
-    return {} if passages is None else {"passages": dict(passages)}
+def of_documents(manifest: Manifest) -> dict[str, Any]:
+    """Return the description of what became of documents before they were indexed: cut into passages, pruned."""
+    told: dict[str, Any] = {} if manifest.passages is None else {"passages": dict(manifest.passages)}
+    if manifest.pruning is not None:
+        told["pruning"] = manifest.pruning.to_json()
+    return told
 
 
 def _described(searcher: Searcher, options: SearchOptions) -> dict[str, Any]:

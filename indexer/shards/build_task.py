@@ -68,6 +68,7 @@ class Settings(NamedTuple):
     dense: Mapping[str, Any] | None
     passages: Mapping[str, int] | None
     limits: Mapping[str, int]
+    prune: float | None
     reorder: bool
     threads: int
     with_positions: bool
@@ -165,7 +166,7 @@ def build_shard(task: BuildTask) -> None:
     aside = f"{task.name}-{secrets.token_hex(6)}"
     options: dict[str, Any] = {
         "reorder": settings.reorder, "threads": settings.threads, "dense": settings.dense,
-        "passages": settings.passages, "limits": settings.limits,
+        "passages": settings.passages, "limits": settings.limits, "prune": settings.prune,
     }  # fmt: skip
     with IndexWriter(scratch.path / aside, encoder, **options) as writer:
         pending = _collect(writer, scratch, settings, task.number, len(encoder.terms))

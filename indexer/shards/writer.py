@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from lsr.encoders.base import Encoder
 from lsr.errors import LsrError
+from lsr.indexer.pruning import pruning_together
 from lsr.indexer.shards.build_task import COPIED_AT_ONCE, Builders, BuildTask, hand_out
 from lsr.indexer.shards.cut import cut_ranges, owner_ids, shards_of
 from lsr.indexer.shards.manifest import HASH, Partition
@@ -21,6 +22,7 @@ from lsr.indexer.shards.place import SetPlace
 from lsr.indexer.shards.rows import taken
 from lsr.indexer.storage.files import FileInfo
 from lsr.indexer.storage.manifest import LARGEST_INDEX, Manifest, read_manifest
+from lsr.indexer.write.prune import check_prune
 from lsr.indexer.write.segment_builder import Collector, Pending, refuse_duplicates
 from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
 from lsr.indexer.write.transaction import explained
@@ -54,7 +56,10 @@ class SetWriter:
         limits: SegmentLimits = DEFAULT_LIMITS,
         expansions: Mapping[str, Any] | None = None,
         builders: Builders | None = None,
+        prune: float | None = None,
     ) -> None:
+        if prune is not None:
+            check_prune(prune, encoder)
         self.path = path
         self.passages = passages
         self.save_sources: Callable[[Folder], Mapping[str, FileInfo]] = lambda _: {}
@@ -67,14 +72,14 @@ class SetWriter:
         self._builders = builders
         self._numbers: list[npt.NDArray[np.int64]] = []
         """The shard of each document, where others build and documents are divided by hashes."""
-        self._settings: dict[str, Any] = {"reorder": reorder, "limits": limits}
+        self._settings: dict[str, Any] = {"reorder": reorder, "limits": limits, "prune": prune}
         self._stack = ExitStack()
         self._place = SetPlace(path, is_new=True, overwrite=overwrite)
         try:
             self._collector = Collector(self._place.scratch.make_folder, dense=dense, limits=limits)
             options: dict[str, Any] = {
                 "reorder": reorder, "threads": threads, "progress": progress, "dense": dense, "limits": limits,
-                "expansions": expansions,
+                "expansions": expansions, "prune": prune,
             }  # fmt: skip
             self._writers = [
                 self._stack.enter_context(self._shard_writer(number, options))
@@ -227,5 +232,6 @@ def together(shards: Sequence[Manifest], generation: int) -> Manifest:
         shards[-1],
         generation=generation,
         n_clipped=sum(manifest.n_clipped for manifest in shards),
+        pruning=pruning_together([manifest.pruning for manifest in shards]),
         segments=tuple(info for manifest in shards for info in manifest.segments),
     )

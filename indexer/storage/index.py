@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from lsr.errors import IndexDamagedError, IndexMissingError, UsageError
 from lsr.indexer.integrity.damage import REMEDY
+from lsr.indexer.pruning import pruning_together
 from lsr.indexer.shards.agreement import check_agreement, open_shards, vocabulary_bytes
 from lsr.indexer.shards.manifest import (
     HASH,
@@ -304,6 +305,7 @@ class StoredSet(StoredIndex):
             created=content.created,
             library_version=content.library_version,
             n_clipped=sum(shard.manifest.n_clipped for shard in self.shards),
+            pruning=pruning_together([shard.manifest.pruning for shard in self.shards]),
             segments=tuple(info for shard in self.shards for info in shard.manifest.segments),
             sources=None,
         )

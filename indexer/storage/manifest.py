@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from lsr.errors import IndexDamagedError, IndexMissingError, LsrError
 from lsr.indexer.hybrid_tuning import HybridTuning
 from lsr.indexer.integrity.damage import REMEDY, unreadable
+from lsr.indexer.pruning import Pruning
 from lsr.indexer.storage.files import FileInfo, new_file
 from lsr.io.folder import Folder
 
@@ -104,7 +105,9 @@ class Manifest:
     passages: how long documents were cut into them, if they were: `overlap` and `max_length`, in tokens. sources: the
     folders and files that it was made of (`lsr.indexer.sources`); None where they aren't known. tuning: settings of
     hybrid search that were chosen for its documents; None where none were. smoothing: how documents were smoothed over
-    their neighbours (`lsr.indexer.update.smooth`), and how many; None where they weren't.
+    their neighbours (`lsr.indexer.update.smooth`), and how many; None where they weren't. pruning: how documents were
+    pruned when they were added; None where they weren't. recall: what approximate searches find (`lsr.query.recall`),
+    and when that was measured; None where it wasn't.
     """
 
     generation: int
@@ -122,6 +125,8 @@ class Manifest:
     sources: Part | None = None
     tuning: HybridTuning | None = None
     smoothing: Mapping[str, float] | None = None
+    pruning: Pruning | None = None
+    recall: Mapping[str, Any] | None = None
 
     @property
     def n_docs(self) -> int:
@@ -181,7 +186,13 @@ def checked_bytes(content: Mapping[str, Any]) -> bytes:
 def manifest_bytes(manifest: Manifest) -> bytes:
     """Return the content of a manifest's file."""
     content = {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(manifest)}
-    for name in ("sources", "tuning", "smoothing"):  # as in the manifests that have no entry for them
+    for name in (
+        "sources",
+        "tuning",
+        "smoothing",
+        "pruning",
+        "recall",
+    ):  # as in the manifests that have no entry for them
         if content[name] is None:
             del content[name]
     return checked_bytes(content)
@@ -308,6 +319,8 @@ def _parse(content: Mapping[str, Any]) -> Manifest:
         sources=None if content.get("sources") is None else _parse_part(content["sources"], "sources"),
         tuning=None if content.get("tuning") is None else HybridTuning.from_json(content["tuning"]),
         smoothing=_parse_smoothing(content.get("smoothing")),
+        pruning=None if content.get("pruning") is None else Pruning.from_json(content["pruning"]),
+        recall=_parse_recall(content.get("recall")),
     )
 
 
@@ -356,6 +369,21 @@ def _parse_smoothing(content: Mapping[str, Any] | None) -> Mapping[str, float] |
     if type(share) not in (int, float) or not 0 <= share <= 1:
         raise ValueError(f"smoothing: share {share!r:.40}")
     return {"share": share, **{name: count(content[name]) for name in ("nearest", "terms", "n_docs")}}
+
+
+def _parse_recall(content: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    if content is None:
+        return None
+    levels = {
+        str(level): {str(k): _share(value) for k, value in found.items()} for level, found in content["levels"].items()
+    }
+    return {name: count(content[name]) for name in ("generation", "n_docs", "n_queries")} | {"levels": levels}
+
+
+def _share(value: Any) -> float:
+    if type(value) not in (int, float) or not 0 <= value <= 1:
+        raise ValueError(f"{value!r:.40} is no share")
+    return float(value)
 
 
 def count(value: Any) -> int:

@@ -26,6 +26,7 @@ from lsr.indexer.transfer.read_vectors import READY_VECTORS, ReadyVectors
 from lsr.indexer.update.passages import Passages
 from lsr.indexer.update.resolve import Outcome, Requests, resolve
 from lsr.indexer.update.reweigh import Reweighed
+from lsr.indexer.write.prune import MassPruner, first_word
 from lsr.indexer.write.segment_builder import Collector, Pending
 from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
 from lsr.indexer.write.transaction import Workplace, explained
@@ -92,7 +93,11 @@ class IndexEditor:
         except BaseException:
             self._place.close()
             raise
-        self._collector = Collector(self._place.folder, dense=self.base.manifest.dense, limits=limits)
+        before = self.base.manifest
+        self._pruner = None
+        if before.pruning is not None:
+            self._pruner = MassPruner(before.pruning.mass, first_word(before.encoder))
+        self._collector = Collector(self._place.folder, dense=before.dense, limits=limits, pruner=self._pruner)
         self._passages = Passages(self.base)
         self.tracking: Tracking | None = None
         """The sources that were read, where the index follows them."""
@@ -267,6 +272,7 @@ class IndexEditor:
             segments=tuple(segments),
             statistics=statistics,
             sources=self._sources(),
+            pruning=before.pruning if self._pruner is None else self._pruner.record(before.pruning),
         )
         self._place.commit(manifest)
         return manifest

@@ -197,6 +197,10 @@ def _check(index: StoredIndex) -> None:
         raise UsageError(
             f"the index at {index.path} is smoothed already, and what was before isn't kept: index the corpus again"
         )
+    if manifest.pruning is not None:
+        raise UsageError(
+            f"the index at {index.path} is pruned, and smoothing adds terms: index the corpus again without pruning"
+        )
     if manifest.dense is None:
         raise UsageError(
             f"the index at {index.path} has no dense vectors, which say which documents are near: add them by "

@@ -14,6 +14,7 @@ from lsr.indexer.storage.dense_vectors import DensePending
 from lsr.indexer.storage.documents import DocumentStore, DocumentWriter
 from lsr.indexer.storage.files import DOCUMENTS, FileInfo
 from lsr.indexer.storage.segment import hash_ids
+from lsr.indexer.write.prune import MassPruner
 from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
 from lsr.indexer.write.spill import Rows, Spool
 from lsr.io.folder import Folder
@@ -150,7 +151,7 @@ class Collector:
     """Takes documents with their vectors, and cuts them into pending segments.
 
     folder: gives a new folder for each. dense: the description of the encoder of dense vectors, if they come too.
-    limits: the size at which a segment is full.
+    limits: the size at which a segment is full. pruner: leaves light terms of documents out, if that is wanted.
     """
 
     def __init__(
@@ -159,8 +160,10 @@ class Collector:
         *,
         dense: Mapping[str, Any] | None = None,
         limits: SegmentLimits = DEFAULT_LIMITS,
+        pruner: MassPruner | None = None,
     ) -> None:
         self._folder = folder
+        self._pruner = pruner
         self._limits = limits
         self._dense = dense
         self._pending: list[Pending] = []
@@ -183,6 +186,7 @@ class Collector:
         if (dense is None) != (self._dense is None):
             due = "lack dense vectors, which" if dense is None else "have dense vectors, which none of"
             raise LsrError(f"{len(documents)} documents {due} the index's others have: all have them, or none")
+        vectors = vectors if self._pruner is None else self._pruner.prune(vectors)
         first = 0
         while first < len(documents):
             if not self._pending or self._pending[-1].room == 0:

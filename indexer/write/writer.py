@@ -21,6 +21,7 @@ from lsr.indexer.storage.files import DOCUMENTS, FileInfo
 from lsr.indexer.storage.manifest import LARGEST_INDEX, Manifest, SegmentInfo
 from lsr.indexer.storage.vocabulary import save_vocabulary
 from lsr.indexer.write.document_arrays import document_arrays
+from lsr.indexer.write.prune import MassPruner, check_prune, first_word
 from lsr.indexer.write.segment_builder import Collector, Pending, refuse_duplicates
 from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
 from lsr.indexer.write.transaction import Workplace, explained, synced_files
@@ -40,7 +41,8 @@ class IndexWriter:
     passages: how documents were cut into passages, to be recorded; may still be set before the commit. save_sources:
     writes the table of the sources (`lsr.indexer.sources`), to be set before the commit where files are read.
     limits: the size at which a segment is full and the next one begins. expansions: what to record of the texts by
-    which documents were expanded. Raises IndexExistsError if there is
+    which documents were expanded. prune: share of a document's mass whose terms are kept (default: all are), which is
+    recorded. Raises IndexExistsError if there is
     an index and not `overwrite`, IndexLockedError if another writer is at it, UsageError if the folder holds other
     things, LsrError if it can't be written to.
     """
@@ -60,8 +62,13 @@ class IndexWriter:
         passages: Mapping[str, int] | None = None,
         limits: SegmentLimits = DEFAULT_LIMITS,
         expansions: Mapping[str, Any] | None = None,
+        prune: float | None = None,
     ) -> None:
         self.path = path
+        self._pruner = None
+        if prune is not None:
+            check_prune(prune, encoder)
+            self._pruner = MassPruner(prune, first_word(encoder.description))
         self._dense = dense
         self.passages = passages
         self.save_sources: Callable[[Folder], Mapping[str, FileInfo]] = lambda _: {}
@@ -72,7 +79,7 @@ class IndexWriter:
         self._scale = scale
         self._progress = progress or NoProgress()
         self._place = Workplace.for_new(path, overwrite=overwrite, inside=inside)
-        self._collector = Collector(self._place.folder, dense=dense, limits=limits)
+        self._collector = Collector(self._place.folder, dense=dense, limits=limits, pruner=self._pruner)
 
     @property
     def n_docs(self) -> int:
@@ -157,6 +164,7 @@ class IndexWriter:
             dense=self._dense,
             passages=self.passages,
             sources=self._place.save("sources", self.save_sources),
+            pruning=None if self._pruner is None else self._pruner.record(),
         )
         self._place.commit(manifest)
         self._collector.close()

@@ -56,6 +56,7 @@ def index(
     shards: int | None = None,
     partition: str = RANGE,
     smooth: bool = False,
+    prune: float | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Index:
@@ -92,6 +93,8 @@ def index(
         partition: how a set's documents are divided: `range`, in the order of addition, or `hash`, by their doc_ids.
         smooth: mix each document's vector with those of its nearest ones by their dense vectors, for which `dense` is
             needed; searches find more then, documents that are added later are not smoothed.
+        prune: share of a document's mass, the sum of its weights, whose heaviest terms are indexed, above 0 and below 1
+            (default: all terms are): the index is smaller, searches are faster, and may find other documents.
         threads: number of worker threads (default: all cores).
         progress: listener to the progress of the work (default: none).
 
@@ -124,6 +127,7 @@ def index(
         progress=progress,
         shards=None if shards is None else Partition(check_count(shards, "shards"), partition),
         smooth=check_flag(smooth, "smooth"),
+        prune=prune,
     )
     options.check(dense is not None)
     from lsr.indexer.corpus.expansions.reading import read_expansions
@@ -153,6 +157,7 @@ class BuildOptions:
         progress: listener to the progress of the work.
         shards: the division of a set of shards (default: a single index).
         smooth: smooth documents over their neighbours, which needs dense vectors.
+        prune: share of a document's mass whose terms are indexed (default: all are).
         expansions: texts that the sparse encoder reads behind the documents' own.
         workers: other processes that encode by models (default: this one).
         builders: other processes that build the shards of a set (default: this one).
@@ -165,6 +170,7 @@ class BuildOptions:
     progress: Progress | None = None
     shards: Partition | None = None
     smooth: bool = False
+    prune: float | None = None
     expansions: Expansions | None = None
     workers: Workers | None = None
     builders: Builders | None = None
@@ -175,6 +181,8 @@ class BuildOptions:
             raise UsageError("smoothing needs dense vectors, which say which documents are near: give a dense model")
         if self.smooth and self.shards is not None:
             raise UsageError("smoothing is of single indexes: leave out smoothing, or the shards")
+        if self.smooth and self.prune is not None:
+            raise UsageError("smoothing adds the terms of neighbours, pruning leaves terms out: leave out one of them")
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +235,7 @@ def build(
         "shards": given.shards,
         "expansions": given.expansions,
         "builders": given.builders,
+        "prune": given.prune,
     }
     given.check(dense is not None)
     if isinstance(source, Stream):

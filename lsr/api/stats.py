@@ -36,6 +36,10 @@ class Stats:
         dense: description of the encoder of the dense vectors, None where there are none.
         tuning: settings of hybrid search that were chosen for the documents, and on what; None where none were.
         smoothing: how documents were smoothed over their neighbours, and how many; None where they weren't.
+        pruning: how documents were pruned when they were added: `mass`, `n_dropped`, and the `recall` among `n_sampled`
+            of them; None where they weren't.
+        recall: what approximate searches find of the exact results, as `lsr stats --recall` measured it: `levels`, and
+            the `generation`, `n_docs` and `n_queries` of that; None where it wasn't measured.
         passages: how documents were cut into passages, None where they weren't.
         statistics: statistics of the corpus that the weights depend on.
         scale: weight of an impact of 1.
@@ -60,6 +64,8 @@ class Stats:
     dense: Mapping[str, Any] | None
     tuning: Mapping[str, Any] | None
     smoothing: Mapping[str, float] | None
+    pruning: Mapping[str, Any] | None
+    recall: Mapping[str, Any] | None
     passages: Mapping[str, int] | None
     statistics: Mapping[str, float]
     scale: float
@@ -88,6 +94,8 @@ def stats_of(index: StoredIndex) -> Stats:
         dense=manifest.dense,
         tuning=None if manifest.tuning is None else manifest.tuning.to_json(),
         smoothing=manifest.smoothing,
+        pruning=None if manifest.pruning is None else manifest.pruning.to_json(),
+        recall=manifest.recall,
         passages=manifest.passages,
         statistics=manifest.statistics,
         scale=manifest.scale,

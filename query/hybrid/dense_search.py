@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import weakref
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from lsr.io.fork_safe import ForkSafeLock
 from lsr.query.fusion.ranked_list import Leg
 from lsr.query.hybrid.ann import FLAT, AnnParameters, choose_parameters
 from lsr.query.hybrid.ann import search as search_ann
-from lsr.query.hybrid.dense_scores import DenseReranker, checked_query, dense_of, ranked_leg
+from lsr.query.hybrid.dense_scores import DenseReranker, checked_query, dense_of, ranked_leg, rows_at
 from lsr.query.queries import DenseRow, Query
 
 if TYPE_CHECKING:
@@ -26,32 +27,39 @@ if TYPE_CHECKING:
 FEW_ALLOWED = 20_000
 """Documents that a filter leaves, up to which all are scored. A graph is slow, and misses, among few."""
 PASSAGES_EACH, DEEPER = 3, 4
-_ROWS = 1 << 13
+MANY_QUERIES = 64
+"""Queries that share a pass over all dense vectors: reading and converting those costs more than a query's products."""
+_ROWS = 1 << 10
+"""Rows that are converted at a time: as many as the second-level cache holds."""
 
 _kept: weakref.WeakKeyDictionary[StoredIndex, Any] = weakref.WeakKeyDictionary()
 _making = ForkSafeLock()
 
 
-def dense_leg(search: SparseSearch, query: Query, k: int, *, allowed: DocumentFilter | None = None) -> tuple[Leg, str]:
+def dense_leg(
+    search: SparseSearch,
+    query: Query,
+    k: int,
+    *,
+    allowed: DocumentFilter | None = None,
+    found: npt.NDArray[np.int64] | None = None,
+) -> tuple[Leg, str]:
     """Return the k best documents by dense vectors, exactly scored, and how they were looked for.
 
-    Where documents were cut into passages, it holds the best passage of each. Raises IndexDamagedError for vectors
+    Where documents were cut into passages, it holds the best passage of each. found: what `nearest_ahead` found for the
+    query (default: it is looked for now). Raises IndexDamagedError for vectors
     that aren't made of numbers.
     """
     if k < 1:
         raise UsageError(f"k is {k}; it must be at least 1")
-    dense = dense_of(search.index)
-    vector = checked_query(query.dense, dense)
-    n_found = n_allowed(search, allowed)
-    parameters = choose_parameters(sum(map(len, dense.matrices)), dense.dimension)
-    if n_found is not None and n_found <= FEW_ALLOWED:
-        parameters = AnnParameters(FLAT)
-    reranker = DenseReranker()
-    minimum = reranker.minimum(search)
-    depth = k if search.owners is None else PASSAGES_EACH * k
+    vector = checked_query(query.dense, dense_of(search.index))
+    parameters = _parameters(search, allowed)
+    minimum = DenseReranker().minimum(search)
+    depth = _depth(search, k)
     while True:
-        positions = nearest(search, vector, depth, allowed, parameters)
-        leg = ranked_leg(positions, reranker.scores(search, query, positions), minimum)
+        positions = nearest(search, vector, depth, allowed, parameters) if found is None else found
+        found = None
+        leg = ranked_leg(positions, products(rows_at(search, positions), vector), minimum)
         if search.owners is None:
             break
         _, first = np.unique(search.owners(leg.docs), return_index=True)
@@ -62,6 +70,38 @@ def dense_leg(search: SparseSearch, query: Query, k: int, *, allowed: DocumentFi
         depth *= DEEPER
     how = f"dense {parameters.kind}" + ("" if parameters.kind == FLAT else " (approximate)")
     return Leg(leg.docs[:k], leg.scores[:k], leg.minimum), how
+
+
+def _parameters(search: SparseSearch, allowed: DocumentFilter | None) -> AnnParameters:
+    """Return how documents are looked for: among few, all are scored."""
+    dense, n_found = dense_of(search.index), n_allowed(search, allowed)
+    if n_found is not None and n_found <= FEW_ALLOWED:
+        return AnnParameters(FLAT)
+    return choose_parameters(sum(map(len, dense.matrices)), dense.dimension)
+
+
+def _depth(search: SparseSearch, k: int) -> int:
+    return k if search.owners is None else PASSAGES_EACH * k
+
+
+def products(rows: npt.NDArray[np.float32], vector: DenseRow) -> npt.NDArray[np.float64]:
+    """Return the product of each row with a vector, whose bits don't depend on which rows are beside it."""
+    scores: npt.NDArray[np.float32] = np.einsum("ij,j->i", rows, vector)
+    return scores.astype(np.float64)
+
+
+def nearest_ahead(
+    search: SparseSearch, queries: Sequence[Query], k: int, *, allowed: DocumentFilter | None
+) -> list[npt.NDArray[np.int64]] | None:
+    """Return what `dense_leg` looks for first, of several queries in one pass over all vectors.
+
+    None where each query is better looked for alone: among many documents, by a graph or codes, or in other processes.
+    """
+    if search.elsewhere is not None or len(queries) < 2 or _parameters(search, allowed).kind != FLAT:
+        return None
+    dense = dense_of(search.index)
+    vectors = np.stack([checked_query(query.dense, dense) for query in queries])
+    return best_of_all(search.index, vectors, _depth(search, k), allowed_rows(search.index, allowed))
 
 
 def n_allowed(search: SparseSearch, allowed: DocumentFilter | None) -> int | None:
@@ -81,7 +121,7 @@ def nearest(
     index = search.index
     mask = allowed_rows(index, allowed)
     if parameters.kind == FLAT:
-        return best_of_all(index, vector, k, mask)[0]
+        return best_of_all(index, vector[None], k, mask)[0]
     return index.places.of_places(search_ann(_ann(index, parameters), parameters, vector, k, mask))
 
 
@@ -121,28 +161,48 @@ def _ann(index: StoredIndex, parameters: AnnParameters) -> Any:
 
 
 def best_of_all(
-    index: StoredIndex, vector: DenseRow, k: int, mask: npt.NDArray[np.bool_] | None
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-    """Return the positions of the k largest products and more that equal the last of them, ascending; the products."""
-    scores = np.concatenate([np.empty(0, np.float32), *_products(index, vector)])
-    if mask is not None:
-        scores[~mask] = -np.inf
+    index: StoredIndex, vectors: npt.NDArray[np.float32], k: int, mask: npt.NDArray[np.bool_] | None
+) -> list[npt.NDArray[np.int64]]:
+    """Return the positions of each vector's k largest products, and more that may equal the last of them, ascending.
+
+    vectors: float32, (n, dimension). Products of many vectors at once are rounded otherwise than of one, so all within
+    that difference of the k-th are returned.
+    """
+    n_docs = sum(map(len, dense_of(index).matrices))
     # NaN, which only damage leaves, sorts last, and so is found, and named.
-    allowed = len(scores) if mask is None else int(mask.sum())
+    allowed = n_docs if mask is None else int(mask.sum())
     k = min(k, allowed)
     if k == 0:
-        return np.empty(0, np.int64), np.empty(0, np.float32)
-    kth = np.partition(scores, len(scores) - k)[len(scores) - k]
-    places = np.flatnonzero(~(scores < kth))
-    found = index.places.of_places(places)
-    if index.places.is_sequential:
-        return found, scores[places]
-    order = np.argsort(found)
-    return found[order], scores[places][order]
+        return [np.empty(0, np.int64)] * len(vectors)
+    scores = np.empty((len(vectors), n_docs), np.float32)
+    longest = _fill_products(index, vectors, scores)
+    found = []
+    for vector, row in zip(vectors, scores, strict=True):
+        if mask is not None:
+            row[~mask] = -np.inf
+        kth = np.partition(row, n_docs - k)[n_docs - k]
+        least = kth - 2 * rounding(vector, longest)
+        places = np.flatnonzero(~(row < least) if mask is None else ~(row < least) & mask)
+        found.append(np.sort(index.places.of_places(places)))
+    return found
 
 
-def _products(index: StoredIndex, vector: DenseRow) -> Iterator[npt.NDArray[np.float32]]:
+def rounding(vector: DenseRow, longest: float) -> np.float32:
+    """Return the most by which two orders of summing a product can differ. longest: the largest length of a row."""
+    return np.float32(len(vector) * np.finfo(np.float32).eps * float(np.linalg.norm(vector)) * longest)
+
+
+def _fill_products(index: StoredIndex, vectors: npt.NDArray[np.float32], scores: npt.NDArray[np.float32]) -> float:
+    """Set scores, (n_vectors, n_docs), to the products with all rows; return the largest length of a row."""
     dense = dense_of(index)
+    rows = np.empty((_ROWS, dense.dimension), np.float32)
+    longest, done = 0.0, 0
     for matrix in dense.matrices:
         for first in range(0, len(matrix), _ROWS):
-            yield matrix[first : first + _ROWS].astype(np.float32) @ vector
+            part = rows[: len(matrix) - first]
+            np.copyto(part, matrix[first : first + _ROWS])
+            np.matmul(vectors, part.T, out=scores[:, done : done + len(part)])
+            lengths = np.einsum("ij,ij->i", part, part)
+            longest = max(longest, float(lengths.max(initial=0.0, where=np.isfinite(lengths))))
+            done += len(part)
+    return math.sqrt(longest)

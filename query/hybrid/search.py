@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from lsr.encoders.registry import weigh_beside_dense
 from lsr.query.deadline import check_deadline
+from lsr.query.engine.batches import TASK
 from lsr.query.engine.engine import RankedLeg, Ranking
 from lsr.query.fusion.fuser import Fused, Fuser
 from lsr.query.fusion.ranked_list import Leg, pool
@@ -81,6 +82,33 @@ def with_dense(
     return Queries(weigh_beside_dense(sparse, manifest.encoder, weight), dense, texts)
 
 
+def at_once(hybrid: Hybrid) -> int:
+    """Return the number of queries that a thread takes at a time."""
+    from lsr.query.hybrid.dense_search import MANY_QUERIES
+
+    return MANY_QUERIES if hybrid.mode == UNION else TASK
+
+
+def with_nearest(
+    search: SparseSearch, queries: Sequence[Query], k: int, hybrid: Hybrid, scope: Scope
+) -> Sequence[Query]:
+    """Return the queries of a union with their nearest documents, as far as the search for them shares work."""
+    if hybrid.mode != UNION:
+        return queries
+    from lsr.query.hybrid.dense_search import nearest_ahead
+
+    hybrid = hybrid.settled(search.index.manifest.tuning)
+    found = nearest_ahead(search, queries, _dense_depth(hybrid, max(k, hybrid.depth)), allowed=scope.allowed)
+    if found is None:
+        return queries
+    return [query._replace(nearest=one) for query, one in zip(queries, found, strict=True)]
+
+
+def _dense_depth(hybrid: Hybrid, depth: int) -> int:
+    """Return how many documents are looked for by dense vectors where terms find as many as are wanted."""
+    return depth if hybrid.neighbours is None else depth // FEWER_DENSE
+
+
 def rank_hybrid(search: SparseSearch, query: Query, k: int, hybrid: Hybrid, scope: Scope = EVERYTHING) -> HybridRanking:
     """Return the k best documents of a query by all legs, fused. Settings not asked for are those of the index."""
     hybrid = hybrid.settled(search.index.manifest.tuning)
@@ -94,8 +122,9 @@ def rank_hybrid(search: SparseSearch, query: Query, k: int, hybrid: Hybrid, scop
     if hybrid.mode == UNION:
         from lsr.query.hybrid.dense_search import dense_leg, one_position_each
 
-        few = hybrid.neighbours is not None and len(leg) == depth
-        other, how = dense_leg(search, query, depth // FEWER_DENSE if few else depth, allowed=scope.allowed)
+        wanted = _dense_depth(hybrid, depth) if len(leg) == depth else depth
+        found = query.nearest if wanted == _dense_depth(hybrid, depth) else None
+        other, how = dense_leg(search, query, wanted, allowed=scope.allowed, found=found)
         leg, other = one_position_each(search, (leg, other))
         traversals = (*traversals, how)
     elif hybrid.neighbours is None:

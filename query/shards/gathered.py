@@ -230,7 +230,7 @@ class GatheredSearcher(Searcher):
         value = {"k": k, "scope": _scope(Scope(allowed)), "ann": _as_json(parameters)}
         replies = self._ask("nearest", value, [vector])
         positions = np.concatenate([np.empty(0, np.int64), *(arrays[0] for _, _, arrays in replies)])
-        products = np.concatenate([np.empty(0, np.float32), *(arrays[1] for _, _, arrays in replies)])
+        products = np.concatenate([np.empty(0), *(arrays[1] for _, _, arrays in replies)])
         if parameters.kind == FLAT and len(products) > k:
             kth = np.partition(products, len(products) - k)[len(products) - k]
             positions = positions[~(products < kth)]

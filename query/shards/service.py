@@ -26,7 +26,8 @@ from lsr.query.engine.batches import ranked
 from lsr.query.engine.compile_ahead import COMPILING
 from lsr.query.engine.engine import Ranking
 from lsr.query.hybrid.ann import FLAT, AnnParameters
-from lsr.query.hybrid.dense_search import allowed_rows, best_of_all, n_allowed, nearest
+from lsr.query.hybrid.dense_scores import rows_at
+from lsr.query.hybrid.dense_search import allowed_rows, best_of_all, n_allowed, nearest, products
 from lsr.query.matches import find_matches
 from lsr.query.queries import Query
 from lsr.query.query_encoders import QueryEncoders
@@ -152,11 +153,12 @@ class ShardService:
         search, allowed, parameters = self._search, self._scope(value["scope"]).allowed, AnnParameters(**value["ann"])
         if parameters.kind == FLAT:
             mask = allowed_rows(search.index, allowed)
-            positions, products = best_of_all(search.index, vector, value["k"], mask)
+            (positions,) = best_of_all(search.index, vector[None], value["k"], mask)
+            scores = products(rows_at(search, positions), vector)
         else:
             positions = nearest(search, vector, value["k"], allowed, parameters)
-            products = np.zeros(len(positions), np.float32)
-        return None, (positions + self._place.first, products)
+            scores = np.zeros(len(positions))
+        return None, (positions + self._place.first, scores)
 
     def _documents(self, value: Any, arrays: Sequence[Array]) -> Answer:
         indices, local = self._mine(arrays[0])

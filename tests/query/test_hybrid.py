@@ -23,6 +23,7 @@ from lsr.indexer.write.segment_limits import SegmentLimits
 from lsr.query.filters.filter import DocumentFilter
 from lsr.query.fusion.fuser import Fused
 from lsr.query.fusion.registry import METHODS, make_fuser
+from lsr.query.hybrid import dense_search
 from lsr.query.hybrid.dense_scores import DenseReranker, least_score, ranked_leg
 from lsr.query.hybrid.score_smoothing import Neighbours, draw_together
 from lsr.query.hybrid.search import encode_queries, rank_hybrid
@@ -183,6 +184,69 @@ def test_what_was_deleted_is_not_found(path: Path, tmp_path: Path, mode: str) ->
     allowed = DocumentFilter.from_doc_ids(index, [f"d{i}" for i in range(30)])
     few = searcher.search(QUERY, k=100, hybrid=Hybrid(mode=mode), where=allowed)
     assert few and {hit.doc_id for hit in few} <= {f"d{i}" for i in range(0, 30, 5)}
+
+
+def same_found(searcher: Searcher, options: SearchOptions, n: int = 90) -> None:
+    """Compare what many queries find at once with what each finds alone, bit by bit."""
+    texts = [f"river name{i}" if i % 3 else f"name{i} lake" for i in range(n)]
+    assert options.hybrid_search is not None
+    queries = encode_queries(searcher, texts, options.hybrid_search)
+    together = list(searcher.find(queries, options))
+    for i, found in enumerate(together):
+        alone = Queries(queries.sparse.rows(i, i + 1), None if queries.dense is None else queries.dense[i : i + 1])
+        (one,) = searcher.find(alone, options)
+        assert found.ranking.positions.tolist() == one.ranking.positions.tolist()
+        assert found.ranking.scores.tolist() == one.ranking.scores.tolist()
+        for a, b in zip(found.ranking.legs, one.ranking.legs, strict=True):
+            assert np.array_equal(a.scores, b.scores, equal_nan=True) and np.array_equal(a.ranks, b.ranks)
+
+
+@pytest.mark.parametrize("neighbours", [None, Neighbours()])
+@pytest.mark.parametrize("k", [1, 10, 250])
+def test_many_queries_share_a_pass_over_the_vectors_and_find_the_same(
+    searcher: Searcher, monkeypatch: pytest.MonkeyPatch, neighbours: Neighbours | None, k: int
+) -> None:
+    passes, fill = [], dense_search._fill_products
+
+    def counted(index: StoredIndex, vectors: npt.NDArray[np.float32], scores: npt.NDArray[np.float32]) -> float:
+        passes.append(len(vectors))
+        return fill(index, vectors, scores)
+
+    monkeypatch.setattr(dense_search, "_fill_products", counted)
+    options = SearchOptions(k=k, hybrid=Hybrid(mode="union", neighbours=neighbours), threads=1)
+    list(searcher.find(encode_queries(searcher, [f"river name{i}" for i in range(70)], Hybrid()), options))
+    # Queries of which terms find too little look for more, each alone.
+    assert passes[0] == 64 and 6 in passes
+    same_found(searcher, options)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_many_queries_find_the_same_within_a_filter_and_without_deleted_documents(
+    path: Path, tmp_path: Path, threads: int
+) -> None:
+    shutil.copytree(path, tmp_path / "index")
+    delete_documents([f"d{i}" for i in range(0, 300, 7)], tmp_path / "index", merge=False)
+    searcher = Searcher(StoredIndex.open(tmp_path / "index"), dense_encoder=Noise())
+    allowed = DocumentFilter.from_doc_ids(searcher.index, [f"d{i}" for i in range(0, 300, 2)])
+    for where in (None, allowed):
+        same_found(searcher, SearchOptions(hybrid="union", where=where, threads=threads))
+
+
+def test_many_queries_find_the_same_passages(tmp_path: Path) -> None:
+    reader: Any = DocumentReader(Thirds())  # type: ignore[arg-type]
+    index_documents(DOCUMENTS[:100], tmp_path / "index", load_encoder("bm25"), dense=Noise(), reader=reader)
+    searcher = Searcher(StoredIndex.open(tmp_path / "index"), dense_encoder=Noise())
+    same_found(searcher, SearchOptions(hybrid="union", k=20))
+
+
+@pytest.mark.parametrize("n", [1, 3, 64])
+def test_the_nearest_hold_the_best_however_many_are_looked_for(searcher: Searcher, n: int) -> None:
+    vectors = Noise().encode_dense_queries([f"a query {i}" for i in range(n)])
+    halves = np.concatenate(searcher.index.dense.matrices).astype(np.float64)  # type: ignore[union-attr]
+    for vector, found in zip(vectors, dense_search.best_of_all(searcher.index, vectors, 7, None), strict=True):
+        exact = halves @ vector.astype(np.float64)
+        assert set(np.argsort(-exact)[:7].tolist()) <= set(found.tolist())
+        assert np.all(exact[found] >= np.sort(exact)[-7] - 1e-4) and np.all(np.diff(found) > 0)
 
 
 def test_union_finds_what_no_term_finds(searcher: Searcher) -> None:

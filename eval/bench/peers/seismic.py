@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lsr.eval.bench.collection import in_order
 from lsr.eval.bench.engine import Setting
 from lsr.types import SparseBatch
 
@@ -37,14 +38,12 @@ def build(documents: SparseBatch, order: npt.NDArray[np.int64], folder: Path) ->
 
     wide = documents.vocab_size > NARROW_VOCABULARY
     dataset = (seismic.SeismicDatasetLV if wide else seismic.SeismicDataset)(documents.vocab_size)
-    lengths = np.diff(documents.indptr)[order]
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    places = np.arange(documents.nnz) + np.repeat(documents.indptr[:-1][order] - offsets[:-1], lengths)
+    ordered = in_order(documents, order)
     dataset.add_documents_by_id(
         [str(position) for position in order.tolist()],
-        documents.term_ids[places].astype(np.int64),
-        documents.weights[places],
-        offsets,
+        ordered.term_ids.astype(np.int64),
+        ordered.weights,
+        ordered.indptr,
     )
     kind = seismic.SeismicIndexLV if wide else seismic.SeismicIndex
     kind.build_from_dataset(dataset).save(str(folder / ("wide" if wide else "narrow")))

@@ -23,6 +23,17 @@ Every ranking of ours is compared with exhaustive scoring of all documents; one 
 """
 
 
+def share(text: str) -> float:
+    """Return a number above 0 and below 1. Raises ArgumentTypeError for anything else."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r:.40}: it must be above 0 and below 1")
+    return value
+
+
 def add_parser(subparsers: Any) -> None:
     """Declare the command."""
     parser = subparsers.add_parser(
@@ -47,10 +58,14 @@ def add_parser(subparsers: Any) -> None:
     )  # fmt: skip
     add(
         "--peers", nargs="*", metavar="NAME",
-        help="time peers too: bmp, pisa, seismic, lucene; without names, those that are installed",
+        help="time peers too: bmp, pisa, seismic, sindi, kannolo, lucene; without names, those that are installed",
     )  # fmt: skip
     add("--without-reordering", action="store_true", help="also time an index without reordering")
     add("--approximate", action="store_true", help="also time approximate search at several settings")
+    add(
+        "--prune", type=share, nargs="+", default=[], metavar="MASS",
+        help="also time indexes whose documents are pruned to these shares of their mass",
+    )  # fmt: skip
     add("--traversals", action="store_true", help="time every traversal, and compare the planner with the best")
     add("--steps", action="store_true", help="account for each step of a search: its time, and the bytes that it reads")
     add(
@@ -107,6 +122,7 @@ def run(args: argparse.Namespace) -> int:
         steps=args.steps,
         approximate=args.approximate,
         rebuild=args.rebuild,
+        prune=tuple(args.prune),
     )
     reports = [
         bench_collection(collection, options, cache=cache, source=args.collection) for collection in collections()

@@ -84,6 +84,10 @@ def add_parser(subparsers: Any) -> None:
         "vectors; without CORPUS, in an existing index: docs/HYBRID.md"
     )  # fmt: skip
     parser.add_argument(
+        "--prune", type=float, metavar="MASS", help="index only the heaviest terms of a document that hold this share "
+        "of its mass, such as 0.9: smaller and faster, and other results: docs/ENGINE.md"
+    )  # fmt: skip
+    parser.add_argument(
         "--tune",
         action="store_true",
         help="then fit hybrid search to the documents by made queries, as 'lsr tune' does",
@@ -134,11 +138,15 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--expansions are read behind the texts of a CORPUS: name its folders and files")
     if args.tune and (args.dense is None or args.shards is not None):
         raise UsageError("--tune fits hybrid search, of single indexes: name the dense model by --dense")
+    if args.prune is not None and not args.corpus and not args.vectors:
+        raise UsageError("--prune leaves terms out of new documents: name a CORPUS, or --vectors")
     if not args.corpus and not args.vectors and (args.dense is not None or args.smooth):
         code = _add_dense(args) if args.dense is not None else 0
         code = _smooth(args) if args.smooth else code
         _tune(args)
         return code
+    if args.prune is not None and not 0 < args.prune < 1:
+        raise UsageError(f"--prune is {args.prune:g}; it must be above 0 and below 1, the share of the mass to keep")
     if args.smooth and args.vectors:
         raise UsageError("--smooth goes with CORPUS, or with an existing index: 'lsr index --smooth' after this")
     if args.language is not None or args.stopwords is not None:
@@ -153,6 +161,8 @@ def run(args: argparse.Namespace) -> int:
         "shards": _partition(args),
         "builders": _builders(args),
     }
+    if args.prune is not None:
+        options["prune"] = args.prune
     if args.smooth:
         options["smooth"] = True
     note_compiling("split_range")

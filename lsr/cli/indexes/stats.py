@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lsr.cli.common import add_command, add_index_argument, index_path
+from lsr.cli.common import add_command, add_index_argument, index_path, note, positive
 from lsr.output.numbers import human_bytes
 from lsr.output.terminal import say
 
 if TYPE_CHECKING:
     from lsr.api.stats import Stats
+
+
+QUERIES = 200
 
 
 def add_parser(subparsers: Any) -> None:
@@ -22,6 +27,11 @@ def add_parser(subparsers: Any) -> None:
         "Show the contents of an index, the sizes of its parts, and its encoder.",
     )
     add_index_argument(parser)
+    parser.add_argument(
+        "--recall", type=positive, nargs="?", const=QUERIES, metavar="N",
+        help="first measure what approximate searches find of the exact results, on N queries made of the heaviest "
+        f"terms of the index's own documents (default: {QUERIES}), and keep it with the index",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     parser.set_defaults(run=run)
 
@@ -32,6 +42,8 @@ def run(args: argparse.Namespace) -> int:
     from lsr.indexer.storage.index import StoredIndex
     from lsr.io.printable import json_line
 
+    if args.recall is not None:
+        _measure_recall(index_path(args), args.recall)
     with StoredIndex.open(index_path(args)) as index:
         found = _statistics(stats_of(index))
     if args.json:
@@ -61,6 +73,8 @@ def _statistics(stats: Stats) -> dict[str, Any]:
         "dense": stats.dense,
         **({} if stats.tuning is None else {"tuning": stats.tuning}),
         **({} if stats.smoothing is None else {"smoothing": dict(stats.smoothing)}),
+        **({} if stats.pruning is None else {"pruning": dict(stats.pruning)}),
+        **({} if stats.recall is None else {"recall": dict(stats.recall)}),
         "passages": stats.passages,
         "statistics": stats.statistics,
         "scale": stats.scale,
@@ -92,6 +106,8 @@ def _print(found: dict[str, Any]) -> None:
         "dense vectors": _dense(found["dense"]),
         "hybrid search": _tuning(found.get("tuning")),
         "smoothed": _flat(found.get("smoothing") or {}),
+        "pruned": _pruning(found.get("pruning"), found["postings"]),
+        "approximate": _recall(found.get("recall"), found["documents"]),
         "cut by": _flat(found["passages"] or {}),
         "of the corpus": statistics,
         "impacts": f"of {found['scale']:.6g} each, {found['clipped']:,} weights clipped",
@@ -116,6 +132,44 @@ def _tuning(tuning: dict[str, Any] | None) -> str:
     on = tuning["chosen_on"]
     described = HybridTuning.from_json(tuning).described
     return f"{described}; by {on.get('n_queries', '?')} {on.get('queries', 'queries')}"
+
+
+def _measure_recall(path: Path, n_queries: int) -> None:
+    """Measure approximate search, and keep what was found with the index, where it is no set."""
+    from lsr.indexer.storage.index import StoredIndex
+    from lsr.indexer.update.set_recall import set_recall
+    from lsr.query.recall import measure_recall
+    from lsr.query.searcher import Searcher
+
+    with StoredIndex.open(path) as index:
+        measured = measure_recall(Searcher(index), n_queries=n_queries)
+    if index.partition is None:
+        set_recall(path, measured)
+    else:
+        note(f"a set keeps no recall; measured now: {_recall(measured, index.manifest.n_docs)}")
+
+
+def _pruning(pruning: dict[str, Any] | None, n_postings: int) -> str:
+    """Describe in one line how documents were pruned, and what that costs."""
+    if pruning is None:
+        return ""
+    dropped = pruning["n_dropped"] / max(1, n_postings + pruning["n_dropped"])
+    line = f"to {pruning['mass']:g} of a document's mass, {dropped:.0%} of postings left out"
+    if pruning["recall"] is None:
+        return line
+    return f"{line}; recall@10 {pruning['recall']:.3f} among {pruning['n_sampled']:,} documents"
+
+
+def _recall(recall: Mapping[str, Any] | None, n_documents: int) -> str:
+    """Describe in one line what approximate searches find."""
+    if recall is None:
+        return ""
+    levels = "; ".join(
+        f"{level} " + ", ".join(f"recall@{k} {value:.3f}" for k, value in found.items())
+        for level, found in recall["levels"].items()
+    )
+    since = "" if recall["n_docs"] == n_documents else f", when there were {recall['n_docs']:,} documents"
+    return f"{levels} ({recall['n_queries']:,} queries{since})"
 
 
 def _flat(settings: dict[str, Any], prefix: str = "") -> str:
