@@ -79,7 +79,7 @@ def make_backbone(sentences: Sequence[Sequence[str]], folder: Path, settings: Ba
 
 
 def make_tokenizer(texts: Sequence[str], n_terms: int) -> Any:
-    """Return a tokenizer as XLM-R has it: pieces by a unigram model, `▁` for a space, its four first ids special."""
+    """Return a tokenizer like XLM-R's: pieces of a unigram model, `▁` for a space, four special ids first."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
