@@ -29,7 +29,7 @@ _CORPUS = re.compile(r"docs(?:-\d+)?\.jsonl(?:\.gz)?|corpus\.jsonl(?:\.gz)?")
 
 
 def tydi_dataset(folder: Path) -> Path | None:
-    """Return the BEIR folder in the cache that a folder of this layout is written to; None for any other folder.
+    """Return the BEIR folder in the cache that this layout is written to; None for another layout.
 
     Raises LsrError for a collection that lacks a part, or whose splits call different queries the same.
     """

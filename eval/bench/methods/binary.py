@@ -69,7 +69,10 @@ def make_sides(vectors: Path, queries: Path, work: Path, *, most: int | None = N
 
 
 def rows(sides: Sequence[Sides], *, ks: Sequence[int], n_queries: int, rounds: int) -> list[tuple[str, ...]]:
-    """Time each query alone on both sides in turn, the best of the rounds; return a row for each side and k."""
+    """Time each query alone on both sides in turn; return a row for each side and k.
+
+    rounds: turns, of which a query's fastest counts.
+    """
     found = []
     for k in ks:
         options = SearchOptions(k=k)

@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
     }
     save_codes(args.out, autoencoder, description, **facts)
     if args.sentence_transformers is not None:
-        from lsr.encoders.converted.csr_folder import write_csr
+        from lsr.encoders.converted.write_csr import write_csr
         from lsr.encoders.pretrained.hub import locate
 
         write_csr(args.sentence_transformers, autoencoder, Path(locate(str(description["name"])).folder))
