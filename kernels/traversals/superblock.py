@@ -35,9 +35,8 @@ from lsr.kernels.traversals.blockmax import (
     threshold_in_steps,
     visit,
 )
-from lsr.kernels.traversals.in_order import score_in_order
 from lsr.kernels.traversals.names import FIRST, FIRST_POWER
-from lsr.kernels.traversals.pages import pages_at_least
+from lsr.kernels.traversals.pages import pages_at_least, score_in_order
 from lsr.kernels.traversals.query_terms import split_terms
 from lsr.kernels.traversals.superblock_bounds import (
     BoundTerms,

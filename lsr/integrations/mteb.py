@@ -75,7 +75,9 @@ class LsrSearch:
             allowed = [DocumentFilter.from_doc_ids(searcher.index, top_ranked[query_id]) for query_id in ids]
             found = [searcher.search(text, options, where=where) for text, where in zip(texts, allowed, strict=True)]
         return {
-            query_id: dict(zip((hit.doc_id for hit in results), descending([hit.score for hit in results]), strict=True))
+            query_id: dict(
+                zip((hit.doc_id for hit in results), descending([hit.score for hit in results]), strict=True)
+            )
             for query_id, results in zip(ids, found, strict=True)
         }
 

@@ -26,7 +26,7 @@ from kernel_oracle import posting_list, search_plain
 from lsr.kernels.build.layout import Postings
 from lsr.kernels.geometry import SUPERBLOCK
 from lsr.kernels.traversals.blockmax import bound_superblocks
-from lsr.kernels.traversals.in_order import add_rare_runs_of, add_runs_of, score_in_order
+from lsr.kernels.traversals.pages import add_rare_runs_of, add_runs_of, score_in_order
 from lsr.kernels.traversals.query_terms import QueryTerms, split_terms
 from lsr.kernels.traversals.superblock import FEW, search_superblock
 from lsr.kernels.traversals.superblock_bounds import Scale
