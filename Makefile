@@ -108,16 +108,22 @@ train: $(VENV)/full  ## Train the bundled model, for some hours; run again, it r
 	$(BIN)/python -m lsr.training.model.package_model $(TRAINING)/lsr-mini-v1-c/model lsr/models/lsr-mini-v1 \
 		--words 5 --words-beside-dense 15 --rarity 0.3 --threshold 0.3 --texts $(TEXTS)/wikipedia.parquet
 
+NEXT := $(TRAINING)/next
+
 .PHONY: train-next
 train-next: $(VENV)/full  ## Train the bundled model further, taught by its own hybrid; run again, it resumes
 	$(if $(wildcard $(TEXTS)),,$(error no training texts in $(TEXTS)))
-	mkdir -p $(TRAINING)
-	test -f $(TRAINING)/wikipedia-next.parquet || $(BIN)/lsr mine $(TEXTS)/wikipedia.parquet --make-queries \
-		--sample 0.02 --seed 23 --output $(TRAINING)/wikipedia-next.parquet
-	test -f $(TRAINING)/mined-next.parquet || $(BIN)/lsr mine $(SHARED)/data/train/pairs.parquet \
-		$(TRAINING)/wikipedia-next.parquet --sample 0.2 --encoder default --index $(TRAINING)/mined-next-index \
-		--negatives 2 --depth 30 --seed 23 --output $(TRAINING)/mined-next.parquet
-	$(BIN)/lsr train lsr/models/lsr-mini-v2.toml --output $(TRAINING)/lsr-mini-v2 --data $(TRAINING)/mined-next.parquet \
+	mkdir -p $(NEXT)
+	test -f $(NEXT)/wikipedia.parquet || $(BIN)/lsr mine $(TEXTS)/wikipedia.parquet --make-queries --sample 0.02 \
+		--seed 23 --output $(NEXT)/wikipedia.parquet
+	test -f $(NEXT)/examples.parquet || $(BIN)/python -m lsr.training.mining.example_pool \
+		$(SHARED)/data/train/pairs.parquet $(NEXT)/wikipedia.parquet --output $(NEXT) --phrases 14000 --seed 23 \
+		--most acl_anthology=8000 medquad=3500 wiki_qa_weak=3000 scitldr=2700 win32_docs=2000 fairytaleqa=1500 \
+		wikipedia=4500
+	ls $(NEXT)/index/manifest-* >/dev/null 2>&1 || $(BIN)/lsr index $(NEXT)/pool.jsonl --index $(NEXT)/index --dense joint \
+		--no-passages
+	$(BIN)/lsr train lsr/models/lsr-mini-v2.toml --output $(TRAINING)/lsr-mini-v2 --data $(NEXT)/examples.parquet \
+		--set 'data.topic_model="index:$(NEXT)/index"' --set 'teacher=[{name="index:$(NEXT)/index"}]' \
 		$(TRAIN_OPTIONS) $(if $(wildcard $(TRAINING)/lsr-mini-v2/checkpoints/*),--resume)
 
 .PHONY: train-fast
@@ -125,6 +131,18 @@ train-fast: $(VENV)/full  ## Make the bundled encoder without a transformer, for
 	$(if $(wildcard $(TEXTS)),,$(error no training texts in $(TEXTS)))
 	$(BIN)/python -m lsr.training.static.make lsr/models/lsr-static-v1 --pairs $(SHARED)/data/train/pairs.parquet \
 		--texts $(TEXTS)/wikipedia.parquet --work $(TRAINING)/static
+
+METHODS := build/methods
+
+.PHONY: methods
+methods: $(VENV)/full  ## Train each method and the same without its idea, and measure both; run again, it resumes
+	$(if $(wildcard $(TEXTS)),,$(error no training texts in $(TEXTS)))
+	mkdir -p $(METHODS)
+	test -f $(METHODS)/pairs.parquet || $(BIN)/lsr mine $(SHARED)/data/train/pairs.parquet --sample 0.05 \
+		--encoder bm25 --negatives 1 --depth 30 --seed 1 --output $(METHODS)/pairs.parquet
+	$(BIN)/python -m lsr.training.comparison.make $(METHODS) $(DATASETS) --pairs $(METHODS)/pairs.parquet \
+		--texts $(TEXTS)/wikipedia.parquet
+	$(BIN)/python -m lsr.eval.bench.methods.table $(METHODS) $(DATASETS) --max-length 80 --dtype bfloat16
 
 .PHONY: bench
 bench: $(VENV)/peers  ## Time the engine against its peers

@@ -26,7 +26,6 @@ from lsr.kernels.traversals.names import BLOCKMAX, EXHAUSTIVE
 from lsr.kernels.traversals.planner import cheapest, most_superblocks
 from lsr.kernels.traversals.scratch import Scratch
 from lsr.kernels.traversals.superblock import search_superblock
-from lsr.kernels.traversals.superblock_bounds import PAGES_AT_ONCE
 from lsr.kernels.traversals.term_lookup import locate
 from lsr.kernels.traversals.topk import Admission
 
@@ -213,7 +212,7 @@ def scratch_of(scratch, n_superblocks, n_rare):
         uint32_at(scratch[3], (n_superblocks,)),
         uint32_at(scratch[4], (n_rare, n_superblocks)),
         uint32_at(scratch[5], (WINDOW,)),
-        uint32_at(scratch[6], (PAGES_AT_ONCE * PAGE_BLOCKS,)),
+        uint32_at(scratch[6], (PAGE_BLOCKS,)),
     )
 
 

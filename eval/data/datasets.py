@@ -12,6 +12,7 @@ from lsr.errors import BadDocumentError, LsrError
 from lsr.eval.data.parquet_folders import parquet_datasets
 from lsr.eval.data.qrels import read_qrels
 from lsr.eval.data.query_files import id_text, json_lines, read_queries
+from lsr.eval.data.tydi_folders import tydi_dataset
 from lsr.indexer.corpus.records import RecordReader
 from lsr.indexer.corpus.report import CorpusReport
 from lsr.types import Document
@@ -128,9 +129,12 @@ def dataset_folders(folder: Path) -> list[tuple[str, Path]]:
     """Return (name, folder) of the BEIR datasets at `folder`: itself, or, where it holds several, each below it.
 
     The parts of CQADupStack, which count as one dataset, are named `cqadupstack/android` and so on. Folders of Parquet
-    tables, as NanoBEIR's are, are written as BEIR folders into the cache first. Raises LsrError where there is none.
+    tables, as NanoBEIR's are, and those of Mr. TyDi and MIRACL are written as BEIR folders into the cache first. Raises
+    LsrError where there is none.
     """
     name = folder.resolve().name
+    if (topics := tydi_dataset(folder)) is not None:
+        return [(name, topics)]
     if _find(folder, "corpus.jsonl"):
         return [(name, folder)]
     if not folder.is_dir():
@@ -141,7 +145,12 @@ def dataset_folders(folder: Path) -> list[tuple[str, Path]]:
     if tables:
         return tables
     before = f"{name}/" if name == "cqadupstack" else ""
-    found = [(f"{before}{inner.name}", inner) for inner in sorted(folder.iterdir()) if _find(inner, "corpus.jsonl")]
+    found = []
+    for inner in sorted(folder.iterdir()):
+        if (topics := tydi_dataset(inner)) is not None:
+            found.append((inner.name, topics))
+        elif _find(inner, "corpus.jsonl"):
+            found.append((f"{before}{inner.name}", inner))
     if not found:
         raise LsrError(f"{folder}: no BEIR dataset: neither it nor a folder in it holds corpus.jsonl")
     return found

@@ -89,6 +89,8 @@ def inverted(
     """Reorder and invert rows of impacts; return the arrays of a segment by name. See `segment_arrays`."""
     terms, local = compact_terms(term_ids, vocab_size)
     forget_pages(term_ids)
+    # Found before the inverted postings are there, so that its counts aren't held beside them.
+    kth_impact = kth_impacts(indptr, local, impacts, len(terms), np.array(STORED_K, np.int64))
     n_docs = len(indptr) - 1
     if order is not None or not reorder:
         order = np.arange(n_docs, dtype=np.int64) if order is None else order
@@ -97,7 +99,7 @@ def inverted(
         order = by_bisection(indptr, local, len(terms), threads=threads, advance=advance)
     arrays = layout.build(indptr, local, impacts, len(terms), order)._asdict()
     arrays["terms"] = terms
-    arrays["kth_impact"] = kth_impacts(indptr, local, impacts, len(terms), np.array(STORED_K, np.int64))
+    arrays["kth_impact"] = kth_impact
     arrays["term_crc"] = term_checksums(arrays)
     if counts is not None:
         arrays["counts"] = take_rows(order, indptr, _smallest(counts))

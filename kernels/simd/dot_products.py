@@ -14,7 +14,6 @@ from numba import config, types
 from lsr.kernels.geometry import PAGE_BLOCKS, PAGE_SUPERBLOCKS, SUPERBLOCK_BLOCKS
 from lsr.kernels.jit.compile import kernel
 from lsr.kernels.simd.cpu_features import has_feature, is_x86_64
-from lsr.kernels.simd.prefetch import prefetch
 
 LANES = 4 if has_feature("avx512vnni") else 2 if has_feature("avx2") else 1
 """Lanes of 16 bytes in a register: a lane holds the blocks of a superblock."""
@@ -32,18 +31,17 @@ REGISTER = 4 * LANES
 
 
 @kernel
-def add_dots_plainly(sums, n_pages, maxima, starts, four, ahead):
-    """Add to sums, page by page, four weighted rows. The order within a page is that of the blocks.
+def add_dots_plainly(sums, maxima, first, second, third, fourth, four):
+    """Add to the sums of a page four weighted rows. The order within it is that of the blocks.
 
-    sums: uint32 (n_pages · PAGE_BLOCKS). maxima: uint8; starts: int64 (4), where the rows begin there. four:
-    uint32, a weight of seven bits in each byte, the first row's lowest. ahead: bytes ahead to prefetch.
+    sums: uint32 (PAGE_BLOCKS). maxima: uint8; first … fourth: where the page begins there in each row. four:
+    uint32, a weight of seven bits in each byte, the first row's lowest.
     """
-    n = n_pages * PAGE_BLOCKS
-    a, b = maxima[starts[0] : starts[0] + n], maxima[starts[1] : starts[1] + n]
-    c, d = maxima[starts[2] : starts[2] + n], maxima[starts[3] : starts[3] + n]
+    a, b = maxima[first : first + PAGE_BLOCKS], maxima[second : second + PAGE_BLOCKS]
+    c, d = maxima[third : third + PAGE_BLOCKS], maxima[fourth : fourth + PAGE_BLOCKS]
     of_a, of_b = four & np.uint32(127), four >> np.uint32(8) & np.uint32(127)
     of_c, of_d = four >> np.uint32(16) & np.uint32(127), four >> np.uint32(24) & np.uint32(127)
-    for i in range(n):
+    for i in range(PAGE_BLOCKS):
         sums[i] += of_a * np.uint32(a[i]) + of_b * np.uint32(b[i]) + of_c * np.uint32(c[i]) + of_d * np.uint32(d[i])
 
 
@@ -216,13 +214,6 @@ else:
                         out[first + block] += sums[at + (turn * PARTS + part) * REGISTER + lane * 4 + i] << finer
 
     @kernel
-    def add_dots(sums, n_pages, maxima, starts, four, ahead):
+    def add_dots(sums, maxima, first, second, third, fourth, four):
         """Do what `add_dots_plainly` does, but leave the sums of a page in the order of `_add_page`."""
-        first, second, third, fourth = starts[0], starts[1], starts[2], starts[3]
-        for page in range(n_pages):
-            at = page * PAGE_BLOCKS
-            prefetch(maxima, first + at + ahead)
-            prefetch(maxima, second + at + ahead)
-            prefetch(maxima, third + at + ahead)
-            prefetch(maxima, fourth + at + ahead)
-            _add_page(sums, at, maxima, first + at, second + at, third + at, fourth + at, four)
+        _add_page(sums, 0, maxima, first, second, third, fourth, four)

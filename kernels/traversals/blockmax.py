@@ -26,6 +26,7 @@ from lsr.kernels.traversals.superblock_bounds import (
     as_steps,
     find_upper_bounds,
     forbid,
+    largest,
     scale_of,
     steps_of,
 )
@@ -181,6 +182,9 @@ def visit(postings, query, order, admission, heap, scratch, scale, budget, step=
         scored += 1
         score_superblock(postings, query, superblock, scratch.places, scores)
         add_superblock(account, step, postings, query, superblock, scratch.places)
+        if largest(scores) < threshold:
+            scores[:] = 0
+            continue
         first = superblock << SUPERBLOCK_BITS
         now = offer(scores[: n_docs - first], first, postings.insertion, admission, heap)
         if now != threshold:

@@ -11,9 +11,11 @@ import numpy as np
 from lsr.kernels.geometry import RUN, SUPERBLOCK, SUPERBLOCK_BITS
 from lsr.kernels.jit.compile import kernel
 from lsr.kernels.simd.packed_runs import add_run, run_mask
+from lsr.kernels.simd.prefetch import prefetch
 from lsr.kernels.traversals.topk import offer, threshold_of
 
 WINDOW = 4096
+WINDOW_SUPERBLOCKS = WINDOW >> SUPERBLOCK_BITS
 GROUP = 64
 
 
@@ -23,7 +25,11 @@ def add_frequent(postings, row, weight, first, end, scores):
     impacts = postings.frequent[postings.frequent_start[row] : postings.frequent_start[row + 1]]
     runs = postings.runs[row]
     superblock = first >> SUPERBLOCK_BITS
+    impacts_ahead = impacts.size * WINDOW // postings.insertion.size
     for at in range(0, end - first, SUPERBLOCK):
+        # What the term's next window reads: other terms come before it, so that the processor foresees nothing.
+        prefetch(runs, min((superblock + WINDOW_SUPERBLOCKS) * RUN, runs.size))
+        prefetch(impacts, min(np.int64(runs[superblock * RUN + 2]) + impacts_ahead, impacts.size))
         add_run(scores, at, impacts, np.int64(runs[superblock * RUN + 2]), run_mask(runs, superblock), weight)
         superblock += 1
 

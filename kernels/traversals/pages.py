@@ -12,10 +12,13 @@ import numpy as np
 from lsr.kernels.geometry import PAGE, PAGE_BITS, PAGE_SUPERBLOCKS, RUN, SUPERBLOCK, SUPERBLOCK_BITS
 from lsr.kernels.jit.compile import kernel
 from lsr.kernels.simd.packed_runs import add_run, run_mask
+from lsr.kernels.simd.prefetch import prefetch
 from lsr.kernels.traversals.query_terms import RARE_SUPERBLOCK
 from lsr.kernels.traversals.topk import offer, threshold_of
 
 GROUP = 64
+AHEAD_IMPACTS = 4
+"""Pages ahead at which the first impacts are prefetched."""
 
 
 @kernel
@@ -39,13 +42,20 @@ def pages_at_least(upper_bounds, threshold, pages):
 
 
 @kernel
-def add_runs(postings, row, weight, pages, n_superblocks, scores):
-    """Add a frequent term to the scores of some pages. scores: uint32 (pages.size · PAGE)."""
+def add_runs(postings, row, weight, pages, following, n_superblocks, scores):
+    """Add a frequent term to the scores of some pages. scores: uint32 (pages.size · PAGE).
+
+    following: the pages that come next, whose runs are prefetched.
+    """
     impacts = postings.frequent[postings.frequent_start[row] : postings.frequent_start[row + 1]]
     runs = postings.runs[row]
     for i in range(pages.size):
         page = np.int64(pages[i])
         at = i << PAGE_BITS
+        if i < following.size:
+            prefetch(runs, np.int64(following[i]) * (PAGE_SUPERBLOCKS * RUN))
+        if i + AHEAD_IMPACTS < pages.size:
+            prefetch(impacts, np.int64(runs[np.int64(pages[i + AHEAD_IMPACTS]) * (PAGE_SUPERBLOCKS * RUN) + 2]))
         for s in range(page * PAGE_SUPERBLOCKS, min((page + 1) * PAGE_SUPERBLOCKS, n_superblocks)):
             add_run(scores, at, impacts, np.int64(runs[s * RUN + 2]), run_mask(runs, s), weight)
             at += SUPERBLOCK
@@ -77,9 +87,10 @@ def score_pages(postings, query, pages, admission, heap, scratch):
     at_once = window.size // PAGE
     for first in range(0, pages.size, at_once):
         some = pages[first : first + at_once]
+        following = pages[first + some.size : first + some.size + at_once]
         scores = window[: some.size * PAGE]
         for i in range(query.rows.size):
-            add_runs(postings, query.rows[i], query.row_weights[i], some, n_superblocks, scores)
+            add_runs(postings, query.rows[i], query.row_weights[i], some, following, n_superblocks, scores)
         for i in range(query.rare.size):
             place = scratch.places[i]
             add_rare_runs(postings, query.rare[i], query.rare_weights[i], place, some, n_superblocks, scores)

@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from lsr.kernels.geometry import PAGE_BLOCKS, SUPERBLOCK_BLOCKS
 from lsr.kernels.traversals.exhaustive import WINDOW
-from lsr.kernels.traversals.superblock_bounds import PAGES_AT_ONCE
 
 
 class Scratch(NamedTuple):
@@ -19,7 +18,7 @@ class Scratch(NamedTuple):
     (n_superblocks), the largest of each superblock's blocks. queue: uint32, (n_superblocks), superblocks in the order
     of their visit. list: uint32, (n_superblocks), of superblocks or pages. places: uint32, (rare terms,
     n_superblocks), where each rare term's run in each superblock starts, counted from the start of its posting list;
-    undefined where it has none. window: uint32, (WINDOW), scores. sums: uint32, (PAGES_AT_ONCE · PAGE_BLOCKS), of
+    undefined where it has none. window: uint32, (WINDOW), scores. sums: uint32, (PAGE_BLOCKS), of
     bounds.
     """
 
@@ -41,5 +40,5 @@ def make_scratch(n_superblocks: int, n_rare: int) -> Scratch:
         list=np.zeros(n_superblocks, np.uint32),
         places=np.zeros((n_rare, n_superblocks), np.uint32),
         window=np.zeros(WINDOW, np.uint32),
-        sums=np.zeros(PAGES_AT_ONCE * PAGE_BLOCKS, np.uint32),
+        sums=np.zeros(PAGE_BLOCKS, np.uint32),
     )

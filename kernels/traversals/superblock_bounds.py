@@ -21,13 +21,8 @@ from lsr.kernels.traversals.query_terms import RARE_BLOCK, RARE_SUPERBLOCK
 LARGEST_WEIGHT = 127
 FINEST = 8
 """Bits that bounds are finer than sums of seven-bit weights: for the rare terms, whose weights have more."""
-PAGES_AT_ONCE = 64
-"""Pages whose sums stay in the first-level cache: 16 KiB."""
-AHEAD = 512
 AHEAD_PAGES = 8
-"""Pages ahead at which the maxima of single pages are prefetched."""
-DENSE = 0.4
-"""The share of wanted ones among neighbouring pages from which on summing all of them in a stream costs less."""
+"""Pages ahead at which the maxima of all rows are prefetched."""
 RARE_AT_ONCE = 256
 STEPS_IN_A_BLOCK = 2 * 255
 """The most that `add_rare_to_blocks` makes of a block's four impacts."""
@@ -154,20 +149,53 @@ def add_rare_to_blocks(postings, rare, steps, block_bounds, places):
     return n_postings
 
 
-@kernel
-def in_fours(terms):
-    """Return rows in groups of four, as `add_dots` takes them, int64 (n, 4), with their weights, uint32 (n).
+class Fours(NamedTuple):
+    """Rows in groups of four, as `add_dots` takes them: where a row starts is its number times its length.
 
-    Where fewer than four are left, a row is repeated, with weight 0.
+    starts: int64 (n, 4), where the rows start. weights: uint32 (n), those of four rows, a byte each. every: int64, the
+    starts of all rows. Where fewer than four are left in a group, a row is repeated, with weight 0.
     """
+
+    starts: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.uint32]
+    every: npt.NDArray[np.int64]
+
+
+@kernel
+def in_fours(terms, length):
+    """Return `Fours` of the rows of frequent terms. length: of a row."""
     rows, coarse = terms.rows, terms.coarse
     n = (rows.size + 3) // 4
     fours, weights = np.empty((n, 4), np.int64), np.zeros(n, np.uint32)
     for i in range(4 * n):
-        fours[i // 4, i % 4] = rows[min(i, rows.size - 1)]
+        fours[i // 4, i % 4] = rows[min(i, rows.size - 1)] * length
         if i < rows.size:
             weights[i // 4] |= np.uint32(coarse[i]) << np.uint32(8 * (i % 4))
-    return fours, weights
+    return Fours(fours, weights, rows * length)
+
+
+@kernel
+def prefetch_page(flat, fours, at):
+    """Prefetch a page of all rows. at: where it begins in a row."""
+    for start in fours.every:
+        prefetch(flat, start + at)
+
+
+@kernel
+def prefetch_first_pages(flat, fours, length):
+    """Prefetch those pages of all rows, of a length, that no earlier page is ahead of."""
+    for at in range(0, min(AHEAD_PAGES * PAGE_BLOCKS, length), PAGE_BLOCKS):
+        prefetch_page(flat, fours, at)
+
+
+@kernel
+def sum_page(flat, fours, at, sums):
+    """Set the sums of a page of all rows, in the order of `add_dots`. at: where the page begins in a row."""
+    sums[:PAGE_BLOCKS] = 0
+    starts = fours.starts
+    for i in range(fours.weights.size):
+        first, second, third, fourth = starts[i, 0], starts[i, 1], starts[i, 2], starts[i, 3]
+        add_dots(sums, flat, first + at, second + at, third + at, fourth + at, fours.weights[i])
 
 
 @kernel
@@ -175,24 +203,21 @@ def find_upper_bounds(maxima, terms, block_bounds, upper_bounds, sums):
     """Set upper_bounds to the largest bound of each superblock's blocks, block_bounds to zero; return the largest.
 
     maxima: uint8 (n_frequent, n_superblocks · SUPERBLOCK_BLOCKS). terms: see `BoundTerms`. block_bounds: uint32, of
-    blocks, with the rare terms in it. sums: uint32, (PAGES_AT_ONCE · PAGE_BLOCKS), scratch.
+    blocks, with the rare terms in it. sums: uint32, (PAGE_BLOCKS), scratch.
     """
     n_blocks = maxima.shape[1]
     flat = maxima.reshape(maxima.size)
-    n_pages = n_blocks // PAGE_BLOCKS
-    fours, weights = in_fours(terms)
-    finer = np.uint32(terms.finer)
-    for first in range(0, n_pages, PAGES_AT_ONCE):
-        n = min(PAGES_AT_ONCE, n_pages - first)
-        sums[: n * PAGE_BLOCKS] = 0
-        for i in range(weights.size):
-            add_dots(sums, n, flat, fours[i] * n_blocks + first * PAGE_BLOCKS, weights[i], AHEAD)
-        for page in range(n):
-            at, superblock = (first + page) * PAGE_BLOCKS, (first + page) * PAGE_SUPERBLOCKS
-            largest_of_page(sums, page * PAGE_BLOCKS, finer, block_bounds, at, upper_bounds, superblock)
-        block_bounds[first * PAGE_BLOCKS : (first + n) * PAGE_BLOCKS] = 0  # while it is cached
+    fours, finer = in_fours(terms, n_blocks), np.uint32(terms.finer)
+    whole = n_blocks - n_blocks % PAGE_BLOCKS
+    prefetch_first_pages(flat, fours, whole)
+    for at in range(0, whole, PAGE_BLOCKS):
+        if at + AHEAD_PAGES * PAGE_BLOCKS < whole:
+            prefetch_page(flat, fours, at + AHEAD_PAGES * PAGE_BLOCKS)
+        sum_page(flat, fours, at, sums)
+        largest_of_page(sums, 0, finer, block_bounds, at, upper_bounds, at // SUPERBLOCK_BLOCKS)
+        block_bounds[at : at + PAGE_BLOCKS] = 0  # while it is cached
     find_last_upper_bounds(maxima, terms, block_bounds, upper_bounds)
-    block_bounds[n_pages * PAGE_BLOCKS :] = 0
+    block_bounds[whole:] = 0
     return largest(upper_bounds)
 
 
@@ -218,35 +243,19 @@ def find_upper_bounds_of_pages(maxima, terms, block_bounds, upper_bounds, sums, 
     """
     n_blocks = maxima.shape[1]
     flat = maxima.reshape(maxima.size)
-    finer = np.uint32(terms.finer)
     n = pages.size
     while n > 0 and np.int64(pages[n - 1]) >= n_blocks // PAGE_BLOCKS:
         find_last_upper_bounds(maxima, terms, block_bounds, upper_bounds)
         n -= 1
-    fours, weights = in_fours(terms)
-    starts = np.empty(4, np.int64)
-    i = 0
-    while i < n:
-        first = np.int64(pages[i])
-        end = i + 1
-        while end < n and np.int64(pages[end]) < first + PAGES_AT_ONCE:
-            end += 1
-        if end - i < DENSE * PAGES_AT_ONCE:
-            end = i + 1
-            if i + AHEAD_PAGES < n:
-                ahead = np.int64(pages[i + AHEAD_PAGES]) * PAGE_BLOCKS
-                for row in terms.rows:
-                    prefetch(flat, row * n_blocks + ahead)
-        n_pages = np.int64(pages[end - 1]) + 1 - first
-        sums[: n_pages * PAGE_BLOCKS] = 0
-        for j in range(weights.size):
-            for k in range(4):
-                starts[k] = fours[j, k] * n_blocks + first * PAGE_BLOCKS
-            add_dots(sums, n_pages, flat, starts, weights[j], AHEAD if n_pages > 1 else 0)
-        for page in pages[i:end]:
-            at, superblock = np.int64(page) * PAGE_BLOCKS, np.int64(page) * PAGE_SUPERBLOCKS
-            largest_of_page(sums, at - first * PAGE_BLOCKS, finer, block_bounds, at, upper_bounds, superblock)
-        i = end
+    fours, finer = in_fours(terms, n_blocks), np.uint32(terms.finer)
+    for i in range(min(AHEAD_PAGES, n)):
+        prefetch_page(flat, fours, np.int64(pages[i]) * PAGE_BLOCKS)
+    for i in range(n):
+        at = np.int64(pages[i]) * PAGE_BLOCKS
+        if i + AHEAD_PAGES < n:
+            prefetch_page(flat, fours, np.int64(pages[i + AHEAD_PAGES]) * PAGE_BLOCKS)
+        sum_page(flat, fours, at, sums)
+        largest_of_page(sums, 0, finer, block_bounds, at, upper_bounds, at // SUPERBLOCK_BLOCKS)
 
 
 @kernel
@@ -257,6 +266,11 @@ def find_coarse_upper_bounds(maxima, terms, block_bounds, has_rare, upper_bounds
     For the others see `find_upper_bounds`.
     """
     n_superblocks = upper_bounds.size
+    rows, coarse, finer = terms.rows, terms.coarse, np.uint32(terms.finer)
+    flat = maxima.reshape(maxima.size)
+    fours = in_fours(terms, n_superblocks)
+    whole = n_superblocks - n_superblocks % PAGE_BLOCKS
+    prefetch_first_pages(flat, fours, whole)
     if has_rare:
         for s in range(0, n_superblocks - n_superblocks % PAGE_SUPERBLOCKS, PAGE_SUPERBLOCKS):
             largest_of_four(block_bounds, s * SUPERBLOCK_BLOCKS, upper_bounds, s)
@@ -264,18 +278,12 @@ def find_coarse_upper_bounds(maxima, terms, block_bounds, has_rare, upper_bounds
             upper_bounds[s] = largest(block_bounds[s * SUPERBLOCK_BLOCKS : (s + 1) * SUPERBLOCK_BLOCKS])
     else:
         upper_bounds[:] = 0
-    rows, coarse, finer = terms.rows, terms.coarse, np.uint32(terms.finer)
-    flat = maxima.reshape(maxima.size)
-    n_lines = n_superblocks // PAGE_BLOCKS
-    fours, weights = in_fours(terms)
-    for first in range(0, n_lines, PAGES_AT_ONCE):
-        n = min(PAGES_AT_ONCE, n_lines - first)
-        sums[: n * PAGE_BLOCKS] = 0
-        for i in range(weights.size):
-            add_dots(sums, n, flat, fours[i] * n_superblocks + first * PAGE_BLOCKS, weights[i], AHEAD)
-        for line in range(n):
-            add_in_order(sums, line * PAGE_BLOCKS, finer, upper_bounds, (first + line) * PAGE_BLOCKS)
-    for s in range(n_lines * PAGE_BLOCKS, n_superblocks):
+    for at in range(0, whole, PAGE_BLOCKS):
+        if at + AHEAD_PAGES * PAGE_BLOCKS < whole:
+            prefetch_page(flat, fours, at + AHEAD_PAGES * PAGE_BLOCKS)
+        sum_page(flat, fours, at, sums)
+        add_in_order(sums, 0, finer, upper_bounds, at)
+    for s in range(whole, n_superblocks):
         total = np.uint32(0)
         for i in range(rows.size):
             total = np.uint32(total + np.uint32(coarse[i]) * np.uint32(maxima[rows[i], s]))

@@ -23,9 +23,9 @@ from lsr.api.edit import (
     would_delete,
 )
 from lsr.api.opened import Opened, Opening
-from lsr.api.reader import IndexReader
 from lsr.api.records import Names
 from lsr.api.sources import read_sources
+from lsr.api.tuning import TunableIndex
 from lsr.api.wording import python_messages
 from lsr.kernels.jit.first_use import BUILD, warn_before_compiling
 
@@ -92,7 +92,7 @@ def open(  # noqa: A001
     return Index(path, **places, opening=how)
 
 
-class Index(IndexReader):
+class Index(TunableIndex):
     """An index of documents, which `lsr.index` makes and `lsr.open` opens.
 
     All methods may be called from many threads. A search sees one generation of the index; what this object adds,
@@ -192,15 +192,6 @@ class Index(IndexReader):
             summary=found.summary,
             unmerged=found.unmerged,
         )
-
-    _is_named = True
-    """False where the index was found in a folder above: one of another user is then not changed."""
-
-    def _require_own(self) -> None:
-        if not self._is_named:
-            from lsr.indexer.storage.find_index import refuse_other_owner
-
-            refuse_other_owner(self._path)
 
     def _change(
         self,

@@ -40,7 +40,8 @@ WARMING = 20
 """Queries that a side answers in a row; its first ones aren't counted."""
 CALL_BYTES = 600
 """Size of the request and the reply of a query of 24 terms, about."""
-SHARDS = (1, 4)
+SHARED = ((1, 1), (4, 1), (4, 4))
+"""Numbers of shards, and of actors that share them."""
 BUILT_SHARDS = 4
 
 
@@ -104,7 +105,7 @@ def _times(
     return {name: seconds[at_once:] for name, seconds in found.items()}
 
 
-def time_calls(n_shards: int, n: int) -> float:
+def time_calls(n_actors: int, n: int) -> float:
     """Return the median seconds of calls of Ray that do nothing, one to each of some actors at a time."""
     ray = connected()
 
@@ -112,7 +113,7 @@ def time_calls(n_shards: int, n: int) -> float:
         return request
 
     actor = ray.remote(type("Empty", (), {"answer": empty})).options(num_cpus=0, max_concurrency=AT_A_TIME)
-    actors = [actor.remote() for _ in range(n_shards)]
+    actors = [actor.remote() for _ in range(n_actors)]
     request, seconds = bytes(CALL_BYTES), []
     for _ in range(n):
         began = time.perf_counter()
@@ -127,10 +128,10 @@ def time_searches(args: argparse.Namespace, collection: SparseCollection) -> Non
     """Time one query, and a batch of all, in process and by actors."""
     queries = _queries(collection.queries, args.queries)
     _say(f"{collection.name}: {len(collection.documents):,} documents, {len(queries)} queries, k = {K}")
-    for n_shards in SHARDS:
+    for n_shards, n_actors in SHARED:
         path = _set_at(args, collection, n_shards)
         COMPILING.wait()
-        here, there = SetSearcher(path), _by_actors(path)
+        here, there = SetSearcher(path), _by_actors(path, actors=n_actors)
         due, found = here.rank_vectors(queries, K), there.rank_vectors(queries, K)
         same = sum(
             np.array_equal(a.positions, b.positions) and np.array_equal(a.scores, b.scores)
@@ -143,10 +144,10 @@ def time_searches(args: argparse.Namespace, collection: SparseCollection) -> Non
         one, actors = (statistics.median(singles[side]) * 1e3 for side in ("here", "there"))
         best = {side: min(batches[side]) * 1e3 for side in batches}
         _say(
-            f"S = {n_shards}: {same} of {len(queries)} rankings equal",
+            f"S = {n_shards}, actors {n_actors}: {same} of {len(queries)} rankings equal",
             f"  one query, median: in process {one:.3f} ms, by actors {actors:.3f} ms, {actors - one:+.3f} ms "
             f"(least {min(singles['here']) * 1e3:.3f}, {min(singles['there']) * 1e3:.3f})",
-            f"  calls of Ray that do nothing, median: {time_calls(n_shards, len(queries)) * 1e3:.3f} ms",
+            f"  calls of Ray that do nothing, median: {time_calls(n_actors, len(queries)) * 1e3:.3f} ms",
             f"  batch of {len(queries)}, best of {args.rounds}: in process {best['here']:.1f} ms, by actors "
             f"{best['there']:.1f} ms, {best['there'] / best['here']:.2f} times",
         )
@@ -195,13 +196,13 @@ def time_failures(args: argparse.Namespace, collection: SparseCollection) -> Non
     query = _queries(collection.queries, 1)[0]
     due = SetSearcher(path).rank_vector(query, K)
     timeout_s = 2.0
-    many = _by_actors(path, restarts=1, timeout_s=timeout_s)
+    many = _by_actors(path, actors=BUILT_SHARDS, restarts=1, timeout_s=timeout_s)
     actors = many._shards._connection
     assert isinstance(actors, Actors)
     os.kill(actors.pids[1][0], signal.SIGSTOP)
     _say(f"hung shard, timeout {timeout_s:g} s: error after {_until_error(many, query):.2f} s")
     os.kill(actors.pids[1][0], signal.SIGCONT)
-    mortal = _by_actors(path, restarts=0, timeout_s=timeout_s)
+    mortal = _by_actors(path, actors=BUILT_SHARDS, restarts=0, timeout_s=timeout_s)
     without_restart = mortal._shards._connection
     assert isinstance(without_restart, Actors)
     os.kill(without_restart.pids[2][0], signal.SIGKILL)

@@ -34,8 +34,10 @@ HEADROOM = 1.2
 
 
 def check_parts(student: Student, config: TrainingConfig) -> None:
-    """Raise UsageError where the regularisers don't fit the encoder's query side."""
+    """Raise UsageError where the regularisers or the scores don't fit the encoder's sides."""
     sparsity = config.sparsity
+    if config.train.compared_tokens:
+        _check_tokens(student)
     if sparsity.sampled_terms and not student.has_table:
         raise UsageError("config: sparsity.sampled_terms needs queries from a table, but here they have a model")
     if sparsity.queries is not None and REGULARISERS[sparsity.queries.regulariser].needs_idf_table:
@@ -56,6 +58,18 @@ def check_parts(student: Student, config: TrainingConfig) -> None:
             f"config: sparsity.documents.regulariser is {name!r}, but all terms weigh the same in queries: set "
             "encoder.query_table to 'idf', or take 'flops'"
         )
+
+
+def _check_tokens(student: Student) -> None:
+    """Raise UsageError for an encoder whose tokens have no vectors of terms."""
+    if student.query is None:
+        raise UsageError("config: train.scores is 'sums-of-maxima', but queries have no model: take family slim")
+    for tower in (student.document, student.query):
+        if tower.config.head not in ("mlm", "causal") or tower.config.expansion != "all":
+            raise UsageError(
+                f"config: train.scores is 'sums-of-maxima', but a head {tower.config.head!r} with expansion "
+                f"{tower.config.expansion!r} doesn't score all terms at each token: take family slim"
+            )
 
 
 def warn_of_schedules(config: TrainingConfig) -> None:

@@ -172,6 +172,7 @@ def _open(
         learn_query_table=config.encoder.learn_query_table,
         cached_batch=config.train.cached_batch,
         with_dense="regression" in config.loss,
+        tokens_kept=config.train.compared_tokens,
     )
     student.freeze(config.encoder.freeze_layers, embeddings=config.encoder.freeze_embeddings)
     check_parts(student, config)

@@ -27,6 +27,7 @@ from lsr.training.evaluation import Evaluator
 from lsr.training.losses.base import ScoredBatch
 from lsr.training.model.sampled_terms import sample_terms
 from lsr.training.model.student import Student
+from lsr.training.model.token_scores import sums_of_maxima
 from lsr.training.model.word_scores import WordScores
 from lsr.training.objective import Objective
 from lsr.training.panel import Panel
@@ -95,7 +96,10 @@ class SparseTrainer(Trainer):
         del return_outputs, num_items_in_batch
         terms, counts = self._sample(inputs)
         queries, documents = model(inputs["queries"], inputs["documents"], terms)
-        scores = queries.weights.float() @ documents.weights.float().T
+        if self.config.train.compared_tokens:
+            scores = sums_of_maxima(queries.tokens, documents.tokens)
+        else:
+            scores = queries.weights.float() @ documents.weights.float().T
         if self._words is not None:
             texts = inputs["texts"]
             scores = scores + torch.from_numpy(self._words(texts.queries, texts.documents)).to(scores.device)

@@ -90,7 +90,7 @@ class OpenShards:
         """
         request = pack([name, value], *arrays)
         due = timeout_s or self.timeout_s
-        given = self._connection.ask(dict.fromkeys(numbers, request), due)
+        given = self._connection.ask(list(numbers), request, due)
         replies, lost, is_damage = [], {}, True
         for number in numbers:
             data = given[number]

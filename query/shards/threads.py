@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
@@ -47,10 +47,10 @@ class _InProcess:
         self._shards = [LazyShard(place) for place in places]
         self._pool = ThreadPoolExecutor(max(1, AT_A_TIME * len(places)), "shard")
 
-    def ask(self, requests: Mapping[int, bytes], timeout_s: float | None) -> dict[int, bytes | Lost]:
+    def ask(self, shards: Sequence[int], request: bytes, timeout_s: float | None) -> dict[int, bytes | Lost]:
         """Answer in threads. One that doesn't end in time is left to itself."""
         futures: dict[int, Future[bytes]] = {
-            number: self._pool.submit(self._shards[number].answer, request) for number, request in requests.items()
+            number: self._pool.submit(self._shards[number].answer, request) for number in shards
         }
         wait(futures.values(), timeout_s)
         return {

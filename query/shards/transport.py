@@ -41,8 +41,8 @@ class Lost(NamedTuple):
 class Connection(Protocol):
     """Shards that are open for the searches of one generation of a set."""
 
-    def ask(self, requests: Mapping[int, bytes], timeout_s: float | None) -> dict[int, bytes | Lost]:
-        """Send requests to shards, by their numbers, and return a reply or a loss for each within the timeout."""
+    def ask(self, shards: Sequence[int], request: bytes, timeout_s: float | None) -> dict[int, bytes | Lost]:
+        """Send a request to shards, by their numbers, and return a reply or a loss for each within the timeout."""
         ...
 
     def close(self) -> None:

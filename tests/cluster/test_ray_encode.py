@@ -66,6 +66,7 @@ sys.path.insert(0, sys.argv[2])
 from set_material import Partition, index_documents, load_encoder, make
 from lsr.cluster.build_tasks import RayBuilders
 options = dict(shards=Partition(3), builders=RayBuilders({address!r}, 3), overwrite=True)
+print("connected", flush=True)
 index_documents([make(i) for i in range(4000)], Path(sys.argv[1]), load_encoder("bm25"), **options)
 print("ended")
 """
@@ -164,12 +165,13 @@ def test_twenty_kills_at_random_moments(cluster: str, due: Mapping[str, Any], tm
             driver = start(cluster, folder)
             pids = [int(pid) for pid in lines_until(driver, "pids")[-1].split()[1:]]
             victim = rng.choice([driver.pid, *pids])
-            killer = threading.Timer(rng.random() * 0.4, _kill, (victim,))
+            killed: list[bool] = []
+            killer = threading.Timer(rng.random() * 0.4, lambda of=victim, into=killed: into.append(_kill(of)))
             killer.start()
             output = driver.stdout.read() if driver.stdout is not None else ""
             code = driver.wait()
             killer.join()
-            n_kills += 1
+            n_kills += sum(killed)
             after = inodes(folder)
             assert {name: after.get(name) for name in there} == there  # no finished unit is written again
             there = after
@@ -180,11 +182,14 @@ def test_twenty_kills_at_random_moments(cluster: str, due: Mapping[str, Any], tm
     sys.stdout.write(f"{n_kills} kills in {rounds} jobs: every document once, values equal, nothing encoded twice\n")
 
 
-def _kill(pid: int) -> None:
+def _kill(pid: int) -> bool:
+    """Kill a process, and tell whether it was still there: not one that had ended and waits for its parent."""
     try:
+        state = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(") ")[2][:1]
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
 
 
 def test_one_process_fills_the_holes_that_others_left(
@@ -235,22 +240,23 @@ def test_shards_that_tasks_build_are_those_of_one_process(cluster: str, tmp_path
 def test_builds_survive_kills_at_random_moments(cluster: str, tmp_path: Path) -> None:
     """A build whose driver was killed is begun again; a killed task is tried again by Ray."""
     script = BUILD.format(address=cluster)
-    rng, n_kills = random.Random(3), 0
+    rng, n_kills, rounds = random.Random(3), 0, 0
     material = str(Path(__file__).parent.parent / "shards")
-    while n_kills < 20:
-        path = tmp_path / f"set{n_kills}"
+    while n_kills < 10:
+        path = tmp_path / f"set{rounds}"
+        rounds += 1
         command = [sys.executable, "-c", script, str(path), material]
         driver = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        time.sleep(6 + rng.random() * 5)
+        lines_until(driver, "connected")
+        time.sleep(2.5 * rng.random())
         victims = [driver.pid, *_tasks()]
-        _kill(rng.choice(victims))
-        n_kills += 1
+        n_kills += _kill(rng.choice(victims))
         output = driver.stdout.read() if driver.stdout is not None else ""
         if driver.wait() != 0:
             output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         assert "ended" in output
         assert len(Searcher(path).index) == 4000
-    sys.stdout.write(f"{n_kills} kills of builds: every set whole\n")
+    sys.stdout.write(f"{n_kills} kills in {rounds} builds: every set whole\n")
 
 
 def _tasks() -> list[int]:

@@ -36,12 +36,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def by_actors(folder: Path, *, timeout_s: float = 60.0, partial: bool = False, **settings: Any) -> GatheredSearcher:
+def by_actors(
+    folder: Path, *, timeout_s: float = 60.0, partial: bool = False, actors: int | None = 3, **settings: Any
+) -> GatheredSearcher:
     from lsr.cluster.shard_actors import RayActors
 
     found = open_searcher(
-        folder, transport=RayActors(**settings), timeout_s=timeout_s, options=SearchOptions(partial=partial),
-        dense_encoder=Noise(),
+        folder, transport=RayActors(actors=actors, **settings), timeout_s=timeout_s,
+        options=SearchOptions(partial=partial), dense_encoder=Noise(),
     )  # fmt: skip
     assert isinstance(found, GatheredSearcher)
     return found
@@ -94,6 +96,41 @@ def test_a_dead_shard_is_named_left_out_and_comes_back(cluster: str, one: Search
         assert not partial.exact
     assert shown(many, "river", OPTIONS["plain"]) == due
     many.close()
+
+
+def test_an_actor_that_has_several_shards_loses_all_of_them(cluster: str, one: Searcher, folder: Path) -> None:
+    many = by_actors(folder, actors=2, restarts=0)
+    assert [len(some) for some in pids(many)] == [1, 1]
+    names = [place.name for place in many._shards.places]
+    for name in ("plain", "explain", "sort", "feedback"):
+        assert shown(many, "river", OPTIONS[name]) == shown(one, "river", OPTIONS[name])
+    os.kill(pids(many)[1][0], signal.SIGKILL)
+    with pytest.raises(ShardLostError, match=f"{names[1]}: .*died.*{names[2]}: .*died"):
+        for _ in range(TRIES):
+            many.search("river", OPTIONS["plain"])
+    partial = many.search("river", OPTIONS["plain"].replace(partial=True))
+    assert [shard.name for shard in partial.missing] == names[1:]
+    many.close()
+
+
+def test_one_actor_a_machine_by_default(cluster: str, one: Searcher, folder: Path) -> None:
+    many = by_actors(folder, actors=None)
+    assert len(pids(many)) == 1
+    assert shown(many, "river", OPTIONS["plain"]) == shown(one, "river", OPTIONS["plain"])
+    many.close()
+
+
+@pytest.mark.parametrize(
+    ("n_shards", "n_parts", "due"),
+    [(1, 1, [[0]]), (5, 2, [[0, 1], [2, 3, 4]]), (3, 9, [[0], [1], [2]]), (3, 0, [[0, 1, 2]])],
+)
+def test_shards_are_shared_out(n_shards: int, n_parts: int, due: list[list[int]]) -> None:
+    from lsr.cluster.shard_actors import joined, parted, parts_of
+
+    assert [list(part) for part in parts_of(n_shards, n_parts)] == due
+    replies = [b"", b"one", bytes(1000)]
+    assert parted(joined(replies), 3) == replies
+    assert parted(b"alone", 1) == [b"alone"]
 
 
 def test_a_hung_shard_costs_the_timeout_and_is_named(cluster: str, one: Searcher, folder: Path) -> None:
@@ -152,6 +189,8 @@ def test_what_cannot_be_is_refused(cluster: str, one: Searcher, folder: Path, mo
         open_searcher(one.index.path, transport=RayActors())
     with pytest.raises(UsageError, match="replicas is 0"):
         RayActors(replicas=0)
+    with pytest.raises(UsageError, match="actors is 0"):
+        RayActors(actors=0)
     with pytest.raises(UsageError, match="restarts is -2"):
         RayActors(restarts=-2)
     with pytest.raises(UsageError, match="a transport to shards"):

@@ -280,6 +280,32 @@ def test_sparse_codes_of_sentence_transformers_load(csr_folder, tmp_path, capfd)
         load_encoder(csr_folder, words=3)
 
 
+def test_sparse_codes_are_saved_as_sentence_transformers_reads_them(plain_folder, tmp_path, capfd):
+    from sentence_transformers import SentenceTransformer, SparseEncoder
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+
+    dense = tmp_path / "dense"
+    SentenceTransformer(modules=[Transformer(str(plain_folder)), Pooling(32), Normalize()], device="cpu").save(
+        str(dense)
+    )
+    (tmp_path / "notes").mkdir()
+    for i in range(12):
+        (tmp_path / "notes" / f"{i}.txt").write_text(" ".join(TEXTS[0].split()[: 1 + i % 3]) + " " + TEXTS[1])
+    given = ["codes", str(tmp_path / "notes"), "--dense", str(dense), "--codes", "64", "--active", "5", "--steps", "20"]
+    theirs = ["--sentence-transformers", str(tmp_path / "theirs")]
+    assert main([*given, "--out", str(tmp_path / "ours"), *theirs]) == 0
+    ours = encoded(load_encoder(f"codes:{tmp_path / 'ours'}"))[:2]
+    model = SparseEncoder(str(tmp_path / "theirs"), device="cpu")
+    assert ours.any() and str(model.similarity_fn_name) == "dot"
+    np.testing.assert_allclose(model.encode_document(TEXTS[:2]).to_dense().numpy(), ours, atol=1e-4)
+    np.testing.assert_allclose(encoded(load_encoder(tmp_path / "theirs"))[:2], ours, atol=1e-4)
+    capfd.readouterr()
+    assert main([*given, "--out", str(tmp_path / "again"), *theirs]) == 1
+    assert "is not an empty folder" in capfd.readouterr().err
+    assert main([*given, "--out", str(tmp_path / "again"), *theirs, "--pursuit"]) == 2
+    assert "--pursuit is nothing that Sentence-Transformers has" in capfd.readouterr().err
+
+
 def test_sparse_codes_by_cosines_are_refused(csr_folder, tmp_path):
     folder = tmp_path / "cosine"
     shutil.copytree(csr_folder, folder)

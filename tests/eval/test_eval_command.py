@@ -175,3 +175,22 @@ def test_options_without_an_effect_on_measures_are_unknown(
 def test_search_options_do_not_mix_with_comparisons(lsr_eval: Command, tiny: Path) -> None:
     with pytest.raises(UsageError, match="--hybrid compares plain searches with others: leave out the search options"):
         lsr_eval(tiny, "--encoder", "bm25", "--hybrid", "--where", "year >= 2001")
+
+
+def test_words_have_the_language_that_is_asked_for(lsr_eval: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "deutsch"
+    (folder / "qrels").mkdir(parents=True)
+    texts = {"d1": "das Haus steht", "d2": "die Häuser stehen"}
+    rows = [json.dumps({"_id": name, "text": text}) + "\n" for name, text in texts.items()]
+    (folder / "corpus.jsonl").write_text("".join(rows))
+    (folder / "queries.jsonl").write_text('{"_id": "q1", "text": "Häusern"}\n{"_id": "q2", "text": "steht"}\n')
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq1\td2\t1\nq1\td1\t1\nq2\td1\t1\n")
+
+    def found(*more: str) -> float:
+        return float(lsr_eval(folder, "--encoder", "bm25", "--measures", "Recall@100", *more)[2].split()[-1])
+
+    assert [found(), found("--language", "german")] == [0.5, 1.0]
+    (tmp_path / "stop.txt").write_text("haus\nhäuser\nhäusern\n")
+    assert found("--language", "german", "--stopwords", str(tmp_path / "stop.txt")) == 0.5
+    with pytest.raises(UsageError, match="--language is of bm25, but fast is not"):
+        lsr_eval(folder, "--encoder", "fast", "--language", "german")

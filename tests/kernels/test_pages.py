@@ -79,7 +79,7 @@ def test_a_term_is_added_to_some_pages(seed: int, n_docs: int, weight: int) -> N
         scores, row = before.copy(), int(postings.row[term])
         if row >= 0:
             assert row in rows
-            add_runs(postings, row, np.uint32(weight), pages, n_superblocks, scores)
+            add_runs(postings, row, np.uint32(weight), pages, pages[:2], n_superblocks, scores)
         else:
             place = scratch.arrays.places[np.flatnonzero(rare == -1 - row)[0]]
             add_rare_runs(postings, -1 - row, np.uint32(weight), place, pages, n_superblocks, scores)

@@ -28,8 +28,7 @@ from lsr.kernels.geometry import BLOCK, PAGE_SUPERBLOCKS, SUPERBLOCK
 from lsr.kernels.traversals.query_terms import split_terms
 from lsr.kernels.traversals.superblock import search_superblock, superblocks_in_pages, upper_bound_of_rank
 from lsr.kernels.traversals.superblock_bounds import (
-    DENSE,
-    PAGES_AT_ONCE,
+    AHEAD_PAGES,
     BoundTerms,
     add_rare_to_blocks,
     find_coarse_upper_bounds,
@@ -75,10 +74,8 @@ def test_both_levels_equal_their_plain_twins(seed: int, n_docs: int, share: floa
 
 @pytest.mark.skipif(UNCOMPILED, reason="takes minutes without compilation")
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.5, 0.9])
-def test_pages_that_lie_densely_are_bounded_in_a_stream(share: float) -> None:
-    """Several windows of them, some above the share from which on they count as dense, some below."""
-    assert 0.3 < DENSE < 0.5
-    n_docs = 3 * PAGES_AT_ONCE * PAGE_SUPERBLOCKS * SUPERBLOCK + 100
+def test_more_pages_are_bounded_than_are_prefetched(share: float) -> None:
+    n_docs = 24 * AHEAD_PAGES * PAGE_SUPERBLOCKS * SUPERBLOCK + 100
     postings = invert(Collection(seed=9, n_docs=n_docs, n_terms=12).matrix())
     terms, weights = draw_query(9, 12, 12, "any")
     scratch, _, level = bound_coarsely(postings, terms, weights)

@@ -116,7 +116,7 @@ def test_neighbours_of_a_rare_term_count_once(impacts: tuple[int, ...], added: i
 
 @pytest.mark.skipif(UNCOMPILED, reason="takes minutes without compilation")
 @pytest.mark.parametrize("n_docs", [16_383, 16_384, 16_385, 40_000])
-def test_upper_bounds_beyond_one_window_of_pages(n_docs: int) -> None:
+def test_upper_bounds_of_more_pages_than_are_prefetched(n_docs: int) -> None:
     matrix = Collection(seed=9, n_docs=n_docs, n_terms=12).matrix()
     postings = invert(matrix)
     terms, weights = draw_query(9, 12, 12, "any")
@@ -169,7 +169,9 @@ def test_vector_instructions_do_what_plain_loops_do(seed: int, n_pages: int, fin
         for turn in range(3):
             starts = np.random.default_rng([seed, turn]).integers(0, 7 * n_pages * PAGE_BLOCKS, 4)
             four = np.uint32(np.random.default_rng([seed, turn]).integers(0, 2**32) & 0x7F7F7F7F)
-            add(sums, n_pages, maxima, starts, four, 512)
+            for page in range(n_pages):
+                at = page * PAGE_BLOCKS
+                add(sums[at : at + PAGE_BLOCKS], maxima, *(int(start) + at for start in starts), four)
         for page in range(n_pages):
             largest(sums, page * PAGE_BLOCKS, np.uint32(finer), bounds, page * PAGE_BLOCKS, upper_bounds, 4 * page)
         ordered = np.arange(3 + n_pages * PAGE_BLOCKS, dtype=np.uint32)

@@ -174,12 +174,12 @@ class Silent:
         outer = self
 
         class Connection:
-            def ask(self, requests: Any, timeout_s: float | None) -> Any:
+            def ask(self, shards: Any, request: bytes, timeout_s: float | None) -> Any:
                 from lsr.query.shards.transport import Lost
 
-                outer.asked += 1 in requests
-                found = inner.ask({number: data for number, data in requests.items() if number != 1}, None)
-                return found | ({1: Lost(f"no answer within {timeout_s:g} s")} if 1 in requests else {})
+                outer.asked += 1 in shards
+                found = inner.ask([number for number in shards if number != 1], request, None)
+                return found | ({1: Lost(f"no answer within {timeout_s:g} s")} if 1 in shards else {})
 
             def close(self) -> None:
                 inner.close()

@@ -61,6 +61,26 @@ def test_a_documents_own_terms_stand_on_top_from_the_start(headless: Path, tmp_p
     )
 
 
+def test_a_roberta_like_transformer_gets_its_own_kind_of_head(headless: Path, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer, XLMRobertaConfig, XLMRobertaModel
+
+    torch.manual_seed(0)
+    config = XLMRobertaConfig(
+        vocab_size=len(WORDS), hidden_size=64, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64,
+        max_position_embeddings=64, initializer_range=0.1, pad_token_id=0, bos_token_id=2, eos_token_id=3,
+        type_vocab_size=1,
+    )  # fmt: skip
+    XLMRobertaModel(config).save_pretrained(tmp_path / "headless")
+    AutoTokenizer.from_pretrained(headless).save_pretrained(tmp_path / "headless")
+    fit_head(tmp_path / "headless", documents(200, 0), tmp_path / "model")
+    encoder = start_encoder("splade", tmp_path / "model")
+    unseen = documents(10, 1)
+    for document, (term_ids, weights) in zip(unseen, encoder.encode_documents(unseen), strict=True):
+        own = set(document.text.split())
+        best = {encoder.terms[t] for t in term_ids[np.argsort(-weights)][: len(own)]}
+        assert len(own & best) / len(own) > 0.9
+
+
 def test_what_can_not_be_fitted_is_refused(headless: Path, tmp_path: Path) -> None:
     from transformers import DistilBertConfig, DistilBertModel
 

@@ -17,13 +17,19 @@ from lsr.encoders.config import EncoderConfig
 from lsr.encoders.families import family_config
 from lsr.encoders.network.heads.max_projection import trainable_largest_logits
 from lsr.encoders.network.heads.pooling import largest_logits
+from lsr.encoders.network.sparse_model import TokenWeights
 from lsr.encoders.pretrained.load_encoder import load_neural, start_encoder
 from lsr.encoders.pretrained.save_encoder import save_encoder
+from lsr.encoders.rerank.sparse_tokens import SparseTokens
+from lsr.encoders.rerank.sparse_tokens import sums_of_maxima as of_the_reranker
 from lsr.errors import BadDocumentError, UsageError
+from lsr.training.config.config import make_config
 from lsr.training.data.collator import Collator
 from lsr.training.data.example import Example
 from lsr.training.model.length_groups import length_groups
 from lsr.training.model.student import Student
+from lsr.training.model.token_scores import sums_of_maxima
+from lsr.training.preflight import check_parts
 from lsr.types import Document
 
 FAMILIES = ("splade", "splade-sum", "inference-free-l0", "splade-lexical", "unicoil", "efficient-splade")
@@ -52,6 +58,53 @@ def assert_close(one: dict[str, Tensor], other: dict[str, Tensor], tolerance: fl
     assert one.keys() == other.keys()
     for name, value in one.items():
         torch.testing.assert_close(other[name], value, atol=tolerance, rtol=1e-3, msg=name)
+
+
+def test_sums_of_maxima_are_those_of_the_reranker_and_in_groups_the_same(random_model: Path, toy: Any) -> None:
+    examples = toy.examples(negatives=2)[:5]
+    student = student_of(random_model, "slim", tokens_kept=4)
+    inputs = inputs_of(student, examples)
+    student.eval()
+    with torch.no_grad():
+        queries, documents = student(inputs["queries"], inputs["documents"])
+        found = sums_of_maxima(queries.tokens, documents.tokens)
+    plain = SparseTokens(student.export(), kept=4)
+    texts = [document.full_text for example in examples for document in example.documents]
+    rows = plain.encode_texts(texts, texts)
+    wanted = [of_the_reranker(plain.encode_query(example.query), rows) for example in examples]
+    np.testing.assert_allclose(found.numpy(), wanted, rtol=1e-4)
+
+    def all_gradients(one: Student) -> dict[str, Tensor]:
+        queries, documents = one(inputs["queries"], inputs["documents"])
+        one.zero_grad()
+        sums_of_maxima(queries.tokens, documents.tokens)[:, 0].sum().backward()
+        return {name: value.grad.clone() for name, value in one.named_parameters() if value.grad is not None}
+
+    expected = all_gradients(student)
+    student._cached_batch = 2
+    assert_close(expected, all_gradients(student))
+    assert any(float(value.abs().max()) > 0 for value in expected.values())
+
+
+def test_queries_without_terms_score_0() -> None:
+    nothing = TokenWeights(torch.zeros(2, 3, 4, requires_grad=True), torch.zeros(2, 3, 4, dtype=torch.int64))
+    some = TokenWeights(torch.ones(5, 2, 4), torch.ones(5, 2, 4, dtype=torch.int64))
+    scores = sums_of_maxima(nothing, some)
+    assert scores.shape == (2, 5) and not scores.any()
+    scores.sum().backward()
+
+
+@pytest.mark.parametrize("family", ["inference-free", "unicoil", "splade-lexical"])
+def test_sums_of_maxima_need_vectors_of_tokens(family: str, random_model: Path) -> None:
+    config = make_config(
+        {
+            "encoder": {"start": str(random_model), "family": family},
+            "loss": {"infonce": {"weight": 1.0}},
+            "train": {"steps": 1, "scores": "sums-of-maxima"},
+        }
+    )
+    with pytest.raises(UsageError, match=r"train\.scores is 'sums-of-maxima', but .*: take family slim"):
+        check_parts(student_of(random_model, family), config)
 
 
 @settings(max_examples=30, deadline=None)

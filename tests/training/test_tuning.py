@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+import lsr
 from lsr.cli.main import main
 from lsr.encoders.registry import EncoderKind, load_encoder, register
 from lsr.errors import IndexDamagedError, LsrError, UsageError
@@ -282,6 +283,22 @@ def test_tuning_says_what_it_was_chosen_on(path: Path) -> None:
     assert kept is not None and kept == replace(tuned.choice.tuning, chosen_on=kept.chosen_on)
     assert kept.chosen_on["queries"] == "made queries" and kept.chosen_on["n_documents"] == N_DOCS
     assert kept.chosen_on["legs"] == {name: round(value, 4) for name, value in tuned.legs.items()}
+
+
+def test_an_index_in_hand_is_tuned(path: Path) -> None:
+    with lsr.open(path) as index:
+        tuned = index.tune(made=30)
+        assert tuned.n_queries == 30 and tuned.generation == index.generation == 2
+        assert set(tuned.legs) == {"sparse", "dense"} and set(tuned.settings) == set(USUAL.to_json()) - {"chosen_on"}
+        assert index.stats().tuning is not None, "searches of this object have the settings"
+        judged = index.tune(queries={"q": DOCUMENTS[3].text[:40]}, qrels={"q": {"d3": 1}})
+        assert judged.n_queries == 1 and not judged.is_changed
+        reset = index.tune(reset=True)
+        assert reset.settings["sparse"] == 0.5 and index.stats().tuning is None
+        with pytest.raises(UsageError, match="give both queries and qrels"):
+            index.tune(queries={"q": "text"})
+        with pytest.raises(UsageError, match="leave out queries and qrels"):
+            index.tune(reset=True, queries={"q": "text"}, qrels={"q": {"d3": 1}})
 
 
 def test_a_leg_without_use_loses_its_weight(path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsr.cli.common import TerminalProgress, add_device_argument, positive
+from lsr.cli.indexes.language_options import add_language_arguments, language_of
 from lsr.cli.models.model_options import add_model_arguments, model_options
 from lsr.cli.searches.option_arguments import add_search_options, options_from
 from lsr.models import DEFAULT, default_encoder
@@ -69,6 +70,7 @@ def add_arguments(group: Any) -> None:
     )
     add_device_argument(group)
     add_model_arguments(group)
+    add_language_arguments(group, of="bm25 (models keep that of theirs)")
     group.add_argument("--learn-on", default="dev", metavar="SPLIT", help="where 'learned' learns (default: dev)")
     group.add_argument("--feedback", nargs="?", type=positive, const=10, metavar="DOCS",
                        help="also measure each with feedback from its first DOCS documents (default: 10)")  # fmt: skip
@@ -174,6 +176,10 @@ def _bases(args: argparse.Namespace, resources: Resources) -> list[IndexedSystem
     if read_as and not set(encoders) - {WORDS}:
         given = next(iter(read_as)).replace("_", "-")
         raise UsageError(f"--{given} is of a model, but {', '.join(encoders) or '--vectors'} is none: leave it out")
+    language = language_of(args)
+    if language and WORDS not in encoders:
+        given = next(iter(language)).replace("stop_words", "stopwords")
+        raise UsageError(f"--{given} is of {WORDS}, but {', '.join(encoders) or '--vectors'} is not: leave it out")
     ways = (False, True) if args.passages else (False,)
     systems: list[IndexedSystem] = [
         EncoderSystem(
@@ -181,7 +187,7 @@ def _bases(args: argparse.Namespace, resources: Resources) -> list[IndexedSystem
             name=name,
             jointly=jointly,
             passages=passages,
-            settings={} if encoder == WORDS else read_as,
+            settings=language if encoder == WORDS else read_as,
             **placed,
             **made_with,
         )

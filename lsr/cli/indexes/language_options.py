@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 
-def add_language_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add --language and --stopwords."""
+def add_language_arguments(parser: Any, *, of: str = "bm25, or beside a model") -> None:
+    """Add --language and --stopwords. of: whose words these are."""
     parser.add_argument(
-        "--language", metavar="L", help="language of the words of bm25, or beside a model: their stems and stop words "
+        "--language", metavar="L", help=f"language of the words of {of}: their stems and stop words "
         "(default: english); none for words as they are; docs/ENCODERS.md lists them"
     )  # fmt: skip
     parser.add_argument(

@@ -54,6 +54,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--pursuit", action="store_true", help="choose codes by matching pursuit, each for what those before leave"
     )
+    parser.add_argument("--sentence-transformers", type=Path, metavar="DIR",
+                        help="also write them as its SparseAutoEncoder behind the dense model")  # fmt: skip
     parser.add_argument("--sample", type=positive, default=100_000, metavar="N",
                         help="fit to a random sample of N vectors (default: 100000)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of random choices (default: 0)")
@@ -73,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             "--dense E goes with CORPUS, whose texts it encodes; without both, an index's vectors are taken"
         )
+    if args.sentence_transformers is not None and args.pursuit:
+        raise UsageError("--pursuit is nothing that Sentence-Transformers has: leave out --sentence-transformers")
     settings = FittingSettings(
         n_codes=args.codes, n_active=args.active, steps=args.steps, seed=args.seed,
         nested=args.nested, pursuit=args.pursuit,
@@ -94,6 +98,11 @@ def run(args: argparse.Namespace) -> int:
         "explained": round(explained, 4),
     }
     save_codes(args.out, autoencoder, description, **facts)
+    if args.sentence_transformers is not None:
+        from lsr.encoders.converted.write_csr import write_csr
+        from lsr.encoders.pretrained.hub import locate
+
+        write_csr(args.sentence_transformers, autoencoder, Path(locate(str(description["name"])).folder))
     seconds = time.perf_counter() - began
     if args.json:
         from lsr.io.printable import json_line

@@ -21,6 +21,7 @@ examples:
   lsr tune --judged beir/nfcorpus --split dev
   lsr tune --reset                           the usual settings again
   lsr tune --minutes 30 --output my-model    the model, trained on made queries
+  lsr tune --minutes 30 --output my-model --judged beir/nfcorpus
 """
 
 
@@ -34,7 +35,8 @@ def add_parser(subparsers: Any) -> None:
         "share of neighbours, candidates) on queries made from the index's documents, or\n"
         "on judged queries, and keep the better ones with it: 'lsr search --hybrid'\n"
         "uses them, 'lsr stats' shows them. Where none is better beyond chance, the usual\n"
-        "ones stay. With --minutes, train the index's model on made queries instead.\n"
+        "ones stay. With --minutes, train the index's model on made queries instead,\n"
+        "and on judged ones, where there are any.\n"
         "docs/HYBRID.md and docs/TRAINING.md have more.",
         EXAMPLES,
     )
@@ -55,7 +57,10 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder of that training, which it resumes")
     parser.add_argument("--seed", type=int, metavar="N", help="seed of the made queries (default: 0)")
     parser.add_argument(
-        "--judged", type=Path, metavar="QRELS", help="judged queries instead: a file of qrels, or a BEIR folder"
+        "--judged",
+        type=Path,
+        metavar="QRELS",
+        help="judged queries instead (with --minutes, beside made ones): a file of qrels, or a BEIR folder",
     )
     parser.add_argument("--queries", type=Path, metavar="FILE", help="texts of the judged queries, for a file of qrels")
     parser.add_argument("--split", metavar="S", help="split of a BEIR folder's qrels (default: dev)")
@@ -78,10 +83,10 @@ def run(args: argparse.Namespace) -> int:
         if given:
             raise UsageError(f"--reset takes settings away, and chooses none: leave out --{given[0]}")
         return _reset(args, path)
-    if args.minutes is not None or args.output is not None:
-        return _tune_model(args, path)
     if args.judged is None and (args.queries is not None or args.split is not None):
         raise UsageError("--queries and --split belong to judged queries: name their qrels by --judged")
+    if args.minutes is not None or args.output is not None:
+        return _tune_model(args, path)
     if args.judged is not None and (args.made is not None or args.seed is not None):
         raise UsageError("--made and --seed are of made queries: leave them out, or --judged")
     from lsr.training.tuning.fusion import N_QUERIES, tune_fusion
@@ -125,8 +130,7 @@ def _tune_model(args: argparse.Namespace, path: Path) -> int:
 
     if args.minutes is None or args.output is None:
         raise UsageError("training a model takes a time and a folder: give both --minutes and --output")
-    if args.judged is not None:
-        raise UsageError("--judged chooses settings of hybrid search; a model is trained on made queries: leave it out")
+    judged = None if args.judged is None else _judged(args)
     from lsr.training.tuning.model import N_QUERIES, adapt_model
 
     note_compiling("search_segments")
@@ -137,6 +141,7 @@ def _tune_model(args: argparse.Namespace, path: Path) -> int:
         minutes=args.minutes,
         n_queries=args.made or N_QUERIES,
         seed=args.seed or 0,
+        judged=judged,
         encoder=args.encoder,
         dense=args.dense,
         threads=args.threads,
@@ -150,8 +155,8 @@ def _tune_model(args: argparse.Namespace, path: Path) -> int:
         say(json_line(done))
         return 0
     note(
-        f"trained {found.steps:,} steps on {counted(found.n_examples, 'made query')}; nDCG@10 of "
-        f"{found.n_held_out:,} others by terms alone: {found.before:.4f} before, {found.after:.4f} after"
+        f"trained {found.steps:,} steps on {counted(found.n_examples, 'example')}; nDCG@10 of {found.n_held_out:,} "
+        f"other {found.queries} by terms alone: {found.before:.4f} before, {found.after:.4f} after"
     )
     if found.is_better:
         say(f"the model in {found.model} is better: index the texts again with --encoder {found.model}")

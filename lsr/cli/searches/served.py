@@ -56,14 +56,15 @@ def add_ray_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument("--timeout", type=float, metavar="S", help="seconds that shards get for a request (default: 10)")
     group.add_argument("--restarts", type=int, metavar="N", help="restarts of an actor that died (default: 3; -1: any)")
-    group.add_argument("--replicas", type=int, metavar="R", help="actors for each shard (default: 1)")
+    group.add_argument("--actors", type=int, metavar="N", help="actors that share the shards (default: one a machine)")
+    group.add_argument("--replicas", type=int, metavar="R", help="actors for each share of the shards (default: 1)")
 
 
 def shards_of(args: argparse.Namespace) -> dict[str, Any]:
     """Return how the shards of sets are searched. Raises UsageError for settings of a cluster without one."""
     from lsr.errors import UsageError
 
-    given: dict[str, Any] = {name: getattr(args, name, None) for name in ("timeout", "restarts", "replicas")}
+    given: dict[str, Any] = {name: getattr(args, name, None) for name in ("timeout", "restarts", "actors", "replicas")}
     given = {name: value for name, value in given.items() if value is not None}
     if getattr(args, "ray", None) is None:
         if given:

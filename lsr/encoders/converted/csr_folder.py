@@ -18,8 +18,8 @@ from lsr.encoders.pretrained.sentence_transformers_config import read_model_sett
 from lsr.encoders.pretrained.sparse_folder import AUTOENCODER, module_chain, read_json
 from lsr.errors import EncoderError
 
-_KEYS = ("input_dim", "hidden_dim", "k", "k_aux", "normalize", "dead_threshold")
-_TIED = ("encoder.weight", "decoder.linear.weight")
+KEYS = ("input_dim", "hidden_dim", "k", "k_aux", "normalize", "dead_threshold")
+TIED = ("encoder.weight", "decoder.linear.weight")
 WEIGHTS = "model.safetensors"
 
 
@@ -45,7 +45,7 @@ def read_csr(folder: Path) -> dict[str, Any]:
             f"{folder}: similarity_fn_name is 'cosine', but codes are compared by dot products: set it to 'dot'"
         )
     values: Mapping[str, Any] = read_json(place / "config.json")
-    check_keys(place / "config.json", values, known=_KEYS)
+    check_keys(place / "config.json", values, known=KEYS)
     path = place / WEIGHTS
     if not path.is_file():
         raise EncoderError(
@@ -54,7 +54,7 @@ def read_csr(folder: Path) -> dict[str, Any]:
     tensors = Tensors(path)
     try:
         # The library ties both layers, and writes their weight under the name of either.
-        layer = next((name for name in _TIED if name in tensors), _TIED[0])
+        layer = next((name for name in TIED if name in tensors), TIED[0])
         encoder, bias, centre = (
             np.asarray(tensors.get(name), np.float32) for name in (layer, "latent_bias", "pre_bias")
         )

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from lsr.encoders.config import Pruning, TowerConfig
 from lsr.encoders.dense.base import DenseVectors
@@ -29,15 +30,31 @@ MAX_LOGITS = 1 << 28
 """Logits that exist at a time (1 GiB) where a model can't be cut before its projection."""
 
 
+class TokenWeights(NamedTuple):
+    """The largest weights of each token, (n_texts, longest, kept), and their terms, int64; filled up with 0."""
+
+    weights: Tensor
+    terms: Tensor
+
+
 class TrainingOutput(NamedTuple):
     """Output of a tower in training: weights float32 (n_texts, n_terms), logits of the same shape or None.
 
-    dense: float32, (n_texts, dimension), None without a dense head.
+    dense: float32, (n_texts, dimension), None without a dense head. token_weights, token_terms: as of `TokenWeights`,
+    None where they weren't asked for.
     """
 
     weights: Tensor
     logits: Tensor | None
     dense: Tensor | None
+    token_weights: Tensor | None = None
+    token_terms: Tensor | None = None
+
+    @property
+    def tokens(self) -> TokenWeights:
+        """Token vectors, which have to be there."""
+        assert self.token_weights is not None and self.token_terms is not None
+        return TokenWeights(self.token_weights, self.token_terms)
 
 
 class Tower(TextTower):
@@ -75,21 +92,31 @@ class Tower(TextTower):
         return self._weights(self.backbone(batch.input_ids, batch.attention_mask), batch)
 
     def for_training(
-        self, batch: TokenBatch, terms: Tensor | None = None, *, with_dense: bool = False
+        self, batch: TokenBatch, terms: Tensor | None = None, *, with_dense: bool = False, tokens_kept: int = 0
     ) -> TrainingOutput:
-        """Return weights of all or of chosen terms, logits, and dense vectors if wanted, each with a gradient."""
+        """Return weights of all or of chosen terms, logits, and dense vectors if wanted, each with a gradient.
+
+        tokens_kept: number of the largest weights of each token that are returned, too; 0: none.
+        """
         hidden = None
         # A branch stays what it was: nothing is learned from its vectors.
         if self.dense_head is None or self.dense_head.branch is not None or not with_dense:
             states = self.backbone(batch.input_ids, batch.attention_mask)
         else:
             states, hidden = self.backbone.both(batch.input_ids, batch.attention_mask, None)
-        weights, logits = self.head.for_training(_scored(states, batch), terms)
+        scored = scored_states(states, batch)
+        weights, logits = self.head.for_training(scored, terms)
         if self.config.expansion == "input":
             mask = _input_mask(batch, self.head)
             weights = weights * (mask if terms is None else mask[:, terms])
         dense = None if hidden is None else self.dense_head(hidden, batch.attention_mask)  # type: ignore[misc]
-        return TrainingOutput(weights, logits, dense)
+        if not tokens_kept:
+            return TrainingOutput(weights, logits, dense)
+        parts = [
+            pad_sequence(list(values.split(scored.lengths.tolist())), batch_first=True)
+            for values in self.head.largest_of_tokens(scored, tokens_kept)
+        ]
+        return TrainingOutput(weights, logits, dense, *parts)
 
     def forward_jointly(self, batch: TokenBatch) -> tuple[Tensor, Tensor]:
         """Return the weights and the dense vectors of each text, from one pass."""
@@ -148,7 +175,7 @@ class Tower(TextTower):
         return max(1, MAX_WEIGHTS // self.head.vocab_size)
 
     def _weights(self, hidden: Tensor, batch: TokenBatch) -> Tensor:
-        weights: Tensor = self.head(_scored(hidden, batch))
+        weights: Tensor = self.head(scored_states(hidden, batch))
         return weights * _input_mask(batch, self.head) if self.config.expansion == "input" else weights
 
     def _sparse(self, weights: Tensor, texts: TokenBatch, names: Sequence[str]) -> SparseBatch:
@@ -183,7 +210,8 @@ def refuse_no_numbers(values: Tensor, names: Sequence[str]) -> None:
         raise EncoderError(f"{name}: the model gives weights that are not numbers (NaN or infinite); it is broken")
 
 
-def _scored(hidden: Tensor, batch: TokenBatch) -> TokenStates:
+def scored_states(hidden: Tensor, batch: TokenBatch) -> TokenStates:
+    """Return the states of a batch's scored positions, one text after the other."""
     scored = batch.scored
     return TokenStates(hidden[scored], batch.input_ids[scored], batch.literal[scored], scored.sum(1))
 

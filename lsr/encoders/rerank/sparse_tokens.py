@@ -16,11 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
-from lsr.encoders.network.activations import ACTIVATIONS
 from lsr.encoders.network.heads.mlm import MLMHead
-from lsr.encoders.network.sparse_model import Tower, refuse_no_numbers
+from lsr.encoders.network.sparse_model import Tower, refuse_no_numbers, scored_states
 from lsr.encoders.network.token_batch import TokenBatch
 from lsr.encoders.pretrained.load_encoder import load_neural
 from lsr.encoders.pretrained.load_model import LoadedTower
@@ -30,8 +28,6 @@ from lsr.types import SparseBatch
 
 KEPT = 16
 """Weights of a token's vector."""
-_LOGITS = 1 << 22
-"""Logits that exist at a time: 16 MiB."""
 _MAX_TEXTS = 256
 
 
@@ -107,8 +103,8 @@ def _token_rows(tower: Tower, texts: Sequence[str], names: Sequence[str], kept: 
     vocab_size = tower.head.vocab_size
 
     def encode(batch: TokenBatch, names: list[str]) -> list[SparseBatch]:
-        hidden = tower.backbone(batch.input_ids, batch.attention_mask)[batch.scored]
-        weights, terms = _largest(tower, hidden, min(kept, vocab_size))
+        hidden = tower.backbone(batch.input_ids, batch.attention_mask)
+        weights, terms = tower.head.largest_of_tokens(scored_states(hidden, batch), kept)
         lengths = batch.scored.sum(1).tolist()
         for name, own in zip(names, weights.split(lengths), strict=True):
             refuse_no_numbers(own, [name] * len(own))
@@ -126,20 +122,6 @@ def _token_rows(tower: Tower, texts: Sequence[str], names: Sequence[str], kept: 
         for i, row in zip(group, rows, strict=True):
             found[i] = row
     return found
-
-
-def _largest(tower: Tower, hidden: Tensor, kept: int) -> tuple[Tensor, Tensor]:
-    """Return the largest weights of each token and their terms, (n_tokens, kept)."""
-    head, activation = tower.head, ACTIVATIONS[tower.config.activation]
-    assert isinstance(head, MLMHead)
-    projection = head.projection
-    step = max(1, _LOGITS // head.vocab_size)
-    parts = []
-    for some in hidden.split(step):
-        logits = some if projection is None else torch.nn.functional.linear(some, projection.weight, projection.bias)
-        parts.append(logits.float().topk(kept, dim=1))
-    values, terms = (torch.cat(part) for part in zip(*parts, strict=True))
-    return activation(values), terms  # which keeps the order of logits
 
 
 def _sparse(weights: npt.NDArray[np.float32], terms: npt.NDArray[np.int64], vocab_size: int) -> SparseBatch:

@@ -113,8 +113,9 @@ class DataSettings:
     make_queries: examples beside those of the files, or in place of them.
     check_overlap: BEIR folders; an example that shares a run of 13 words with them ends the training before its first
     step (`overlap` `refuse`), or is left out (`drop`).
-    topics: number of clusters of the queries, by the vectors of `topic_model` (a teacher `dense:MODEL`); each batch is
-    of `topics_per_batch` of them (`lsr.training.data.topic_batches`); 0: batches are drawn at random.
+    topics: number of clusters of the queries, by the vectors of `topic_model` (a teacher `dense:MODEL` or
+    `index:FOLDER`); each batch is of `topics_per_batch` of them (`lsr.training.data.topic_batches`); 0: batches are
+    drawn at random.
     expansions: file or folder of texts that the student reads behind each document's own, as `lsr expand` writes them;
     keep_expansions: the share of them that is kept, those of the highest scores. Teachers read documents without.
     """

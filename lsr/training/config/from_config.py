@@ -247,8 +247,10 @@ def batch_order(
         log.info(f"clustering the queries of {len(examples):,} examples into {data.topics:,} topics")
         model = str(data.topic_model)
         teacher = open_one(TeacherSettings(model, options=options_of_teacher(config, model)))
-        if not hasattr(teacher, "query_vectors") or not model.startswith("dense:"):
-            raise UsageError(f"config: data.topic_model is {model!r}, but has to be dense:MODEL")
+        if not hasattr(teacher, "query_vectors") or not model.startswith(("dense:", "index:")):
+            raise UsageError(
+                f"config: data.topic_model is {model!r}, but has to be dense:MODEL or index:FOLDER, with dense vectors"
+            )
         texts = [examples[i].query for i in range(len(examples))]
         topics = cluster(teacher.query_vectors(texts), data.topics, seed=config.train.seed)
         save_topics(path, topics)

@@ -15,6 +15,7 @@ from lsr.training.trackers.base import TRACKERS
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("float32", "bfloat16", "float16")
 LR_SCHEDULES = ("linear", "cosine", "constant")
+PRODUCTS, SUMS_OF_MAXIMA = "products", "sums-of-maxima"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class TrainSettings:
     with a gradient at a time (gradient caching); 0: all. max_length, max_query_length: tokens. warmup: steps.
     precision: of the computation; weights are float32. device: `auto`, `cpu`, `cuda` or `mps`
     (default: auto, CUDA where there is one, else the CPU).
+    scores: `products` of a query's and a document's vectors, or `sums-of-maxima` over the vectors of their tokens, each
+    of its `tokens_kept` largest weights, as `--rerank slim` has them.
     trackers: names of services and files that get the log too, beside TensorBoard where that is installed.
     checkpoint_every: steps between checkpoints; checkpoint_minutes: minutes between them. keep: number of newest
     checkpoints that are kept.
@@ -53,10 +56,12 @@ class TrainSettings:
     checkpoint_every: int | None = None
     checkpoint_minutes: float = 5.0
     keep: int = 2
+    scores: str = PRODUCTS
+    tokens_kept: int = 16
     trackers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("steps", "accumulate", "log_every", "keep"):
+        for name in ("steps", "accumulate", "log_every", "keep", "tokens_kept"):
             at_least(getattr(self, name), 1, f"train.{name}")
         at_least(self.batch_size, 2, "train.batch_size")
         for name in ("cached_batch", "warmup", "weight_decay", "max_grad_norm", "workers", "seed"):
@@ -68,10 +73,16 @@ class TrainSettings:
         at_least(self.checkpoint_every, 1, "train.checkpoint_every")
         for name in self.trackers:
             one_of(name, TRACKERS.names(), "train.trackers")
+        one_of(self.scores, (PRODUCTS, SUMS_OF_MAXIMA), "train.scores")
         one_of(self.precision, PRECISIONS, "train.precision")
         one_of(self.schedule, LR_SCHEDULES, "train.schedule")
         if self.device is not None:
             one_of(self.device, DEVICES, "train.device")
+
+    @property
+    def compared_tokens(self) -> int:
+        """Weights of each token that scores compare; 0 where scores are products of texts' vectors."""
+        return self.tokens_kept if self.scores == SUMS_OF_MAXIMA else 0
 
     @property
     def warmup_steps(self) -> int:

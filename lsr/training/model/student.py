@@ -25,6 +25,7 @@ class Student(nn.Module):
 
     learn_query_table: whether the table's weights are trained; they stay 0 or more (projected gradient descent).
     with_dense: whether a joint encoder's dense vectors are trained too.
+    tokens_kept: number of the largest weights of each token that are returned for the loss; 0: none.
     cached_batch: texts that are encoded with a gradient at a time; 0: all. Less memory for twice the forward
     passes: vectors of all texts are computed first, in groups whose inner states are dropped; with the gradient of
     each vector, group after group is computed again for the backward pass. This is gradient caching, Gao et
@@ -39,8 +40,10 @@ class Student(nn.Module):
         learn_query_table: bool = False,
         cached_batch: int = 0,
         with_dense: bool = False,
+        tokens_kept: int = 0,
     ) -> None:
         super().__init__()
+        self._tokens_kept = tokens_kept
         self._encoder = encoder
         self._cached_batch = cached_batch
         self._with_dense = with_dense
@@ -135,16 +138,18 @@ class Student(nn.Module):
         back = torch.empty(len(lengths), dtype=torch.int64)
         back[torch.tensor([i for group in groups for i in group])] = torch.arange(len(lengths))
         back = back.to(batch.input_ids.device)
-        joined = [None if values[0] is None else torch.cat(values)[back] for values in zip(*parts, strict=True)]
+        joined = [None if values[0] is None else _joined(values)[back] for values in zip(*parts, strict=True)]
         return TrainingOutput(*joined)
 
     def _part(self, tower: Tower, batch: TokenBatch, terms: Tensor | None) -> TrainingOutput:
         if self._cached_batch and torch.is_grad_enabled():
-            parts = checkpoint(
-                lambda: tuple(tower.for_training(batch, terms, with_dense=self._with_dense)), use_reentrant=False
-            )
+            parts = checkpoint(lambda: tuple(tower.for_training(batch, terms, **self._also)), use_reentrant=False)
             return TrainingOutput(*parts)
-        return tower.for_training(batch, terms, with_dense=self._with_dense)
+        return tower.for_training(batch, terms, **self._also)
+
+    @property
+    def _also(self) -> dict[str, Any]:
+        return {"with_dense": self._with_dense, "tokens_kept": self._tokens_kept}
 
     def export(self) -> NeuralEncoder:
         """Return the current encoder, on the same weights."""
@@ -161,3 +166,11 @@ class Student(nn.Module):
                 repeats=query.repeats,
             )
         return type(source)(source.config, source.name, source.revision, source.document, query)
+
+
+def _joined(groups: Sequence[Tensor]) -> Tensor:
+    """Return the rows of all groups; token vectors of shorter texts are filled up to the longest."""
+    if groups[0].dim() < 3:
+        return torch.cat(list(groups))
+    longest = max(group.shape[1] for group in groups)
+    return torch.cat([nn.functional.pad(group, (0, 0, 0, longest - group.shape[1])) for group in groups])

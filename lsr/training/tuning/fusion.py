@@ -29,7 +29,7 @@ from lsr.training.tuning.choose import (
     word_weights,
 )
 from lsr.training.tuning.legs import ProbeLegs, Same, collect, rank_fused
-from lsr.training.tuning.probes import judged_probes, made_probes
+from lsr.training.tuning.probes import Judgements, judged_probes, made_probes
 
 N_QUERIES = 300
 """Queries made by default."""
@@ -53,7 +53,7 @@ def tune_fusion(
     *,
     n_queries: int = N_QUERIES,
     seed: int = 0,
-    judged: tuple[Mapping[str, str], Mapping[str, Mapping[str, int]]] | None = None,
+    judged: Judgements | None = None,
     encoder: str | Path | None = None,
     dense: str | Path | None = None,
     threads: int | None = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,10 +50,15 @@ class ProbeLegs:
     def ndcg(self, docs: npt.NDArray[np.int64], same: Same, cutoff: int = 10) -> float:
         """Return nDCG@cutoff of a ranking of positions."""
         gains = {same(position): gain for position, gain in self.probe.relevant.items()}
-        found = np.array([gains.get(same(position), 0.0) for position in docs[:cutoff].tolist()])
-        best = np.sort(list(gains.values()))[::-1][:cutoff]
-        discounts = 1.0 / np.log2(np.arange(2, cutoff + 2))
-        return float((found * discounts[: len(found)]).sum() / (best * discounts[: len(best)]).sum())
+        return ndcg_of([same(position) for position in docs[:cutoff].tolist()], gains, cutoff)
+
+
+def ndcg_of(docs: Sequence[int], gains: Mapping[int, float], cutoff: int = 10) -> float:
+    """Return nDCG@cutoff of a ranking. gains: relevance above 0 by document."""
+    found = np.array([gains.get(doc, 0.0) for doc in docs[:cutoff]])
+    best = np.sort(list(gains.values()))[::-1][:cutoff]
+    discounts = 1.0 / np.log2(np.arange(2, cutoff + 2))
+    return float((found * discounts[: len(found)]).sum() / (best * discounts[: len(best)]).sum())
 
 
 class Same:

@@ -1,9 +1,10 @@
-"""A model adapted to an index's own documents, without judgements: `lsr tune --minutes`.
+"""A model adapted to an index's own documents, with or without judgements: `lsr tune --minutes`.
 
 Queries made from the documents, with candidates and scores of the index's own hybrid search, teach the sparse model for
 some minutes: its hybrid is better than any of its legs, and knows these documents. As in GPL (Wang et al., NAACL 2022)
-the teacher's scores say which of the candidates are relevant, too. On held-out made queries the model is compared with
-the one before, and kept only if it is better beyond chance.
+the teacher's scores say which of the candidates are relevant, too. Judged queries, where there are any, are taught
+beside them. On held-out queries, judged ones where there are any, the model is compared with the one before, and kept
+only if it is better beyond chance.
 """
 
 from __future__ import annotations
@@ -29,22 +30,21 @@ from lsr.indexer.storage.index import StoredIndex
 from lsr.io.atomic import atomic_file
 from lsr.models import bundled_folder
 from lsr.query.hybrid.dense_scores import dense_of
-from lsr.query.hybrid.settings import UNION, Hybrid
 from lsr.query.searcher import Searcher
 from lsr.training.config.config import TrainingConfig, make_config
 from lsr.training.data.example import Example
 from lsr.training.tuning.choose import JUDGED
-from lsr.training.tuning.fusion import usual_of
-from lsr.training.tuning.legs import ProbeLegs, collect, rank_fused
-from lsr.training.tuning.probes import Probe, made_probes
+from lsr.training.tuning.legs import ndcg_of
+from lsr.training.tuning.probes import Judgements, Probe, judged_probes, made_probes
+from lsr.training.tuning.taught import NEGATIVES, taught_examples
 from lsr.types import Document
 
 log = logging.getLogger(__name__)
 
 EXAMPLES_FILE, RUN, RESULT_FILE = "examples.jsonl", "run", "tuning.json"
 N_HELD_OUT, N_QUERIES = 200, 2_000
-AT_ONCE = 100
-CANDIDATES, NEGATIVES = 30, 3
+FEWEST_JUDGED = 10
+"""Judged queries, at least, that the models are compared on; as many are taught."""
 POOL = 3_000
 """Documents among which the held-out queries' are looked for: the models encode these twice."""
 _SETTINGS: Mapping[str, Any] = {
@@ -65,7 +65,7 @@ _SETTINGS: Mapping[str, Any] = {
 class Adapted:
     """Outcome of an adaptation. before, after: nDCG@10 of both models on the held-out queries, by terms alone.
 
-    model: folder of the adapted model. is_better: it is, beyond chance.
+    model: folder of the adapted model. is_better: it is, beyond chance. queries: the kind of the held-out ones.
     """
 
     model: Path
@@ -75,6 +75,7 @@ class Adapted:
     n_held_out: int
     n_examples: int
     steps: int
+    queries: str = "made queries"
 
 
 def adapt_model(
@@ -85,6 +86,7 @@ def adapt_model(
     steps: int = 2_000,
     n_queries: int = N_QUERIES,
     n_held_out: int = N_HELD_OUT,
+    judged: Judgements | None = None,
     encoder: str | Path | None = None,
     dense: str | Path | None = None,
     seed: int = 0,
@@ -95,9 +97,10 @@ def adapt_model(
 
     output: folder of the run; the same call resumes one that was interrupted, and returns the outcome of one that has
     ended. minutes: of training, beside making queries and comparing. steps: the most. n_queries, n_held_out: queries
-    made to train and to compare with. encoder, dense: present places of the models. settings: parts of the training's
-    config to change. Raises UsageError for an index without dense vectors, without a learned model, and for a set;
-    LsrError where too few queries can be made, and what training raises.
+    made to train and to compare with. judged: texts of queries by id, and relevance by query id and doc_id; half of
+    them are taught beside the made ones, the others compare the models. encoder, dense: present places of the models.
+    settings: parts of the training's config to change. Raises UsageError for an index without dense vectors, without a
+    learned model, and for a set; LsrError where there are too few queries, and what training raises.
     """
     from lsr.training.train import train
 
@@ -105,21 +108,15 @@ def adapt_model(
     result = output / RESULT_FILE
     if result.is_file():
         return _read_result(result)
-    output.mkdir(parents=True, exist_ok=True)
     with StoredIndex.open(index) as opened, limited_threads(threads):
         dense_of(opened)
         start = _start_of(opened, encoder)
-        probes = made_probes(opened, n_queries + n_held_out, seed=seed)
-        held_out, taught = probes[:n_held_out], probes[n_held_out:]
-        if len(held_out) < n_held_out or len(taught) < 2 * NEGATIVES:
-            raise LsrError(
-                f"{opened.path}: {len(probes):,} queries can be made from its documents, but a tuning needs more than "
-                f"{n_held_out:,}, with which the models are compared"
-            )
+        held_out, taught = _probes(opened, n_queries, n_held_out, judged, seed)
+        output.mkdir(parents=True, exist_ok=True)
         file = output / EXAMPLES_FILE
         if not file.is_file():
             searcher = Searcher(opened, encoder=encoder, dense_encoder=dense)
-            _write(file, _taught(searcher, taught, random.Random(seed)))
+            _write(file, taught_examples(searcher, taught, random.Random(seed)))
         examples = _read(file)
         config = _config(start, opened, minutes, min(steps, 100_000), seed, settings)
         trained = train(config, output / RUN, resume=(output / RUN).exists(), examples=examples)
@@ -129,6 +126,7 @@ def adapt_model(
     found = Adapted(
         trained.model, JUDGED.admits(after - before), float(before.mean()), float(after.mean()),
         len(held_out), len(examples), int(trained.record["steps"]),
+        "made queries" if judged is None else "judged queries",
     )  # fmt: skip
     with atomic_file(result) as out:
         out.write(json.dumps({**asdict(found), "model": str(found.model)}, indent=1).encode())
@@ -152,39 +150,28 @@ def _start_of(index: StoredIndex, moved_to: str | Path | None) -> str:
     return str(bundled_folder(name) or name)
 
 
-def _taught(searcher: Searcher, probes: Sequence[Probe], chance: random.Random) -> Iterator[Example]:
-    """Yield examples: the document that a query was made from, and candidates of a hybrid search, with its scores."""
-    index = searcher.index
-    settings = index.manifest.tuning or usual_of(index)
-    hybrid = Hybrid(UNION).settled(settings)
-    for first in range(0, len(probes), AT_ONCE):
-        log.info("searching for made queries: %s of %s", f"{first:,}", f"{len(probes):,}")
-        for legs in collect(searcher, probes[first : first + AT_ONCE], [settings.words]):
-            example = _example(searcher, legs, hybrid, settings.words, chance)
-            if example is not None:
-                yield example
-
-
-def _example(
-    searcher: Searcher, legs: ProbeLegs, hybrid: Hybrid, words: float | None, chance: random.Random
-) -> Example | None:
-    """Return a query with its document and some candidates, None where the search doesn't find its document."""
-    probe = legs.probe
-    assert probe.changed is not None
-    fused = rank_fused(searcher, legs, hybrid, words, CANDIDATES)
-    scores = dict(zip(fused.docs.tolist(), fused.scores.tolist(), strict=True))
-    others = [position for position in scores if position != probe.position]
-    if probe.position not in scores or len(others) < NEGATIVES:
-        return None
-    chosen = chance.sample(others, NEGATIVES)
-    documents = (probe.changed, *(_plain(searcher.document(position)) for position in chosen))
-    if any(not document.full_text.strip() for document in documents):
-        return None
-    return Example(probe.text, documents, tuple(scores[position] for position in (probe.position, *chosen)))
-
-
-def _plain(document: Document) -> Document:
-    return Document(document.doc_id, document.text, document.title)
+def _probes(
+    index: StoredIndex, n_queries: int, n_held_out: int, judged: Judgements | None, seed: int
+) -> tuple[list[Probe], list[Probe]]:
+    """Return the held-out queries and those to teach. Raises LsrError where there are too few."""
+    if judged is None:
+        probes = made_probes(index, n_queries + n_held_out, seed=seed)
+        held_out, taught = probes[:n_held_out], probes[n_held_out:]
+        if len(held_out) < n_held_out or len(taught) < 2 * NEGATIVES:
+            raise LsrError(
+                f"{index.path}: {len(probes):,} queries can be made from its documents, but a tuning needs more than "
+                f"{n_held_out:,}, with which the models are compared"
+            )
+        return held_out, taught
+    known = judged_probes(index, *judged)
+    random.Random(seed).shuffle(known)
+    n = min(n_held_out, len(known) // 2)
+    if n < FEWEST_JUDGED:
+        raise LsrError(
+            f"{index.path}: {len(known):,} judged queries have a text and a relevant document in it, but a training by "
+            f"them needs {2 * FEWEST_JUDGED}, half of them to compare the models: train by made queries alone"
+        )
+    return known[:n], known[n:] + made_probes(index, n_queries, seed=seed)
 
 
 def _write(path: Path, examples: Iterator[Example]) -> None:
@@ -230,12 +217,13 @@ def _model_terms(index: StoredIndex) -> float:
 
 
 def _pool(index: StoredIndex, held_out: Sequence[Probe], chance: random.Random) -> list[Document]:
-    """Return the held-out queries' documents as they stand in, and a sample of all others."""
-    ours = {probe.position: probe.changed for probe in held_out if probe.changed is not None}
+    """Return the held-out queries' documents as they are looked for, and a sample of all others."""
+    changed = {probe.position: probe.changed for probe in held_out if probe.changed is not None}
+    ours = {position for probe in held_out for position in probe.relevant}
     pool: list[Document] = []
     others: list[Document] = []
     for position, document in index.placed_documents():
-        shown = ours.get(position, document)
+        shown = changed.get(position, document)
         (pool if position in ours else others).append(Document(str(position), shown.text, shown.title))
     return pool + chance.sample(others, min(len(others), max(0, POOL - len(pool))))
 
@@ -249,8 +237,8 @@ def _measured(folder: str, pool: Sequence[Document], held_out: Sequence[Probe]) 
         with StoredIndex.open(path) as index:
             moved = folder if index.manifest.encoder["query_side"] == "model" else None
             results = Searcher(index, encoder=moved).search([probe.text for probe in held_out], k=10, plain=True)
-    values = []
-    for hits, probe in zip(results, held_out, strict=True):
-        ranks = [hit.rank for hit in hits if hit.doc_id == str(probe.position)]
-        values.append(1.0 / np.log2(1.0 + ranks[0]) if ranks else 0.0)
-    return np.array(values)
+    found = [
+        ndcg_of([int(hit.doc_id) for hit in hits], probe.relevant)
+        for hits, probe in zip(results, held_out, strict=True)
+    ]
+    return np.array(found)

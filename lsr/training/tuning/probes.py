@@ -18,6 +18,10 @@ TRIED_PER_QUERY = 4
 """Documents looked at for each query wanted: short texts, near-duplicates and generic titles give none."""
 
 
+Judgements = tuple[Mapping[str, str], Mapping[str, Mapping[str, int]]]
+"""Texts of queries by id, and relevance by query id and doc_id."""
+
+
 @dataclass(frozen=True, slots=True)
 class Probe:
     """A query with its relevant documents.

@@ -52,6 +52,16 @@ class Head(nn.Module):
         weights: Tensor = self(states)
         return (weights if terms is None else weights[:, terms]), None
 
+    def largest_of_tokens(self, states: TokenStates, kept: int) -> tuple[Tensor, Tensor]:
+        """Return the largest weights of each token with a gradient, and their terms, (n_tokens, kept).
+
+        Raises EncoderError for a head that doesn't score all terms at each position.
+        """
+        del states, kept
+        raise EncoderError(
+            f"{type(self).__name__} doesn't score all terms at each position: its tokens have no vectors"
+        )
+
     @property
     def n_own(self) -> int:
         """Number of terms that are tokens of the model, the first ones; others are no token of any text."""

@@ -15,7 +15,7 @@ from lsr.encoders.config import TowerConfig
 from lsr.encoders.network.activations import ACTIVATIONS
 from lsr.encoders.network.heads.base import Head, HeadKind, TokenStates, register_head
 from lsr.encoders.network.heads.max_projection import trainable_largest_logits
-from lsr.encoders.network.heads.pooling import in_chunks, largest_logits, rectangle, segment_sums
+from lsr.encoders.network.heads.pooling import CHUNK_ELEMENTS, in_chunks, largest_logits, rectangle, segment_sums
 from lsr.encoders.network.heads.screening import Screen, is_worthwhile
 
 
@@ -60,6 +60,23 @@ class MLMHead(Head):
             weight, bias = _rows(self.projection, terms)
             logits = trainable_largest_logits(texts, weight, bias)
         return self._activation(logits), logits
+
+    def largest_of_tokens(self, states: TokenStates, kept: int) -> tuple[Tensor, Tensor]:
+        """Return the largest weights of each token with a gradient, and their terms, (n_tokens, kept).
+
+        Which are the largest is found without a gradient; only their rows of the projection are multiplied again.
+        """
+        hidden, projection, kept = states.hidden, self.projection, min(kept, self.vocab_size)
+        if projection is None:
+            values, terms = hidden.float().topk(kept, dim=1)
+            return self._activation(values), terms
+        weight, bias = projection.weight, projection.bias
+        step = max(1, CHUNK_ELEMENTS["cuda" if weight.is_cuda else "cpu"] // self.vocab_size)
+        with torch.no_grad():
+            logits = (nn.functional.linear(some, weight, bias) for some in hidden.split(step))
+            terms = torch.cat([some.float().topk(kept, dim=1).indices for some in logits])
+        values = torch.einsum("ti,tki->tk", hidden, weight[terms]).float()
+        return self._activation(values if bias is None else values + bias[terms].float()), terms
 
     def train(self, mode: bool = True) -> MLMHead:
         """Switch between training and encoding; training discards what was prepared for encoding."""
