@@ -28,7 +28,7 @@ FEW_ALLOWED = 20_000
 """Documents that a filter leaves, up to which all are scored. A graph is slow, and misses, among few."""
 PASSAGES_EACH, DEEPER = 3, 4
 MANY_QUERIES = 64
-"""Queries that share a reading of all dense vectors, which costs more than the products of one query."""
+"""Queries that share one reading of all dense vectors: reading those costs more than a query's products."""
 _ROWS = 1 << 10
 """Rows that are converted at a time: as many as the second-level cache holds."""
 

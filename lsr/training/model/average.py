@@ -1,4 +1,6 @@
-"""Mean of two models' weights: of a model and the one that it was trained further from, often better than either.
+"""Mean of two models' weights: of a model and the one that it was trained further from.
+
+It is often better than either.
 
 Wortsman et al., "Robust fine-tuning of zero-shot models" (WiSE-FT, CVPR 2022, arXiv:2109.01903): what a further
 training gains on texts like its own, and what it loses on others, are not lost and gained in the same proportion.
