@@ -113,7 +113,7 @@ class ByBothLegs:
 
     @property
     def at_once(self) -> int:
-        """More where they share a pass over all dense vectors."""
+        """More where they share one reading of all dense vectors."""
         from lsr.query.hybrid.search import at_once
 
         return at_once(self.hybrid)

@@ -123,7 +123,7 @@ def _latencies(report: CollectionReport, k: int) -> Iterator[str]:
 
 
 def _at_recall(measured: Sequence[Measurement]) -> Iterator[str]:
-    """Yield a line for each of RECALLS, where some miss: the fastest of ours and of the peers that reach it."""
+    """Yield a line for each of RECALLS that some miss: the fastest of ours and of the peers there."""
     ours = [m for m in measured if m.engine.startswith(own.SETTINGS[0].name)]
     peers = [m for m in measured if m not in ours]
     if not any(m.recall < 1 for m in ours) or not any(m.recall < 1 for m in peers):

@@ -20,7 +20,7 @@ from lsr.indexer.pruning import Pruning
 from lsr.types import SparseBatch
 
 SAMPLED, QUERIES, QUERY_TERMS, K = 4096, 100, 24, 10
-"""Documents of the sample on which recall is measured, at least and up to twice as many, its queries, and results."""
+"""Documents of the sample on which recall is measured (at most twice as many), its queries, their terms, results."""
 
 
 def check_prune(mass: float, encoder: Encoder) -> None:

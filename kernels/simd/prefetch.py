@@ -23,7 +23,7 @@ else:
 
     @intrinsic
     def prefetch(typing_context, array, index):
-        """Prefetch array[index] into the second-level cache (one-dimensional, any dtype; index within bounds or one past)."""
+        """Prefetch array[index] (one-dimensional, any dtype; index within bounds or one past)."""
         if not isinstance(array, types.Array) or array.ndim != 1 or not isinstance(index, types.Integer):
             return None
         del typing_context
@@ -39,7 +39,8 @@ else:
             function = cgutils.get_or_insert_function(
                 builder.module, ir.FunctionType(ir.VoidType(), [byte, number, number, number]), "llvm.prefetch.p0"
             )
-            builder.call(function, [builder.bitcast(pointer, byte), number(0), number(SECOND_LEVEL), number(1)])
+            arguments = [builder.bitcast(pointer, byte), number(0), number(SECOND_LEVEL), number(1)]
+            builder.call(function, arguments)
             return context.get_dummy_value()
 
         return signature, generate

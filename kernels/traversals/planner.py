@@ -27,11 +27,11 @@ About FIRST · k ** FIRST_POWER are; a rare term costs half as much in them.
 """
 MOST_VISITED = 0.4
 """The share of superblocks beyond which scoring pages in order costs less than visiting superblocks."""
-TWO_LEVELS, TWO_LEVELS_POWER, LEAST_TWO_LEVELS = 1150.0, 0.56, 1000
+TWO_LEVELS, TWO_LEVELS_POWER, LEAST_TWO_LEVELS = 1150.0, 0.2, 1000
 """Superblocks from which bounding them before blocks costs less: TWO_LEVELS · k ** TWO_LEVELS_POWER.
 
-They are counted in all segments so far together: 280,000 documents for 10 results, a million for 100; but not in a
-small segment.
+They are counted in all segments so far together: 117,000 documents for 10 results, 185,000 for 100; but not in a small
+segment.
 """
 MOST_RARE = 64
 """The most rare terms in a query for which the places where their runs start fit the caches."""

@@ -35,6 +35,7 @@ from lsr.kernels.traversals.blockmax import (
     threshold_in_steps,
     visit,
 )
+from lsr.kernels.traversals.in_order import score_in_order
 from lsr.kernels.traversals.names import FIRST, FIRST_POWER
 from lsr.kernels.traversals.pages import pages_at_least
 from lsr.kernels.traversals.query_terms import split_terms
@@ -51,6 +52,12 @@ from lsr.kernels.traversals.superblock_bounds import (
 NO_BUDGET = 1 << 62
 SAMPLE = 1024
 """About how many bounds are sampled to tell which is the n-th largest."""
+FEW, FEW_SHARE = 32, 32
+"""Superblocks, and of how many one, up to which they are scored in the order of their bounds.
+
+Of more, most are scored in any order, and term at a time costs less. From a share of 1 to 6 in a hundred on it made no
+difference; at k = 1000 p99 is a quarter less than by bounds.
+"""
 
 
 @kernel
@@ -120,11 +127,12 @@ def forget_rare(query, n_superblocks, scratch, account):
 
 @kernel
 def visit_pages(postings, query, bounding, least, admission, heap, scratch, scale, budget, visits, is_first, account):
-    """Bound the blocks of promising pages, and score the superblocks that reach the threshold, best first.
+    """Bound the blocks of promising pages, and score the superblocks that reach the threshold.
 
     least: bound from which pages are promising, in steps, at least the threshold. bounding: of
-    `bound_coarsely`. budget: the most superblocks to score. is_first: whether these are the first pages, for the
-    account. For the others see `visit`; visits, account: see `search_superblock`.
+    `bound_coarsely`. budget: the most superblocks to score in the first pages. is_first: whether these are the first
+    pages, which are scored in the order of their bounds; of the others many are scored in that of memory. For the other
+    arguments see `visit` and `search_superblock`.
     """
     n_superblocks = (postings.insertion.size + SUPERBLOCK - 1) >> SUPERBLOCK_BITS
     upper_bounds = scratch.upper_bounds[:n_superblocks]
@@ -137,10 +145,14 @@ def visit_pages(postings, query, bounding, least, admission, heap, scratch, scal
     visits[0] += pages.size * PAGE_SUPERBLOCKS
     n, highest = superblocks_in_pages(upper_bounds, pages, threshold, scratch.queue)
     if n:
-        queue = scratch.list[:n]
-        shift = order_by_upper_bound(upper_bounds, scratch.queue[:n], threshold, highest, queue)
-        order, step = Visits(queue, highest, shift), SCORE_FIRST if is_first else SCORE_REST
-        n = visit(postings, query, order, admission, heap, scratch, scale, budget, step, account)
+        promising, step = scratch.queue[:n], SCORE_FIRST if is_first else SCORE_REST
+        if not is_first and n > max(FEW, n_superblocks // FEW_SHARE):
+            n = score_in_order(postings, query, promising, admission, heap, scratch, scale, step, account)
+        else:
+            queue = scratch.list[:n]
+            shift = order_by_upper_bound(upper_bounds, promising, threshold, highest, queue)
+            order = Visits(queue, highest, shift)
+            n = visit(postings, query, order, admission, heap, scratch, scale, budget, step, account)
         visits[1] += n
     mark(account, SCORE_FIRST if is_first else SCORE_REST, n, 0)
 

@@ -190,7 +190,7 @@ def prefetch_first_pages(flat, fours, length):
 
 @kernel
 def sum_page(flat, fours, at, sums):
-    """Set the sums of a page of all rows, in the order of `add_dots`. flat: uint8, all rows; at: see `prefetch_page`."""
+    """Set the sums of a page of all rows, in the order of `add_dots`. at: where the page begins in a row."""
     sums[:PAGE_BLOCKS] = 0
     starts = fours.starts
     for i in range(fours.weights.size):

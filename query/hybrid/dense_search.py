@@ -28,7 +28,7 @@ FEW_ALLOWED = 20_000
 """Documents that a filter leaves, up to which all are scored. A graph is slow, and misses, among few."""
 PASSAGES_EACH, DEEPER = 3, 4
 MANY_QUERIES = 64
-"""Queries that share a pass over all dense vectors: reading and converting those costs more than a query's products."""
+"""Queries that share one reading of all dense vectors: reading those costs more than a query's products."""
 _ROWS = 1 << 10
 """Rows that are converted at a time: as many as the second-level cache holds."""
 
@@ -93,7 +93,7 @@ def products(rows: npt.NDArray[np.float32], vector: DenseRow) -> npt.NDArray[np.
 def nearest_ahead(
     search: SparseSearch, queries: Sequence[Query], k: int, *, allowed: DocumentFilter | None
 ) -> list[npt.NDArray[np.int64]] | None:
-    """Return what `dense_leg` looks for first, of several queries in one pass over all vectors.
+    """Return what `dense_leg` looks for first, of several queries in one reading of all vectors.
 
     None where each query is better looked for alone: among many documents, by a graph or codes, or in other processes.
     """

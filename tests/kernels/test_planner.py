@@ -9,25 +9,25 @@ from lsr.kernels.traversals.planner import MOST_RARE, cheapest, most_superblocks
 
 
 def test_large_segments_are_pruned_and_a_first_small_one_is_not() -> None:
-    assert TRAVERSALS[cheapest(4000, 0, 24, 8, 16_000, 10)] == "blockmax"
+    assert TRAVERSALS[cheapest(1500, 0, 24, 8, 6_000, 10)] == "blockmax"
     assert TRAVERSALS[cheapest(8, 0, 24, 8, 30, 10)] == "exhaustive"
 
 
 @pytest.mark.parametrize(
-    ("n_superblocks", "k", "traversal"), [(4000, 10, "blockmax"), (5000, 10, "superblock"), (5000, 100, "blockmax")]
+    ("n_superblocks", "k", "traversal"), [(1700, 10, "blockmax"), (2000, 10, "superblock"), (2000, 100, "blockmax")]
 )
 def test_very_large_segments_are_bounded_in_two_levels(n_superblocks: int, k: int, traversal: str) -> None:
     assert TRAVERSALS[cheapest(n_superblocks, 0, 24, 8, 50_000, k)] == traversal
 
 
 def test_what_other_segments_left_counts_towards_two_levels_but_a_small_one_has_one() -> None:
-    assert TRAVERSALS[cheapest(9_000, 0, 24, 8, 30_000, 100)] == "blockmax"
-    assert TRAVERSALS[cheapest(9_000, 16_000, 24, 8, 30_000, 100)] == "superblock"
+    assert TRAVERSALS[cheapest(2_000, 0, 24, 8, 7_000, 100)] == "blockmax"
+    assert TRAVERSALS[cheapest(2_000, 16_000, 24, 8, 7_000, 100)] == "superblock"
     assert TRAVERSALS[cheapest(900, 32_000, 24, 8, 3_000, 100)] == "blockmax"
 
 
 def test_the_more_results_the_later_two_levels_pay() -> None:
-    assert [TRAVERSALS[cheapest(16_000, 0, 24, 8, 50_000, k)] for k in (10, 1000)] == ["superblock", "blockmax"]
+    assert [TRAVERSALS[cheapest(4_000, 0, 24, 8, 15_000, k)] for k in (10, 1000)] == ["superblock", "blockmax"]
 
 
 def test_a_small_segment_is_pruned_by_the_threshold_of_one_before() -> None:

@@ -85,9 +85,8 @@ class Comparisons:
     def results(self, method: Method, dataset: Dataset, *, again: bool = False) -> tuple[Result, Result] | None:
         """Return the results of a method and without it, None where one isn't in the folder. again: measure again."""
         names: tuple[tuple[str, Mapping[str, Any], str], ...] = (
-            (method.name, method.options, method.system),
-            (method.without, {}, method.without),
-        )
+            (method.name, method.options, method.system), (method.without, {}, method.without),
+        )  # fmt: skip
         if not all(self._is_there(name, dataset) for name, _, _ in names):
             return None
         measured, found = self.measured, []

@@ -19,6 +19,7 @@ from lsr.encoders.pretrained.save_encoder import save_encoder
 from lsr.errors import UsageError
 from lsr.indexer.corpus.reader import read_corpus
 from lsr.io.atomic import atomic_folder
+from lsr.training.model.average import Average, average
 
 LARGEST_BYTES = 50_000_000
 
@@ -32,15 +33,20 @@ def package_model(
     rarity: float | None = None,
     threshold: float | None = None,
     texts: Sequence[str] = (),
+    averaged_with: tuple[Path, float] | None = None,
 ) -> int:
     """Write a model compactly to `target`, replacing the one there but for its card. Return its size in bytes.
 
     In torch it computes in bfloat16 on CPUs with instructions for it. words, words_beside_dense: their weight, and
     that in a hybrid search (`WordsConfig`). rarity, threshold: as `EncoderConfig` and `Pruning` have them (default:
-    unchanged). texts: some hundred, to which the screen of the vocabulary head is fitted. Raises UsageError for a model
-    above LARGEST_BYTES, or without words that could be weighed.
+    unchanged). texts: some hundred, to which the screen of the vocabulary head is fitted. averaged_with: another model
+    and the share of its weights. Raises UsageError for a model above LARGEST_BYTES, one without words that could be
+    weighed, and two whose weights don't fit.
     """
     encoder = load_neural(model, device="cpu", dtype="float32", threshold=threshold)
+    if averaged_with is not None:
+        other, share = averaged_with
+        average(encoder, Average(load_neural(other, device="cpu", dtype="float32"), share))
     its_words = encoder.config.words if words is None else WordsConfig(weight=words)
     if words_beside_dense is not None:
         if its_words is None:
@@ -80,7 +86,12 @@ if __name__ == "__main__":
     parser.add_argument(
         "--texts", type=Path, metavar="CORPUS", help="fit the head's screen to every 2,000th text of it"
     )
+    parser.add_argument(
+        "--average", nargs=2, metavar=("MODEL", "SHARE"), help="mix its weights with those of another, SHARE of them"
+    )
     given = vars(parser.parse_args())
+    mixed = given.pop("average")
+    given["averaged_with"] = None if mixed is None else (Path(mixed[0]), float(mixed[1]))
     corpus = given.pop("texts")
     given["texts"] = [] if corpus is None else [of.text for of in islice(read_corpus([corpus]), 0, 500_000, 2_000)]
     print(f"{package_model(given.pop('model'), target := given.pop('target'), **given):,} bytes in {target}")  # noqa: T201

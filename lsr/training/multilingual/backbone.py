@@ -125,5 +125,5 @@ def sentence_embeddings(
     left, values, _ = np.linalg.svd(np.asarray(counts.T @ basis).T, full_matrices=False)
     vectors: npt.NDArray[np.float32] = (basis @ (left * np.sqrt(values))).astype(np.float32)
     vectors += 1e-4 * rng.standard_normal(vectors.shape).astype(np.float32) * (df == 0)[:, None]
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    return vectors
+    unit: npt.NDArray[np.float32] = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return unit
