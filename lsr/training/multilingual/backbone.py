@@ -123,7 +123,7 @@ def sentence_embeddings(
         found = counts @ (counts.T @ np.linalg.qr(found)[0])
     basis = np.linalg.qr(found)[0]
     left, values, _ = np.linalg.svd(np.asarray(counts.T @ basis).T, full_matrices=False)
-    vectors = (basis @ (left * np.sqrt(values))).astype(np.float32)
+    vectors: npt.NDArray[np.float32] = (basis @ (left * np.sqrt(values))).astype(np.float32)
     vectors += 1e-4 * rng.standard_normal(vectors.shape).astype(np.float32) * (df == 0)[:, None]
     unit: npt.NDArray[np.float32] = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     return unit

@@ -104,7 +104,8 @@ def _names(settings: PhraseSettings) -> list[str]:
 def _documents(paths: Sequence[str]) -> list[Document]:
     from lsr.indexer.corpus.reader import read_corpus
 
-    return list(read_corpus([Path(path) for path in paths]))
+    # One by one, since the ids of several corpora may be the same.
+    return [document for path in paths for document in read_corpus([Path(path)])]
 
 
 def _embeddings(phrases: Phrases, kind: str, checkpoint: Path) -> Tensor:
