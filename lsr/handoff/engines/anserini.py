@@ -8,7 +8,7 @@ from typing import Any
 from lsr.handoff.engine import Engine, Facts, Lines, Point, QueryTerms, compact
 
 LARGEST_WEIGHT = 1023
-"""Of a query: 10 bits, as often as its heaviest token is repeated; of 8 bits, 16 of 225 queries change order."""
+"""Of a query: 10 bits, as often as its heaviest token is repeated. With 8, a sixteenth of queries changes order."""
 
 
 class Anserini(Engine):
