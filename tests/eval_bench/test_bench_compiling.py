@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lsr.eval.bench.compiling import CompilingAccount
+from lsr.eval.bench.serving.compiling import CompilingAccount
 
 
 def compiled(function: Any) -> Any:

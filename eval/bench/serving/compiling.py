@@ -1,6 +1,6 @@
-"""Cost of compiling the search kernels from an empty cache, function by function: `python -m lsr.eval.bench.compiling`.
+"""Cost of compiling the search kernels from an empty cache, function by function.
 
-Processor time of this process. A function's share is without that of the functions that it had compiled for it.
+Run by `python -m lsr.eval.bench.serving.compiling`. Processor time of this process. A function's share is without that of the functions that it had compiled for it.
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ def listen(account: CompilingAccount) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Compile into an empty cache and print the account."""
-    parser = argparse.ArgumentParser(prog="python -m lsr.eval.bench.compiling", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m lsr.eval.bench.serving.compiling", description=__doc__.partition("\n")[0]
+    )
     parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["LSR_CACHE"] = folder
