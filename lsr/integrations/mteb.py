@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lsr.api.build import index as make_index
 from lsr.api.index import Index
 from lsr.errors import LsrError
@@ -58,7 +60,10 @@ class LsrSearch:
     def search(
         self, queries: Any, *, top_k: int, top_ranked: Mapping[str, Sequence[str]] | None = None, **described: Any
     ) -> dict[str, dict[str, float]]:
-        """Return scores by doc_id, by the id of the query. top_ranked: the candidates of a task of reranking."""
+        """Return scores by doc_id, by the id of the query. top_ranked: the candidates of a task of reranking.
+
+        Equal scores are told apart by their last bits, in the order of the index: MTEB would order them by doc_id.
+        """
         if self._index is None:
             raise LsrError("there is no corpus yet: call index() before search()")
         searcher = self._index.searcher
@@ -70,7 +75,8 @@ class LsrSearch:
             allowed = [DocumentFilter.from_doc_ids(searcher.index, top_ranked[query_id]) for query_id in ids]
             found = [searcher.search(text, options, where=where) for text, where in zip(texts, allowed, strict=True)]
         return {
-            query_id: {hit.doc_id: hit.score for hit in results} for query_id, results in zip(ids, found, strict=True)
+            query_id: dict(zip((hit.doc_id for hit in results), descending([hit.score for hit in results]), strict=True))
+            for query_id, results in zip(ids, found, strict=True)
         }
 
     def close(self) -> None:
@@ -80,6 +86,17 @@ class LsrSearch:
         if self._folder is not None:
             self._folder.cleanup()
         self._index = self._folder = None
+
+
+def descending(scores: Sequence[float]) -> list[float]:
+    """Return scores that never rise, each below the one before by at least the last bit of a 32-bit float."""
+    found: list[float] = []
+    for score in scores:
+        single = np.float32(score)
+        if found and single >= np.float32(found[-1]):
+            single = np.nextafter(np.float32(found[-1]), np.float32(-np.inf))
+        found.append(float(single))
+    return found
 
 
 def _documents(corpus: Any) -> Iterator[dict[str, str]]:

@@ -91,3 +91,14 @@ def task_of(corpus: list[dict[str, str]], queries: list[dict[str, str]], qrels: 
             self.data_loaded = True
 
     return Task()
+
+
+def test_equal_scores_keep_the_order_of_the_index() -> None:
+    import numpy as np
+
+    from lsr.integrations.mteb import descending
+
+    found = np.array(descending([3.0, 2.5, 2.5, 2.5, 2.0, 0.0, 0.0]), np.float32)
+    assert (np.diff(found) < 0).all()
+    assert np.allclose(found, [3.0, 2.5, 2.5, 2.5, 2.0, 0.0, 0.0], rtol=1e-6)
+    assert descending([]) == []

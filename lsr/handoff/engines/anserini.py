@@ -7,6 +7,9 @@ from typing import Any
 
 from lsr.handoff.engine import Engine, Facts, Lines, Point, QueryTerms, compact
 
+LARGEST_WEIGHT = 1023
+"""Of a query: 10 bits, as often as its heaviest token is repeated; of 8 bits, 16 of 225 queries change order."""
+
 
 class Anserini(Engine):
     """JSON lines; a query is its tokens, each as often as its weight says."""
@@ -28,7 +31,7 @@ class Anserini(Engine):
 
     def body(self, query: QueryTerms, k: int) -> tuple[Any, float]:
         """Return the tokens, repeated, in one text."""
-        whole, unit = query.whole()
+        whole, unit = query.whole(LARGEST_WEIGHT)
         pairs = zip(whole.terms, whole.weights, strict=True)
         return " ".join(" ".join([term] * int(weight)) for term, weight in pairs), unit
 
@@ -43,7 +46,7 @@ class Anserini(Engine):
     handoff = lsr.handoff.open(".")
     tokens = handoff.query("a question")            # for a topics file of pre-tokenised queries: ID, tab, tokens
 
-Query weights are whole numbers of 8 bits, so documents of nearly equal scores may change places.
+Query weights are whole numbers of 10 bits, so documents of nearly equal scores may change places.
 A score times `handoff.encode("a question").unit` is the score of the index.
 """
         return {"README.txt": readme}
