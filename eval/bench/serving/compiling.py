@@ -1,6 +1,7 @@
 """Cost of compiling the search kernels from an empty cache, function by function.
 
-Run by `python -m lsr.eval.bench.serving.compiling`. Processor time of this process. A function's share is without that of the functions that it had compiled for it.
+Run by `python -m lsr.eval.bench.serving.compiling`. Processor time of this process; a function's share is without that
+of the functions that it had compiled for it.
 """
 
 from __future__ import annotations
