@@ -54,8 +54,8 @@ SAMPLE = 1024
 FEW, FEW_SHARE = 32, 32
 """Superblocks, and of how many one, up to which they are scored in the order of their bounds.
 
-Of more, most are scored in any order, and term at a time costs less. From a share of 1 to 6 in a hundred on it made no
-difference; at k = 1000 p99 is a quarter less than by bounds.
+Of more, most are scored in any order, and term at a time costs less: at k = 1000 p99 is 22 % less than by bounds at
+300,000 documents, 12 % at 1,000,000. Shares of 1 to 6 in a hundred differ by less than the measurements.
 """
 
 
