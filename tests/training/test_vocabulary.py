@@ -14,6 +14,7 @@ from lsr.encoders.pretrained.load_encoder import start_encoder
 from lsr.encoders.text.phrases import read_phrases
 from lsr.errors import UsageError
 from lsr.training.vocabulary.keyphrases import mentioned_titles, mine_keyphrases
+from lsr.training.vocabulary.phrases import _documents as read_phrase_corpora
 from lsr.training.vocabulary.phrases import with_phrases
 from lsr.types import Document
 
@@ -87,3 +88,10 @@ def test_settings_that_do_not_fit(tmp_path: Path, random_model: Path) -> None:
     ):
         with pytest.raises(UsageError, match=message):
             with_phrases(random_model, settings, tmp_path)
+
+
+def test_corpora_of_phrases_may_call_documents_the_same(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.jsonl").write_text(f'{{"_id": "1", "text": "of {name}"}}\n')
+    found = read_phrase_corpora([str(tmp_path / "a.jsonl"), str(tmp_path / "b.jsonl")])
+    assert [document.text for document in found] == ["of a", "of b"]
