@@ -30,7 +30,8 @@ from lsr.indexer.shards.writer import SetWriter
 from lsr.indexer.sources.table import SourceTable
 from lsr.indexer.sources.tracking import Tracking
 from lsr.indexer.storage.manifest import Manifest
-from lsr.indexer.transfer.read_vectors import ReadyVectors, stored_scale
+from lsr.indexer.transfer.read_vectors import stored_scale
+from lsr.indexer.transfer.ready_vectors import ReadyVectors
 from lsr.indexer.transfer.vector_files import read_vector_file
 from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
 from lsr.indexer.write.writer import IndexWriter

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from lsr.eval.bench.collection import SparseCollection
 from lsr.eval.bench.engine import Setting
 from lsr.indexer.storage.index import StoredIndex
-from lsr.indexer.transfer.read_vectors import ReadyVectors
+from lsr.indexer.transfer.ready_vectors import ReadyVectors
 from lsr.indexer.write.writer import IndexWriter
 from lsr.query.engine.compile_ahead import COMPILING
 from lsr.query.engine.engine import Engine, Ranking

@@ -61,7 +61,8 @@ def read_integer_vectors(path: Path) -> Iterator[tuple[str, dict[str, int]]]:
     Raises LsrError for a weight that isn't whole: Lucene would cut it off.
     """
     if path.suffix == ".parquet":
-        from lsr.indexer.transfer.read_vectors import ReadyVectors, read_vectors
+        from lsr.indexer.transfer.read_vectors import read_vectors
+        from lsr.indexer.transfer.ready_vectors import ReadyVectors
 
         names = ReadyVectors()
         for documents, batch, _ in read_vectors(path, names.term_id):

@@ -11,7 +11,7 @@ from lsr.errors import IndexDamagedError, UsageError
 from lsr.indexer.integrity.damage import REMEDY
 from lsr.indexer.storage.checks_on_read import check_files, refuse_links
 from lsr.indexer.storage.index import StoredIndex
-from lsr.indexer.transfer.read_vectors import READY_VECTORS, ReadyVectors
+from lsr.indexer.transfer.ready_vectors import READY_VECTORS, ReadyVectors
 
 
 @contextmanager

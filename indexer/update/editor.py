@@ -22,7 +22,7 @@ from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import LARGEST_INDEX, Manifest, Part, SegmentInfo
 from lsr.indexer.storage.segment import Segment, hash_ids
 from lsr.indexer.storage.vocabulary import save_vocabulary
-from lsr.indexer.transfer.read_vectors import READY_VECTORS, ReadyVectors
+from lsr.indexer.transfer.ready_vectors import READY_VECTORS, ReadyVectors
 from lsr.indexer.update.passages import Passages
 from lsr.indexer.update.resolve import Outcome, Requests, resolve
 from lsr.indexer.update.reweigh import Reweighed

@@ -16,7 +16,7 @@ from lsr.indexer.pipeline import Corpus, reading_stage
 from lsr.indexer.sources.table import UNKNOWN_SOURCES, SourceTable, read_table
 from lsr.indexer.sources.tracking import Tracking
 from lsr.indexer.storage.index import StoredIndex
-from lsr.indexer.transfer.read_vectors import READY_VECTORS, ReadyVectors
+from lsr.indexer.transfer.ready_vectors import READY_VECTORS, ReadyVectors
 from lsr.indexer.transfer.vector_files import read_vector_file
 from lsr.indexer.update.chosen import Choice, chosen_ids
 from lsr.indexer.update.editor import Changes

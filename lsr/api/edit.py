@@ -14,7 +14,7 @@ from lsr.api.opened import Opened
 from lsr.api.records import put_field
 from lsr.api.sources import Paths, Stream
 from lsr.errors import EncoderError, UsageError
-from lsr.indexer.transfer.read_vectors import READY_VECTORS
+from lsr.indexer.transfer.ready_vectors import READY_VECTORS
 
 if TYPE_CHECKING:
     from lsr.encoders.base import Encoder

@@ -26,7 +26,7 @@ from lsr.errors import ShardLostError
 from lsr.eval.bench.collection import SparseCollection, load_collection
 from lsr.indexer.shards.manifest import Partition, is_set
 from lsr.indexer.shards.writer import SetWriter
-from lsr.indexer.transfer.read_vectors import ReadyVectors
+from lsr.indexer.transfer.ready_vectors import ReadyVectors
 from lsr.io.cores import available_cores
 from lsr.query.engine.compile_ahead import COMPILING
 from lsr.query.searcher import Searcher

@@ -15,7 +15,7 @@ from lsr.api.documents import all_documents, documents_by_id
 from lsr.encoders.base import term_ids_of
 from lsr.errors import EncoderError
 from lsr.indexer.storage.index import StoredIndex
-from lsr.indexer.transfer.read_vectors import READY_VECTORS, ReadyVectors
+from lsr.indexer.transfer.ready_vectors import READY_VECTORS, ReadyVectors
 from lsr.indexer.update.editor import Changes
 from lsr.server.problems import Problem
 from lsr.server.records import Record, Vector

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from lsr.encoders.lexical.analyser import Analyser, AnalyserSettings
 from lsr.errors import LsrError
-from lsr.indexer.corpus.formats.notebook import cell_texts
 from lsr.indexer.corpus.opening import decoded
 from lsr.query.explain.snippet import SEARCHED_CHARACTERS, Matcher, find_snippet
 
@@ -55,6 +54,8 @@ def locate(path: str, text: str, words: Matcher, *, before: str = "") -> Place:
     if content is None:
         return NOWHERE
     if suffix in NOTEBOOKS:
+        from lsr.indexer.corpus.formats.notebook import cell_texts
+
         return Place(cell=_found(sought, cell_texts(content)))
     return Place(line=_found(sought, content.split("\n")))
 

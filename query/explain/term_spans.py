@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lsr.encoders.lexical.analyser import AnalyserSettings
 from lsr.encoders.registry import find_terms
 from lsr.encoders.text.term_spans import AnalysedWords, Placed, TermFinder, TermSpan, Tokens
-from lsr.indexer.transfer.read_vectors import READY_VECTORS
+from lsr.indexer.transfer.ready_vectors import READY_VECTORS
 from lsr.query.idf_weighting import IdfWeightedEncoder
 
 if TYPE_CHECKING:

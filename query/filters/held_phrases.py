@@ -20,7 +20,7 @@ from lsr.errors import UsageError
 from lsr.indexer.encode.open_encoders import malformed_as_damage
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.posting_list import term_postings
-from lsr.indexer.transfer.read_vectors import READY_VECTORS
+from lsr.indexer.transfer.ready_vectors import READY_VECTORS
 from lsr.indexer.update.passages import whole
 from lsr.io.fork_safe import cached_property
 from lsr.query.typed_query import Conditions

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lsr.indexer.storage.index import StoredIndex
-from lsr.indexer.transfer.read_vectors import ReadyVectors
+from lsr.indexer.transfer.ready_vectors import ReadyVectors
 from lsr.indexer.write.writer import IndexWriter
 
 Lsr = Callable[..., Any]

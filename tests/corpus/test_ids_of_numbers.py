@@ -17,7 +17,8 @@ from lsr.api.sources import Stream, read_sources
 from lsr.errors import BadDocumentError
 from lsr.eval.data.query_files import read_queries
 from lsr.indexer.corpus.reader import read_corpus
-from lsr.indexer.transfer.read_vectors import ReadyVectors, read_vectors
+from lsr.indexer.transfer.read_vectors import read_vectors
+from lsr.indexer.transfer.ready_vectors import ReadyVectors
 
 IDS = [1239.0, 7.0]
 ROWS = [{"id": value, "text": f"text {number}"} for number, value in enumerate(IDS)]

@@ -23,7 +23,7 @@ from lsr.handoff.export import export_to
 from lsr.handoff.opened import EngineQuery, Handoff
 from lsr.indexer.pipeline import index_corpus, index_vectors
 from lsr.indexer.transfer.read_ciff import read_ciff
-from lsr.indexer.transfer.read_vectors import ReadyVectors
+from lsr.indexer.transfer.ready_vectors import ReadyVectors
 from lsr.query.encoded_queries import read_encoded_queries
 from lsr.query.searcher import Searcher
 from lsr.types import SparseBatch

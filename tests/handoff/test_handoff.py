@@ -20,7 +20,7 @@ from lsr.handoff.engine import NAMES, QueryTerms, find_engine
 from lsr.handoff.export import export_to
 from lsr.handoff.points import read_points
 from lsr.indexer.transfer.read_ciff import read_ciff
-from lsr.indexer.transfer.read_vectors import ReadyVectors
+from lsr.indexer.transfer.ready_vectors import ReadyVectors
 from lsr.types import SparseBatch
 
 WORDS = "river lake sea bridge mill stone tree cloud".split()

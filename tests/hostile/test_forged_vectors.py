@@ -15,7 +15,7 @@ import pytest
 
 from lsr.errors import LsrError
 from lsr.handoff.ciff import CiffList, document, header, posting_list, varint, write_messages
-from lsr.indexer.transfer.read_vectors import ReadyVectors
+from lsr.indexer.transfer.ready_vectors import ReadyVectors
 from lsr.indexer.transfer.vector_files import read_vector_file
 from lsr.indexer.write.writer import IndexWriter
 from lsr.query.searcher import Searcher

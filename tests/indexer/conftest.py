@@ -14,7 +14,7 @@ import pytest
 
 from lsr.indexer.storage.generations import PART_KINDS
 from lsr.indexer.storage.index import StoredIndex
-from lsr.indexer.transfer.read_vectors import ReadyVectors
+from lsr.indexer.transfer.ready_vectors import ReadyVectors
 from lsr.indexer.write.writer import IndexWriter
 from lsr.types import Document, SparseBatch
 

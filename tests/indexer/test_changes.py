@@ -15,7 +15,7 @@ from lsr.errors import BadDocumentError, EncoderError, IndexLockedError, IndexMi
 from lsr.indexer.pipeline import index_documents, index_vectors
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.transfer.check import verify
-from lsr.indexer.transfer.read_vectors import ReadyVectors
+from lsr.indexer.transfer.ready_vectors import ReadyVectors
 from lsr.indexer.update.editor import IndexEditor
 from lsr.indexer.update.merge import merge_index
 from lsr.indexer.update.update import add_corpus, add_documents, add_vectors, delete_documents, update_documents

@@ -17,7 +17,7 @@ from lsr.indexer.storage.documents import ROWS
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.vocabulary import Vocabulary, save_vocabulary
 from lsr.indexer.transfer.check import verify
-from lsr.indexer.transfer.read_vectors import ReadyVectors
+from lsr.indexer.transfer.ready_vectors import ReadyVectors
 from lsr.indexer.write import segment_builder as pending
 from lsr.indexer.write.segment_limits import SegmentLimits
 from lsr.indexer.write.writer import IndexWriter

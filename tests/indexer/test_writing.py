@@ -14,7 +14,7 @@ from lsr.encoders.registry import load_encoder
 from lsr.errors import IndexExistsError, IndexLockedError, LsrError, UsageError
 from lsr.indexer.pipeline import index_documents
 from lsr.indexer.storage.index import StoredIndex
-from lsr.indexer.transfer.read_vectors import ReadyVectors
+from lsr.indexer.transfer.ready_vectors import ReadyVectors
 from lsr.indexer.write.writer import IndexWriter
 from lsr.io.writer_lock import writer_lock
 from lsr.query.searcher import Searcher

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lsr.indexer.storage.index import StoredIndex
-from lsr.indexer.transfer.read_vectors import ReadyVectors
+from lsr.indexer.transfer.ready_vectors import ReadyVectors
 from lsr.indexer.write.segment_limits import DEFAULT_LIMITS, SegmentLimits
 from lsr.indexer.write.writer import IndexWriter
 from lsr.query.engine.query_weights import integer_weights

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lsr.indexer.storage.fields import FieldColumns, joined, kind_of, parse_date
 from lsr.indexer.storage.index import StoredIndex
-from lsr.indexer.transfer.read_vectors import ReadyVectors
+from lsr.indexer.transfer.ready_vectors import ReadyVectors
 from lsr.indexer.update.merge import merge_index
 from lsr.indexer.update.update import delete_documents
 from lsr.indexer.write.segment_limits import SegmentLimits

@@ -16,7 +16,7 @@ from lsr.encoders.registry import load_encoder
 from lsr.errors import UsageError
 from lsr.indexer.encode.document_reader import DocumentReader
 from lsr.indexer.pipeline import index_documents
-from lsr.indexer.transfer.read_vectors import ReadyVectors
+from lsr.indexer.transfer.ready_vectors import ReadyVectors
 from lsr.indexer.update.update import delete_documents
 from lsr.indexer.write.segment_limits import SegmentLimits
 from lsr.indexer.write.writer import IndexWriter

@@ -14,7 +14,7 @@ from lsr.errors import IndexDamagedError, UsageError
 from lsr.eval.bench.collection import make_collection
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import checked_bytes, manifest_bytes, parse_manifest
-from lsr.indexer.transfer.read_vectors import ReadyVectors
+from lsr.indexer.transfer.ready_vectors import ReadyVectors
 from lsr.indexer.update.set_recall import set_recall
 from lsr.indexer.update.update import delete_documents
 from lsr.indexer.write.writer import IndexWriter

@@ -122,7 +122,7 @@ def test_a_fuser_that_needs_the_least_score_takes_cosines_but_no_logits(path: Pa
 
 @pytest.mark.parametrize("reranker", [LateInteractionReranker(OneHot()), CrossEncoderReranker(Shortest())])  # type: ignore[arg-type]
 def test_what_has_no_text_can_not_be_read(reranker: Reranker, tmp_path: Path, collections: Any) -> None:
-    from lsr.indexer.transfer.read_vectors import ReadyVectors
+    from lsr.indexer.transfer.ready_vectors import ReadyVectors
     from lsr.indexer.write.writer import IndexWriter
     from lsr.types import SparseBatch
 

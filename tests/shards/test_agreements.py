@@ -22,7 +22,7 @@ from lsr.indexer.pipeline import index_documents
 from lsr.indexer.shards.manifest import Partition
 from lsr.indexer.shards.place import SetPlace
 from lsr.indexer.storage import index as opened
-from lsr.indexer.transfer.read_vectors import ReadyVectors
+from lsr.indexer.transfer.ready_vectors import ReadyVectors
 from lsr.indexer.write.writer import IndexWriter
 from lsr.query.searcher import Searcher
 from lsr.types import Document, SparseBatch

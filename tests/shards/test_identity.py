@@ -24,7 +24,7 @@ from lsr.indexer.shards.places import Places
 from lsr.indexer.shards.writer import SetWriter
 from lsr.indexer.storage import index as opened
 from lsr.indexer.storage.index import StoredIndex
-from lsr.indexer.transfer.read_vectors import ReadyVectors
+from lsr.indexer.transfer.ready_vectors import ReadyVectors
 from lsr.indexer.update.open_editor import merge_segments
 from lsr.indexer.update.update import add_documents, delete_documents, update_documents
 from lsr.indexer.write.segment_limits import SegmentLimits
