@@ -14,7 +14,15 @@ def test_large_segments_are_pruned_and_a_first_small_one_is_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("n_superblocks", "k", "traversal"), [(1700, 10, "blockmax"), (2000, 10, "superblock"), (2000, 100, "blockmax")]
+    ("n_superblocks", "k", "traversal"),
+    [
+        (2800, 10, "blockmax"),
+        (3200, 10, "superblock"),
+        (5000, 100, "blockmax"),
+        (9000, 100, "superblock"),
+        (9000, 1000, "blockmax"),
+        (15_000, 1000, "superblock"),
+    ],
 )
 def test_very_large_segments_are_bounded_in_two_levels(n_superblocks: int, k: int, traversal: str) -> None:
     assert TRAVERSALS[cheapest(n_superblocks, 0, 24, 8, 50_000, k)] == traversal
