@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -94,12 +93,12 @@ def expected(numbers: Sequence[int]) -> dict[str, dict[int, float]]:
 
 
 def plainly(row: Mapping[int, float], mass: float, first_word: int | None) -> set[int]:
-    """Return the terms that are kept, by fractions."""
+    """Return the terms that are kept. Sums of the weights are exact; their share is rounded as there."""
     words = {term for term in row if first_word is not None and term >= first_word}
-    rest = {term: Fraction(weight) for term, weight in row.items() if term not in words}
-    held, least = Fraction(0), None
+    rest = {term: weight for term, weight in row.items() if term not in words}
+    held, least = 0.0, None
     for weight in sorted(rest.values(), reverse=True):
-        if held < Fraction(mass) * sum(rest.values()):
+        if held < mass * sum(rest.values()):
             least = weight
         held += weight
     return words | {term for term, weight in rest.items() if least is not None and weight >= least}

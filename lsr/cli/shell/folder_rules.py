@@ -15,7 +15,7 @@ from typing import Any
 from lsr.errors import UsageError
 
 GIVEN_OR_OWN: Mapping[str, frozenset[str]] = {
-    "write to a file": frozenset(("log", "cache", "markdown", "mteb", "plot", "json FILE")),
+    "write to a file": frozenset(("log", "cache", "markdown", "mteb", "plot", "json FILE", "sentence-transformers")),
     "open a server to others": frozenset(
         ("host", "no-auth", "keys", "allow-host", "cors", "root-path", "log-queries", "max-body", "deadline")
     ),
