@@ -153,4 +153,4 @@ def test_every_module_of_a_package_registers_its_own() -> None:
     assert REGULARISERS.names() == ("df-flops", "flops", "idf-flops", "l0-mask", "l1", "term-budget")
     assert EVALUATORS.names() == ("reranking", "triplets")
     assert TRACKERS.names() == ("mlflow", "tensorboard", "trackio", "wandb")
-    assert teacher_names() == ["bm25", "cross-encoder:MODEL", "dense:MODEL", "file", "sparse:MODEL"]
+    assert teacher_names() == ["bm25", "cross-encoder:MODEL", "dense:MODEL", "file", "index:MODEL", "sparse:MODEL"]
