@@ -1,4 +1,4 @@
-"""Static pruning of an index, as its manifest records it."""
+"""Static pruning of an index, and the recall of its approximate searches, as its manifest records them."""
 
 from __future__ import annotations
 
@@ -33,10 +33,23 @@ class Pruning:
             raise ValueError(f"mass is {mass!r:.40}; it must be above 0 and below 1")
         if recall is not None and not _is_share(recall):
             raise ValueError(f"recall is {recall!r:.40}; it must be 0 to 1")
-        counts = [content[name] for name in ("n_dropped", "n_sampled")]
-        if any(type(number) is not int or number < 0 for number in counts):
-            raise ValueError(f"{counts!r:.40} are not counts")
-        return cls(mass, counts[0], recall, counts[1])
+        n_dropped, n_sampled = _counts(content, "n_dropped", "n_sampled").values()
+        return cls(mass, n_dropped, recall, n_sampled)
+
+
+def recall_from_json(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Read what `lsr.query.recall.measure_recall` found. Raises ValueError, TypeError, KeyError for other values."""
+    levels = {str(level): {str(k): share for k, share in found.items()} for level, found in content["levels"].items()}
+    if not all(_is_share(share) for found in levels.values() for share in found.values()):
+        raise ValueError(f"recall is {levels!r:.40}; it must be 0 to 1")
+    return {**_counts(content, "generation", "n_docs", "n_queries"), "levels": levels}
+
+
+def _counts(content: Mapping[str, Any], *names: str) -> dict[str, int]:
+    counts = {name: content[name] for name in names}
+    if any(type(number) is not int or number < 0 for number in counts.values()):
+        raise ValueError(f"{counts!r:.60} are not counts")
+    return counts
 
 
 def _is_share(value: object) -> bool:

@@ -6,7 +6,6 @@ each split is one (`NanoMSMARCO`, …).
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -14,9 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.errors import LsrError
-from lsr.io.atomic import atomic_folder
-from lsr.io.cache import cache_home
-from lsr.io.folder import refuse_link
+from lsr.eval.data.converted import converted_once
 
 PARTS = ("corpus", "queries", "qrels")
 _FILE = re.compile(r"(?P<split>.+?)-\d{5}-of-\d{5}\.parquet")
@@ -52,17 +49,8 @@ def _beir_of(folder: Path, tables: Mapping[str, list[Path]]) -> Path:
     missing = next((part for part in PARTS if not tables[part]), None)
     if missing is not None:
         raise LsrError(f"{folder / missing}: no Parquet file, so that the collection is not complete")
-    stats = [
-        (str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for part in PARTS for path in tables[part]
-    ]
-    digest = hashlib.blake2b(json.dumps(stats).encode(), digest_size=8).hexdigest()
-    target = cache_home() / "datasets" / f"tables-{digest}"
-    refuse_link(target)
-    if not target.is_dir():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_folder(target) as made:
-            _write(made, tables)
-    return target
+    parts = [path for part in PARTS for path in tables[part]]
+    return converted_once("tables", parts, lambda made: _write(made, tables))
 
 
 def _write(made: Path, tables: Mapping[str, list[Path]]) -> None:

@@ -8,7 +8,6 @@ Zhang et al., "Mr. TyDi: A Multi-lingual Benchmark for Dense Retrieval" (2021, a
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -16,11 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from lsr.errors import LsrError
+from lsr.eval.data.converted import converted_once
 from lsr.eval.data.qrels import read_qrels
 from lsr.eval.data.query_files import id_text, json_lines, read_queries
-from lsr.io.atomic import atomic_folder
-from lsr.io.cache import cache_home
-from lsr.io.folder import refuse_link
 
 _END = r"\.(?:tsv|txt)(?:\.gz)?"
 _TOPICS = re.compile(rf"topics?\.(?:.*-)?(?P<split>[^.-]+){_END}")
@@ -44,17 +41,13 @@ def tydi_dataset(folder: Path) -> Path | None:
     if not documents:
         raise LsrError(f"{folder}: topics, but no documents: collection/docs.jsonl or corpus.jsonl is missing")
     parts = [*documents, *(path for split in judged for path in (topics[split], qrels[split]))]
-    stats = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in parts]
-    digest = hashlib.blake2b(json.dumps(stats).encode(), digest_size=8).hexdigest()
-    target = cache_home() / "datasets" / f"topics-{digest}"
-    refuse_link(target)
-    if not target.is_dir():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_folder(target) as made:
-            _write_queries(made, {split: topics[split] for split in judged})
-            _write_qrels(made, {split: qrels[split] for split in judged})
-            _write_documents(made, documents)
-    return target
+
+    def write(made: Path) -> None:
+        _write_queries(made, {split: topics[split] for split in judged})
+        _write_qrels(made, {split: qrels[split] for split in judged})
+        _write_documents(made, documents)
+
+    return converted_once("topics", parts, write)
 
 
 def _by_split(pattern: re.Pattern[str], *places: Path) -> dict[str, Path]:

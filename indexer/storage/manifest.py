@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from lsr.errors import IndexDamagedError, IndexMissingError, LsrError
 from lsr.indexer.hybrid_tuning import HybridTuning
 from lsr.indexer.integrity.damage import REMEDY, unreadable
-from lsr.indexer.pruning import Pruning
+from lsr.indexer.pruning import Pruning, recall_from_json
 from lsr.indexer.storage.files import FileInfo, new_file
 from lsr.io.folder import Folder
 
@@ -320,7 +320,7 @@ def _parse(content: Mapping[str, Any]) -> Manifest:
         tuning=None if content.get("tuning") is None else HybridTuning.from_json(content["tuning"]),
         smoothing=_parse_smoothing(content.get("smoothing")),
         pruning=None if content.get("pruning") is None else Pruning.from_json(content["pruning"]),
-        recall=_parse_recall(content.get("recall")),
+        recall=None if content.get("recall") is None else recall_from_json(content["recall"]),
     )
 
 
@@ -369,21 +369,6 @@ def _parse_smoothing(content: Mapping[str, Any] | None) -> Mapping[str, float] |
     if type(share) not in (int, float) or not 0 <= share <= 1:
         raise ValueError(f"smoothing: share {share!r:.40}")
     return {"share": share, **{name: count(content[name]) for name in ("nearest", "terms", "n_docs")}}
-
-
-def _parse_recall(content: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    if content is None:
-        return None
-    levels = {
-        str(level): {str(k): _share(value) for k, value in found.items()} for level, found in content["levels"].items()
-    }
-    return {name: count(content[name]) for name in ("generation", "n_docs", "n_queries")} | {"levels": levels}
-
-
-def _share(value: Any) -> float:
-    if type(value) not in (int, float) or not 0 <= value <= 1:
-        raise ValueError(f"{value!r:.40} is no share")
-    return float(value)
 
 
 def count(value: Any) -> int:

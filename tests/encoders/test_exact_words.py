@@ -26,7 +26,7 @@ from lsr.indexer.hybrid_tuning import HybridTuning
 from lsr.indexer.pipeline import index_corpus, index_documents, index_vectors
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.transfer.export_vectors import export_vectors
-from lsr.indexer.update.set_tuning import set_tuning
+from lsr.indexer.update.set_in_manifest import set_tuning
 from lsr.indexer.update.update import add_documents, delete_documents
 from lsr.query.explain.text_vector import document_vector, encoded_vector
 from lsr.query.hybrid.search import with_dense

@@ -15,7 +15,7 @@ from lsr.eval.bench.collection import make_collection
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.storage.manifest import checked_bytes, manifest_bytes, parse_manifest
 from lsr.indexer.transfer.ready_vectors import ReadyVectors
-from lsr.indexer.update.set_recall import set_recall
+from lsr.indexer.update.set_in_manifest import set_recall
 from lsr.indexer.update.update import delete_documents
 from lsr.indexer.write.writer import IndexWriter
 from lsr.query.engine.approximate import LEVELS
@@ -122,3 +122,16 @@ def test_a_forged_record_is_damage(made: Path, tmp_path: Path, entry: Any) -> No
     del content["crc32"]
     with pytest.raises(IndexDamagedError, match="missing or malformed"):
         parse_manifest(checked_bytes(content | {"recall": entry}), tmp_path / "manifest")
+
+
+def test_stats_count_what_was_measured_in_passages_where_documents_are_cut(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = tmp_path / "long.txt"
+    text.write_text(" ".join(f"word{n % 97} tree{n % 31}" for n in range(900)), encoding="utf-8")
+    path = tmp_path / "index"
+    assert main(["index", str(text), "--encoder", "fast", "--passages", "--prune", "0.9", "--index", str(path)]) == 0
+    assert main(["stats", "--recall", "--index", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert "when there were" not in shown
+    assert "documents" not in next(line for line in shown.splitlines() if line.startswith("pruned"))

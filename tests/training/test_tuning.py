@@ -24,7 +24,7 @@ from lsr.indexer.pipeline import index_documents
 from lsr.indexer.shards.manifest import Partition
 from lsr.indexer.storage.index import StoredIndex
 from lsr.indexer.update.merge import merge_index
-from lsr.indexer.update.set_tuning import set_tuning
+from lsr.indexer.update.set_in_manifest import set_tuning
 from lsr.indexer.update.update import add_documents, delete_documents
 from lsr.query.hybrid.score_smoothing import Neighbours
 from lsr.query.hybrid.settings import USUAL_NEIGHBOURS, Hybrid

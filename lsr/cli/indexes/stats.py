@@ -106,8 +106,10 @@ def _print(found: dict[str, Any]) -> None:
         "dense vectors": _dense(found["dense"]),
         "hybrid search": _tuning(found.get("tuning")),
         "smoothed": _flat(found.get("smoothing") or {}),
-        "pruned": _pruning(found.get("pruning"), found["postings"]),
-        "approximate": _recall(found.get("recall"), found["documents"]),
+        "pruned": _pruning(found.get("pruning"), found["postings"], "passages" if cut else "documents"),
+        "approximate": _recall(
+            found.get("recall"), found.get("n_passages", found["documents"]), "passages" if cut else "documents"
+        ),
         "cut by": _flat(found["passages"] or {}),
         "of the corpus": statistics,
         "impacts": f"of {found['scale']:.6g} each, {found['clipped']:,} weights clipped",
@@ -137,7 +139,7 @@ def _tuning(tuning: dict[str, Any] | None) -> str:
 def _measure_recall(path: Path, n_queries: int) -> None:
     """Measure approximate search, and keep what was found with the index, where it is no set."""
     from lsr.indexer.storage.index import StoredIndex
-    from lsr.indexer.update.set_recall import set_recall
+    from lsr.indexer.update.set_in_manifest import set_recall
     from lsr.query.recall import measure_recall
     from lsr.query.searcher import Searcher
 
@@ -146,10 +148,10 @@ def _measure_recall(path: Path, n_queries: int) -> None:
     if index.partition is None:
         set_recall(path, measured)
     else:
-        note(f"a set keeps no recall; measured now: {_recall(measured, index.manifest.n_docs)}")
+        note(f"a set keeps no recall; measured now: {_recall(measured, index.manifest.n_docs, 'documents')}")
 
 
-def _pruning(pruning: dict[str, Any] | None, n_postings: int) -> str:
+def _pruning(pruning: dict[str, Any] | None, n_postings: int, of: str) -> str:
     """Describe in one line how documents were pruned, and what that costs."""
     if pruning is None:
         return ""
@@ -157,10 +159,10 @@ def _pruning(pruning: dict[str, Any] | None, n_postings: int) -> str:
     line = f"to {pruning['mass']:g} of a document's mass, {dropped:.0%} of postings left out"
     if pruning["recall"] is None:
         return line
-    return f"{line}; recall@10 {pruning['recall']:.3f} among {pruning['n_sampled']:,} documents"
+    return f"{line}; recall@10 {pruning['recall']:.3f} among {pruning['n_sampled']:,} {of}"
 
 
-def _recall(recall: Mapping[str, Any] | None, n_documents: int) -> str:
+def _recall(recall: Mapping[str, Any] | None, n_rows: int, of: str) -> str:
     """Describe in one line what approximate searches find."""
     if recall is None:
         return ""
@@ -168,7 +170,7 @@ def _recall(recall: Mapping[str, Any] | None, n_documents: int) -> str:
         f"{level} " + ", ".join(f"recall@{k} {value:.3f}" for k, value in found.items())
         for level, found in recall["levels"].items()
     )
-    since = "" if recall["n_docs"] == n_documents else f", when there were {recall['n_docs']:,} documents"
+    since = "" if recall["n_docs"] == n_rows else f", when there were {recall['n_docs']:,} {of}"
     return f"{levels} ({recall['n_queries']:,} queries{since})"
 
 

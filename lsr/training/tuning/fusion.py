@@ -14,7 +14,7 @@ from lsr.encoders.threads import limited_threads
 from lsr.indexer.hybrid_tuning import HybridTuning
 from lsr.indexer.shards.manifest import refuse_set
 from lsr.indexer.storage.index import StoredIndex
-from lsr.indexer.update.set_tuning import set_tuning
+from lsr.indexer.update.set_in_manifest import set_tuning
 from lsr.query.fusion.ranked_list import Leg
 from lsr.query.hybrid.dense_scores import dense_of
 from lsr.query.hybrid.score_smoothing import Neighbours
